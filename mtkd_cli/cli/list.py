@@ -1,0 +1,92 @@
+"""``mtkd list``: what is available, from which plugin and version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mtkd_cli.cli import console
+from mtkd_cli.errors import UsageError, nearest_or_all
+from mtkd_cli.specs import KINDS
+
+if TYPE_CHECKING:
+    from mtkd_cli.plugins import Registered
+
+EXTRA: dict[str, dict[str, Callable[[Any], str]]] = {
+    "strategies": {
+        "tasks": lambda s: ", ".join(s.tasks) or "all",
+        "needs": lambda s: ", ".join(s.needs) or "-",
+    },
+    "tasks": {"decides by": lambda s: s.primary},
+    "teachers": {"example": lambda s: s.example, "builds students": lambda s: "yes" if s.trainable else "no"},
+    "data": {"tasks": lambda s: ", ".join(s.tasks) or "all"},
+    "recipes": {},
+    "trackers": {},
+}
+"""Columns of each kind besides name, summary and plugin."""
+
+
+def list_(
+    kind: Annotated[str, typer.Argument(help=", ".join(KINDS) + "; default: all of them.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+) -> None:
+    """List strategies, tasks, teachers, data sources, recipes or trackers."""
+    with console.errors_shown(as_json):
+        from mtkd_cli.plugins import discover
+
+        if kind and kind not in KINDS:
+            raise UsageError(f"no kind {kind!r}", hint=nearest_or_all(kind, KINDS))
+        registry = discover()
+        console.warn(registry.warnings())
+        kinds = [kind] if kind else list(KINDS)
+        if as_json:
+            found = {name: [row_of(entry) for entry in registry.listing(name)] for name in kinds}
+            console.out_json(found[kind] if kind else found)
+            return
+        for name in kinds:
+            if kind or registry.listing(name):
+                console.out(_table(name, registry.listing(name)))
+
+
+def row_of(entry: Registered) -> dict[str, Any]:
+    """Return one entry for JSON."""
+    spec, plugin = entry.spec, entry.plugin
+    extra = {name: column(spec) for name, column in EXTRA[spec.kind].items()}
+    return {
+        "name": spec.name,
+        "summary": spec.summary,
+        **extra,
+        "plugin": plugin.distribution,
+        "version": plugin.version,
+    }
+
+
+def _table(kind: str, entries: list[Registered]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=kind,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        show_edge=False,
+        pad_edge=False,
+    )
+    table.add_column("name", style="bold cyan", no_wrap=True)
+    table.add_column("what it does", ratio=1)
+    for name in EXTRA[kind]:
+        table.add_column(name)
+    table.add_column("plugin", style="dim")
+    for entry in entries:
+        row = row_of(entry)
+        cells = [
+            row["name"],
+            row["summary"],
+            *(row[name] for name in EXTRA[kind]),
+            f"{row['plugin']} {row['version']}",
+        ]
+        table.add_row(*(Text(cell) for cell in cells))
+    return table

@@ -1,0 +1,71 @@
+"""What every phase of a run is given."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mtkd_cli import __version__
+from mtkd_cli.dataset import Dataset
+from mtkd_cli.errors import UsageError
+from mtkd_cli.interfaces import Task
+from mtkd_cli.progress import Progress
+from mtkd_cli.recipe import Recipe
+from mtkd_cli.resolve import Resolved
+
+
+@dataclass(frozen=True)
+class Context:
+    """A resolved recipe, its data and task, and where it runs.
+
+    Attributes:
+        engine: versions, device and threads: what decides the bits of a result besides the recipe.
+
+    """
+
+    recipe: Recipe
+    parts: Resolved
+    data: Dataset
+    task: Task
+    device: torch.device
+    progress: Progress
+
+    @property
+    def engine(self) -> dict[str, Any]:
+        """Return what decides the bits of a result besides recipe and data."""
+        return {
+            "mtkd": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "device": device_name(self.device),
+            "threads": torch.get_num_threads(),
+        }
+
+
+def device_of(wanted: str) -> torch.device:
+    """Return the device that ``--device`` names; ``auto`` takes CUDA where there is one.
+
+    Raises:
+        UsageError: no such device here.
+
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"no device {wanted!r} here: {str(error).splitlines()[0]}",
+            where="--device",
+            hint="use auto, cpu or cuda",
+        ) from error
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """Return the device's name for a manifest."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()

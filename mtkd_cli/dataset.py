@@ -1,0 +1,188 @@
+"""The data of a run: splits, hidden labels, and a fingerprint of all of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtkd_cli import counters
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import InputSpec, Samples, SourceData
+from mtkd_cli.recipe import Data
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples with the labels that may be seen.
+
+    Attributes:
+        samples: the samples; targets of hidden labels are -1.
+        digest: SHA-256 of ids and inputs, not of targets: teachers answer inputs.
+
+    """
+
+    name: str
+    samples: Samples
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @cached_property
+    def id_numbers(self) -> NDArray[np.uint64]:
+        """64 bits for each sample id, ``[N]``."""
+        return counters.id_numbers(self.samples.ids)
+
+    @cached_property
+    def labelled(self) -> NDArray[np.int64]:
+        """Indices of the samples whose label may be seen."""
+        return np.flatnonzero(self.samples.targets >= 0)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Train, validation and test splits of a recipe's data.
+
+    Attributes:
+        all_labels: the training split with hidden labels too, for teachers that may see them.
+        input: size, channels, mean and deviation of the training images.
+
+    """
+
+    classes: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+    all_labels: Split
+    input: InputSpec
+
+    @property
+    def splits(self) -> tuple[Split, Split, Split]:
+        """Training, validation and test."""
+        return self.train, self.val, self.test
+
+
+def load(source: SourceData, options: Data) -> Dataset:
+    """Split the source's samples and hide the labels that the student may not see.
+
+    The number ``options.labels`` counts training and validation labels together; the share
+    ``options.val`` of them is for validation. Both are drawn evenly over the classes.
+
+    Raises:
+        DataError: an empty split, a label out of range, or fewer labels than asked for.
+
+    """
+    _check(source)
+    train, test = source.train, source.test
+    if test is None:
+        labelled = np.flatnonzero(train.targets >= 0)
+        held = labelled[
+            _even(train.targets[labelled], round(options.test * len(labelled)), "test", options.seed)
+        ]
+        test, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
+    train, val, hidden = _train_and_val(train, source.val, options)
+    splits = [Split(n, s, _digest(s)) for n, s in (("train", hidden), ("val", val), ("test", test))]
+    for split in splits:
+        if not len(split.labelled):
+            raise DataError(
+                f"the {split.name} split has no labelled sample",
+                where=f"data {options.name}",
+                hint="raise data.labels, data.val or data.test",
+            )
+    everything = Split("train", train, splits[0].digest)
+    return Dataset(source.classes, splits[0], splits[1], splits[2], everything, _statistics(train))
+
+
+def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[Samples, Samples, Samples]:
+    """Return (train with every label, validation, train with the student's labels)."""
+    labelled = np.flatnonzero(train.targets >= 0)
+    available = len(labelled) + (len(val) if val else 0)
+    budget = available if options.labels is None else options.labels
+    if budget > available:
+        raise DataError(
+            f"data.labels is {budget}, but only {available} samples are labelled",
+            where=f"data {options.name}",
+            hint="lower it or leave it out",
+        )
+    count = min(round(options.val * budget), len(val) if val else budget)
+    if val is not None:
+        val = val.take(
+            np.sort(_even(val.targets, count if options.labels else len(val), "val", options.seed))
+        )
+    else:
+        held = labelled[_even(train.targets[labelled], count, "val", options.seed)]
+        val, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
+    labelled = np.flatnonzero(train.targets >= 0)
+    keep = len(labelled) if options.labels is None else min(budget - len(val), len(labelled))
+    kept = labelled[_even(train.targets[labelled], keep, "labels", options.seed)]
+    targets = np.full_like(train.targets, -1)
+    targets[kept] = train.targets[kept]
+    return train, val, replace(train, targets=targets)
+
+
+def _even(targets: NDArray[np.int64], count: int, *parts: str | int) -> NDArray[np.int64]:
+    """Return ``count`` indices drawn in rounds, one of each class a round."""
+    order = counters.permutation(len(targets), *parts)
+    rank = np.empty(len(targets), dtype=np.int64)
+    for label in np.unique(targets):
+        members = order[targets[order] == label]
+        rank[members] = np.arange(len(members))
+    position = np.empty(len(targets), dtype=np.int64)
+    position[order] = np.arange(len(targets))
+    return np.lexsort((position, rank))[:count]
+
+
+def _check(source: SourceData) -> None:
+    seen: dict[str, str] = {}
+    for name, split in (("train", source.train), ("val", source.val), ("test", source.test)):
+        if split is None:
+            continue
+        if not len(split):
+            raise DataError(f"the {name} split is empty")
+        bad = np.flatnonzero((split.targets < -1) | (split.targets >= len(source.classes)))
+        if len(bad):
+            raise DataError(
+                f"label {split.targets[bad[0]]} is outside the {len(source.classes)} classes",
+                where=f"{name}, sample {split.ids[bad[0]]}",
+                hint="mend the label or the class list",
+            )
+        for sample in split.ids:
+            if sample in seen:
+                raise DataError(
+                    f"the sample {sample!r} stands twice",
+                    where=f"{seen[sample]} and {name}",
+                    hint="remove one: a test sample must not be trained on",
+                )
+            seen[sample] = name
+
+
+def _digest(samples: Samples) -> str:
+    digest = hashlib.sha256()
+    digest.update("\x1f".join(samples.ids).encode())
+    digest.update(str((samples.inputs.shape, str(samples.inputs.dtype))).encode())
+    for start in range(0, len(samples), 4096):
+        digest.update(np.ascontiguousarray(samples.inputs[start : start + 4096]).data)
+    return digest.hexdigest()
+
+
+def _statistics(train: Samples) -> InputSpec:
+    """Return size, channels, mean and deviation of at most 10,000 training images, exactly summed."""
+    chosen = train.inputs[:: max(1, len(train) // 10_000)]
+    counts = np.zeros((chosen.shape[1], 256), dtype=np.int64)
+    for image in chosen:
+        for channel in range(chosen.shape[1]):
+            counts[channel] += np.bincount(image[channel].ravel(), minlength=256)
+    values = np.arange(256) / 255
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ values
+    std = np.sqrt(np.maximum(share @ values**2 - mean**2, 1e-6))
+    return InputSpec(
+        size=int(train.inputs.shape[-1]),
+        channels=int(train.inputs.shape[1]),
+        mean=tuple(round(float(m), 6) for m in mean),
+        std=tuple(round(float(s), 6) for s in std),
+    )

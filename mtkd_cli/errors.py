@@ -1,0 +1,86 @@
+"""Errors that a user can act on: what went wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class MtkdError(Exception):
+    """An expected failure. Shown as up to three lines, never as a traceback.
+
+    Args:
+        what: what went wrong, in one line.
+        where: file, key, teacher or sample.
+        hint: what to do about it.
+
+    """
+
+    exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "error"
+
+    def __init__(self, what: str, where: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the error as ``--json`` prints it."""
+        return {"code": self.code, "message": self.what, "hint": self.hint, "where": self.where}
+
+
+class UsageError(MtkdError):
+    """A wrong argument, name or option."""
+
+    exit_code = 2
+    code = "usage"
+
+
+class RecipeError(UsageError):
+    """A recipe that cannot be run; carries every problem found in it."""
+
+    code = "recipe"
+
+    def __init__(self, source: str, problems: list[MtkdError]) -> None:
+        self.problems = problems
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(f"the recipe has {count}", where=source)
+
+    def as_dict(self) -> dict[str, object]:  # type: ignore[override]
+        """Return the error with the list of its problems."""
+        return {**super().as_dict(), "problems": [problem.as_dict() for problem in self.problems]}
+
+
+class DataError(MtkdError):
+    """Data, a model file or a stored array that is not valid."""
+
+    exit_code = 3
+    code = "data"
+
+
+class TrainingError(MtkdError):
+    """Training that cannot go on (NaN, out of memory)."""
+
+    exit_code = 4
+    code = "training"
+
+
+class PluginError(MtkdError):
+    """A plugin that failed while it was used."""
+
+    exit_code = 1
+    code = "plugin"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``did you mean 'x'?`` for the nearest known word, or ``''``."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {matches[0]!r}?" if matches else ""
+
+
+def nearest_or_all(word: str, known: Iterable[str]) -> str:
+    """Return the nearest known word as a question, or the list of what there is."""
+    names = sorted(set(known))
+    return nearest(word, names) or f"known: {', '.join(names) or 'none'}"

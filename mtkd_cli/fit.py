@@ -1,0 +1,163 @@
+"""Adapt a teacher to the recipe's data before it teaches: its head, or all of it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mtkd_cli import store, weights
+from mtkd_cli.context import Context
+from mtkd_cli.dataset import Split
+from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
+from mtkd_cli.evaluate import judge, plain_views, validate
+from mtkd_cli.interfaces import Model
+from mtkd_cli.models import prepared
+from mtkd_cli.objectives import FromLabels
+from mtkd_cli.recipe import Fit, Teacher, Train
+from mtkd_cli.views import view
+
+
+def key(identity: Mapping[str, Any], teacher: Teacher, context: Context) -> dict[str, Any]:
+    """Return everything that decides a fitted teacher's weights."""
+    fit, data, recipe = teacher.fit, context.data, context.recipe
+    if fit is None:
+        raise ValueError(teacher.name)
+    return {
+        "teacher": dict(identity),
+        "train": data.train.digest,
+        "val": data.val.digest,
+        "classes": data.classes,
+        "targets": [store.array_sha256(s.samples.targets) for s in (_split(fit, context), data.val)],
+        "augment": recipe.augment.model_dump(mode="json") if fit.train == "all" else None,
+        "task": recipe.task.model_dump(mode="json"),
+        "engine": context.engine,
+    }
+
+
+def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: Context) -> Model:
+    """Return the teacher with the weights of its fit; trained once, then kept.
+
+    ``fit: head`` computes the frozen features of the plain views once and trains the last layer
+    on them. ``fit: all`` trains everything on live views. Both keep the best validation.
+    """
+    if teacher.fit is None:
+        return model
+    fit = teacher.fit
+
+    def write(folder: Path) -> None:
+        rows = _fit_head(model, fit, context) if fit.train == "head" else _fit_all(model, fit, context)
+        weights.write(folder / "teacher.safetensors", model.module.state_dict())
+        (folder / "curve.json").write_text(json.dumps(rows))
+
+    samples = len(_split(fit, context).labelled)
+    steps = fit.epochs * steps_per_epoch(samples, min(fit.batch_size, samples))
+    with context.progress.phase(f"fit {teacher.name}", steps):
+        folder = store.keep("fitted", fit_key, write)
+    tensors, _ = weights.read(folder / "teacher.safetensors")
+    weights.load_into(model.module, tensors, f"fitted teacher {teacher.name!r}")
+    return replace(model, trained=True)
+
+
+def _fit_all(model: Model, fit: Fit, context: Context) -> list[dict[str, float]]:
+    split, recipe, device = _split(fit, context), context.recipe, context.device
+    rows = split.labelled
+    targets = torch.from_numpy(split.samples.targets[rows])
+    module = prepared(model).to(device)
+
+    def views(indices: NDArray[np.int64], epoch: int) -> Tensor:
+        chosen = rows[indices]
+        return view(
+            split.samples.inputs[chosen],
+            split.id_numbers[chosen],
+            epoch + 1,
+            recipe.views.seed,
+            recipe.augment,
+            device,
+        )
+
+    def evaluate(candidate: nn.Module) -> Evaluation:
+        return validate(candidate, context.task, context.data.val, context.data.train, device)
+
+    trained = _train(module, len(rows), views, FromLabels(context.task, targets), evaluate, fit, context)
+    module.cpu()
+    weights.load_into(
+        module, {k: v.cpu() for k, v in trained.best.module.state_dict().items()}, "fitted teacher"
+    )
+    return list(trained.curve)
+
+
+def _fit_head(model: Model, fit: Fit, context: Context) -> list[dict[str, float]]:
+    split, val = _split(fit, context), context.data.val
+    rows = split.labelled
+    head = model.module.get_submodule(model.head).to(context.device)
+    features = _features(model, head, split, rows, context)
+    val_features = _features(model, head, val, np.arange(len(val)), context)
+    targets = torch.from_numpy(split.samples.targets[rows])
+
+    def evaluate(candidate: nn.Module) -> Evaluation:
+        with torch.no_grad():
+            return judge(copy.deepcopy(candidate), candidate(val_features).cpu(), val, context.task)
+
+    trained = _train(
+        head,
+        len(rows),
+        lambda indices, _: features[indices],
+        FromLabels(context.task, targets),
+        evaluate,
+        fit,
+        context,
+    )
+    head.load_state_dict(trained.best.module.state_dict())
+    model.module.cpu()
+    return list(trained.curve)
+
+
+def _features(
+    model: Model, head: nn.Module, split: Split, rows: NDArray[np.int64], context: Context
+) -> Tensor:
+    """Return what reaches the head on the plain views of ``rows``."""
+    seen: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    module = prepared(model).to(context.device).eval()
+    try:
+        with torch.no_grad():
+            for views in plain_views(split, rows, context.device):
+                module(views)
+    finally:
+        hook.remove()
+    return torch.cat(seen)
+
+
+def _train(
+    module: nn.Module,
+    samples: int,
+    views: Callable[[NDArray[np.int64], int], Tensor],
+    objective: FromLabels,
+    evaluate: Callable[[nn.Module], Evaluation],
+    fit: Fit,
+    context: Context,
+) -> Trained:
+    settings = Train(
+        epochs=fit.epochs,
+        batch_size=min(fit.batch_size, samples),
+        lr=(fit.lr,),
+        weight_decay=(fit.weight_decay,),
+        seed=fit.seed,
+    )
+    each = steps_per_epoch(samples, settings.batch_size)
+    return train(
+        module, samples, views, objective, evaluate, settings, each * fit.epochs, each, context.progress
+    )
+
+
+def _split(fit: Fit, context: Context) -> Split:
+    return context.data.all_labels if fit.labels == "all" else context.data.train

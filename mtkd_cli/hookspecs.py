@@ -1,0 +1,69 @@
+"""The hooks that a plugin may implement. Their docstrings are the reference.
+
+A plugin is a module named by an entry point in the group ``mtkd``::
+
+    from mtkd_cli.hookspecs import hookimpl
+    from mtkd_cli.specs import AggregatorSpec
+
+    @hookimpl
+    def mtkd_register_aggregators():
+        return [AggregatorSpec("mine", "One line.", "my_module.mine:Mine")]
+
+Every registering hook *returns* specs and is called once per command, before anything is
+imported that the specs name. Keep the registering module free of heavy imports. An argument
+of a hookimpl must not have a default: pluggy would never pass it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import typer
+
+    from mtkd_cli.specs import AggregatorSpec, DataSpec, RecipeSpec, TaskSpec, TeacherSpec, TrackerSpec
+
+hookspec = pluggy.HookspecMarker("mtkd")
+hookimpl = pluggy.HookimplMarker("mtkd")
+
+
+@hookspec
+def mtkd_register_teachers() -> Sequence[TeacherSpec]:  # type: ignore[empty-body]
+    """Return providers of teachers (and students). Called once, before a recipe is read."""
+
+
+@hookspec
+def mtkd_register_aggregators() -> Sequence[AggregatorSpec]:  # type: ignore[empty-body]
+    """Return strategies. Called once, before a recipe is read."""
+
+
+@hookspec
+def mtkd_register_tasks() -> Sequence[TaskSpec]:  # type: ignore[empty-body]
+    """Return tasks. Called once, before a recipe is read."""
+
+
+@hookspec
+def mtkd_register_data() -> Sequence[DataSpec]:  # type: ignore[empty-body]
+    """Return data sources. Called once, before a recipe is read."""
+
+
+@hookspec
+def mtkd_register_recipes() -> Sequence[RecipeSpec]:  # type: ignore[empty-body]
+    """Return recipes that ``mtkd distill NAME`` runs. Called once, before a recipe is read."""
+
+
+@hookspec
+def mtkd_register_trackers() -> Sequence[TrackerSpec]:  # type: ignore[empty-body]
+    """Return trackers: objects with ``run_started``, ``epoch_finished`` and ``run_finished``.
+
+    Called once, before a recipe is read. A recipe names the trackers it wants; each one's
+    methods run on a thread of its own, so one that raises or hangs stops nothing.
+    """
+
+
+@hookspec
+def mtkd_register_commands(app: typer.Typer) -> None:
+    """Add commands to ``app``, the root of the command line. Called before arguments are parsed."""

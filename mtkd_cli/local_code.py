@@ -1,0 +1,65 @@
+"""Load an attribute of a local file or an installed module: ``my.py:Mine``, ``pkg.mod:Mine``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from mtkd_cli.errors import UsageError, nearest_or_all
+
+PREFIX = "python:"
+
+
+def load_attribute(reference: str) -> Any:
+    """Return the attribute that ``FILE_OR_MODULE:ATTRIBUTE`` names. Runs that code.
+
+    Raises:
+        UsageError: no such file, module or attribute, or the code raises.
+
+    """
+    module_name, _, attribute = reference.removeprefix(PREFIX).rpartition(":")
+    if not module_name or not attribute:
+        raise UsageError(f"{reference!r} names no attribute", hint="write python:FILE.py:NAME")
+    try:
+        module = (
+            _from_file(Path(module_name))
+            if module_name.endswith(".py")
+            else importlib.import_module(module_name)
+        )
+    except Exception as error:
+        raise UsageError(
+            f"{module_name} cannot be imported: {type(error).__name__}: {error}",
+            where=reference,
+            hint="run it alone with python to see the whole error",
+        ) from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        raise UsageError(
+            f"{module_name} has no {attribute!r}",
+            where=reference,
+            hint=nearest_or_all(attribute, [n for n in vars(module) if not n.startswith("_")]),
+        ) from error
+
+
+def source_hash(reference: str) -> str:
+    """Return the SHA-256 of the file that a reference names, ``''`` for an installed module."""
+    path = Path(reference.removeprefix(PREFIX).rpartition(":")[0])
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix == ".py" and path.exists() else ""
+
+
+def _from_file(path: Path) -> Any:
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}")
+    name = f"mtkd_local_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

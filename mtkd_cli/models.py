@@ -1,0 +1,176 @@
+"""Load the models of a recipe: build, fill with weights, put the right head on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtkd_cli import counters, store, weights
+from mtkd_cli.dataset import Dataset
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.interfaces import Model, ModelRequest
+from mtkd_cli.local_code import source_hash
+from mtkd_cli.preprocess import Prepared, complete
+from mtkd_cli.recipe import Student, Teacher
+from mtkd_cli.resolve import ModelPart
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model costs. Latency is that of one sample, the median of repeated calls, in milliseconds."""
+
+    parameters: int
+    bytes: int
+    latency_ms: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the facts for a report."""
+        return {"parameters": self.parameters, "bytes": self.bytes, "latency_ms": self.latency_ms}
+
+
+def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, outputs: int) -> Model:
+    """Return a teacher with its weights, its head fitting the task if it will be fitted.
+
+    Raises:
+        DataError: no trained weights and no ``fit: all``, or weights that do not fit.
+
+    """
+    pretrained = teacher.pretrained if teacher.pretrained is not None else teacher.checkpoint is None
+    where = f"teacher {teacher.name!r}"
+    model = _build(part, data, outputs, pretrained, seed=teacher.fit.seed if teacher.fit else 0)
+    model = _with_checkpoint(model, teacher.checkpoint, where)
+    if not model.trained and not (teacher.fit and teacher.fit.train == "all"):
+        raise DataError(
+            f"{teacher.model} has no trained weights",
+            where=where,
+            hint="give a checkpoint:, or fit: all to train it on this data",
+        )
+    if teacher.fit:
+        model = replace(_with_outputs(model, outputs, where, teacher.fit.seed), classes=data.classes)
+    classes = _declared_classes(teacher, where) or model.classes
+    return replace(model, classes=classes, input=complete(model.input, teacher.input, data.input))
+
+
+def build_student(part: ModelPart, student: Student, data: Dataset, outputs: int, seed: int) -> Model:
+    """Return a student with initial weights from ``seed``, or trained ones, and ``outputs`` outputs."""
+    model = _build(part, data, outputs, student.pretrained, seed)
+    model = _with_checkpoint(model, student.checkpoint, "student")
+    model = _with_outputs(model, outputs, "student", seed)
+    return replace(model, classes=data.classes, input=complete(model.input, student.input, data.input))
+
+
+def prepared(model: Model) -> Prepared:
+    """Return the model behind its own preprocessing."""
+    return Prepared(model.module, model.input)
+
+
+def identity(part: ModelPart, teacher: Teacher) -> dict[str, Any]:
+    """Return everything that decides a teacher's weights and preprocessing, without loading it."""
+    import importlib.metadata
+
+    versions = {name: importlib.metadata.version(name) for name in ("mtkd", *part.spec.requires)}
+    return {
+        "provider": f"{part.plugin.distribution}:{part.spec.name}",
+        "versions": {**versions, part.plugin.distribution: part.plugin.version},
+        "model": part.model,
+        "source": source_hash(part.model) if part.spec.name == "python" else "",
+        "pretrained": teacher.pretrained,
+        "checkpoint": _file_hash(teacher.checkpoint, teacher.name),
+        "classes": _declared_classes(teacher, teacher.name),
+        "input": teacher.input.model_dump(mode="json"),
+        "fit": teacher.fit.model_dump(mode="json") if teacher.fit else None,
+    }
+
+
+def facts(model: Model, example: Tensor) -> Facts:
+    """Measure a model on one view ``[1, C, H, W]``."""
+    tensors = [*model.module.parameters(), *model.module.buffers()]
+    module = prepared(model).eval()
+    times: list[float] = []
+    with torch.inference_mode():
+        module(example)
+        began = time.perf_counter()
+        while len(times) < 30 and (len(times) < 5 or time.perf_counter() - began < 0.3):
+            started = time.perf_counter()
+            module(example)
+            times.append(time.perf_counter() - started)
+    return Facts(
+        parameters=sum(p.numel() for p in model.module.parameters()),
+        bytes=sum(t.numel() * t.element_size() for t in tensors),
+        latency_ms=round(sorted(times)[len(times) // 2] * 1000, 4),
+    )
+
+
+def split_head(model: Model) -> tuple[nn.Module, nn.Module]:
+    """Return (module, head), the head being the last layer that ``model.head`` names."""
+    return model.module, model.module.get_submodule(model.head)
+
+
+def _build(part: ModelPart, data: Dataset, outputs: int, pretrained: bool, seed: int) -> Model:
+    counters.seed_torch("initial weights", seed)
+    request = ModelRequest(part.model, data.input.channels or 3, data.input.size or 224, outputs, pretrained)
+    model: Model = part.create().build(request)
+    return model
+
+
+def _with_checkpoint(model: Model, checkpoint: str | None, where: str) -> Model:
+    if checkpoint is None:
+        return model
+    tensors, _ = weights.read(checkpoint)
+    head_weight = tensors.get(f"{model.head}.weight")
+    if model.head and head_weight is not None and head_weight.dim() >= 2:
+        model = _with_outputs(model, head_weight.shape[0], where, seed=0)
+    weights.load_into(model.module, tensors, f"{where}, {checkpoint}")
+    return replace(model, trained=True)
+
+
+def _with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
+    """Return the model with a new head if the present one has another number of outputs."""
+    if not model.head:
+        return model
+    head = model.module.get_submodule(model.head)
+    if not isinstance(head, nn.Linear | nn.Conv2d):
+        raise UsageError(
+            f"the head {model.head!r} is a {type(head).__name__}, which cannot be replaced", where=where
+        )
+    present = head.out_features if isinstance(head, nn.Linear) else head.out_channels
+    if present == outputs:
+        return model
+    counters.seed_torch("head", seed)
+    new: nn.Module
+    if isinstance(head, nn.Linear):
+        new = nn.Linear(head.in_features, outputs, bias=head.bias is not None)
+    else:
+        new = nn.Conv2d(head.in_channels, outputs, head.kernel_size, bias=head.bias is not None)  # type: ignore[arg-type]
+    parent, _, name = model.head.rpartition(".")
+    setattr(model.module.get_submodule(parent), name, new)
+    return replace(model, classes=None)
+
+
+def _declared_classes(teacher: Teacher, where: str) -> tuple[str, ...] | None:
+    if not isinstance(teacher.classes, str):
+        return teacher.classes
+    try:
+        lines = Path(teacher.classes).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"the class file cannot be read: {error}", where=where, hint="one class name a line"
+        ) from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def _file_hash(path: str | None, where: str) -> str:
+    if path is None:
+        return ""
+    if not Path(path).is_file():
+        raise DataError(
+            f"no file {path}",
+            where=f"teacher {where!r}: checkpoint",
+            hint="a path is taken relative to where mtkd is started",
+        )
+    return store.file_sha256(Path(path))

@@ -1,0 +1,107 @@
+"""What is minimised: the labels alone, or the labels and the merged teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtkd_cli import counters
+from mtkd_cli.aggregate import Strategy
+from mtkd_cli.dataset import Split
+from mtkd_cli.distill import Losses, Step
+from mtkd_cli.interfaces import AggregationBatch, Task
+from mtkd_cli.losses import mean_over
+
+
+@dataclass(frozen=True)
+class FromLabels:
+    """The task loss over the labelled samples; ``targets [N]``."""
+
+    task: Task
+    targets: Tensor
+
+    def __call__(self, output: Tensor, step: Step) -> Losses:
+        """Return the losses of the outputs of a step."""
+        target = self.targets[step.indices].to(output.device)
+        return Losses(mean_over(self.task.task_loss(output, target), target >= 0))
+
+
+@dataclass(frozen=True)
+class FromTeachers:
+    """The task loss and the distillation loss, mixed by ``kd_ratio``.
+
+    Attributes:
+        answers: the teachers' aligned outputs on the samples and views of a step.
+        about: makes the batch that the strategy is given.
+
+    """
+
+    task: Task
+    strategy: Strategy
+    answers: Callable[[Step], tuple[Tensor, ...]]
+    about: Callable[..., AggregationBatch]
+    targets: Tensor
+    temperature: float
+    kd_ratio: float
+
+    def __call__(self, output: Tensor, step: Step) -> Losses:
+        """Return the losses of the outputs of a step."""
+        target = self.targets[step.indices].to(output.device)
+        batch = self.about(self.answers(step), step.indices, target, student=output.detach(), step=step)
+        merged = self.strategy.merge(batch)
+        kd = self.task.kd_loss(output, merged, self.temperature)
+        heard = (
+            torch.ones_like(kd, dtype=torch.bool) if merged.weights is None else merged.weights.sum(dim=0) > 0
+        )
+        labels = mean_over(self.task.task_loss(output, target), target >= 0)
+        return Losses(labels, mean_over(kd, heard), self.kd_ratio)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Makes the batches that a strategy is given, on one split."""
+
+    task: Task
+    split: Split
+    names: tuple[str, ...]
+    declared: tuple[float | None, ...]
+    temperature: float
+    seed: int
+
+    def __call__(
+        self,
+        outputs: tuple[Tensor, ...],
+        indices: NDArray[np.int64],
+        target: Tensor | None,
+        student: Tensor | None = None,
+        step: Step | None = None,
+    ) -> AggregationBatch:
+        """Return the batch of the samples at ``indices``; without a target no sample is labelled."""
+        device = outputs[0].device
+        target = torch.full((len(indices),), -1, device=device) if target is None else target
+        number = step.number if step else 0
+        given = any(weight is not None for weight in self.declared)
+        weights = (
+            torch.tensor([1.0 if w is None else w for w in self.declared], device=device) if given else None
+        )
+        return AggregationBatch(
+            outputs=outputs,
+            teacher_names=self.names,
+            sample_ids=tuple(self.split.samples.ids[i] for i in indices),
+            temperature=self.temperature,
+            progress=step.progress if step else 1.0,
+            task=self.task,
+            declared_weights=weights,
+            target=target,
+            labelled=target >= 0,
+            student_output=student,
+            metadata={name: column[indices] for name, column in self.split.samples.metadata.items()},
+            draw=lambda name, shape: counters.torch_uniform(shape, "strategy", self.seed, number, name).to(
+                device
+            ),
+        )

@@ -1,0 +1,165 @@
+"""The plan: what a run would do, how the label spaces align, and about how long it takes. Trains nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from mtkd_cli import store
+from mtkd_cli.align import columns
+from mtkd_cli.context import Context
+from mtkd_cli.models import facts, load_teacher, prepared
+from mtkd_cli.recipe import Teacher
+from mtkd_cli.report.facts import labels_seen
+from mtkd_cli.report.summary import bytes_in_words
+from mtkd_cli.resolve import ModelPart
+from mtkd_cli.search import candidates
+from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
+from mtkd_cli.teachers import who_is
+from mtkd_cli.views import PLAIN, view
+
+TRAINING_PER_FORWARD = 3.0
+"""A training step costs about three forward passes: one forward, two backward."""
+
+
+def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, Any]:
+    """Return the plan as plain facts. Loads each teacher in turn and times one forward pass of each."""
+    recipe, data = context.recipe, context.data
+    steps, _ = plan_steps(context)
+    tries = len(candidates(recipe.train))
+    pairs = zip(recipe.teachers, context.parts.teachers, strict=True)
+    teachers = [_teacher(teacher, part, context, views) for teacher, part in pairs]
+    student = build(context)
+    seconds = (
+        _seconds_a_sample(context, prepared(student))
+        * TRAINING_PER_FORWARD
+        * recipe.train.batch_size
+        * steps
+        * tries
+    )
+    phases = [
+        {"phase": f"{what} {t['name']}", "seconds": t[f"{what}_seconds"]}
+        for t in teachers
+        for what in ("fit", "record")
+    ]
+    phases.append({"phase": "distil", "seconds": seconds})
+    if baseline:
+        kept = store.find("alone", alone_key(context)) is not None
+        phases.append({"phase": "student alone", "seconds": 0.0 if kept else seconds})
+    costs = facts(student, torch.zeros(1, *data.train.samples.inputs.shape[1:])).as_dict()
+    return {
+        "data": {
+            "name": recipe.data.name,
+            "classes": list(data.classes),
+            "size": data.input.size,
+            "channels": data.input.channels,
+            "train": len(data.train),
+            "train_labelled": len(data.train.labelled),
+            "val": len(data.val),
+            "test": len(data.test),
+        },
+        "teachers": teachers,
+        "student": {"model": recipe.student.model, "input_size": student.input.size, **costs},
+        "views": "live" if views is None else views,
+        "kd_ratio": kd_ratio(context),
+        "steps": steps,
+        "candidates": tries,
+        "phases": phases,
+        "seconds": sum(phase["seconds"] for phase in phases),
+    }
+
+
+def _teacher(teacher: Teacher, part: ModelPart, context: Context, views: int | None) -> dict[str, Any]:
+    model = load_teacher(part, teacher, context.data, context.task.outputs)
+    module = prepared(model).eval()
+    each = _seconds_a_sample(context, module)
+    with torch.inference_mode():
+        outputs = module(torch.zeros(2, *context.data.train.samples.inputs.shape[1:])).shape[1]
+    matched = columns(model.classes, context.data.classes, outputs, teacher.name)
+    fit, data = teacher.fit, context.data
+    passes = 0.0
+    if fit and store.find("fitted", who_is(teacher, part, context)["fit"]) is None:
+        seen = len((data.all_labels if fit.labels == "all" else data.train).labelled)
+        passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
+    shown = (
+        (views if views is not None else context.recipe.train.epochs) * len(data.train)
+        + len(data.val)
+        + len(data.test)
+    )
+    return {
+        "name": teacher.name,
+        "model": teacher.model,
+        "input_size": model.input.size,
+        "parameters": sum(p.numel() for p in model.module.parameters()),
+        "outputs": outputs,
+        "aligned": [[label, column] for label, column in zip(data.classes, matched, strict=True)],
+        "fit": fit.train if fit else None,
+        "labels_seen": labels_seen(fit, context),
+        "fit_seconds": passes * each,
+        "record_seconds": shown * each,
+    }
+
+
+def _seconds_a_sample(context: Context, module: Callable[[torch.Tensor], torch.Tensor]) -> float:
+    """Return the time of one sample in a forward pass of a batch."""
+    train = context.data.train
+    rows = np.arange(min(32, len(train)))
+    views = view(train.samples.inputs[rows], train.id_numbers[rows], PLAIN, 0, context.recipe.augment)
+    with torch.inference_mode():
+        module(views[:2])
+        started = time.perf_counter()
+        module(views)
+    return (time.perf_counter() - started) / len(rows)
+
+
+def plan_table(plan: Mapping[str, Any]) -> Group:
+    """Return the plan for the terminal."""
+    data = plan["data"]
+    teachers = Table(
+        header_style="bold", show_edge=False, pad_edge=False, title="teachers", title_justify="left"
+    )
+    for column in ("name", "model", "input", "parameters", "classes", "fit", "labels it saw"):
+        teachers.add_column(column)
+    for t in plan["teachers"]:
+        same = all(index == place for place, (_, index) in enumerate(t["aligned"])) and t["outputs"] == len(
+            t["aligned"]
+        )
+        match = "the data's, in order" if same else f"{len(t['aligned'])} of its {t['outputs']}, by name"
+        teachers.add_row(
+            *(
+                Text(c)
+                for c in (
+                    t["name"],
+                    t["model"],
+                    f"{t['input_size']} px",
+                    f"{t['parameters']:,}",
+                    match,
+                    t["fit"] or "-",
+                    t["labels_seen"],
+                )
+            )
+        )
+    phases = Table(header_style="bold", show_edge=False, pad_edge=False, title="phases", title_justify="left")
+    phases.add_column("phase")
+    phases.add_column("about", justify="right")
+    for phase in plan["phases"]:
+        phases.add_row(phase["phase"], f"{phase['seconds']:.1f} s" if phase["seconds"] else "kept")
+    phases.add_row("in all", f"{plan['seconds']:.0f} s", style="bold")
+    student = plan["student"]
+    shape = f"{data['channels']} x {data['size']} x {data['size']} px"
+    lines = [
+        f"data: {data['name']}, {len(data['classes'])} classes, {shape}; {data['train']} to train on "
+        f"({data['train_labelled']} labelled), {data['val']} to validate, {data['test']} to test",
+        f"student: {student['model']}, input {student['input_size']} px, "
+        f"{student['parameters']:,} parameters, {bytes_in_words(student['bytes'])}",
+        f"training: {plan['steps']} steps for each of {plan['candidates']} candidates; "
+        f"views: {plan['views']}; kd_ratio {plan['kd_ratio']}",
+    ]
+    return Group(*(Text(line) for line in lines), Text(), teachers, Text(), phases)

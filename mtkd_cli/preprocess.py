@@ -1,0 +1,80 @@
+"""Prepare a view for one model: channels, size, normalisation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mtkd_cli.interfaces import InputSpec
+from mtkd_cli.recipe import Input
+
+_LUMA = (0.299, 0.587, 0.114)
+"""ITU-R BT.601, as PIL's ``convert("L")``."""
+
+
+def complete(spec: InputSpec, wanted: Input, data: InputSpec) -> InputSpec:
+    """Return the model's input: the recipe's keys over the model's own, gaps filled from the data."""
+    given = {key: value for key, value in wanted.model_dump().items() if value is not None}
+    spec = replace(spec, **given)
+    channels = spec.channels or data.channels or 3
+    return replace(
+        spec,
+        size=spec.size or data.size,
+        channels=channels,
+        mean=_per_channel(spec.mean or data.mean, channels),
+        std=_per_channel(spec.std or data.std, channels),
+    )
+
+
+def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    return values if len(values) == channels else (sum(values) / len(values),) * channels
+
+
+def prepare(views: Tensor, spec: InputSpec) -> Tensor:
+    """Return views ``[B, C, H, W]`` (0 to 1) as the model's input ``[B, C', S, S]``."""
+    pixels = _with_channels(views, spec.channels or views.shape[1])
+    size = spec.size or views.shape[-1]
+    whole = round(size / spec.crop)
+    if pixels.shape[-1] != whole or pixels.shape[-2] != whole:
+        nearest = spec.interpolation == "nearest"
+        pixels = F.interpolate(
+            pixels,
+            size=(whole, whole),
+            mode=spec.interpolation,
+            antialias=not nearest,
+            align_corners=None if nearest else False,
+        )
+        if spec.interpolation == "bicubic":
+            pixels = pixels.clamp(0, 1)
+    if whole != size:
+        start = (whole - size) // 2
+        pixels = pixels[..., start : start + size, start : start + size]
+    mean = torch.tensor(spec.mean, device=pixels.device).view(-1, 1, 1)
+    std = torch.tensor(spec.std, device=pixels.device).view(-1, 1, 1)
+    return (pixels - mean) / std
+
+
+def _with_channels(views: Tensor, channels: int) -> Tensor:
+    if views.shape[1] == channels:
+        return views
+    if channels == 3:
+        return views.expand(-1, 3, -1, -1)
+    weights = torch.tensor(_LUMA, device=views.device).view(1, 3, 1, 1)
+    return (views * weights).sum(dim=1, keepdim=True)
+
+
+class Prepared(nn.Module):
+    """A module behind its own preprocessing: views in, raw outputs out."""
+
+    def __init__(self, module: nn.Module, spec: InputSpec) -> None:
+        super().__init__()
+        self.module = module
+        self.spec = spec
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Return the module's raw outputs on ``[B, C, H, W]`` views (0 to 1)."""
+        output: Tensor = self.module(prepare(views, self.spec))
+        return output

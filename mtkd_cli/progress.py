@@ -1,0 +1,116 @@
+"""Show what is going on: a live display on a terminal, plain lines elsewhere, on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+if TYPE_CHECKING:
+    from mtkd_cli.distill import Losses, Step
+
+PLAIN_EVERY_SECONDS = 5.0
+REFRESH_SECONDS = 0.1
+
+
+class Progress:
+    """Phases of a run, one at a time. It is a `mtkd_cli.distill.Watcher`.
+
+    Args:
+        console: where to; None shows nothing.
+        log: is given each line that a log file should keep.
+        on_row: is given each row of a curve, with its phase.
+
+    """
+
+    def __init__(
+        self,
+        console: Console | None = None,
+        log: Callable[[str], None] = lambda _: None,
+        on_row: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    ) -> None:
+        self.console, self.log, self.on_row = console, log, on_row
+        self._bars: Bars | None = None
+        self._name, self._note, self._score, self._total, self._done, self._samples = "", "", "", 0, 0, 0
+        self._started = self._shown = 0.0
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Progress]:
+        """Announce a phase of ``total`` units (samples, steps) and show how far it is."""
+        self._name, self._note, self._score, self._total, self._done, self._samples = (
+            name,
+            "",
+            "",
+            total,
+            0,
+            0,
+        )
+        self._started = self._shown = time.monotonic()
+        live = self.console is not None and self.console.is_terminal
+        if live:
+            columns = (
+                TextColumn("{task.description:<22}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
+            with Bars(*columns, console=self.console, transient=True) as self._bars:
+                self._bars.add_task(name, total=total, note="")
+                yield self
+            self._bars = None
+        else:
+            yield self
+        seconds = time.monotonic() - self._started
+        if self._done:
+            self.say(f"{name}: done in {seconds:.1f} s{'; ' + self._note if self._note else ''}")
+
+    def advance(self, amount: int = 1, note: Callable[[], str] = str) -> None:
+        """Move the present phase on; ``note`` is asked for only when something is shown."""
+        self._done += amount
+        now = time.monotonic()
+        every = PLAIN_EVERY_SECONDS if self._bars is None else REFRESH_SECONDS
+        if now - self._shown < every and self._done < self._total:
+            return
+        self._shown, self._note = now, note()
+        if self._bars is not None:
+            self._bars.update(self._bars.task_ids[0], completed=self._done, note=self._note)
+        elif self._done < self._total:
+            left = (now - self._started) / self._done * (self._total - self._done)
+            self.say(
+                f"{self._name}: {self._done} of {self._total}, about {left:.0f} s left  {self._note}".rstrip()
+            )
+
+    def say(self, line: str) -> None:
+        """Print one line and log it."""
+        self.log(line)
+        if self.console is not None:
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def stepped(self, step: Step, losses: Losses) -> None:
+        """Show one optimizer step."""
+        self._samples += len(step.indices)
+
+        def note() -> str:
+            rate = self._samples / max(1e-9, time.monotonic() - self._started)
+            kd = "" if losses.kd is None else f"  kd {losses.kd.item():.3f}"
+            losses_now = f"task {losses.task.item():.3f}{kd}"
+            return f"epoch {step.epoch + 1}  {losses_now}{self._score}  {rate:,.0f} samples/s"
+
+        self.advance(note=note)
+
+    def evaluated(self, row: dict[str, float]) -> None:
+        """Show and pass on one evaluation."""
+        name, value = next(((k, v) for k, v in row.items() if k not in _NOT_METRICS), ("", 0.0))
+        self._score = f"  {name} {value:.4f}" if name else ""
+        self.on_row({"phase": self._name, **row})
+
+
+_NOT_METRICS = ("step", "epoch", "lr", "task_loss", "kd_loss")

@@ -1,0 +1,294 @@
+"""The recipe's schema. Every field states its unit; unknown keys are errors.
+
+`mtkd_cli.read_recipe` reads files and overrides into it; `mtkd_cli.check_recipe` checks it
+against the installed plugins.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _as_tuple(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+Candidates = Annotated[tuple[float, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+"""One value, or several that are tried and chosen from on validation."""
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, and strict about its keys and types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+class Plug(BaseModel):
+    """A part that names a plugin; keys that are not the core's are the plugin's options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    name: str = Field(description="Name of the plugin, or python:FILE:ATTRIBUTE for one in a local file.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The plugin's own options as the recipe gives them."""
+        return dict(self.model_extra or {})
+
+
+class Data(Plug):
+    """Where samples come from and which labels the student may see."""
+
+    val: Share = Field(0.2, description="Share of the labelled training samples kept for validation.")
+    test: Share = Field(
+        0.2, description="Share of all samples kept for the test, where the source has no split."
+    )
+    labels: int | None = Field(
+        None, ge=2, description="Labels that are kept, training and validation together; others are hidden."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the splits and of the choice of labels.")
+
+
+class Views(Section):
+    """How many views of each sample the teachers answer."""
+
+    count: int | Literal["auto", "live"] = Field(
+        "auto",
+        description="Recorded views per sample; auto: a rule of cost; live: a new view each epoch.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of the views; independent of train.seed.")
+
+    @field_validator("count")
+    @classmethod
+    def _at_least_one(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("must be at least 1")
+        return value
+
+
+class Augment(Section):
+    """What a view may change. View 0 is always the plain sample."""
+
+    flip: bool = Field(False, description="Mirror left and right, half of the time.")
+    shift: float = Field(0.0, ge=0, le=0.5, description="Largest shift, as a share of the side.")
+    rotate: float = Field(0.0, ge=0, le=180, description="Largest rotation, in degrees.")
+    zoom: float = Field(
+        0.0, ge=0, lt=1, description="Largest change of size, as a share (0.1: 0.9 to 1.1 times)."
+    )
+    crop: float = Field(
+        1.0, gt=0, le=1, description="Smallest side of a random crop, as a share of the side."
+    )
+    brightness: float = Field(0.0, ge=0, le=1, description="Largest change of brightness, as a share.")
+    contrast: float = Field(0.0, ge=0, le=1, description="Largest change of contrast, as a share.")
+
+
+class Input(Section):
+    """How a model wants its images; a key left out is the model's own."""
+
+    size: int | None = Field(None, ge=1, description="Side of the square input, in pixels.")
+    mean: tuple[float, ...] | None = Field(
+        None, description="Mean per channel that is subtracted (images are 0 to 1)."
+    )
+    std: tuple[Positive, ...] | None = Field(None, description="Deviation per channel that is divided by.")
+    channels: Literal[1, 3] | None = Field(None, description="Channels: 1 grey, 3 RGB.")
+    interpolation: Literal["bilinear", "bicubic", "nearest"] | None = Field(
+        None, description="How it is resized."
+    )
+    crop: float | None = Field(None, gt=0, le=1, description="Share of the side kept by a centre crop.")
+
+
+class Fit(Section):
+    """How a teacher is fitted to the recipe's data before it teaches."""
+
+    train: Literal["head", "all"] = Field(
+        "all", description="What is trained: the last layer, or everything."
+    )
+    labels: Literal["student", "all"] = Field(
+        "student", description="Which training labels it sees: the student's, or all, hidden ones too."
+    )
+    epochs: int = Field(20, ge=1, description="Passes over its labelled samples.")
+    batch_size: int = Field(64, ge=1, description="Samples per step.")
+    lr: Positive = Field(3e-3, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay.")
+    seed: int = Field(0, ge=0, description="Seed of initial weights, order and views.")
+
+
+class Teacher(Section):
+    """A frozen model that answers every sample."""
+
+    model: str = Field(description="provider:model, e.g. timm:resnet50.")
+    name: str = Field("", description="Name in tables; must be unique. Default: the model's.")
+    checkpoint: str | None = Field(None, description="File of weights: safetensors, or .pt of plain tensors.")
+    pretrained: bool | None = Field(
+        None, description="Load the provider's trained weights. Default: if no checkpoint."
+    )
+    classes: tuple[str, ...] | str | None = Field(
+        None, description="Its class names in order, or a file with one a line."
+    )
+    input: Input = Field(default_factory=Input, description="How it wants its images.")
+    weight: float | None = Field(None, ge=0, description="Fixed weight, for strategies that use one.")
+    fit: Fit | None = Field(None, description="Adapt it to this data first: head, all, or settings.")
+
+    @field_validator("fit", mode="before")
+    @classmethod
+    def _short_fit(cls, value: Any) -> Any:
+        return {"train": value} if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if value and not NAME.fullmatch(value):
+            raise ValueError("a name has letters, digits, '.', '_' and '-' only")
+        return value
+
+
+class Student(Section):
+    """The model that is trained."""
+
+    model: str = Field(description="provider:model, e.g. timm:mobilenetv3_small_100.")
+    pretrained: bool = Field(False, description="Start from the provider's trained weights.")
+    checkpoint: str | None = Field(None, description="Start from this file of weights.")
+    input: Input = Field(default_factory=Input, description="How it wants its images.")
+
+
+class Loss(Section):
+    """loss = (1 - kd_ratio) * task_loss + kd_ratio * kd_loss; kd_loss carries temperature squared."""
+
+    temperature: Positive = Field(2.0, description="Softening of teachers and student in kd_loss.")
+    kd_ratio: float | Literal["auto"] = Field(
+        "auto",
+        description="Share of kd_loss. auto: 0.9 if under half of the samples are labelled, else 0.5.",
+    )
+    label_smoothing: Share = Field(
+        0.0, description="Share of the label spread over all classes, in task_loss."
+    )
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = Field(
+        None, description="Weight of each class in task_loss: balanced (inverse frequency) or a list."
+    )
+
+    @field_validator("kd_ratio")
+    @classmethod
+    def _share(cls, value: float | str) -> float | str:
+        if isinstance(value, float | int) and not 0 <= value <= 1:
+            raise ValueError("must be between 0 and 1")
+        return value
+
+
+class Train(Section):
+    """How the student is trained; the student alone is trained in the same way."""
+
+    epochs: int = Field(30, ge=1, description="Passes over the training samples, unlabelled ones too.")
+    batch_size: int = Field(64, ge=1, description="Samples per step.")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with Nesterov momentum.")
+    lr: Candidates = Field(
+        (1e-3, 3e-3, 1e-2), description="Peak learning rate, or several to choose from on validation."
+    )
+    weight_decay: Candidates = Field(
+        (1e-2,), description="Decoupled weight decay, or several to choose from."
+    )
+    momentum: Share = Field(0.9, description="Momentum of sgd.")
+    warmup: Share = Field(0.05, description="Share of the steps over which the learning rate rises.")
+    clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0: no limit.")
+    ema: Share = Field(0.0, description="Decay of the averaged weights per step; 0: no averaging.")
+    seed: int = Field(0, ge=0, description="Seed of initial weights, order and dropout.")
+
+
+class Store(Section):
+    """What is kept of the teachers' outputs."""
+
+    precision: Literal["fp16", "fp32"] = Field("fp16", description="Number format of recorded logits.")
+
+
+class Recipe(Section):
+    """A run of mtkd, described."""
+
+    task: Plug
+    data: Data
+    views: Views = Field(default_factory=Views)
+    augment: Augment = Field(default_factory=Augment)
+    fit: Fit = Field(default_factory=Fit, description="Defaults of every teacher's fit.")
+    teachers: tuple[Teacher, ...] = Field(min_length=1)
+    strategy: Plug
+    student: Student
+    loss: Loss = Field(default_factory=Loss)
+    train: Train = Field(default_factory=Train)
+    store: Store = Field(default_factory=Store)
+    trackers: tuple[Plug, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _longhand(cls, raw: Any) -> Any:
+        return expand(raw) if isinstance(raw, dict) else raw
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain lists, dicts and scalars, defaults included."""
+        return self.model_dump(mode="json")
+
+
+SHORTHAND = {
+    "task": "name",
+    "data": "name",
+    "strategy": "name",
+    "student": "model",
+    "views": "count",
+    "teachers": "model",
+    "trackers": "name",
+}
+"""Key that a bare value stands for: ``strategy: mean`` is ``strategy: {name: mean}``."""
+
+
+def expand(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the recipe with every shorthand written out and every teacher named."""
+    full = dict(raw)
+    for section, key in SHORTHAND.items():
+        value = full.get(section)
+        if section in ("teachers", "trackers"):
+            if isinstance(value, list | tuple):
+                full[section] = [{key: item} if isinstance(item, str) else item for item in value]
+        elif isinstance(value, str | int) and not isinstance(value, bool):
+            full[section] = {key: value}
+    if isinstance(full.get("teachers"), list):
+        full["teachers"] = [_teacher(item, full.get("fit")) for item in full["teachers"]]
+    return full
+
+
+def _teacher(raw: Any, fit_defaults: Any) -> Any:
+    """Name a teacher after its model and complete its fit by the recipe's."""
+    if not isinstance(raw, dict):
+        return raw
+    teacher = dict(raw)
+    if isinstance(teacher.get("model"), str) and not teacher.get("name"):
+        teacher["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", teacher["model"].rpartition(":")[2]).strip("-._")
+    fit = teacher.get("fit")
+    fit = {"train": fit} if isinstance(fit, str) else fit
+    if isinstance(fit, dict) and isinstance(fit_defaults, dict):
+        teacher["fit"] = {**fit_defaults, **fit}
+    return teacher
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the recipe's JSON schema, for editors. Shorthands are allowed in it."""
+    schema = Recipe.model_json_schema()
+    properties = schema["properties"]
+    for section in SHORTHAND:
+        target = properties[section]
+        if "items" in target:
+            target["items"] = {"anyOf": [target["items"], {"type": "string"}]}
+        else:
+            long = {key: target.pop(key) for key in ("$ref", "allOf") if key in target}
+            target["anyOf"] = [long, {"type": ["string", "integer"]}]
+    teacher_fit = schema["$defs"]["Teacher"]["properties"]["fit"]
+    teacher_fit["anyOf"].append({"enum": ["head", "all"]})
+    for key in ("lr", "weight_decay"):
+        field = schema["$defs"]["Train"]["properties"][key]
+        items = {k: field.pop(k) for k in ("type", "items", "minItems") if k in field}
+        field["anyOf"] = [items, {"type": "number"}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mtkd recipe", **schema}

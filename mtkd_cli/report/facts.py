@@ -1,0 +1,162 @@
+"""The report: every fact of a run, as ``report.json`` holds it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtkd_cli import counters
+from mtkd_cli.context import Context
+from mtkd_cli.students import TrainedStudent, kd_ratio
+from mtkd_cli.teachers import ReadyTeacher
+
+RESAMPLES = 500
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Outputs on the test split ``[N, C]``, their metrics, and what the model costs."""
+
+    output: Tensor
+    metrics: Mapping[str, float]
+    costs: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return metrics, the primary one first, and costs."""
+        return {**{name: round(value, 6) for name, value in self.metrics.items()}, **self.costs}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Everyone's scores on the test split; ``alone`` is None without the baseline."""
+
+    student: Scored
+    alone: Scored | None
+    ensemble: Scored
+    teachers: Mapping[str, Scored]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the scores by who has them."""
+        return {
+            "student": self.student.as_dict(),
+            "alone": self.alone.as_dict() if self.alone else None,
+            "ensemble": self.ensemble.as_dict(),
+            "teachers": {n: s.as_dict() for n, s in self.teachers.items()},
+        }
+
+
+def report_of(
+    context: Context,
+    name: str,
+    views: int | None,
+    teachers: list[ReadyTeacher],
+    student: TrainedStudent,
+    alone: TrainedStudent | None,
+    scores: Scores,
+) -> dict[str, Any]:
+    """Return the report of a run."""
+    recipe, data = context.recipe, context.data
+    verdict = compare(context, scores)
+    return {
+        "run": name,
+        "task": recipe.task.name,
+        "strategy": recipe.strategy.name,
+        "metric": {
+            "name": context.task.primary.name,
+            "higher_is_better": context.task.primary.higher_is_better,
+        },
+        "verdict": verdict,
+        "scores": scores.as_dict(),
+        "data": {
+            "name": recipe.data.name,
+            "classes": list(data.classes),
+            "train": len(data.train),
+            "train_labelled": len(data.train.labelled),
+            "val": len(data.val.labelled),
+            "test": len(data.test.labelled),
+        },
+        "teachers": [
+            {
+                "name": teacher.name,
+                "model": wanted.model,
+                "hash": teacher.hash,
+                "labels_seen": labels_seen(wanted.fit, context),
+            }
+            for teacher, wanted in zip(teachers, recipe.teachers, strict=True)
+        ],
+        "views": "live" if views is None else views,
+        "kd_ratio": kd_ratio(context),
+        "student": {
+            "model": recipe.student.model,
+            "chosen": student.settings,
+            "trials": list(student.trials),
+        },
+        "alone": {"chosen": alone.settings, "trials": list(alone.trials)} if alone else None,
+        "engine": context.engine,
+        "versions": {
+            n: importlib.metadata.version(n) for n in ("mtkd", "torch", "numpy", "timm", "torchvision")
+        },
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def labels_seen(fit: Any, context: Context) -> str:
+    """Return in words which of the recipe's labels a teacher was fitted on."""
+    if fit is None:
+        return "none of this data's (not fitted here)"
+    if fit.labels == "student":
+        return f"the student's {len(context.data.train.labelled)}"
+    return (
+        f"all {len(context.data.all_labels.labelled)} training labels, of which the student sees "
+        f"{len(context.data.train.labelled)}"
+    )
+
+
+def compare(context: Context, scores: Scores) -> dict[str, Any]:
+    """Return the difference of the student to itself alone, its interval over test samples, a sentence."""
+    metric = context.task.primary
+    student = scores.student.metrics[metric.name]
+    ensemble = scores.ensemble.metrics[metric.name]
+    kept = (
+        f"It {'keeps' if student <= ensemble else 'exceeds'} "
+        f"{100 * student / ensemble:.1f} % of the ensemble's {metric.name}."
+        if ensemble
+        else ""
+    )
+    if scores.alone is None:
+        return {
+            "difference": None,
+            "interval": None,
+            "sentence": f"The student alone was not trained, so nothing is known of the gain. {kept}".strip(),
+        }
+    difference = student - scores.alone.metrics[metric.name]
+    low, high = _interval(context, scores.student.output, scores.alone.output)
+    gain = difference if metric.higher_is_better else -difference
+    sure = low > 0 or high < 0
+    what = ("Distillation helped" if gain > 0 else "Distillation hurt") if sure else "No clear difference"
+    sentence = (
+        f"{what}: {metric.name} {student:.4f} against {student - difference:.4f} alone "
+        f"({difference:+.4f}; 95 % interval over test samples {low:+.4f} to {high:+.4f}, one seed). {kept}"
+    )
+    return {"difference": difference, "interval": [low, high], "sentence": sentence.strip()}
+
+
+def _interval(context: Context, first: Tensor, second: Tensor) -> tuple[float, float]:
+    """Return the 95 % interval of the primary metric's difference, by paired bootstrap over test samples."""
+    target = torch.from_numpy(context.data.test.samples.targets)
+    rows = torch.nonzero(target >= 0).squeeze(1).numpy()
+    name = context.task.primary.name
+    differences = []
+    for number in range(RESAMPLES):
+        chosen = rows[counters.generator("bootstrap", number).integers(0, len(rows), len(rows))]
+        a, b = (context.task.metrics(output[chosen], target[chosen])[name] for output in (first, second))
+        differences.append(a - b)
+    low, high = np.quantile(differences, [0.025, 0.975])
+    return float(low), float(high)

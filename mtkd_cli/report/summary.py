@@ -1,0 +1,55 @@
+"""The summary that ends a run: one table, one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+COSTS = ("parameters", "bytes", "latency_ms")
+
+
+def table(report: Mapping[str, Any]) -> Table:
+    """Return everyone's scores and costs, the student first."""
+    scores = report["scores"]
+    metrics = [name for name in scores["student"] if name not in COSTS]
+    shown = Table(
+        title=f"{report['run']}: test split, {report['data']['test']} samples",
+        title_justify="left",
+        header_style="bold",
+        show_edge=False,
+        pad_edge=False,
+    )
+    shown.add_column("")
+    for name in metrics:
+        shown.add_column(name if name not in ("nll", "ece") else name.upper(), justify="right")
+    for name in ("parameters", "size", "latency"):
+        shown.add_column(name, justify="right")
+    rows = [
+        ("student, distilled", scores["student"], "bold green"),
+        ("student, alone", scores["alone"], "bold"),
+    ]
+    rows += [(f"ensemble ({report['strategy']})", scores["ensemble"], "")]
+    rows += [(f"teacher {name}", row, "dim") for name, row in scores["teachers"].items()]
+    for label, row, style in rows:
+        if row is not None:
+            shown.add_row(
+                Text(label),
+                *(f"{row[m]:.4f}" for m in metrics),
+                f"{row['parameters']:,}",
+                bytes_in_words(row["bytes"]),
+                f"{row['latency_ms']:.2f} ms",
+                style=style,
+            )
+    return shown
+
+
+def bytes_in_words(count: float) -> str:
+    """Return ``1.2 MB`` for 1,200,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise ValueError(count)

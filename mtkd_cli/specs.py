@@ -1,0 +1,160 @@
+"""Frozen descriptions of what plugins offer.
+
+A spec is cheap: it names an implementation as ``"module:attribute"`` and imports it
+only in `Spec.load`. Listing, showing and checking a recipe read specs alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.resources
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+API_VERSIONS = (1,)
+"""Plugin API versions that this mtkd understands."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a plugin, as it is written in a recipe.
+
+    Attributes:
+        name: the key in the recipe.
+        type: ``int``, ``float``, ``bool``, ``str`` or ``list`` (of numbers or strings).
+        default: the value when the key is absent.
+        summary: one line, with the unit.
+        minimum: smallest allowed number.
+        maximum: largest allowed number.
+        choices: the allowed strings, if there are only some.
+        required: whether the key must be given.
+
+    """
+
+    name: str
+    type: type
+    default: Any = None
+    summary: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What every kind of spec has.
+
+    Attributes:
+        name: the name users write.
+        summary: one line, shown by ``mtkd list``.
+        factory: ``"module:attribute"`` of the implementation.
+        options: the keys that a recipe may set.
+        api: the plugin API version that the implementation was written for.
+
+    """
+
+    name: str
+    summary: str
+    factory: str
+    options: tuple[Option, ...] = ()
+    api: int = 1
+
+    kind: ClassVar[str] = ""
+
+    def load(self) -> Any:
+        """Import and return the implementation. Nothing else in a spec imports it."""
+        module, _, attribute = self.factory.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+@dataclass(frozen=True)
+class AggregatorSpec(Spec):
+    """A strategy: how much each teacher counts.
+
+    Attributes:
+        needs: any of ``"labels"``, ``"student"`` (its output), ``"validation"`` (calls ``fit``).
+            What is not named here is not given.
+        tasks: names of the tasks it serves; empty means all.
+        formula: the weights or the combined output, in one line.
+        paper: where it comes from.
+
+    """
+
+    needs: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    formula: str = ""
+    paper: str = ""
+
+    kind: ClassVar[str] = "strategies"
+
+
+@dataclass(frozen=True)
+class TaskSpec(Spec):
+    """A task: what outputs mean, how they are merged, learnt and measured.
+
+    Attributes:
+        primary: the metric that decides, with its direction (``"accuracy (higher is better)"``).
+
+    """
+
+    primary: str = ""
+
+    kind: ClassVar[str] = "tasks"
+
+
+@dataclass(frozen=True)
+class TeacherSpec(Spec):
+    """A provider of teachers, and of students where it can build trainable modules.
+
+    Attributes:
+        example: a model reference as it is written in a recipe.
+        trainable: whether it can build students.
+        requires: distributions whose version decides what a model answers.
+
+    """
+
+    example: str = ""
+    trainable: bool = True
+    requires: tuple[str, ...] = ()
+
+    kind: ClassVar[str] = "teachers"
+
+
+@dataclass(frozen=True)
+class DataSpec(Spec):
+    """A data source.
+
+    Attributes:
+        tasks: names of the tasks whose targets it has.
+
+    """
+
+    tasks: tuple[str, ...] = ()
+
+    kind: ClassVar[str] = "data"
+
+
+@dataclass(frozen=True)
+class TrackerSpec(Spec):
+    """A tracker of runs; see `mtkd_cli.interfaces.Tracker`."""
+
+    kind: ClassVar[str] = "trackers"
+
+
+@dataclass(frozen=True)
+class RecipeSpec(Spec):
+    """A built-in recipe; ``factory`` is ``"package:file.yaml"``."""
+
+    kind: ClassVar[str] = "recipes"
+
+    def load(self) -> str:
+        """Return the recipe's text, comments included."""
+        package, _, file = self.factory.partition(":")
+        return importlib.resources.files(package).joinpath(file).read_text(encoding="utf-8")
+
+
+KINDS: dict[str, type[Spec]] = {
+    spec.kind: spec for spec in (AggregatorSpec, TaskSpec, TeacherSpec, DataSpec, RecipeSpec, TrackerSpec)
+}
+"""Spec type of each kind, by the plural name that the command line uses."""

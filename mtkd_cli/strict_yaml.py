@@ -1,0 +1,105 @@
+"""Read YAML as YAML 1.2 means it, strictly.
+
+PyYAML reads ``1e-3`` as a string and ``no`` as False, and lets the last of two equal keys
+win silently. Here ``1e-3`` is a number, ``no`` is a string, and a repeated key is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+from mtkd_cli.errors import MtkdError, UsageError
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the scalars of the YAML 1.2 core schema."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  (PyYAML's own shape)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed here", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
+    text = node.value
+    if re.fullmatch(r"[-+]?[0-9]+", text):
+        return int(text)
+    if re.fullmatch(r"0o[0-7]+|0x[0-9a-fA-F]+", text):
+        return int(text, 0)
+    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_NUMBER = re.compile(
+    r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
+    r"|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan"
+)
+for _tag, _pattern, _first in (
+    ("tag:yaml.org,2002:null", re.compile(r"~|null|"), ["~", "n", ""]),
+    ("tag:yaml.org,2002:bool", re.compile(r"true|false"), ["t", "f"]),
+    ("tag:mtkd,2026:number", _NUMBER, list("-+.0123456789")),
+):
+    _Loader.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern.pattern})$"), _first)
+_Loader.add_constructor("tag:mtkd,2026:number", _number)
+
+
+def load(text: str, source: str) -> Any:
+    """Return what the YAML text says.
+
+    Args:
+        text: one YAML document.
+        source: the file's name, for messages.
+
+    Raises:
+        UsageError: the text is not YAML, repeats a key, or has an alias.
+
+    """
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise _explain(error, source) from error
+
+
+def _explain(error: yaml.YAMLError, source: str) -> MtkdError:
+    mark = getattr(error, "problem_mark", None)
+    where = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return UsageError(f"not valid YAML: {problem}", where=where, hint="mend that line")
+
+
+def dump(value: Any) -> str:
+    """Return ``value`` as YAML that `load` reads back to the same value."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes what YAML 1.2 would read as a number."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_str(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    quoted = "'" if _NUMBER.fullmatch(value) or value in ("", "~", "null", "true", "false") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=quoted)
+
+
+_Dumper.add_representer(str, _represent_str)

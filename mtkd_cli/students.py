@@ -1,0 +1,179 @@
+"""Train students: the distilled one, and the same one alone as its fair opponent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mtkd_cli import store, weights
+from mtkd_cli.aggregate import Strategy
+from mtkd_cli.context import Context
+from mtkd_cli.dataset import Split
+from mtkd_cli.distill import Evaluation, Losses, Step, Trained, steps_per_epoch, train
+from mtkd_cli.evaluate import validate
+from mtkd_cli.interfaces import Model
+from mtkd_cli.models import build_student, identity, prepared
+from mtkd_cli.objectives import Batches, FromLabels, FromTeachers
+from mtkd_cli.recipe import Teacher, Train
+from mtkd_cli.search import candidates, search
+from mtkd_cli.teachers import ReadyTeacher, answers, train_view
+from mtkd_cli.views import view
+
+
+@dataclass(frozen=True)
+class TrainedStudent:
+    """A student at its best validation.
+
+    Attributes:
+        model: the student with its weights, on the CPU.
+        settings: the learning rate and weight decay that were chosen.
+        trials: one row for each candidate that was tried.
+        curve: the rows of the chosen candidate.
+
+    """
+
+    model: Model
+    settings: dict[str, float]
+    trials: tuple[dict[str, Any], ...]
+    curve: tuple[dict[str, float], ...]
+
+
+def plan_steps(context: Context) -> tuple[int, int]:
+    """Return (optimizer steps in all, steps between evaluations) of every student of the run."""
+    settings = context.recipe.train
+    each = steps_per_epoch(len(context.data.train), settings.batch_size)
+    return each * settings.epochs, each
+
+
+def distilled(
+    context: Context, teachers: list[ReadyTeacher], strategy: Strategy, batches: Batches, views: int | None
+) -> TrainedStudent:
+    """Train the student on labels and merged teachers, on every training sample."""
+    split, recipe = context.data.train, context.recipe
+    objective = FromTeachers(
+        context.task,
+        strategy,
+        answers(teachers, views, context.device),
+        batches,
+        torch.from_numpy(split.samples.targets),
+        recipe.loss.temperature,
+        kd_ratio(context),
+    )
+    return _search(
+        context, split, np.arange(len(split)), lambda epoch: train_view(epoch, views), objective, "distil"
+    )
+
+
+def alone(context: Context) -> TrainedStudent:
+    """Train the same student without teachers; kept and reused by every run that shares it.
+
+    It has the same labels, live views, the same number of optimizer steps, the checkpoint chosen
+    on validation and a search over the same candidates.
+    """
+    split = context.data.train
+    rows = split.labelled
+
+    def write(folder: Path) -> None:
+        objective = FromLabels(context.task, torch.from_numpy(split.samples.targets[rows]))
+        student = _search(context, split, rows, lambda epoch: epoch + 1, objective, "student alone")
+        weights.write(folder / "student.safetensors", student.model.module.state_dict())
+        facts = {"settings": student.settings, "trials": student.trials, "curve": student.curve}
+        (folder / "facts.json").write_text(json.dumps(facts))
+
+    folder = store.keep("alone", alone_key(context), write)
+    facts = json.loads((folder / "facts.json").read_text())
+    model = build(context)
+    tensors, _ = weights.read(folder / "student.safetensors")
+    weights.load_into(model.module, tensors, "student alone")
+    return TrainedStudent(model, facts["settings"], tuple(facts["trials"]), tuple(facts["curve"]))
+
+
+def kd_ratio(context: Context) -> float:
+    """Return the recipe's kd_ratio; ``auto`` trusts teachers more where labels are few."""
+    if context.recipe.loss.kd_ratio != "auto":
+        return float(context.recipe.loss.kd_ratio)
+    train = context.data.train
+    return 0.9 if len(train.labelled) < len(train) / 2 else 0.5
+
+
+def _search(
+    context: Context,
+    split: Split,
+    rows: NDArray[np.int64],
+    number: Callable[[int], int],
+    objective: Callable[[Tensor, Step], Losses],
+    name: str,
+) -> TrainedStudent:
+    recipe, device = context.recipe, context.device
+    steps, every = plan_steps(context)
+    model = build(context)
+
+    def views(indices: NDArray[np.int64], epoch: int) -> Tensor:
+        chosen = rows[indices]
+        return view(
+            split.samples.inputs[chosen],
+            split.id_numbers[chosen],
+            number(epoch),
+            recipe.views.seed,
+            recipe.augment,
+            device,
+        )
+
+    def evaluate(candidate: nn.Module) -> Evaluation:
+        return validate(candidate, context.task, context.data.val, split, device)
+
+    def train_one(settings: Train) -> Trained:
+        module = prepared(build(context)).to(device)
+        settings = settings.model_copy(update={"batch_size": min(settings.batch_size, len(rows))})
+        return train(module, len(rows), views, objective, evaluate, settings, steps, every, context.progress)
+
+    with context.progress.phase(name, steps * len(candidates(recipe.train))):
+        found = search(recipe.train, train_one)
+    best = {
+        key.removeprefix("module."): value.cpu()
+        for key, value in found.trained.best.module.state_dict().items()
+    }
+    weights.load_into(model.module, best, name)
+    chosen = {"lr": found.settings.lr[0], "weight_decay": found.settings.weight_decay[0]}
+    return TrainedStudent(replace(model, trained=True), chosen, found.trials, found.trained.curve)
+
+
+def build(context: Context) -> Model:
+    """Return the untrained student."""
+    return build_student(
+        context.parts.student,
+        context.recipe.student,
+        context.data,
+        context.task.outputs,
+        context.recipe.train.seed,
+    )
+
+
+def alone_key(context: Context) -> dict[str, Any]:
+    """Return everything that decides the student alone."""
+    recipe, data = context.recipe, context.data
+    wanted = recipe.student
+    as_teacher = Teacher(
+        model=wanted.model, checkpoint=wanted.checkpoint, pretrained=wanted.pretrained, input=wanted.input
+    )
+    return {
+        "student": identity(context.parts.student, as_teacher),
+        "splits": [data.train.digest, data.val.digest],
+        "targets": [store.array_sha256(split.samples.targets) for split in (data.train, data.val)],
+        "classes": data.classes,
+        "task": recipe.task.model_dump(mode="json"),
+        "loss": {"label_smoothing": recipe.loss.label_smoothing, "class_weights": recipe.loss.class_weights},
+        "train": recipe.train.model_dump(mode="json"),
+        "steps": plan_steps(context),
+        "views": recipe.views.seed,
+        "augment": recipe.augment.model_dump(mode="json"),
+        "engine": context.engine,
+    }

@@ -1,0 +1,73 @@
+"""Views: one deterministic augmentation of a sample, a function of (seed, sample id, number).
+
+Torchvision's v2 transforms draw one set of parameters for a whole batch. Here each sample has
+its own, drawn by counters, and all are applied at once: one affine resampling for everything
+geometric, then brightness and contrast.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtkd_cli import counters
+from mtkd_cli.recipe import Augment
+
+PLAIN = 0
+"""The number of the view that changes nothing."""
+
+
+def view(
+    images: NDArray[np.uint8],
+    samples: NDArray[np.uint64],
+    number: int,
+    seed: int,
+    augment: Augment,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Return one view of each image, ``[B, C, H, W]`` float32, values 0 to 1.
+
+    Args:
+        images: ``[B, C, H, W]``.
+        samples: ``[B]`` id numbers (`counters.id_numbers`).
+        number: the view's; 0 is the plain image.
+        seed: ``views.seed``.
+        augment: what may change.
+        device: where the view is made.
+
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).float().div_(255)
+    if number == PLAIN:
+        return pixels
+    draws = torch.from_numpy(counters.uniform(samples, 10, "view", seed, number)).to(device)
+    return _colour(_geometry(pixels, draws, augment), draws, augment)
+
+
+def _geometry(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:
+    signed = draws * 2 - 1
+    flip = torch.where(draws[:, 0] < 0.5, -1.0, 1.0) if augment.flip else torch.ones_like(draws[:, 0])
+    if not (augment.shift or augment.rotate or augment.zoom or augment.crop < 1):
+        return torch.where(flip[:, None, None, None] < 0, pixels.flip(-1), pixels)
+    side = augment.crop + (1 - augment.crop) * draws[:, 1]
+    scale = side / (1 + augment.zoom * signed[:, 2])
+    angle = signed[:, 3] * (augment.rotate * torch.pi / 180)
+    room = 1 - side
+    shift_x = room * signed[:, 4] + 2 * augment.shift * signed[:, 5]
+    shift_y = room * signed[:, 6] + 2 * augment.shift * signed[:, 7]
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    rows = [torch.stack([flip * cos, -sin, shift_x], 1), torch.stack([flip * sin, cos, shift_y], 1)]
+    grid = F.affine_grid(torch.stack(rows, 1), list(pixels.shape), align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _colour(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:
+    signed = (draws * 2 - 1)[:, :, None, None, None]
+    if augment.contrast:
+        mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
+        pixels = (pixels - mean) * (1 + augment.contrast * signed[:, 8]) + mean
+    if augment.brightness:
+        pixels = pixels * (1 + augment.brightness * signed[:, 9])
+    return pixels.clamp(0, 1) if augment.contrast or augment.brightness else pixels

@@ -1,0 +1,104 @@
+"""Read and write weights without pickle: safetensors, or ``.pt`` files of plain tensors."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mtkd_cli.errors import DataError
+
+
+def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a file of weights and its metadata.
+
+    Raises:
+        DataError: no such file, damaged, or holding more than tensors.
+
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"no file {path}", hint="a path is taken relative to where mtkd is started")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path), _metadata(path)
+        except (SafetensorError, OSError) as error:
+            raise DataError(
+                f"not a safetensors file: {error}", where=str(path), hint="fetch it again"
+            ) from error
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            "the file holds more than tensors, and unpickling it would run its code",
+            where=str(path),
+            hint="save model.state_dict() with safetensors.torch.save_file",
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"the weights cannot be read: {str(error).splitlines()[0]}",
+            where=str(path),
+            hint="fetch it again",
+        ) from error
+    return _state_dict(found, path), {}
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors."""
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(plain, path, metadata=dict(metadata or {}))
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Load a state dict strictly.
+
+    Raises:
+        DataError: names or shapes differ; the first differences are named.
+
+    """
+    own = module.state_dict()
+    missing = [name for name in own if name not in tensors and not name.endswith("num_batches_tracked")]
+    extra = [name for name in tensors if name not in own]
+    shapes = [
+        f"{n} is {tuple(tensors[n].shape)}, the model has {tuple(t.shape)}"
+        for n, t in own.items()
+        if n in tensors and tensors[n].shape != t.shape
+    ]
+    if missing or extra or shapes:
+        facts = [
+            f"{len(missing)} missing ({missing[0]})" if missing else "",
+            f"{len(extra)} unknown ({extra[0]})" if extra else "",
+            shapes[0] if shapes else "",
+        ]
+        raise DataError(
+            f"the weights do not fit the model: {'; '.join(f for f in facts if f)}",
+            where=where,
+            hint="is it this architecture? docs/teachers.md says how to rename a checkpoint's keys",
+        )
+    module.load_state_dict(dict(tensors), strict=False)
+
+
+def _state_dict(found: object, path: Path) -> dict[str, Tensor]:
+    for key in ("state_dict", "model", "module"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise DataError(
+            "the file is not a state dict of tensors", where=str(path), hint="save model.state_dict()"
+        )
+    tensors = {str(name): value for name, value in found.items()}
+    if tensors and all(name.startswith("module.") for name in tensors):
+        return {name.removeprefix("module."): value for name, value in tensors.items()}
+    return tensors
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})

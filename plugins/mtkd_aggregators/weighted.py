@@ -1,0 +1,50 @@
+"""One weight per teacher: given, or by its validation score."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mtkd_cli.errors import UsageError
+from mtkd_cli.interfaces import AggregationBatch
+
+SMALLEST_ERROR = 1e-12
+
+
+class Weighted:
+    """``w_k ∝ weight_k``, or ``softmax_k(score_k / tau)``; by inverse error where a small score is good.
+
+    Args:
+        by: ``fixed`` or ``validation``; None takes ``fixed`` if the recipe gives a teacher a weight.
+        tau: softness of the weights by score, in units of the score.
+
+    """
+
+    def __init__(self, by: str | None, tau: float) -> None:
+        self.by, self.tau = by, tau
+        self.fitted: dict[str, float] = {}
+
+    def fit(self, validation: AggregationBatch) -> None:
+        """Keep each teacher's weight."""
+        declared = validation.declared_weights
+        if self.by == "fixed" and declared is None:
+            raise UsageError(
+                "no teacher has a weight",
+                where="strategy weighted, by: fixed",
+                hint="give teachers a weight:, or use by: validation",
+            )
+        if declared is not None and self.by != "validation":
+            weights = declared.double()
+        elif validation.task.primary.higher_is_better:
+            weights = torch.softmax(torch.tensor(validation.scores, dtype=torch.float64) / self.tau, dim=0)
+        else:
+            weights = 1 / torch.tensor(validation.scores, dtype=torch.float64).clamp(min=SMALLEST_ERROR)
+        if weights.sum() <= 0:
+            raise UsageError("every teacher's weight is 0", where="teachers", hint="raise one weight:")
+        self.fitted = dict(zip(validation.teacher_names, (weights / weights.sum()).tolist(), strict=True))
+
+    def weights(self, batch: AggregationBatch) -> Tensor:
+        """Return ``[K, B]``, the same for every sample."""
+        first = batch.outputs[0]
+        column = torch.tensor([self.fitted[name] for name in batch.teacher_names], device=first.device)
+        return column[:, None].expand(-1, len(first))

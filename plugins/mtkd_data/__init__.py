@@ -1,0 +1,59 @@
+"""The built-in data sources."""
+
+from mtkd_cli.hookspecs import hookimpl
+from mtkd_cli.specs import DataSpec, Option
+
+
+@hookimpl
+def mtkd_register_data() -> list[DataSpec]:
+    """Return the built-in data sources."""
+    return [
+        DataSpec(
+            "digits",
+            "1,797 scanned digits of 8 x 8 pixels; ships with scikit-learn, works offline.",
+            "mtkd_data.digits:Digits",
+            tasks=("classification",),
+        ),
+        DataSpec(
+            "fashion-mnist",
+            "70,000 pieces of clothing, 28 x 28 pixels, ten classes.",
+            "mtkd_data.fashion_mnist:FashionMnist",
+            tasks=("classification",),
+            options=(
+                Option(
+                    "path",
+                    str,
+                    None,
+                    "folder with the four gzipped IDX files; without it they are downloaded",
+                ),
+                Option(
+                    "samples",
+                    int,
+                    None,
+                    "training images that are used (the first ones); default: all",
+                    minimum=10,
+                ),
+            ),
+        ),
+        DataSpec(
+            "image-folder",
+            "Any folder with one folder of PNG or JPEG images per class.",
+            "mtkd_data.image_folder:ImageFolder",
+            tasks=("classification",),
+            options=(
+                Option(
+                    "path",
+                    str,
+                    None,
+                    "folder of class folders, or of train/, val/, test/ with class folders",
+                    required=True,
+                ),
+                Option("unlabelled", str, None, "folder of images without labels"),
+                Option(
+                    "size", int, 224, "side that images are brought to, in pixels", minimum=8, maximum=1024
+                ),
+                Option("channels", int, 3, "3 RGB, 1 grey", minimum=1, maximum=3),
+                Option("workers", int, 4, "threads that decode; no effect on the result", minimum=1),
+            ),
+        ),
+    ]

@@ -1,0 +1,53 @@
+"""The built-in model providers: teachers, and students."""
+
+from mtkd_cli.hookspecs import hookimpl
+from mtkd_cli.specs import TeacherSpec
+
+
+@hookimpl
+def mtkd_register_teachers() -> list[TeacherSpec]:
+    """Return the built-in providers."""
+    return [
+        TeacherSpec(
+            "convnet",
+            "Plain convolutions of the widths in the name, halving the image after each.",
+            "mtkd_teachers.convnet:ConvNetProvider",
+            example="convnet:8-16-32",
+            requires=("torch",),
+        ),
+        TeacherSpec(
+            "mlp",
+            "Fully connected layers of the widths in the name.",
+            "mtkd_teachers.mlp:MlpProvider",
+            example="mlp:64-64",
+            requires=("torch",),
+        ),
+        TeacherSpec(
+            "python",
+            "A function in a local file or module that returns a torch module. Runs that code.",
+            "mtkd_teachers.python:PythonProvider",
+            example="python:my_models.py:build",
+            requires=("torch",),
+        ),
+        TeacherSpec(
+            "resnet",
+            "Small residual nets for small images: depth 6n + 2 and width in the name.",
+            "mtkd_teachers.resnet:ResNetProvider",
+            example="resnet:20-16",
+            requires=("torch",),
+        ),
+        TeacherSpec(
+            "timm",
+            "Any model of timm, with its own size and normalisation.",
+            "mtkd_teachers.timm:TimmProvider",
+            example="timm:mobilenetv3_small_100",
+            requires=("torch", "timm"),
+        ),
+        TeacherSpec(
+            "torchvision",
+            "Any classifier of torchvision, with the preprocessing of its weights.",
+            "mtkd_teachers.torchvision:TorchvisionProvider",
+            example="torchvision:resnet50",
+            requires=("torch", "torchvision"),
+        ),
+    ]
