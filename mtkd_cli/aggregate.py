@@ -12,6 +12,8 @@ from mtkd_cli.interfaces import AggregationBatch, Merged
 from mtkd_cli.resolve import Part
 
 GIVEN = ("labels", "student")
+TOLERANCE = 1e-3
+"""How far a sum of weights may be from 1; fp16 outputs need some."""
 
 
 class Strategy:
@@ -32,26 +34,33 @@ class Strategy:
 
         Raises:
             PluginError: the strategy raises, or its answer is no weighting.
-
         """
         batch = batch.without(*self.withheld)
         if hasattr(self.aggregator, "combine"):
             combined = self._guarded("asked for its target", self.aggregator.combine, batch)
+            self._shaped(combined, tuple(batch.outputs[0].shape), "an output")
             return Merged(batch.outputs, combined=self._finite(combined))
         weights = self._guarded("asked for weights", self.aggregator.weights, batch)
         return Merged(batch.outputs, weights=self._checked(weights, len(batch.outputs), batch.outputs[0]))
 
     def _checked(self, weights: Tensor, teachers: int, output: Tensor) -> Tensor:
-        shape = (teachers, output.shape[0])
-        if tuple(weights.shape) != shape:
-            raise self._wrong(f"returned weights of shape {tuple(weights.shape)}; they must be {shape}")
-        weights = self._finite(weights.float())
+        self._shaped(weights, (teachers, output.shape[0]), "weights")
+        weights = weights.float()
         total = weights.sum(dim=0)
-        if (weights < 0).any():
-            raise self._wrong("returned a negative weight")
-        if not torch.isclose(total[total > 0], torch.ones(()), atol=1e-3).all():
-            raise self._wrong(f"returned weights that sum to {total.max().item():.4g}, not to 1")
-        return weights / total.clamp(min=torch.finfo(weights.dtype).tiny)
+        silent = total == 0
+        if not ((weights >= 0).all() & (silent | ((total - 1).abs() < TOLERANCE)).all()):
+            self._finite(weights)
+            if (weights < 0).any():
+                raise self._wrong("returned a negative weight")
+            worst = total[(total - 1).masked_fill(silent, 0).abs().argmax()].item()
+            raise self._wrong(f"returned weights that sum to {worst:.4g}, not to 1")
+        return weights / total.masked_fill(silent, 1)
+
+    def _shaped(self, answer: object, shape: tuple[int, ...], what: str) -> None:
+        if not isinstance(answer, Tensor):
+            raise self._wrong(f"returned {type(answer).__name__}; it must be a tensor")
+        if tuple(answer.shape) != shape:
+            raise self._wrong(f"returned {what} of shape {tuple(answer.shape)}; it must be {shape}")
 
     def _finite(self, answer: Tensor) -> Tensor:
         if not torch.isfinite(answer).all():

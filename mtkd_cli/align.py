@@ -17,8 +17,7 @@ def columns(teacher: Sequence[str] | None, task: Sequence[str], outputs: int, na
         name: the teacher's, for messages.
 
     Raises:
-        DataError: the counts differ, or the teacher does not know a class.
-
+        DataError: the counts differ, or the teacher does not know a class, or knows two of its name.
     """
     where = f"teacher {name!r}"
     if teacher is None:
@@ -43,5 +42,12 @@ def columns(teacher: Sequence[str] | None, task: Sequence[str], outputs: int, na
             f"the teacher does not know {len(unknown)} of the data's {len(task)} classes: {shown}",
             where=where,
             hint=nearest(unknown[0], teacher) or "adapt it to this data with fit: head",
+        )
+    twice = [label for label in task if teacher.count(label) > 1]
+    if twice:
+        raise DataError(
+            f"the teacher has {teacher.count(twice[0])} classes called {twice[0]!r}",
+            where=where,
+            hint="give its outputs different names with classes:",
         )
     return tuple(place[label] for label in task)

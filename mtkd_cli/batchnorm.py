@@ -21,7 +21,6 @@ def reestimated(module: nn.Module, views: Iterable[Tensor]) -> nn.Module:
     Args:
         module: any module; left as it is.
         views: batches of fixed samples, plain views.
-
     """
     twin = copy.deepcopy(module).eval()
     layers = [

@@ -23,7 +23,6 @@ class Context:
 
     Attributes:
         engine: versions, device and threads: what decides the bits of a result besides the recipe.
-
     """
 
     recipe: Recipe
@@ -50,7 +49,6 @@ def device_of(wanted: str) -> torch.device:
 
     Raises:
         UsageError: no such device here.
-
     """
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

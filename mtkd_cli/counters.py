@@ -61,7 +61,11 @@ def seed_torch(*parts: str | int) -> None:
     """Seed torch's global generators (dropout, initial weights) with ``parts``."""
     import torch
 
-    torch.manual_seed(number(*parts))
+    seed = number(*parts)
+    # torch.manual_seed would also queue one call, with its stack, for each absent kind of device.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)
 
 
 def torch_uniform(shape: tuple[int, ...], *parts: str | int) -> torch.Tensor:

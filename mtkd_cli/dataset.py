@@ -22,7 +22,6 @@ class Split:
     Attributes:
         samples: the samples; targets of hidden labels are -1.
         digest: SHA-256 of ids and inputs, not of targets: teachers answer inputs.
-
     """
 
     name: str
@@ -50,7 +49,6 @@ class Dataset:
     Attributes:
         all_labels: the training split with hidden labels too, for teachers that may see them.
         input: size, channels, mean and deviation of the training images.
-
     """
 
     classes: tuple[str, ...]
@@ -70,18 +68,18 @@ def load(source: SourceData, options: Data) -> Dataset:
     """Split the source's samples and hide the labels that the student may not see.
 
     The number ``options.labels`` counts training and validation labels together; the share
-    ``options.val`` of them is for validation. Both are drawn evenly over the classes.
+    ``options.val`` of them is for validation. Test and validation samples are drawn in proportion
+    to the classes, labels that are kept evenly over them.
 
     Raises:
         DataError: an empty split, a label out of range, or fewer labels than asked for.
-
     """
     _check(source)
     train, test = source.train, source.test
     if test is None:
         labelled = np.flatnonzero(train.targets >= 0)
         held = labelled[
-            _even(train.targets[labelled], round(options.test * len(labelled)), "test", options.seed)
+            _in_proportion(train.targets[labelled], round(options.test * len(labelled)), "test", options.seed)
         ]
         test, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
     train, val, hidden = _train_and_val(train, source.val, options)
@@ -111,10 +109,10 @@ def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[
     count = min(round(options.val * budget), len(val) if val else budget)
     if val is not None:
         val = val.take(
-            np.sort(_even(val.targets, count if options.labels else len(val), "val", options.seed))
+            np.sort(_in_proportion(val.targets, count if options.labels else len(val), "val", options.seed))
         )
     else:
-        held = labelled[_even(train.targets[labelled], count, "val", options.seed)]
+        held = labelled[_in_proportion(train.targets[labelled], count, "val", options.seed)]
         val, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
     labelled = np.flatnonzero(train.targets >= 0)
     keep = len(labelled) if options.labels is None else min(budget - len(val), len(labelled))
@@ -127,13 +125,23 @@ def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[
 def _even(targets: NDArray[np.int64], count: int, *parts: str | int) -> NDArray[np.int64]:
     """Return ``count`` indices drawn in rounds, one of each class a round."""
     order = counters.permutation(len(targets), *parts)
-    rank = np.empty(len(targets), dtype=np.int64)
+    return order[np.argsort(_rounds(targets[order])[0], kind="stable")][:count]
+
+
+def _in_proportion(targets: NDArray[np.int64], count: int, *parts: str | int) -> NDArray[np.int64]:
+    """Return ``count`` indices, of each class as large a share as of the others."""
+    order = counters.permutation(len(targets), *parts)
+    number, size = _rounds(targets[order])
+    return order[np.argsort((number + 0.5) / size, kind="stable")][:count]
+
+
+def _rounds(targets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return of each sample its number within its class, and the size of the class."""
+    number, size = np.zeros_like(targets), np.zeros_like(targets)
     for label in np.unique(targets):
-        members = order[targets[order] == label]
-        rank[members] = np.arange(len(members))
-    position = np.empty(len(targets), dtype=np.int64)
-    position[order] = np.arange(len(targets))
-    return np.lexsort((position, rank))[:count]
+        members = np.flatnonzero(targets == label)
+        number[members], size[members] = np.arange(len(members)), len(members)
+    return number, size
 
 
 def _check(source: SourceData) -> None:
@@ -171,7 +179,7 @@ def _digest(samples: Samples) -> str:
 
 def _statistics(train: Samples) -> InputSpec:
     """Return size, channels, mean and deviation of at most 10,000 training images, exactly summed."""
-    chosen = train.inputs[:: max(1, len(train) // 10_000)]
+    chosen = train.inputs[:: -(-len(train) // 10_000)]
     counts = np.zeros((chosen.shape[1], 256), dtype=np.int64)
     for image in chosen:
         for channel in range(chosen.shape[1]):

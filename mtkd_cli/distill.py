@@ -98,7 +98,6 @@ def train(
 
     Raises:
         TrainingError: a loss that is not finite; the step and the epoch are named.
-
     """
     optimizer = optimizer_of(module, settings)
     schedule = schedule_of(optimizer, steps, settings)
@@ -113,17 +112,10 @@ def train(
         step = Step(number, epoch, number / steps, indices, views(indices, epoch))
         counters.seed_torch("step", settings.seed, number)
         losses = objective(module(step.views), step)
-        loss = losses.total
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss.item()} at step {number + 1} of {steps}",
-                where=f"epoch {epoch + 1}",
-                hint="lower train.lr, or set train.clip",
-            )
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        if settings.clip:
-            clip_grad_norm_(module.parameters(), settings.clip)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        norm = clip_grad_norm_(module.parameters(), settings.clip or math.inf)
+        _refuse_non_finite(losses.total, norm, step, steps)
         optimizer.step()
         schedule.step()
         if averaged is not None:
@@ -154,6 +146,18 @@ def train(
     if best is None:
         raise TrainingError("no step was trained", hint="raise train.epochs")
     return Trained(best, tuple(curve))
+
+
+def _refuse_non_finite(loss: Tensor, norm: Tensor, step: Step, steps: int) -> None:
+    """Stop before the weights are spoilt."""
+    if torch.isfinite(norm) and torch.isfinite(loss):
+        return
+    what = f"the gradient is {norm.item()}" if torch.isfinite(loss) else f"the loss is {loss.item()}"
+    raise TrainingError(
+        f"{what} at step {step.number + 1} of {steps}",
+        where=f"epoch {step.epoch + 1}",
+        hint="lower train.lr, or set train.clip",
+    )
 
 
 def _averaged(module: nn.Module, decay: float) -> AveragedModel:

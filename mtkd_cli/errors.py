@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -14,7 +13,6 @@ class MtkdError(Exception):
         what: what went wrong, in one line.
         where: file, key, teacher or sample.
         hint: what to do about it.
-
     """
 
     exit_code: ClassVar[int] = 1
@@ -53,6 +51,12 @@ class RecipeError(UsageError):
         return {**super().as_dict(), "problems": [problem.as_dict() for problem in self.problems]}
 
 
+class RecipeKeyError(UsageError):
+    """One problem at one key of a recipe."""
+
+    code = "recipe"
+
+
 class DataError(MtkdError):
     """Data, a model file or a stored array that is not valid."""
 
@@ -76,6 +80,8 @@ class PluginError(MtkdError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for the nearest known word, or ``''``."""
+    import difflib  # only where something is wrong
+
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {matches[0]!r}?" if matches else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,10 +25,12 @@ BATCHNORM_SAMPLES = 512
 def plain_views(
     split: Split, rows: NDArray[np.int64] | None = None, device: torch.device | str = "cpu"
 ) -> Iterator[Tensor]:
-    """Yield view 0 of the samples at ``rows`` (default: all), in batches."""
+    """Yield view 0 of the samples at ``rows`` (default: all), in batches of about equal size.
+
+    None is much smaller than the others: each counts the same when BatchNorm is re-estimated.
+    """
     rows = np.arange(len(split)) if rows is None else rows
-    for start in range(0, len(rows), BATCH):
-        part = rows[start : start + BATCH]
+    for part in np.array_split(rows, math.ceil(len(rows) / BATCH)):
         yield view(split.samples.inputs[part], split.id_numbers[part], PLAIN, 0, Augment(), device)
 
 

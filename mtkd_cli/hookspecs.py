@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from mtkd_cli.specs import AggregatorSpec, DataSpec, RecipeSpec, TaskSpec, TeacherSpec, TrackerSpec
 
-hookspec = pluggy.HookspecMarker("mtkd")
-hookimpl = pluggy.HookimplMarker("mtkd")
+PROJECT = "mtkd"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec

@@ -23,7 +23,6 @@ class Samples:
         inputs: ``[N, C, H, W]`` uint8, an array or a memory map.
         targets: ``[N]`` class numbers; -1 where there is no label.
         metadata: columns of N values each (source, group), for strategies that route by them.
-
     """
 
     ids: tuple[str, ...]
@@ -50,7 +49,6 @@ class SourceData:
         train: samples to train on; validation is split off them if ``val`` is None.
         val: samples to validate on, if the source has them apart.
         test: samples to test on; split off ``train`` if None.
-
     """
 
     classes: tuple[str, ...]
@@ -67,7 +65,6 @@ class DataSource(Protocol):
 
         Raises:
             DataError: files that are missing, unreadable or contradict each other.
-
         """
 
 
@@ -82,7 +79,6 @@ class InputSpec:
         channels: 1 grey or 3 RGB; None takes the data's.
         interpolation: ``bilinear``, ``bicubic`` or ``nearest``.
         crop: share of the side kept by a centre crop.
-
     """
 
     size: int | None = None
@@ -103,7 +99,6 @@ class ModelRequest:
         size: side of the data's images, in pixels.
         outputs: number of outputs the task needs.
         pretrained: whether to load the provider's trained weights.
-
     """
 
     model: str
@@ -123,7 +118,8 @@ class Model:
         head: dotted name of its last layer (``fc``), ``''`` if it has none that can be replaced.
         classes: its class names in order, None if unknown.
         trained: whether its weights are trained.
-
+        channels_last: whether it may run in that memory format: faster convolutions, the same
+            answers up to rounding; not for modules that call ``view`` on feature maps.
     """
 
     module: nn.Module
@@ -131,6 +127,7 @@ class Model:
     head: str = ""
     classes: tuple[str, ...] | None = None
     trained: bool = False
+    channels_last: bool = True
 
 
 class ModelProvider(Protocol):
@@ -144,7 +141,6 @@ class ModelProvider(Protocol):
         Raises:
             UsageError: no such model (the nearest name is given).
             DataError: weights that cannot be had; says what to put where.
-
         """
 
 
@@ -205,7 +201,6 @@ class AggregationBatch:
         student_output: ``[B, C]`` without gradient; only for strategies that need ``student``.
         metadata: columns of B values each.
         draw: ``draw(name, shape)`` gives uniform numbers in [0, 1): a function of seed, step and name.
-
     """
 
     outputs: tuple[Tensor, ...]
@@ -266,7 +261,6 @@ class Merged:
         outputs: K tensors ``[B, C]``.
         weights: ``[K, B]``, >= 0, sum 1 over K (all 0 where no teacher speaks); None if combined.
         combined: ``[B, C]``, an output of the teachers' kind; None if weighted.
-
     """
 
     outputs: tuple[Tensor, ...]

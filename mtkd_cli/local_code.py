@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -19,18 +20,18 @@ def load_attribute(reference: str) -> Any:
 
     Raises:
         UsageError: no such file, module or attribute, or the code raises.
-
     """
     module_name, _, attribute = reference.removeprefix(PREFIX).rpartition(":")
     if not module_name or not attribute:
         raise UsageError(f"{reference!r} names no attribute", hint="write python:FILE.py:NAME")
     try:
-        module = (
-            _from_file(Path(module_name))
-            if module_name.endswith(".py")
-            else importlib.import_module(module_name)
-        )
-    except Exception as error:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            module = (
+                _from_file(Path(module_name))
+                if module_name.endswith(".py")
+                else importlib.import_module(module_name)
+            )
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"{module_name} cannot be imported: {type(error).__name__}: {error}",
             where=reference,
@@ -61,5 +62,9 @@ def _from_file(path: Path) -> Any:
         raise ImportError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module

@@ -14,7 +14,6 @@ def kl_divergence(student: Tensor, target: Tensor, temperature: float) -> Tensor
         student: ``[B, C]`` logits.
         target: ``[B, C]`` probabilities, already softened.
         temperature: T; the factor keeps the gradient's size (Hinton et al., arXiv 1503.02531).
-
     """
     log_student = F.log_softmax(student / temperature, dim=-1)
     entropy = torch.special.entr(target).sum(dim=-1)
@@ -32,7 +31,6 @@ def cross_entropy(
         target: ``[B]`` class numbers, -1 where there is no label.
         class_weights: ``[C]``, or None.
         label_smoothing: share of each label spread over all classes.
-
     """
     return F.cross_entropy(
         student,
@@ -50,6 +48,5 @@ def mean_over(loss: Tensor, counted: Tensor) -> Tensor:
     Args:
         loss: per element.
         counted: bool, the same shape.
-
     """
     return torch.where(counted, loss, 0).sum() / counted.sum().clamp(min=1)

@@ -16,7 +16,7 @@ from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Model, ModelRequest
 from mtkd_cli.local_code import source_hash
 from mtkd_cli.preprocess import Prepared, complete
-from mtkd_cli.recipe import Student, Teacher
+from mtkd_cli.recipe import Input, Student, Teacher
 from mtkd_cli.resolve import ModelPart
 
 
@@ -38,11 +38,11 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, outputs: int)
 
     Raises:
         DataError: no trained weights and no ``fit: all``, or weights that do not fit.
-
     """
     pretrained = teacher.pretrained if teacher.pretrained is not None else teacher.checkpoint is None
-    where = f"teacher {teacher.name!r}"
-    model = _build(part, data, outputs, pretrained, seed=teacher.fit.seed if teacher.fit else 0)
+    where = f"teacher {teacher.name!r} ({teacher.model})"
+    seed = teacher.fit.seed if teacher.fit else 0
+    model = _build(part, teacher.input, data, outputs, pretrained, seed)
     model = _with_checkpoint(model, teacher.checkpoint, where)
     if not model.trained and not (teacher.fit and teacher.fit.train == "all"):
         raise DataError(
@@ -51,6 +51,12 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, outputs: int)
             hint="give a checkpoint:, or fit: all to train it on this data",
         )
     if teacher.fit:
+        if teacher.fit.train == "head" and not model.head:
+            raise UsageError(
+                f"{teacher.model} has no last layer that can be trained alone",
+                where=where,
+                hint="train all of it with fit: all",
+            )
         model = replace(_with_outputs(model, outputs, where, teacher.fit.seed), classes=data.classes)
     classes = _declared_classes(teacher, where) or model.classes
     return replace(model, classes=classes, input=complete(model.input, teacher.input, data.input))
@@ -58,15 +64,17 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, outputs: int)
 
 def build_student(part: ModelPart, student: Student, data: Dataset, outputs: int, seed: int) -> Model:
     """Return a student with initial weights from ``seed``, or trained ones, and ``outputs`` outputs."""
-    model = _build(part, data, outputs, student.pretrained, seed)
-    model = _with_checkpoint(model, student.checkpoint, "student")
-    model = _with_outputs(model, outputs, "student", seed)
+    model = _build(part, student.input, data, outputs, student.pretrained, seed)
+    where = f"student ({student.model})"
+    model = _with_checkpoint(model, student.checkpoint, where)
+    model = _with_outputs(model, outputs, where, seed)
     return replace(model, classes=data.classes, input=complete(model.input, student.input, data.input))
 
 
 def prepared(model: Model) -> Prepared:
     """Return the model behind its own preprocessing."""
-    return Prepared(model.module, model.input)
+    module = model.module.to(memory_format=torch.channels_last) if model.channels_last else model.module
+    return Prepared(module, model.input)
 
 
 def identity(part: ModelPart, teacher: Teacher) -> dict[str, Any]:
@@ -106,14 +114,27 @@ def facts(model: Model, example: Tensor) -> Facts:
     )
 
 
-def split_head(model: Model) -> tuple[nn.Module, nn.Module]:
-    """Return (module, head), the head being the last layer that ``model.head`` names."""
-    return model.module, model.module.get_submodule(model.head)
+def tail_of(model: Model) -> nn.Module:
+    """Return what runs from the head on: what reaches the head goes in, outputs ``[B, C]`` come out.
+
+    That is the head itself, and where it is a convolution (SqueezeNet), the layers after it too.
+    """
+    head = model.module.get_submodule(model.head)
+    if not isinstance(head, nn.Conv2d):
+        return head
+    parent, _, name = model.head.rpartition(".")
+    around = model.module.get_submodule(parent)
+    after = list(around.named_children()) if isinstance(around, nn.Sequential) else []
+    names = [child for child, _ in after]
+    rest = [layer for _, layer in after[names.index(name) + 1 :]] if name in names else []
+    return nn.Sequential(head, *rest, nn.Flatten(1))
 
 
-def _build(part: ModelPart, data: Dataset, outputs: int, pretrained: bool, seed: int) -> Model:
+def _build(part: ModelPart, wanted: Input, data: Dataset, outputs: int, pretrained: bool, seed: int) -> Model:
     counters.seed_torch("initial weights", seed)
-    request = ModelRequest(part.model, data.input.channels or 3, data.input.size or 224, outputs, pretrained)
+    channels = wanted.channels or data.input.channels or 3
+    size = wanted.size or data.input.size or 224
+    request = ModelRequest(part.model, channels, size, outputs, pretrained)
     model: Model = part.create().build(request)
     return model
 
@@ -121,7 +142,7 @@ def _build(part: ModelPart, data: Dataset, outputs: int, pretrained: bool, seed:
 def _with_checkpoint(model: Model, checkpoint: str | None, where: str) -> Model:
     if checkpoint is None:
         return model
-    tensors, _ = weights.read(checkpoint)
+    tensors, _ = weights.read(checkpoint, where)
     head_weight = tensors.get(f"{model.head}.weight")
     if model.head and head_weight is not None and head_weight.dim() >= 2:
         model = _with_outputs(model, head_weight.shape[0], where, seed=0)
@@ -132,24 +153,51 @@ def _with_checkpoint(model: Model, checkpoint: str | None, where: str) -> Model:
 def _with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
     """Return the model with a new head if the present one has another number of outputs."""
     if not model.head:
+        if model.classes and len(model.classes) != outputs:
+            raise UsageError(
+                f"it has {len(model.classes)} outputs and no single last layer that can be replaced",
+                where=where,
+                hint=f"choose another model, or weights trained with {outputs} outputs",
+            )
         return model
     head = model.module.get_submodule(model.head)
-    if not isinstance(head, nn.Linear | nn.Conv2d):
-        raise UsageError(
-            f"the head {model.head!r} is a {type(head).__name__}, which cannot be replaced", where=where
-        )
-    present = head.out_features if isinstance(head, nn.Linear) else head.out_channels
-    if present == outputs:
-        return model
     counters.seed_torch("head", seed)
     new: nn.Module
     if isinstance(head, nn.Linear):
+        if head.out_features == outputs:
+            return model
         new = nn.Linear(head.in_features, outputs, bias=head.bias is not None)
+    elif isinstance(head, nn.Conv2d):
+        if head.out_channels == outputs:
+            return model
+        new = nn.Conv2d(
+            head.in_channels,
+            outputs,
+            head.kernel_size,  # type: ignore[arg-type]
+            head.stride,  # type: ignore[arg-type]
+            head.padding,  # type: ignore[arg-type]
+            bias=head.bias is not None,
+        )
+    elif isinstance(head, nn.Identity):
+        new = nn.LazyLinear(outputs)
     else:
-        new = nn.Conv2d(head.in_channels, outputs, head.kernel_size, bias=head.bias is not None)  # type: ignore[arg-type]
+        raise UsageError(
+            f"the head {model.head!r} is a {type(head).__name__}, which cannot be replaced", where=where
+        )
     parent, _, name = model.head.rpartition(".")
     setattr(model.module.get_submodule(parent), name, new)
+    if isinstance(new, nn.LazyLinear):
+        _find_width(model)
     return replace(model, classes=None)
+
+
+def _find_width(model: Model) -> None:
+    """Run the model once, so that a head put where none was learns how many features reach it."""
+    size, channels = model.input.size or 224, model.input.channels or 3
+    training = model.module.training
+    with torch.no_grad():
+        model.module.eval()(torch.zeros(1, channels, size, size))
+    model.module.train(training)
 
 
 def _declared_classes(teacher: Teacher, where: str) -> tuple[str, ...] | None:
@@ -170,7 +218,7 @@ def _file_hash(path: str | None, where: str) -> str:
     if not Path(path).is_file():
         raise DataError(
             f"no file {path}",
-            where=f"teacher {where!r}: checkpoint",
+            where=f"teacher {where!r}: checkpoint" if where else "student: checkpoint",
             hint="a path is taken relative to where mtkd is started",
         )
     return store.file_sha256(Path(path))

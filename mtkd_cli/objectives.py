@@ -38,7 +38,6 @@ class FromTeachers:
     Attributes:
         answers: the teachers' aligned outputs on the samples and views of a step.
         about: makes the batch that the strategy is given.
-
     """
 
     task: Task

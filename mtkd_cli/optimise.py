@@ -23,7 +23,7 @@ def optimizer_of(module: nn.Module, settings: Train) -> Optimizer:
 
 def schedule_of(optimizer: Optimizer, steps: int, settings: Train) -> LRScheduler:
     """Return a linear warm-up over ``settings.warmup`` of the steps, then a cosine to 0."""
-    rise = min(round(settings.warmup * steps), steps - 1)
+    rise = max(0, min(round(settings.warmup * steps), steps - 1))
     cosine = CosineAnnealingLR(optimizer, T_max=max(1, steps - rise))
     if not rise:
         return cosine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from torch import Tensor
 from mtkd_cli import dataset, store
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context, device_of
+from mtkd_cli.errors import UsageError
 from mtkd_cli.evaluate import measure, predict
+from mtkd_cli.holds import holding
 from mtkd_cli.interfaces import Merged, Model, Task
 from mtkd_cli.models import facts, prepared
 from mtkd_cli.objectives import Batches
@@ -34,6 +36,12 @@ COSTS = ("parameters", "bytes", "latency_ms")
 def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     """Load the data and the task of a resolved recipe."""
     recipe: Recipe = parts.recipe
+    if recipe.store.top_k and recipe.loss.temperature != 1:
+        raise UsageError(
+            f"store.top_k keeps answers at temperature 1; the recipe has {recipe.loss.temperature:g}",
+            where="loss.temperature",
+            hint="set loss.temperature=1, or leave store.top_k out",
+        )
     source = parts.data.create().load(store.root() / "images")
     data = dataset.load(source, recipe.data)
     task = parts.task.create(classes=data.classes, loss=recipe.loss, targets=data.train.samples.targets)
@@ -69,20 +77,23 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
         for follower in followers:
             follower.tell(method, *arguments)
 
+    def keep_row(row: Mapping[str, Any]) -> None:
+        run.add_row(row)
+        tell("epoch_finished", row)
+
+    context.progress.log, context.progress.on_row = run.log, keep_row
     run.write_recipe(recipe)
     tell("run_started", recipe.as_dict(), run.folder)
-    context.progress.log, context.progress.on_row = (
-        run.log,
-        _both(run.add_row, lambda row: tell("epoch_finished", row)),
-    )
+
     views = views_of(recipe)
     teachers = ready(context, views)
-    strategy = fitted_strategy(context, teachers)
-    student = distilled(context, teachers, strategy, _batches(context, context.data.train), views)
-    opponent = alone(context) if baseline else None
-    with context.progress.phase("evaluate", 1):
-        scores = _scores(context, teachers, strategy, student, opponent)
-    report = report_of(context, run.folder.name, views, teachers, student, opponent, scores)
+    with holding(array.folder for teacher in teachers for array in teacher.arrays.values()):
+        strategy = fitted_strategy(context, teachers)
+        student = distilled(context, teachers, strategy, _batches(context, context.data.train), views)
+        opponent = alone(context) if baseline else None
+        with context.progress.phase("evaluate", 1):
+            scores = _scores(context, teachers, strategy, student, opponent)
+            report = report_of(context, run.folder.name, views, teachers, student, opponent, scores)
     run.write_student(
         student.model,
         {
@@ -90,7 +101,7 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
             "classes": list(context.data.classes),
             "task": recipe.task.name,
             "input": vars(student.model.input),
-            "scores": report["scores"]["student"],
+            "test": scores.student.metrics,
         },
     )
     run.write_report(report)
@@ -156,11 +167,3 @@ def _scores(
 def mixture(task: Task, merged: Merged) -> Tensor:
     """Return what the ensemble answers, ``[B, C]``."""
     return merged.combined if merged.weights is None else task.mix(merged.outputs, merged.weights)  # type: ignore[return-value]
-
-
-def _both(*calls: Callable[[Any], None]) -> Callable[[Any], None]:
-    def call(value: Any) -> None:
-        for one in calls:
-            one(value)
-
-    return call

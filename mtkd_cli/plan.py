@@ -17,12 +17,13 @@ from mtkd_cli.align import columns
 from mtkd_cli.context import Context
 from mtkd_cli.models import facts, load_teacher, prepared
 from mtkd_cli.recipe import Teacher
+from mtkd_cli.recorded import Layout
 from mtkd_cli.report.facts import labels_seen
 from mtkd_cli.report.summary import bytes_in_words
 from mtkd_cli.resolve import ModelPart
 from mtkd_cli.search import candidates
 from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
-from mtkd_cli.teachers import who_is
+from mtkd_cli.teachers import arrays_of, find_recorded, who_is
 from mtkd_cli.views import PLAIN, view
 
 TRAINING_PER_FORWARD = 3.0
@@ -72,27 +73,29 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
         "steps": steps,
         "candidates": tries,
         "phases": phases,
+        "record_bytes": sum(t["record_bytes"] for t in teachers),
         "seconds": sum(phase["seconds"] for phase in phases),
     }
 
 
 def _teacher(teacher: Teacher, part: ModelPart, context: Context, views: int | None) -> dict[str, Any]:
-    model = load_teacher(part, teacher, context.data, context.task.outputs)
+    data, fit = context.data, teacher.fit
+    model = load_teacher(part, teacher, data, context.task.outputs)
     module = prepared(model).eval()
     each = _seconds_a_sample(context, module)
     with torch.inference_mode():
-        outputs = module(torch.zeros(2, *context.data.train.samples.inputs.shape[1:])).shape[1]
-    matched = columns(model.classes, context.data.classes, outputs, teacher.name)
-    fit, data = teacher.fit, context.data
+        outputs = module(torch.zeros(2, *data.train.samples.inputs.shape[1:])).shape[1]
+    matched = columns(model.classes, data.classes, outputs, teacher.name)
+    who = who_is(teacher, part, context)
     passes = 0.0
-    if fit and store.find("fitted", who_is(teacher, part, context)["fit"]) is None:
+    if fit and store.find("fitted", who["fit"]) is None:
         seen = len((data.all_labels if fit.labels == "all" else data.train).labelled)
         passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
-    shown = (
-        (views if views is not None else context.recipe.train.epochs) * len(data.train)
-        + len(data.val)
-        + len(data.test)
-    )
+    wanted = arrays_of(context, views)
+    kept = find_recorded(who, wanted, context)
+    row = Layout.of(outputs, context.recipe.store).dtype.itemsize
+    asked = sum(len(split) for split, number in wanted if (split.name, number) not in kept)
+    live = context.recipe.train.epochs * len(data.train) if views is None else 0
     return {
         "name": teacher.name,
         "model": teacher.model,
@@ -103,7 +106,8 @@ def _teacher(teacher: Teacher, part: ModelPart, context: Context, views: int | N
         "fit": fit.train if fit else None,
         "labels_seen": labels_seen(fit, context),
         "fit_seconds": passes * each,
-        "record_seconds": shown * each,
+        "record_seconds": (asked + live) * each,
+        "record_bytes": asked * row,
     }
 
 
@@ -161,5 +165,6 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
         f"{student['parameters']:,} parameters, {bytes_in_words(student['bytes'])}",
         f"training: {plan['steps']} steps for each of {plan['candidates']} candidates; "
         f"views: {plan['views']}; kd_ratio {plan['kd_ratio']}",
+        f"to be recorded: {bytes_in_words(plan['record_bytes'])}, into {store.root()}",
     ]
     return Group(*(Text(line) for line in lines), Text(), teachers, Text(), phases)

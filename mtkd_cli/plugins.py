@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import inspect
+import contextlib
+import functools
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from importlib import metadata
+from typing import TYPE_CHECKING, Literal
 
-import pluggy
-
-from mtkd_cli import hookspecs
-from mtkd_cli.errors import UsageError, nearest, nearest_or_all
-from mtkd_cli.specs import API_VERSIONS, KINDS, Spec
+from mtkd_cli.errors import UsageError, nearest_or_all
+from mtkd_cli.hooks import COMMANDS, hooks_of, refuse_twice, specs_of
+from mtkd_cli.specs import Spec
 
 if TYPE_CHECKING:
     import typer
 
 GROUP = "mtkd"
-REGISTERING = {
-    "strategies": "mtkd_register_aggregators",
-    "tasks": "mtkd_register_tasks",
-    "teachers": "mtkd_register_teachers",
-    "data": "mtkd_register_data",
-    "recipes": "mtkd_register_recipes",
-    "trackers": "mtkd_register_trackers",
-}
-HOOKS = (*REGISTERING.values(), "mtkd_register_commands")
+BUILTIN = "mtkd"
+ONLY, WITHOUT = "MTKD_PLUGINS", "MTKD_DISABLE_PLUGINS"
 
 
 @dataclass(frozen=True)
@@ -43,7 +36,11 @@ class Plugin:
     error: str = ""
     registers: tuple[str, ...] = ()
     seconds: float = 0.0
-    builtin: bool = False
+
+    @property
+    def builtin(self) -> bool:
+        """Whether it is a part of mtkd."""
+        return self.distribution == BUILTIN
 
     @property
     def remedy(self) -> str:
@@ -58,6 +55,11 @@ class Registered:
     spec: Spec
     plugin: Plugin
 
+    @property
+    def full_name(self) -> str:
+        """``distribution:name``, which says which of two plugins is meant."""
+        return f"{self.plugin.distribution}:{self.spec.name}"
+
 
 @dataclass(frozen=True)
 class Registry:
@@ -65,7 +67,7 @@ class Registry:
 
     plugins: tuple[Plugin, ...]
     entries: tuple[Registered, ...]
-    command_hooks: tuple[tuple[Plugin, Callable[..., None]], ...] = field(default=(), repr=False)
+    command_hooks: tuple[tuple[Plugin, Callable[[typer.Typer], None]], ...] = ()
 
     def listing(self, kind: str) -> list[Registered]:
         """Return the entries of one kind, by name and then by distribution."""
@@ -80,17 +82,16 @@ class Registry:
 
         Raises:
             UsageError: nothing has that name (the nearest one is named), or two plugins do.
-
         """
-        entries = self.listing(kind)
-        exact = [e for e in entries if name in (e.spec.name, f"{e.plugin.distribution}:{e.spec.name}")]
-        if len(exact) == 1:
-            return exact[0]
-        if exact:
-            owners = [f"{e.plugin.distribution}:{name}" for e in exact]
+        found = [entry for entry in self.listing(kind) if name in (entry.spec.name, entry.full_name)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            owners = [entry.full_name for entry in found]
+            remedies = [entry.plugin.remedy for entry in found if entry.plugin.remedy]
             raise UsageError(
-                f"{len(exact)} plugins offer {name!r} in {kind}: {', '.join(owners)}",
-                hint=f"write {' or '.join(owners)}, or remove one with {exact[-1].plugin.remedy!r}",
+                f"{len(found)} plugins offer {name!r} in {kind}: {', '.join(owners)}",
+                hint=f"write {' or '.join(owners)}, or remove one: {' or '.join(remedies)}",
             )
         raise UsageError(f"no {name!r} in {kind}", hint=nearest_or_all(name, self.names(kind)))
 
@@ -102,26 +103,55 @@ class Registry:
             for p in self.plugins
             if p.status == "broken"
         ]
-        owners: dict[tuple[str, str], list[str]] = {}
+        same: dict[tuple[str, str], list[Registered]] = {}
         for entry in self.entries:
-            owners.setdefault((entry.spec.kind, entry.spec.name), []).append(entry.plugin.distribution)
+            same.setdefault((entry.spec.kind, entry.spec.name), []).append(entry)
         lines += [
-            f"{kind}: {name!r} is offered by {' and by '.join(by)}; "
-            f"write {' or '.join(f'{d}:{name}' for d in by)}"
-            for (kind, name), by in owners.items()
-            if len(by) > 1
+            f"{kind}: {name!r} is offered by {len(entries)} plugins; "
+            f"write {' or '.join(entry.full_name for entry in entries)}"
+            for (kind, name), entries in same.items()
+            if len(entries) > 1
         ]
-        return lines
+        return lines + self._unknown_names()
+
+    def _unknown_names(self) -> list[str]:
+        """Return one line for each name in the environment that no third-party plugin has."""
+        known = {name for p in self.plugins if not p.builtin for name in (p.name, p.distribution)}
+        return [
+            f"{variable} names {word!r}, which is no installed plugin; {nearest_or_all(word, known)}"
+            for variable in (ONLY, WITHOUT)
+            for word in _words(os.environ.get(variable, ""))
+            if word != "*" and not {word, _normal(word)} & known
+        ]
 
     def add_commands(self, app: typer.Typer) -> list[str]:
-        """Let plugins add commands to ``app``; return one line for each that fails."""
+        """Let plugins add commands to ``app``; return one line for each that fails.
+
+        A plugin that fails, or adds a command whose name is taken, adds none.
+        """
         failed = []
         for plugin, hook in self.command_hooks:
+            commands, groups = list(app.registered_commands), list(app.registered_groups)
+            before = _command_names(app)
             try:
-                hook(app=app)
-            except Exception as error:
-                failed.append(f"plugin {plugin.name!r} could not add its commands: {_describe(error)}")
+                with _stdout_on_stderr():
+                    hook(app)
+                added = _command_names(app)[len(before) :]
+                if taken := sorted(set(added) & set(before)):
+                    raise ValueError(f"there is a command {taken[0]!r} already")
+            except (Exception, SystemExit) as error:
+                app.registered_commands[:], app.registered_groups[:] = commands, groups
+                failed.append(
+                    f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} "
+                    f"could not add its commands: {_describe(error)}"
+                )
         return failed
+
+
+@functools.cache
+def installed() -> Registry:
+    """Return `discover`'s answer, found once in this process."""
+    return discover()
 
 
 def discover(third_party: bool = True) -> Registry:
@@ -133,19 +163,17 @@ def discover(third_party: bool = True) -> Registry:
     The environment may narrow it: ``MTKD_PLUGINS=a,b`` loads of the third-party plugins only
     these (empty: none), ``MTKD_DISABLE_PLUGINS=a,b`` all but these (``*``: none). A name is an
     entry point's or a distribution's.
-
     """
     plugins: list[Plugin] = []
     entries: list[Registered] = []
-    commands: list[tuple[Plugin, Callable[..., None]]] = []
-    for point in _entry_points():
-        builtin = _distribution(point) == "mtkd"
-        if not builtin and not third_party:
+    commands: list[tuple[Plugin, Callable[[typer.Typer], None]]] = []
+    for point, found in _entry_points():
+        if not found.builtin and not third_party:
             continue
-        if not builtin and _blocked(point):
-            plugins.append(_row(point, status="blocked"))
+        if not found.builtin and _blocked(found):
+            plugins.append(replace(found, status="blocked"))
             continue
-        plugin, specs, command = _load(point, builtin)
+        plugin, specs, command = _load(point, found)
         plugins.append(plugin)
         entries += [Registered(spec, plugin) for spec in specs]
         if command is not None:
@@ -154,81 +182,80 @@ def discover(third_party: bool = True) -> Registry:
     return Registry(tuple(plugins), tuple(entries), tuple(commands))
 
 
-def _entry_points() -> Iterator[importlib.metadata.EntryPoint]:
-    points = importlib.metadata.entry_points(group=GROUP)
-    yield from sorted(points, key=lambda p: (_distribution(p) != "mtkd", _distribution(p), p.name))
+def _entry_points() -> list[tuple[metadata.EntryPoint, Plugin]]:
+    """Return the group's entry points: built-in ones first, then by distribution and name."""
+    distributions: dict[int, tuple[str, str]] = {}
+    found = []
+    for point in metadata.entry_points(group=GROUP):
+        # Each look at a distribution's name parses its metadata again, so look once.
+        key = id(point.dist)
+        if key not in distributions:
+            facts = point.dist.metadata if point.dist else {"Name": "unknown", "Version": "unknown"}
+            distributions[key] = (_normal(str(facts["Name"])), str(facts["Version"]))
+        found.append((point, Plugin(point.name, *distributions[key])))
+    return sorted(found, key=lambda pair: (not pair[1].builtin, pair[1].distribution, pair[1].name))
 
 
-def _distribution(point: importlib.metadata.EntryPoint) -> str:
-    return re.sub(r"[-_.]+", "-", point.dist.name).lower() if point.dist else "unknown"
-
-
-def _row(point: importlib.metadata.EntryPoint, **facts: Any) -> Plugin:
-    version = point.dist.version if point.dist else "unknown"
-    return Plugin(name=point.name, distribution=_distribution(point), version=version, **facts)
-
-
-def _blocked(point: importlib.metadata.EntryPoint) -> bool:
-    names = {point.name, _distribution(point)}
-    only, without = os.environ.get("MTKD_PLUGINS"), os.environ.get("MTKD_DISABLE_PLUGINS", "")
-    if only is not None and not names & set(_words(only)):
+def _blocked(plugin: Plugin) -> bool:
+    names = {plugin.name, plugin.distribution}
+    only, without = os.environ.get(ONLY), os.environ.get(WITHOUT, "")
+    if only is not None and not names & _named(only):
         return True
-    return bool({*names, "*"} & set(_words(without)))
+    return bool({*names, "*"} & _named(without))
+
+
+def _named(text: str) -> set[str]:
+    """Return the words of a list in the environment, as written and as a distribution's name."""
+    return {name for word in _words(text) for name in (word, _normal(word))}
 
 
 def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[,\s]+", text) if word]
 
 
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _load(
-    point: importlib.metadata.EntryPoint, builtin: bool
-) -> tuple[Plugin, list[Spec], Callable[..., None] | None]:
+    point: metadata.EntryPoint, plugin: Plugin
+) -> tuple[Plugin, list[Spec], Callable[[typer.Typer], None] | None]:
     """Load one plugin and collect its specs; any failure becomes a broken row."""
     started = time.perf_counter()
     try:
-        module = point.load()
-        hooks = _hooks_of(module, name=f"{_distribution(point)}:{point.name}")
-        specs = [spec for kind, hook in hooks.items() if kind != "commands" for spec in _specs(kind, hook)]
+        with _stdout_on_stderr():
+            hooks = hooks_of(point.load())
+            specs = [
+                spec for name, hook in hooks.items() if name != COMMANDS for spec in specs_of(name, hook)
+            ]
+        refuse_twice(specs)
     except (Exception, SystemExit) as error:
-        row = _row(point, status="broken", error=_describe(error), builtin=builtin)
-        return row, [], None
-    command = hooks.get("commands")
-    registers = [f"{spec.kind}:{spec.name}" for spec in specs] + (["commands"] if command else [])
-    seconds = time.perf_counter() - started
-    return _row(point, registers=tuple(registers), seconds=seconds, builtin=builtin), specs, command
+        return replace(plugin, status="broken", error=_describe(error)), [], None
+    registers = [f"{spec.kind}:{spec.name}" for spec in specs] + (["commands"] if COMMANDS in hooks else [])
+    loaded = replace(plugin, registers=tuple(registers), seconds=time.perf_counter() - started)
+    return loaded, specs, hooks.get(COMMANDS)
 
 
-def _hooks_of(module: object, name: str) -> dict[str, Callable[..., Any]]:
-    """Return the module's hook implementations by kind, validated by pluggy."""
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    for attribute, function in inspect.getmembers(module, callable):
-        if attribute.startswith("mtkd_register_") and attribute not in HOOKS:
-            raise TypeError(f"unknown hook {attribute!r}; {nearest(attribute, HOOKS)}".rstrip("; "))
-        if attribute in HOOKS and not hasattr(function, "mtkd_impl"):
-            raise TypeError(f"{attribute!r} is not marked with @hookimpl")
-    manager.register(module, name=name)
-    manager.check_pending()
-    kinds = {hook: kind for kind, hook in REGISTERING.items()} | {"mtkd_register_commands": "commands"}
-    return {
-        kinds[hook]: implementation.function
-        for hook in HOOKS
-        for implementation in getattr(manager.hook, hook).get_hookimpls()
-    }
+def _command_names(app: typer.Typer) -> list[str]:
+    """Return the names of the application's commands and groups in the order they were added."""
+    from typer.main import get_command_name
+
+    commands = [
+        c.name or get_command_name(getattr(c.callback, "__name__", "")) for c in app.registered_commands
+    ]
+    groups = [
+        g.name or (g.typer_instance.info.name if g.typer_instance else None) for g in app.registered_groups
+    ]
+    return [*commands, *(str(name) for name in groups)]
 
 
-def _specs(kind: str, hook: Callable[..., Any]) -> list[Spec]:
-    wanted = KINDS[kind]
-    specs = list(hook())
-    for spec in specs:
-        if not isinstance(spec, wanted):
-            raise TypeError(f"{REGISTERING[kind]} returned {spec!r}; it must return {wanted.__name__}s")
-        if spec.api not in API_VERSIONS:
-            known = " and ".join(map(str, API_VERSIONS))
-            raise TypeError(f"{spec.name!r} is written for plugin API {spec.api}; this mtkd has {known}")
-    return specs
+@contextlib.contextmanager
+def _stdout_on_stderr() -> Iterator[None]:
+    """Keep what a plugin prints out of the results."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
 
 
 def _describe(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}".rstrip(": ")
+    return f"{type(error).__name__}: {lines[0]}".removesuffix(": ")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import InputSpec
 from mtkd_cli.recipe import Input
 
@@ -30,14 +32,22 @@ def complete(spec: InputSpec, wanted: Input, data: InputSpec) -> InputSpec:
 
 
 def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    return values if len(values) == channels else (sum(values) / len(values),) * channels
+    if len(values) == channels:
+        return values
+    if len(values) not in (1, 3):
+        raise UsageError(
+            f"{len(values)} values for {channels} channels",
+            where="input",
+            hint="give mean: and std: per channel",
+        )
+    return (sum(values) / len(values),) * channels
 
 
 def prepare(views: Tensor, spec: InputSpec) -> Tensor:
     """Return views ``[B, C, H, W]`` (0 to 1) as the model's input ``[B, C', S, S]``."""
     pixels = _with_channels(views, spec.channels or views.shape[1])
     size = spec.size or views.shape[-1]
-    whole = round(size / spec.crop)
+    whole = math.floor(size / spec.crop + 1e-6)
     if pixels.shape[-1] != whole or pixels.shape[-2] != whole:
         nearest = spec.interpolation == "nearest"
         pixels = F.interpolate(
@@ -50,7 +60,7 @@ def prepare(views: Tensor, spec: InputSpec) -> Tensor:
         if spec.interpolation == "bicubic":
             pixels = pixels.clamp(0, 1)
     if whole != size:
-        start = (whole - size) // 2
+        start = round((whole - size) / 2)
         pixels = pixels[..., start : start + size, start : start + size]
     mean = torch.tensor(spec.mean, device=pixels.device).view(-1, 1, 1)
     std = torch.tensor(spec.std, device=pixels.device).view(-1, 1, 1)

@@ -25,7 +25,6 @@ class Progress:
         console: where to; None shows nothing.
         log: is given each line that a log file should keep.
         on_row: is given each row of a curve, with its phase.
-
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The recipe's schema. Every field states its unit; unknown keys are errors.
 
-`mtkd_cli.read_recipe` reads files and overrides into it; `mtkd_cli.check_recipe` checks it
+`mtkd_cli.read_recipe` reads files and overrides into it; `mtkd_cli.resolve` checks it
 against the installed plugins.
 """
 
@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+from mtkd_cli.specs import NAME as NAME
 
 
 def _as_tuple(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else (value,)
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 Candidates = Annotated[tuple[float, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
@@ -28,13 +28,21 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Section(BaseModel):
     """A part of a recipe: frozen, and strict about its keys and types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _frozen_lists(cls, raw: Any) -> Any:
+        """A list of the file is a tuple here, where everything is frozen."""
+        if not isinstance(raw, dict):
+            return raw
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
 
 
 class Plug(BaseModel):
     """A part that names a plugin; keys that are not the core's are the plugin's options."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
     name: str = Field(description="Name of the plugin, or python:FILE:ATTRIBUTE for one in a local file.")
 
@@ -49,7 +57,7 @@ class Data(Plug):
 
     val: Share = Field(0.2, description="Share of the labelled training samples kept for validation.")
     test: Share = Field(
-        0.2, description="Share of all samples kept for the test, where the source has no split."
+        0.2, description="Share of the labelled samples kept for the test, where the source has none."
     )
     labels: int | None = Field(
         None, ge=2, description="Labels that are kept, training and validation together; others are hidden."
@@ -205,6 +213,9 @@ class Store(Section):
     """What is kept of the teachers' outputs."""
 
     precision: Literal["fp16", "fp32"] = Field("fp16", description="Number format of recorded logits.")
+    top_k: int | None = Field(
+        None, ge=1, description="Keep only this many classes of each answer and the mass of the rest; T = 1."
+    )
 
 
 class Recipe(Section):
@@ -244,13 +255,16 @@ SHORTHAND = {
 }
 """Key that a bare value stands for: ``strategy: mean`` is ``strategy: {name: mean}``."""
 
+LISTS = ("teachers", "trackers")
+"""Sections whose items have the shorthand."""
+
 
 def expand(raw: dict[str, Any]) -> dict[str, Any]:
     """Return the recipe with every shorthand written out and every teacher named."""
     full = dict(raw)
     for section, key in SHORTHAND.items():
         value = full.get(section)
-        if section in ("teachers", "trackers"):
+        if section in LISTS:
             if isinstance(value, list | tuple):
                 full[section] = [{key: item} if isinstance(item, str) else item for item in value]
         elif isinstance(value, str | int) and not isinstance(value, bool):
@@ -266,7 +280,8 @@ def _teacher(raw: Any, fit_defaults: Any) -> Any:
         return raw
     teacher = dict(raw)
     if isinstance(teacher.get("model"), str) and not teacher.get("name"):
-        teacher["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", teacher["model"].rpartition(":")[2]).strip("-._")
+        last = teacher["model"].rpartition(":")[2]
+        teacher["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._")[:100]
     fit = teacher.get("fit")
     fit = {"train": fit} if isinstance(fit, str) else fit
     if isinstance(fit, dict) and isinstance(fit_defaults, dict):
@@ -277,18 +292,19 @@ def _teacher(raw: Any, fit_defaults: Any) -> Any:
 def json_schema() -> dict[str, Any]:
     """Return the recipe's JSON schema, for editors. Shorthands are allowed in it."""
     schema = Recipe.model_json_schema()
-    properties = schema["properties"]
+    properties, parts = schema["properties"], schema["$defs"]
     for section in SHORTHAND:
         target = properties[section]
-        if "items" in target:
-            target["items"] = {"anyOf": [target["items"], {"type": "string"}]}
+        short = {"type": ["string", "integer"] if section == "views" else "string"}
+        if section in LISTS:
+            target["items"] = {"anyOf": [target["items"], short]}
         else:
-            long = {key: target.pop(key) for key in ("$ref", "allOf") if key in target}
-            target["anyOf"] = [long, {"type": ["string", "integer"]}]
-    teacher_fit = schema["$defs"]["Teacher"]["properties"]["fit"]
-    teacher_fit["anyOf"].append({"enum": ["head", "all"]})
+            long = {"$ref": target.pop("$ref")}
+            target["anyOf"] = [long, short]
+    parts["Teacher"]["properties"]["fit"]["anyOf"].append({"enum": ["head", "all"]})
     for key in ("lr", "weight_decay"):
-        field = schema["$defs"]["Train"]["properties"][key]
-        items = {k: field.pop(k) for k in ("type", "items", "minItems") if k in field}
-        field["anyOf"] = [items, {"type": "number"}]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mtkd recipe", **schema}
+        field = parts["Train"]["properties"][key]
+        several = {"type": field.pop("type"), "items": field.pop("items"), "minItems": 1}
+        field.pop("minLength", None)  # pydantic's word for a text's length
+        field["anyOf"] = [several, {"type": "number"}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "mtkd recipe"}

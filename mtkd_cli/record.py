@@ -2,69 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from mtkd_cli import store
+from mtkd_cli import recorded, store
 from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError
+from mtkd_cli.fold import folded
+from mtkd_cli.interfaces import Model
+from mtkd_cli.models import prepared
 from mtkd_cli.recipe import Recipe
+from mtkd_cli.recorded import Layout, Recorded
 from mtkd_cli.views import PLAIN, view
 
-BATCH = 256
-FP16_LIMIT = 65504.0
+VALUES_IN_A_BATCH = 2**21
+LARGEST_BATCH = 256
+ROOM = 1.1
+"""Free bytes that must be there, as a share of those to be written."""
 
 
 def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe) -> dict[str, Any]:
-    """Return everything that decides one recorded array: teacher, samples, view, precision."""
+    """Return everything that decides one recorded array: teacher, samples, view, what is kept."""
     policy = {} if number == PLAIN else {"seed": recipe.views.seed, **recipe.augment.model_dump(mode="json")}
     return {
         "teacher": dict(teacher),
         "samples": split.digest,
+        "split": split.name,
         "view": number,
         "policy": policy,
-        "precision": recipe.store.precision,
+        "store": recipe.store.model_dump(mode="json"),
     }
+
+
+def for_recording(model: Model, example: Tensor, device: torch.device) -> tuple[nn.Module, float]:
+    """Return the teacher as it records, frozen and folded, and its largest difference to the plain one."""
+    module = prepared(model).to(device).eval().requires_grad_(False)
+    fast, difference = folded(module, example.to(device))
+    if model.channels_last:
+        fast = fast.to(memory_format=torch.channels_last)
+    return fast, difference
+
+
+def refuse_if_full(bytes_needed: int) -> None:
+    """Raise before recording what the disk cannot hold.
+
+    Raises:
+        DataError: with needed and free bytes.
+    """
+    folder = store.root()
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if bytes_needed * ROOM > free:
+        raise DataError(
+            f"recording needs {bytes_needed:,} bytes, {free:,} are free",
+            where=str(folder),
+            hint="set MTKD_STORE to a larger disk, record fewer views, or set store.top_k",
+        )
 
 
 def record(
     name: str,
     module: nn.Module,
     array_key: Mapping[str, Any],
+    layout: Layout,
     split: Split,
     number: int,
     recipe: Recipe,
-    device: torch.device | str,
+    input_size: int,
+    device: torch.device,
     advance: Callable[[int], None],
-) -> Path:
-    """Record one view of one split, unless it is there; return its folder.
+    say: Callable[[str], None],
+) -> Recorded:
+    """Record the shards of one view of one split that are not there; return the complete array.
+
+    On the CPU each shard is one thread's, with one thread inside the teacher: faster than one
+    batch over all cores, and the answers do not depend on how many cores there are.
 
     Args:
         name: the teacher's, for messages.
-        module: the teacher: views to raw outputs.
+        module: views to raw outputs ``[B, C]``.
         array_key: see `key`.
+        layout: what is kept of each row.
         split: the samples.
         number: the view's.
-        recipe: for the view policy and the precision.
+        recipe: for the view policy.
+        input_size: side of the teacher's input, in pixels, which decides the batch size.
         device: where the teacher runs.
         advance: told of each number of samples done.
+        say: told what the user should know.
 
     Raises:
         DataError: the teacher answers NaN or infinity; teacher and sample are named.
-
     """
+    samples = len(split)
+    batch = int(min(LARGEST_BATCH, max(8, VALUES_IN_A_BATCH // (3 * input_size**2))))
 
-    def write(folder: Path) -> None:
-        dtype = np.float16 if recipe.store.precision == "fp16" else np.float32
-        rows: np.memmap[Any, Any] | None = None
-        for start in range(0, len(split), BATCH):
-            part = slice(start, min(start + BATCH, len(split)))
+    def answers(shard: int) -> tuple[NDArray[Any], int]:
+        rows, clamped = [], 0
+        place = recorded.rows_of(shard, samples)
+        for start in range(place.start, place.stop, batch):
+            part = slice(start, min(start + batch, place.stop))
             views = view(
                 split.samples.inputs[part],
                 split.id_numbers[part],
@@ -74,31 +120,61 @@ def record(
                 device,
             )
             with torch.inference_mode():
-                output = module(views).float().cpu().numpy()
+                output = module(views).float().cpu()
             _refuse_non_finite(output, name, split.samples.ids[part])
-            if rows is None:
-                rows = np.lib.format.open_memmap(
-                    folder / "outputs.npy", "w+", dtype, (len(split), *output.shape[1:])
-                )
-            rows[part] = np.clip(output, -FP16_LIMIT, FP16_LIMIT) if dtype is np.float16 else output
-            advance(len(output))
-        if rows is not None:
-            rows.flush()
+            encoded, over = layout.encode(output)
+            rows.append(encoded)
+            clamped += over
+        return np.concatenate(rows), clamped
 
-    return store.keep("outputs", array_key, write)
+    with store.locked(recorded.folder_of(array_key)):
+        array = recorded.create(array_key, layout, samples)
+        wanted = recorded.missing(array, samples)
+        advance(samples - sum(_length(shard, samples) for shard in wanted))
+        clamped = 0
+        with _one_thread_each(device) as workers, ThreadPoolExecutor(workers) as pool:
+            futures = {pool.submit(answers, shard): shard for shard in wanted}
+            try:
+                for future in as_completed(futures):
+                    rows, over = future.result()
+                    recorded.write(array, futures[future], rows, samples)
+                    clamped += over
+                    advance(len(rows))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    if clamped:
+        say(f"teacher {name}: {clamped} outputs beyond ±65504 were clamped; store.precision: fp32 keeps them")
+    return Recorded(
+        array.folder, layout, np.load(array.folder / "outputs.npy", mmap_mode="r", allow_pickle=False)
+    )
 
 
-def read(folder: Path) -> NDArray[Any]:
-    """Return a recorded array, memory-mapped."""
-    rows: NDArray[Any] = np.load(folder / "outputs.npy", mmap_mode="r", allow_pickle=False)
-    return rows
+def _length(shard: int, samples: int) -> int:
+    place = recorded.rows_of(shard, samples)
+    return int(place.stop - place.start)
 
 
-def _refuse_non_finite(output: NDArray[Any], name: str, ids: tuple[str, ...]) -> None:
-    bad = np.flatnonzero(~np.isfinite(output).reshape(len(output), -1).all(axis=1))
-    if len(bad):
+@contextmanager
+def _one_thread_each(device: torch.device) -> Iterator[int]:
+    """Give how many shards to run at once; on the CPU, torch uses one thread within each meanwhile."""
+    if device.type != "cpu":
+        yield 1
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield min(threads, os.cpu_count() or 1)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _refuse_non_finite(output: Tensor, name: str, ids: tuple[str, ...]) -> None:
+    finite = torch.isfinite(output).flatten(1).all(dim=1)
+    if not finite.all():
+        sample = ids[int((~finite).nonzero()[0].item())]
         raise DataError(
             f"the teacher {name!r} answers NaN or infinity",
-            where=f"sample {ids[bad[0]]}",
+            where=f"sample {sample}",
             hint="check its checkpoint and its input: mean and std",
         )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mtkd_cli.errors import MtkdError, RecipeError, UsageError, nearest_or_all
+from mtkd_cli.errors import MtkdError, RecipeError, RecipeKeyError, UsageError, nearest_or_all
 from mtkd_cli.local_code import PREFIX, load_attribute
-from mtkd_cli.plugins import Plugin, Registered, Registry
-from mtkd_cli.read_recipe import RecipeKeyError
-from mtkd_cli.recipe import Plug, Recipe
-from mtkd_cli.specs import AggregatorSpec, DataSpec, Option, Spec, TaskSpec, TeacherSpec, TrackerSpec
+from mtkd_cli.plugins import Plugin, Registry
+from mtkd_cli.recipe import Data, Plug, Recipe, expand
+from mtkd_cli.specs import KINDS, Option, TeacherSpec
+
+SECTIONS = {"task": "tasks", "data": "data", "strategy": "strategies", "trackers": "trackers"}
+"""Kind of the plugin that each section names."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,54 @@ class Resolved:
     trackers: tuple[Part, ...]
 
 
+class _Finder:
+    """Looks names up and collects what is wrong with them."""
+
+    def __init__(self, registry: Registry, source: str) -> None:
+        self.registry, self.source = registry, source
+        self.problems: list[MtkdError] = []
+
+    def part(self, key: str, name: str, options: Mapping[str, Any]) -> Part | None:
+        """Return the plugin that the section ``key`` names, with its options."""
+        section = key.partition(".")[0]
+        where = f"{self.source}: {key}"
+        try:
+            if name.startswith(PREFIX):
+                return _local_part(section, name, options, where)
+            entry = self.registry.find(SECTIONS[section], name)
+        except UsageError as error:
+            self.add(key, error)
+            return None
+        own = Data.model_fields if section == "data" else Plug.model_fields
+        checked, wrong = check_options(options, entry.spec.options, where, beside=own)
+        self.problems += wrong
+        return Part(entry.spec, entry.plugin, checked, entry.spec.load)
+
+    def model(self, key: str, reference: str) -> ModelPart | None:
+        """Return the provider of ``provider:model`` or ``distribution:provider:model``."""
+        provider, _, model = reference.partition(":")
+        second, _, rest = model.partition(":")
+        qualified = f"{provider}:{second}"
+        if any(entry.full_name == qualified for entry in self.registry.listing("teachers")):
+            provider, model = qualified, rest
+        try:
+            if not model:
+                raise UsageError(
+                    f"{reference!r} is no model", hint="write provider:model, e.g. timm:resnet18"
+                )
+            entry = self.registry.find("teachers", provider)
+        except UsageError as error:
+            self.add(key, error)
+            return None
+        if not isinstance(entry.spec, TeacherSpec):
+            raise TypeError(entry.spec)
+        return ModelPart(entry.spec, entry.plugin, model)
+
+    def add(self, key: str, error: UsageError) -> None:
+        """Note an error as a problem of the key."""
+        self.problems.append(RecipeKeyError(error.what, f"{self.source}: {key}", error.hint))
+
+
 def resolve(recipe: Recipe, registry: Registry, source: str) -> Resolved:
     """Return the recipe's parts.
 
@@ -61,58 +113,73 @@ def resolve(recipe: Recipe, registry: Registry, source: str) -> Resolved:
         RecipeError: every unknown name, unknown option and misfit between the parts.
 
     """
-    problems: list[MtkdError] = []
-
-    def part(kind: str, key: str, plug: Plug, spec_type: type[Spec]) -> Part | None:
-        try:
-            entry, factory = _entry(kind, plug.name, registry, spec_type)
-        except UsageError as error:
-            problems.append(RecipeKeyError(error.what, f"{source}: {key}", error.hint))
-            return None
-        if entry.plugin.name == PREFIX:
-            return Part(entry.spec, entry.plugin, plug.options, factory)
-        options, wrong = check_options(plug.options, entry.spec.options, f"{source}: {key}")
-        problems.extend(wrong)
-        return Part(entry.spec, entry.plugin, options, factory)
-
-    def model(reference: str, key: str) -> ModelPart | None:
-        provider, colon, name = reference.partition(":")
-        try:
-            if not colon or not name:
-                raise UsageError(
-                    f"{reference!r} is no model", hint="write provider:model, e.g. timm:resnet18"
-                )
-            entry = registry.find("teachers", provider)
-        except UsageError as error:
-            problems.append(RecipeKeyError(error.what, f"{source}: {key}", error.hint))
-            return None
-        if not isinstance(entry.spec, TeacherSpec):
-            raise TypeError(entry.spec)
-        return ModelPart(entry.spec, entry.plugin, name)
-
-    task = part("tasks", "task", recipe.task, TaskSpec)
-    data = part("data", "data", recipe.data, DataSpec)
-    strategy = part("strategies", "strategy", recipe.strategy, AggregatorSpec)
-    teachers = [model(t.model, f"teachers.{i}.model") for i, t in enumerate(recipe.teachers)]
-    student = model(recipe.student.model, "student.model")
-    trackers = [part("trackers", f"trackers.{i}", t, TrackerSpec) for i, t in enumerate(recipe.trackers)]
-    problems += _misfits(recipe, task, data, strategy, student, source)
-    found = [task, data, strategy, *teachers, student, *trackers]
-    if problems or any(p is None for p in found):
+    find = _Finder(registry, source)
+    task = find.part("task", recipe.task.name, recipe.task.options)
+    data = find.part("data", recipe.data.name, recipe.data.options)
+    strategy = find.part("strategy", recipe.strategy.name, recipe.strategy.options)
+    teachers = [find.model(f"teachers.{i}.model", t.model) for i, t in enumerate(recipe.teachers)]
+    student = find.model("student.model", recipe.student.model)
+    trackers = [find.part(f"trackers.{i}", t.name, t.options) for i, t in enumerate(recipe.trackers)]
+    problems = [*find.problems, *_misfits(recipe, task, data, strategy, student, source)]
+    if problems:
         raise RecipeError(source, problems)
     return Resolved(recipe, task, data, strategy, tuple(teachers), student, tuple(trackers))  # type: ignore[arg-type]
 
 
+def unknown_names(raw: Mapping[str, Any], registry: Registry, source: str) -> list[MtkdError]:
+    """Return the names and options that no plugin has, in a recipe that breaks the schema.
+
+    So one reading shows all that is wrong. What is not well formed is passed over; no local
+    code is run.
+    """
+    find, full = _Finder(registry, source), expand(dict(raw))
+    plugs = [(section, full.get(section)) for section in ("task", "data", "strategy")]
+    plugs += [(f"trackers.{i}", plug) for i, plug in enumerate(_items(full.get("trackers")))]
+    for key, plug in plugs:
+        if (
+            isinstance(plug, dict)
+            and isinstance(plug.get("name"), str)
+            and not plug["name"].startswith(PREFIX)
+        ):
+            own = Data.model_fields if key == "data" else Plug.model_fields
+            find.part(key, plug["name"], {name: value for name, value in plug.items() if name not in own})
+    models = [(f"teachers.{i}.model", model) for i, model in enumerate(_items(full.get("teachers")))]
+    for key, model in (*models, ("student.model", full.get("student"))):
+        if isinstance(model, dict) and isinstance(model.get("model"), str):
+            find.model(key, model["model"])
+    return find.problems
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def local_references(recipe: Recipe) -> list[str]:
+    """Return what the recipe names of local code (``python:...``), which runs when it is used."""
+    plugs = [recipe.task.name, recipe.data.name, recipe.strategy.name, *(t.name for t in recipe.trackers)]
+    models = [*(teacher.model for teacher in recipe.teachers), recipe.student.model]
+    return list(dict.fromkeys(name for name in (*plugs, *models) if name.startswith(PREFIX)))
+
+
 def check_options(
-    given: Mapping[str, Any], known: tuple[Option, ...], where: str
+    given: Mapping[str, Any], known: tuple[Option, ...], where: str, beside: Iterable[str] = ()
 ) -> tuple[dict[str, Any], list[MtkdError]]:
-    """Return the options with defaults filled in, and what is wrong with those given."""
+    """Return the options with defaults filled in, and what is wrong with those given.
+
+    Args:
+        given: as the recipe has them.
+        known: the options that there are.
+        where: file and section, for messages.
+        beside: keys of the section that are no options; a misspelt one may be meant.
+
+    """
     options = {option.name: option for option in known}
     problems: list[MtkdError] = []
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in options:
-            problems.append(RecipeKeyError(f"unknown key {name!r}", where, nearest_or_all(name, options)))
+            hint = nearest_or_all(name, [*options, *beside])
+            problems.append(RecipeKeyError(f"unknown key {name!r}", f"{where}.{name}", hint))
             continue
         try:
             values[name] = _checked(value, options[name])
@@ -129,11 +196,16 @@ def _checked(value: Any, option: Option) -> Any:
     if value is None and not option.required:
         return None
     if option.type is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            raise ValueError("is too large a number") from None
     if not isinstance(value, option.type) or (option.type is int and isinstance(value, bool)):
         raise ValueError(f"must be {option.type.__name__}, it is {value!r}")
     if option.choices and value not in option.choices:
         raise ValueError(f"must be one of {', '.join(option.choices)}, it is {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"must be a finite number, it is {value!r}")
     number: Any = value
     if option.minimum is not None and number < option.minimum:
         raise ValueError(f"must be at least {option.minimum:g}, it is {value!r}")
@@ -142,19 +214,26 @@ def _checked(value: Any, option: Option) -> Any:
     return value
 
 
-def _entry(
-    kind: str, name: str, registry: Registry, spec_type: type[Spec]
-) -> tuple[Registered, Callable[[], Any]]:
-    if not name.startswith(PREFIX):
-        entry = registry.find(kind, name)
-        return entry, entry.spec.load
+def _local_part(section: str, name: str, options: Mapping[str, Any], where: str) -> Part:
+    """Return a part whose implementation is local code; its constructor says what options it has.
+
+    Raises:
+        UsageError: the code cannot be loaded, or does not take these options.
+
+    """
     implementation = load_attribute(name)
-    facts: dict[str, Any] = {
-        key: tuple(getattr(implementation, key, ())) for key in ("needs", "tasks") if kind == "strategies"
-    }
-    summary = (implementation.__doc__ or "").strip().partition("\n")[0]
-    spec = spec_type(name=name, summary=summary, factory=name, **facts)
-    return Registered(spec, Plugin(PREFIX, "local file", "")), lambda: implementation
+    more = {"classes": ()} if section == "task" else {}
+    try:
+        inspect.signature(implementation).bind(**more, **options)
+        wanted = ("needs", "tasks") if section == "strategy" else ()
+        facts: dict[str, Any] = {key: tuple(getattr(implementation, key, ())) for key in wanted}
+        summary = (implementation.__doc__ or "").strip().partition("\n")[0]
+        spec = KINDS[SECTIONS[section]](name=name, summary=summary, factory=name, **facts)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{name} does not fit: {error}", where, "change the keys here, or the class"
+        ) from error
+    return Part(spec, Plugin(PREFIX, "local file", ""), dict(options), lambda: implementation)
 
 
 def _misfits(
@@ -166,32 +245,25 @@ def _misfits(
     source: str,
 ) -> list[MtkdError]:
     problems: list[MtkdError] = []
-    name = task.spec.name if task else ""
+
+    def add(what: str, key: str, hint: str) -> None:
+        problems.append(RecipeKeyError(what, f"{source}: {key}", hint))
+
     for key, part in (("data", data), ("strategy", strategy)):
-        if part and task and part.spec.tasks and name not in part.spec.tasks:
-            problems.append(
-                RecipeKeyError(
-                    f"{part.spec.name!r} does not serve the task {name!r}",
-                    f"{source}: {key}",
-                    f"it serves {', '.join(part.spec.tasks)}",
-                )
+        if part and task and part.spec.tasks and task.spec.name not in part.spec.tasks:
+            add(
+                f"{part.spec.name!r} does not serve the task {task.spec.name!r}",
+                key,
+                f"it serves {', '.join(part.spec.tasks)}",
             )
     if student and not student.spec.trainable:
-        problems.append(
-            RecipeKeyError(
-                f"{student.spec.name!r} cannot build students",
-                f"{source}: student.model",
-                "mtkd list teachers shows which can",
-            )
+        add(
+            f"{student.spec.name!r} cannot build students",
+            "student.model",
+            "mtkd list teachers shows which can",
         )
     names = [teacher.name for teacher in recipe.teachers]
-    for index, teacher in enumerate(recipe.teachers):
-        if teacher.name in names[:index]:
-            problems.append(
-                RecipeKeyError(
-                    f"two teachers are called {teacher.name!r}",
-                    f"{source}: teachers.{index}",
-                    "give one another name:",
-                )
-            )
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            add(f"two teachers are called {name!r}", f"teachers.{index}", "give one of them another name:")
     return problems

@@ -22,7 +22,6 @@ class Run:
     Raises:
         UsageError: the name is taken or is no plain name.
         DataError: the folder cannot be made.
-
     """
 
     def __init__(self, name: str) -> None:

@@ -7,12 +7,20 @@ only in `Spec.load`. Listing, showing and checking a recipe read specs alone.
 from __future__ import annotations
 
 import importlib
-import importlib.resources
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
+
+from mtkd_cli.errors import nearest_or_all
 
 API_VERSIONS = (1,)
 """Plugin API versions that this mtkd understands."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What a plugin offers, a teacher and a run may be called."""
+
+OPTION_TYPES = (int, float, bool, str, list)
+NEEDS = ("labels", "student", "validation")
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,6 @@ class Option:
         maximum: largest allowed number.
         choices: the allowed strings, if there are only some.
         required: whether the key must be given.
-
     """
 
     name: str
@@ -39,6 +46,15 @@ class Option:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     required: bool = False
+
+    def __post_init__(self) -> None:
+        if self.type not in OPTION_TYPES:
+            known = ", ".join(t.__name__ for t in OPTION_TYPES)
+            raise TypeError(f"option {self.name!r} has the type {self.type!r}; known: {known}")
+        if (self.minimum, self.maximum) != (None, None) and self.type not in (int, float):
+            raise TypeError(f"option {self.name!r} has a range but is no number")
+        if self.choices and self.type is not str:
+            raise TypeError(f"option {self.name!r} has choices but is no str")
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,6 @@ class Spec:
         factory: ``"module:attribute"`` of the implementation.
         options: the keys that a recipe may set.
         api: the plugin API version that the implementation was written for.
-
     """
 
     name: str
@@ -61,6 +76,13 @@ class Spec:
     api: int = 1
 
     kind: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            wanted = {"str": str, "int": int, "bool": bool}.get(str(field.type), tuple)
+            if not isinstance(value, wanted):
+                raise TypeError(f"{self.name!r}: {field.name} must be a {wanted.__name__}, it is {value!r}")
 
     def load(self) -> Any:
         """Import and return the implementation. Nothing else in a spec imports it."""
@@ -78,7 +100,6 @@ class AggregatorSpec(Spec):
         tasks: names of the tasks it serves; empty means all.
         formula: the weights or the combined output, in one line.
         paper: where it comes from.
-
     """
 
     needs: tuple[str, ...] = ()
@@ -88,6 +109,12 @@ class AggregatorSpec(Spec):
 
     kind: ClassVar[str] = "strategies"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for need in self.needs:
+            if need not in NEEDS:
+                raise ValueError(f"{self.name!r} needs {need!r}; {nearest_or_all(need, NEEDS)}")
+
 
 @dataclass(frozen=True)
 class TaskSpec(Spec):
@@ -95,7 +122,6 @@ class TaskSpec(Spec):
 
     Attributes:
         primary: the metric that decides, with its direction (``"accuracy (higher is better)"``).
-
     """
 
     primary: str = ""
@@ -111,7 +137,6 @@ class TeacherSpec(Spec):
         example: a model reference as it is written in a recipe.
         trainable: whether it can build students.
         requires: distributions whose version decides what a model answers.
-
     """
 
     example: str = ""
@@ -127,7 +152,6 @@ class DataSpec(Spec):
 
     Attributes:
         tasks: names of the tasks whose targets it has.
-
     """
 
     tasks: tuple[str, ...] = ()
@@ -150,6 +174,8 @@ class RecipeSpec(Spec):
 
     def load(self) -> str:
         """Return the recipe's text, comments included."""
+        import importlib.resources
+
         package, _, file = self.factory.partition(":")
         return importlib.resources.files(package).joinpath(file).read_text(encoding="utf-8")
 

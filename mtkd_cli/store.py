@@ -65,7 +65,6 @@ def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Pa
         kind: ``outputs``, ``fitted``, ``alone``, ``images``.
         key: everything that decides the content.
         write: fills an empty folder.
-
     """
     folder = root() / kind / digest(key)
     with locked(folder):
@@ -103,6 +102,8 @@ def _seal(folder: Path, key: Mapping[str, Any]) -> None:
 def _is_intact(folder: Path) -> bool:
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-        return all(file_sha256(folder / name) == sha for name, sha in manifest.items())
+        return "key.json" in manifest and all(
+            file_sha256(folder / name) == sha for name, sha in manifest.items()
+        )
     except (OSError, ValueError, AttributeError):
         return False

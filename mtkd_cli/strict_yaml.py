@@ -14,33 +14,41 @@ import yaml
 
 from mtkd_cli.errors import MtkdError, UsageError
 
+LONGEST_NUMBER = 1000
+"""Characters of a number; Python itself refuses to read 4,300 digits."""
+
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with the scalars of the YAML 1.2 core schema."""
+    """SafeLoader with the scalars of the YAML 1.2 core schema; every key is a string."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  (PyYAML's own shape)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed here", event.start_mark)
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark: Any = event.start_mark
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed here", mark)
+        if getattr(event, "tag", None) not in (None, "!"):
+            raise yaml.composer.ComposerError(None, None, "tags are not allowed here", mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
+        mapping: dict[Hashable, Any] = {}
+        for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
-            if key.value in seen:
+            if key.value in mapping:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} stands twice", key.start_mark
                 )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+            mapping[key.value] = self.construct_object(value, deep=deep)
+        return mapping
 
 
 def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
     text = node.value
+    if len(text) > LONGEST_NUMBER:
+        raise yaml.constructor.ConstructorError(None, None, "a number of too many digits", node.start_mark)
     if re.fullmatch(r"[-+]?[0-9]+", text):
         return int(text)
     if re.fullmatch(r"0o[0-7]+|0x[0-9a-fA-F]+", text):
@@ -69,19 +77,21 @@ def load(text: str, source: str) -> Any:
         source: the file's name, for messages.
 
     Raises:
-        UsageError: the text is not YAML, repeats a key, or has an alias.
-
+        UsageError: the text is not YAML, repeats a key, or has an alias or a tag.
     """
     try:
         return yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
     except yaml.YAMLError as error:
         raise _explain(error, source) from error
+    except RecursionError as error:
+        raise UsageError("not valid YAML: nested too deeply", where=source) from error
 
 
 def _explain(error: yaml.YAMLError, source: str) -> MtkdError:
     mark = getattr(error, "problem_mark", None)
     where = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    said = [getattr(error, name, None) for name in ("context", "problem", "reason")]
+    problem = ", ".join(part for part in said if part) or "it cannot be read"
     return UsageError(f"not valid YAML: {problem}", where=where, hint="mend that line")
 
 
@@ -98,8 +108,12 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_str(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    quoted = "'" if _NUMBER.fullmatch(value) or value in ("", "~", "null", "true", "false") else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=quoted)
+    style = None
+    if _NUMBER.fullmatch(value) or value in ("", "~", "null", "true", "false"):
+        style = "'"
+    elif not value.isprintable():
+        style = '"'  # the only style that keeps every kind of line break
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 _Dumper.add_representer(str, _represent_str)

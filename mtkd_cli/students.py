@@ -37,7 +37,6 @@ class TrainedStudent:
         settings: the learning rate and weight decay that were chosen.
         trials: one row for each candidate that was tried.
         curve: the rows of the chosen candidate.
-
     """
 
     model: Model

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import atomic, record, store
+from mtkd_cli import atomic, record, recorded, store
 from mtkd_cli.align import columns
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
-from mtkd_cli.errors import DataError, MtkdError
+from mtkd_cli.distill import Step
+from mtkd_cli.errors import DataError
 from mtkd_cli.fit import fitted
 from mtkd_cli.fit import key as fit_key
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models import facts, identity, load_teacher, prepared
 from mtkd_cli.preprocess import Prepared
-from mtkd_cli.recipe import Teacher
+from mtkd_cli.recipe import Augment, Teacher
+from mtkd_cli.recorded import Layout, Recorded
 from mtkd_cli.resolve import ModelPart
-from mtkd_cli.views import PLAIN
+from mtkd_cli.views import PLAIN, view
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,20 @@ class ReadyTeacher:
         hash: stands for everything that decides its answers.
         columns: for each of the task's classes, the output that answers it.
         facts: parameters, bytes, latency in milliseconds of one sample, and its input size.
-        folders: folder of each recorded (split name, view number).
+        arrays: the recorded answers of each (split name, view number).
         live: the loaded teacher, only where views are not recorded.
-
     """
 
     name: str
     hash: str
     columns: tuple[int, ...]
     facts: Mapping[str, Any]
-    folders: Mapping[tuple[str, int], Path]
+    arrays: Mapping[tuple[str, int], Recorded]
     live: Prepared | None = None
 
     def recorded(self, split: str, number: int) -> Tensor:
         """Return the aligned answers on a view of a split, ``[N, C]`` float32."""
-        rows = torch.from_numpy(np.array(record.read(self.folders[split, number]), dtype=np.float32))
-        return self.aligned(rows)
+        return self.aligned(self.arrays[split, number][:])
 
     def aligned(self, outputs: Tensor) -> Tensor:
         """Return raw outputs in the order of the task's classes."""
@@ -73,12 +71,16 @@ def ready(context: Context, views: int | None) -> list[ReadyTeacher]:
 
     Raises:
         MtkdError: a teacher that cannot be loaded, fitted or understood; it is named.
-
     """
-    wanted = [(split, PLAIN) for split in (context.data.val, context.data.test)]
-    wanted += [(context.data.train, number) for number in range(views or 0)]
+    wanted = arrays_of(context, views)
     pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
     return [_ready(teacher, part, wanted, views is None, context) for teacher, part in pairs]
+
+
+def arrays_of(context: Context, views: int | None) -> list[tuple[Split, int]]:
+    """Return the (split, view number) pairs that a run reads."""
+    data = context.data
+    return [(data.val, PLAIN), (data.test, PLAIN), *((data.train, number) for number in range(views or 0))]
 
 
 def who_is(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any]:
@@ -98,105 +100,130 @@ def _ready(
     teacher: Teacher, part: ModelPart, wanted: list[tuple[Split, int]], live: bool, context: Context
 ) -> ReadyTeacher:
     who = who_is(teacher, part, context)
-    keys = {(split.name, number): record.key(who, split, number, context.recipe) for split, number in wanted}
-    folders = {place: store.find("outputs", key) for place, key in keys.items()}
+    arrays = find_recorded(who, wanted, context)
     about = store.find("teachers", who)
-    module: Prepared | None = None
-    if live or about is None or None in folders.values():
-        model = fitted(
-            load_teacher(part, teacher, context.data, context.task.outputs), who["fit"], teacher, context
-        )
-        outputs = _probe(model, teacher, context)
-        about = store.keep("teachers", who, lambda folder: _describe(folder, model, outputs, context))
-        module = prepared(model).to(context.device).eval().requires_grad_(False)
-        missing = [place for place, folder in folders.items() if folder is None]
-        if missing:
-            samples = {split.name: split for split, _ in wanted}
-            with context.progress.phase(
-                f"record {teacher.name}", sum(len(samples[name]) for name, _ in missing)
-            ) as bar:
-                for name, number in missing:
-                    folders[name, number] = record.record(
-                        teacher.name,
-                        module,
-                        keys[name, number],
-                        samples[name],
-                        number,
-                        context.recipe,
-                        context.device,
-                        bar.advance,
-                    )
+    model: Model | None = None
+    if live or about is None or len(arrays) < len(wanted):
+        untouched = load_teacher(part, teacher, context.data, context.task.outputs)
+        model = fitted(untouched, who["fit"], teacher, context)
+        about = _described(model, teacher, who, context)
+        missing = [(split, number) for split, number in wanted if (split.name, number) not in arrays]
+        arrays |= _record(model, teacher, who, missing, context)
     known = json.loads((about / "facts.json").read_text())
     return ReadyTeacher(
         teacher.name,
         store.digest(who),
         columns(known["classes"], context.data.classes, known["outputs"], teacher.name),
         known,
-        {place: folder for place, folder in folders.items() if folder},
-        module if live else None,
+        arrays,
+        prepared(model).to(context.device).eval().requires_grad_(False) if live and model else None,
     )
 
 
-def _probe(model: Model, teacher: Teacher, context: Context) -> int:
-    """Return the number of outputs, from two validation samples.
+def find_recorded(
+    who: Mapping[str, Any], wanted: list[tuple[Split, int]], context: Context
+) -> dict[tuple[str, int], Recorded]:
+    """Return the arrays that are complete, by split name and view number."""
+    found = {}
+    for split, number in wanted:
+        array = recorded.find(record.key(who, split, number, context.recipe), len(split))
+        if array is not None:
+            found[split.name, number] = array
+    return found
+
+
+def _record(
+    model: Model, teacher: Teacher, who: Mapping[str, Any], missing: list[tuple[Split, int]], context: Context
+) -> dict[tuple[str, int], Recorded]:
+    """Record what is missing; a teacher is loaded once for all of it."""
+    if not missing:
+        return {}
+    example = _some_views(context.data.val)
+    module, difference = record.for_recording(model, example, context.device)
+    if difference:
+        context.progress.log(f"teacher {teacher.name}: folding moved its answers by at most {difference:.2e}")
+    layout = Layout.of(_outputs(model, example, teacher), context.recipe.store)
+    samples = sum(len(split) for split, _ in missing)
+    record.refuse_if_full(samples * layout.dtype.itemsize)
+    done = {}
+    with context.progress.phase(f"record {teacher.name}", samples) as bar:
+        for split, number in missing:
+            done[split.name, number] = record.record(
+                teacher.name,
+                module,
+                record.key(who, split, number, context.recipe),
+                layout,
+                split,
+                number,
+                context.recipe,
+                model.input.size or 224,
+                context.device,
+                bar.advance,
+                bar.say,
+            )
+    return done
+
+
+def _described(model: Model, teacher: Teacher, who: Mapping[str, Any], context: Context) -> Path:
+    """Return the folder of what is known of a teacher once it was loaded, so that it need not be again."""
+    example = _some_views(context.data.val)
+    outputs = _outputs(model, example, teacher)
+    columns(model.classes, context.data.classes, outputs, teacher.name)
+
+    def write(folder: Path) -> None:
+        known = {
+            **facts(model, example[:1]).as_dict(),
+            "input_size": model.input.size,
+            "outputs": outputs,
+            "classes": list(model.classes) if model.classes else None,
+        }
+        atomic.write_json(folder / "facts.json", known)
+
+    return store.keep("teachers", who, write)
+
+
+def _some_views(split: Split) -> Tensor:
+    """Return the plain views of a few samples."""
+    return view(split.samples.inputs[:4], split.id_numbers[:4], PLAIN, 0, Augment())
+
+
+def _outputs(model: Model, example: Tensor, teacher: Teacher) -> int:
+    """Return how many outputs a teacher gives.
 
     Raises:
         DataError: the teacher fails, or its answer is no ``[B, C]``.
-
     """
-    where, split = f"teacher {teacher.name!r}", context.data.val
-    rows = np.arange(min(2, len(split)))
-    views = torch.from_numpy(split.samples.inputs[rows]).float() / 255
-    module = prepared(model).cpu().eval()
+    where = f"teacher {teacher.name!r}"
     try:
         with torch.inference_mode():
-            output = module(views)
-    except MtkdError:
-        raise
+            output = prepared(model).cpu().eval()(example)
     except Exception as error:
         raise DataError(
             f"the teacher fails on an image: {str(error).splitlines()[0]}",
             where=where,
             hint="check its input: size, channels",
         ) from error
-    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(rows):
+    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(example):
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise DataError(
-            f"the teacher answers {shape} to {len(rows)} images; the task needs ({len(rows)}, classes)",
+            f"the teacher answers {shape} to {len(example)} images; the task needs ({len(example)}, classes)",
             where=where,
             hint="is it a classifier?",
         )
-    columns(model.classes, context.data.classes, output.shape[1], teacher.name)
     return int(output.shape[1])
 
 
-def _describe(folder: Path, model: Model, outputs: int, context: Context) -> None:
-    size, channels = context.data.input.size or 1, context.data.input.channels or 1
-    measured = facts(model, torch.zeros(1, channels, size, size))
-    atomic.write_json(
-        folder / "facts.json",
-        {
-            **measured.as_dict(),
-            "input_size": model.input.size,
-            "outputs": outputs,
-            "classes": list(model.classes) if model.classes else None,
-        },
-    )
-
-
-def answers(teachers: list[ReadyTeacher], views: int | None, device: torch.device) -> Any:
+def answers(
+    teachers: list[ReadyTeacher], views: int | None, device: torch.device
+) -> Callable[[Step], tuple[Tensor, ...]]:
     """Return a function from a training step to the teachers' aligned outputs, K of ``[B, C]``."""
-    recorded: list[list[NDArray[Any]]] = [
-        [record.read(teacher.folders["train", number]) for number in range(views or 0)]
-        for teacher in teachers
-    ]
 
-    def of(step: Any) -> tuple[Tensor, ...]:
-        if views is None:
-            with torch.no_grad():
-                return tuple(t.aligned(t.live(step.views).float()) for t in teachers if t.live is not None)
+    def live(step: Step) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            return tuple(t.aligned(t.live(step.views).float()) for t in teachers if t.live is not None)
+
+    def from_store(step: Step) -> tuple[Tensor, ...]:
         number = train_view(step.epoch, views)
-        rows = (torch.from_numpy(arrays[number][step.indices].astype(np.float32)) for arrays in recorded)
-        return tuple(t.aligned(r.to(device)) for t, r in zip(teachers, rows, strict=True))
+        return tuple(t.aligned(t.arrays["train", number][step.indices].to(device)) for t in teachers)
 
-    return of
+    return live if views is None else from_store

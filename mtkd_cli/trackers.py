@@ -44,7 +44,7 @@ class Following:
             while (call := self._calls.get()) is not None:
                 method, arguments = call
                 getattr(tracker, method)(*arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._warn(
                 f"the tracker {self.name!r} failed and is told nothing more: {type(error).__name__}: {error}"
             )

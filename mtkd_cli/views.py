@@ -37,9 +37,8 @@ def view(
         seed: ``views.seed``.
         augment: what may change.
         device: where the view is made.
-
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device).float().div_(255)
+    pixels = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(device).float().div_(255)
     if number == PLAIN:
         return pixels
     draws = torch.from_numpy(counters.uniform(samples, 10, "view", seed, number)).to(device)
@@ -66,7 +65,8 @@ def _geometry(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:
 def _colour(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:
     signed = (draws * 2 - 1)[:, :, None, None, None]
     if augment.contrast:
-        mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
+        # Not one mean over three dimensions: for a batch of one, threads would share that sum.
+        mean = pixels.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True).mean(dim=1, keepdim=True)
         pixels = (pixels - mean) * (1 + augment.contrast * signed[:, 8]) + mean
     if augment.brightness:
         pixels = pixels * (1 + augment.brightness * signed[:, 9])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,16 +16,21 @@ from torch import Tensor, nn
 from mtkd_cli.errors import DataError
 
 
-def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read(path: str | Path, where: str = "") -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors of a file of weights and its metadata.
+
+    Args:
+        path: the file.
+        where: what the weights are for, for the message that there is no such file.
 
     Raises:
         DataError: no such file, damaged, or holding more than tensors.
-
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"no file {path}", hint="a path is taken relative to where mtkd is started")
+        raise DataError(
+            f"no file {path}", where=where, hint="a path is taken relative to where mtkd is started"
+        )
     if path.suffix == ".safetensors":
         try:
             return load_file(path), _metadata(path)
@@ -32,16 +39,23 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 f"not a safetensors file: {error}", where=str(path), hint="fetch it again"
             ) from error
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about files that are then refused
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not zipfile.is_zipfile(path) and "invalid load key" in str(error):
+            raise DataError(
+                "not a file of weights", where=str(path), hint="give a .safetensors or .pt file"
+            ) from error
         raise DataError(
             "the file holds more than tensors, and unpickling it would run its code",
             where=str(path),
             hint="save model.state_dict() with safetensors.torch.save_file",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file raises almost anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(
-            f"the weights cannot be read: {str(error).splitlines()[0]}",
+            f"the weights cannot be read: {reason}",
             where=str(path),
             hint="fetch it again",
         ) from error
@@ -59,7 +73,6 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> N
 
     Raises:
         DataError: names or shapes differ; the first differences are named.
-
     """
     own = module.state_dict()
     missing = [name for name in own if name not in tensors and not name.endswith("num_batches_tracked")]
@@ -92,8 +105,9 @@ def _state_dict(found: object, path: Path) -> dict[str, Tensor]:
             "the file is not a state dict of tensors", where=str(path), hint="save model.state_dict()"
         )
     tensors = {str(name): value for name, value in found.items()}
-    if tensors and all(name.startswith("module.") for name in tensors):
-        return {name.removeprefix("module."): value for name, value in tensors.items()}
+    for wrapper in ("_orig_mod.", "module."):  # torch.compile's, DataParallel's
+        if tensors and all(name.startswith(wrapper) for name in tensors):
+            tensors = {name.removeprefix(wrapper): value for name, value in tensors.items()}
     return tensors
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import Annotated
 
@@ -14,9 +15,10 @@ from mtkd_cli.cli.init import init
 from mtkd_cli.cli.list import list_
 from mtkd_cli.cli.plugins import plugins
 from mtkd_cli.cli.show import show
+from mtkd_cli.errors import UsageError
 
 WITHOUT_PLUGINS = ("--version",)
-"""First arguments that load no third-party plugin."""
+"""Arguments before any command that load no third-party plugin."""
 
 
 def create(with_plugins: bool = True) -> typer.Typer:
@@ -34,15 +36,33 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.command()(init)
     app.command()(plugins)
     if with_plugins:
-        from mtkd_cli.plugins import discover
+        from mtkd_cli.plugins import installed
 
-        console.warn(discover().add_commands(app))
+        console.warn(installed().add_commands(app))
     return app
 
 
 def run() -> None:
     """Run the command line on this process's arguments."""
-    create(with_plugins=not set(sys.argv[1:2]) & set(WITHOUT_PLUGINS))()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal without some letter is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+    options = itertools.takewhile(lambda argument: argument.startswith("-"), sys.argv[1:])
+    app = create(with_plugins=not set(options) & set(WITHOUT_PLUGINS))
+    if "--json" in sys.argv:
+        _run_for_json(app)
+    app()
+
+
+def _run_for_json(app: typer.Typer) -> None:
+    """Run the application so that a wrong argument is JSON on stdout, too."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        console.show(UsageError(error.format_message(), hint="see mtkd --help"), as_json=True)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(130)
 
 
 def _version(wanted: bool) -> None:

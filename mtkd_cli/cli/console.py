@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mtkd_cli.errors import MtkdError, RecipeError
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 debug = False
 """Set by ``--debug``: show tracebacks."""
+
+
+def plain(text: str) -> str:
+    """Return the text with control characters written out: a name cannot steer the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def cell(text: Any, style: str = "") -> Text:
+    """Return the text for a table, as it is: no markup, no control characters."""
+    from rich.text import Text
+
+    return Text(plain(str(text)), style)
 
 
 def out(renderable: Any) -> None:
     """Print a result on stdout."""
     from rich.console import Console
 
-    Console().print(renderable)
+    Console(emoji=False).print(renderable)
 
 
 def talk(line: str, style: str = "") -> None:
     """Print one line on stderr, as it is."""
     from rich.console import Console
 
-    Console(stderr=True).print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+    Console(stderr=True, emoji=False).print(
+        plain(line), style=style, highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def out_json(value: Any) -> None:
     """Print a result on stdout as JSON, nothing else."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    import json
+
+    # A terminal that cannot show every letter gets escapes, which mean the same in JSON.
+    unicode = "utf" in (sys.stdout.encoding or "").lower()
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not unicode, allow_nan=False) + "\n")
 
 
 def warn(lines: list[str]) -> None:
@@ -46,6 +68,8 @@ def errors_shown(as_json: bool) -> Iterator[None]:
     """Turn an error into its lines (or JSON) and its exit code; a traceback only with ``--debug``."""
     try:
         yield
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise
     except MtkdError as error:
         if debug:
             raise
@@ -54,7 +78,7 @@ def errors_shown(as_json: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         show(MtkdError("interrupted", hint="start it again: finished phases are not repeated"), as_json)
         raise typer.Exit(130) from None
-    except (Exception, RecursionError) as error:
+    except Exception as error:
         if debug:
             raise
         show(_unexpected(error), as_json)
@@ -66,20 +90,23 @@ def show(error: MtkdError, as_json: bool) -> None:
     if as_json:
         out_json({"error": error.as_dict()})
         return
-    problems = error.problems if isinstance(error, RecipeError) else [error]
-    if isinstance(error, RecipeError):
-        talk(f"error: {error.what} ({error.where})", style="bold red")
-    for problem in problems:
-        prefix = "- " if isinstance(error, RecipeError) else "error: "
-        talk(f"{prefix}{problem.what}", style="" if isinstance(error, RecipeError) else "bold red")
-        if problem.where:
-            talk(f"  where: {problem.where}")
-        if problem.hint:
-            talk(f"  do: {problem.hint}")
+    talk(f"error: {error.what}", style="bold red")
+    _details(error)
+    for problem in error.problems if isinstance(error, RecipeError) else ():
+        talk(f"- {problem.what}")
+        _details(problem)
+
+
+def _details(error: MtkdError) -> None:
+    if error.where:
+        talk(f"  where: {error.where}")
+    if error.hint:
+        talk(f"  do: {error.hint}")
 
 
 def _unexpected(error: BaseException) -> MtkdError:
     first = (str(error).strip().splitlines() or [""])[0]
     return MtkdError(
-        f"unexpected {type(error).__name__}: {first}", hint="run again with --debug to see where"
+        f"unexpected {type(error).__name__}: {first}".removesuffix(": "),
+        hint="run mtkd --debug … to see where",
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.reading import parts_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
 
@@ -29,14 +30,7 @@ def distill(
 ) -> None:
     """Distil a recipe's teachers into its student, and say whether it paid."""
     with console.errors_shown(as_json):
-        from mtkd_cli.plugins import discover
-        from mtkd_cli.read_recipe import read
-        from mtkd_cli.resolve import resolve
-
-        registry = discover()
-        console.warn(registry.warnings())
-        read_recipe, recipe_name = read(recipe, overrides or [], registry)
-        parts = resolve(read_recipe, registry, recipe)
+        parts, recipe_name = parts_of(recipe, overrides or [])
 
         from mtkd_cli.cli.distilling import distil, plan
 

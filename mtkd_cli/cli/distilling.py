@@ -7,7 +7,7 @@ from rich.console import Console
 
 from mtkd_cli import pipeline, strict_yaml
 from mtkd_cli.cli import console
-from mtkd_cli.errors import UsageError
+from mtkd_cli.context import Context
 from mtkd_cli.plan import plan_of, plan_table
 from mtkd_cli.progress import Progress
 from mtkd_cli.report.summary import table
@@ -19,9 +19,7 @@ def distil(
     parts: Resolved, name: str, recipe_name: str, device: str, threads: int, baseline: bool, as_json: bool
 ) -> None:
     """Run the recipe and print its summary."""
-    _use_threads(threads)
-    progress = Progress(Console(stderr=True))
-    context = pipeline.prepare(parts, device, progress)
+    context = context_of(parts, device, threads)
     run = Run(name or default_name(recipe_name))
     report = pipeline.distill(context, run, baseline)
     if as_json:
@@ -34,8 +32,7 @@ def distil(
 
 def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bool) -> None:
     """Print the resolved recipe and what would be done."""
-    _use_threads(threads)
-    context = pipeline.prepare(parts, device, Progress(Console(stderr=True)))
+    context = context_of(parts, device, threads)
     facts = plan_of(context, pipeline.views_of(parts.recipe), baseline)
     if as_json:
         console.out_json({"recipe": parts.recipe.as_dict(), "plan": facts})
@@ -44,8 +41,12 @@ def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bo
     console.out(plan_table(facts))
 
 
+def context_of(parts: Resolved, device: str, threads: int) -> Context:
+    """Load the data and the task of a recipe, with progress on stderr."""
+    _use_threads(threads)
+    return pipeline.prepare(parts, device, Progress(Console(stderr=True)))
+
+
 def _use_threads(threads: int) -> None:
-    if threads < 0:
-        raise UsageError("threads cannot be negative", where="--threads")
     if threads:
         torch.set_num_threads(threads)

@@ -10,6 +10,8 @@ import typer
 from mtkd_cli.cli import console
 from mtkd_cli.errors import UsageError
 
+SCHEMA = "mtkd-recipe.schema.json"
+
 
 def init(
     recipe: Annotated[str, typer.Argument(help="Name of a built-in recipe: mtkd list recipes.")],
@@ -21,39 +23,37 @@ def init(
 ) -> None:
     """Write a built-in recipe to a file, comments included. Never overwrites."""
     with console.errors_shown(as_json):
-        from mtkd_cli.plugins import discover
+        from mtkd_cli.plugins import installed
 
-        text = discover().find("recipes", recipe).spec.load()
+        text = installed().find("recipes", recipe).spec.load()
         target = Path(path or f"{recipe.rpartition(':')[2]}.yaml")
-        written = [
-            _write(
-                target, f"# yaml-language-server: $schema=mtkd-recipe.schema.json\n{text}" if schema else text
-            )
-        ]
+        files = {target: text}
         if schema:
             import json
 
             from mtkd_cli.recipe import json_schema
 
-            written.append(
-                _write(
-                    target.with_name("mtkd-recipe.schema.json"), json.dumps(json_schema(), indent=2) + "\n"
-                )
-            )
+            files = {target: f"# yaml-language-server: $schema={SCHEMA}\n{text}"}
+            files[target.with_name(SCHEMA)] = json.dumps(json_schema(), indent=2) + "\n"
+        _write(files)
         if as_json:
-            console.out_json({"written": [str(file) for file in written]})
+            console.out_json({"written": [str(file) for file in files]})
             return
-        for file in written:
+        for file in files:
             console.talk(f"wrote {file}")
         console.talk(f"edit it, then: mtkd distill {target}")
 
 
-def _write(path: Path, text: str) -> Path:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise UsageError(f"{path} exists", hint="give another path") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}", hint="give another path") from error
-    return path
+def _write(files: dict[Path, str]) -> None:
+    """Write all files, or none if one of them is there already."""
+    for path in files:
+        if path.exists():
+            raise UsageError(f"{path} exists", hint="give another path")
+    for path, text in files.items():
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise UsageError(
+                f"{path} cannot be written: {error.strerror}", hint="give another path"
+            ) from error

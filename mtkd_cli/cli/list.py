@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.tables import listing
 from mtkd_cli.errors import UsageError, nearest_or_all
 from mtkd_cli.specs import KINDS
 
@@ -20,7 +21,7 @@ EXTRA: dict[str, dict[str, Callable[[Any], str]]] = {
         "needs": lambda s: ", ".join(s.needs) or "-",
     },
     "tasks": {"decides by": lambda s: s.primary},
-    "teachers": {"example": lambda s: s.example, "builds students": lambda s: "yes" if s.trainable else "no"},
+    "teachers": {"example": lambda s: s.example, "student": lambda s: "yes" if s.trainable else "no"},
     "data": {"tasks": lambda s: ", ".join(s.tasks) or "all"},
     "recipes": {},
     "trackers": {},
@@ -34,20 +35,22 @@ def list_(
 ) -> None:
     """List strategies, tasks, teachers, data sources, recipes or trackers."""
     with console.errors_shown(as_json):
-        from mtkd_cli.plugins import discover
+        from mtkd_cli.plugins import installed
 
         if kind and kind not in KINDS:
             raise UsageError(f"no kind {kind!r}", hint=nearest_or_all(kind, KINDS))
-        registry = discover()
+        registry = installed()
         console.warn(registry.warnings())
         kinds = [kind] if kind else list(KINDS)
         if as_json:
             found = {name: [row_of(entry) for entry in registry.listing(name)] for name in kinds}
             console.out_json(found[kind] if kind else found)
             return
-        for name in kinds:
-            if kind or registry.listing(name):
-                console.out(_table(name, registry.listing(name)))
+        shown = [name for name in kinds if kind or registry.listing(name)]
+        for name in shown:
+            console.out(listing([_cells(entry) for entry in registry.listing(name)], title=name))
+            if name != shown[-1]:
+                console.out("")
 
 
 def row_of(entry: Registered) -> dict[str, Any]:
@@ -63,30 +66,8 @@ def row_of(entry: Registered) -> dict[str, Any]:
     }
 
 
-def _table(kind: str, entries: list[Registered]) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=kind,
-        title_justify="left",
-        title_style="bold",
-        header_style="bold",
-        show_edge=False,
-        pad_edge=False,
-    )
-    table.add_column("name", style="bold cyan", no_wrap=True)
-    table.add_column("what it does", ratio=1)
-    for name in EXTRA[kind]:
-        table.add_column(name)
-    table.add_column("plugin", style="dim")
-    for entry in entries:
-        row = row_of(entry)
-        cells = [
-            row["name"],
-            row["summary"],
-            *(row[name] for name in EXTRA[kind]),
-            f"{row['plugin']} {row['version']}",
-        ]
-        table.add_row(*(Text(cell) for cell in cells))
-    return table
+def _cells(entry: Registered) -> dict[str, str]:
+    row = row_of(entry)
+    extra = {name: row[name] for name in EXTRA[entry.spec.kind]}
+    owner = f"{row['plugin']} {row['version']}"
+    return {"name": row["name"], "what it does": row["summary"], **extra, "plugin": owner}

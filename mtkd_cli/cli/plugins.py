@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.tables import table
+
+if TYPE_CHECKING:
+    from mtkd_cli.plugins import Plugin
+
+STYLES = {"ok": "green", "broken": "bold red", "blocked": "yellow"}
 
 
 def plugins(
@@ -15,28 +21,26 @@ def plugins(
 ) -> None:
     """List the installed plugins, broken and blocked ones too."""
     with console.errors_shown(as_json):
-        from mtkd_cli.plugins import discover
+        from mtkd_cli.plugins import installed
 
-        registry = discover()
+        registry = installed()
         if as_json:
             console.out_json([{**asdict(plugin), "remedy": plugin.remedy} for plugin in registry.plugins])
             return
 
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(header_style="bold", show_edge=False, pad_edge=False)
-        for column in ("plugin", "distribution", "version", "status", "registers", "load time"):
-            table.add_column(column, overflow="fold")
-        for plugin in registry.plugins:
-            style = {"ok": "green", "broken": "bold red", "blocked": "yellow"}[plugin.status]
-            table.add_row(
-                Text(plugin.name),
-                Text(plugin.distribution),
-                plugin.version,
-                Text(plugin.status, style=style),
-                Text(", ".join(plugin.registers)),
-                f"{1000 * plugin.seconds:.0f} ms",
-            )
-        console.out(table)
+        columns = ["plugin", "distribution", "version", "status", "registers"]
+        rows = [
+            [p.name, p.distribution, p.version, console.cell(p.status, STYLES[p.status]), _registers(p)]
+            for p in registry.plugins
+        ]
+        console.out(table(rows, columns, whole=("distribution", "version", "status")))
         console.warn(registry.warnings())
+
+
+def _registers(plugin: Plugin) -> str:
+    """Return what a plugin offers, by kind: ``strategies: mean, weighted; commands``."""
+    kinds: dict[str, list[str]] = {}
+    for item in plugin.registers:
+        kind, _, name = item.partition(":")
+        kinds.setdefault(kind, []).append(name)
+    return "; ".join(f"{kind}: {', '.join(names)}".removesuffix(": ") for kind, names in kinds.items())

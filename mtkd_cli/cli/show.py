@@ -8,6 +8,7 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.list import row_of
+from mtkd_cli.cli.tables import table
 from mtkd_cli.errors import UsageError, nearest_or_all
 from mtkd_cli.specs import KINDS, Option, RecipeSpec
 
@@ -30,12 +31,12 @@ def show(
 ) -> None:
     """Show one strategy, task, teacher provider, data source, recipe or tracker."""
     with console.errors_shown(as_json):
-        from mtkd_cli.plugins import discover
+        from mtkd_cli.plugins import installed
 
         plural = SINGULAR.get(kind, kind)
         if plural not in KINDS:
             raise UsageError(f"no kind {kind!r}", hint=nearest_or_all(kind, [*SINGULAR, "data"]))
-        registry = discover()
+        registry = installed()
         console.warn(registry.warnings())
         entry = registry.find(plural, name)
         if as_json:
@@ -71,39 +72,27 @@ def facts_of(entry: Registered) -> dict[str, Any]:
 
 def _print(entry: Registered) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     facts = facts_of(entry)
     facts.pop("options")
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
+    shown = Table(show_header=False, box=None, pad_edge=False)
+    shown.add_column(style="bold", no_wrap=True)
+    shown.add_column(overflow="fold")
     for key, value in facts.items():
-        table.add_row(key, Text(str(value)))
-    console.out(table)
+        shown.add_row(key, console.cell(value))
+    console.out(shown)
     if entry.spec.options:
-        console.out(_options(entry.spec.options))
+        rows = [_row(option) for option in entry.spec.options]
+        console.out(table(rows, ["option", "type", "default", "allowed", "meaning"], title="\noptions"))
 
 
-def _options(options: tuple[Option, ...]) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title="\noptions",
-        title_justify="left",
-        title_style="bold",
-        header_style="bold",
-        show_edge=False,
-        pad_edge=False,
-    )
-    for column in ("option", "type", "default", "range", "meaning"):
-        table.add_column(column)
-    for option in options:
-        low, high = ("" if limit is None else f"{limit:g}" for limit in (option.minimum, option.maximum))
-        limits = ", ".join(option.choices) or (f"{low or '...'} to {high or '...'}" if low or high else "")
-        default = "required" if option.required else str(option.default)
-        table.add_row(
-            *(Text(c) for c in (option.name, option.type.__name__, default, limits, option.summary))
-        )
-    return table
+def _row(option: Option) -> list[str]:
+    low, high = option.minimum, option.maximum
+    if low is not None and high is not None:
+        allowed = f"{low:g} to {high:g}"
+    elif low is not None:
+        allowed = f"from {low:g}"
+    else:
+        allowed = f"up to {high:g}" if high is not None else ", ".join(option.choices)
+    default = "required" if option.required else "-" if option.default is None else str(option.default)
+    return [option.name, option.type.__name__, default, allowed, option.summary]

@@ -21,5 +21,6 @@ class Entropy:
         if teachers == 1:
             return torch.ones_like(unsure)
         total = unsure.sum(dim=0)
-        share = unsure / total.clamp(min=torch.finfo(unsure.dtype).tiny)
-        return torch.where(total > 0, (1 - share) / (teachers - 1), 1 / teachers)
+        tiny = torch.finfo(unsure.dtype).tiny
+        share = unsure / total.clamp(min=tiny)
+        return torch.where(total >= tiny, (1 - share) / (teachers - 1), 1 / teachers)

@@ -17,7 +17,6 @@ class Weighted:
     Args:
         by: ``fixed`` or ``validation``; None takes ``fixed`` if the recipe gives a teacher a weight.
         tau: softness of the weights by score, in units of the score.
-
     """
 
     def __init__(self, by: str | None, tau: float) -> None:

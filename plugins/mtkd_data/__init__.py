@@ -53,7 +53,16 @@ def mtkd_register_data() -> list[DataSpec]:
                     "size", int, 224, "side that images are brought to, in pixels", minimum=8, maximum=1024
                 ),
                 Option("channels", int, 3, "3 RGB, 1 grey", minimum=1, maximum=3),
-                Option("workers", int, 4, "threads that decode; no effect on the result", minimum=1),
+                Option(
+                    "on_bad_sample",
+                    str,
+                    "error",
+                    "an image that cannot be read: error, or skip (at most 1 % of a split, named on stderr)",
+                    choices=("error", "skip"),
+                ),
+                Option(
+                    "workers", int, 4, "threads that decode; no effect on the result", minimum=1, maximum=256
+                ),
             ),
         ),
     ]

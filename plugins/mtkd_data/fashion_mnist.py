@@ -33,7 +33,6 @@ class FashionMnist:
     Args:
         path: folder of the IDX files; None downloads them into the cache.
         samples: how many training samples are used, from the first on; None: all.
-
     """
 
     def __init__(self, path: str | None, samples: int | None) -> None:
@@ -64,7 +63,6 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
     Raises:
         DataError: no such file, or not of that kind.
-
     """
     try:
         with gzip.open(path) as file:

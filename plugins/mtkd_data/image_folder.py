@@ -3,54 +3,74 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from mtkd_cli import store
-from mtkd_cli.errors import DataError
+from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Samples, SourceData
+from mtkd_data.decode import FORMAT, decode_all
+from mtkd_data.walk import folders_in, images_in
 
-ENDINGS = (".png", ".jpg", ".jpeg")
-SPLITS = ("train", "val", "test")
+SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+"""The names that a split's folder may have."""
+
+MOST_SKIPPED = 0.01
+"""The largest share of a split's images that may be skipped; one image always may."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The image files of one split, with their ids and labels (-1: none)."""
+
+    files: tuple[Path, ...]
+    ids: tuple[str, ...]
+    targets: NDArray[np.int64]
 
 
 class ImageFolder:
     """Class folders, or split folders with class folders in them.
 
-    Images are turned upright (EXIF), resized by their shorter side and cropped to a square.
+    Images are turned upright (EXIF), laid on white where they are transparent, resized by their
+    shorter side and cropped to a square. Hidden files and folders are left out.
 
     Args:
         path: the folder.
         unlabelled: folder of images without labels, at any depth; None: none.
         size: side, in pixels.
         channels: 3 RGB, 1 grey.
-        workers: threads that decode.
+        on_bad_sample: ``error``, or ``skip`` to leave out images that cannot be read.
+        workers: threads that decode; no effect on the result.
 
     """
 
-    def __init__(self, path: str, unlabelled: str | None, size: int, channels: int, workers: int) -> None:
-        self.path, self.unlabelled = Path(path), unlabelled
+    def __init__(
+        self, path: str, unlabelled: str | None, size: int, channels: int, on_bad_sample: str, workers: int
+    ) -> None:
+        if channels not in (1, 3):
+            raise UsageError(f"channels is {channels}", where="data.channels", hint="3 RGB, or 1 grey")
+        self.path, self.unlabelled = Path(path), Path(unlabelled) if unlabelled else None
         self.size, self.channels, self.workers = size, channels, workers
+        self.skip = on_bad_sample == "skip"
 
     def load(self, cache: Path) -> SourceData:
         """Return the splits that there are as folders; the rest is split off by the recipe's shares."""
-        if not self.path.is_dir():
-            raise DataError(
-                f"no folder {self.path}", where="data.path", hint="give a folder of class folders"
-            )
-        has_splits = (self.path / "train").is_dir()
-        roots = (
-            {name: self.path / name for name in SPLITS if (self.path / name).is_dir()} if has_splits else {}
-        )
-        roots = roots or {"train": self.path}
-        classes = tuple(_folders(roots["train"]))
+        for key, folder in (("path", self.path), ("unlabelled", self.unlabelled)):
+            if folder is not None and not folder.is_dir():
+                raise DataError(
+                    f"no folder {folder}",
+                    where=f"data.{key}",
+                    hint="a path is taken relative to where mtkd is started",
+                )
+        roots = self._roots()
+        classes = tuple(self._classes(roots["train"]))
         if len(classes) < 2:
             raise DataError(
                 f"{roots['train']} has {len(classes)} class folders",
@@ -58,96 +78,124 @@ class ImageFolder:
                 hint="put each class's images into a folder of its own",
             )
         for name, root in roots.items():
-            if odd := sorted(set(_folders(root)) - set(classes)):
+            if odd := sorted(set(self._classes(root)) - set(classes)):
                 raise DataError(
-                    f"the class {odd[0]!r} is in {name} but not in train",
+                    f"the class {odd[0]!r} is in {root.name} but not in {roots['train'].name}",
                     where=str(root),
-                    hint="rename or remove that folder",
+                    hint="rename or remove that folder" if name != "train" else "",
                 )
-        splits = {
-            name: self._split(root, classes, name if has_splits else "") for name, root in roots.items()
-        }
+        splits = {name: self._split(name, root, classes, len(roots) > 1) for name, root in roots.items()}
         return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"))
 
-    def _split(self, root: Path, classes: tuple[str, ...], name: str) -> Samples:
-        found = [(file, label) for label, c in enumerate(classes) for file in _images(root / c)]
-        ids = [f"{name}/{file.relative_to(root).as_posix()}".lstrip("/") for file, _ in found]
-        if self.unlabelled and name in ("", "train"):
-            extra = Path(self.unlabelled)
-            if not extra.is_dir():
-                raise DataError(f"no folder {extra}", where="data.unlabelled")
-            more = _images(extra)
-            found += [(file, -1) for file in more]
-            ids += [f"unlabelled/{file.relative_to(extra).as_posix()}" for file in more]
-        if not found:
-            raise DataError("no PNG or JPEG images", where=str(root))
-        inputs = self._decoded([file for file, _ in found])
-        return Samples(tuple(ids), inputs, np.array([label for _, label in found], dtype=np.int64))
+    def _roots(self) -> dict[str, Path]:
+        """Return the folder of each split; of ``train`` alone where there are class folders only."""
+        there = folders_in(self.path)
+        roots = {split: self.path / n for split, names in SPLITS.items() for n in names if n in there}
+        if "train" in roots:
+            return roots
+        if roots and len(roots) == len(self._classes(self.path)):
+            raise DataError(
+                f"{self.path} has {', '.join(f.name for f in roots.values())}, but no train",
+                where="data.path",
+                hint="call the folder of the training images train",
+            )
+        return {"train": self.path}
 
-    def _decoded(self, files: list[Path]) -> NDArray[np.uint8]:
-        """Return the images ``[N, C, S, S]``, memory-mapped, decoded once for each content."""
-        with ThreadPoolExecutor(self.workers) as pool:
-            hashes = list(pool.map(store.file_sha256, files))
+    def _classes(self, root: Path) -> list[str]:
+        apart = self.unlabelled.resolve() if self.unlabelled else None
+        return [name for name in folders_in(root) if (root / name).resolve() != apart]
+
+    def _split(self, name: str, root: Path, classes: tuple[str, ...], named: bool) -> Samples:
+        found = self._find(name, root, classes, named)
+        images, bad = self._decoded(found.files)
+        if bad:
+            self._report(found, bad)
+        good = np.array([number for number in range(len(found.files)) if number not in bad], dtype=np.int64)
+        ids = tuple(found.ids[number] for number in good)
+        return Samples(ids, images, found.targets[good])
+
+    def _find(self, name: str, root: Path, classes: tuple[str, ...], named: bool) -> Found:
+        files: list[Path] = []
+        ids: list[str] = []
+        targets: list[int] = []
+
+        def add(base: Path, prefix: str, inside: Path, label: int) -> int:
+            images = images_in(inside)
+            files.extend(images)
+            ids.extend(f"{prefix}{_text(file.relative_to(base))}" for file in images)
+            targets.extend([label] * len(images))
+            return len(images)
+
+        for label, label_name in enumerate(classes):
+            inside = root / label_name
+            count = add(root, f"{name}/" if named else "", inside, label) if inside.is_dir() else 0
+            if not count and name == "train":
+                raise DataError(
+                    f"the class {label_name!r} has no PNG or JPEG images",
+                    where=str(inside),
+                    hint="add images or remove that folder",
+                )
+        if self.unlabelled and name == "train":
+            add(self.unlabelled, "unlabelled/", self.unlabelled, -1)
+        if not files:
+            raise DataError("no PNG or JPEG images", where=str(root), hint="add images or remove that folder")
+        return Found(tuple(files), tuple(ids), np.array(targets, dtype=np.int64))
+
+    def _decoded(self, files: tuple[Path, ...]) -> tuple[NDArray[np.uint8], Mapping[int, str]]:
+        """Return the readable images ``[N, C, S, S]``, memory-mapped, and why others cannot be read.
+
+        They are decoded once for each content; a bad image stops it unless it is skipped.
+        """
         key = {
-            "images": hashlib.sha256("".join(hashes).encode()).hexdigest(),
+            "images": hashlib.sha256("".join(_hashes(files)).encode()).hexdigest(),
             "size": self.size,
             "channels": self.channels,
+            "decoder": FORMAT,
             "pillow": PIL.__version__,
         }
+        most = self._most_bad(len(files))
 
         def write(folder: Path) -> None:
-            shape = (len(files), self.channels, self.size, self.size)
-            pixels = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
-            with ThreadPoolExecutor(self.workers) as pool:
-                for number, image in enumerate(pool.map(self._decode, files)):
-                    pixels[number] = image
-            pixels.flush()
+            bad = decode_all(
+                files, folder / "images.npy", self.size, self.channels, self.workers, most_bad=most
+            )
+            (folder / "bad.json").write_text(json.dumps(bad))
 
         folder = store.keep("images", key, write)
         images: NDArray[np.uint8] = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        return images
+        bad = json.loads((folder / "bad.json").read_text())
+        return images, {int(number): why for number, why in bad.items()}
 
-    def _decode(self, file: Path) -> NDArray[np.uint8]:
-        try:
-            with (
-                warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
-                Image.open(file) as opened,
-            ):
-                upright = ImageOps.exif_transpose(opened)
-                image = ImageOps.fit(
-                    _eight_bit(upright).convert("RGB" if self.channels == 3 else "L"),
-                    (self.size, self.size),
-                    Image.Resampling.BICUBIC,
-                )
-        except (
-            OSError,
-            SyntaxError,
-            ValueError,
-            Image.DecompressionBombError,
-            Image.DecompressionBombWarning,
-        ) as error:
+    def _most_bad(self, images: int) -> int:
+        return max(1, int(images * MOST_SKIPPED)) if self.skip else 0
+
+    def _report(self, found: Found, bad: Mapping[int, str]) -> None:
+        """Name the images that were left out; also those that an earlier run left out."""
+        first = min(bad)
+        if not self.skip:
             raise DataError(
-                f"the image cannot be read: {error}", where=str(file), hint="remove or replace it"
+                f"the image cannot be read: {bad[first]}",
+                where=str(found.files[first]),
+                hint="remove or replace it, or set data.on_bad_sample: skip",
+            )
+        log = logging.getLogger("mtkd")
+        log.warning("skipped %d of %d images that cannot be read:", len(bad), len(found.files))
+        for number, why in sorted(bad.items()):
+            log.warning("  %s: %s", found.files[number], why)
+
+
+def _hashes(files: tuple[Path, ...]) -> list[str]:
+    hashes = []
+    for file in files:
+        try:
+            hashes.append(store.file_sha256(file))
+        except OSError as error:
+            raise DataError(
+                f"the image cannot be opened: {error.strerror}", where=str(file), hint="check its permissions"
             ) from error
-        return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+    return hashes
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Return a 16-bit grey image at 8 bits; PIL's own conversion clips it to white."""
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-
-
-def _folders(root: Path) -> Iterator[str]:
-    yield from sorted(
-        entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
-
-
-def _images(root: Path) -> list[Path]:
-    return (
-        sorted(f for f in root.rglob("*") if f.suffix.lower() in ENDINGS and f.is_file())
-        if root.is_dir()
-        else []
-    )
+def _text(path: Path) -> str:
+    """Return a relative path as valid UTF-8, whatever bytes its names hold."""
+    return path.as_posix().encode("utf-8", "backslashreplace").decode()

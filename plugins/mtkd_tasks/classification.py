@@ -25,7 +25,6 @@ class Classification:
         classes: class names.
         loss: label smoothing and class weights of the task loss.
         targets: ``[N]`` training labels (-1: none), for balanced class weights.
-
     """
 
     primary = Metric("accuracy", higher_is_better=True)

@@ -29,7 +29,8 @@ class PythonProvider:
         }
         try:
             taken = inspect.signature(factory).parameters
-            made = factory(**{name: value for name, value in offered.items() if name in taken})
+            any_name = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+            made = factory(**{name: value for name, value in offered.items() if any_name or name in taken})
         except Exception as error:
             raise DataError(
                 f"the factory fails: {type(error).__name__}: {error}",
@@ -45,4 +46,10 @@ class PythonProvider:
                 hint="return a torch.nn.Module or a mtkd_cli.interfaces.Model",
             )
         linear = [name for name, module in made.named_modules() if isinstance(module, nn.Linear)]
-        return Model(made, InputSpec(), head=linear[-1] if linear else "", trained=request.pretrained)
+        return Model(
+            made,
+            InputSpec(),
+            head=linear[-1] if linear else "",
+            trained=request.pretrained,
+            channels_last=False,
+        )

@@ -14,7 +14,6 @@ def sizes_in(name: str, provider: str, example: str) -> list[int]:
 
     Raises:
         UsageError: the name is no row of positive numbers.
-
     """
     if not re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5}){0,31}", name) or not all(
         0 < int(n) <= LARGEST for n in name.split("-")

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from torch import nn
+import pickle
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from mtkd_cli.errors import DataError, UsageError, nearest
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+
+TIMEOUT = 20.0
+"""Seconds without an answer after which a download is given up."""
 
 
 class TorchvisionProvider:
@@ -24,14 +35,8 @@ class TorchvisionProvider:
                 hint=nearest(name, known) or "torchvision.models.list_models() lists them",
             )
         best = models.get_model_weights(name).DEFAULT
-        try:
-            module = models.get_model(name, weights=best if request.pretrained else None)
-        except OSError as error:
-            raise DataError(
-                f"the weights of {name} cannot be had: {error}",
-                where=f"torchvision:{name}",
-                hint=f"go online once, or give a file with checkpoint: (from {best.url})",
-            ) from error
+        module = _trained(name, best) if request.pretrained else models.get_model(name, **_like(name, best))
+        module.register_forward_hook(_only_logits)
         preset = best.transforms()
         size, whole = preset.crop_size[0], preset.resize_size[0]
         spec = InputSpec(
@@ -42,9 +47,54 @@ class TorchvisionProvider:
             interpolation=preset.interpolation.value,
             crop=min(1.0, size / whole),
         )
-        head = [part for part, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)][
-            -1
-        ]
-        return Model(
-            module, spec, head=head, classes=tuple(best.meta["categories"]), trained=request.pretrained
-        )
+        layers = [n for n, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+        classes = tuple(best.meta["categories"])
+        return Model(module, spec, head=layers[-1], classes=classes, trained=request.pretrained)
+
+
+def _like(name: str, best: Any) -> dict[str, Any]:
+    """Return the arguments that build an untrained model of the trained one's shape and input."""
+    if name in ("googlenet", "inception_v3"):
+        return {"transform_input": True, "init_weights": True}
+    return {"image_size": best.meta["min_size"][0]} if name.startswith("vit_") else {}
+
+
+def _trained(name: str, best: Any) -> nn.Module:
+    """Return the model with its default weights.
+
+    Raises:
+        DataError: they are neither in torch's cache nor to be had; says which file goes where.
+
+    """
+    from torchvision import models
+
+    file = Path(torch.hub.get_dir()) / "checkpoints" / best.url.rpartition("/")[2]
+    try:
+        with _impatient():
+            module: nn.Module = models.get_model(name, weights=best)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        damaged = file.exists()
+        raise DataError(
+            f"the weights of {name} cannot be {'read' if damaged else 'had'}: {str(error).splitlines()[0]}",
+            where=str(file) if damaged else f"torchvision:{name}",
+            hint="remove that file, so that it is fetched again"
+            if damaged
+            else f"go online once, or put the file {best.url} into {file.parent}",
+        ) from error
+    return module
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _only_logits(_module: nn.Module, _inputs: Any, output: Any) -> Tensor:
+    """Return the logits alone where a model in training also gives those of auxiliary heads."""
+    logits: Tensor = output[0] if isinstance(output, tuple) else output
+    return logits

@@ -1,0 +1,28 @@
+"""Run recipes in one process, so that a benchmark of many runs imports torch once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from mtkd_cli import pipeline
+from mtkd_cli.plugins import discover
+from mtkd_cli.progress import Progress
+from mtkd_cli.read_recipe import read
+from mtkd_cli.resolve import resolve
+from mtkd_cli.run import Run
+
+
+def distil(recipe: str, overrides: Sequence[str], baseline: bool = True) -> dict[str, Any]:
+    """Return the report of one run; the run's folder is removed."""
+    registry = discover(third_party=False)
+    parts = resolve(read(recipe, overrides, registry)[0], registry, recipe)
+    context = pipeline.prepare(parts, "auto", Progress(Console(stderr=True)))
+    run = Run("benchmark-in-progress")
+    try:
+        return pipeline.distill(context, run, baseline)
+    finally:
+        shutil.rmtree(run.folder)

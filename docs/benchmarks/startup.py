@@ -1,0 +1,73 @@
+"""What starting costs: CPU time of mtkd against a hello-world Typer app.
+
+Run it on a quiet machine: python docs/benchmarks/startup.py [REPETITIONS]
+It prints the table of startup.md. The commands take turns, so that a change of the machine's
+speed meets all of them; the median counts; user and system time are added.
+"""
+
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+HELLO = """
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def hello(name: str):
+    print(f"Hello {name}")
+
+
+app()
+"""
+
+
+def cpu_seconds(command: list[str]) -> float:
+    """Run a command and return the CPU time it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main(repetitions: int) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        hello = Path(folder) / "hello.py"
+        hello.write_text(HELLO)
+        mtkd = [sys.executable, "-m", "mtkd_cli"]
+        commands = {
+            "hello-world --help": [sys.executable, str(hello), "--help"],
+            "hello-world NAME": [sys.executable, str(hello), "you"],
+            "mtkd --version": [*mtkd, "--version"],
+            "mtkd --help": [*mtkd, "--help"],
+            "mtkd list strategies": [*mtkd, "list", "strategies"],
+        }
+        taken: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(repetitions + 1):
+            for name, command in commands.items():
+                taken[name].append(cpu_seconds(command))
+    median = {name: statistics.median(values[1:]) for name, values in taken.items()}  # the first one warms up
+    print(f"{repetitions} repetitions, {os.cpu_count()} cores, Python {platform.python_version()}, ", end="")
+    print(
+        ", ".join(f"{name} {version(name)}" for name in ("typer", "rich", "pluggy", "pydantic")), end="\n\n"
+    )
+    print("| command | CPU time, median | quartiles | against hello-world --help |\n|---|---|---|---|")
+    for name, value in median.items():
+        low, _, high = statistics.quantiles(taken[name][1:], n=4)
+        ratio = value / median["hello-world --help"]
+        print(
+            f"| `{name}` | {1000 * value:.0f} ms | {1000 * low:.0f} to {1000 * high:.0f} ms | {ratio:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 21)

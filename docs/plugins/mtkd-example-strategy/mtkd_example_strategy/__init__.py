@@ -1,0 +1,28 @@
+"""A plugin of mtkd. Hooks only: this module is imported whenever mtkd lists strategies, so no torch here."""
+
+from mtkd_cli.hookspecs import hookimpl
+from mtkd_cli.specs import AggregatorSpec, Option
+
+
+@hookimpl
+def mtkd_register_aggregators() -> list[AggregatorSpec]:
+    """Describe the strategy; mtkd imports the class only when a recipe uses it."""
+    return [
+        AggregatorSpec(
+            "lowest-error",
+            "Per sample: weights fall exponentially with a teacher's error.",
+            "mtkd_example_strategy.lowest_error:LowestError",
+            options=(
+                Option(
+                    "tau",
+                    float,
+                    0.5,
+                    "softness, in units of the error: near 0 the best teacher decides alone",
+                    minimum=1e-3,
+                ),
+            ),
+            needs=("labels",),
+            formula="w_k = softmax_k(-error_k / tau); unlabelled: 1/K",
+            paper="an example",
+        )
+    ]

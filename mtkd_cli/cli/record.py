@@ -1,0 +1,41 @@
+"""``mtkd record``: only the teachers' part of a recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mtkd_cli.cli import console
+
+
+def record(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in recipe.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="e.g. views=4")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+) -> None:
+    """Fit a recipe's teachers and record their answers; train no student."""
+    with console.errors_shown(as_json):
+        from mtkd_cli.cli.reading import parts_of
+
+        parts, _ = parts_of(recipe, overrides or [])
+
+        from mtkd_cli.cli.distilling import context_of
+        from mtkd_cli.pipeline import views_of
+        from mtkd_cli.teachers import ready
+
+        context = context_of(parts, device, threads)
+        teachers = ready(context, views_of(context.recipe))
+        rows = [
+            {"name": t.name, "arrays": len(t.arrays), "bytes": sum(a.rows.nbytes for a in t.arrays.values())}
+            for t in teachers
+        ]
+        if as_json:
+            console.out_json({"teachers": rows})
+            return
+        for row in rows:
+            console.talk(f"{row['name']}: {row['arrays']} arrays, {row['bytes']:,} bytes")

@@ -1,0 +1,123 @@
+"""``mtkd store``: the recorded outputs and everything else that mtkd keeps between runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from mtkd_cli.cli import console
+
+store = typer.Typer(
+    name="store", no_args_is_help=True, help="What mtkd keeps between runs: list, verify, prune."
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
+
+
+@store.command(name="list")
+def list_(as_json: Json = False) -> None:
+    """Show what is kept, how large it is and when it was last used."""
+    with console.errors_shown(as_json):
+        from mtkd_cli import stock
+        from mtkd_cli.store import root
+
+        found = [item.as_dict() for item in stock.items()]
+        if as_json:
+            console.out_json({"folder": str(root()), "items": found})
+            return
+        console.out(_table(found, f"{root()}: {_size(sum(item['bytes'] for item in found))}"))
+
+
+@store.command()
+def verify(
+    recipe: Annotated[
+        str, typer.Argument(help="Ask this recipe's teachers again and compare. Default: checksums only.")
+    ] = "",
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check the recorded outputs: every checksum, and some answers against the teachers themselves."""
+    with console.errors_shown(as_json):
+        from mtkd_cli import stock
+        from mtkd_cli.errors import DataError
+
+        bad = [item.as_dict() for item in stock.damaged()]
+        rows: list[dict[str, Any]] = []
+        if recipe:
+            from mtkd_cli.cli.distilling import context_of
+            from mtkd_cli.cli.reading import parts_of
+
+            parts, _ = parts_of(recipe, overrides or [])
+            rows = list(stock.differences(context_of(parts, "auto", threads=0)))
+        if as_json:
+            console.out_json({"damaged": bad, "compared": rows})
+        else:
+            for row in rows:
+                place = f"{row['teacher']}, {row['split']} view {row['view']}"
+                console.talk(f"{place}: largest difference {row['difference']:.2e}")
+        wrong = [row for row in rows if not row["same"]]
+        if (bad or wrong) and not as_json:
+            first = (
+                bad[0]["what"]
+                if bad
+                else f"{wrong[0]['teacher']}, {wrong[0]['split']} view {wrong[0]['view']}"
+            )
+            raise DataError(
+                f"{len(bad)} damaged and {len(wrong)} different arrays",
+                where=first,
+                hint="damaged shards are recorded again by the next run that needs them",
+            )
+        if bad or wrong:
+            raise typer.Exit(DataError.exit_code)
+        if not as_json:
+            console.talk("every recorded array is what was written")
+
+
+@store.command()
+def prune(
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Remove what was not used for so many days.")
+    ] = None,
+    megabytes: Annotated[
+        float | None, typer.Option(min=0, help="Then the oldest, until so many megabytes are left.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Remove what is old or too large; never what a running mtkd reads."""
+    with console.errors_shown(as_json):
+        from mtkd_cli import stock
+        from mtkd_cli.errors import UsageError
+
+        if days is None and megabytes is None:
+            raise UsageError("nothing says what may go", hint="give --days or --megabytes")
+        removed, spared = stock.prune(days, None if megabytes is None else int(megabytes * 1e6))
+        if as_json:
+            console.out_json(
+                {"removed": [i.as_dict() for i in removed], "held": [i.as_dict() for i in spared]}
+            )
+            return
+        console.talk(f"removed {len(removed)} items, {_size(sum(item.bytes for item in removed))}")
+        if spared:
+            console.talk(f"left {len(spared)} that a running mtkd reads")
+
+
+def _size(count: float) -> str:
+    from mtkd_cli.report.summary import bytes_in_words
+
+    return bytes_in_words(count)
+
+
+def _table(items: list[dict[str, Any]], title: str) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
+    for column in ("kind", "what", "size", "last used"):
+        table.add_column(column, justify="right" if column in ("size", "last used") else "left")
+    for item in items:
+        what = item["what"] if item["complete"] else f"{item['what']} (not complete)"
+        table.add_row(
+            item["kind"], Text(what), _size(item["bytes"]), f"{item['age_seconds'] / 86400:.1f} days ago"
+        )
+    return table

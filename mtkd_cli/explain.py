@@ -1,0 +1,108 @@
+"""Say in the user's words what pydantic finds wrong with a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from mtkd_cli.errors import MtkdError, RecipeKeyError, nearest_or_all
+from mtkd_cli.recipe import Recipe
+
+WORDS = {
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of keys",
+    "model_type": "must be a mapping of keys",
+    "finite_number": "must be a finite number",
+    "literal_error": "must be {expected}",
+    "less_than": "must be less than {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "too_short": "must have at least {min_length} item",
+    "invalid_key": "a key must be text",
+}
+"""What each of pydantic's errors says; others keep its words."""
+
+
+def explain(error: ValidationError, source: str) -> list[MtkdError]:
+    """Return one problem for each key at fault, in the order of the schema.
+
+    Args:
+        error: what pydantic found.
+        source: the recipe's file or name, for messages.
+
+    """
+    at_key: dict[str, list[Any]] = {}
+    for item in error.errors(include_url=False):
+        if item["type"] == "too_short" and item["input"]:
+            continue  # pydantic counts the valid items only; what is wrong with the others is said
+        at_key.setdefault(_key(item), []).append(item)
+    return [_problem(key, items, source) for key, items in at_key.items() if not _repeats(key, at_key)]
+
+
+def _repeats(key: str, keys: Iterable[str]) -> bool:
+    """Whether a teacher only inherited the problem from the recipe's defaults for ``fit``."""
+    section, _, inner = key.partition(".fit.")
+    return section.startswith("teachers.") and f"fit.{inner}" in keys
+
+
+def _problem(key: str, items: list[Any], source: str) -> MtkdError:
+    """Return one problem; the branches of a union that all failed make one sentence."""
+    first, where = items[0], f"{source}: {key}" if key else source
+    name = str(first["loc"][-1]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        return RecipeKeyError(
+            f"unknown key {name!r}", where, nearest_or_all(name, _keys_beside(first["loc"]))
+        )
+    if first["type"] == "missing":
+        return RecipeKeyError(
+            f"the key {name!r} is missing", where, "add it; mtkd show recipe digits has one"
+        )
+    says = " or ".join(dict.fromkeys(_says(item) for item in items)).replace(" or must be ", " or ")
+    shown = repr(list(first["input"]) if isinstance(first["input"], tuple) else first["input"])
+    return RecipeKeyError(
+        f"{key or 'the recipe'}: {says}", where, f"it is {shown if len(shown) < 60 else shown[:57] + '...'}"
+    )
+
+
+def _says(item: Any) -> str:
+    if item["type"] in WORDS:
+        return WORDS[item["type"]].format(**item.get("ctx", {}))
+    message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "must")
+    return message[:1].lower() + message[1:]
+
+
+def _key(item: Any) -> str:
+    """Return the place with dots, without the names that pydantic gives to a union's branches."""
+    *parents, last = item["loc"] or ("",)
+    if item["type"] != "extra_forbidden" and _is_branch(last):
+        return ".".join(str(part) for part in parents if not _is_branch(part))
+    return ".".join(str(part) for part in (*(p for p in parents if not _is_branch(p)), last))
+
+
+def _is_branch(part: Any) -> bool:
+    return isinstance(part, str) and (part in ("int", "float", "str") or "[" in part)
+
+
+def _keys_beside(location: tuple[Any, ...]) -> list[str]:
+    """Return the keys that the schema has where an unknown one stands."""
+    model: type[BaseModel] | None = Recipe
+    for part in location[:-1]:
+        if isinstance(part, int) or model is None:
+            continue
+        field = model.model_fields.get(part)
+        model = _model_in(field.annotation) if field else None
+    return list(model.model_fields) if model else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_model_in(argument) for argument in getattr(annotation, "__args__", ()))
+    return next((model for model in inner if model is not None), None)

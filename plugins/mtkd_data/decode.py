@@ -1,0 +1,109 @@
+"""Decode images of any kind to squares of bytes, in threads, in the order of the files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from mtkd_cli.errors import DataError
+
+FORMAT = 1
+"""Raised when the same file would be decoded to other bytes."""
+
+TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+def decode_all(
+    files: Sequence[Path], target: Path, size: int, channels: int, workers: int, most_bad: int
+) -> dict[int, str]:
+    """Write the images that can be read to ``target`` ``[N, C, S, S]``; return why others cannot.
+
+    Args:
+        files: image files.
+        target: the ``.npy`` file.
+        size: side, in pixels.
+        channels: 3 RGB, 1 grey.
+        workers: threads.
+        most_bad: how many images may be unreadable.
+
+    Raises:
+        DataError: more images than that cannot be read; the last one is named.
+
+    """
+    bad: dict[int, str] = {}
+    part = target.with_name("part.npy")
+    shape = (len(files), channels, size, size)
+    pixels = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+    decode = partial(_decode_or_say_why, size=size, channels=channels)
+    # Filters of warnings are the process's, so they are set once, outside the threads.
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for number, image in enumerate(pool.map(decode, files)):
+            if not isinstance(image, str):
+                pixels[number - len(bad)] = image
+                continue
+            bad[number] = image
+            if len(bad) > most_bad:
+                pool.shutdown(cancel_futures=True)
+                raise _too_many(files[number], bad, most_bad)
+    pixels.flush()
+    if not bad:
+        part.rename(target)
+        return bad
+    kept = np.lib.format.open_memmap(target, "w+", np.uint8, (len(files) - len(bad), *shape[1:]))
+    kept[:] = pixels[: len(kept)]
+    kept.flush()
+    part.unlink()
+    return bad
+
+
+def decode(file: Path, size: int, channels: int) -> NDArray[np.uint8]:
+    """Return one image ``[C, S, S]``: upright, on white, its middle square."""
+    with Image.open(file, formats=("PNG", "JPEG")) as opened:
+        upright = _plain(ImageOps.exif_transpose(opened))
+        mode = "RGB" if channels == 3 else "L"
+        image = ImageOps.fit(upright.convert(mode), (size, size), Image.Resampling.BICUBIC)
+    return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Return an image of 8 bits a channel without palette or transparency."""
+    if image.mode.startswith("I"):  # 16-bit grey, which PIL's own conversion clips to white
+        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    if image.mode in TRANSPARENT or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image
+
+
+def _decode_or_say_why(file: Path, size: int, channels: int) -> NDArray[np.uint8] | str:
+    try:
+        return decode(file, size, channels)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file makes a decoder raise almost anything
+        text = str(error).replace(f" {str(file)!r}", "").strip()
+        return (text.splitlines() or [type(error).__name__])[0]
+
+
+def _too_many(file: Path, bad: dict[int, str], most_bad: int) -> DataError:
+    last = bad[max(bad)]
+    if not most_bad:
+        return DataError(
+            f"the image cannot be read: {last}",
+            where=str(file),
+            hint="remove or replace it, or set data.on_bad_sample: skip",
+        )
+    return DataError(
+        f"more than {most_bad} images of a split cannot be read, the last: {last}",
+        where=str(file),
+        hint="at most 1 % are skipped: remove or replace them",
+    )

@@ -1,0 +1,291 @@
+"""What each command prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mtkd_cli import __version__
+from mtkd_cli.cli import app as application
+from mtkd_cli.specs import KINDS
+
+if TYPE_CHECKING:
+    from tests.conftest import PluginWriter
+
+BAD = "task: classification\ndata: digits\nteachers: ['mlp:8']\nstrategy: meen\nstudent: mlp:4\n"
+
+
+def mtkd(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(application.create(), arguments, env=environment)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list"],
+        *(["list", kind] for kind in KINDS),
+        ["plugins"],
+        ["show", "strategy", "weighted"],
+        ["show", "task", "classification"],
+        ["show", "teacher", "timm"],
+        ["show", "data", "image-folder"],
+        ["show", "recipe", "digits"],
+        ["init", "digits"],
+        ["list", "nothing"],
+        ["show", "strategy", "nothing"],
+        ["distill", "nothing"],
+        ["init", "nothing"],
+    ],
+)
+def test_json_is_all_that_stdout_holds(arguments: list[str]) -> None:
+    result = mtkd(*arguments, "--json")
+    answer = json.loads(result.stdout)
+    if "nothing" in arguments:
+        assert result.exit_code == 2
+        assert set(answer["error"]) >= {"code", "message", "hint", "where"}
+    else:
+        assert result.exit_code == 0
+        assert result.stderr == ""
+
+
+def test_the_list_of_strategies_says_all_one_needs_to_choose() -> None:
+    wide, narrow = mtkd("list", "strategies", COLUMNS="200").stdout, mtkd("list", "strategies").stdout
+    for said in ("confidence", "(CA-MKD)", "labels, validation", "classification", f"mtkd {__version__}"):
+        assert said in wide
+        assert said in narrow
+    assert max(map(len, narrow.splitlines())) <= 80
+    for heading in ("name", "what it does", "tasks", "needs", "plugin"):
+        assert heading in wide.splitlines()[1]
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "100", "200"])
+def test_no_name_and_no_example_is_ever_cut(columns: str, registry: Any) -> None:
+    printed = mtkd("list", COLUMNS=columns).stdout
+    for entry in registry.entries:
+        assert entry.spec.name in printed
+        assert getattr(entry.spec, "example", "") in printed
+    assert "…" not in printed
+
+
+def test_json_rows_hold_the_plugin_and_its_version() -> None:
+    rows = json.loads(mtkd("list", "strategies", "--json").stdout)
+    row = next(row for row in rows if row["name"] == "confidence")
+    assert (row["plugin"], row["version"], row["needs"]) == ("mtkd", __version__, "labels, validation")
+    assert [row["name"] for row in rows] == sorted(row["name"] for row in rows)
+
+
+def test_show_prints_options_formula_and_paper() -> None:
+    printed = mtkd("show", "strategy", "weighted").stdout
+    for said in ("formula", "paper", "mtkd_aggregators.weighted:Weighted", "tau", "0.1", "validation, fixed"):
+        assert said in printed
+    facts = json.loads(mtkd("show", "strategy", "weighted", "--json").stdout)
+    assert facts["options"][1]["minimum"] > 0
+
+
+def test_show_takes_the_plural_and_distribution_names_too() -> None:
+    assert mtkd("show", "strategies", "mtkd:mean").stdout == mtkd("show", "strategy", "mean").stdout
+
+
+def test_show_recipe_prints_the_file_itself() -> None:
+    mtkd("init", "digits", "copy.yaml")
+    assert mtkd("show", "recipe", "digits").stdout == Path("copy.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["list", "strategy"], "did you mean 'strategies'?"),
+        (["show", "stratgy", "mean"], "did you mean 'strategy'?"),
+        (["show", "strategy", "meen"], "did you mean 'mean'?"),
+        (["distill", "digts"], "did you mean 'digits'?"),
+        (["distill", "train.epochs=3"], "the recipe is missing"),
+        (["distill", "digits", "train.epochs"], "for example train.epochs=3"),
+        (["init", "digts"], "did you mean 'digits'?"),
+        (["lst"], "list"),
+        (["list", "--jsn"], "--json"),
+    ],
+)
+def test_a_wrong_name_gets_the_nearest_and_exit_code_2(arguments: list[str], says: str) -> None:
+    result = mtkd(*arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_a_wrong_recipe_shows_every_problem_with_its_place() -> None:
+    Path("r.yaml").write_text(BAD)
+    result = mtkd("distill", "r.yaml", "student=nope:1")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "error: the recipe has 2 problems",
+        "  where: r.yaml",
+        "- no 'meen' in strategies",
+        "  where: r.yaml: strategy",
+        "  do: did you mean 'mean'?",
+        "- no 'nope' in teachers",
+        "  where: r.yaml: student.model",
+        "  do: known: convnet, mlp, python, resnet, timm, torchvision",
+    ]
+
+
+def stub(monkeypatch: pytest.MonkeyPatch, distil: Any) -> None:
+    """Stand in for the part of the command that needs torch."""
+    module = ModuleType("mtkd_cli.cli.distilling")
+    module.distil = distil  # type: ignore[attr-defined]
+    module.plan = distil  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+def test_local_code_is_announced_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    stub(monkeypatch, lambda *_: None)
+    Path("my.py").write_text("class Mine:\n    'Mine.'\n")
+    result = mtkd("distill", "digits", "strategy=python:my.py:Mine")
+    assert result.exit_code == 0
+    assert result.stderr == "warning: this recipe runs local code: python:my.py:Mine\n"
+
+
+def test_a_surprise_is_one_line_and_a_traceback_only_with_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("lost\nmore")
+
+    stub(monkeypatch, fail)
+    result = mtkd("distill", "digits")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: unexpected KeyError")
+    assert "mtkd --debug" in result.stderr
+    assert isinstance(mtkd("--debug", "distill", "digits").exception, KeyError)
+
+
+def test_an_interruption_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    stub(monkeypatch, interrupt)
+    assert mtkd("distill", "digits").exit_code == 130
+
+
+def test_init_never_overwrites() -> None:
+    assert mtkd("init", "digits").exit_code == 0
+    Path("digits.yaml").write_text("mine")
+    result = mtkd("init", "digits")
+    assert result.exit_code == 2
+    assert "digits.yaml exists" in result.stderr
+    assert Path("digits.yaml").read_text() == "mine"
+    assert mtkd("init", "digits", "no/such/folder.yaml").exit_code == 2
+
+
+def test_init_with_a_schema_leaves_nothing_half_done() -> None:
+    Path("mtkd-recipe.schema.json").write_text("mine")
+    assert mtkd("init", "digits", "--schema").exit_code == 2
+    assert not Path("digits.yaml").exists()
+    Path("mtkd-recipe.schema.json").unlink()
+    assert mtkd("init", "digits", "--schema").exit_code == 0
+    assert "$schema=mtkd-recipe.schema.json" in Path("digits.yaml").read_text().splitlines()[0]
+    assert json.loads(Path("mtkd-recipe.schema.json").read_text())["title"] == "mtkd recipe"
+
+
+def test_a_broken_plugin_is_one_row_and_stops_no_command(plugin: PluginWriter) -> None:
+    plugin("mtkd-broken", "raise RuntimeError('[red]boom[/red]\\x1b[31m')", version="0.7")
+    for arguments in (["list", "strategies"], ["show", "strategy", "mean"], ["plugins"], ["list", "--json"]):
+        result = mtkd(*arguments)
+        assert result.exit_code == 0
+        assert result.stderr.count("warning: ") == 1
+        assert (
+            "RuntimeError: [red]boom[/red]\\x1b[31m (remove it: mtkd uninstall mtkd-broken)" in result.stderr
+        )
+    assert "broken" in mtkd("plugins", COLUMNS="200").stdout
+    assert mtkd("--help").exit_code == 0
+
+
+def test_markup_in_names_and_summaries_is_shown_as_it_is(plugin: PluginWriter) -> None:
+    plugin(
+        "mtkd-markup",
+        """
+        @hookimpl
+        def mtkd_register_aggregators():
+            text = "[bold]loud[/bold] :heart: \\x1b[31mred"
+            option = Option("power", float, 1.0, "[i]of what[/i]")
+            return [AggregatorSpec("markup", text, "m:A", formula="w[k]", options=(option,))]
+        """,
+    )
+    listed = mtkd("list", "strategies", COLUMNS="200").stdout
+    assert "[bold]loud[/bold] :heart: \\x1b[31mred" in listed
+    shown = mtkd("show", "strategy", "markup").stdout
+    assert "w[k]" in shown
+    assert "[i]of what[/i]" in shown
+    assert "\x1b" not in listed + shown
+
+
+def test_a_blocked_plugin_is_seen_in_the_list_of_plugins(
+    plugin: PluginWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin("mtkd-broken", "1 / 0")
+    monkeypatch.setenv("MTKD_DISABLE_PLUGINS", "*")
+    result = mtkd("plugins")
+    assert "blocked" in result.stdout
+    assert result.stderr == ""
+
+
+def test_a_plugins_command_runs_and_is_in_the_help(plugin: PluginWriter) -> None:
+    plugin(
+        "mtkd-extra",
+        """
+        @hookimpl
+        def mtkd_register_commands(app):
+            @app.command()
+            def greet():
+                "Greet."
+                print("hello")
+        """,
+    )
+    assert "greet" in mtkd("--help").stdout
+    assert mtkd("greet").stdout == "hello\n"
+
+
+def test_colour_only_where_it_is_wanted() -> None:
+    assert "\x1b[" not in mtkd("list").stdout
+    assert "\x1b[" in mtkd("list", FORCE_COLOR="1").stdout
+    plain = mtkd("list", FORCE_COLOR="1", NO_COLOR="1").stdout
+    assert "\x1b[3" not in plain, "bold is no colour, cyan is"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["mtkd", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        application.run()
+    return int(caught.value.code or 0)
+
+
+@pytest.mark.parametrize("arguments", [["list", "--bogus"], ["bogus"], ["show", "strategy"], ["distill"]])
+def test_a_wrong_argument_is_json_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert run(monkeypatch, *arguments, "--json") == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
+
+
+def test_a_right_argument_with_json_ends_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "list", "recipes", "--json") == 0
+    assert json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--debug", "--version"]])
+def test_version_runs_no_third_partys_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    plugin: PluginWriter,
+    arguments: list[str],
+) -> None:
+    plugin("marker", "open('it-ran', 'w').close()")
+    assert run(monkeypatch, *arguments) == 0
+    assert capsys.readouterr().out == f"mtkd {__version__}\n"
+    assert not Path("it-ran").exists()

@@ -1,0 +1,68 @@
+"""What every test starts from: an empty folder, an empty store, the built-in plugins only."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mtkd_cli import plugins
+from mtkd_cli.plugins import Registry, discover
+
+PluginWriter = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test has a folder and a store of its own, and plain output."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MTKD_STORE", str(tmp_path / "store"))
+    for name in ("MTKD_PLUGINS", "MTKD_DISABLE_PLUGINS", "COLUMNS", "FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    plugins.installed.cache_clear()
+    yield
+    plugins.installed.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """The built-in plugins."""
+    return discover(third_party=False)
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginWriter]:
+    """Write a distribution that is found as if pip had installed it.
+
+    ``plugin("dist-name", "module text", point="name", version="1.0")``
+    """
+    modules: list[str] = []
+
+    def write(distribution: str, text: str, point: str = "", version: str = "1.0") -> Path:
+        site = tmp_path / "site"
+        module = f"{distribution.replace('-', '_').lower()}_{len(modules)}"
+        modules.append(module)
+        info = site / f"{module}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (site / f"{module}.py").write_text(HEADER + textwrap.dedent(text))
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[mtkd]\n{point or distribution} = {module}\n")
+        monkeypatch.syspath_prepend(str(site))
+        plugins.installed.cache_clear()
+        return site
+
+    yield write
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+HEADER = """\
+from mtkd_cli.hookspecs import hookimpl
+from mtkd_cli.specs import AggregatorSpec, DataSpec, Option, RecipeSpec, TeacherSpec
+
+"""

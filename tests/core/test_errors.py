@@ -1,0 +1,46 @@
+"""Errors say what, where and what to do, and have a documented exit code."""
+
+import pytest
+
+from mtkd_cli.errors import (
+    DataError,
+    MtkdError,
+    RecipeError,
+    RecipeKeyError,
+    TrainingError,
+    UsageError,
+    nearest,
+    nearest_or_all,
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [(MtkdError, 1), (UsageError, 2), (DataError, 3), (TrainingError, 4)]
+)
+def test_exit_codes_are_those_of_the_documentation(kind: type[MtkdError], code: int) -> None:
+    assert kind("what").exit_code == code
+
+
+def test_json_of_an_error_has_four_parts() -> None:
+    assert DataError("broken", "a.png", "delete it").as_dict() == {
+        "code": "data",
+        "message": "broken",
+        "hint": "delete it",
+        "where": "a.png",
+    }
+
+
+def test_a_recipe_error_carries_every_problem() -> None:
+    problems = [RecipeKeyError("one", "r: a"), RecipeKeyError("two", "r: b")]
+    error = RecipeError("r.yaml", [*problems])
+    assert error.exit_code == 2
+    assert str(error) == "the recipe has 2 problems"
+    assert [p["message"] for p in error.as_dict()["problems"]] == ["one", "two"]
+    assert str(RecipeError("r.yaml", problems[:1])) == "the recipe has 1 problem"
+
+
+def test_the_nearest_name_is_offered_or_else_all_of_them() -> None:
+    assert nearest("confidnce", ["mean", "confidence"]) == "did you mean 'confidence'?"
+    assert nearest("xyz", ["mean"]) == ""
+    assert nearest_or_all("xyz", ["mean", "entropy", "mean"]) == "known: entropy, mean"
+    assert nearest_or_all("xyz", []) == "known: none"

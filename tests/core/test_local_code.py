@@ -1,0 +1,68 @@
+"""``python:FILE_OR_MODULE:ATTRIBUTE`` runs what it names and reports what it finds."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtkd_cli.errors import UsageError
+from mtkd_cli.local_code import load_attribute, source_hash
+
+
+def test_an_attribute_of_a_file_or_of_an_installed_module() -> None:
+    Path("mine.py").write_text("answer = 42\n")
+    assert load_attribute("python:mine.py:answer") == 42
+    assert load_attribute(f"python:{Path('mine.py').resolve()}:answer") == 42
+    assert load_attribute("python:json.decoder:JSONDecoder").__name__ == "JSONDecoder"
+
+
+def test_an_edited_file_is_read_again_and_has_another_hash() -> None:
+    Path("mine.py").write_text("answer = 1\n")
+    before = source_hash("python:mine.py:answer")
+    assert load_attribute("python:mine.py:answer") == 1
+    Path("mine.py").write_text("answer = 22\n")
+    assert load_attribute("python:mine.py:answer") == 22
+    assert len(before) == 64
+    assert source_hash("python:mine.py:answer") != before
+    assert source_hash("python:json:loads") == ""
+
+
+def test_classes_of_a_file_can_be_pickled_by_workers() -> None:
+    Path("mine.py").write_text("class Mine:\n    pass\n")
+    mine = load_attribute("python:mine.py:Mine")
+    assert vars(sys.modules[mine.__module__])["Mine"] is mine
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1 / 0", "mine.py cannot be imported: ZeroDivisionError: division by zero"),
+        ("import nowhere_to_be_found", "ModuleNotFoundError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("def f(:", "SyntaxError"),
+        ("anser = 1", "mine.py has no 'answer'"),
+    ],
+)
+def test_code_that_fails_is_a_message_and_leaves_nothing_behind(text: str, says: str) -> None:
+    Path("mine.py").write_text(text)
+    before = set(sys.modules)
+    with pytest.raises(UsageError) as caught:
+        load_attribute("python:mine.py:answer")
+    assert says in caught.value.what
+    if "anser" in text:
+        assert caught.value.hint == "did you mean 'anser'?"
+    else:
+        assert not [name for name in set(sys.modules) - before if name.startswith("mtkd_local_")]
+
+
+@pytest.mark.parametrize("reference", ["python:", "python:mine.py", "python::answer", "python:mine.py:"])
+def test_a_reference_without_its_parts_is_refused(reference: str) -> None:
+    with pytest.raises(UsageError, match="names no attribute"):
+        load_attribute(reference)
+
+
+def test_what_local_code_prints_never_mixes_with_results(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text("print('hello')\nanswer = 1\n")
+    load_attribute("python:mine.py:answer")
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "hello\n")

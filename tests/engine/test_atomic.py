@@ -1,0 +1,59 @@
+"""A reader sees the old file or the new one, never a part."""
+
+import json
+import math
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from mtkd_cli import atomic
+
+
+def test_content_arrives_whole_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    atomic.write_bytes(path, b"one")
+    atomic.write_bytes(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_failure_leaves_the_old_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    path = tmp_path / "folder" / "file"
+    atomic.write_bytes(path, b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path if failing == "replace" else os, failing, fail)
+    with pytest.raises(OSError, match="disk full"):
+        atomic.write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        atomic.write_bytes(tmp_path / "file", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def test_json_is_readable_and_keeps_its_letters(tmp_path: Path) -> None:
+    atomic.write_json(tmp_path / "file", {"klasse": "Käfer"})
+    text = (tmp_path / "file").read_text(encoding="utf-8")
+    assert "Käfer" in text
+    assert json.loads(text) == {"klasse": "Käfer"}
+
+
+def test_nan_is_not_json(tmp_path: Path) -> None:
+    atomic.write_json(tmp_path / "file", {"a": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        atomic.write_json(tmp_path / "file", {"a": math.nan})
+    assert json.loads((tmp_path / "file").read_text()) == {"a": 1}

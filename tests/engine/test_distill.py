@@ -1,0 +1,253 @@
+"""The training loop: bit-identical when repeated, honest about what is best, stopped by NaN."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mtkd_cli.distill import Evaluation, Losses, Step, Trained, order, steps_per_epoch, train
+from mtkd_cli.errors import TrainingError
+from mtkd_cli.optimise import optimizer_of, schedule_of
+from mtkd_cli.recipe import Train
+
+INPUTS = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+TARGETS = torch.randint(0, 2, (20,), generator=torch.Generator().manual_seed(1))
+
+
+@dataclass
+class Watched:
+    """Keeps what it is told, and the module's weights after each step."""
+
+    module: nn.Module
+    steps: list[Step] = field(default_factory=list)
+    losses: list[Losses] = field(default_factory=list)
+    rows: list[dict[str, float]] = field(default_factory=list)
+    weights: list[Tensor] = field(default_factory=list)
+
+    def stepped(self, step: Step, losses: Losses) -> None:
+        self.steps.append(step)
+        self.losses.append(losses)
+        self.weights.append(flat(self.module))
+
+    def evaluated(self, row: dict[str, float]) -> None:
+        self.rows.append(row)
+
+
+def flat(module: nn.Module) -> Tensor:
+    return torch.cat([p.detach().clone().flatten() for p in module.parameters()])
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, 2))
+
+
+def views(indices: NDArray[np.int64], epoch: int) -> Tensor:
+    return INPUTS[indices]
+
+
+def labels(output: Tensor, step: Step) -> Losses:
+    return Losses(nn.functional.cross_entropy(output, TARGETS[step.indices]))
+
+
+def scores(*ranks: tuple[float, ...]) -> Callable[[nn.Module], Evaluation]:
+    """Return a validation that gives these ranks in turn; its metrics hold the number of the call."""
+    numbers = iter(enumerate(ranks))
+
+    def evaluate(module: nn.Module) -> Evaluation:
+        number, rank = next(numbers)
+        module.eval()
+        return Evaluation(rank, {"call": number}, module)
+
+    return evaluate
+
+
+def run(
+    module: nn.Module | None = None, steps: int = 6, every: int = 3, objective: Any = labels, **options: Any
+) -> tuple[Trained, Watched]:
+    module = module or network()
+    watched = Watched(module)
+    evaluate = options.pop("evaluate", scores(*[(0.0,)] * steps))
+    options = {"lr": (0.01,), "weight_decay": (0.01,), "batch_size": 5, "warmup": 0.0, **options}
+    return train(module, 20, views, objective, evaluate, Train(**options), steps, every, watched), watched
+
+
+@pytest.mark.parametrize("options", [{}, {"optimizer": "sgd"}, {"ema": 0.9}, {"warmup": 0.5, "clip": 0.1}])
+def test_a_training_repeats_to_the_bit(options: dict[str, Any]) -> None:
+    """Whatever was drawn before: dropout and order come from counters."""
+    _, first = run(network(), **options)
+    module = network()
+    torch.rand(17)
+    _, second = run(module, **options)
+    assert all(torch.equal(a, b) for a, b in zip(first.weights, second.weights, strict=True))
+    _, third = run(**options, seed=1)
+    assert not torch.equal(first.weights[-1], third.weights[-1])
+
+
+@settings(deadline=None, max_examples=50)
+@given(samples=st.integers(1, 70), batch_size=st.integers(1, 20), seed=st.integers(0, 5))
+def test_every_sample_is_seen_once_an_epoch(samples: int, batch_size: int, seed: int) -> None:
+    batches, each = order(samples, batch_size, seed), steps_per_epoch(samples, batch_size)
+    for epoch in range(3):
+        seen = [next(batches) for _ in range(each)]
+        assert {number for number, _ in seen} == {epoch}
+        assert sorted(np.concatenate([indices for _, indices in seen])) == list(range(samples))
+        sizes = [len(indices) for _, indices in seen]
+        assert all(size == batch_size for size in sizes[:-1])
+        if batch_size > 1 and samples > 1:
+            assert min(sizes) > 1, "BatchNorm needs two samples"
+
+
+def test_a_last_batch_of_one_joins_the_one_before() -> None:
+    batches = order(11, 5, seed=0)
+    assert [len(next(batches)[1]) for _ in range(4)] == [5, 6, 5, 6]
+    assert [steps_per_epoch(n, 5) for n in (1, 5, 6, 7, 10, 11, 12)] == [1, 1, 1, 2, 2, 2, 3]
+
+
+def test_the_loss_is_mixed_by_kd_ratio() -> None:
+    losses = Losses(torch.tensor(2.0), torch.tensor(10.0), 0.75)
+    assert losses.total.item() == 0.25 * 2 + 0.75 * 10
+    assert Losses(torch.tensor(2.0), None, 0.75).total.item() == 2
+
+
+def test_the_curve_has_the_mean_of_each_part_since_the_last_row() -> None:
+    def objective(output: Tensor, step: Step) -> Losses:
+        return Losses(output.sum() * 0 + step.number, output.sum() * 0 + 10.0 * step.number, 0.5)
+
+    trained, watched = run(steps=7, every=3, objective=objective)
+    assert [row["step"] for row in trained.curve] == [3, 6, 7]
+    assert [row["epoch"] for row in trained.curve] == [1, 2, 2]
+    assert [row["task_loss"] for row in trained.curve] == [1, 4, 6]
+    assert [row["kd_loss"] for row in trained.curve] == [10, 40, 60]
+    assert watched.rows == list(trained.curve)
+
+
+def test_progress_goes_from_0_towards_1() -> None:
+    _, watched = run(steps=4)
+    assert [step.progress for step in watched.steps] == [0, 0.25, 0.5, 0.75]
+    assert [step.number for step in watched.steps] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_training_before_the_step(value: float) -> None:
+    def objective(output: Tensor, step: Step) -> Losses:
+        return Losses(output.sum() * (value if step.number == 4 else 1))
+
+    module = network()
+    with pytest.raises(TrainingError, match="step 5 of 6") as error:
+        run(module, objective=objective)
+    assert error.value.where == "epoch 2"
+    assert torch.isfinite(flat(module)).all()
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_not_finite_stops_training_before_the_step(clip: float) -> None:
+    def objective(output: Tensor, step: Step) -> Losses:
+        return Losses((output * 0).sum().sqrt())  # 0, and its gradient is NaN
+
+    module = network()
+    with pytest.raises(TrainingError, match="gradient"):
+        run(module, objective=objective, clip=clip)
+    assert torch.isfinite(flat(module)).all()
+
+
+def test_the_best_evaluation_is_kept_and_of_equals_the_first() -> None:
+    trained, _ = run(steps=6, every=1, evaluate=scores((1,), (3,), (2,), (3,), (0,), (1,)))
+    assert trained.best.metrics == {"call": 1}
+    assert len(trained.curve) == 6
+
+
+def test_of_equal_scores_the_smaller_loss_is_better() -> None:
+    ranks = [(0.5, -1.0), (0.7, -0.9), (0.7, -0.3), (0.6, -0.1)]
+    trained, _ = run(steps=4, every=1, evaluate=scores(*ranks))
+    assert trained.best.rank == (0.7, -0.3)
+
+
+def test_the_module_trains_on_after_an_evaluation() -> None:
+    modes = []
+
+    def objective(output: Tensor, step: Step) -> Losses:
+        modes.append(module.training)
+        return labels(output, step)
+
+    module = network()
+    run(module, steps=4, every=1, objective=objective)
+    assert modes == [True] * 4
+
+
+def test_ema_evaluates_the_average_of_the_weights() -> None:
+    seen = []
+
+    def evaluate(module: nn.Module) -> Evaluation:
+        seen.append(flat(module))
+        return Evaluation((0.0,), {}, module)
+
+    _, watched = run(steps=4, every=1, evaluate=evaluate, ema=0.75)
+    expected = watched.weights[0]
+    for weights, averaged in zip(watched.weights, seen, strict=True):
+        expected = 0.75 * expected + 0.25 * weights
+        torch.testing.assert_close(averaged, expected)
+
+
+@pytest.mark.parametrize(("clip", "moved"), [(0.5, 0.5), (0.0, 300.0)])
+def test_the_gradient_is_no_longer_than_clip(clip: float, moved: float) -> None:
+    def objective(output: Tensor, step: Step) -> Losses:
+        return Losses(100 * module.weight.sum() + output.sum() * 0)
+
+    module = nn.Linear(3, 3)
+    before = flat(module)
+    run(
+        module,
+        steps=1,
+        objective=objective,
+        clip=clip,
+        optimizer="sgd",
+        momentum=0.0,
+        lr=(1.0,),
+        weight_decay=(0.0,),
+    )
+    assert (flat(module) - before).norm().item() == pytest.approx(moved, rel=1e-4)
+
+
+@pytest.mark.parametrize(("steps", "warmup", "rise"), [(20, 0.2, 4), (20, 0.0, 0), (1, 0.9, 0), (3, 0.99, 2)])
+def test_the_learning_rate_rises_in_a_line_then_falls_in_a_cosine(
+    steps: int, warmup: float, rise: int
+) -> None:
+    module, train_settings = nn.Linear(2, 2), Train(lr=(0.1,), warmup=warmup)
+    optimizer = optimizer_of(module, train_settings)
+    schedule = schedule_of(optimizer, steps, train_settings)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    line = [0.1 * (step + 1) / (rise + 1) for step in range(rise)]
+    cosine = [0.05 * (1 + math.cos(math.pi * step / (steps - rise))) for step in range(steps - rise)]
+    assert rates == pytest.approx(line + cosine)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_biases_and_norms_do_not_decay(optimizer: str) -> None:
+    module = network()
+    module[0].weight.requires_grad_(False)
+    made = optimizer_of(module, Train(optimizer=optimizer, lr=(0.1,), weight_decay=(0.3,)))  # type: ignore[arg-type]
+    decay = {id(p): group["weight_decay"] for group in made.param_groups for p in group["params"]}
+    assert decay == {
+        id(p): 0.3 if name == "4.weight" else 0.0
+        for name, p in module.named_parameters()
+        if name != "0.weight"
+    }
+
+
+def test_a_training_without_steps_is_an_error() -> None:
+    with pytest.raises(TrainingError, match="no step"):
+        run(steps=0)

@@ -1,0 +1,94 @@
+"""Evaluation: view 0 of every sample, labelled ones measured, the module left as it is."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mtkd_cli.dataset import Split
+from mtkd_cli.evaluate import BATCH, judge, measure, plain_views, predict, validate
+from mtkd_cli.interfaces import Metric, Samples
+from mtkd_cli.recipe import Loss
+from mtkd_tasks.classification import Classification
+
+TASK = Classification(("a", "b", "c"), Loss(), np.zeros(1, dtype=np.int64))
+
+
+def split(n: int, hidden: int = 0) -> Split:
+    images = np.random.default_rng(0).integers(0, 256, (n, 1, 2, 2), dtype=np.uint8)
+    targets = np.arange(n) % 3
+    targets[:hidden] = -1
+    return Split("val", Samples(tuple(map(str, range(n))), images, targets), "digest")
+
+
+def answers(right: int, n: int) -> torch.Tensor:
+    """Return answers of which the first ``right`` are right, each with a margin of 2."""
+    target = torch.arange(n) % 3
+    return 2.0 * nn.functional.one_hot(torch.where(torch.arange(n) < right, target, (target + 1) % 3), 3)
+
+
+@pytest.mark.parametrize("n", [1, BATCH, BATCH + 1, 2 * BATCH + 7])
+def test_every_sample_is_shown_once_in_batches_of_about_equal_size(n: int) -> None:
+    data = split(n)
+    shown = list(plain_views(data))
+    assert torch.equal(torch.cat(shown), torch.from_numpy(data.samples.inputs).float() / 255)
+    sizes = [len(batch) for batch in shown]
+    assert max(sizes) <= BATCH
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_chosen_rows_are_shown_in_their_order() -> None:
+    data = split(9)
+    (shown,) = plain_views(data, np.array([5, 2]))
+    assert torch.equal(shown, torch.from_numpy(data.samples.inputs[[5, 2]]).float() / 255)
+
+
+def test_predictions_are_float32_without_gradient_or_dropout() -> None:
+    data = split(5)
+    module = nn.Sequential(nn.Flatten(), nn.Dropout(0.5)).double().train()
+    output = predict(nn.Sequential(module), data)
+    assert torch.equal(output, torch.from_numpy(data.samples.inputs).float().flatten(1) / 255)
+    assert output.dtype == torch.float32
+    assert not output.requires_grad
+
+
+def test_only_labelled_samples_are_measured() -> None:
+    data = split(8, hidden=4)
+    assert measure(answers(6, 8), data, TASK)["accuracy"] == 0.5
+    assert measure(answers(8, 8), data, TASK)["accuracy"] == 1.0
+
+
+def test_the_better_score_ranks_higher_and_of_equals_the_smaller_loss() -> None:
+    data, module = split(9), nn.Identity()
+    good, poor = judge(module, answers(6, 9), data, TASK), judge(module, answers(3, 9), data, TASK)
+    surely_wrong = judge(module, answers(6, 9) * 5, data, TASK)
+    assert good.rank > poor.rank
+    assert good.rank > surely_wrong.rank
+    assert good.metrics["accuracy"] == surely_wrong.metrics["accuracy"] == pytest.approx(6 / 9)
+
+
+def test_where_less_is_better_the_smaller_score_ranks_higher() -> None:
+    class Errors(Classification):
+        primary = Metric("nll", higher_is_better=False)
+
+    task = Errors(("a", "b", "c"), Loss(), np.zeros(1, dtype=np.int64))
+    data = split(9)
+    better, worse = (judge(nn.Identity(), answers(right, 9), data, task) for right in (9, 3))
+    assert better.rank > worse.rank
+
+
+@pytest.mark.parametrize("n", [40, BATCH + 1])
+def test_validation_leaves_the_module_as_it_is(n: int) -> None:
+    """Also where one sample would be left over: BatchNorm refuses a batch of one."""
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3)).train()
+    before = copy.deepcopy(module.state_dict())
+    evaluation = validate(module, TASK, split(30), split(n), "cpu")
+    assert module.training
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert evaluation.module is not module
+    mean = evaluation.module.get_buffer("2.running_mean")
+    with torch.no_grad():
+        seen = module[1](torch.from_numpy(split(n).samples.inputs).float().flatten(1) / 255)
+    torch.testing.assert_close(mean, seen.mean(0), atol=1e-3, rtol=0)

@@ -1,0 +1,160 @@
+"""What is minimised: labels where there are some, teachers where they speak."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mtkd_cli.dataset import Split
+from mtkd_cli.distill import Losses, Step
+from mtkd_cli.interfaces import AggregationBatch, Merged, Samples
+from mtkd_cli.losses import cross_entropy, kl_divergence
+from mtkd_cli.objectives import Batches, FromLabels, FromTeachers
+from mtkd_cli.recipe import Loss
+from mtkd_tasks.classification import Classification
+
+TASK = Classification(("a", "b", "c"), Loss(), np.zeros(1, dtype=np.int64))
+TARGETS = torch.tensor([0, -1, 2, -1, 1, -1])
+TEACHERS = tuple(torch.randn(6, 3, generator=torch.Generator().manual_seed(k)) for k in (1, 2))
+OUTPUT = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
+
+
+def step(*indices: int, number: int = 4) -> Step:
+    return Step(number, 0, 0.25, np.array(indices), torch.zeros(len(indices)))
+
+
+def split() -> Split:
+    ids = tuple(f"s{i}" for i in range(6))
+    samples = Samples(ids, np.zeros((6, 1, 2, 2), np.uint8), TARGETS.numpy(), {"source": np.arange(6) * 10})
+    return Split("train", samples, "digest")
+
+
+def batches(*declared: float | None) -> Batches:
+    return Batches(TASK, split(), ("a", "b"), declared or (None, None), 2.0, seed=0)
+
+
+class Half:
+    """Both teachers count the same, except where ``silent``; keeps the batch it was given."""
+
+    def __init__(self, *silent: int) -> None:
+        self.silent = silent
+        self.given: AggregationBatch | None = None
+
+    def merge(self, batch: AggregationBatch) -> Merged:
+        self.given = batch
+        weights = torch.full((2, len(batch.sample_ids)), 0.5)
+        weights[:, list(self.silent)] = 0
+        return Merged(batch.outputs, weights)
+
+
+def objective(strategy: Any, kd_ratio: float = 0.5) -> FromTeachers:
+    def answers(at: Step) -> tuple[Tensor, ...]:
+        return tuple(teacher[at.indices] for teacher in TEACHERS)
+
+    return FromTeachers(TASK, strategy, answers, batches(), TARGETS, 2.0, kd_ratio)
+
+
+def kd_of(*rows: int) -> Tensor:
+    """Return the loss to the mean of the teachers, of samples that stand at their own place in OUTPUT."""
+    target = sum(torch.softmax(teacher / 2, 1) for teacher in TEACHERS) / 2
+    return kl_divergence(OUTPUT, target[list(rows)], 2.0)
+
+
+def test_the_label_loss_is_the_mean_over_labelled_samples() -> None:
+    losses = FromLabels(TASK, TARGETS)(OUTPUT, step(0, 1, 2))
+    expected = (cross_entropy(OUTPUT, torch.tensor([0, -1, 2])).sum() / 2).item()
+    assert losses.task.item() == pytest.approx(expected)
+    assert losses.kd is None
+
+
+def test_both_losses_are_there_and_mixed() -> None:
+    losses = objective(Half(), kd_ratio=0.75)(OUTPUT, step(0, 1, 2))
+    assert losses.kd is not None
+    assert losses.kd.item() == pytest.approx(kd_of(0, 1, 2).mean().item())
+    assert losses.task.item() == pytest.approx(FromLabels(TASK, TARGETS)(OUTPUT, step(0, 1, 2)).task.item())
+    assert losses.total.item() == pytest.approx(0.25 * losses.task.item() + 0.75 * losses.kd.item())
+
+
+def test_a_batch_without_labels_learns_from_the_teachers_alone() -> None:
+    output = OUTPUT.clone().requires_grad_()
+    losses: Losses = objective(Half())(output, step(1, 3, 5))
+    losses.total.backward()
+    assert losses.task.item() == 0
+    assert losses.kd is not None
+    assert losses.kd.item() == pytest.approx(kd_of(1, 3, 5).mean().item())
+    assert output.grad is not None
+    assert torch.isfinite(output.grad).all()
+    assert output.grad.abs().sum() > 0
+
+
+def test_a_batch_without_labels_and_teachers_has_no_loss_and_a_finite_gradient() -> None:
+    output = OUTPUT.clone().requires_grad_()
+    losses = FromLabels(TASK, TARGETS)(output, step(1, 3, 5))
+    losses.total.backward()
+    assert losses.total.item() == 0
+    assert output.grad is not None
+    assert output.grad.abs().sum() == 0
+
+
+def test_samples_of_which_no_teacher_speaks_do_not_count() -> None:
+    losses = objective(Half(1))(OUTPUT, step(0, 1, 2))
+    assert losses.kd is not None
+    assert losses.kd.item() == pytest.approx(kd_of(0, 1, 2)[[0, 2]].mean().item())
+    silent = objective(Half(0, 1, 2))(OUTPUT, step(0, 1, 2))
+    assert silent.kd is not None
+    assert silent.kd.item() == 0
+
+
+def test_a_combined_answer_counts_for_every_sample() -> None:
+    combined = SimpleNamespace(merge=lambda b: Merged(b.outputs, combined=b.outputs[0]))
+    losses = objective(combined)(OUTPUT, step(0, 1, 2))
+    assert losses.kd is not None
+    expected = kl_divergence(OUTPUT, torch.softmax(TEACHERS[0][:3] / 2, 1), 2.0).mean()
+    assert losses.kd.item() == pytest.approx(expected.item())
+
+
+def test_a_strategy_sees_the_samples_of_the_step_and_no_gradient() -> None:
+    strategy = Half()
+    output = OUTPUT.clone().requires_grad_()
+    objective(strategy)(output, step(4, 1, 2))
+    given = strategy.given
+    assert given is not None
+    assert given.sample_ids == ("s4", "s1", "s2")
+    assert given.teacher_names == ("a", "b")
+    assert given.metadata["source"].tolist() == [40, 10, 20]
+    assert given.target is not None
+    assert given.target.tolist() == [1, -1, 2]
+    assert given.labelled is not None
+    assert given.labelled.tolist() == [True, False, True]
+    assert torch.equal(given.outputs[1], TEACHERS[1][[4, 1, 2]])
+    assert (given.progress, given.temperature) == (0.25, 2.0)
+    assert given.student_output is not None
+    assert not given.student_output.requires_grad
+
+
+def test_without_a_target_no_sample_is_labelled() -> None:
+    given = batches()(TEACHERS, np.arange(6), None)
+    assert given.labelled is not None
+    assert not given.labelled.any()
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"), [((None, None), None), ((2.0, None), [2, 1]), ((0.0, 3.0), [0, 3])]
+)
+def test_a_weight_that_is_not_declared_is_1(
+    declared: tuple[float | None, ...], expected: list[float] | None
+) -> None:
+    found = batches(*declared)(TEACHERS, np.arange(6), None).declared_weights
+    assert (None if found is None else found.tolist()) == expected
+
+
+def test_random_numbers_are_a_function_of_step_and_name() -> None:
+    def draw(number: int, name: str) -> Tensor:
+        return batches()(TEACHERS, np.arange(6), None, step=step(0, number=number)).random(name, (4,))
+
+    assert torch.equal(draw(1, "drop"), draw(1, "drop"))
+    assert not torch.equal(draw(1, "drop"), draw(2, "drop"))
+    assert not torch.equal(draw(1, "drop"), draw(1, "keep"))

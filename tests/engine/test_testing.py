@@ -1,0 +1,187 @@
+"""The checks that plugin authors run find what is wrong, and name the rule."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mtkd_cli.interfaces import AggregationBatch
+from mtkd_cli.specs import AggregatorSpec
+from mtkd_cli.testing import BrokenRuleError, check_strategy
+
+Answer = Callable[[AggregationBatch], Any]
+
+
+def check(weights: Answer, *needs: str, **more: Any) -> None:
+    """Check a strategy that answers so."""
+
+    class Mine:
+        pass
+
+    for name, method in {"weights": weights, **more}.items():
+        if method is not None:
+            setattr(Mine, name, lambda _, batch, method=method: method(batch))
+    check_strategy(Mine, AggregatorSpec("mine", "", "", needs=needs))
+
+
+def uniform(batch: AggregationBatch) -> Tensor:
+    return torch.full((len(batch.outputs), len(batch.sample_ids)), 1 / len(batch.outputs))
+
+
+def losses(batch: AggregationBatch) -> Tensor:
+    return torch.stack([output.float().mean(dim=1) for output in batch.outputs])
+
+
+def ca_mkd_dividing_by_k_again(batch: AggregationBatch) -> Tensor:
+    """CA-MKD's reference code: the sum of its weights is 1 / K."""
+    count = len(batch.outputs)
+    return uniform(batch) if count == 1 else (1 - torch.softmax(batch.error, 0)) / (count - 1) / count
+
+
+def ca_mkd_of_one(batch: AggregationBatch) -> Tensor:
+    """CA-MKD's reference code divides by K - 1."""
+    return (1 - torch.softmax(batch.error, dim=0)) / (len(batch.outputs) - 1)
+
+
+def ebkd(batch: AggregationBatch) -> Tensor:
+    """EBKD's reference code: 0 times the log of 0 is NaN."""
+    entropy = torch.stack([-(p * p.log()).sum(1) for p in (o.float().softmax(1) for o in batch.outputs)])
+    count = len(entropy)
+    return uniform(batch) if count == 1 else (1 - entropy / entropy.sum(0)) / (count - 1)
+
+
+def subnormal(batch: AggregationBatch) -> Tensor:
+    """A sum of subnormal numbers is greater than 0, but no divisor."""
+    unsure, count = batch.uncertainty, len(batch.outputs)
+    total = unsure.sum(0)
+    share = unsure / total.clamp(min=torch.finfo(torch.float32).tiny)
+    return uniform(batch) if count == 1 else torch.where(total > 0, (1 - share) / (count - 1), 1 / count)
+
+
+def by_position(batch: AggregationBatch) -> Tensor:
+    weights = torch.arange(1.0, len(batch.outputs) + 1)
+    return (weights / weights.sum())[:, None].expand(-1, len(batch.sample_ids))
+
+
+def in_half_precision(batch: AggregationBatch) -> Tensor:
+    """In fp16, +-10,000 is fine but its square is not."""
+    return torch.softmax(torch.stack([(output**2).sum(1) for output in batch.outputs]), dim=0)
+
+
+def nan_without_labels(batch: AggregationBatch) -> Tensor:
+    assert batch.labelled is not None
+    return torch.where(batch.labelled, uniform(batch), torch.nan)
+
+
+def from_torch(batch: AggregationBatch) -> Tensor:
+    return uniform(batch) + 0 * torch.rand(1)
+
+
+def from_numpy(batch: AggregationBatch) -> Tensor:
+    return uniform(batch) + 0 * np.random.rand()
+
+
+def from_python(batch: AggregationBatch) -> Tensor:
+    return uniform(batch) + 0 * random.random()
+
+
+def from_a_generator(batch: AggregationBatch) -> Tensor:
+    raw = torch.from_numpy(np.random.default_rng().random((len(batch.outputs), 1), np.float32))
+    return uniform(batch) if len(raw) == 1 else torch.softmax(raw, 0).expand(-1, len(batch.sample_ids))
+
+
+def in_place(batch: AggregationBatch) -> Tensor:
+    batch.outputs[0].mul_(2)
+    return uniform(batch)
+
+
+def negative(batch: AggregationBatch) -> Tensor:
+    weights = uniform(batch)
+    if len(weights) > 1:
+        weights[0] -= 1
+        weights[1] += 1
+    return weights
+
+
+@pytest.mark.parametrize("needs", [(), ("labels",), ("student",)])
+def test_a_good_strategy_passes(needs: tuple[str, ...]) -> None:
+    check(uniform, *needs)
+    check(lambda batch: torch.softmax(losses(batch), dim=0), *needs)
+    check(uniform, "validation", *needs, fit=lambda _: None)
+    check(None, combine=lambda batch: torch.stack(batch.outputs).float().median(0).values)  # type: ignore[arg-type]
+
+
+def test_a_strategy_may_draw_by_the_teachers_names() -> None:
+    def drawn(batch: AggregationBatch) -> Tensor:
+        draws = torch.cat([batch.random(name, (1, len(batch.sample_ids))) for name in batch.teacher_names])
+        return draws / draws.sum(0)
+
+    check(drawn)
+
+
+@pytest.mark.parametrize(
+    ("weights", "rule"),
+    [
+        (lambda batch: losses(batch)[:, :3], "one answer for each sample"),
+        (lambda batch: uniform(batch).T, "one answer for each sample"),
+        (lambda batch: uniform(batch).tolist(), "one answer for each sample"),
+        (lambda batch: uniform(batch) * torch.nan, "finite"),
+        (negative, "weights are >= 0"),
+        (lambda batch: uniform(batch) * 0.999, "weights sum to 1"),
+        (lambda batch: uniform(batch) * 0, "weights sum to 1"),
+        (ebkd, "finite"),
+        (subnormal, "weights sum to 1"),
+        (by_position, "permuting teachers with their names"),
+        (in_half_precision, "finite"),
+        (from_torch, "no global random state is touched.*torch"),
+        (from_numpy, "no global random state is touched.*numpy"),
+        (from_python, "no global random state is touched.*random"),
+        (in_place, "left as they are"),
+        (lambda _: 1 / 0, "it answers.*ZeroDivisionError"),
+        (lambda batch: uniform(batch) + 0 * batch.error, "declared needs are true.*'labels'"),
+        (lambda batch: uniform(batch) + 0 * batch.student_output.sum(), "declared needs are true.*'student'"),
+    ],
+)
+def test_a_broken_rule_is_named(weights: Answer, rule: str) -> None:
+    with pytest.raises(BrokenRuleError, match=rule) as error:
+        check(weights)
+    assert "'mine'" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("weights", "rule"),
+    [
+        (ca_mkd_dividing_by_k_again, r"sum to 1 .* 0\.333333"),
+        (ca_mkd_of_one, "finite.* one teacher"),
+        (nan_without_labels, "finite"),
+    ],
+)
+def test_faults_of_strategies_that_see_labels_are_named(weights: Answer, rule: str) -> None:
+    with pytest.raises(BrokenRuleError, match=rule):
+        check(weights, "labels")
+
+
+def test_an_answer_that_is_another_each_time_is_found() -> None:
+    with pytest.raises(BrokenRuleError, match="the same batch gives the same answer"):
+        check(from_a_generator)
+
+
+def test_a_combined_answer_must_have_the_strength_of_one_teacher() -> None:
+    with pytest.raises(BrokenRuleError, match=r"K identical teachers give the gradient of one.*times"):
+        check(None, combine=lambda batch: torch.stack(batch.outputs).float().sum(0))  # type: ignore[arg-type]
+
+
+def test_either_weights_or_combine() -> None:
+    for both in ({"combine": lambda batch: batch.outputs[0]}, {"weights": None}):
+        with pytest.raises(BrokenRuleError, match="either weights or combine"):
+            check(**{"weights": uniform, **both})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("needs", "more"), [(("validation",), {}), ((), {"fit": lambda _: None})])
+def test_needs_and_methods_must_agree(needs: tuple[str, ...], more: dict[str, Any]) -> None:
+    with pytest.raises(BrokenRuleError, match="declared needs are true"):
+        check(uniform, *needs, **more)

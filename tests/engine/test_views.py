@@ -1,0 +1,206 @@
+"""A view is a function of (seed, sample id, view number), and of nothing else."""
+
+import warnings
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtkd_cli import counters
+from mtkd_cli.recipe import Augment
+from mtkd_cli.views import PLAIN, view
+
+quick = settings(deadline=None, max_examples=30)
+EVERYTHING = Augment(flip=True, shift=0.1, rotate=15, zoom=0.1, crop=0.7, brightness=0.3, contrast=0.4)
+FLIP, SIDE, ZOOM, ANGLE, CROP_X, SHIFT_X, CROP_Y, SHIFT_Y, CONTRAST, BRIGHTNESS = range(10)
+
+Draw = Callable[..., None]
+
+
+def images(n: int, channels: int = 1, side: int = 8) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (n, channels, side, side), dtype=np.uint8)
+
+
+def ids(n: int) -> NDArray[np.uint64]:
+    return counters.id_numbers(f"sample-{i}" for i in range(n))
+
+
+@pytest.fixture
+def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
+    """Fix what is drawn: each name to a number from -1 (least) to 1 (most); all else to the middle."""
+
+    def fix(**chosen: float) -> None:
+        row = np.full(10, 0.5, dtype=np.float32)
+        for name, value in chosen.items():
+            row[globals()[name]] = (value + 1) / 2
+        monkeypatch.setattr(counters, "uniform", lambda samples, *_: np.tile(row, (len(samples), 1)))
+
+    return fix
+
+
+@pytest.fixture
+def ramp() -> NDArray[np.uint8]:
+    """One image whose pixels are ten times their column's number."""
+    return np.tile(np.arange(8, dtype=np.uint8) * 10, (8, 1))[None, None]
+
+
+def columns(made: Tensor) -> Tensor:
+    """Return for each column of a view the column of the ramp it shows; all rows must be alike."""
+    shown = made[0, 0] * 25.5
+    torch.testing.assert_close(shown, shown[:1].expand(8, 8), atol=1e-4, rtol=0)
+    return shown[0]
+
+
+def test_view_0_is_the_plain_image() -> None:
+    plain = images(3)
+    made = view(plain, ids(3), PLAIN, 7, EVERYTHING)
+    assert made.dtype == torch.float32
+    assert torch.equal(made, torch.from_numpy(plain).float() / 255)
+
+
+def test_without_augmentation_every_view_is_the_plain_image() -> None:
+    plain = images(3)
+    assert torch.equal(view(plain, ids(3), 5, 0, Augment()), torch.from_numpy(plain).float() / 255)
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("n", "channels", "side"), [(20, 1, 8), (20, 3, 33), (5, 3, 224)])
+def test_a_view_depends_on_no_other_sample_of_its_batch(
+    n: int, channels: int, side: int, threads: int
+) -> None:
+    plain, numbers = images(n, channels, side), ids(n)
+    whole = view(plain, numbers, 3, 0, EVERYTHING)
+    for size in (1, 2, 3, 7):
+        starts = range(0, n, size)
+        parts = [view(plain[s : s + size], numbers[s : s + size], 3, 0, EVERYTHING) for s in starts]
+        assert torch.equal(torch.cat(parts), whole)
+    backwards = view(plain[::-1], numbers[::-1], 3, 0, EVERYTHING)
+    assert torch.equal(backwards.flip(0), whole)
+
+
+def test_another_number_seed_or_sample_is_another_view() -> None:
+    plain = np.repeat(images(1), 2, axis=0)
+    first = view(plain, ids(2), 1, 0, EVERYTHING)
+    assert not torch.equal(first[0], first[1])
+    for number, seed in ((2, 0), (1, 1)):
+        other = view(plain, ids(2), number, seed, EVERYTHING)
+        assert all(not torch.equal(first[i], other[i]) for i in range(2))
+
+
+def test_the_image_is_left_as_it_is_and_may_be_read_only() -> None:
+    plain = images(2)
+    kept = plain.copy()
+    plain.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for number in (0, 1):
+            view(plain, ids(2), number, 0, EVERYTHING)
+    assert np.array_equal(plain, kept)
+
+
+def test_a_flip_alone_is_exact_and_happens_half_of_the_time() -> None:
+    plain = images(400)
+    pixels = torch.from_numpy(plain).float() / 255
+    made = view(plain, ids(400), 1, 0, Augment(flip=True))
+    mirrored = [torch.equal(made[i], pixels[i].flip(-1)) for i in range(400)]
+    straight = [torch.equal(made[i], pixels[i]) for i in range(400)]
+    assert all(m != s for m, s in zip(mirrored, straight, strict=True))
+    assert 150 < sum(mirrored) < 250
+
+
+@pytest.mark.parametrize("quarters", [1, -1, 2])
+def test_rotation_by_quarters(draw: Draw, quarters: int) -> None:
+    draw(ANGLE=quarters / 2)
+    plain = images(1)
+    made = view(plain, ids(1), 1, 0, Augment(rotate=180))
+    expected = torch.from_numpy(np.rot90(plain, quarters, axes=(2, 3)).copy()).float() / 255
+    torch.testing.assert_close(made, expected, atol=1e-4, rtol=0)
+
+
+def test_a_flip_mirrors_what_the_rotation_left(draw: Draw) -> None:
+    draw(FLIP=-1.0, ANGLE=0.5)
+    plain = images(1)
+    made = view(plain, ids(1), 1, 0, Augment(flip=True, rotate=180))
+    expected = torch.from_numpy(np.rot90(plain, 1, axes=(2, 3)).copy()).flip(-1).float() / 255
+    torch.testing.assert_close(made, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("name", "dim"), [("SHIFT_X", 3), ("SHIFT_Y", 2)])
+def test_a_shift_by_a_quarter_of_the_side_repeats_the_border(draw: Draw, name: str, dim: int) -> None:
+    draw(**{name: 1.0})
+    plain = images(1)
+    places = torch.tensor([2, 3, 4, 5, 6, 7, 7, 7])
+    expected = (torch.from_numpy(plain).float() / 255).index_select(dim, places)
+    made = view(plain, ids(1), 1, 0, Augment(shift=0.25))
+    torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("drawn", "times"), [(1.0, 1.6), (-1.0, 0.4)])
+def test_zoom_divides_distances_from_the_centre(
+    draw: Draw, ramp: NDArray[np.uint8], drawn: float, times: float
+) -> None:
+    draw(ZOOM=drawn)
+    shown = columns(view(ramp, ids(1), 1, 0, Augment(zoom=0.6)))
+    expected = (3.5 + (torch.arange(8) - 3.5) / times).clamp(0, 7)
+    torch.testing.assert_close(shown, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("along", ["X", "Y"])
+@pytest.mark.parametrize(("corner", "first"), [(-1.0, 0.0), (1.0, 4.0), (0.0, 2.0)])
+def test_a_crop_of_half_the_side_lies_within_the_image(
+    draw: Draw, ramp: NDArray[np.uint8], along: str, corner: float, first: float
+) -> None:
+    draw(SIDE=-1.0, **{f"CROP_{along}": corner})
+    upright = ramp if along == "X" else ramp.swapaxes(2, 3)
+    made = view(upright, ids(1), 1, 0, Augment(crop=0.5))
+    shown = columns(made if along == "X" else made.mT)
+    expected = (first + (torch.arange(8) + 0.5) / 2 - 0.5).clamp(0, 7)
+    torch.testing.assert_close(shown, expected, atol=1e-4, rtol=0)
+
+
+def test_a_flip_mirrors_what_the_shift_left(draw: Draw, ramp: NDArray[np.uint8]) -> None:
+    draw(FLIP=-1.0, SHIFT_X=1.0)
+    shown = columns(view(ramp, ids(1), 1, 0, Augment(flip=True, shift=0.25)))
+    torch.testing.assert_close(shown, torch.tensor([7.0, 7, 7, 6, 5, 4, 3, 2]), atol=1e-4, rtol=0)
+
+
+def test_brightness_scales_every_pixel(draw: Draw, ramp: NDArray[np.uint8]) -> None:
+    draw(BRIGHTNESS=-1.0)
+    made = view(ramp, ids(1), 1, 0, Augment(brightness=0.25))
+    torch.testing.assert_close(made, torch.from_numpy(ramp).float() / 255 * 0.75)
+
+
+def test_contrast_scales_differences_from_the_images_mean(draw: Draw, ramp: NDArray[np.uint8]) -> None:
+    draw(CONTRAST=-1.0)
+    made = view(ramp, ids(1), 1, 0, Augment(contrast=0.5))
+    torch.testing.assert_close(made, (torch.from_numpy(ramp).float() * 0.5 + 35 * 0.5) / 255)
+
+
+@quick
+@given(
+    st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 1), st.integers(1, 50), st.sampled_from([0, 255, None])
+)
+def test_pixels_stay_between_0_and_1(
+    brightness: float, contrast: float, crop: float, number: int, constant: int | None
+) -> None:
+    plain = images(4, channels=3)
+    if constant is not None:
+        plain[:] = constant
+    made = view(
+        plain, ids(4), number, 0, Augment(brightness=brightness, contrast=contrast, crop=crop, rotate=90)
+    )
+    assert made.shape == plain.shape
+    assert made.min() >= 0
+    assert made.max() <= 1

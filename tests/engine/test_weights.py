@@ -1,0 +1,153 @@
+"""Weights are read without running anybody's code, and fit or are refused."""
+
+import pickle
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mtkd_cli import weights
+from mtkd_cli.errors import DataError
+
+TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, 2])}
+
+
+class Malicious:
+    """Leaves a marker when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.marker,)
+
+
+def equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
+    return found.keys() == expected.keys() and all(torch.equal(found[n], t) for n, t in expected.items())
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    weights.write(tmp_path / "w.safetensors", TENSORS, {"classes": "a, b"})
+    found, metadata = weights.read(tmp_path / "w.safetensors")
+    assert equal(found, TENSORS)
+    assert metadata == {"classes": "a, b"}
+
+
+def test_shared_and_strided_tensors_can_be_written(tmp_path: Path) -> None:
+    base = torch.arange(6.0, requires_grad=True)
+    tensors = {"a": base.view(2, 3).T, "b": base}
+    weights.write(tmp_path / "w.safetensors", tensors)
+    assert equal(weights.read(tmp_path / "w.safetensors")[0], {n: t.detach() for n, t in tensors.items()})
+
+
+@pytest.mark.parametrize("key", [None, "state_dict", "model", "module"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pt_file_of_tensors_is_read_from_its_usual_places(
+    tmp_path: Path, key: str | None, zipped: bool
+) -> None:
+    content = TENSORS if key is None else {key: TENSORS, "epoch": 3}
+    torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=zipped)
+    assert equal(weights.read(tmp_path / "w.pt")[0], TENSORS)
+
+
+def test_the_prefix_of_parallel_training_is_taken_off(tmp_path: Path) -> None:
+    torch.save({f"module.{name}": t for name, t in TENSORS.items()}, tmp_path / "w.pt")
+    assert equal(weights.read(tmp_path / "w.pt")[0], TENSORS)
+
+
+def test_a_name_that_only_some_have_is_no_prefix(tmp_path: Path) -> None:
+    torch.save({"module.a": TENSORS["a"], "b": TENSORS["b"]}, tmp_path / "w.pt")
+    assert set(weights.read(tmp_path / "w.pt")[0]) == {"module.a", "b"}
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.pth", "w.bin", "w.safetensors"])
+def test_a_pickle_is_refused_and_none_of_its_code_runs(tmp_path: Path, name: str) -> None:
+    marker = tmp_path / "marker"
+    for save in (
+        lambda path: torch.save({"a": Malicious(marker)}, path),
+        lambda path: torch.save({"a": Malicious(marker)}, path, _use_new_zipfile_serialization=False),
+        lambda path: path.write_bytes(pickle.dumps({"a": Malicious(marker)})),
+    ):
+        save(tmp_path / name)
+        with pytest.raises(DataError):
+            weights.read(tmp_path / name)
+        assert not marker.exists()
+
+
+def test_a_pickled_module_is_refused_with_what_to_save_instead(tmp_path: Path) -> None:
+    torch.save(nn.Linear(2, 3), tmp_path / "w.pt")
+    with pytest.raises(DataError, match="more than tensors") as error:
+        weights.read(tmp_path / "w.pt")
+    assert "state_dict" in error.value.hint
+
+
+@pytest.mark.parametrize("name", ["w.pt", "legacy.pt", "w.safetensors"])
+def test_a_truncated_or_damaged_file_is_named_or_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "w.safetensors":
+        save_file(TENSORS, path)
+    else:
+        torch.save(TENSORS, path, _use_new_zipfile_serialization=name == "w.pt")
+    good = path.read_bytes()
+    for length in [0, *range(1, len(good), max(1, len(good) // 40))]:
+        path.write_bytes(good[:length])
+        with pytest.raises(DataError) as error:
+            weights.read(path)
+        assert error.value.where == str(path)
+    chance = random.Random(0)
+    for _ in range(150):
+        place, bit = chance.randrange(len(good)), chance.randrange(8)
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1 << bit]) + good[place + 1 :])
+        try:
+            weights.read(path)
+        except DataError as error_:
+            assert error_.what
+
+
+@pytest.mark.parametrize("content", [torch.ones(2), [torch.ones(2)], {"a": 3}])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(DataError, match="not a state dict"):
+        weights.read(tmp_path / "w.pt")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no file .*gone\.pt"):
+        weights.read(tmp_path / "gone.pt")
+
+
+def test_weights_that_fit_are_loaded() -> None:
+    module, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    weights.load_into(module, other.state_dict(), "here")
+    assert torch.equal(module.weight, other.weight)
+    assert torch.equal(module.bias, other.bias)
+
+
+def test_missing_unknown_and_misshapen_weights_are_named_and_nothing_is_loaded() -> None:
+    module = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    before = module[0].bias.clone()
+    tensors = {
+        "0.weight": torch.ones(4, 3),
+        "0.bias": torch.full((2,), 9.0),
+        "1.weight": torch.ones(2, 2),
+        "head": torch.ones(1),
+    }
+    with pytest.raises(DataError) as error:
+        weights.load_into(module, tensors, "teacher 'a'")
+    assert error.value.what == (
+        "the weights do not fit the model: 1 missing (1.bias); 1 unknown (head); "
+        "0.weight is (4, 3), the model has (2, 3)"
+    )
+    assert error.value.where == "teacher 'a'"
+    assert torch.equal(module[0].bias, before)
+
+
+def test_batchnorms_counter_may_be_missing() -> None:
+    module = nn.BatchNorm1d(2)
+    tensors = {n: t + 1 for n, t in module.state_dict().items() if n != "num_batches_tracked"}
+    weights.load_into(module, tensors, "here")
+    assert module.running_mean is not None
+    assert module.running_mean.tolist() == [1, 1]

@@ -1,0 +1,280 @@
+"""The built-in strategies against their closed forms."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mtkd_aggregators import mtkd_register_aggregators
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.interfaces import AggregationBatch, Merged, Metric
+from mtkd_cli.recipe import Loss
+from mtkd_cli.specs import AggregatorSpec
+from mtkd_cli.testing import check_strategy
+from mtkd_tasks.classification import Classification
+
+quick = settings(deadline=None, max_examples=50)
+SPECS = {spec.name: spec for spec in mtkd_register_aggregators()}
+CHOICES: list[tuple[str, dict[str, Any]]] = [
+    ("mean", {}),
+    ("mean-logit", {}),
+    ("weighted", {}),
+    ("weighted", {"by": "fixed"}),
+    ("weighted", {"by": "validation", "tau": 0.01}),
+    ("confidence", {}),
+    ("entropy", {}),
+]
+
+
+def create(name: str, **options: Any) -> Any:
+    defaults = {option.name: option.default for option in SPECS[name].options}
+    return SPECS[name].load()(**{**defaults, **options})
+
+
+def task(classes: int) -> Classification:
+    return Classification([str(i) for i in range(classes)], Loss(), np.zeros(1, dtype=np.int64))
+
+
+def batch(outputs: Sequence[Tensor], target: Sequence[int] | None = None, **more: Any) -> AggregationBatch:
+    samples, classes = outputs[0].shape
+    labels = None if target is None else torch.tensor(target)
+    return AggregationBatch(
+        outputs=tuple(outputs),
+        teacher_names=tuple("abcdef"[: len(outputs)]),
+        sample_ids=tuple(map(str, range(samples))),
+        temperature=2.0,
+        progress=0.5,
+        **{
+            "task": task(classes),
+            "target": labels,
+            "labelled": None if labels is None else labels >= 0,
+            **more,
+        },
+    )
+
+
+def logits(*probabilities: Sequence[float]) -> Tensor:
+    """Return logits of these probabilities, one row a sample."""
+    return torch.tensor(probabilities, dtype=torch.float64).log().float()
+
+
+def gradient(merged: Merged, student: Tensor, temperature: float = 2.0) -> Tensor:
+    student = student.clone().requires_grad_()
+    loss = task(student.shape[1]).kd_loss(student, merged, temperature).sum()
+    (found,) = torch.autograd.grad(loss, student)
+    return found
+
+
+def merged(strategy: Any, given: AggregationBatch) -> Merged:
+    """Return the strategy's answer as it is, without the engine's mending."""
+    if hasattr(strategy, "fit"):
+        strategy.fit(given)
+    if hasattr(strategy, "combine"):
+        return Merged(given.outputs, combined=strategy.combine(given))
+    return Merged(given.outputs, weights=strategy.weights(given))
+
+
+@pytest.mark.parametrize(("name", "options"), CHOICES)
+def test_every_strategy_keeps_every_rule(name: str, options: dict[str, Any]) -> None:
+    check_strategy(lambda: create(name, **options), SPECS[name], declared_weights=(2.0, 1.0, 0.5))
+    if options.get("by") != "fixed":
+        check_strategy(lambda: create(name, **options), SPECS[name])
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_every_strategy_says_what_it_computes(spec: AggregatorSpec) -> None:
+    assert spec.formula
+    assert spec.paper
+
+
+def test_three_identical_teachers_teach_as_strongly_with_every_strategy() -> None:
+    """In CA-MKD's reference code the strengths are 1, 0.667 and 0.333: it compares strengths."""
+    teacher, student = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0)) * 3
+    one = gradient(Merged((teacher,), weights=torch.ones(1, 6)), student)
+    for name, options in CHOICES:
+        given = batch([teacher] * 3, [0, 1, 2, 3, 4, -1], declared_weights=torch.tensor([2.0, 1.0, 1.0]))
+        found = gradient(merged(create(name, **options), given), student)
+        assert (found - one).norm() <= 1e-6 * one.norm(), name
+    thirds = Merged((teacher,) * 3, weights=torch.full((3, 6), 1 / 9))
+    assert gradient(thirds, student).norm() < 0.9 * one.norm()
+
+
+@quick
+@given(st.integers(1, 5), st.integers(0, 1000), st.sampled_from([0.1, 1.0, 30.0, 95.0, 1e4]))
+def test_weights_are_weights_for_any_teachers(teachers: int, seed: int, size: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    outputs = [torch.randn(4, 3, generator=generator).clamp(-1, 1) * size for _ in range(teachers)]
+    for name in ("mean", "confidence", "entropy"):
+        weights = merged(create(name), batch(outputs, [0, 1, -1, 2])).weights
+        assert weights is not None
+        assert weights.shape == (teachers, 4)
+        assert (weights >= 0).all(), name
+        torch.testing.assert_close(weights.sum(0), torch.ones(4), atol=1e-5, rtol=0)
+
+
+def test_mean_weights_all_alike() -> None:
+    weights = merged(create("mean"), batch([torch.randn(3, 2)] * 4)).weights
+    torch.testing.assert_close(weights, torch.full((4, 3), 0.25))
+
+
+def test_mean_averages_probabilities() -> None:
+    """The gradient vanishes where the student gives the mean of the softened answers."""
+    first, second = torch.randn(2, 4, 3)
+    target = (torch.softmax(first / 2, 1) + torch.softmax(second / 2, 1)) / 2
+    found = gradient(merged(create("mean"), batch([first, second])), 2 * target.log())
+    torch.testing.assert_close(found, torch.zeros(4, 3), atol=1e-6, rtol=0)
+
+
+def test_mean_logit_is_the_normalised_geometric_mean() -> None:
+    first, second = [0.7, 0.2, 0.1], [0.1, 0.5, 0.4]
+    answer = merged(create("mean-logit"), batch([logits(first), logits(second)])).combined
+    assert answer is not None
+    product = [math.sqrt(p * q) for p, q in zip(first, second, strict=True)]
+    expected = torch.tensor([[p / sum(product) for p in product]])
+    torch.testing.assert_close(torch.softmax(answer, 1), expected)
+
+
+def test_one_loud_expert_silences_the_rest() -> None:
+    loud, quiet = torch.tensor([[60.0, 0.0, 0.0]]), torch.tensor([[0.0, 2.0, 0.0]])
+    answer = merged(create("mean-logit"), batch([loud, quiet, quiet])).combined
+    assert answer is not None
+    assert torch.softmax(answer, 1)[0, 0] > 0.99
+
+
+def test_fixed_weights_are_normalised() -> None:
+    declared = torch.tensor([2.0, 1.0, 1.0])
+    weights = merged(
+        create("weighted"), batch([torch.randn(2, 3)] * 3, [0, 1], declared_weights=declared)
+    ).weights
+    torch.testing.assert_close(weights, torch.tensor([[0.5] * 2, [0.25] * 2, [0.25] * 2]))
+
+
+def by_score(**options: Any) -> Tensor:
+    """Return the weights of three teachers whose accuracies are 1, 1/2 and 1/2."""
+    good = torch.tensor([[3.0, 0.0], [0.0, 3.0], [9.0, 9.0]])
+    half = torch.tensor([[3.0, 0.0], [3.0, 0.0], [9.0, 9.0]])
+    weights: Tensor = merged(create("weighted", **options), batch([good, half, half], [0, 1, -1])).weights  # type: ignore[assignment]
+    assert torch.equal(weights, weights[:, :1].expand(-1, 3))
+    return weights[:, 0]
+
+
+@pytest.mark.parametrize("tau", [0.1, 1.0])
+def test_weights_by_score_are_a_softmax(tau: float) -> None:
+    powers = torch.tensor([math.exp(score / tau) for score in (1.0, 0.5, 0.5)])
+    torch.testing.assert_close(by_score(tau=tau), powers / powers.sum())
+    torch.testing.assert_close(by_score(tau=tau, by="validation"), powers / powers.sum())
+
+
+def test_validation_goes_before_declared_weights_if_it_is_asked_for() -> None:
+    strategy = create("weighted", by="validation")
+    outputs = [torch.tensor([[3.0, 0.0]])] * 2
+    weights = merged(strategy, batch(outputs, [0], declared_weights=torch.tensor([5.0, 1.0]))).weights
+    torch.testing.assert_close(weights, torch.full((2, 1), 0.5))
+
+
+def test_where_less_is_better_weights_are_inverse_errors() -> None:
+    class Squared(Classification):
+        primary = Metric("mse", higher_is_better=False)
+
+        def metrics(self, output: Tensor, target: Tensor) -> dict[str, float]:
+            return {"mse": output[0, 0].item()}
+
+    errors = Squared(("a", "b"), Loss(), np.zeros(1, dtype=np.int64))
+    outputs = [torch.full((1, 2), error) for error in (1.0, 3.0)]
+    weights = merged(create("weighted"), batch(outputs, [0], task=errors)).weights
+    torch.testing.assert_close(weights, torch.tensor([[0.75], [0.25]]))
+    perfect = [torch.full((1, 2), error) for error in (0.0, 3.0)]
+    weights = merged(create("weighted"), batch(perfect, [0], task=errors)).weights
+    torch.testing.assert_close(weights, torch.tensor([[1.0], [0.0]]))
+
+
+def test_weights_that_are_all_zero_are_refused() -> None:
+    given = batch([torch.randn(2, 3)] * 2, [0, 1], declared_weights=torch.zeros(2))
+    with pytest.raises(UsageError, match="every teacher's weight is 0"):
+        create("weighted").fit(given)
+
+
+def test_fixed_weights_that_nobody_gave_are_refused() -> None:
+    with pytest.raises(UsageError, match="no teacher has a weight"):
+        create("weighted", by="fixed").fit(batch([torch.randn(2, 3)] * 2, [0, 1]))
+
+
+P = [[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]
+"""What three teachers give the three classes."""
+
+
+def confidence_of(label: int, teachers: int) -> list[float]:
+    """The errors are -log p, so their softmax is proportional to 1 / p."""
+    inverse = [1 / P[k][label] for k in range(teachers)]
+    return [(1 - share / sum(inverse)) / (teachers - 1) for share in inverse]
+
+
+@pytest.mark.parametrize("teachers", [2, 3])
+def test_confidence_is_by_the_probability_of_the_label(teachers: int) -> None:
+    outputs = [logits(P[k], P[k], P[k]) for k in range(teachers)]
+    weights = merged(create("confidence"), batch(outputs, [0, 1, 2])).weights
+    expected = torch.tensor([confidence_of(label, teachers) for label in range(3)]).T
+    torch.testing.assert_close(weights, expected)
+    if teachers == 2:  # then it is simply p_k / (p_1 + p_2)
+        torch.testing.assert_close(weights[0, 0], torch.tensor(0.6 / 0.8))
+
+
+def test_an_unlabelled_sample_gets_the_mean_weights_of_the_labelled_validation() -> None:
+    strategy = create("confidence")
+    strategy.fit(batch([logits(p, p, p) for p in P], [0, 2, -1]))
+    usual = (torch.tensor(confidence_of(0, 3)) + torch.tensor(confidence_of(2, 3))) / 2
+    weights = strategy.weights(batch([logits(p, p) for p in P], [-1, 1]))
+    torch.testing.assert_close(weights[:, 0], usual)
+    torch.testing.assert_close(weights[:, 1], torch.tensor(confidence_of(1, 3)))
+
+
+def test_a_confidently_wrong_teacher_does_not_win_where_there_is_no_label() -> None:
+    right, wrong = logits(*[[0.7, 0.3]] * 2), torch.tensor([[-20.0, 20.0]] * 2)
+    strategy = create("confidence")
+    strategy.fit(batch([right, wrong], [0, 0]))
+    assert strategy.weights(batch([right, wrong], [-1, -1]))[1].max() < 0.01
+
+
+def test_confidence_of_one_teacher_is_1() -> None:
+    weights = merged(create("confidence"), batch([torch.randn(3, 2)], [0, -1, 1])).weights
+    assert weights is not None
+    assert weights.tolist() == [[1, 1, 1]]
+
+
+def test_confidence_without_any_label_is_refused() -> None:
+    with pytest.raises(DataError, match="needs labelled samples"):
+        create("confidence").fit(batch([torch.randn(2, 3)] * 2, [-1, -1]))
+
+
+def test_entropy_is_by_the_share_of_all_entropies() -> None:
+    """Entropies over log 4 are 1, 1/2 and 0."""
+    unsure, half, sure = [0.25] * 4, [0.5, 0.5, 0, 0], [1.0, 0, 0, 0]
+    weights = merged(create("entropy"), batch([logits(p) for p in (unsure, half, sure)])).weights
+    expected = torch.tensor([[(1 - 2 / 3) / 2], [(1 - 1 / 3) / 2], [1 / 2]])
+    torch.testing.assert_close(weights, expected)
+
+
+@pytest.mark.parametrize("margin", [90.0, 95.0, 100.0, 1e4])
+def test_where_all_are_sure_all_count_the_same(margin: float) -> None:
+    """EBKD's reference code answers NaN here; at 90 to 103 entropies are subnormal numbers."""
+    outputs = [torch.tensor([[margin, 0.0, 0.0], [0.0, margin, 0.0]])] * 3
+    weights = merged(create("entropy"), batch(outputs)).weights
+    torch.testing.assert_close(weights, torch.full((3, 2), 1 / 3), atol=1e-4, rtol=0)
+
+
+def test_one_sure_teacher_is_no_nan() -> None:
+    sure, unsure = torch.tensor([[1e4, -1e4]]), torch.zeros(1, 2)
+    weights = merged(create("entropy"), batch([sure, unsure])).weights
+    torch.testing.assert_close(weights, torch.tensor([[1.0], [0.0]]))
+
+
+def test_entropy_of_one_teacher_is_1() -> None:
+    weights = merged(create("entropy"), batch([torch.randn(3, 2)])).weights
+    assert weights is not None
+    assert weights.tolist() == [[1, 1, 1]]

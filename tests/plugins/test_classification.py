@@ -1,0 +1,127 @@
+"""Classification: what outputs mean, how they are mixed, learnt and measured."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mtkd_cli.errors import UsageError
+from mtkd_cli.interfaces import Merged
+from mtkd_cli.recipe import Loss
+from mtkd_tasks.classification import Classification
+
+CLASSES = ("a", "b", "c", "d")
+
+
+def task(targets: tuple[int, ...] = (0,), **loss: object) -> Classification:
+    return Classification(CLASSES, Loss(**loss), np.array(targets))  # type: ignore[arg-type]
+
+
+def logits(*probabilities: list[float]) -> Tensor:
+    return torch.tensor(probabilities).log()
+
+
+def test_the_error_is_the_cross_entropy_and_0_without_a_label() -> None:
+    sure, unsure = [0.7, 0.1, 0.1, 0.1], [0.25] * 4
+    error = task().error([logits(sure, sure), logits(unsure, unsure)], torch.tensor([0, -1]))
+    torch.testing.assert_close(error, -torch.tensor([[0.7, 1.0], [0.25, 1.0]]).log())
+
+
+def test_the_error_ignores_smoothing_and_class_weights() -> None:
+    """They belong to the student's loss, not to how good a teacher is."""
+    given = task(label_smoothing=0.5, class_weights=(9.0, 1.0, 1.0, 1.0))
+    error = given.error([logits([0.7, 0.1, 0.1, 0.1])], torch.tensor([0]))
+    assert error.item() == pytest.approx(-math.log(0.7))
+
+
+def test_uncertainty_goes_from_0_to_1() -> None:
+    outputs = [torch.tensor([[1e4, 0, 0, 0], [0, 0, 0, 0]]), logits([0.5, 0.5, 0, 0], [1, 0, 0, 0])]
+    torch.testing.assert_close(task().uncertainty(outputs), torch.tensor([[0, 1], [0.5, 0]]))
+
+
+def test_the_mixture_is_of_probabilities() -> None:
+    first, second = [0.4, 0.3, 0.2, 0.1], [0.1, 0.1, 0.1, 0.7]
+    mixed = task().mix([logits(first), logits(second)], torch.tensor([[0.25], [0.75]]))
+    expected = 0.25 * torch.tensor([first]) + 0.75 * torch.tensor([second])
+    torch.testing.assert_close(mixed.exp(), expected)
+    torch.testing.assert_close(torch.softmax(mixed, 1), expected)
+
+
+def test_a_mixture_of_certain_teachers_is_finite() -> None:
+    mixed = task().mix([torch.tensor([[1e4, -1e4, 0, 0]])] * 2, torch.full((2, 1), 0.5))
+    assert torch.isfinite(mixed).all()
+    assert mixed.argmax().item() == 0
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0, 8.0])
+def test_the_gradient_of_kd_is_the_weighted_sum_over_teachers(temperature: float) -> None:
+    """``sum_k w_k T (q - p_k)``: temperature squared is in the loss."""
+    student, *teachers = torch.randn(4, 5, 4, generator=torch.Generator().manual_seed(0)) * 2
+    student.requires_grad_()
+    weights = torch.softmax(torch.randn(3, 5, generator=torch.Generator().manual_seed(1)), 0)
+    task().kd_loss(student, Merged(tuple(teachers), weights), temperature).sum().backward()
+    q = torch.softmax(student.detach() / temperature, 1)
+    expected = sum(
+        (
+            w[:, None] * temperature * (q - torch.softmax(t / temperature, 1))
+            for w, t in zip(weights, teachers, strict=True)
+        ),
+        torch.zeros(()),
+    )
+    assert student.grad is not None
+    torch.testing.assert_close(student.grad, expected, atol=1e-6, rtol=1e-4)
+
+
+def test_kd_to_a_combined_answer() -> None:
+    student, combined = torch.randn(2, 3, 4)
+    loss = task().kd_loss(student, Merged((combined,), combined=combined), 3.0)
+    p, q = torch.softmax(combined / 3, 1), torch.softmax(student / 3, 1)
+    torch.testing.assert_close(loss, 9 * (p * (p / q).log()).sum(1))
+
+
+def test_half_precision_teachers_are_mixed_in_full() -> None:
+    student, teacher = torch.randn(2, 3, 4)
+    half, full = (Merged((t,), torch.ones(1, 3)) for t in (teacher.half(), teacher.half().float()))
+    assert torch.equal(task().kd_loss(student, half, 2.0), task().kd_loss(student, full, 2.0))
+
+
+def test_the_task_loss_is_0_without_a_label() -> None:
+    loss = task(label_smoothing=0.1).task_loss(torch.zeros(2, 4), torch.tensor([-1, 2]))
+    torch.testing.assert_close(loss, torch.tensor([0, math.log(4)]))
+
+
+def test_balanced_weights_are_inverse_frequencies_with_mean_1() -> None:
+    given = task((0, 0, 0, 1, -1, -1, 2, 3), class_weights="balanced")
+    assert given.class_weights is not None
+    weights = given.class_weights
+    torch.testing.assert_close(weights, torch.tensor([0.5, 1.5, 1.5, 1.5]))
+    loss = given.task_loss(torch.zeros(6, 4), torch.tensor([0, 0, 0, 1, 2, 3]))
+    assert loss.mean().item() == pytest.approx(math.log(4))
+
+
+def test_a_class_without_labels_does_not_disturb_the_balance() -> None:
+    given = task((0, 0, 1, 2), class_weights="balanced")
+    assert given.class_weights is not None
+    assert torch.isfinite(given.class_weights).all()
+    assert given.class_weights[[0, 0, 1, 2]].mean().item() == pytest.approx(1)
+
+
+def test_a_list_of_weights_must_have_one_a_class() -> None:
+    assert task(class_weights=(1.0, 2.0, 3.0, 4.0)).class_weights is not None
+    with pytest.raises(UsageError, match="2 weights for 4 classes"):
+        task(class_weights=(1.0, 2.0))
+
+
+def test_metrics_start_with_accuracy() -> None:
+    output = logits([0.7, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.7, 0.1, 0.1, 0.1])
+    metrics = task().metrics(output, torch.tensor([0, 1, 2, 0]))
+    assert next(iter(metrics)) == task().primary.name == "accuracy"
+    assert metrics["accuracy"] == 0.75
+    assert metrics["nll"] == pytest.approx(-(3 * math.log(0.7) + math.log(0.1)) / 4)
+    assert metrics["ece"] == pytest.approx(0.05, abs=1e-6)
+
+
+def test_of_equal_probabilities_accuracy_takes_the_first_class() -> None:
+    assert task().metrics(torch.zeros(4, 4), torch.arange(4))["accuracy"] == 0.25

@@ -1,0 +1,34 @@
+"""The built-in digits: offline, the same every time."""
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from mtkd_cli.dataset import load
+from mtkd_cli.recipe import Data
+from mtkd_data.digits import Digits
+
+
+def test_all_digits_are_there_as_bytes(tmp_path: Path) -> None:
+    source = Digits().load(tmp_path)
+    assert source.classes == tuple("0123456789")
+    assert source.train.inputs.shape == (1797, 1, 8, 8)
+    assert source.train.inputs.dtype == np.uint8
+    assert source.val is None
+    assert source.test is None
+    assert np.array_equal(source.train.targets, load_digits().target)
+    assert source.train.inputs.max() == 255
+    assert np.abs(source.train.inputs[:, 0] / 255 * 16 - load_digits().images).max() < 0.04
+
+
+def test_names_are_stable_and_unique(tmp_path: Path) -> None:
+    ids = Digits().load(tmp_path).train.ids
+    assert ids[:2] == ("digits-0000", "digits-0001")
+    assert len(set(ids)) == 1797
+
+
+def test_loading_twice_gives_one_fingerprint(tmp_path: Path) -> None:
+    first, second = (load(Digits().load(tmp_path), Data(name="digits", labels=100)) for _ in range(2))
+    assert [s.digest for s in first.splits] == [s.digest for s in second.splits]
+    assert len(first.train.labelled) + len(first.val) == 100

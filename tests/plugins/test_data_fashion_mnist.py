@@ -1,0 +1,117 @@
+"""Fashion-MNIST: IDX files are read exactly, and every damage is named."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mtkd_cli.dataset import load
+from mtkd_cli.errors import DataError
+from mtkd_cli.recipe import Data
+from mtkd_data.fashion_mnist import CLASSES, FashionMnist, read_idx
+
+
+def idx(array: NDArray[np.uint8]) -> bytes:
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def images(n: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(n).integers(0, 256, (n, 28, 28), dtype=np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The four files, with 40 training and 20 test samples."""
+    for prefix, n in (("train", 40), ("t10k", 20)):
+        labels = np.arange(n, dtype=np.uint8) % 10
+        (tmp_path / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images(n))))
+        (tmp_path / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels)))
+    return tmp_path
+
+
+def test_images_and_labels_arrive_as_they_are_in_the_files(folder: Path) -> None:
+    source = FashionMnist(str(folder), None).load(folder)
+    assert source.classes == CLASSES
+    assert np.array_equal(source.train.inputs, images(40)[:, None])
+    assert source.train.targets.tolist() == [*range(10)] * 4
+    assert source.train.ids[0] == "train-00000"
+    assert source.test is not None
+    assert np.array_equal(source.test.inputs, images(20)[:, None])
+    assert source.test.ids[-1] == "test-00019"
+
+
+def test_samples_takes_the_first_of_training_and_all_of_test(folder: Path) -> None:
+    source = FashionMnist(str(folder), 15).load(folder)
+    assert len(source.train) == 15
+    assert np.array_equal(source.train.inputs, images(40)[:15, None])
+    assert source.test is not None
+    assert len(source.test) == 20
+
+
+def test_it_can_be_split(folder: Path) -> None:
+    data = load(FashionMnist(str(folder), None).load(folder), Data(name="fashion-mnist", val=0.25))
+    assert [len(split) for split in data.splits] == [30, 10, 20]
+
+
+def test_a_missing_file_is_named_with_what_to_give(folder: Path) -> None:
+    (folder / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(DataError, match=r"no file t10k-labels-idx1-ubyte\.gz") as error:
+        FashionMnist(str(folder), None).load(folder)
+    assert error.value.where == str(folder)
+    assert "data.path" in error.value.hint
+
+
+def test_images_and_labels_that_do_not_go_together_are_refused(folder: Path) -> None:
+    short = np.zeros(39, dtype=np.uint8)
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(short)))
+    with pytest.raises(DataError, match="40 images and 39 labels do not go together"):
+        FashionMnist(str(folder), None).load(folder)
+
+
+GOOD = idx(np.arange(10, dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"plain text",
+        GOOD,
+        gzip.compress(GOOD)[:-9],
+        gzip.compress(GOOD)[:-4] + b"wxyz",
+        gzip.compress(GOOD)[:12] + b"\xff" * 9,
+        gzip.compress(b""),
+        gzip.compress(b"\0\0\x08"),
+        gzip.compress(b"\0\0\x08\0"),
+        gzip.compress(b"\0\0\x08\x03\0\0"),
+        gzip.compress(b"\0\0\x0d\x01" + GOOD[4:]),
+        gzip.compress(GOOD[:-1]),
+        gzip.compress(GOOD + b"\0"),
+        gzip.compress(b"\0\0\x08\x02" + b"\xff" * 8 + b"\0" * 16),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file.gz"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read_idx(path)
+    assert error.value.where == str(path)
+
+
+def test_a_good_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file.gz"
+    path.write_bytes(gzip.compress(GOOD))
+    assert read_idx(path).tolist() == [*range(10)]
+
+
+def test_a_download_that_fails_says_what_to_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", offline)
+    with pytest.raises(DataError, match="cannot be downloaded") as error:
+        FashionMnist(None, None).load(tmp_path)
+    assert "data.path" in error.value.hint

@@ -1,0 +1,296 @@
+"""The image-folder data source: layouts, kinds of images, damaged files, order."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.interfaces import SourceData
+from mtkd_data import decode as decoding
+from mtkd_data.decode import decode
+from mtkd_data.image_folder import ImageFolder
+
+RNG = np.random.default_rng(0)
+
+
+def save(path: Path, shape: tuple[int, ...] = (12, 12, 3), **options: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(RNG.integers(0, 256, shape, dtype=np.uint8)).save(path, **options)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTKD_STORE", str(tmp_path / "store"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two classes of three images each."""
+    for label in ("cat", "dog"):
+        for number in range(3):
+            save(tmp_path / "data" / label / f"{number}.png")
+    return tmp_path / "data"
+
+
+def load(root: Path, **options: object) -> SourceData:
+    settings = {"unlabelled": None, "size": 8, "channels": 3, "on_bad_sample": "error", "workers": 2}
+    return ImageFolder(**{"path": str(root), **settings, **options}).load(root)  # type: ignore[arg-type]
+
+
+def test_class_folders(root: Path) -> None:
+    data = load(root)
+    assert data.classes == ("cat", "dog")
+    assert data.train.ids[0] == "cat/0.png"
+    assert data.train.targets.tolist() == [0, 0, 0, 1, 1, 1]
+    assert data.train.inputs.shape == (6, 3, 8, 8)
+    assert data.val is None
+    assert data.test is None
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+def test_split_folders(tmp_path: Path, val: str) -> None:
+    for split in ("train", val, "test"):
+        for label in ("cat", "dog"):
+            save(tmp_path / "d" / split / label / "a.png")
+    data = load(tmp_path / "d")
+    assert data.val is not None
+    assert data.test is not None
+    assert data.train.ids == ("train/cat/a.png", "train/dog/a.png")
+    assert data.val.ids == ("val/cat/a.png", "val/dog/a.png")
+    assert len(data.test) == 2
+
+
+def test_splits_without_train_are_named(tmp_path: Path) -> None:
+    for split in ("val", "test"):
+        save(tmp_path / "d" / split / "cat" / "a.png")
+    with pytest.raises(DataError, match="but no train"):
+        load(tmp_path / "d")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_unlabelled_folder_at_any_depth(root: Path, tmp_path: Path, inside: bool) -> None:
+    extra = (root if inside else tmp_path) / "more"
+    save(extra / "x" / "y" / "a.png")
+    save(extra / "b.jpg")
+    data = load(root, unlabelled=str(extra))
+    assert data.classes == ("cat", "dog")
+    assert data.train.ids[-2:] == ("unlabelled/b.jpg", "unlabelled/x/y/a.png")
+    assert data.train.targets.tolist() == [0, 0, 0, 1, 1, 1, -1, -1]
+
+
+def test_unlabelled_folder_belongs_to_train_alone(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for label in ("cat", "dog"):
+            save(tmp_path / "d" / split / label / "a.png")
+    save(tmp_path / "more" / "a.png")
+    data = load(tmp_path / "d", unlabelled=str(tmp_path / "more"))
+    assert data.test is not None
+    assert (len(data.train), len(data.test)) == (3, 2)
+
+
+def test_class_in_val_but_not_in_train(tmp_path: Path) -> None:
+    for place in ("train/cat", "train/dog", "val/cat", "val/cow"):
+        save(tmp_path / "d" / place / "a.png")
+    with pytest.raises(DataError, match="'cow' is in val but not in train"):
+        load(tmp_path / "d")
+
+
+def test_empty_class_folder_is_named(root: Path) -> None:
+    (root / "cow").mkdir()
+    with pytest.raises(DataError, match="'cow' has no PNG or JPEG"):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"path": "nowhere"}, "no folder nowhere"), ({"unlabelled": "nowhere"}, "no folder nowhere")],
+)
+def test_missing_folder(root: Path, options: dict[str, str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(root, **options)
+
+
+def test_two_channels_are_refused(root: Path) -> None:
+    with pytest.raises(UsageError, match="channels is 2"):
+        load(root, channels=2)
+
+
+def test_upper_case_suffixes_and_hidden_files(root: Path) -> None:
+    save(root / "cat" / "BIG.JPG", format="JPEG")
+    save(root / "dog" / "a.JpEg", format="JPEG")
+    (root / "cat" / "._0.png").write_bytes(b"no image")
+    (root / "cat" / "notes.txt").write_text("no image")
+    save(root / "cat" / ".thumbs" / "a.png")
+    save(root / ".git" / "a.png")
+    data = load(root)
+    assert data.classes == ("cat", "dog")
+    assert [i for i in data.train.ids if "a" in i.rpartition("/")[2].lower()] == ["dog/a.JpEg"]
+    assert len(data.train) == 8
+
+
+def test_symlinks_are_followed_and_loops_end(root: Path, tmp_path: Path) -> None:
+    save(tmp_path / "elsewhere" / "z.png")
+    (root / "cow").symlink_to(tmp_path / "elsewhere")
+    (root / "cat" / "loop").symlink_to(root / "cat")
+    (root / "cat" / "up").symlink_to(root / "cat" / "up")
+    (root / "dog" / "self.png").symlink_to(root / "dog" / "self.png")
+    data = load(root)
+    assert data.classes == ("cat", "cow", "dog")
+    assert len(data.train) == 7
+
+
+def test_result_does_not_depend_on_workers(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = []
+    for workers in (1, 7):
+        monkeypatch.setenv("MTKD_STORE", str(tmp_path / f"store{workers}"))
+        results.append(load(root, workers=workers).train)
+    assert results[0].ids == results[1].ids
+    np.testing.assert_array_equal(results[0].inputs, results[1].inputs)
+
+
+def test_decoded_once_until_a_file_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Path] = []
+    real = decoding.decode
+    monkeypatch.setattr(decoding, "decode", lambda *what: calls.append(what[0]) or real(*what))
+    first = load(root).train
+    again = load(root).train
+    assert len(calls) == 6
+    np.testing.assert_array_equal(first.inputs, again.inputs)
+    save(root / "cat" / "0.png")
+    load(root)
+    assert len(calls) == 12
+
+
+def colour(*value: int, mode: str = "RGB") -> Image.Image:
+    return Image.new(mode, (10, 10), value if len(value) > 1 else value[0])
+
+
+@pytest.mark.parametrize(
+    ("image", "suffix", "expected"),
+    [
+        (colour(10, 200, 30), "png", (10, 200, 30)),
+        (colour(120, mode="L"), "png", (120, 120, 120)),
+        (colour(1, mode="1"), "png", (255, 255, 255)),
+        (colour(10, 200, 30).convert("P", palette=Image.Palette.ADAPTIVE), "png", (10, 200, 30)),
+        (colour(10, 200, 30, 255, mode="RGBA"), "png", (10, 200, 30)),
+        (colour(10, 200, 30, 0, mode="RGBA"), "png", (255, 255, 255)),
+        (colour(0, 128, mode="LA"), "png", (127, 127, 127)),
+        (colour(0, 255, 255, 0, mode="CMYK"), "jpg", (255, 0, 0)),
+        (Image.fromarray(np.full((10, 10), 40_000, np.uint16)), "png", (156, 156, 156)),
+    ],
+    ids=["rgb", "grey", "1-bit", "palette", "opaque", "transparent", "grey-alpha", "cmyk", "16-bit"],
+)
+def test_kinds_of_images(
+    tmp_path: Path, image: Image.Image, suffix: str, expected: tuple[int, int, int]
+) -> None:
+    image.save(tmp_path / f"a.{suffix}")
+    pixels = decode(tmp_path / f"a.{suffix}", 8, 3)
+    assert pixels.shape == (3, 8, 8)
+    np.testing.assert_allclose(pixels.mean(axis=(1, 2)), expected, atol=2)
+    assert decode(tmp_path / f"a.{suffix}", 8, 1).shape == (1, 8, 8)
+
+
+def test_transparent_palette_colour_is_white(tmp_path: Path) -> None:
+    image = colour(0, mode="P")
+    image.putpalette([10, 20, 30] + [0] * 765)
+    image.save(tmp_path / "a.png", transparency=0)
+    assert (decode(tmp_path / "a.png", 8, 3) == 255).all()
+
+
+def test_exif_rotation_is_undone(tmp_path: Path) -> None:
+    upright = np.zeros((16, 16, 3), np.uint8)
+    upright[:8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored turned: rotate by 270 degrees to see it upright
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "a.jpg", exif=exif, quality=100)
+    pixels = decode(tmp_path / "a.jpg", 16, 3)
+    assert pixels[:, :6].min() > 200
+    assert pixels[:, 10:].max() < 50
+
+
+def test_wide_image_keeps_its_middle(tmp_path: Path) -> None:
+    wide = np.zeros((8, 24), np.uint8)
+    wide[:, 8:16] = 255
+    Image.fromarray(wide).save(tmp_path / "a.png")
+    assert (decode(tmp_path / "a.png", 8, 1) == 255).all()
+
+
+def huge_png(path: Path, side: int) -> None:
+    """Write a small file that claims to be huge."""
+    save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", side, side)
+    path.write_bytes(content)
+
+
+def spoil(path: Path, how: str) -> None:
+    if how == "truncated":
+        save(path, (64, 64, 3), format="JPEG")
+        path.write_bytes(path.read_bytes()[:700])
+    elif how == "truncated-png":
+        save(path, (64, 64, 3), format="PNG")
+        path.write_bytes(path.read_bytes()[:700])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "text":
+        path.write_text("no image")
+    elif how == "gif":
+        save(path, (8, 8), format="GIF")
+    elif how == "bomb":
+        huge_png(path, 12_000)
+    else:
+        huge_png(path, 60_000)
+
+
+KINDS = ["truncated", "truncated-png", "empty", "text", "gif", "bomb", "larger-bomb"]
+
+
+@pytest.mark.parametrize("how", KINDS)
+def test_bad_image_is_named(root: Path, how: str) -> None:
+    spoil(root / "dog" / "1.png", how)
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        load(root)
+    assert caught.value.where == str(root / "dog" / "1.png")
+    assert "skip" in caught.value.hint
+
+
+@pytest.mark.parametrize("how", KINDS)
+def test_bad_image_is_skipped_and_named(root: Path, caplog: pytest.LogCaptureFixture, how: str) -> None:
+    good = load(root).train
+    spoil(root / "dog" / "1.png", how)
+    for _ in range(2):  # also where the decoded images are kept
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "mtkd"):
+            data = load(root, on_bad_sample="skip").train
+        assert "skipped 1 of 6" in caplog.text
+        assert str(root / "dog" / "1.png") in caplog.text
+        assert data.ids == (*good.ids[:4], good.ids[5])
+        assert data.targets.tolist() == [0, 0, 0, 1, 1]
+        np.testing.assert_array_equal(data.inputs, good.inputs[[0, 1, 2, 3, 5]])
+    with pytest.raises(DataError, match="cannot be read"):
+        load(root)
+
+
+def test_at_most_one_percent_is_skipped(root: Path) -> None:
+    spoil(root / "dog" / "1.png", "text")
+    spoil(root / "dog" / "2.png", "text")
+    with pytest.raises(DataError, match="more than 1 images"):
+        load(root, on_bad_sample="skip")
+
+
+def test_names_that_are_no_utf8(root: Path) -> None:
+    odd = Path(str(root / "cat") + "/" + b"\xff.png".decode("utf-8", "surrogateescape"))
+    try:
+        save(odd, format="PNG")
+    except (OSError, UnicodeError):
+        return  # this file system has no such names
+    assert "cat/\\udcff.png" in load(root).train.ids
