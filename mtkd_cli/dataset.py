@@ -171,15 +171,15 @@ def _check(source: SourceData) -> None:
 def _digest(samples: Samples) -> str:
     digest = hashlib.sha256()
     digest.update("\x1f".join(samples.ids).encode())
-    digest.update(str((samples.inputs.shape, str(samples.inputs.dtype))).encode())
+    digest.update(str(((len(samples), *samples.inputs.shape[1:]), str(samples.inputs.dtype))).encode())
     for start in range(0, len(samples), 4096):
-        digest.update(np.ascontiguousarray(samples.inputs[start : start + 4096]).data)
+        digest.update(np.ascontiguousarray(samples.images(slice(start, start + 4096))).data)
     return digest.hexdigest()
 
 
 def _statistics(train: Samples) -> InputSpec:
     """Return size, channels, mean and deviation of at most 10,000 training images, exactly summed."""
-    chosen = train.inputs[:: -(-len(train) // 10_000)]
+    chosen = train.images(slice(None, None, -(-len(train) // 10_000)))
     counts = np.zeros((chosen.shape[1], 256), dtype=np.int64)
     for image in chosen:
         for channel in range(chosen.shape[1]):

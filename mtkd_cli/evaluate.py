@@ -31,7 +31,7 @@ def plain_views(
     """
     rows = np.arange(len(split)) if rows is None else rows
     for part in np.array_split(rows, math.ceil(len(rows) / BATCH)):
-        yield view(split.samples.inputs[part], split.id_numbers[part], PLAIN, 0, Augment(), device)
+        yield view(split.samples.images(part), split.id_numbers[part], PLAIN, 0, Augment(), device)
 
 
 def predict(module: nn.Module, split: Split, device: torch.device | str = "cpu") -> Tensor:

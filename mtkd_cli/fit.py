@@ -20,7 +20,7 @@ from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
 from mtkd_cli.evaluate import judge, plain_views, validate
 from mtkd_cli.interfaces import Model
-from mtkd_cli.models import prepared
+from mtkd_cli.models import prepared, tail_of
 from mtkd_cli.objectives import FromLabels
 from mtkd_cli.recipe import Fit, Teacher, Train
 from mtkd_cli.views import view
@@ -76,7 +76,7 @@ def _fit_all(model: Model, fit: Fit, context: Context) -> list[dict[str, float]]
     def views(indices: NDArray[np.int64], epoch: int) -> Tensor:
         chosen = rows[indices]
         return view(
-            split.samples.inputs[chosen],
+            split.samples.images(chosen),
             split.id_numbers[chosen],
             epoch + 1,
             recipe.views.seed,
@@ -98,7 +98,7 @@ def _fit_all(model: Model, fit: Fit, context: Context) -> list[dict[str, float]]
 def _fit_head(model: Model, fit: Fit, context: Context) -> list[dict[str, float]]:
     split, val = _split(fit, context), context.data.val
     rows = split.labelled
-    head = model.module.get_submodule(model.head).to(context.device)
+    head, tail = model.module.get_submodule(model.head), tail_of(model).to(context.device)
     features = _features(model, head, split, rows, context)
     val_features = _features(model, head, val, np.arange(len(val)), context)
     targets = torch.from_numpy(split.samples.targets[rows])
@@ -108,7 +108,7 @@ def _fit_head(model: Model, fit: Fit, context: Context) -> list[dict[str, float]
             return judge(copy.deepcopy(candidate), candidate(val_features).cpu(), val, context.task)
 
     trained = _train(
-        head,
+        tail,
         len(rows),
         lambda indices, _: features[indices],
         FromLabels(context.task, targets),
@@ -116,7 +116,7 @@ def _fit_head(model: Model, fit: Fit, context: Context) -> list[dict[str, float]
         fit,
         context,
     )
-    head.load_state_dict(trained.best.module.state_dict())
+    tail.load_state_dict(trained.best.module.state_dict())
     model.module.cpu()
     return list(trained.curve)
 

@@ -20,24 +20,33 @@ class Samples:
 
     Attributes:
         ids: N unique names, stable between runs.
-        inputs: ``[N, C, H, W]`` uint8, an array or a memory map.
+        inputs: ``[M, C, H, W]`` uint8, an array or a memory map.
         targets: ``[N]`` class numbers; -1 where there is no label.
         metadata: columns of N values each (source, group), for strategies that route by them.
+        rows: ``[N]``, the row of ``inputs`` that is each sample's; None: in order. So splits share one
+            memory map instead of copying from it.
     """
 
     ids: tuple[str, ...]
     inputs: NDArray[np.uint8]
     targets: NDArray[np.int64]
     metadata: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def images(self, where: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the inputs of some samples, ``[B, C, H, W]``."""
+        chosen: NDArray[np.uint8] = self.inputs[where if self.rows is None else self.rows[where]]
+        return chosen
 
     def take(self, indices: NDArray[np.int64]) -> Samples:
         """Return the samples at ``indices``, in that order."""
         metadata = {name: column[indices] for name, column in self.metadata.items()}
         ids = tuple(self.ids[i] for i in indices)
-        return Samples(ids, self.inputs[indices], self.targets[indices], metadata)
+        rows = indices if self.rows is None else self.rows[indices]
+        return Samples(ids, self.inputs, self.targets[indices], metadata, rows)
 
 
 @dataclass(frozen=True)
@@ -95,8 +104,8 @@ class ModelRequest:
 
     Attributes:
         model: the part after ``provider:``.
-        channels: channels of the data.
-        size: side of the data's images, in pixels.
+        channels: channels of the model's input.
+        size: side of the model's input, in pixels.
         outputs: number of outputs the task needs.
         pretrained: whether to load the provider's trained weights.
     """
@@ -136,7 +145,7 @@ class ModelProvider(Protocol):
     def build(self, request: ModelRequest) -> Model:
         """Return the model, on the CPU, in float32.
 
-        Without trained weights it has ``request.outputs`` outputs; with them it keeps its own.
+        Without trained weights it may have ``request.outputs`` outputs at once; with them it keeps its own.
 
         Raises:
             UsageError: no such model (the nearest name is given).

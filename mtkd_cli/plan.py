@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -49,6 +50,7 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
         {"phase": f"{what} {t['name']}", "seconds": t[f"{what}_seconds"]}
         for t in teachers
         for what in ("fit", "record")
+        if what == "record" or t["fit"]
     ]
     phases.append({"phase": "distil", "seconds": seconds})
     if baseline:
@@ -115,7 +117,7 @@ def _seconds_a_sample(context: Context, module: Callable[[torch.Tensor], torch.T
     """Return the time of one sample in a forward pass of a batch."""
     train = context.data.train
     rows = np.arange(min(32, len(train)))
-    views = view(train.samples.inputs[rows], train.id_numbers[rows], PLAIN, 0, context.recipe.augment)
+    views = view(train.samples.images(rows), train.id_numbers[rows], PLAIN, 0, context.recipe.augment)
     with torch.inference_mode():
         module(views[:2])
         started = time.perf_counter()
@@ -127,7 +129,12 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
     """Return the plan for the terminal."""
     data = plan["data"]
     teachers = Table(
-        header_style="bold", show_edge=False, pad_edge=False, title="teachers", title_justify="left"
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        title="teachers",
+        title_justify="left",
     )
     for column in ("name", "model", "input", "parameters", "classes", "fit", "labels it saw"):
         teachers.add_column(column)
@@ -150,7 +157,14 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
                 )
             )
         )
-    phases = Table(header_style="bold", show_edge=False, pad_edge=False, title="phases", title_justify="left")
+    phases = Table(
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        title="phases",
+        title_justify="left",
+    )
     phases.add_column("phase")
     phases.add_column("about", justify="right")
     for phase in plan["phases"]:
@@ -168,3 +182,8 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
         f"to be recorded: {bytes_in_words(plan['record_bytes'])}, into {store.root()}",
     ]
     return Group(*(Text(line) for line in lines), Text(), teachers, Text(), phases)
+
+
+def _table(title: str) -> Table:
+    light = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False}
+    return Table(title=title, title_justify="left", header_style="bold", **light)  # type: ignore[arg-type]

@@ -45,7 +45,7 @@ class Plugin:
     @property
     def remedy(self) -> str:
         """The command that gets rid of the plugin, or ``''`` for a built-in one."""
-        return "" if self.builtin else f"mtkd uninstall {self.distribution}"
+        return "" if self.builtin else f"pip uninstall {self.distribution}"
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,9 @@ class Registry:
             try:
                 with _stdout_on_stderr():
                     hook(app)
-                added = _command_names(app)[len(before) :]
-                if taken := sorted(set(added) & set(before)):
-                    raise ValueError(f"there is a command {taken[0]!r} already")
+                names = _command_names(app)
+                if taken := next((name for name in names if name in before and names.count(name) > 1), None):
+                    raise ValueError(f"there is a command {taken!r} already")
             except (Exception, SystemExit) as error:
                 app.registered_commands[:], app.registered_groups[:] = commands, groups
                 failed.append(

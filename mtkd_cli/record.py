@@ -112,7 +112,7 @@ def record(
         for start in range(place.start, place.stop, batch):
             part = slice(start, min(start + batch, place.stop))
             views = view(
-                split.samples.inputs[part],
+                split.samples.images(part),
                 split.id_numbers[part],
                 number,
                 recipe.views.seed,

@@ -108,7 +108,7 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
                     break
                 rows = np.linspace(0, len(split) - 1, min(VERIFIED, len(split))).astype(np.int64)
                 shown = view(
-                    split.samples.inputs[rows],
+                    split.samples.images(rows),
                     split.id_numbers[rows],
                     number,
                     context.recipe.views.seed,

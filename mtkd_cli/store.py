@@ -105,5 +105,5 @@ def _is_intact(folder: Path) -> bool:
         return "key.json" in manifest and all(
             file_sha256(folder / name) == sha for name, sha in manifest.items()
         )
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, TypeError):
         return False

@@ -118,7 +118,7 @@ def _search(
     def views(indices: NDArray[np.int64], epoch: int) -> Tensor:
         chosen = rows[indices]
         return view(
-            split.samples.inputs[chosen],
+            split.samples.images(chosen),
             split.id_numbers[chosen],
             number(epoch),
             recipe.views.seed,

@@ -184,7 +184,7 @@ def _described(model: Model, teacher: Teacher, who: Mapping[str, Any], context: 
 
 def _some_views(split: Split) -> Tensor:
     """Return the plain views of a few samples."""
-    return view(split.samples.inputs[:4], split.id_numbers[:4], PLAIN, 0, Augment())
+    return view(split.samples.images(slice(4)), split.id_numbers[:4], PLAIN, 0, Augment())
 
 
 def _outputs(model: Model, example: Tensor, teacher: Teacher) -> int:

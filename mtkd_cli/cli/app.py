@@ -14,7 +14,9 @@ from mtkd_cli.cli.distill import distill
 from mtkd_cli.cli.init import init
 from mtkd_cli.cli.list import list_
 from mtkd_cli.cli.plugins import plugins
+from mtkd_cli.cli.record import record
 from mtkd_cli.cli.show import show
+from mtkd_cli.cli.store import store
 from mtkd_cli.errors import UsageError
 
 WITHOUT_PLUGINS = ("--version",)
@@ -31,10 +33,12 @@ def create(with_plugins: bool = True) -> typer.Typer:
     )
     app.callback()(_root)
     app.command()(distill)
+    app.command()(record)
     app.command(name="list")(list_)
     app.command()(show)
     app.command()(init)
     app.command()(plugins)
+    app.add_typer(store)
     if with_plugins:
         from mtkd_cli.plugins import installed
 

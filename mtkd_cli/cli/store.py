@@ -109,15 +109,10 @@ def _size(count: float) -> str:
 
 
 def _table(items: list[dict[str, Any]], title: str) -> Any:
-    from rich.table import Table
-    from rich.text import Text
+    from mtkd_cli.cli.tables import table
 
-    table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
-    for column in ("kind", "what", "size", "last used"):
-        table.add_column(column, justify="right" if column in ("size", "last used") else "left")
-    for item in items:
+    def row(item: dict[str, Any]) -> list[str]:
         what = item["what"] if item["complete"] else f"{item['what']} (not complete)"
-        table.add_row(
-            item["kind"], Text(what), _size(item["bytes"]), f"{item['age_seconds'] / 86400:.1f} days ago"
-        )
-    return table
+        return [item["kind"], what, _size(item["bytes"]), f"{item['age_seconds'] / 86400:.1f} days ago"]
+
+    return table([row(item) for item in items], ["kind", "what", "size", "last used"], title)

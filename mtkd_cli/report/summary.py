@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -19,10 +20,11 @@ def table(report: Mapping[str, Any]) -> Table:
         title=f"{report['run']}: test split, {report['data']['test']} samples",
         title_justify="left",
         header_style="bold",
+        box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
     )
-    shown.add_column("")
+    shown.add_column("", no_wrap=True)
     for name in metrics:
         shown.add_column(name if name not in ("nll", "ece") else name.upper(), justify="right")
     for name in ("parameters", "size", "latency"):

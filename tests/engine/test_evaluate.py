@@ -42,7 +42,7 @@ def test_every_sample_is_shown_once_in_batches_of_about_equal_size(n: int) -> No
 def test_chosen_rows_are_shown_in_their_order() -> None:
     data = split(9)
     (shown,) = plain_views(data, np.array([5, 2]))
-    assert torch.equal(shown, torch.from_numpy(data.samples.inputs[[5, 2]]).float() / 255)
+    assert torch.equal(shown, torch.from_numpy(data.samples.images(np.array([5, 2]))).float() / 255)
 
 
 def test_predictions_are_float32_without_gradient_or_dropout() -> None:
