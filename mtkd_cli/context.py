@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from mtkd_cli import __version__
-from mtkd_cli.dataset import Dataset
+from mtkd_cli.dataset import Dataset, Split
+from mtkd_cli.distill import Evaluation
 from mtkd_cli.errors import UsageError
+from mtkd_cli.evaluate import validate
 from mtkd_cli.interfaces import Task
 from mtkd_cli.progress import Progress
 from mtkd_cli.recipe import Recipe
 from mtkd_cli.resolve import Resolved
+from mtkd_cli.views import view
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,35 @@ class Context:
     task: Task
     device: torch.device
     progress: Progress
+
+    def views(
+        self, split: Split, rows: NDArray[np.int64], number: Callable[[int], int]
+    ) -> Callable[[NDArray[np.int64], int], Tensor]:
+        """Return what a training is shown: the views of some of ``rows``, by epoch.
+
+        Args:
+            split: where the samples are.
+            rows: the samples of the split that are trained on.
+            number: the number of the view that an epoch shows.
+        """
+        recipe = self.recipe
+
+        def shown(indices: NDArray[np.int64], epoch: int) -> Tensor:
+            chosen = rows[indices]
+            return view(
+                split.samples.images(chosen),
+                split.id_numbers[chosen],
+                number(epoch),
+                recipe.views.seed,
+                recipe.augment,
+                self.device,
+            )
+
+        return shown
+
+    def validate(self, module: nn.Module) -> Evaluation:
+        """Evaluate a module on the validation split."""
+        return validate(module, self.task, self.data.val, self.data.train, self.device)
 
     @property
     def engine(self) -> dict[str, Any]:

@@ -18,12 +18,11 @@ from mtkd_cli import store, weights
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
-from mtkd_cli.evaluate import judge, plain_views, validate
+from mtkd_cli.evaluate import judge, plain_views
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models import prepared, tail_of
 from mtkd_cli.objectives import FromLabels
 from mtkd_cli.recipe import Fit, Teacher, Train
-from mtkd_cli.views import view
 
 
 def key(identity: Mapping[str, Any], teacher: Teacher, context: Context) -> dict[str, Any]:
@@ -68,26 +67,14 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
 
 
 def _fit_all(model: Model, fit: Fit, context: Context) -> list[dict[str, float]]:
-    split, recipe, device = _split(fit, context), context.recipe, context.device
+    split = _split(fit, context)
     rows = split.labelled
     targets = torch.from_numpy(split.samples.targets[rows])
-    module = prepared(model).to(device)
+    module, views = prepared(model).to(context.device), context.views(split, rows, lambda epoch: epoch + 1)
 
-    def views(indices: NDArray[np.int64], epoch: int) -> Tensor:
-        chosen = rows[indices]
-        return view(
-            split.samples.images(chosen),
-            split.id_numbers[chosen],
-            epoch + 1,
-            recipe.views.seed,
-            recipe.augment,
-            device,
-        )
-
-    def evaluate(candidate: nn.Module) -> Evaluation:
-        return validate(candidate, context.task, context.data.val, context.data.train, device)
-
-    trained = _train(module, len(rows), views, FromLabels(context.task, targets), evaluate, fit, context)
+    trained = _train(
+        module, len(rows), views, FromLabels(context.task, targets), context.validate, fit, context
+    )
     module.cpu()
     weights.load_into(
         module, {k: v.cpu() for k, v in trained.best.module.state_dict().items()}, "fitted teacher"

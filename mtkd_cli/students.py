@@ -11,21 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtkd_cli import store, weights
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
-from mtkd_cli.distill import Evaluation, Losses, Step, Trained, steps_per_epoch, train
-from mtkd_cli.evaluate import validate
+from mtkd_cli.distill import Losses, Step, Trained, steps_per_epoch, train
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models import build_student, identity, prepared
 from mtkd_cli.objectives import Batches, FromLabels, FromTeachers
 from mtkd_cli.recipe import Teacher, Train
 from mtkd_cli.search import candidates, search
 from mtkd_cli.teachers import ReadyTeacher, answers, train_view
-from mtkd_cli.views import view
 
 
 @dataclass(frozen=True)
@@ -111,28 +109,16 @@ def _search(
     objective: Callable[[Tensor, Step], Losses],
     name: str,
 ) -> TrainedStudent:
-    recipe, device = context.recipe, context.device
+    recipe = context.recipe
     steps, every = plan_steps(context)
-    model = build(context)
-
-    def views(indices: NDArray[np.int64], epoch: int) -> Tensor:
-        chosen = rows[indices]
-        return view(
-            split.samples.images(chosen),
-            split.id_numbers[chosen],
-            number(epoch),
-            recipe.views.seed,
-            recipe.augment,
-            device,
-        )
-
-    def evaluate(candidate: nn.Module) -> Evaluation:
-        return validate(candidate, context.task, context.data.val, split, device)
+    model, views = build(context), context.views(split, rows, number)
 
     def train_one(settings: Train) -> Trained:
-        module = prepared(build(context)).to(device)
+        module = prepared(build(context)).to(context.device)
         settings = settings.model_copy(update={"batch_size": min(settings.batch_size, len(rows))})
-        return train(module, len(rows), views, objective, evaluate, settings, steps, every, context.progress)
+        return train(
+            module, len(rows), views, objective, context.validate, settings, steps, every, context.progress
+        )
 
     with context.progress.phase(name, steps * len(candidates(recipe.train))):
         found = search(recipe.train, train_one)

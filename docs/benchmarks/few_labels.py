@@ -38,19 +38,16 @@ def main() -> None:
             changes = [f"data.labels={labels}", f"train.seed={seed}", *arguments.set]
             report = distil(arguments.recipe, changes)
             raw[labels].append({"scores": report["scores"], "data": report["data"]})
-            print(
-                labels,
-                seed,
-                {who: report["scores"][who]["accuracy"] for who in ("student", "alone", "ensemble")},
-            )
+            shown = {who: report["scores"][who]["accuracy"] for who in ("student", "alone")}
+            print(labels, seed, shown, flush=True)
     (HERE / f"{arguments.recipe}.json").write_text(json.dumps(raw, indent=1) + "\n")
-    shown = [change for change in arguments.set if not change.startswith("data.path")]
+    changes = [change for change in arguments.set if not change.startswith("data.path")]
     write(
         HERE / f"{arguments.recipe}.md",
         f"{arguments.recipe} with few labels",
         f"python docs/benchmarks/few_labels.py --recipe {arguments.recipe} --labels "
         f"{' '.join(map(str, arguments.labels))} --seeds {arguments.seeds}"
-        + (f" --set {' '.join(shown)}" if shown else ""),
+        + (f" --set {' '.join(changes)}" if changes else ""),
         ["labels", "student alone", "distilled student", "ensemble", "best teacher", "gain", "95 % interval"],
         [row(labels, reports) for labels, reports in raw.items()],
         note(raw[arguments.labels[0]][0]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +23,7 @@ def distil(recipe: str, overrides: Sequence[str], baseline: bool = True) -> dict
     registry = discover(third_party=False)
     parts = resolve(read(recipe, overrides, registry)[0], registry, recipe)
     context = pipeline.prepare(parts, "auto", Progress(Console(stderr=True)))
-    run = Run("benchmark-in-progress")
+    run = Run(f"benchmark-{os.getpid()}-{time.time_ns()}")
     try:
         return pipeline.distill(context, run, baseline)
     finally:

@@ -1,0 +1,96 @@
+"""Peak memory of recording 8 teachers against 1, each in a fresh process.
+
+python docs/benchmarks/memory.py
+
+The teachers are large enough to be seen: `mlp:2048-2048-2048` on digits, each with its own weights from
+a checkpoint. Held together, 8 would be far beyond the limit of 1.2 times; mtkd holds one at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+MODEL = "mlp:2048-2048-2048"
+
+RECIPE = """
+task: classification
+data: digits
+teachers:
+{teachers}
+strategy: mean
+student: mlp:16
+views: 1
+"""
+
+
+def main() -> None:
+    one, eight, size = peaks()
+    print(
+        f"1 teacher {one:.0f} MiB, 8 teachers {eight:.0f} MiB, {eight / one:.3f} times; a teacher is {size:.0f} MiB"
+    )
+
+
+def peaks() -> tuple[float, float, float]:
+    """Return the peaks with 1 and with 8 teachers, and the size of a teacher's weights, in MiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        run(["checkpoints", "8"], work)
+        size = (work / "teacher-0.safetensors").stat().st_size / 2**20
+        one, eight = (float(run(["record", count], work).splitlines()[-1]) for count in ("1", "8"))
+    return one, eight, size
+
+
+def run(arguments: list[str], work: Path) -> str:
+    """Run this script in a fresh process, with a store of its own."""
+    environment = {**os.environ, "MTKD_STORE": str(work / "-".join(arguments))}
+    command = [sys.executable, str(Path(__file__).resolve()), *arguments]
+    return subprocess.run(
+        command, cwd=work, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+def write_checkpoints(count: int) -> None:
+    """Write the weights of so many teachers into the present folder."""
+    import torch
+
+    from mtkd_cli import weights
+    from mtkd_cli.interfaces import ModelRequest
+    from mtkd_teachers.mlp import MlpProvider
+
+    request = ModelRequest(MODEL.partition(":")[2], 1, 8, 10, pretrained=False)
+    for number in range(count):
+        torch.manual_seed(number)
+        weights.write(Path(f"teacher-{number}.safetensors"), MlpProvider().build(request).module.state_dict())
+
+
+def record(count: int) -> None:
+    """Record so many teachers as `mtkd record` does, then print the peak in MiB."""
+    from mtkd_cli import pipeline, teachers
+    from mtkd_cli.plugins import discover
+    from mtkd_cli.progress import Progress
+    from mtkd_cli.read_recipe import read
+    from mtkd_cli.resolve import resolve
+
+    lines = [
+        f"  - {{name: t{n}, model: '{MODEL}', checkpoint: teacher-{n}.safetensors}}" for n in range(count)
+    ]
+    Path("recipe.yaml").write_text(RECIPE.format(teachers="\n".join(lines)))
+    registry = discover(third_party=False)
+    parts = resolve(read("recipe.yaml", [], registry)[0], registry, "recipe.yaml")
+    teachers.ready(pipeline.prepare(parts, "cpu", Progress()), 1)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["checkpoints", count]:
+            write_checkpoints(int(count))
+        case ["record", count]:
+            record(int(count))
+        case _:
+            main()

@@ -1,0 +1,48 @@
+"""Draw the table of few_labels.py.
+
+python docs/benchmarks/plot_few_labels.py digits
+
+Reads RECIPE.json and writes docs/images/RECIPE.svg.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+matplotlib.rcParams["svg.hashsalt"] = "mtkd"
+from matplotlib import pyplot as plt  # noqa: E402
+
+HERE = Path(__file__).parent
+WHO = {"student": ("distilled student", "#0072b2"), "alone": ("same student alone", "#d55e00")}
+
+
+def main(recipe: str) -> None:
+    raw = json.loads((HERE / f"{recipe}.json").read_text())
+    budgets = list(raw)
+    figure, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
+    for offset, (who, (label, colour)) in zip((-0.06, 0.06), WHO.items(), strict=True):
+        scores = [[report["scores"][who]["accuracy"] for report in raw[budget]] for budget in budgets]
+        places = [place + offset for place in range(len(budgets))]
+        for place, seeds in zip(places, scores, strict=True):
+            axes.plot([place] * len(seeds), seeds, ".", color=colour, alpha=0.45)
+        axes.plot(places, [statistics.mean(seeds) for seeds in scores], "o-", color=colour, label=label)
+    ensemble = statistics.mean(report["scores"]["ensemble"]["accuracy"] for report in raw[budgets[0]])
+    axes.axhline(ensemble, color="#666666", linestyle=":", label="ensemble of the three teachers")
+    axes.set_xticks(range(len(budgets)), budgets)
+    axes.set_xlabel("labels that the student sees")
+    axes.set_ylabel("test accuracy")
+    axes.grid(axis="y", alpha=0.25)
+    axes.legend(frameon=False, loc="lower right")
+    folder = HERE.parent / "images"
+    folder.mkdir(exist_ok=True)
+    figure.savefig(folder / f"{recipe}.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
