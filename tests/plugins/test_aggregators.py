@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtkd_aggregators import mtkd_register_aggregators
+from mtkd_cli import counters
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Merged, Metric
 from mtkd_cli.recipe import Loss
@@ -29,6 +30,20 @@ CHOICES: list[tuple[str, dict[str, Any]]] = [
     ("weighted", {"by": "validation", "tau": 0.01}),
     ("confidence", {}),
     ("entropy", {}),
+    ("agreement", {}),
+    ("agreement", {"c": 1.0}),
+    ("best", {}),
+    ("consensus", {}),
+    ("consensus", {"tau": 0.1}),
+    ("drop", {}),
+    ("drop", {"p": 1.0}),
+    ("majority", {}),
+    ("median", {}),
+    ("progressive", {}),
+    ("random", {}),
+    ("stacking", {}),
+    ("trimmed-mean", {}),
+    ("trimmed-mean", {"trim": 0.5}),
 ]
 
 
@@ -98,7 +113,13 @@ def test_three_identical_teachers_teach_as_strongly_with_every_strategy() -> Non
     teacher, student = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0)) * 3
     one = gradient(Merged((teacher,), weights=torch.ones(1, 6)), student)
     for name, options in CHOICES:
-        given = batch([teacher] * 3, [0, 1, 2, 3, 4, -1], declared_weights=torch.tensor([2.0, 1.0, 1.0]))
+        given = batch(
+            [teacher] * 3,
+            [0, 1, 2, 3, 4, -1],
+            declared_weights=torch.tensor([2.0, 1.0, 1.0]),
+            student_output=student,
+            draw=lambda name, shape: counters.torch_uniform(shape, name),
+        )
         found = gradient(merged(create(name, **options), given), student)
         assert (found - one).norm() <= 1e-6 * one.norm(), name
     thirds = Merged((teacher,) * 3, weights=torch.full((3, 6), 1 / 9))

@@ -1,0 +1,59 @@
+"""Weights under which the teachers' gradients agree best (AEKD)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mtkd_cli.interfaces import AggregationBatch, Merged
+
+STEPS = 200
+HALVINGS = 40
+
+
+class Agreement:
+    """Per sample ``min_w 1/2 || sum_k w_k g_k ||^2``, sum w = 1, 0 <= w_k <= max(c, 1/K).
+
+    ``g_k`` is the gradient of the k-th loss at the student's output; no backward pass through the
+    student is needed. Solved by projected gradient on the K x K Gram matrix.
+
+    Args:
+        c: the most that one teacher may count.
+    """
+
+    def __init__(self, c: float) -> None:
+        self.c = c
+
+    def weights(self, batch: AggregationBatch) -> Tensor:
+        """Return ``[K, B]``."""
+        if batch.student_output is None:
+            raise LookupError("student")
+        gradients = torch.stack([self._gradient(batch, output) for output in batch.outputs]).flatten(2)
+        teachers = len(gradients)
+        gram = torch.einsum("kbc,jbc->bkj", gradients, gradients)
+        step = 1 / gram.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True).clamp(min=1e-12)
+        cap = max(self.c, 1 / teachers)
+        weights = torch.full(gram.shape[:2], 1 / teachers, dtype=gram.dtype, device=gram.device)
+        for _ in range(STEPS):
+            weights = project(weights - step * torch.einsum("bkj,bj->bk", gram, weights), cap)
+        return weights.T.float()
+
+    def _gradient(self, batch: AggregationBatch, output: Tensor) -> Tensor:
+        with torch.enable_grad():
+            student = batch.student_output.detach().double().requires_grad_()  # type: ignore[union-attr]
+            alone = torch.ones(1, len(student), device=student.device)
+            loss = batch.task.kd_loss(student, Merged((output,), alone), batch.temperature)
+            (gradient,) = torch.autograd.grad(loss.sum(), student)
+        return gradient
+
+
+def project(points: Tensor, cap: float) -> Tensor:
+    """Return the nearest points ``[B, K]`` with 0 <= w <= cap and sum 1, by bisection on the shift."""
+    low = points.min(dim=1, keepdim=True).values - cap
+    high = points.max(dim=1, keepdim=True).values
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        over = (points - middle).clamp(0, cap).sum(dim=1, keepdim=True) > 1
+        low, high = torch.where(over, middle, low), torch.where(over, high, middle)
+    weights = (points - high).clamp(0, cap)
+    return weights / weights.sum(dim=1, keepdim=True)

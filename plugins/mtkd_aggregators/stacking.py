@@ -1,0 +1,43 @@
+"""The convex combination that fits the validation labels best."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import AggregationBatch
+
+STEPS = 300
+LR = 0.5
+
+
+class Stacking:
+    """One weight per teacher on the simplex, minimising the task loss of the mixture on validation."""
+
+    def __init__(self) -> None:
+        self.fitted: dict[str, float] = {}
+
+    def fit(self, validation: AggregationBatch) -> None:
+        """Fit the weights, from equal ones, by Adam on their logits."""
+        target, labelled = validation.target, validation.labelled
+        if target is None or labelled is None or not labelled.any():
+            raise DataError("stacking needs labelled samples", where="strategy", hint="use consensus or mean")
+        outputs = [output[labelled].float() for output in validation.outputs]
+        logits = torch.zeros(len(outputs), 1, device=target.device, requires_grad=True)
+        optimizer = torch.optim.Adam([logits], lr=LR)
+        with torch.enable_grad():
+            for _ in range(STEPS):
+                mixed = validation.task.mix(outputs, logits.softmax(dim=0).expand(-1, len(outputs[0])))
+                loss = validation.task.task_loss(mixed, target[labelled]).mean()
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+        weights = logits.detach().softmax(dim=0).squeeze(1).tolist()
+        self.fitted = dict(zip(validation.teacher_names, weights, strict=True))
+
+    def weights(self, batch: AggregationBatch) -> Tensor:
+        """Return ``[K, B]``, the same for every sample."""
+        first = batch.outputs[0]
+        column = torch.tensor([self.fitted[name] for name in batch.teacher_names], device=first.device)
+        return column[:, None].expand(-1, len(first))

@@ -1,0 +1,187 @@
+"""Strategies that look at the other teachers, at the student or at the run, against their closed forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mtkd_aggregators import mtkd_register_aggregators
+from mtkd_aggregators.agreement import project
+from mtkd_cli import counters
+from mtkd_cli.interfaces import AggregationBatch
+from mtkd_cli.recipe import Loss
+from mtkd_tasks.classification import Classification
+
+SPECS = {spec.name: spec for spec in mtkd_register_aggregators()}
+CLASSES = 4
+
+
+def create(name: str, **options: Any) -> Any:
+    defaults = {option.name: option.default for option in SPECS[name].options}
+    return SPECS[name].load()(**{**defaults, **options})
+
+
+def logits(samples: int, seed: int, right: list[int] | None = None, scale: float = 1.0) -> Tensor:
+    values = torch.randn(samples, CLASSES, generator=torch.Generator().manual_seed(seed))
+    if right is not None:
+        values[torch.arange(samples), torch.tensor(right)] += 4
+    return values * scale
+
+
+def batch(
+    outputs: list[Tensor], target: list[int] | None = None, step: int = 0, **more: Any
+) -> AggregationBatch:
+    labels = torch.tensor(target) if target is not None else None
+    return AggregationBatch(
+        outputs=tuple(outputs),
+        teacher_names=tuple("abcdefgh"[: len(outputs)]),
+        sample_ids=tuple(map(str, range(len(outputs[0])))),
+        temperature=2.0,
+        progress=more.pop("progress", 0.5),
+        task=Classification([str(i) for i in range(CLASSES)], Loss(), np.zeros(1, dtype=np.int64)),
+        target=labels,
+        labelled=None if labels is None else labels >= 0,
+        draw=lambda name, shape: counters.torch_uniform(shape, "test", step, name),
+        **more,
+    )
+
+
+TRUTH = [0, 1, 2, 3, 0, 1, 2, 3]
+WRONG = [1, 2, 3, 0, 1, 2, 3, 0]
+
+
+def test_consensus_silences_a_confidently_wrong_teacher_that_entropy_follows() -> None:
+    outputs = [logits(8, seed, TRUTH) for seed in range(3)] + [logits(8, 9, WRONG, scale=10)]
+    assert create("consensus").weights(batch(outputs))[3].max() < 0.01
+    assert create("entropy").weights(batch(outputs))[3].min() > 0.3
+
+
+def test_consensus_is_even_among_equals() -> None:
+    same = logits(5, 0)
+    torch.testing.assert_close(create("consensus").weights(batch([same] * 4)), torch.full((4, 5), 0.25))
+
+
+def test_best_is_the_teacher_with_the_best_score() -> None:
+    outputs = [logits(8, 0, WRONG), logits(8, 1, TRUTH), logits(8, 2)]
+    best = create("best")
+    best.fit(batch(outputs, TRUTH))
+    assert best.weights(batch(outputs))[:, 0].tolist() == [0, 1, 0]
+
+
+def test_random_draws_every_teacher_about_equally_often_and_one_a_batch() -> None:
+    outputs = [logits(3, seed) for seed in range(4)]
+    drawn = [create("random").weights(batch(outputs, step=step)) for step in range(400)]
+    assert all((w.sum(0) == 1).all() and (w[:, :1] == w).all() for w in drawn)
+    counts = torch.stack(drawn)[:, :, 0].sum(0)
+    assert counts.min() > 70
+    assert torch.equal(drawn[7], create("random").weights(batch(outputs, step=7)))
+
+
+def test_drop_always_keeps_the_teacher_furthest_from_the_student_and_counts_samples_equally() -> None:
+    outputs = [logits(200, seed, scale=3) for seed in range(3)]
+    student = logits(200, 9)
+    given_ = batch(outputs, student_output=student)
+    weights = create("drop").weights(given_)
+    soft = [torch.softmax(out / 2, 1) for out in outputs]
+    far = torch.stack([(p * (p.log() - torch.log_softmax(student / 2, 1))).sum(1) for p in soft]).argmax(0)
+    assert (weights[far, torch.arange(200)] > 0).all()
+    torch.testing.assert_close(weights.sum(0), torch.ones(200))
+    others = torch.ones_like(weights, dtype=torch.bool)
+    others[far, torch.arange(200)] = False
+    assert 0.4 < (weights[others] == 0).float().mean() < 0.6
+
+
+def test_agreement_minimises_the_norm_of_the_mixed_gradient() -> None:
+    outputs = [logits(6, seed, scale=2) for seed in range(3)]
+    student = logits(6, 9)
+    weights = create("agreement", c=1.0).weights(batch(outputs, student_output=student))
+    q = torch.softmax(student.double() / 2, 1)
+    gradients = torch.stack([2 * (q - torch.softmax(out.double() / 2, 1)) for out in outputs])
+
+    def norm(w: Tensor) -> Tensor:
+        return (w.double()[:, :, None] * gradients).sum(0).norm(dim=1)
+
+    found = norm(weights)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(300):
+        other = torch.rand(3, 6, generator=generator) ** 3
+        assert (found <= norm(other / other.sum(0)) + 1e-4).all()
+
+
+def test_agreement_of_opposed_teachers_is_where_their_gradients_cancel() -> None:
+    student = torch.zeros(1, CLASSES)
+    push = torch.tensor([[0.3, -0.1, -0.1, -0.1]])
+    outputs = [2 * torch.log(0.25 + push), 2 * torch.log(0.25 - push / 2)]
+    weights = create("agreement").weights(batch(outputs, student_output=student))
+    assert weights[:, 0].tolist() == pytest.approx([0.4, 0.6], abs=1e-3), (
+        "1/3 to 2/3, but nobody above c = 0.6"
+    )
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=6), st.floats(0.2, 1.0))
+def test_projection_is_the_nearest_point_of_the_capped_simplex(point: list[float], cap: float) -> None:
+    cap = max(cap, 1 / len(point))
+    start = torch.tensor([point], dtype=torch.float64)
+    nearest = project(start, cap)
+    assert nearest.sum().item() == pytest.approx(1)
+    assert nearest.min() >= 0
+    assert nearest.max() <= cap + 1e-6
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(50):
+        other = project(start + torch.randn(1, len(point), generator=generator, dtype=torch.float64), cap)
+        assert (nearest - start).norm() <= (other - start).norm() + 1e-6
+
+
+def test_stacking_finds_the_best_mixture_on_validation() -> None:
+    outputs = [logits(8, 0, TRUTH), logits(8, 1), logits(8, 2, WRONG, scale=3)]
+    stacking = create("stacking")
+    stacking.fit(batch(outputs, TRUTH))
+    weights = stacking.weights(batch(outputs))[:, 0].double()
+    right = torch.stack(
+        [torch.softmax(out.double(), 1)[torch.arange(8), torch.tensor(TRUTH)] for out in outputs]
+    )
+
+    def loss(w: Tensor) -> float:
+        return -(w @ right).log().mean().item()
+
+    grid = [torch.tensor([a, b, 1 - a - b]) for a in np.linspace(0, 1, 51) for b in np.linspace(0, 1 - a, 51)]
+    assert loss(weights) <= min(loss(w.double()) for w in grid) + 1e-3
+
+
+def test_progressive_goes_from_the_weakest_to_the_strongest() -> None:
+    outputs = [logits(8, 1, TRUTH), logits(8, 2, WRONG), logits(8, 3, TRUTH[:4] + WRONG[4:])]
+    progressive = create("progressive")
+    progressive.fit(batch(outputs, TRUTH))
+    over_time = [
+        progressive.weights(batch(outputs, progress=x))[:, 0].tolist() for x in (0.0, 0.25, 0.5, 1.0)
+    ]
+    assert over_time == [[0, 1, 0], [0, 0.5, 0.5], [0, 0, 1], [1, 0, 0]]
+
+
+def shares(name: str, probabilities: list[list[float]], **options: Any) -> list[float]:
+    outputs = [torch.tensor([p]).log() for p in probabilities]
+    return torch.softmax(create(name, **options).combine(batch(outputs)), dim=1)[0].tolist()
+
+
+def test_median_trimmed_mean_and_majority_are_what_their_names_say() -> None:
+    given_ = [[0.6, 0.2, 0.1, 0.1], [0.5, 0.3, 0.1, 0.1], [0.01, 0.01, 0.01, 0.97]]
+    assert shares("median", given_) == pytest.approx([x / 0.9 for x in (0.5, 0.2, 0.1, 0.1)])
+    assert shares("trimmed-mean", given_, trim=0.34) == pytest.approx([x / 0.9 for x in (0.5, 0.2, 0.1, 0.1)])
+    assert shares("trimmed-mean", given_, trim=0.0) == pytest.approx(
+        [sum(c) / 3 for c in zip(*given_, strict=True)]
+    )
+    outputs = [torch.tensor([p]).log() for p in given_]
+    assert create("majority").weights(batch(outputs))[:, 0].tolist() == [0.5, 0.5, 0]
+    assert create("majority").weights(batch(outputs[1:]))[:, 0].tolist() == [0.5, 0.5]
+
+
+def test_teachers_that_all_deny_each_other_leave_the_median_undecided() -> None:
+    sure = [[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 0]]
+    assert shares("median", sure) == pytest.approx([0.25] * 4)
