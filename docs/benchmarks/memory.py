@@ -30,9 +30,8 @@ views: 1
 
 def main() -> None:
     one, eight, size = peaks()
-    print(
-        f"1 teacher {one:.0f} MiB, 8 teachers {eight:.0f} MiB, {eight / one:.3f} times; a teacher is {size:.0f} MiB"
-    )
+    print(f"1 teacher {one:.0f} MiB, 8 teachers {eight:.0f} MiB: {eight / one:.3f} times")
+    print(f"the weights of one: {size:.0f} MiB")
 
 
 def peaks() -> tuple[float, float, float]:
