@@ -3,9 +3,12 @@
 
 def main() -> None:
     """Start the command line."""
-    from mtkd_cli.cli.app import run
+    try:
+        from mtkd_cli.cli.app import run
 
-    run()
+        run()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

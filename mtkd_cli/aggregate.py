@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from mtkd_cli.errors import MtkdError, PluginError
 from mtkd_cli.interfaces import AggregationBatch, Merged
+from mtkd_cli.local_code import PREFIX
 from mtkd_cli.resolve import Part
 
 GIVEN = ("labels", "student")
@@ -23,6 +26,11 @@ class Strategy:
         self.part = part
         self.aggregator: Any = self._guarded("created", part.create)
         self.withheld = tuple(need for need in GIVEN if need not in part.spec.needs)
+        wanted: list[tuple[str, tuple[str, ...]]] = [("weights or combine", ("weights", "combine"))]
+        wanted += [("fit", ("fit",))] if "validation" in part.spec.needs else []
+        for said, methods in wanted:
+            if not any(hasattr(self.aggregator, method) for method in methods):
+                raise self._wrong(f"has no {said}")
 
     def fit(self, validation: AggregationBatch) -> None:
         """Let the strategy learn from the validation split, if its spec needs it."""
@@ -36,6 +44,13 @@ class Strategy:
             PluginError: the strategy raises, or its answer is no weighting.
         """
         batch = batch.without(*self.withheld)
+        before = [output._version for output in batch.outputs]
+        merged = self._merged(batch)
+        if before != [output._version for output in batch.outputs]:
+            raise self._wrong("changed the teachers' outputs in place")
+        return merged
+
+    def _merged(self, batch: AggregationBatch) -> Merged:
         if hasattr(self.aggregator, "combine"):
             combined = self._guarded("asked for its target", self.aggregator.combine, batch)
             self._shaped(combined, tuple(batch.outputs[0].shape), "an output")
@@ -71,7 +86,7 @@ class Strategy:
         return PluginError(
             f"the strategy {self.part.spec.name!r} {what}",
             where=self._where(),
-            hint="choose another strategy, or report it to its author",
+            hint=self._hint(),
         )
 
     def _guarded(self, action: str, call: Any, *arguments: Any) -> Any:
@@ -79,13 +94,23 @@ class Strategy:
             return call(*arguments)
         except MtkdError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"the strategy {self.part.spec.name!r} failed when it was {action}: "
                 f"{type(error).__name__}: {error}",
-                where=self._where(),
-                hint="choose another strategy, or report it to its author",
+                where=f"{self._where()} {_last_line(error)}".strip(),
+                hint=self._hint(),
             ) from error
 
     def _where(self) -> str:
         return f"{self.part.plugin.distribution} {self.part.plugin.version}".strip()
+
+    def _hint(self) -> str:
+        mine = self.part.plugin.name == PREFIX
+        return "mend it" if mine else "choose another strategy, or report it to its author"
+
+
+def _last_line(error: BaseException) -> str:
+    """Return ``file:line`` where an error was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -1,12 +1,19 @@
-"""Write a file so that a reader sees the old one or the new one, never a part."""
+"""Write a file so that a reader sees the old one or the new one, never a part; or say why the disk cannot."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
+
+from mtkd_cli.errors import DataError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -29,6 +36,51 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON; NaN is refused."""
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line. It begins with the line break, so that it is whole even after a line that was cut."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"\n{line}" if file.tell() else line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Turn a full, read-only or unusable disk into an error that a user can act on.
+
+    Args:
+        place: what is being written, for errors that do not name a file.
+
+    Raises:
+        DataError: with the path and the free bytes.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise disk_error(error, place) from error
+
+
+def disk_error(error: Exception, place: Path) -> DataError:
+    """Return what a user is told of a failure of the disk."""
+    named = getattr(error, "filename", None)
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return DataError(
+        f"the disk failed: {reason} ({_free(place)} bytes are free)",
+        where=str(place if named is None or isinstance(named, int) else os.fsdecode(named)),
+        hint="make room there or make it writable (MTKD_STORE moves the store), then start again: "
+        "what is complete is kept",
+    )
+
+
+def _free(place: Path) -> str:
+    for folder in (place, *place.absolute().parents):
+        try:
+            return f"{shutil.disk_usage(folder).free:,}"
+        except OSError:
+            continue
+    return "unknown"
 
 
 def sync_folder(folder: Path) -> None:

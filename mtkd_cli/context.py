@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +89,8 @@ def device_of(wanted: str) -> torch.device:
     """
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", wanted):
+        raise UsageError(f"no device {wanted!r}", where="--device", hint="use auto, cpu or cuda")
     try:
         device = torch.device(wanted)
         torch.empty(1, device=device)

@@ -18,6 +18,7 @@ from mtkd_cli import store, weights
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
+from mtkd_cli.errors import TrainingError
 from mtkd_cli.evaluate import judge, plain_views
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models import prepared, tail_of
@@ -141,9 +142,12 @@ def _train(
         seed=fit.seed,
     )
     each = steps_per_epoch(samples, settings.batch_size)
-    return train(
-        module, samples, views, objective, evaluate, settings, each * fit.epochs, each, context.progress
-    )
+    try:
+        return train(
+            module, samples, views, objective, evaluate, settings, each * fit.epochs, each, context.progress
+        )
+    except TrainingError as error:
+        raise TrainingError(error.what, f"fitting a teacher, {error.where}", "lower fit.lr") from error
 
 
 def _split(fit: Fit, context: Context) -> Split:

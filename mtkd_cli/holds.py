@@ -1,41 +1,46 @@
-"""Say which folders of the store a running process reads, so that pruning leaves them."""
+"""Arrays of the store as a running process reads them: memory-mapped, under a lock that pruning respects."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Iterator
+import contextlib
+import fcntl
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from filelock import FileLock, Timeout
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
 
-from mtkd_cli import store
+
+def mapped(path: Path) -> NDArray[Any]:
+    """Return the array of a ``.npy`` file, memory-mapped for reading.
+
+    The mapping keeps the file open and with it a shared lock. So the file is held until the array
+    is forgotten or the process ends, however that ends; no list of holders can go stale.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no array, or shorter than it says.
+    """
+    with path.open("rb") as file:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_SH)
+        npy.read_magic(file)
+        shape, _, dtype = npy.read_array_header_1_0(file)
+        return np.memmap(file, dtype, "r", file.tell(), shape)
 
 
 @contextmanager
-def holding(folders: Iterable[Path]) -> Iterator[None]:
-    """Hold folders of the store. The hold ends with the process, however that ends."""
-    place = store.root() / "held"
-    place.mkdir(parents=True, exist_ok=True)
-    names = place / f"{os.uname().nodename}-{os.getpid()}.json"
-    with FileLock(names.with_suffix(".lock")):
-        names.write_text(json.dumps(sorted(str(folder) for folder in folders)))
+def reserved(folder: Path) -> Iterator[bool]:
+    """Give whether no process reads an array in ``folder``; within, none starts to."""
+    with contextlib.ExitStack() as stack:
+        free = True
         try:
-            yield
-        finally:
-            names.unlink(missing_ok=True)
-    names.with_suffix(".lock").unlink(missing_ok=True)
-
-
-def held() -> set[Path]:
-    """Return the folders that living processes hold; forget those of dead ones."""
-    found: set[Path] = set()
-    for names in (store.root() / "held").glob("*.json"):
-        lock = FileLock(names.with_suffix(".lock"), timeout=0)
-        try:
-            with lock:
-                names.unlink(missing_ok=True)
-        except Timeout:
-            found |= {Path(folder) for folder in json.loads(names.read_text())}
-    return found
+            for path in folder.glob("*.npy"):
+                file = stack.enter_context(path.open("rb+"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            free = False
+        yield free

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import importlib
@@ -48,9 +49,46 @@ def load_attribute(reference: str) -> Any:
 
 
 def source_hash(reference: str) -> str:
-    """Return the SHA-256 of the file that a reference names, ``''`` for an installed module."""
-    path = Path(reference.removeprefix(PREFIX).rpartition(":")[0])
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix == ".py" and path.exists() else ""
+    """Return the SHA-256 of the source that a reference names, and of files beside it that it imports."""
+    name = reference.removeprefix(PREFIX).rpartition(":")[0]
+    if name.endswith(".py"):
+        path: Path | None = Path(name)
+    else:
+        found = None
+        with contextlib.suppress(ImportError, ValueError):
+            found = importlib.util.find_spec(name)
+        path = Path(found.origin) if found and found.origin else None
+    if path is None or not path.is_file():
+        return ""
+    digest = hashlib.sha256()
+    for source in sorted(_closure(path.resolve())):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _closure(path: Path) -> set[Path]:
+    """Return a file and the files in its folder that it imports, directly or not."""
+    found, new = {path}, [path]
+    while new:
+        try:
+            tree = ast.parse(new.pop().read_bytes())
+        except (SyntaxError, ValueError):
+            continue
+        names: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names |= {
+                    node.module or "",
+                    *(f"{node.module or ''}.{a.name}".strip(".") for a in node.names),
+                }
+        for name in names:
+            beside = path.parent / f"{name.rpartition('.')[2]}.py"
+            if beside.is_file() and beside not in found:
+                found.add(beside)
+                new.append(beside)
+    return found
 
 
 def _from_file(path: Path) -> Any:
@@ -62,9 +100,13 @@ def _from_file(path: Path) -> Any:
         raise ImportError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)  # as python does with a script: files beside it can be imported
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    finally:
+        sys.path.remove(folder)
     return module

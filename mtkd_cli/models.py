@@ -44,11 +44,12 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, outputs: int)
     seed = teacher.fit.seed if teacher.fit else 0
     model = _build(part, teacher.input, data, outputs, pretrained, seed)
     model = _with_checkpoint(model, teacher.checkpoint, where)
-    if not model.trained and not (teacher.fit and teacher.fit.train == "all"):
+    trained = model.trained or teacher.pretrained is True
+    if not trained and not (teacher.fit and teacher.fit.train == "all"):
         raise DataError(
             f"{teacher.model} has no trained weights",
             where=where,
-            hint="give a checkpoint:, or fit: all to train it on this data",
+            hint="give a checkpoint:, or fit: all to train it here; pretrained: true if it brings its own",
         )
     if teacher.fit:
         if teacher.fit.train == "head" and not model.head:

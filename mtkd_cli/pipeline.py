@@ -14,7 +14,6 @@ from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context, device_of
 from mtkd_cli.errors import UsageError
 from mtkd_cli.evaluate import measure, predict
-from mtkd_cli.holds import holding
 from mtkd_cli.interfaces import Merged, Model, Task
 from mtkd_cli.models import facts, prepared
 from mtkd_cli.objectives import Batches
@@ -69,8 +68,10 @@ def changes_anything(recipe: Recipe) -> bool:
 
 
 def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
-    """Run every phase and return the report, which also lies in the run folder."""
-    recipe = context.recipe
+    """Run every phase and return the report, which also lies in the run folder.
+
+    A run that fails before it has trained anything leaves no folder behind; later, it leaves its log.
+    """
     followers = [Following(part, context.progress.say) for part in context.parts.trackers]
 
     def tell(method: str, *arguments: Any) -> None:
@@ -82,43 +83,47 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
         tell("epoch_finished", row)
 
     context.progress.log, context.progress.on_row = run.log, keep_row
-    run.write_recipe(recipe)
-    tell("run_started", recipe.as_dict(), run.folder)
-
-    views = views_of(recipe)
-    teachers = ready(context, views)
-    with holding(array.folder for teacher in teachers for array in teacher.arrays.values()):
-        strategy = fitted_strategy(context, teachers)
-        student = distilled(context, teachers, strategy, _batches(context, context.data.train), views)
-        opponent = alone(context) if baseline else None
-        with context.progress.phase("evaluate", 1):
-            scores = _scores(context, teachers, strategy, student, opponent)
-            report = report_of(context, run.folder.name, views, teachers, student, opponent, scores)
-    run.write_student(
-        student.model,
-        {
-            "model": recipe.student.model,
-            "classes": list(context.data.classes),
-            "task": recipe.task.name,
-            "input": vars(student.model.input),
-            "test": scores.student.metrics,
-        },
-    )
-    run.write_report(report)
+    run.write_recipe(context.recipe)
+    tell("run_started", context.recipe.as_dict(), run.folder)
+    try:
+        report = _every_phase(context, run, baseline)
+    except BaseException as error:
+        run.failed(error)
+        raise
     tell("run_finished", report)
     for follower in followers:
         follower.close()
     return report
 
 
-def fitted_strategy(context: Context, teachers: list[ReadyTeacher]) -> Strategy:
-    """Return the recipe's strategy, having seen the validation split if it needs to."""
+def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
+    recipe, views = context.recipe, views_of(context.recipe)
     strategy = Strategy(context.parts.strategy)
+    teachers = ready(context, views)
+    fit_strategy(strategy, context, teachers)
+    student = distilled(context, teachers, strategy, _batches(context, context.data.train), views)
+    opponent = alone(context) if baseline else None
+    with context.progress.phase("evaluate", 1):
+        scores = _scores(context, teachers, strategy, student, opponent)
+        report = report_of(context, run.folder.name, views, teachers, student, opponent, scores)
+    facts_of_student = {
+        "model": recipe.student.model,
+        "classes": list(context.data.classes),
+        "task": recipe.task.name,
+        "input": vars(student.model.input),
+        "test": scores.student.metrics,
+    }
+    run.write_student(student.model, facts_of_student)
+    run.write_report(report)
+    return report
+
+
+def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeacher]) -> None:
+    """Show a strategy the validation split, if it needs to see it."""
     val = context.data.val
     outputs = tuple(teacher.recorded("val", PLAIN) for teacher in teachers)
     target = torch.from_numpy(val.samples.targets)
     strategy.fit(_batches(context, val)(outputs, np.arange(len(val)), target))
-    return strategy
 
 
 def _batches(context: Context, split: dataset.Split) -> Batches:

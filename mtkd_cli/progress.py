@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 
 if TYPE_CHECKING:
     from mtkd_cli.distill import Losses, Step
@@ -52,16 +53,15 @@ class Progress:
         self._started = self._shown = time.monotonic()
         live = self.console is not None and self.console.is_terminal
         if live:
+            whole = Column(no_wrap=True)
             columns = (
-                TextColumn("{task.description:<22}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.percentage:>3.0f}%"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.description}", table_column=whole),
+                BarColumn(bar_width=12, table_column=whole),
+                TextColumn("{task.percentage:>3.0f}%", table_column=whole),
+                TimeRemainingColumn(compact=True, table_column=whole),
+                TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, ratio=1)),
             )
-            with Bars(*columns, console=self.console, transient=True) as self._bars:
+            with Bars(*columns, console=self.console, transient=True, expand=True) as self._bars:
                 self._bars.add_task(name, total=total, note="")
                 yield self
             self._bars = None

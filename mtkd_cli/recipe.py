@@ -18,7 +18,9 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-Candidates = Annotated[tuple[float, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Candidates = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=1000)], ...], BeforeValidator(_as_tuple), Field(min_length=1)
+]
 """One value, or several that are tried and chosen from on validation."""
 
 Positive = Annotated[float, Field(gt=0)]
@@ -124,7 +126,7 @@ class Fit(Section):
     )
     epochs: int = Field(20, ge=1, description="Passes over its labelled samples.")
     batch_size: int = Field(64, ge=1, description="Samples per step.")
-    lr: Positive = Field(3e-3, description="Peak learning rate of AdamW.")
+    lr: float = Field(3e-3, gt=0, le=1000, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay.")
     seed: int = Field(0, ge=0, description="Seed of initial weights, order and views.")
 
@@ -281,6 +283,8 @@ def _teacher(raw: Any, fit_defaults: Any) -> Any:
     teacher = dict(raw)
     if isinstance(teacher.get("model"), str) and not teacher.get("name"):
         last = teacher["model"].rpartition(":")[2]
+        if not re.search(r"[A-Za-z]", last):  # convnet:8-16 is no "8-16"
+            last = teacher["model"]
         teacher["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._")[:100]
     fit = teacher.get("fit")
     fit = {"train": fit} if isinstance(fit, str) else fit

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import recorded, store
+from mtkd_cli import atomic, recorded, store
 from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError
 from mtkd_cli.fold import folded
@@ -56,11 +57,12 @@ def refuse_if_full(bytes_needed: int) -> None:
     """Raise before recording what the disk cannot hold.
 
     Raises:
-        DataError: with needed and free bytes.
+        DataError: with needed and free bytes, or the store is unusable.
     """
     folder = store.root()
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
+    with atomic.disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
     if bytes_needed * ROOM > free:
         raise DataError(
             f"recording needs {bytes_needed:,} bytes, {free:,} are free",
@@ -101,15 +103,17 @@ def record(
         say: told what the user should know.
 
     Raises:
-        DataError: the teacher answers NaN or infinity; teacher and sample are named.
+        DataError: the teacher answers NaN or infinity (teacher and sample are named), or the disk is full.
     """
-    samples = len(split)
+    samples, stop = len(split), threading.Event()
     batch = int(min(LARGEST_BATCH, max(8, VALUES_IN_A_BATCH // (3 * input_size**2))))
 
     def answers(shard: int) -> tuple[NDArray[Any], int]:
         rows, clamped = [], 0
         place = recorded.rows_of(shard, samples)
         for start in range(place.start, place.stop, batch):
+            if stop.is_set():
+                raise CancelledError
             part = slice(start, min(start + batch, place.stop))
             views = view(
                 split.samples.images(part),
@@ -121,7 +125,7 @@ def record(
             )
             with torch.inference_mode():
                 output = module(views).float().cpu()
-            _refuse_non_finite(output, name, split.samples.ids[part])
+            _refuse_odd(output, layout.outputs, name, split.samples.ids[part])
             encoded, over = layout.encode(output)
             rows.append(encoded)
             clamped += over
@@ -137,17 +141,16 @@ def record(
             try:
                 for future in as_completed(futures):
                     rows, over = future.result()
-                    recorded.write(array, futures[future], rows, samples)
+                    recorded.write(array, futures.pop(future), rows, samples)
                     clamped += over
                     advance(len(rows))
             except BaseException:
+                stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
     if clamped:
         say(f"teacher {name}: {clamped} outputs beyond ±65504 were clamped; store.precision: fp32 keeps them")
-    return Recorded(
-        array.folder, layout, np.load(array.folder / "outputs.npy", mmap_mode="r", allow_pickle=False)
-    )
+    return array
 
 
 def _length(shard: int, samples: int) -> int:
@@ -169,8 +172,14 @@ def _one_thread_each(device: torch.device) -> Iterator[int]:
         torch.set_num_threads(threads)
 
 
-def _refuse_non_finite(output: Tensor, name: str, ids: tuple[str, ...]) -> None:
-    finite = torch.isfinite(output).flatten(1).all(dim=1)
+def _refuse_odd(output: Tensor, outputs: int, name: str, ids: tuple[str, ...]) -> None:
+    if output.shape != (len(ids), outputs):
+        raise DataError(
+            f"the teacher {name!r} answers {tuple(output.shape)} to {len(ids)} images with {outputs} outputs",
+            where=f"samples {ids[0]} to {ids[-1]}",
+            hint="it must answer each image by itself, whatever the batch",
+        )
+    finite = torch.isfinite(output).all(dim=1)
     if not finite.all():
         sample = ids[int((~finite).nonzero()[0].item())]
         raise DataError(

@@ -2,15 +2,18 @@
 
 A folder holds ``key.json`` (everything that decides the content), ``outputs.npy`` (memory-mapped,
 one row a sample) and ``shards.jsonl``, a line with the SHA-256 of each shard that is complete.
-A shard that is missing or damaged is recorded again; the others stay.
+A shard that is missing or damaged is recorded again; the others stay. Arrays are read through
+memory maps and written through the file: a map of a full disk would end the process.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import hashlib
+import io
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +24,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import atomic, store
+from mtkd_cli import atomic, holds, store
 from mtkd_cli.recipe import Store
 
 SHARD = 1024
 """Samples in a shard. Batches end at its borders, so an array does not depend on where it was resumed."""
 
 FP16_LIMIT = 65504.0
+ZEROS = bytes(2**20)
 
 
 @dataclass(frozen=True)
@@ -106,17 +110,19 @@ def find(key: Mapping[str, Any], samples: int) -> Recorded | None:
     found = opened(folder, samples)
     if found is None or missing(found, samples):
         return None
-    with contextlib.suppress(OSError):
-        os.utime(folder / "key.json")
+    store.touch(folder)
     return found
 
 
 def missing(recorded: Recorded, samples: int) -> list[int]:
     """Return the numbers of the shards that have to be recorded."""
-    written = _ledger(recorded.folder)
-    return [
-        n for n in range(shards(samples)) if written.get(n) != _sha256(recorded.rows[rows_of(n, samples)])
-    ]
+    written = ledger(recorded.folder)
+
+    def is_right(shard: int) -> bool:
+        rows = np.ascontiguousarray(recorded.rows[rows_of(shard, samples)])
+        return written.get(shard) == _sha256(recorded.layout, rows.view(np.uint8).data)
+
+    return [shard for shard in range(shards(samples)) if not is_right(shard)]
 
 
 def shards(samples: int) -> int:
@@ -130,45 +136,77 @@ def rows_of(shard: int, samples: int) -> slice:
 
 
 def create(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
-    """Return the array of a key for writing, with the shards that it already has."""
+    """Return the array of a key for writing, with the shards that it already has.
+
+    All bytes of a new array are taken from the disk now. One that cannot be used is left to those
+    who still read it, and forgotten.
+
+    Raises:
+        DataError: the disk is full, read-only or otherwise unusable.
+    """
     folder = folder_of(key)
     present = opened(folder, samples)
     if present and present.layout == layout:
-        return Recorded(folder, layout, np.load(folder / "outputs.npy", mmap_mode="r+", allow_pickle=False))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "shards.jsonl").unlink(missing_ok=True)
-    atomic.write_json(folder / "key.json", {**key, "layout": vars(layout), "samples": samples})
-    base, shape = layout.dtype.base, layout.dtype.shape
-    rows = np.lib.format.open_memmap(folder / "outputs.npy", "w+", base, (samples, *shape))
-    return Recorded(folder, layout, rows)
+        return present
+    try:
+        with atomic.disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for stale in folder.iterdir():
+                stale.unlink()
+            _allocate(folder / "outputs.npy", layout, samples)
+            atomic.write_json(folder / "key.json", {**key, "layout": vars(layout), "samples": samples})
+            return Recorded(folder, layout, holds.mapped(folder / "outputs.npy"))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def bytes_to_take(key: Mapping[str, Any], layout: Layout, samples: int) -> int:
+    """Return how many more bytes an array needs on the disk; none if recording it was begun."""
+    present = opened(folder_of(key), samples)
+    return 0 if present and present.layout == layout else samples * layout.dtype.itemsize
 
 
 def write(recorded: Recorded, shard: int, rows: NDArray[Any], samples: int) -> None:
-    """Write one shard, then the line that vouches for it."""
-    place = rows_of(shard, samples)
-    recorded.rows[place] = rows
-    if isinstance(recorded.rows, np.memmap):
-        recorded.rows.flush()
-    line = json.dumps({"shard": shard, "sha256": _sha256(recorded.rows[place])}) + "\n"
-    with (recorded.folder / "shards.jsonl").open("a", encoding="utf-8") as file:
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write one shard, then the line that vouches for it.
+
+    Raises:
+        ValueError: these are not the rows of a shard.
+        DataError: the disk is full, read-only or otherwise unusable.
+    """
+    place, layout = rows_of(shard, samples), recorded.layout
+    if rows.shape != recorded.rows[place].shape or rows.dtype != recorded.rows.dtype:
+        raise ValueError(f"{rows.dtype} rows {rows.shape} in shard {shard} of {layout}")
+    content = rows.tobytes()
+    path = recorded.folder / "outputs.npy"
+    with atomic.disk_errors(path):
+        with path.open("r+b") as file:
+            file.seek(len(_header(layout, samples)) + place.start * layout.dtype.itemsize)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        line = json.dumps({"shard": shard, "sha256": _sha256(layout, content)})
+        atomic.append_line(recorded.folder / "shards.jsonl", line)
 
 
 def opened(folder: Path, samples: int) -> Recorded | None:
     """Return the array in a folder, complete or not; None if it is not of so many samples."""
+    path = folder / "outputs.npy"
     try:
         known = json.loads((folder / "key.json").read_text())
         layout = Layout(**known["layout"])
-        rows = np.load(folder / "outputs.npy", mmap_mode="r", allow_pickle=False)
+        header = _header(layout, samples)
+        with path.open("rb") as file:
+            begins_right = file.read(len(header)) == header
+        size = len(header) + samples * layout.dtype.itemsize
+        if known["samples"] != samples or not begins_right or path.stat().st_size != size:
+            return None
+        return Recorded(folder, layout, holds.mapped(path))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    fits = known["samples"] == samples == len(rows) and rows.dtype == layout.dtype.base
-    return Recorded(folder, layout, rows) if fits else None
 
 
-def _ledger(folder: Path) -> dict[int, str]:
+def ledger(folder: Path) -> dict[int, str]:
     """Return the checksum of each shard by the last whole line about it."""
     written: dict[int, str] = {}
     try:
@@ -179,10 +217,43 @@ def _ledger(folder: Path) -> dict[int, str]:
         try:
             entry = json.loads(line)
             written[int(entry["shard"])] = str(entry["sha256"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             continue
     return written
 
 
-def _sha256(rows: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(rows).view(np.uint8).data).hexdigest()
+def _header(layout: Layout, samples: int) -> bytes:
+    """Return how the file of an array begins: as NumPy writes it."""
+    header = io.BytesIO()
+    base, shape = layout.dtype.base, layout.dtype.shape
+    facts = {
+        "descr": np.lib.format.dtype_to_descr(base),
+        "fortran_order": False,
+        "shape": (samples, *shape),
+    }
+    np.lib.format.write_array_header_1_0(header, facts)
+    return header.getvalue()
+
+
+def _allocate(path: Path, layout: Layout, samples: int) -> None:
+    """Make the file of an array of zeros, with every byte of it really on the disk."""
+    header, size = _header(layout, samples), samples * layout.dtype.itemsize
+    with path.open("wb") as file:
+        file.write(header)
+        file.flush()
+        try:
+            os.posix_fallocate(file.fileno(), len(header), size)
+        except (AttributeError, OSError) as error:  # a system, or a file system, without it
+            if getattr(error, "errno", errno.ENOSYS) not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            for start in range(0, size, len(ZEROS)):
+                file.write(ZEROS[: size - start])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sha256(layout: Layout, content: bytes | memoryview) -> str:
+    """Return the checksum of a shard: of its bytes, and of what they mean."""
+    digest = hashlib.sha256(json.dumps(vars(layout), sort_keys=True).encode())
+    digest.update(content)
+    return digest.hexdigest()

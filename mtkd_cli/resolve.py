@@ -262,6 +262,15 @@ def _misfits(
             "student.model",
             "mtkd list teachers shows which can",
         )
+    for index, teacher in enumerate(recipe.teachers):
+        if teacher.fit and teacher.classes is not None:
+            problems.append(
+                RecipeKeyError(
+                    f"the teacher {teacher.name!r} has both fit and classes",
+                    f"{source}: teachers.{index}.classes",
+                    "leave classes out: a teacher that is fitted answers in the data's classes",
+                )
+            )
     names = [teacher.name for teacher in recipe.teachers]
     for index, name in enumerate(names):
         if name in names[:index]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mtkd_cli import atomic, strict_yaml, weights
-from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.recipe import NAME, Recipe
 
@@ -37,33 +39,49 @@ class Run:
                 f"the run {self.folder} exists", where="--name", hint="choose another name"
             ) from error
         except OSError as error:
-            raise DataError(f"the run folder cannot be made: {error}", where=str(self.folder)) from error
+            raise atomic.disk_error(error, self.folder) from error
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Keep the resolved recipe."""
-        atomic.write_bytes(self.folder / "recipe.yaml", strict_yaml.dump(recipe.as_dict()).encode())
+        with atomic.disk_errors(self.folder):
+            atomic.write_bytes(self.folder / "recipe.yaml", strict_yaml.dump(recipe.as_dict()).encode())
 
     def write_student(self, model: Model, facts: Mapping[str, Any]) -> None:
         """Keep the student's own weights, and beside them what is needed to use it."""
         part = self.folder / ".student.partial"
-        text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
-        weights.write(part, model.module.state_dict(), {"format": "pt", **text})
-        part.replace(self.folder / "student.safetensors")
-        atomic.write_json(self.folder / "student.json", facts)
+        try:
+            with atomic.disk_errors(part):
+                weights.write(part, model.module.state_dict(), {"mtkd": json.dumps(facts, sort_keys=True)})
+                part.replace(self.folder / "student.safetensors")
+                atomic.write_json(self.folder / "student.json", facts)
+        finally:
+            part.unlink(missing_ok=True)
 
     def write_report(self, report: Mapping[str, Any]) -> None:
         """Keep the report."""
-        atomic.write_json(self.folder / "report.json", report)
+        with atomic.disk_errors(self.folder):
+            atomic.write_json(self.folder / "report.json", report)
+
+    def failed(self, error: BaseException) -> None:
+        """Log why a run ended early; where nothing was trained yet, give its name back."""
+        if (self.folder / "metrics.jsonl").exists():
+            with contextlib.suppress(Exception):
+                self.log(f"failed: {type(error).__name__}: {error}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def add_row(self, row: Mapping[str, Any]) -> None:
         """Append one row to ``metrics.jsonl``."""
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        self._append("metrics.jsonl", json.dumps(row))
 
     def log(self, line: str) -> None:
         """Append one line to ``log.txt``."""
-        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.datetime.now().isoformat(timespec='seconds')} {line}\n")
+        self._append("log.txt", f"{datetime.datetime.now().isoformat(timespec='seconds')} {line}")
+
+    def _append(self, name: str, line: str) -> None:
+        path = self.folder / name
+        with atomic.disk_errors(path), path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
 
 
 def default_name(recipe_name: str) -> str:

@@ -27,7 +27,9 @@ def candidates(settings: Train) -> list[Train]:
     return [settings.model_copy(update={"lr": (lr,), "weight_decay": (decay,)}) for lr, decay in pairs]
 
 
-def search(settings: Train, train_one: Callable[[Train], Trained]) -> Found:
+def search(
+    settings: Train, train_one: Callable[[Train], Trained], say: Callable[[str], None] = lambda _: None
+) -> Found:
     """Return the candidate whose best checkpoint validates best.
 
     A candidate whose loss is not finite is out; if all are, the error is raised.
@@ -42,6 +44,7 @@ def search(settings: Train, train_one: Callable[[Train], Trained]) -> Found:
         except TrainingError as error:
             failure = error
             trials.append({**trial, "failed": error.what})
+            say(f"the candidate lr {trial['lr']:g} is out: {error.what}")
             continue
         found.append((candidate, trained))
         trials.append({**trial, **trained.best.metrics})

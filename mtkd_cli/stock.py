@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,15 +15,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import Timeout
+from torch import nn
 
-from mtkd_cli import holds, record, recorded, store
+from mtkd_cli import atomic, holds, record, recorded, store
 from mtkd_cli.context import Context
+from mtkd_cli.dataset import Split
 from mtkd_cli.fit import fitted
 from mtkd_cli.models import load_teacher, prepared
+from mtkd_cli.recorded import Recorded
 from mtkd_cli.teachers import who_is
-from mtkd_cli.views import PLAIN, view
+from mtkd_cli.views import view
 
 KINDS = ("outputs", "fitted", "alone", "teachers", "images")
+FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.partial")
 VERIFIED = 32
 """Samples of each array that are computed again."""
 
@@ -30,7 +38,7 @@ TOLERANCE = {"fp16": 2e-3, "fp32": 1e-4}
 
 @dataclass(frozen=True)
 class Item:
-    """One folder of the store. ``used`` is when it was last read or written, in seconds since 1970."""
+    """One folder of the store. ``used`` is when a run last asked for it, in seconds since 1970."""
 
     kind: str
     folder: Path
@@ -60,9 +68,11 @@ def prune(older_than_days: float | None, larger_than_bytes: int | None) -> tuple
     """Remove the items unused for so many days, then the oldest until the store is small enough.
 
     Returns:
-        (removed, kept because a running process holds them).
+        (removed, kept because a running process reads or writes them).
+
+    Raises:
+        DataError: the disk does not let them be removed.
     """
-    held = holds.held()
     present = items()
     total = sum(item.bytes for item in present)
     removed: list[Item] = []
@@ -72,74 +82,112 @@ def prune(older_than_days: float | None, larger_than_bytes: int | None) -> tuple
         over = larger_than_bytes is not None and total > larger_than_bytes
         if not old and not over:
             continue
-        if item.folder in held:
+        if _remove(item.folder):
+            total -= item.bytes
+            removed.append(item)
+        else:
             spared.append(item)
-            continue
-        with store.locked(item.folder):
-            shutil.rmtree(item.folder, ignore_errors=True)
-        total -= item.bytes
-        removed.append(item)
     return removed, spared
 
 
 def damaged() -> list[Item]:
-    """Return the recorded arrays with a shard that is missing or not what was written."""
-    found = []
-    for item in items():
-        if item.kind == "outputs":
-            samples = int(_key(item.folder).get("samples", 0))
-            array = recorded.opened(item.folder, samples)
-            if array is None or recorded.missing(array, samples):
-                found.append(item)
-    return found
+    """Return what is not what was written. What is only not complete is no damage."""
+    return [item for item in items() if item.complete and not _is_right(item)]
 
 
 def differences(context: Context) -> Iterator[dict[str, Any]]:
-    """Ask a recipe's teachers again about some samples; yield how far each recorded array is off."""
+    """Ask a recipe's teachers again about some samples; yield how far each recorded array is off.
+
+    Only what is recorded is compared, and nothing is fitted for it.
+    """
     data = context.data
     for teacher, part in zip(context.recipe.teachers, context.parts.teachers, strict=True):
         who = who_is(teacher, part, context)
+        arrays = list(_recorded(who, context))
+        if not arrays or (teacher.fit and store.find("fitted", who["fit"]) is None):
+            continue
         model = fitted(load_teacher(part, teacher, data, context.task.outputs), who["fit"], teacher, context)
         module = prepared(model).to(context.device).eval()
-        for split in data.splits:
-            for number in range(64):
-                array = recorded.find(record.key(who, split, number, context.recipe), len(split))
-                if array is None:
-                    break
-                rows = np.linspace(0, len(split) - 1, min(VERIFIED, len(split))).astype(np.int64)
-                shown = view(
-                    split.samples.images(rows),
-                    split.id_numbers[rows],
-                    number,
-                    context.recipe.views.seed,
-                    context.recipe.augment,
-                    context.device,
-                )
-                with torch.inference_mode():
-                    live = module(shown).float().cpu()
-                live = array.layout.decode(array.layout.encode(live)[0])
-                difference = (live - array[rows]).abs().max().item()
-                limit = TOLERANCE[context.recipe.store.precision] * max(1.0, live.abs().max().item())
-                yield {
-                    "teacher": teacher.name,
-                    "split": split.name,
-                    "view": number,
-                    "difference": difference,
-                    "same": difference <= limit,
-                }
-                if split.name != "train" and number == PLAIN:
-                    break
+        for split, number, array in arrays:
+            difference, largest = _difference(module, split, number, array, context)
+            limit = TOLERANCE[context.recipe.store.precision] * max(1.0, largest)
+            place = {"teacher": teacher.name, "split": split.name, "view": number}
+            yield {**place, "difference": difference, "same": difference <= limit}
+
+
+def _recorded(who: dict[str, Any], context: Context) -> Iterator[tuple[Split, int, Recorded]]:
+    """Yield the arrays of a teacher that are complete, the views of a split from the first on."""
+    for split in context.data.splits:
+        for number in itertools.count():
+            array = recorded.find(record.key(who, split, number, context.recipe), len(split))
+            if array is None:
+                break
+            yield split, number, array
+
+
+def _difference(
+    module: nn.Module, split: Split, number: int, array: Recorded, context: Context
+) -> tuple[float, float]:
+    """Return an array's largest difference to the live teacher on some samples, and the largest answer."""
+    rows = np.linspace(0, len(split) - 1, min(VERIFIED, len(split))).astype(np.int64)
+    recipe = context.recipe
+    shown = view(
+        split.samples.images(rows),
+        split.id_numbers[rows],
+        number,
+        recipe.views.seed,
+        recipe.augment,
+        context.device,
+    )
+    with torch.inference_mode():
+        live = module(shown).float().cpu()
+    live = array.layout.decode(array.layout.encode(live)[0])
+    return (live - array[rows]).abs().max().item(), live.abs().max().item()
+
+
+def _remove(folder: Path) -> bool:
+    """Remove a folder; False if a process writes or reads it."""
+    try:
+        with store.locked(folder, wait=False), holds.reserved(folder) as free:
+            if free:
+                with atomic.disk_errors(folder):
+                    shutil.rmtree(folder)
+            return free
+    except Timeout:
+        return False
+
+
+def _is_right(item: Item) -> bool:
+    if item.kind != "outputs":
+        return store.is_intact(item.folder)
+    samples = _key(item.folder).get("samples")
+    array = recorded.opened(item.folder, samples) if isinstance(samples, int) else None
+    return array is not None and not recorded.missing(array, array.rows.shape[0])
 
 
 def _items() -> Iterator[Item]:
     for kind in KINDS:
-        for folder in (store.root() / kind).glob("[0-9a-f]*"):
-            files = [file for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
-            if files:
-                stats = [file.stat() for file in files]
-                done = (folder / ("shards.jsonl" if kind == "outputs" else "manifest.json")).exists()
-                used = max(max(s.st_mtime, s.st_atime) for s in stats)
-                yield Item(kind, folder, _what(kind, _key(folder)), sum(s.st_size for s in stats), used, done)
+        try:
+            folders = [path for path in (store.root() / kind).iterdir() if FOLDER.fullmatch(path.name)]
+        except OSError:
+            continue
+        yield from filter(None, (_item(kind, folder) for folder in folders))
+
+
+def _item(kind: str, folder: Path) -> Item | None:
+    """Return what a folder holds; None if it is gone or is none."""
+    try:
+        with os.scandir(folder) as entries:
+            stats = [entry.stat() for entry in entries]
+        used = max([stat.st_mtime for stat in stats], default=folder.stat().st_mtime)
+    except OSError:
+        return None
+    key = _key(folder)
+    done = not folder.name.startswith(".")
+    if kind == "outputs":
+        written, samples = len(recorded.ledger(folder)), key.get("samples")
+        done = written >= (recorded.shards(samples) if isinstance(samples, int) else 1)
+    return Item(kind, folder, _what(kind, key), sum(stat.st_size for stat in stats), used, done)
 
 
 def _key(folder: Path) -> dict[str, Any]:

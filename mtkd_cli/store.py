@@ -7,8 +7,10 @@ and, once complete, a ``manifest.json`` with the SHA-256 of every file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from mtkd_cli import atomic
 
 FORMAT = 1
 """Raised when files of the same key would be read differently."""
+
+SILENT_SECONDS = 3
+"""How long another process is waited for before the user is told."""
 
 
 def root() -> Path:
@@ -53,7 +58,16 @@ def array_sha256(array: NDArray[Any]) -> str:
 def find(kind: str, key: Mapping[str, Any]) -> Path | None:
     """Return the folder of ``key`` if it is complete and every file is what was written, else None."""
     folder = root() / kind / digest(key)
-    return folder if _is_intact(folder) else None
+    if not is_intact(folder):
+        return None
+    touch(folder)
+    return folder
+
+
+def touch(folder: Path) -> None:
+    """Note that a folder was used now; pruning goes by it. A store that is read-only is used all the same."""
+    with contextlib.suppress(OSError):
+        os.utime(folder / "key.json")
 
 
 def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
@@ -65,41 +79,72 @@ def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Pa
         kind: ``outputs``, ``fitted``, ``alone``, ``images``.
         key: everything that decides the content.
         write: fills an empty folder.
+
+    Raises:
+        DataError: the disk is full, read-only or otherwise unusable.
     """
+    if found := find(kind, key):
+        return found
     folder = root() / kind / digest(key)
     with locked(folder):
-        if _is_intact(folder):
+        if is_intact(folder):
             return folder
-        temporary = folder.with_name(f".{folder.name}.partial")
-        for stale in (temporary, folder):
-            shutil.rmtree(stale, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        temporary = partial_of(folder)
         try:
-            write(temporary)
-            _seal(temporary, key)
-            temporary.rename(folder)
+            with atomic.disk_errors(temporary):
+                for stale in (temporary, folder):
+                    shutil.rmtree(stale, ignore_errors=True)
+                temporary.mkdir(parents=True)
+                write(temporary)
+                _seal(temporary, key)
+                temporary.rename(folder)
+                atomic.sync_folder(folder.parent)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        atomic.sync_folder(folder.parent)
     return folder
 
 
+def partial_of(folder: Path) -> Path:
+    """Return where a folder is while it is being filled."""
+    return folder.with_name(f".{folder.name}.partial")
+
+
+def lock_of(folder: Path) -> Path:
+    """Return the file that is locked while a folder, or what will become it, is changed."""
+    return folder.with_name(f".{folder.name.removeprefix('.').removesuffix('.partial')}.lock")
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of one folder of the store."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
+def locked(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of one folder of the store.
+
+    Raises:
+        Timeout: another process has it, and ``wait`` is False.
+        DataError: the store is unusable.
+    """
+    lock = FileLock(lock_of(folder))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=SILENT_SECONDS if wait else 0)
+        except Timeout:
+            if not wait:
+                raise
+            logging.getLogger("mtkd").warning("another mtkd is making %s; waiting for it", folder)
+            lock.acquire()
+    except Timeout:
+        raise
+    except OSError as error:
+        raise atomic.disk_error(error, folder.parent) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def _seal(folder: Path, key: Mapping[str, Any]) -> None:
-    atomic.write_json(folder / "key.json", key)
-    files = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
-    atomic.write_json(folder / "manifest.json", files)
-
-
-def _is_intact(folder: Path) -> bool:
+def is_intact(folder: Path) -> bool:
+    """Whether a folder that `keep` filled is complete and every file is what was written."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         return "key.json" in manifest and all(
@@ -107,3 +152,9 @@ def _is_intact(folder: Path) -> bool:
         )
     except (OSError, ValueError, AttributeError, TypeError):
         return False
+
+
+def _seal(folder: Path, key: Mapping[str, Any]) -> None:
+    atomic.write_json(folder / "key.json", key)
+    files = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
+    atomic.write_json(folder / "manifest.json", files)

@@ -121,7 +121,7 @@ def _search(
         )
 
     with context.progress.phase(name, steps * len(candidates(recipe.train))):
-        found = search(recipe.train, train_one)
+        found = search(recipe.train, train_one, context.progress.say)
     best = {
         key.removeprefix("module."): value.cpu()
         for key, value in found.trained.best.module.state_dict().items()

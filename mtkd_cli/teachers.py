@@ -102,14 +102,14 @@ def _ready(
     who = who_is(teacher, part, context)
     arrays = find_recorded(who, wanted, context)
     about = store.find("teachers", who)
+    known = _facts_in(about) if about else {}
     model: Model | None = None
     if live or about is None or len(arrays) < len(wanted):
         untouched = load_teacher(part, teacher, context.data, context.task.outputs)
         model = fitted(untouched, who["fit"], teacher, context)
-        about = _described(model, teacher, who, context)
+        known = _facts_in(_described(model, teacher, who, context))
         missing = [(split, number) for split, number in wanted if (split.name, number) not in arrays]
         arrays |= _record(model, teacher, who, missing, context)
-    known = json.loads((about / "facts.json").read_text())
     return ReadyTeacher(
         teacher.name,
         store.digest(who),
@@ -143,15 +143,21 @@ def _record(
     if difference:
         context.progress.log(f"teacher {teacher.name}: folding moved its answers by at most {difference:.2e}")
     layout = Layout.of(_outputs(model, example, teacher), context.recipe.store)
+    keys = [record.key(who, split, number, context.recipe) for split, number in missing]
+    record.refuse_if_full(
+        sum(
+            recorded.bytes_to_take(key, layout, len(split))
+            for key, (split, _) in zip(keys, missing, strict=True)
+        )
+    )
     samples = sum(len(split) for split, _ in missing)
-    record.refuse_if_full(samples * layout.dtype.itemsize)
     done = {}
     with context.progress.phase(f"record {teacher.name}", samples) as bar:
-        for split, number in missing:
+        for key, (split, number) in zip(keys, missing, strict=True):
             done[split.name, number] = record.record(
                 teacher.name,
                 module,
-                record.key(who, split, number, context.recipe),
+                key,
                 layout,
                 split,
                 number,
@@ -180,6 +186,12 @@ def _described(model: Model, teacher: Teacher, who: Mapping[str, Any], context: 
         atomic.write_json(folder / "facts.json", known)
 
     return store.keep("teachers", who, write)
+
+
+def _facts_in(folder: Path) -> dict[str, Any]:
+    with atomic.disk_errors(folder):
+        facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
+    return facts
 
 
 def _some_views(split: Split) -> Tensor:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from contextlib import AbstractContextManager
+
 import torch
 from rich.console import Console
 
@@ -19,9 +23,10 @@ def distil(
     parts: Resolved, name: str, recipe_name: str, device: str, threads: int, baseline: bool, as_json: bool
 ) -> None:
     """Run the recipe and print its summary."""
-    context = context_of(parts, device, threads)
-    run = Run(name or default_name(recipe_name))
-    report = pipeline.distill(context, run, baseline)
+    with stdout_on_stderr():
+        context = context_of(parts, device, threads)
+        run = Run(name or default_name(recipe_name))
+        report = pipeline.distill(context, run, baseline)
     if as_json:
         console.out_json(report)
         return
@@ -32,8 +37,9 @@ def distil(
 
 def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bool) -> None:
     """Print the resolved recipe and what would be done."""
-    context = context_of(parts, device, threads)
-    facts = plan_of(context, pipeline.views_of(parts.recipe), baseline)
+    with stdout_on_stderr():
+        context = context_of(parts, device, threads)
+        facts = plan_of(context, pipeline.views_of(parts.recipe), baseline)
     if as_json:
         console.out_json({"recipe": parts.recipe.as_dict(), "plan": facts})
         return
@@ -45,6 +51,11 @@ def context_of(parts: Resolved, device: str, threads: int) -> Context:
     """Load the data and the task of a recipe, with progress on stderr."""
     _use_threads(threads)
     return pipeline.prepare(parts, device, Progress(Console(stderr=True)))
+
+
+def stdout_on_stderr() -> AbstractContextManager[object]:
+    """Keep stdout for results: libraries and plugins that print meanwhile do so on stderr."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def _use_threads(threads: int) -> None:

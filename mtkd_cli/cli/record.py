@@ -24,12 +24,13 @@ def record(
 
         parts, _ = parts_of(recipe, overrides or [])
 
-        from mtkd_cli.cli.distilling import context_of
+        from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
         from mtkd_cli.pipeline import views_of
         from mtkd_cli.teachers import ready
 
-        context = context_of(parts, device, threads)
-        teachers = ready(context, views_of(context.recipe))
+        with stdout_on_stderr():
+            context = context_of(parts, device, threads)
+            teachers = ready(context, views_of(context.recipe))
         rows = [
             {"name": t.name, "arrays": len(t.arrays), "bytes": sum(a.rows.nbytes for a in t.arrays.values())}
             for t in teachers

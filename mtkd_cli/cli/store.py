@@ -35,9 +35,11 @@ def verify(
         str, typer.Argument(help="Ask this recipe's teachers again and compare. Default: checksums only.")
     ] = "",
     overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...")] = None,
+    device: Annotated[str, typer.Option(help="As it was recorded: auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="As it was recorded.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Check the recorded outputs: every checksum, and some answers against the teachers themselves."""
+    """Check what is kept: every checksum, and some answers against the teachers themselves."""
     with console.errors_shown(as_json):
         from mtkd_cli import stock
         from mtkd_cli.errors import DataError
@@ -45,11 +47,18 @@ def verify(
         bad = [item.as_dict() for item in stock.damaged()]
         rows: list[dict[str, Any]] = []
         if recipe:
-            from mtkd_cli.cli.distilling import context_of
+            from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
             from mtkd_cli.cli.reading import parts_of
 
             parts, _ = parts_of(recipe, overrides or [])
-            rows = list(stock.differences(context_of(parts, "auto", threads=0)))
+            with stdout_on_stderr():
+                rows = list(stock.differences(context_of(parts, device, threads)))
+            if not rows:
+                raise DataError(
+                    "nothing of this recipe is recorded",
+                    where=recipe,
+                    hint="mtkd record does that; with other --threads or --device it is another recording",
+                )
         if as_json:
             console.out_json({"damaged": bad, "compared": rows})
         else:
@@ -64,14 +73,14 @@ def verify(
                 else f"{wrong[0]['teacher']}, {wrong[0]['split']} view {wrong[0]['view']}"
             )
             raise DataError(
-                f"{len(bad)} damaged and {len(wrong)} different arrays",
+                f"{len(bad)} damaged and {len(wrong)} different folders",
                 where=first,
-                hint="damaged shards are recorded again by the next run that needs them",
+                hint="what is damaged is recorded again by the next run that needs it",
             )
         if bad or wrong:
             raise typer.Exit(DataError.exit_code)
         if not as_json:
-            console.talk("every recorded array is what was written")
+            console.talk("everything is what was written")
 
 
 @store.command()
@@ -84,7 +93,7 @@ def prune(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Remove what is old or too large; never what a running mtkd reads."""
+    """Remove what is old or too large; never what a running mtkd reads or writes."""
     with console.errors_shown(as_json):
         from mtkd_cli import stock
         from mtkd_cli.errors import UsageError
@@ -99,7 +108,7 @@ def prune(
             return
         console.talk(f"removed {len(removed)} items, {_size(sum(item.bytes for item in removed))}")
         if spared:
-            console.talk(f"left {len(spared)} that a running mtkd reads")
+            console.talk(f"left {len(spared)} that a running mtkd reads or writes")
 
 
 def _size(count: float) -> str:

@@ -24,11 +24,11 @@ def table(report: Mapping[str, Any]) -> Table:
         show_edge=False,
         pad_edge=False,
     )
-    shown.add_column("", no_wrap=True)
+    shown.add_column("", overflow="fold", min_width=10)
     for name in metrics:
-        shown.add_column(name if name not in ("nll", "ece") else name.upper(), justify="right")
+        shown.add_column(name if name not in ("nll", "ece") else name.upper(), justify="right", no_wrap=True)
     for name in ("parameters", "size", "latency"):
-        shown.add_column(name, justify="right")
+        shown.add_column(name, justify="right", no_wrap=True)
     rows = [
         ("student, distilled", scores["student"], "bold green"),
         ("student, alone", scores["alone"], "bold"),

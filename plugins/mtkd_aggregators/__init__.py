@@ -46,7 +46,6 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             ),
             needs=("labels", "validation"),
             formula="w_k ∝ weight_k, or w_k = softmax_k(score_k / tau); by error: w_k ∝ 1 / error_k",
-            paper="weights by each model's performance",
         ),
         AggregatorSpec(
             "confidence",
@@ -81,7 +80,6 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "mtkd_aggregators.best:Best",
             needs=("labels", "validation"),
             formula="w_k = 1 for the best score",
-            paper="the single-teacher baseline",
         ),
         AggregatorSpec(
             "consensus",
@@ -89,7 +87,6 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "mtkd_aggregators.consensus:Consensus",
             options=(Option("tau", float, 1.0, "softness, in units of the loss (nats)", minimum=1e-3),),
             formula="w_k = softmax_k(-d_k / tau), d_k = median over j of the loss of k to j",
-            paper="robust to a minority that is confidently wrong; ours",
         ),
         AggregatorSpec(
             "drop",
@@ -108,7 +105,6 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "mtkd_aggregators.robust:Majority",
             tasks=("classification",),
             formula="w_k ∝ 1 if argmax p_k is the class with the most votes, else 0",
-            paper="plurality vote",
         ),
         AggregatorSpec(
             "median",
@@ -116,7 +112,6 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "mtkd_aggregators.robust:Median",
             tasks=("classification",),
             formula="target ∝ median_k p_k",
-            paper="robust statistics",
         ),
         AggregatorSpec(
             "progressive",
@@ -157,6 +152,5 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
                 ),
             ),
             formula="target ∝ mean of p_k without the smallest and largest share",
-            paper="robust statistics",
         ),
     ]

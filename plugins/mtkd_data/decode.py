@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +42,7 @@ def decode_all(
     bad: dict[int, str] = {}
     part = target.with_name("part.npy")
     shape = (len(files), channels, size, size)
-    pixels = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+    pixels = _allocated(part, shape)
     decode = partial(_decode_or_say_why, size=size, channels=channels)
     # Filters of warnings are the process's, so they are set once, outside the threads.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
@@ -58,11 +60,19 @@ def decode_all(
     if not bad:
         part.rename(target)
         return bad
-    kept = np.lib.format.open_memmap(target, "w+", np.uint8, (len(files) - len(bad), *shape[1:]))
+    kept = _allocated(target, (len(files) - len(bad), *shape[1:]))
     kept[:] = pixels[: len(kept)]
     kept.flush()
     part.unlink()
     return bad
+
+
+def _allocated(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """Return a new array in a file whose every byte is on the disk: writing to a map of a full disk kills."""
+    array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    with path.open("rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def decode(file: Path, size: int, channels: int) -> NDArray[np.uint8]:

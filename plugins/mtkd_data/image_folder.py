@@ -13,7 +13,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from mtkd_cli import store
+from mtkd_cli import holds, store
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Samples, SourceData
 from mtkd_data.decode import FORMAT, decode_all
@@ -135,8 +135,12 @@ class ImageFolder:
                     where=str(inside),
                     hint="add images or remove that folder",
                 )
-        if self.unlabelled and name == "train":
-            add(self.unlabelled, "unlabelled/", self.unlabelled, -1)
+        if (
+            self.unlabelled
+            and name == "train"
+            and not add(self.unlabelled, "unlabelled/", self.unlabelled, -1)
+        ):
+            raise DataError("no PNG or JPEG images", where=str(self.unlabelled), hint="mend data.unlabelled")
         if not files:
             raise DataError("no PNG or JPEG images", where=str(root), hint="add images or remove that folder")
         return Found(tuple(files), tuple(ids), np.array(targets, dtype=np.int64))
@@ -162,7 +166,7 @@ class ImageFolder:
             (folder / "bad.json").write_text(json.dumps(bad))
 
         folder = store.keep("images", key, write)
-        images: NDArray[np.uint8] = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        images: NDArray[np.uint8] = holds.mapped(folder / "images.npy")
         bad = json.loads((folder / "bad.json").read_text())
         return images, {int(number): why for number, why in bad.items()}
 

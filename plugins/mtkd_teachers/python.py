@@ -50,6 +50,6 @@ class PythonProvider:
             made,
             InputSpec(),
             head=linear[-1] if linear else "",
-            trained=request.pretrained,
+            trained=request.pretrained and (any_name or "pretrained" in taken),
             channels_last=False,
         )

@@ -1,0 +1,63 @@
+"""Small real runs: digits, tiny models, two epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from mtkd_cli import pipeline
+from mtkd_cli.context import Context
+from mtkd_cli.plugins import Registry
+from mtkd_cli.progress import Progress
+from mtkd_cli.read_recipe import read
+from mtkd_cli.resolve import resolve
+from mtkd_cli.run import Run
+
+SMALL = (
+    "data.labels=60",
+    "train.epochs=2",
+    "train.lr=0.01",
+    "fit.epochs=2",
+    "fit.labels=all",
+    "teachers.0.fit=all",
+    "teachers.1.fit=all",
+    "teachers.2.fit=all",
+    "teachers.0.model=mlp:32",
+    "teachers.1.model=convnet:8-16",
+    "teachers.2.model=resnet:8-4",
+    "student=mlp:8",
+)
+
+Contexts = Callable[..., Context]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def context(registry: Registry) -> Contexts:
+    def make(*overrides: str, recipe: str = "digits") -> Context:
+        small = SMALL if recipe == "digits" else ()
+        found, _ = read(recipe, [*small, *overrides], registry)
+        return pipeline.prepare(resolve(found, registry, recipe), "cpu", Progress())
+
+    return make
+
+
+@pytest.fixture
+def distil(context: Contexts) -> Callable[..., dict[str, Any]]:
+    """Run a small recipe to its end and return the report."""
+    names = iter(range(100))
+
+    def run(*overrides: str, baseline: bool = False, name: str = "") -> dict[str, Any]:
+        return pipeline.distill(context(*overrides), Run(name or f"run-{next(names)}"), baseline)
+
+    return run

@@ -1,0 +1,230 @@
+"""What `mtkd distill` promises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mtkd_cli import strict_yaml, teachers
+from mtkd_cli.errors import DataError, PluginError, UsageError
+from mtkd_cli.recipe import Recipe
+
+Distil = Callable[..., dict[str, Any]]
+
+
+def weights_of(run: str) -> dict[str, torch.Tensor]:
+    return load_file(Path("runs") / run / "student.safetensors")
+
+
+def assert_same_bits(first: str, second: str) -> None:
+    one, other = weights_of(first), weights_of(second)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_report_has_everyone_with_the_primary_metric_first(distil: Distil) -> None:
+    report = distil(baseline=True, name="whole")
+    assert set(report["scores"]) == {"student", "alone", "ensemble", "teachers"}
+    everyone = [report["scores"][who] for who in ("student", "alone", "ensemble")]
+    everyone += report["scores"]["teachers"].values()
+    assert len(everyone) == 6
+    for scores in everyone:
+        assert next(iter(scores)) == "accuracy"
+        assert {"nll", "ece", "parameters", "bytes", "latency_ms"} <= set(scores)
+    assert json.loads((Path("runs") / "whole" / "report.json").read_text()) == report
+
+
+def test_the_run_folder_has_what_the_readme_says(distil: Distil) -> None:
+    distil(name="folder")
+    folder = Path("runs") / "folder"
+    names = {file.name for file in folder.iterdir()}
+    assert names == {
+        "recipe.yaml",
+        "student.safetensors",
+        "student.json",
+        "metrics.jsonl",
+        "report.json",
+        "log.txt",
+    }
+    Recipe.model_validate(strict_yaml.load((folder / "recipe.yaml").read_text(), "recipe.yaml"))
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows if row["phase"] == "distil"] == [1, 2]
+
+
+def test_the_resolved_recipe_repeats_the_run_to_the_bit(distil: Distil, registry: Any) -> None:
+    distil(name="first")
+    from mtkd_cli import pipeline
+    from mtkd_cli.progress import Progress
+    from mtkd_cli.read_recipe import read
+    from mtkd_cli.resolve import resolve
+    from mtkd_cli.run import Run
+
+    recipe, _ = read("runs/first/recipe.yaml", [], registry)
+    pipeline.distill(
+        pipeline.prepare(resolve(recipe, registry, "first"), "cpu", Progress()), Run("second"), False
+    )
+    assert_same_bits("first", "second")
+
+
+def test_cold_and_warm_stores_give_the_same_bits(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
+    distil(name="cold")
+    distil(name="warm")
+    monkeypatch.setenv("MTKD_STORE", "another-store")
+    distil(name="cold-again")
+    assert_same_bits("cold", "warm")
+    assert_same_bits("cold", "cold-again")
+
+
+def test_another_seed_gives_another_student_from_the_same_recording(
+    distil: Distil, no_teacher_is_loaded: Callable[[], None]
+) -> None:
+    distil(name="seed-0")
+    no_teacher_is_loaded()
+    distil("train.seed=1", name="seed-1")
+    one, other = weights_of("seed-0"), weights_of("seed-1")
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture
+def no_teacher_is_loaded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    def forbid() -> None:
+        def loaded(*_: object) -> None:
+            raise AssertionError("a teacher was loaded")
+
+        monkeypatch.setattr(teachers, "load_teacher", loaded)
+
+    return forbid
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "strategy=entropy",
+        "strategy=confidence",
+        "strategy=weighted",
+        "strategy=mean-logit",
+        "loss.temperature=4",
+        "loss.kd_ratio=0.5",
+        "student=convnet:4",
+        "train.batch_size=32",
+    ],
+)
+def test_what_teachers_do_not_depend_on_costs_no_teacher_pass(
+    distil: Distil, no_teacher_is_loaded: Callable[[], None], change: str
+) -> None:
+    distil()
+    no_teacher_is_loaded()
+    distil(change)
+
+
+def test_one_teacher_is_enough(distil: Distil) -> None:
+    one = "teachers=[{model: 'mlp:32', fit: all}]"
+    for strategy in ("mean", "entropy", "confidence", "weighted", "mean-logit"):
+        report = distil(one, f"strategy={strategy}")
+        teacher = report["scores"]["teachers"]["mlp-32"]["accuracy"]
+        assert report["scores"]["ensemble"]["accuracy"] == teacher
+
+
+def test_live_teachers_see_what_the_student_sees(distil: Distil) -> None:
+    report = distil("views=live")
+    assert report["views"] == "live"
+
+
+def test_live_teachers_on_plain_views_teach_like_recorded_ones(distil: Distil) -> None:
+    plain = ("augment={}", "store.precision=fp32", "train.epochs=1")
+    distil("views=1", *plain, name="recorded")
+    distil("views=live", *plain, name="live")
+    one, other = weights_of("recorded"), weights_of("live")
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_student_alone_is_trained_once(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = distil(baseline=True)
+    from mtkd_cli import students
+
+    monkeypatch.setattr(students, "FromLabels", None)
+    second = distil("strategy=entropy", baseline=True)
+    scores = [report["scores"]["alone"]["accuracy"] for report in (first, second)]
+    assert scores[0] == scores[1]
+
+
+def test_the_student_alone_has_the_same_candidates_and_steps(distil: Distil) -> None:
+    report = distil("train.lr=[0.003, 0.01]", "train.weight_decay=[0, 0.01]", baseline=True)
+    tried = [[(t["lr"], t["weight_decay"]) for t in report[who]["trials"]] for who in ("student", "alone")]
+    assert tried[0] == tried[1]
+    assert len(tried[0]) == 4
+    rows = [
+        json.loads(line) for line in (Path("runs") / report["run"] / "metrics.jsonl").read_text().splitlines()
+    ]
+    last = {row["phase"]: row["step"] for row in rows}
+    assert last["distil"] == last["student alone"]
+
+
+def test_without_the_baseline_nothing_is_claimed(distil: Distil) -> None:
+    report = distil()
+    assert report["scores"]["alone"] is None
+    assert "nothing is known of the gain" in report["verdict"]["sentence"]
+
+
+def test_the_report_says_which_labels_the_teachers_saw(distil: Distil) -> None:
+    assert "the student sees 48" in distil()["teachers"][0]["labels_seen"]
+    assert distil("fit.labels=student")["teachers"][0]["labels_seen"] == "the student's 48"
+
+
+def test_a_strategy_of_a_local_file_is_used(distil: Distil) -> None:
+    Path("mine.py").write_text(
+        "import torch\n"
+        "class First:\n"
+        "    'The first teacher alone.'\n"
+        "    def weights(self, batch):\n"
+        "        w = torch.zeros(len(batch.outputs), len(batch.outputs[0]))\n"
+        "        w[0] = 1\n"
+        "        return w\n"
+    )
+    report = distil("strategy=python:mine.py:First")
+    assert report["scores"]["ensemble"]["accuracy"] == report["scores"]["teachers"]["mlp-32"]["accuracy"]
+
+
+def test_a_strategy_that_raises_is_named(distil: Distil) -> None:
+    Path("bad.py").write_text("class Bad:\n    def weights(self, batch):\n        return 1 / 0\n")
+    with pytest.raises(PluginError, match=r"bad\.py:Bad.*ZeroDivisionError"):
+        distil("strategy=python:bad.py:Bad")
+
+
+def test_a_teacher_without_weights_is_refused_before_training(distil: Distil) -> None:
+    with pytest.raises(DataError, match="no trained weights") as caught:
+        distil("teachers=['mlp:32']")
+    assert "fit: all" in caught.value.hint
+
+
+def test_a_run_never_overwrites_another(distil: Distil) -> None:
+    distil(name="taken")
+    with pytest.raises(UsageError, match="exists"):
+        distil(name="taken")
+    with pytest.raises(UsageError, match="no name for a run"):
+        distil(name="../outside")
+
+
+def test_class_weights_and_smoothing_and_sgd_and_ema_train(distil: Distil) -> None:
+    distil("loss.class_weights=balanced", "loss.label_smoothing=0.1", "train.optimizer=sgd", "train.ema=0.9")
+
+
+def test_a_head_is_fitted_on_features_computed_once(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mtkd_cli import weights
+    from mtkd_cli.interfaces import ModelRequest
+    from mtkd_teachers.convnet import ConvNetProvider
+
+    net = ConvNetProvider().build(ModelRequest("8-16", 1, 8, 4, pretrained=False))
+    weights.write(Path("elsewhere.safetensors"), net.module.state_dict())
+    report = distil(
+        "teachers=[{model: 'convnet:8-16', checkpoint: elsewhere.safetensors, fit: {train: head, epochs: 5}}]",
+        "fit.labels=all",
+    )
+    assert report["scores"]["teachers"]["convnet-8-16"]["accuracy"] > 0.3

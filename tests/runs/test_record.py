@@ -1,0 +1,297 @@
+"""What recording promises: once, exactly, never stale, never lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mtkd_cli import record, recorded, stock, teachers
+from mtkd_cli.context import Context
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.fold import folded
+from mtkd_cli.models import prepared
+from mtkd_cli.recipe import Store
+from mtkd_cli.recorded import Layout
+from mtkd_cli.views import view
+
+Contexts = Callable[..., Context]
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "SHARD", 128)
+
+
+def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
+    teacher, part = context.recipe.teachers[index], context.parts.teachers[index]
+    model = teachers.load_teacher(part, teacher, context.data, 10)
+    model = teachers.fitted(model, teachers.who_is(teacher, part, context)["fit"], teacher, context)
+    split = context.data.train
+    views = view(
+        split.samples.images(slice(None)),
+        split.id_numbers,
+        number,
+        context.recipe.views.seed,
+        context.recipe.augment,
+    )
+    with torch.inference_mode():
+        return prepared(model).eval()(views)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_what_is_stored_is_what_the_live_teacher_says(context: Contexts, number: int) -> None:
+    run = context("views=3")
+    for index, ready in enumerate(teachers.ready(run, 3)):
+        live = live_answers(run, index, number)
+        torch.testing.assert_close(ready.recorded("train", number), live, rtol=1e-3, atol=2e-3)
+
+
+def count_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    written: list[int] = []
+    write = recorded.write
+
+    def counted(array: Any, shard: int, *rest: Any) -> None:
+        write(array, shard, *rest)
+        written.append(shard)
+
+    monkeypatch.setattr(recorded, "write", counted)
+    return written
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ("train.seed=5", False),
+        ("views=2", True),
+        ("augment.rotate=20", True),
+        ("views.seed=1", True),
+        ("data.seed=1", True),
+        ("teachers.0.input={mean: [0.1]}", True),
+        ("teachers.0.classes=['9','8','7','6','5','4','3','2','1','0']", True),
+        ("store.precision=fp32", True),
+        ("fit.seed=1", True),
+    ],
+)
+def test_any_difference_is_another_array(
+    context: Contexts, monkeypatch: pytest.MonkeyPatch, change: str, again: bool
+) -> None:
+    first = context("views={count: 2, seed: 0}")
+    teachers.ready(first, 2)
+    written = count_shards(monkeypatch)
+    changed = context("views={count: 2, seed: 0}", change) if change != "views=2" else context("views=3")
+    teachers.ready(changed, 3 if change == "views=2" else 2)
+    assert bool(written) is again
+
+
+def test_more_views_record_only_the_new_ones(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = context("views=2")
+    teachers.ready(run, 2)
+    written = count_shards(monkeypatch)
+    teachers.ready(context("views=3"), 3)
+    assert len(written) == 3 * recorded.shards(len(run.data.train))
+
+
+def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
+    context: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = context()
+    whole = [ready.recorded("train", 0) for ready in teachers.ready(run, 1)]
+    monkeypatch.setenv("MTKD_STORE", "elsewhere")
+    write = recorded.write
+    budget = [12]
+
+    def dies(*arguments: Any) -> None:
+        if not budget[0]:
+            raise KeyboardInterrupt
+        budget[0] -= 1
+        write(*arguments)
+
+    monkeypatch.setattr(recorded, "write", dies)
+    with pytest.raises(KeyboardInterrupt):
+        teachers.ready(context(), 1)
+    monkeypatch.setattr(recorded, "write", write)
+    written = count_shards(monkeypatch)
+    resumed = teachers.ready(context(), 1)
+    needed = 3 * sum(recorded.shards(len(split)) for split in run.data.splits)
+    assert len(written) == needed - 12
+    for one, other in zip(whole, resumed, strict=True):
+        assert torch.equal(one, other.recorded("train", 0))
+
+
+def test_a_flipped_byte_is_found_and_only_its_shard_is_recorded_again(
+    context: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = teachers.ready(context(), 1)[0]
+    right = before.recorded("train", 0).clone()
+    file = before.arrays["train", 0].folder / "outputs.npy"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    file.write_bytes(content)
+    assert [item.folder for item in stock.damaged()] == [file.parent]
+    written = count_shards(monkeypatch)
+    after = teachers.ready(context(), 1)[0]
+    assert len(written) == 1
+    assert torch.equal(after.recorded("train", 0), right)
+    assert not stock.damaged()
+
+
+@pytest.mark.parametrize("spoil", ["truncate", "no ledger", "half a line", "wrong key"])
+def test_a_spoilt_array_is_recorded_again(context: Contexts, spoil: str) -> None:
+    before = teachers.ready(context(), 1)[0]
+    right = before.recorded("train", 0).clone()
+    folder = before.arrays["train", 0].folder
+    ledger = folder / "shards.jsonl"
+    if spoil == "truncate":
+        os.truncate(folder / "outputs.npy", 1000)
+    elif spoil == "no ledger":
+        ledger.unlink()
+    elif spoil == "half a line":
+        ledger.write_text(ledger.read_text()[:-30])
+    else:
+        (folder / "key.json").write_text("{}")
+    assert torch.equal(teachers.ready(context(), 1)[0].recorded("train", 0), right)
+
+
+def test_a_teacher_that_answers_nan_is_named_with_the_sample(context: Contexts) -> None:
+    run = context()
+    split = run.data.train
+
+    class Poisoned(nn.Module):
+        def forward(self, views: torch.Tensor) -> torch.Tensor:
+            output = torch.zeros(len(views), 10)
+            output[
+                (
+                    views.flatten(1)
+                    == torch.from_numpy(split.samples.images(np.array([200]))).flatten() / 255
+                ).all(1)
+            ] = torch.nan
+            return output
+
+    layout = Layout.of(10, run.recipe.store)
+    with pytest.raises(DataError, match="'bad' answers NaN") as caught:
+        record.record(
+            "bad", Poisoned(), {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, print
+        )
+    assert split.samples.ids[200] in caught.value.where
+
+
+def test_a_teacher_that_answers_for_the_batch_is_refused(context: Contexts) -> None:
+    run = context()
+
+    class OneForAll(nn.Module):
+        def forward(self, views: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(1, 10)
+
+    layout = Layout.of(10, run.recipe.store)
+    with pytest.raises(DataError, match=r"'bad' answers \(1, 10\) to"):
+        record.record(
+            "bad",
+            OneForAll(),
+            {"k": 1},
+            layout,
+            run.data.train,
+            0,
+            run.recipe,
+            8,
+            run.device,
+            lambda _: None,
+            print,
+        )
+
+
+def test_recording_that_was_begun_needs_no_room_again(
+    context: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = context()
+    ready = teachers.ready(run, 1)[0]
+    (ready.arrays["train", 0].folder / "shards.jsonl").unlink()
+    monkeypatch.setattr(record.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    assert torch.equal(teachers.ready(run, 1)[0].recorded("train", 0), ready.recorded("train", 0))
+
+
+def test_a_store_that_would_not_fit_the_disk_is_refused(
+    context: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(DataError, match=r"recording needs [\d,]+ bytes, 10 are free"):
+        teachers.ready(context(), 1)
+
+
+def test_fp16_clamps_and_says_so() -> None:
+    rows, clamped = Layout.of(3, Store()).encode(torch.tensor([[250000.0, -1.0, -250000.0]]))
+    assert clamped == 2
+    assert np.isfinite(rows).all()
+
+
+@pytest.mark.parametrize(("precision", "off"), [("fp32", 1e-4), ("fp16", 1e-2)])
+@pytest.mark.parametrize("classes", [10, 40_000])
+def test_top_k_keeps_the_largest_probabilities_and_the_mass_of_the_rest(
+    classes: int, precision: str, off: float
+) -> None:
+    logits = torch.randn(5, classes, generator=torch.Generator().manual_seed(0)) * 3
+    logits[:3, classes - 1] = 20
+    logits[3, 0] = 2000  # all others are beyond what any float tells from 0
+    layout = Layout.of(classes, Store(top_k=4, precision=precision))
+    back = layout.decode(layout.encode(logits)[0]).softmax(dim=1)
+    exact = logits.softmax(dim=1)
+    top = exact.topk(4).indices
+    torch.testing.assert_close(back.gather(1, top), exact.gather(1, top), rtol=off, atol=1e-6)
+    torch.testing.assert_close(back.sum(1), torch.ones(5))
+    torch.testing.assert_close(
+        1 - back.gather(1, top).sum(1), 1 - exact.gather(1, top).sum(1), rtol=off, atol=1e-5
+    )
+    assert (top[:3] == classes - 1).any(dim=1).all()
+
+
+def test_top_k_is_refused_where_full_answers_are_needed(context: Contexts) -> None:
+    with pytest.raises(UsageError, match="temperature 1"):
+        context("store.top_k=3", "loss.temperature=2")
+    run = context("store.top_k=3", "loss.temperature=1")
+    assert teachers.ready(run, 1)[0].recorded("val", 0).shape[1] == 10
+
+
+def test_folding_finds_norms_by_the_flow_of_data() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.conv = nn.BatchNorm2d(4), nn.Conv2d(1, 4, 3)
+            self.shared, self.alone = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            features = self.norm(self.conv(images)).relu()
+            features = self.shared(self.shared(features))
+            return self.alone(features * 2).mean((2, 3))
+
+    torch.manual_seed(0)
+    module = Odd()
+    for norm in (module.norm, module.alone):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    images = torch.rand(3, 1, 8, 8)
+    fast, difference = folded(module.eval(), images)
+    assert isinstance(fast.norm, nn.Sequential)
+    assert isinstance(fast.alone, nn.BatchNorm2d)
+    torch.testing.assert_close(fast(images), module(images))
+    assert difference < 1e-5
+
+
+def test_folding_that_would_be_inexact_is_not_done() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raw = self.conv(images)
+            return (self.norm(raw) + raw).mean((2, 3))
+
+    module = Both().eval()
+    module.norm.running_var.fill_(4)
+    assert folded(module, torch.rand(2, 1, 8, 8)) == (module, 0.0)

@@ -1,0 +1,309 @@
+"""Recording under attack: killed, doubled, out of room, damaged. What is kept is right, or is made again."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from mtkd_cli import atomic, fit, models, recorded, stock, students, teachers
+from mtkd_cli.cli import app as application
+from mtkd_cli.context import Context
+from mtkd_cli.errors import DataError
+from mtkd_cli.recorded import Layout
+from mtkd_cli.run import Run
+
+Contexts = Callable[..., Context]
+
+VIEWS = 30
+SMALL = (
+    "data.labels=60",
+    "fit={epochs: 1, labels: student}",
+    "train.epochs=1",
+    "train.lr=0.01",
+    "student=mlp:4",
+)
+ONE = (*SMALL, "teachers=[{model: 'mlp:4', fit: all}]")
+MANY = (*SMALL, "teachers=[{model: 'convnet:16-32', fit: all}]", f"views={VIEWS}", "augment.shift=0.1")
+
+
+def recorder(folder: Path) -> subprocess.Popen[str]:
+    """Start ``mtkd record`` on a store, as a process that Ctrl-C reaches."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "mtkd_cli", "record", "digits", *MANY, "--threads", "1"],
+        env={**os.environ, "MTKD_STORE": str(folder), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+    )
+
+
+def ledgers(folder: Path) -> dict[str, list[str]]:
+    """Return the shards that are complete, by the name of their array."""
+    return {
+        file.parent.name: [line for line in file.read_text().splitlines() if line]
+        for file in folder.glob("outputs/*/shards.jsonl")
+    }
+
+
+def arrays(folder: Path) -> dict[str, bytes]:
+    return {file.parent.name: file.read_bytes() for file in folder.glob("outputs/*/outputs.npy")}
+
+
+def assert_each_shard_was_recorded_once(folder: Path) -> None:
+    for lines in ledgers(folder).values():
+        shards = [json.loads(line)["shard"] for line in lines]
+        assert sorted(shards) == list(range(len(shards)))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one recording writes that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("whole")
+    process = recorder(folder)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    found = arrays(folder)
+    assert len(found) == VIEWS + 2
+    return found
+
+
+@pytest.mark.slow
+def test_recording_that_is_killed_goes_on_where_it_was(
+    tmp_path: Path, uninterrupted: dict[str, bytes]
+) -> None:
+    folder = tmp_path / "store"
+    before: dict[str, list[str]] = {}
+    for shards, how in ((5, signal.SIGKILL), (20, signal.SIGKILL), (35, signal.SIGINT)):
+        with recorder(folder) as process:
+            while sum(map(len, ledgers(folder).values())) < shards:
+                assert process.poll() is None, "it ended before it could be interrupted"
+                time.sleep(0.002)
+            process.send_signal(how)
+            _, errors = process.communicate(timeout=60)
+        assert process.returncode == (130 if how == signal.SIGINT else -how)
+        assert how != signal.SIGINT or "interrupted" in errors
+        after = ledgers(folder)
+        for name, lines in before.items():
+            assert after[name][: len(lines)] == lines
+        before = after
+    assert sum(map(len, before.values())) < 2 * VIEWS
+    with recorder(folder) as process:
+        _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert arrays(folder) == uninterrupted
+    assert_each_shard_was_recorded_once(folder)
+    assert not list(folder.rglob("*.partial"))
+
+
+@pytest.mark.slow
+def test_two_recorders_at_once_share_the_work(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
+    processes = [recorder(tmp_path / "store") for _ in range(2)]
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    assert arrays(tmp_path / "store") == uninterrupted
+    assert_each_shard_was_recorded_once(tmp_path / "store")
+
+
+@contextlib.contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """Let every write beyond so many bytes of a file fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def mtkd(*arguments: str) -> Result:
+    return CliRunner().invoke(application.create(), arguments, catch_exceptions=False)
+
+
+def test_a_full_disk_is_said_and_a_later_run_with_room_completes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTKD_STORE", str(tmp_path / "roomy"))
+    assert mtkd("record", "digits", *ONE).exit_code == 0
+    right = arrays(tmp_path / "roomy")
+    for size in (0, 100, 1000, 3000, 6000, 12_000):
+        place = tmp_path / str(size)
+        monkeypatch.setenv("MTKD_STORE", str(place))
+        with no_file_beyond(size):
+            result = mtkd("record", "digits", *ONE)
+        assert result.exit_code == 3, result.stderr
+        assert "File too large" in result.stderr
+        assert "bytes are free" in result.stderr
+        assert f"where: {place}" in result.stderr
+        assert "do: make room" in result.stderr
+        assert not [*place.rglob("*.partial"), *place.rglob("*.npy.*")]
+        assert not stock.damaged()
+        assert mtkd("record", "digits", *ONE).exit_code == 0
+        assert arrays(place) == right
+
+
+@pytest.mark.parametrize("taken", ["", "outputs", "fitted", "teachers"])
+def test_a_file_in_the_stores_place_is_said(tmp_path: Path, taken: str) -> None:
+    file = tmp_path / "store" / taken
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+    result = mtkd("record", "digits", *ONE)
+    assert result.exit_code == 3, result.stderr
+    assert f"where: {file}" in result.stderr
+    assert "MTKD_STORE" in result.stderr
+    assert file.read_text() == "mine"
+
+
+def test_a_store_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTKD_STORE", "/proc/self/store")
+    result = mtkd("record", "digits", *ONE)
+    assert result.exit_code == 3, result.stderr
+    assert "where: /proc/self/store" in result.stderr
+
+
+@pytest.mark.parametrize("refused", ["fallocate works", errno.EOPNOTSUPP, None])
+def test_the_bytes_of_an_array_are_taken_at_once(monkeypatch: pytest.MonkeyPatch, refused: Any) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(refused, "no")
+
+    if refused is None:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    elif refused == errno.EOPNOTSUPP:
+        monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    layout = Layout(100, "fp32")
+    array = recorded.create({"a": 1}, layout, 5000)
+    about = (array.folder / "outputs.npy").stat()
+    assert about.st_size == 128 + 5000 * 100 * 4
+    assert about.st_blocks * 512 >= about.st_size
+    assert np.load(array.folder / "outputs.npy").shape == (5000, 100)
+    with pytest.raises(DataError, match="File too large"), no_file_beyond(10_000):
+        recorded.create({"a": 2}, layout, 5000)
+    assert not recorded.folder_of({"a": 2}).exists()
+
+
+def test_a_ledger_line_that_was_cut_spoils_no_other() -> None:
+    layout, samples = Layout(10, "fp32"), 3000
+    array = recorded.create({"a": 1}, layout, samples)
+    ledger = array.folder / "shards.jsonl"
+    rows = np.random.default_rng(0).normal(size=(samples, 10)).astype(np.float32)
+    for shard in range(recorded.shards(samples)):
+        part = rows[recorded.rows_of(shard, samples)]
+        recorded.write(array, shard, part, samples)
+        size = ledger.stat().st_size
+        with pytest.raises(OSError, match="File too large"), no_file_beyond(size + 20):
+            atomic.append_line(ledger, json.dumps({"shard": shard, "sha256": "0" * 64}))
+        assert ledger.stat().st_size == size + 20
+    assert recorded.missing(array, samples) == []
+    assert np.array_equal(array.rows, rows)
+
+
+def test_the_run_folder_on_a_full_disk(context: Contexts) -> None:
+    run, job = context(*ONE), Run("full")
+    run_file = job.folder / "student.safetensors"
+    model = students.build(run)
+    job.write_student(model, {"classes": ["a"]})
+    before = {path: path.read_bytes() for path in job.folder.iterdir()}
+    for write in (
+        lambda: job.write_recipe(run.recipe),
+        lambda: job.write_student(model, {}),
+        lambda: job.write_report({}),
+        lambda: job.add_row({}),
+        lambda: job.log("line"),
+    ):
+        with no_file_beyond(0), pytest.raises(DataError, match=r"File too large.*bytes are free") as caught:
+            write()
+        assert caught.value.where.startswith(str(job.folder))
+    assert run_file.is_file()
+    assert {path: content for path in job.folder.iterdir() if (content := path.read_bytes())} == before
+
+
+def flips(file: Path, times: int, seed: str) -> Iterator[None]:
+    """Flip one random bit of a file, again and again, whatever it holds by then."""
+    chance = random.Random(seed)
+    for _ in range(times):
+        content = bytearray(file.read_bytes())
+        # Half of the flips go to the first 128 bytes, where the header of an array is.
+        place = chance.randrange(min(len(content), 128) if chance.random() < 0.5 else len(content))
+        content[place] ^= 1 << chance.randrange(8)
+        file.write_bytes(content)
+        yield
+
+
+def only(pattern: str) -> Path:
+    (found,) = Path(os.environ["MTKD_STORE"]).glob(pattern)
+    return found
+
+
+@pytest.mark.parametrize("top_k", [None, 3])
+@pytest.mark.parametrize("name", ["outputs.npy", "shards.jsonl", "key.json"])
+def test_no_flipped_bit_of_recorded_outputs_is_used(context: Contexts, name: str, top_k: int | None) -> None:
+    run = context(*ONE, f"store.top_k={top_k or 'null'}", "loss.temperature=1")
+    ready = teachers.ready(run, 1)[0]
+    right = {place: array[:] for place, array in ready.arrays.items()}
+    for _ in flips(ready.arrays["train", 0].folder / name, 40, f"{name}{top_k}"):
+        for place, array in teachers.ready(run, 1)[0].arrays.items():
+            assert torch.equal(array[:], right[place])
+
+
+def test_a_layout_that_means_other_numbers_is_not_used(context: Contexts) -> None:
+    run = context(*ONE, "store.top_k=3", "loss.temperature=1")
+    array = teachers.ready(run, 1)[0].arrays["train", 0]
+    right, key = array[:], array.folder / "key.json"
+    key.write_text(key.read_text().replace('"outputs": 10', '"outputs": 18'))
+    assert torch.equal(teachers.ready(run, 1)[0].arrays["train", 0][:], right)
+
+
+@pytest.mark.parametrize("name", ["facts.json", "key.json", "manifest.json"])
+def test_no_flipped_bit_of_what_is_known_of_a_teacher_is_used(context: Contexts, name: str) -> None:
+    run = context(*ONE)
+
+    def known() -> dict[str, Any]:
+        ready = teachers.ready(run, 1)[0]
+        return {"columns": ready.columns, **ready.facts, "latency_ms": 0}
+
+    right = known()
+    for _ in flips(only(f"teachers/*/{name}"), 40, name):
+        assert known() == right
+
+
+@pytest.mark.parametrize("name", ["teacher.safetensors", "curve.json", "key.json", "manifest.json"])
+def test_no_flipped_bit_of_a_fitted_teacher_is_used(context: Contexts, name: str) -> None:
+    run = context(*ONE)
+    wanted, part = run.recipe.teachers[0], run.parts.teachers[0]
+    key = teachers.who_is(wanted, part, run)["fit"]
+
+    def weights() -> dict[str, torch.Tensor]:
+        return fit.fitted(
+            models.load_teacher(part, wanted, run.data, 10), key, wanted, run
+        ).module.state_dict()
+
+    right = weights()
+    for _ in flips(only(f"fitted/*/{name}"), 40, name):
+        assert all(torch.equal(tensor, right[n]) for n, tensor in weights().items())
+
+
+@pytest.mark.parametrize("name", ["student.safetensors", "facts.json", "manifest.json"])
+def test_no_flipped_bit_of_the_student_alone_is_used(context: Contexts, name: str) -> None:
+    run = context(*ONE)
+    right = students.alone(run)
+    for _ in flips(only(f"alone/*/{name}"), 40, name):
+        found = students.alone(run)
+        assert (found.settings, found.trials, found.curve) == (right.settings, right.trials, right.curve)
+        tensors = found.model.module.state_dict()
+        assert all(torch.equal(t, tensors[n]) for n, t in right.model.module.state_dict().items())

@@ -1,0 +1,135 @@
+"""Taking stock of the store: list, verify, prune; never what a running process uses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mtkd_cli import record, recorded, stock, store, teachers
+from mtkd_cli.context import Context
+
+Contexts = Callable[..., Context]
+
+
+def test_the_store_is_listed_verified_and_pruned(context: Contexts) -> None:
+    run = context()
+    ready = teachers.ready(run, 1)
+    kinds = {item.kind for item in stock.items()}
+    assert kinds == {"outputs", "fitted", "teachers"}
+    assert any("mlp:32, train view 0" in item.what for item in stock.items())
+    rows = list(stock.differences(run))
+    assert len(rows) == 9
+    assert all(row["same"] for row in rows)
+
+    removed, spared = stock.prune(older_than_days=None, larger_than_bytes=0)
+    assert {item.kind for item in removed} == {"fitted", "teachers"}
+    assert {item.folder for item in spared} == {array.folder for t in ready for array in t.arrays.values()}
+    del ready
+    removed, spared = stock.prune(older_than_days=None, larger_than_bytes=0)
+    assert removed and not spared
+    assert not stock.items()
+
+
+def test_verify_finds_an_array_that_the_teacher_would_not_answer(context: Contexts) -> None:
+    run = context()
+    array = teachers.ready(run, 1)[0].arrays["train", 0]
+    writable = recorded.create(_key_of(run), array.layout, len(run.data.train))
+    for shard in range(recorded.shards(len(run.data.train))):
+        place = recorded.rows_of(shard, len(run.data.train))
+        recorded.write(writable, shard, np.asarray(writable.rows[place]) + np.float16(1), len(run.data.train))
+    wrong = [row for row in stock.differences(run) if not row["same"]]
+    assert [(row["split"], row["view"]) for row in wrong] == [("train", 0)]
+
+
+def _key_of(run: Context) -> dict[str, Any]:
+    who = teachers.who_is(run.recipe.teachers[0], run.parts.teachers[0], run)
+    return record.key(who, run.data.train, 0, run.recipe)
+
+
+READER = """
+import pathlib, sys
+from mtkd_cli import holds
+array = holds.mapped(pathlib.Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+WRITER = """
+import pathlib, sys
+from mtkd_cli import store
+with store.locked(pathlib.Path(sys.argv[1]).parent):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("code", [READER, WRITER])
+def test_pruning_leaves_what_a_running_process_uses_until_it_is_killed(code: str) -> None:
+    def write(folder: Path) -> None:
+        np.save(folder / "images.npy", np.arange(5))
+
+    folder = store.keep("images", {"a": 1}, write)
+    command = [sys.executable, "-c", code, str(folder / "images.npy")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdout.readline() == b"held\n"
+        assert [item.folder for item in stock.prune(0, 0)[1]] == [folder]
+        other.kill()
+        other.wait()
+    removed, spared = stock.prune(0, 0)
+    assert [item.folder for item in removed] == [folder]
+    assert not spared
+
+
+def test_an_array_that_was_pruned_or_made_anew_stays_what_its_reader_saw(context: Contexts) -> None:
+    run = context()
+    array = teachers.ready(run, 1)[0].arrays["train", 0]
+    before = array[:].clone()
+    (array.folder / "key.json").write_text("{}")
+    again = teachers.ready(run, 1)[0].arrays["train", 0]
+    shutil.rmtree(array.folder)
+    assert torch.equal(array[:], before)
+    assert torch.equal(again[:], before)
+
+
+def test_age_counts_from_the_last_use_and_listing_is_none(context: Contexts) -> None:
+    run = context()
+    teachers.ready(run, 1)
+    old = time.time() - 90 * 86400
+    for file in Path(os.environ["MTKD_STORE"]).rglob("*"):
+        os.utime(file, (old, old))
+    stock.items()
+    assert all(item.used < old + 1 for item in stock.items())
+    teachers.ready(run, 1)
+    removed, _ = stock.prune(older_than_days=30, larger_than_bytes=None)
+    assert {item.kind for item in removed} == {"fitted"}
+
+
+def test_what_a_killed_process_left_is_listed_and_pruned() -> None:
+    left = store.partial_of(store.root() / "images" / store.digest({"a": 1}))
+    left.mkdir(parents=True)
+    (left / "images.npy").write_bytes(bytes(1000))
+    assert [(item.bytes, item.complete) for item in stock.items()] == [(1000, False)]
+    assert not stock.damaged()
+    stock.prune(0, None)
+    assert not left.exists()
+
+
+def test_ten_thousand_arrays_are_listed_in_seconds() -> None:
+    for number in range(10_000):
+        folder = recorded.folder_of({"n": number})
+        folder.mkdir(parents=True)
+        (folder / "key.json").write_text(json.dumps({"samples": 1, "view": number}))
+        (folder / "shards.jsonl").write_text(json.dumps({"shard": 0, "sha256": ""}))
+    began = time.process_time()
+    assert len(stock.items()) == 10_000
+    assert time.process_time() - began < 10
