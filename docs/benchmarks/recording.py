@@ -111,8 +111,7 @@ def main() -> None:
     )
     parser.add_argument("--samples", type=int, default=2048, help="in an epoch")
     parser.add_argument("--views", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--repeats", type=int, default=3, help="of the fast loops in a round")
+    parser.add_argument("--rounds", type=int, default=5, help="the fast loops alone: four times as many")
     parser.add_argument("--direct", type=int, default=2, help="whole first runs of 30 epochs")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as torch takes")
     parser.add_argument("--cpu-time", action="store_true", help="for a busy machine, with --threads 1")
@@ -123,9 +122,9 @@ def main() -> None:
     clock = time.process_time if options.cpu_time else time.perf_counter
     bench = prepare(options.data, options.samples, options.views, clock)
     torch.set_num_threads(threads)
-    times = in_turns(sides(bench), options.rounds, options.repeats)
     results = {
-        "times": times,
+        "loops": in_turns(loops(bench), 4 * options.rounds),
+        "sides": in_turns(sides(bench), options.rounds),
         "direct": [direct(bench) for _ in range(options.direct)],
         "differences": [differences(bench, k) for k in range(len(ARCHITECTURES))],
         "forwards": teacher_forwards(),
@@ -136,7 +135,7 @@ def main() -> None:
     (HERE / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
     (HERE / f"{name}.md").write_text(page(results))
     if options.views == 1:
-        plot(times, HERE.parent / "images" / "recording.svg")
+        plot(results, HERE.parent / "images" / "recording.svg")
 
 
 def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> Bench:
@@ -179,11 +178,17 @@ def some_views(context: Context) -> Tensor:
     return view(split.samples.images(slice(4)), split.id_numbers[:4], 0, 0, context.recipe.augment)
 
 
-def sides(bench: Bench) -> dict[str, Callable[[], float]]:
-    """Return what is measured; each call returns seconds for one epoch, or one pass of a teacher."""
+def loops(bench: Bench) -> dict[str, Callable[[], float]]:
+    """Return the student alone, and mtkd's loop for each number of teachers: calls that return seconds."""
     found: dict[str, Callable[[], float]] = {"alone": lambda: alone(bench, 1)}
     for count in COUNTS:
         found[f"warm {count}"] = lambda k=count: warm(bench, k, 1)
+    return found
+
+
+def sides(bench: Bench) -> dict[str, Callable[[], float]]:
+    """Return the student alone, each teacher's pass, and the loops that ask teachers."""
+    found: dict[str, Callable[[], float]] = {"alone": lambda: alone(bench, 1)}
     for k in range(max(COUNTS)):
         found[f"record {k}"] = lambda k=k: bench.timed(lambda: recorded_by(bench, k, bench.views - 1))
     for k in range(len(ARCHITECTURES)):
@@ -196,15 +201,14 @@ def sides(bench: Bench) -> dict[str, Callable[[], float]]:
     return {**found, "torchdistill": lambda: with_torchdistill(bench)}
 
 
-def in_turns(found: dict[str, Callable[[], float]], rounds: int, repeats: int) -> dict[str, list[float]]:
-    """Run every side in another order each round, the fast loops several times; return medians by round.
+def in_turns(found: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Run every side in another order each round, the student alone three times; return medians by round.
 
-    A first round, in which everything runs once, warms up.
+    A first round warms up.
     """
-    fast = [name for name in found if name == "alone" or name.startswith("warm")]
     times: dict[str, list[float]] = {name: [] for name in found}
     for number in range(rounds + 1):
-        turns = [*found, *(fast * (repeats - 1) if number else [])]
+        turns = [*found, "alone", "alone"]
         seconds: dict[str, list[float]] = {name: [] for name in found}
         for name in random.Random(number).sample(turns, len(turns)):
             seconds[name].append(found[name]())
@@ -472,10 +476,12 @@ def gain(times: dict[str, list[float]], teachers: Sequence[int]) -> list[float]:
     return [e / r for e, r in zip(asked, recorded, strict=True)]
 
 
-def first_run(times: dict[str, list[float]], count: int, epochs: int, views: int = 1) -> float:
+def first_run(results: dict, count: int, epochs: int, views: int = 1) -> float:
     """Return a first run of so many epochs over that many epochs of the student alone."""
-    recording = statistics.median(ratios(times, *(f"record {k}" for k in range(count))))
-    return statistics.median(ratios(times, f"warm {count}")) + min(views, epochs) * recording / epochs
+    recording = statistics.median(ratios(results["sides"], *(f"record {k}" for k in range(count))))
+    return (
+        statistics.median(ratios(results["loops"], f"warm {count}")) + min(views, epochs) * recording / epochs
+    )
 
 
 def spread(values: list[float], digits: int = 2) -> str:
@@ -492,10 +498,10 @@ def aim(value: float, most: float) -> str:
 
 def page(results: dict) -> str:
     """Return the page."""
-    times, options = results["times"], argparse.Namespace(**results["options"])
+    times, options = results["sides"], argparse.Namespace(**results["options"])
     views = options.views
-    three, eight = (first_run(times, count, 30, views) for count in (3, 8))
-    warm_three, all_gains = ratios(times, "warm 3"), gain(times, range(3))
+    three, eight = (first_run(results, count, 30, views) for count in (3, 8))
+    warm_three, all_gains = ratios(results["loops"], "warm 3"), gain(times, range(3))
     loops = [
         ["student alone, the tightest loop", "1", ""],
         [
@@ -510,8 +516,8 @@ def page(results: dict) -> str:
     grid = [
         [
             count,
-            *(f"{first_run(times, count, epochs, views):.2f}" for epochs in EPOCHS),
-            spread(ratios(times, f"warm {count}"), 3),
+            *(f"{first_run(results, count, epochs, views):.2f}" for epochs in EPOCHS),
+            spread(ratios(results["loops"], f"warm {count}"), 3),
         ]
         for count in COUNTS
     ]
@@ -539,10 +545,12 @@ def page(results: dict) -> str:
         samples=options.samples,
         batch=BATCH,
         teachers=", ".join(ARCHITECTURES),
-        milliseconds=spread([1000 * t / steps_per_epoch(options.samples, BATCH) for t in times["alone"]], 1),
+        milliseconds=spread(
+            [1000 * t / steps_per_epoch(options.samples, BATCH) for t in results["loops"]["alone"]], 1
+        ),
         augment="Every side flips and shifts its images." if views > 1 else "No side augments.",
         rounds=options.rounds,
-        repeats=options.repeats,
+        fast_rounds=len(results["loops"]["alone"]),
         loops=markdown(["loop", "cost", "aim"], loops),
         faster=" and ".join(
             f"{statistics.median(ratios(times, name)) / three:.1f} times as fast as the {loop}"
@@ -587,9 +595,9 @@ python docs/benchmarks/recording.py --data FOLDER_OF_IDX_FILES{arguments}
 
 Fashion-MNIST, {samples:,} images an epoch, batches of {batch}. Teachers: {teachers}; beyond three, the
 same with other seeds. Student: resnet:8-8, whose step alone takes {milliseconds} ms. {augment}
-{rounds} rounds; the sides take turns, in a new order each round, in which the student alone and mtkd's loop
-come {repeats} times and their medians count. Ratios are taken within a round; a number with brackets is the
-median with the smallest and the largest.
+The sides take turns, in a new order each round: {rounds} rounds, and {fast_rounds} of the student alone
+and mtkd's loop. Ratios are taken within a round, in which the student alone comes three times and its median
+counts; a number with brackets is the median with the smallest and the largest.
 
 ## Training
 
@@ -633,8 +641,9 @@ teachers; the first run: {forwards[0]}.
 """
 
 
-def plot(times: dict[str, list[float]], path: Path) -> None:
+def plot(results: dict, path: Path) -> None:
     """Draw the cost of a first run against the number of teachers, a line for each number of epochs."""
+    times = results["sides"]
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -643,7 +652,7 @@ def plot(times: dict[str, list[float]], path: Path) -> None:
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.subplots()
     for epochs, colour in zip(EPOCHS, ("#9ecae1", "#4292c6", "#08519c"), strict=True):
-        costs = [first_run(times, count, epochs) for count in COUNTS]
+        costs = [first_run(results, count, epochs) for count in COUNTS]
         label = f"mtkd, first run, {epochs} epoch{'s' * (epochs > 1)}"
         axes.plot(COUNTS, costs, marker="o", color=colour, label=label)
     for (name, loop), marker in zip(LIVE.items(), "s^", strict=True):

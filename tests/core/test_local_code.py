@@ -24,7 +24,18 @@ def test_an_edited_file_is_read_again_and_has_another_hash() -> None:
     assert load_attribute("python:mine.py:answer") == 22
     assert len(before) == 64
     assert source_hash("python:mine.py:answer") != before
-    assert source_hash("python:json:loads") == ""
+    assert len(source_hash("python:json:loads")) == 64
+
+
+def test_an_edited_file_that_is_imported_changes_the_hash_too() -> None:
+    Path("mine.py").write_text("from part_of_mine import answer\n")
+    Path("part_of_mine.py").write_text("answer = 1\n")
+    assert load_attribute("python:mine.py:answer") == 1
+    before = source_hash("python:mine.py:answer")
+    Path("part_of_mine.py").write_text("answer = 2\n")
+    assert source_hash("python:mine.py:answer") != before
+    Path("other.py").write_text("")
+    assert source_hash("python:mine.py:answer") == source_hash("python:mine.py:answer")
 
 
 def test_classes_of_a_file_can_be_pickled_by_workers() -> None:

@@ -38,7 +38,7 @@ def test_shorthands_are_written_out() -> None:
     assert recipe.data.name == "digits"
     assert recipe.strategy.name == "mean"
     assert recipe.views.count == 4
-    assert [teacher.name for teacher in recipe.teachers] == ["resnet18", "8"]
+    assert [teacher.name for teacher in recipe.teachers] == ["resnet18", "mlp-8"]
     assert recipe.teachers[1].fit is not None
     assert recipe.teachers[1].fit.train == "head"
 

@@ -55,8 +55,8 @@ def test_a_model_is_split_at_its_first_colon(registry: Registry) -> None:
         ({"trackers": ["wandb"]}, ("no 'wandb' in trackers", "r: trackers.0", "known: ")),
         ({"data": "image-folder"}, ("the key 'path' is missing", "r: data", "folder of class folders")),
         (
-            {"teachers": ["mlp:8", "convnet:8"]},
-            ("two teachers are called '8'", "r: teachers.1", "give one of them another name:"),
+            {"teachers": ["mlp:8", "mlp:8"]},
+            ("two teachers are called 'mlp-8'", "r: teachers.1", "give one of them another name:"),
         ),
         (
             {"strategy": {"name": "weighted", "by": "luck"}},

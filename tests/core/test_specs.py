@@ -47,7 +47,6 @@ def test_every_built_in_description_is_complete(registry: Registry) -> None:
         assert isinstance(spec, KINDS[spec.kind])
         if isinstance(spec, AggregatorSpec):
             assert spec.formula
-            assert spec.paper
 
 
 def test_specs_are_frozen() -> None:

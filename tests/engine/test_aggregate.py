@@ -40,7 +40,7 @@ def strategy(
     """Return a strategy with these methods."""
     part: Any = SimpleNamespace(
         spec=SimpleNamespace(name="mine", needs=needs),
-        plugin=SimpleNamespace(distribution="mtkd-mine", version="1.2"),
+        plugin=SimpleNamespace(name="mine", distribution="mtkd-mine", version="1.2"),
         create=create or (lambda: SimpleNamespace(**methods)),
     )
     return Strategy(part)
@@ -117,11 +117,12 @@ def test_a_strategy_that_raises_is_named_with_its_error() -> None:
     for method in ("weights", "combine"):
         with pytest.raises(PluginError, match=r"'mine' failed .* ZeroDivisionError: by zero") as error:
             strategy(**{method: fail}).merge(batch())
+        assert "test_aggregate.py:" in error.value.where
         assert isinstance(error.value.__cause__, ZeroDivisionError)
     with pytest.raises(PluginError, match="failed when it was created"):
         strategy(create=fail)
     with pytest.raises(PluginError, match="failed when it was fitted"):
-        strategy(("validation",), fit=fail).fit(batch())
+        strategy(("validation",), fit=fail, weights=fail).fit(batch())
 
 
 def test_an_error_that_is_meant_for_the_user_reaches_them_as_it_is() -> None:
@@ -129,7 +130,7 @@ def test_an_error_that_is_meant_for_the_user_reaches_them_as_it_is() -> None:
         raise DataError("no labels")
 
     with pytest.raises(DataError, match="no labels"):
-        strategy(("validation",), fit=refuse).fit(batch())
+        strategy(("validation",), fit=refuse, weights=fail).fit(batch())
 
 
 @pytest.mark.parametrize("needs", [(), ("labels",), ("student",), ("labels", "student")])
@@ -153,11 +154,38 @@ def test_what_was_not_asked_for_is_not_given(needs: tuple[str, ...]) -> None:
 
 def test_fit_is_called_only_where_it_is_needed() -> None:
     calls: list[object] = []
-    strategy(("validation",), fit=calls.append).fit(batch())
-    strategy((), fit=calls.append).fit(batch())
+    strategy(("validation",), fit=calls.append, weights=fail).fit(batch())
+    strategy((), fit=calls.append, weights=fail).fit(batch())
     assert len(calls) == 1
 
 
 def test_random_numbers_are_there_only_where_they_are_drawn() -> None:
     with pytest.raises(LookupError, match="no random numbers"):
         batch().random("drop", (3,))
+
+
+@pytest.mark.parametrize(
+    ("needs", "methods", "said"), [((), {}, "weights or combine"), (("validation",), {"weights": 1}, "fit")]
+)
+def test_a_strategy_without_its_methods_is_refused_when_it_is_created(
+    needs: tuple[str, ...], methods: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PluginError, match=f"has no {said}"):
+        strategy(needs, **methods)
+
+
+def test_a_strategy_that_changes_the_outputs_is_named() -> None:
+    def spoil(given: AggregationBatch) -> torch.Tensor:
+        given.outputs[0].zero_()
+        return torch.full((len(given.outputs), len(given.outputs[0])), 1 / len(given.outputs))
+
+    with pytest.raises(PluginError, match="in place"):
+        strategy(weights=spoil).merge(batch())
+
+
+def test_a_strategy_that_exits_does_not_end_mtkd() -> None:
+    def leave(_: AggregationBatch) -> torch.Tensor:
+        raise SystemExit(7)
+
+    with pytest.raises(PluginError, match="SystemExit"):
+        strategy(weights=leave).merge(batch())

@@ -141,7 +141,7 @@ def test_head_that_cannot_be_trained_alone(tmp_path: Path, teacher: Callable[...
         "from torch import nn\ndef build():\n    return nn.Sequential(nn.Conv2d(3, 3, 32), nn.Flatten())\n"
     )
     with pytest.raises(UsageError, match="no last layer"):
-        teacher(f"python:{tmp_path / 'm.py'}:build", fit="head")
+        teacher(f"python:{tmp_path / 'm.py'}:build", fit="head", pretrained=True)
 
 
 @pytest.mark.parametrize("reference", ["convnet:4", "mlp:4", "resnet:8-4"])

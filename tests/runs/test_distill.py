@@ -224,7 +224,7 @@ def test_a_head_is_fitted_on_features_computed_once(distil: Distil, monkeypatch:
     net = ConvNetProvider().build(ModelRequest("8-16", 1, 8, 4, pretrained=False))
     weights.write(Path("elsewhere.safetensors"), net.module.state_dict())
     report = distil(
-        "teachers=[{model: 'convnet:8-16', checkpoint: elsewhere.safetensors, fit: {train: head, epochs: 5}}]",
-        "fit.labels=all",
+        "teachers=[{model: 'convnet:8-16', checkpoint: elsewhere.safetensors, fit: head}]",
+        "fit.epochs=5",
     )
     assert report["scores"]["teachers"]["convnet-8-16"]["accuracy"] > 0.3
