@@ -172,7 +172,7 @@ class Student(Section):
 class Loss(Section):
     """loss = (1 - kd_ratio) * task_loss + kd_ratio * kd_loss; kd_loss carries temperature squared."""
 
-    temperature: Positive = Field(2.0, description="Softening of teachers and student in kd_loss.")
+    temperature: Positive = Field(1.0, description="Softening of teachers and student in kd_loss.")
     kd_ratio: float | Literal["auto"] = Field(
         "auto",
         description="Share of kd_loss. auto: 0.9 if under half of the samples are labelled, else 0.5.",

@@ -624,9 +624,9 @@ Timed as a whole, 3 teachers and 30 epochs: {direct}; by the formula {formula}.
 
 ## Recording
 
-Throughput of recording, disk included, over that of the same teachers in a loop (batches of {batch}, default
-memory format, `eval`, `no_grad`): {gain} for the three together; the aim is 1.8{gain_missed}. Differences
-are to that loop's answers, over all samples: as computed, and as kept in 16 bits.
+Throughput of recording, checksums and writing included, over that of the same teachers in a loop (batches of
+{batch}, default memory format, `eval`, `no_grad`): {gain} for the three together; the aim is
+1.8{gain_missed}. Differences are to that loop's answers, over all samples: as computed, and kept in 16 bits.
 
 {exact}
 

@@ -27,7 +27,7 @@ def table(report: Mapping[str, Any]) -> Table:
     shown.add_column("", overflow="fold", min_width=10)
     for name in metrics:
         shown.add_column(name if name not in ("nll", "ece") else name.upper(), justify="right", no_wrap=True)
-    for name in ("parameters", "size", "latency"):
+    for name in ("weights", "size", "latency"):
         shown.add_column(name, justify="right", no_wrap=True)
     rows = [
         ("student, distilled", scores["student"], "bold green"),

@@ -74,7 +74,6 @@ def count_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         ("views.seed=1", True),
         ("data.seed=1", True),
         ("teachers.0.input={mean: [0.1]}", True),
-        ("teachers.0.classes=['9','8','7','6','5','4','3','2','1','0']", True),
         ("store.precision=fp32", True),
         ("fit.seed=1", True),
     ],
