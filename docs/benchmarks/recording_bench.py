@@ -1,0 +1,136 @@
+"""What the recording benchmark runs on: data, teachers and student, prepared once."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mtkd_cli import pipeline, record
+from mtkd_cli.context import Context
+from mtkd_cli.fit import fitted
+from mtkd_cli.models import load_teacher
+from mtkd_cli.plugins import discover
+from mtkd_cli.preprocess import Prepared
+from mtkd_cli.progress import Progress
+from mtkd_cli.read_recipe import read
+from mtkd_cli.recorded import Layout, Recorded
+from mtkd_cli.resolve import resolve
+from mtkd_cli.teachers import train_view, who_is
+from mtkd_cli.views import view
+
+HERE = Path(__file__).resolve().parent
+ARCHITECTURES = ("resnet:20-8", "resnet:32-8", "resnet:56-8")
+COUNTS = (1, 2, 3, 4, 8)
+EPOCHS = (1, 5, 30)
+BATCH = 128
+
+RECIPE = """
+task: classification
+data: {{name: fashion-mnist, path: "{path}", samples: {samples}, val: 0.2}}
+fit: {{train: all, labels: all, epochs: 1, batch_size: 64, lr: 5e-3}}
+teachers:
+{teachers}
+strategy: mean
+student: resnet:8-8
+augment: {augment}
+views: {views}
+loss: {{temperature: 2, kd_ratio: 0.5}}
+train: {{epochs: 30, batch_size: {batch}, lr: 3e-3}}
+"""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The data, the plain and the recording form of each teacher, and what they recorded."""
+
+    context: Context
+    views: int
+    who: list[dict[str, Any]]
+    models: list[nn.Module]
+    fast: list[nn.Module]
+    arrays: list[dict[tuple[str, int], Recorded]]
+    clock: Callable[[], float]
+
+    def timed(self, call: Callable[[], object]) -> float:
+        started = self.clock()
+        call()
+        return self.clock() - started
+
+    @property
+    def samples(self) -> int:
+        return len(self.context.data.train)
+
+    def shown(self, indices: np.ndarray, epoch: int) -> Tensor:
+        """Return the views of an epoch."""
+        split, recipe = self.context.data.train, self.context.recipe
+        images, ids = split.samples.images(indices), split.id_numbers[indices]
+        return view(images, ids, train_view(epoch, self.views), recipe.views.seed, recipe.augment)
+
+
+def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> Bench:
+    """Fit the teachers, one epoch each, and record every view that the student will see."""
+    lines = [
+        f"  - {{name: t{k}, model: '{ARCHITECTURES[k % 3]}', fit: {{seed: {k // 3}}}}}"
+        for k in range(max(COUNTS))
+    ]
+    text = RECIPE.format(
+        path=path,
+        samples=samples * 5 // 4,
+        teachers="\n".join(lines),
+        augment="{flip: true, shift: 0.1}" if views > 1 else "{}",
+        views=views,
+        batch=BATCH,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder) / "recipe.yaml"
+        recipe.write_text(text)
+        registry = discover(third_party=False)
+        parts = resolve(read(str(recipe), [], registry)[0], registry, str(recipe))
+    context = pipeline.prepare(parts, "cpu", Progress())
+    who, models, fast = [], [], []
+    for teacher, part in zip(context.recipe.teachers, context.parts.teachers, strict=True):
+        who.append(who_is(teacher, part, context))
+        untouched = load_teacher(part, teacher, context.data, context.task.outputs)
+        model = fitted(untouched, who[-1]["fit"], teacher, context)
+        # A copy in the default memory format, as a loop without mtkd would have it.
+        plain = copy.deepcopy(model.module).to(memory_format=torch.contiguous_format)
+        models.append(Prepared(plain, model.input).eval().requires_grad_(False))
+        fast.append(record.for_recording(model, some_views(context), context.device)[0])
+    bench = Bench(context, views, who, models, fast, [{} for _ in fast], clock)
+    for k, number in itertools.product(range(len(fast)), range(views)):
+        bench.arrays[k]["train", number] = recorded_by(bench, k, number)
+    return bench
+
+
+def some_views(context: Context) -> Tensor:
+    split = context.data.val
+    return view(split.samples.images(slice(4)), split.id_numbers[:4], 0, 0, context.recipe.augment)
+
+
+def recorded_by(bench: Bench, k: int, number: int) -> Recorded:
+    """Record one view of the training samples by teacher k, into a new array."""
+    context = bench.context
+    key = record.key({**bench.who[k], "again": time.time_ns()}, context.data.train, number, context.recipe)
+    return record.record(
+        f"t{k}",
+        bench.fast[k],
+        key,
+        Layout(context.task.outputs, "fp16"),
+        context.data.train,
+        number,
+        context.recipe,
+        context.data.input.size or 28,
+        context.device,
+        lambda _: None,
+        print,
+    )

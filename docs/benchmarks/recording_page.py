@@ -1,0 +1,216 @@
+"""The page of the recording benchmark: ratios, tables and the plot."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import memory
+from recording_bench import ARCHITECTURES, BATCH, COUNTS, EPOCHS
+from tables import markdown, versions
+
+from mtkd_cli.distill import steps_per_epoch
+
+
+def ratios(times: dict[str, list[float]], *names: str) -> list[float]:
+    """Return the sum of some sides in units of the student alone, by round."""
+    return [sum(times[name][i] for name in names) / one_epoch for i, one_epoch in enumerate(times["alone"])]
+
+
+def gain(times: dict[str, list[float]], teachers: Sequence[int]) -> list[float]:
+    """Return the throughput of recording some teachers over that of the eager ones, by round."""
+    recorded, asked = (ratios(times, *(f"{what} {k}" for k in teachers)) for what in ("record", "eager"))
+    return [e / r for e, r in zip(asked, recorded, strict=True)]
+
+
+def first_run(results: dict, count: int, epochs: int, views: int = 1) -> float:
+    """Return a first run of so many epochs over that many epochs of the student alone."""
+    recording = statistics.median(ratios(results["sides"], *(f"record {k}" for k in range(count))))
+    return (
+        statistics.median(ratios(results["loops"], f"warm {count}")) + min(views, epochs) * recording / epochs
+    )
+
+
+def spread(values: list[float], digits: int = 2) -> str:
+    """Return the median with the smallest and the largest."""
+    low, middle, high = (
+        f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values))
+    )
+    return f"{middle} ({low} to {high})"
+
+
+def aim(value: float, most: float) -> str:
+    return f"at most {most}" + ("" if value <= most else ", missed")
+
+
+def page(results: dict) -> str:
+    """Return the page."""
+    times, options = results["sides"], argparse.Namespace(**results["options"])
+    views = options.views
+    three, eight = (first_run(results, count, 30, views) for count in (3, 8))
+    warm_three, all_gains = ratios(results["loops"], "warm 3"), gain(times, range(3))
+    loops = [
+        ["student alone, the tightest loop", "1", ""],
+        [
+            "mtkd, outputs recorded, 3 teachers",
+            spread(warm_three, 3),
+            aim(statistics.median(warm_three), 1.05),
+        ],
+        ["mtkd, first run of 30 epochs, 3 teachers", f"{three:.3f}", aim(three, 1.15)],
+        ["mtkd, first run of 30 epochs, 8 teachers", f"{eight:.3f}", aim(eight, 1.35)],
+        *([loop, spread(ratios(times, name)), ""] for name, loop in LIVE.items() if name in times),
+    ]
+    grid = [
+        [
+            count,
+            *(f"{first_run(results, count, epochs, views):.2f}" for epochs in EPOCHS),
+            spread(ratios(results["loops"], f"warm {count}"), 3),
+        ]
+        for count in COUNTS
+    ]
+    exact = [
+        [
+            name,
+            spread(gain(times, [k])),
+            f"{found['computed']:.1e}",
+            f"{found['kept']:.1e}",
+            f"{found['largest']:.1f}",
+            f"{found['same class']:.2%}",
+        ]
+        for k, (name, found) in enumerate(zip(ARCHITECTURES, results["differences"], strict=True))
+    ]
+    return PAGE.format(
+        title=f", {views} views" if views > 1 else "",
+        arguments=f"{f' --views {views}' if views > 1 else ''}"
+        f"{f' --threads {options.threads} --cpu-time' if options.cpu_time else ''}",
+        versions=versions(),
+        torchdistill=f"torchdistill {importlib.metadata.version('torchdistill')}"
+        if "torchdistill" in times
+        else "torchdistill not installed, not measured",
+        threads=f"{options.threads} thread{'s' * (options.threads > 1)}"
+        + (", processor time, because the machine did other work too" if options.cpu_time else ""),
+        samples=options.samples,
+        batch=BATCH,
+        teachers=", ".join(ARCHITECTURES),
+        milliseconds=spread(
+            [1000 * t / steps_per_epoch(options.samples, BATCH) for t in results["loops"]["alone"]], 1
+        ),
+        augment="Every side flips and shifts its images." if views > 1 else "No side augments.",
+        rounds=options.rounds,
+        fast_rounds=len(results["loops"]["alone"]),
+        loops=markdown(["loop", "cost", "aim"], loops),
+        faster=" and ".join(
+            f"{statistics.median(ratios(times, name)) / three:.1f} times as fast as the {loop}"
+            for name, loop in LIVE.items()
+            if name in times
+        ),
+        grid=markdown(
+            ["teachers", *(f"{epochs} epoch{'s' * (epochs > 1)}" for epochs in EPOCHS), "recorded"], grid
+        ),
+        plot="\n![Cost of a first run by number of teachers](../images/recording.svg)\n"
+        if views == 1
+        else "",
+        direct="; ".join(
+            f"{each['first run'] / each['alone']:.3f} ({each['first run']:.1f} s / {each['alone']:.1f} s)"
+            for each in results["direct"]
+        ),
+        formula=f"{three:.3f}",
+        gain=spread(all_gains),
+        gain_missed="" if statistics.median(all_gains) >= 1.8 else ", missed",
+        exact=markdown(
+            ["teacher", "throughput", "difference, computed", "kept", "largest answer", "same class"], exact
+        ),
+        forwards=results["forwards"],
+        memory=results["memory"],
+        times=results["memory"][1] / results["memory"][0],
+        model=memory.MODEL,
+    )
+
+
+LIVE = {
+    "by hand": "hand-written loop with 3 teachers in it",
+    "torchdistill": "loop of torchdistill with an ensemble of 3 teachers",
+}
+
+PAGE = """# What recorded teachers cost{title}
+
+```
+python docs/benchmarks/recording.py --data FOLDER_OF_IDX_FILES{arguments}
+```
+
+{versions}, {torchdistill}; {threads}.
+
+Fashion-MNIST, {samples:,} images an epoch, batches of {batch}. Teachers: {teachers}; beyond three, the
+same with other seeds. Student: resnet:8-8, whose step alone takes {milliseconds} ms. {augment}
+The sides take turns, in a new order each round: {rounds} rounds, and {fast_rounds} of the student alone
+and mtkd's loop. Ratios are taken within a round, in which the student alone comes three times and its median
+counts; a number with brackets is the median with the smallest and the largest.
+
+## Training
+
+Time of an epoch, in units of the student alone.
+
+{loops}
+
+A first run of 30 epochs is {faster}.
+
+The student alone gets all that mtkd's loop has: images packed in memory, views made in batches, channels
+last, the same optimizer, clipping and schedule. Its loss is the cross-entropy to the labels; mtkd reads the
+teachers' outputs from the memory map, merges them and adds their divergence. The other two loops make a PIL
+image of each sample in a `DataLoader` without workers (they would take the cores from the teachers), in the
+default memory format. No side evaluates.
+
+## A first run, by teachers and epochs
+
+(epochs × recorded epoch + recording) / (epochs × student alone). Only training samples are recorded here; a
+run also records its validation and test samples, once.
+
+{grid}
+{plot}
+Timed as a whole, 3 teachers and 30 epochs: {direct}; by the formula {formula}.
+
+## Recording
+
+Throughput of recording, checksums and writing included, over that of the same teachers in a loop (batches of
+{batch}, default memory format, `eval`, `no_grad`): {gain} for the three together; the aim is
+1.8{gain_missed}. Differences are to that loop's answers, over all samples: as computed, and kept in 16 bits.
+
+{exact}
+
+A second run with another strategy, temperature, student and seed of training: {forwards[1]} forward passes of
+teachers; the first run: {forwards[0]}.
+
+## Memory
+
+`python docs/benchmarks/memory.py`: peak memory of recording {model} teachers on digits,
+{memory[2]:.0f} MiB of weights each: {memory[0]:.0f} MiB with 1, {memory[1]:.0f} MiB with 8,
+{times:.2f} times; the aim is at most 1.2.
+"""
+
+
+def plot(results: dict, path: Path) -> None:
+    """Draw the cost of a first run against the number of teachers, a line for each number of epochs."""
+    times = results["sides"]
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams.update({"svg.hashsalt": "mtkd", "font.size": 10, "axes.spines.top": False})
+    mpl.rcParams.update({"axes.spines.right": False, "svg.fonttype": "none"})
+    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for epochs, colour in zip(EPOCHS, ("#9ecae1", "#4292c6", "#08519c"), strict=True):
+        costs = [first_run(results, count, epochs) for count in COUNTS]
+        label = f"mtkd, first run, {epochs} epoch{'s' * (epochs > 1)}"
+        axes.plot(COUNTS, costs, marker="o", color=colour, label=label)
+    for (name, loop), marker in zip(LIVE.items(), "s^", strict=True):
+        if name in times:
+            cost = statistics.median(ratios(times, name))
+            axes.plot([3], [cost], marker, color="#d94801", label=loop)
+    axes.axhline(1, color="grey", linewidth=0.8)
+    axes.set(xlabel="teachers", ylabel="cost / student alone", xticks=COUNTS, ylim=(0, None))
+    axes.legend(frameon=False, fontsize=9)
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
