@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from mtkd_cli import strict_yaml, teachers
-from mtkd_cli.errors import DataError, PluginError, UsageError
+from mtkd_cli.errors import DataError, PluginError, RecipeError, UsageError
 from mtkd_cli.recipe import Recipe
 
 Distil = Callable[..., dict[str, Any]]
@@ -228,3 +228,30 @@ def test_a_head_is_fitted_on_features_computed_once(distil: Distil, monkeypatch:
         "fit.epochs=5",
     )
     assert report["scores"]["teachers"]["convnet-8-16"]["accuracy"] > 0.3
+
+
+def test_a_run_that_fails_before_training_gives_its_name_back(distil: Distil) -> None:
+    with pytest.raises(DataError):
+        distil("teachers=['mlp:32']", name="again")
+    assert not Path("runs/again").exists()
+    distil(name="again")
+
+
+def test_a_run_that_fails_later_keeps_its_rows_and_says_why(
+    distil: Distil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_order(*_: object) -> None:
+        raise DataError("the evaluation broke")
+
+    monkeypatch.setattr("mtkd_cli.pipeline._scores", out_of_order)
+    with pytest.raises(DataError):
+        distil(name="late")
+    assert (Path("runs/late/metrics.jsonl")).exists()
+    assert "failed: DataError: the evaluation broke" in Path("runs/late/log.txt").read_text()
+
+
+def test_class_names_of_a_teacher_that_is_fitted_are_refused(distil: Distil) -> None:
+    names = ", ".join(f"'{9 - number}'" for number in range(10))
+    with pytest.raises(RecipeError) as caught:
+        distil(f"teachers.0.classes=[{names}]")
+    assert "both fit and classes" in caught.value.problems[0].what
