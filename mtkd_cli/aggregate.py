@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mtkd_cli.align import speaks
 from mtkd_cli.errors import MtkdError, PluginError
 from mtkd_cli.interfaces import AggregationBatch, Merged
 from mtkd_cli.local_code import PREFIX
@@ -43,9 +45,11 @@ class Strategy:
         Raises:
             PluginError: the strategy raises, or its answer is no weighting.
         """
-        batch = batch.without(*self.withheld)
+        given = batch.without(*self.withheld)
         before = [output._version for output in batch.outputs]
-        merged = self._merged(batch)
+        merged = self._merged(given)
+        if merged.weights is not None and batch.known is not None and batch.target is not None:
+            merged = replace(merged, weights=_heard(merged.weights, speaks(batch.target, batch.known)))
         if before != [output._version for output in batch.outputs]:
             raise self._wrong("changed the teachers' outputs in place")
         return merged
@@ -54,13 +58,17 @@ class Strategy:
         if hasattr(self.aggregator, "combine"):
             combined = self._guarded("asked for its target", self.aggregator.combine, batch)
             self._shaped(combined, tuple(batch.outputs[0].shape), "an output")
-            return Merged(batch.outputs, combined=self._finite(combined))
+            return Merged(batch.outputs, combined=self._finite(combined), known=batch.known)
         weights = self._guarded("asked for weights", self.aggregator.weights, batch)
-        return Merged(batch.outputs, weights=self._checked(weights, len(batch.outputs), batch.outputs[0]))
+        return Merged(batch.outputs, weights=self._checked(weights, batch), known=batch.known)
 
-    def _checked(self, weights: Tensor, teachers: int, output: Tensor) -> Tensor:
-        self._shaped(weights, (teachers, output.shape[0]), "weights")
+    def _checked(self, weights: Tensor, batch: AggregationBatch) -> Tensor:
+        of_samples = (len(batch.outputs), len(batch.sample_ids))
+        of_elements = (*of_samples, *batch.task.elements)
+        if not isinstance(weights, Tensor) or tuple(weights.shape) != of_samples:
+            self._shaped(weights, of_elements, "weights")
         weights = weights.float()
+        weights = weights.reshape(*weights.shape, *(1,) * (len(of_elements) - weights.dim()))
         total = weights.sum(dim=0)
         silent = total == 0
         if not ((weights >= 0).all() & (silent | ((total - 1).abs() < TOLERANCE)).all()):
@@ -69,7 +77,7 @@ class Strategy:
                 raise self._wrong("returned a negative weight")
             worst = total[(total - 1).masked_fill(silent, 0).abs().argmax()].item()
             raise self._wrong(f"returned weights that sum to {worst:.4g}, not to 1")
-        return weights / total.masked_fill(silent, 1)
+        return (weights / total.masked_fill(silent, 1)).expand(of_elements)
 
     def _shaped(self, answer: object, shape: tuple[int, ...], what: str) -> None:
         if not isinstance(answer, Tensor):
@@ -108,6 +116,13 @@ class Strategy:
     def _hint(self) -> str:
         mine = self.part.plugin.name == PREFIX
         return "mend it" if mine else "choose another strategy, or report it to its author"
+
+
+def _heard(weights: Tensor, heard: Tensor) -> Tensor:
+    """Return the weights of those who are heard, sum 1 again; all 0 where nobody is."""
+    weights = weights * heard
+    total = weights.sum(dim=0)
+    return weights / total.masked_fill(total == 0, 1)
 
 
 def _last_line(error: BaseException) -> str:

@@ -4,11 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
 from mtkd_cli.errors import DataError, nearest
+from mtkd_cli.interfaces import Alignment
+
+UNKNOWN = -1e9
+"""The logit of a class that a teacher does not know: softmax gives it exactly 0, and nothing is NaN."""
 
 
-def columns(teacher: Sequence[str] | None, task: Sequence[str], outputs: int, name: str) -> tuple[int, ...]:
-    """Return, for each of the task's classes, the teacher's output that answers it.
+def on_classes(outputs: Tensor, alignment: Alignment) -> Tensor:
+    """Return a teacher's logits ``[B, C', *]`` over the task's classes, ``[B, C, *]``.
+
+    Several outputs that answer one class are summed as probabilities; a class that none answers is
+    `UNKNOWN`. So the softmax is the teacher's distribution over the classes that it knows.
+    """
+    if alignment.is_identity(outputs.shape[1]):
+        return outputs
+    if all(len(group) == 1 for group in alignment.groups):
+        return outputs[:, [group[0] for group in alignment.groups]]
+    unknown = torch.full_like(outputs[:, 0], UNKNOWN)
+    columns = [outputs[:, list(group)].logsumexp(dim=1) if group else unknown for group in alignment.groups]
+    return torch.stack(columns, dim=1)
+
+
+def speaks(target: Tensor, known: Tensor) -> Tensor:
+    """Return where each teacher may be heard, ``[K, B, *]``: not on a label of a class it does not know.
+
+    Args:
+        target: class numbers ``[B, *]``, -1 where there is no label.
+        known: ``[K, C]`` bool.
+    """
+    return known[:, target.clamp(min=0).long()] | (target < 0)
+
+
+def targets_known(target: Tensor, teachers: int, known: Tensor | None) -> list[Tensor]:
+    """Return for each teacher the labels ``[B, *]`` of the classes that it knows, -1 for the others."""
+    if known is None:
+        return [target] * teachers
+    return [torch.where(heard, target, -1) for heard in speaks(target, known)]
+
+
+def aligned_to(teacher: Sequence[str] | None, task: Sequence[str], outputs: int, name: str) -> Alignment:
+    """Return which of the teacher's outputs answer each of the task's classes.
 
     Args:
         teacher: the teacher's class names in its order, None if it declares none.
@@ -22,7 +61,7 @@ def columns(teacher: Sequence[str] | None, task: Sequence[str], outputs: int, na
     where = f"teacher {name!r}"
     if teacher is None:
         if outputs == len(task):
-            return tuple(range(outputs))
+            return Alignment(tuple((place,) for place in range(outputs)))
         raise DataError(
             f"the teacher gives {outputs} outputs, the data has {len(task)} classes",
             where=where,
@@ -50,4 +89,4 @@ def columns(teacher: Sequence[str] | None, task: Sequence[str], outputs: int, na
             where=where,
             hint="give its outputs different names with classes:",
         )
-    return tuple(place[label] for label in task)
+    return Alignment(tuple((place[label],) for label in task))

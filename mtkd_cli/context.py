@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from mtkd_cli import __version__
 from mtkd_cli.dataset import Dataset, Split
-from mtkd_cli.distill import Evaluation
+from mtkd_cli.distill import Evaluation, Step
 from mtkd_cli.errors import UsageError
 from mtkd_cli.evaluate import validate
 from mtkd_cli.interfaces import Task
 from mtkd_cli.progress import Progress
 from mtkd_cli.recipe import Recipe
 from mtkd_cli.resolve import Resolved
-from mtkd_cli.views import view
+from mtkd_cli.views import affine, view
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,31 @@ class Context:
         def shown(indices: NDArray[np.int64], epoch: int) -> Tensor:
             chosen = rows[indices]
             return view(
-                split.samples.images(chosen),
+                split.samples.read(chosen),
                 split.id_numbers[chosen],
                 number(epoch),
                 recipe.views.seed,
                 recipe.augment,
                 self.device,
             )
+
+        return shown
+
+    def labels(
+        self, split: Split, rows: NDArray[np.int64], number: Callable[[int], int]
+    ) -> Callable[[Step], Tensor]:
+        """Return the labels of a training's steps, as the views of `views` show them; same arguments."""
+        task, recipe = self.task, self.recipe
+        targets = torch.from_numpy(split.samples.targets)
+
+        def shown(step: Step) -> Tensor:
+            chosen = rows[step.indices]
+            target = targets[chosen].to(step.views.device)
+            if not task.spatial:
+                return target
+            ids = split.id_numbers[chosen]
+            places = affine(ids, number(step.epoch), recipe.views.seed, recipe.augment)
+            return target if places is None else task.moved(target, places.to(target.device))
 
         return shown
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli import counters
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import InputSpec, Samples, SourceData
+from mtkd_cli.interfaces import InputSpec, Samples, SourceData, TaskData
+from mtkd_cli.labels import labelled_rows, none_like
 from mtkd_cli.recipe import Data
 
 
@@ -20,7 +22,7 @@ class Split:
     """Samples with the labels that may be seen.
 
     Attributes:
-        samples: the samples; targets of hidden labels are -1.
+        samples: the samples; hidden labels are as if there were none.
         digest: SHA-256 of ids and inputs, not of targets: teachers answer inputs.
     """
 
@@ -39,7 +41,7 @@ class Split:
     @cached_property
     def labelled(self) -> NDArray[np.int64]:
         """Indices of the samples whose label may be seen."""
-        return np.flatnonzero(self.samples.targets >= 0)
+        return np.flatnonzero(labelled_rows(self.samples.targets))
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Dataset:
 
     Attributes:
         all_labels: the training split with hidden labels too, for teachers that may see them.
-        input: size, channels, mean and deviation of the training images.
+        input: size, channels, mean and deviation of the training inputs.
     """
 
     classes: tuple[str, ...]
@@ -62,6 +64,11 @@ class Dataset:
     def splits(self) -> tuple[Split, Split, Split]:
         """Training, validation and test."""
         return self.train, self.val, self.test
+
+    @property
+    def for_task(self) -> TaskData:
+        """What a task is told."""
+        return TaskData(self.classes, self.train.samples.targets, self.input)
 
 
 def load(source: SourceData, options: Data) -> Dataset:
@@ -77,10 +84,9 @@ def load(source: SourceData, options: Data) -> Dataset:
     _check(source)
     train, test = source.train, source.test
     if test is None:
-        labelled = np.flatnonzero(train.targets >= 0)
-        held = labelled[
-            _in_proportion(train.targets[labelled], round(options.test * len(labelled)), "test", options.seed)
-        ]
+        labelled = np.flatnonzero(labelled_rows(train.targets))
+        count = round(options.test * len(labelled))
+        held = labelled[_in_proportion(_strata(train.targets[labelled]), count, "test", options.seed)]
         test, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
     train, val, hidden = _train_and_val(train, source.val, options)
     splits = [Split(n, s, _digest(s)) for n, s in (("train", hidden), ("val", val), ("test", test))]
@@ -97,7 +103,7 @@ def load(source: SourceData, options: Data) -> Dataset:
 
 def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[Samples, Samples, Samples]:
     """Return (train with every label, validation, train with the student's labels)."""
-    labelled = np.flatnonzero(train.targets >= 0)
+    labelled = np.flatnonzero(labelled_rows(train.targets))
     available = len(labelled) + (len(val) if val else 0)
     budget = available if options.labels is None else options.labels
     if budget > available:
@@ -108,18 +114,24 @@ def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[
         )
     count = min(round(options.val * budget), len(val) if val else budget)
     if val is not None:
-        val = val.take(
-            np.sort(_in_proportion(val.targets, count if options.labels else len(val), "val", options.seed))
-        )
+        count = count if options.labels else len(val)
+        val = val.take(np.sort(_in_proportion(_strata(val.targets), count, "val", options.seed)))
     else:
-        held = labelled[_in_proportion(train.targets[labelled], count, "val", options.seed)]
+        held = labelled[_in_proportion(_strata(train.targets[labelled]), count, "val", options.seed)]
         val, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
-    labelled = np.flatnonzero(train.targets >= 0)
+    labelled = np.flatnonzero(labelled_rows(train.targets))
     keep = len(labelled) if options.labels is None else min(budget - len(val), len(labelled))
-    kept = labelled[_even(train.targets[labelled], keep, "labels", options.seed)]
-    targets = np.full_like(train.targets, -1)
+    kept = labelled[_even(_strata(train.targets[labelled]), keep, "labels", options.seed)]
+    targets = none_like(train.targets)
     targets[kept] = train.targets[kept]
     return train, val, replace(train, targets=targets)
+
+
+def _strata(targets: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the group of each sample that splits keep in proportion: its class, if it has one of many."""
+    if targets.ndim == 1 and targets.dtype.kind == "i":
+        return targets.astype(np.int64)
+    return np.zeros(len(targets), dtype=np.int64)
 
 
 def _even(targets: NDArray[np.int64], count: int, *parts: str | int) -> NDArray[np.int64]:
@@ -151,13 +163,7 @@ def _check(source: SourceData) -> None:
             continue
         if not len(split):
             raise DataError(f"the {name} split is empty")
-        bad = np.flatnonzero((split.targets < -1) | (split.targets >= len(source.classes)))
-        if len(bad):
-            raise DataError(
-                f"label {split.targets[bad[0]]} is outside the {len(source.classes)} classes",
-                where=f"{name}, sample {split.ids[bad[0]]}",
-                hint="mend the label or the class list",
-            )
+        _check_targets(split, name, len(source.classes))
         for sample in split.ids:
             if sample in seen:
                 raise DataError(
@@ -168,18 +174,34 @@ def _check(source: SourceData) -> None:
             seen[sample] = name
 
 
+def _check_targets(split: Samples, name: str, classes: int) -> None:
+    targets = split.targets
+    is_class = targets.dtype.kind != "f"
+    bad = np.argwhere((targets < -1) | (targets >= classes) if is_class else np.isinf(targets))
+    if len(bad):
+        value = targets[tuple(bad[0])]
+        raise DataError(
+            f"label {value} is outside the {classes} classes" if is_class else f"the label is {value}",
+            where=f"{name}, sample {split.ids[bad[0][0]]}",
+            hint="mend the label or the class list" if is_class else "mend the label, or leave it empty",
+        )
+
+
 def _digest(samples: Samples) -> str:
     digest = hashlib.sha256()
     digest.update("\x1f".join(samples.ids).encode())
     digest.update(str(((len(samples), *samples.inputs.shape[1:]), str(samples.inputs.dtype))).encode())
     for start in range(0, len(samples), 4096):
-        digest.update(np.ascontiguousarray(samples.images(slice(start, start + 4096))).data)
+        digest.update(np.ascontiguousarray(samples.read(slice(start, start + 4096))).data)
     return digest.hexdigest()
 
 
 def _statistics(train: Samples) -> InputSpec:
-    """Return size, channels, mean and deviation of at most 10,000 training images, exactly summed."""
-    chosen = train.images(slice(None, None, -(-len(train) // 10_000)))
+    """Return size, channels, mean and deviation of the training inputs; of at most 10,000, exactly summed."""
+    chosen = train.read(slice(None, None, -(-len(train) // 10_000)))
+    if chosen.ndim == 2:
+        mean, std = chosen.mean(axis=0, dtype=np.float64), chosen.std(axis=0, dtype=np.float64)
+        return _input_spec(1, mean, np.where(std > 0, std, 1.0))
     counts = np.zeros((chosen.shape[1], 256), dtype=np.int64)
     for image in chosen:
         for channel in range(chosen.shape[1]):
@@ -188,9 +210,13 @@ def _statistics(train: Samples) -> InputSpec:
     share = counts / counts.sum(axis=1, keepdims=True)
     mean = share @ values
     std = np.sqrt(np.maximum(share @ values**2 - mean**2, 1e-6))
+    return _input_spec(int(train.inputs.shape[-1]), mean, std)
+
+
+def _input_spec(size: int, mean: NDArray[np.float64], std: NDArray[np.float64]) -> InputSpec:
     return InputSpec(
-        size=int(train.inputs.shape[-1]),
-        channels=int(train.inputs.shape[1]),
+        size=size,
+        channels=len(mean),
         mean=tuple(round(float(m), 6) for m in mean),
         std=tuple(round(float(s), 6) for s in std),
     )

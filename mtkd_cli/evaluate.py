@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,7 +15,6 @@ from mtkd_cli.batchnorm import reestimated
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation
 from mtkd_cli.interfaces import Task
-from mtkd_cli.losses import mean_over
 from mtkd_cli.recipe import Augment
 from mtkd_cli.views import PLAIN, view
 
@@ -22,41 +22,73 @@ BATCH = 256
 BATCHNORM_SAMPLES = 512
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What outputs are worth.
+
+    Attributes:
+        statistics: of each labelled sample, ``[N, S]``; see `Task.statistics`.
+        metrics: the task's, the primary one first.
+        loss: mean loss over what is labelled.
+    """
+
+    statistics: Tensor
+    metrics: dict[str, float]
+    loss: float
+
+
+def batches(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the rows in batches of about equal size: each counts the same for BatchNorm."""
+    return np.array_split(rows, math.ceil(len(rows) / BATCH)) if len(rows) else []
+
+
 def plain_views(
     split: Split, rows: NDArray[np.int64] | None = None, device: torch.device | str = "cpu"
 ) -> Iterator[Tensor]:
-    """Yield view 0 of the samples at ``rows`` (default: all), in batches of about equal size.
+    """Yield view 0 of the samples at ``rows`` (default: all), in `batches`."""
+    for part in batches(np.arange(len(split)) if rows is None else rows):
+        yield view(split.samples.read(part), split.id_numbers[part], PLAIN, 0, Augment(), device)
 
-    None is much smaller than the others: each counts the same when BatchNorm is re-estimated.
-    """
-    rows = np.arange(len(split)) if rows is None else rows
-    for part in np.array_split(rows, math.ceil(len(rows) / BATCH)):
-        yield view(split.samples.images(part), split.id_numbers[part], PLAIN, 0, Augment(), device)
+
+def outputs_of(
+    module: nn.Module, split: Split, rows: NDArray[np.int64], device: torch.device | str = "cpu"
+) -> Iterator[Tensor]:
+    """Yield the module's outputs on view 0 of the samples at ``rows``, in `batches`, float32 on the CPU."""
+    module.eval()
+    with torch.inference_mode():
+        for shown in plain_views(split, rows, device):
+            yield module(shown).float().cpu()
 
 
 def predict(module: nn.Module, split: Split, device: torch.device | str = "cpu") -> Tensor:
-    """Return the module's raw outputs on view 0 of every sample, ``[N, C]`` float32 on the CPU."""
-    module.eval()
-    with torch.inference_mode():
-        return torch.cat([module(batch).float().cpu() for batch in plain_views(split, device=device)])
+    """Return the module's outputs on view 0 of every sample, ``[N, C, *]`` float32 on the CPU."""
+    return torch.cat(list(outputs_of(module, split, np.arange(len(split)), device)))
 
 
-def measure(output: Tensor, split: Split, task: Task) -> dict[str, float]:
-    """Return the task's metrics of ``[N, C]`` outputs on the labelled samples of a split."""
-    target = torch.from_numpy(split.samples.targets)
-    return task.metrics(output[target >= 0], target[target >= 0])
+def measure(outputs: Iterable[Tensor], split: Split, task: Task) -> Measured:
+    """Measure the outputs on a split's labelled samples, given in `batches` of `Split.labelled`."""
+    targets = torch.from_numpy(split.samples.targets)
+    found: list[Tensor] = []
+    loss = count = 0.0
+    with torch.no_grad():
+        for part, output in zip(batches(split.labelled), outputs, strict=True):
+            target = targets[part]
+            found.append(task.statistics(output, target))
+            there = task.labelled(target)
+            loss += torch.where(there, task.evaluation_loss(output, target), 0).sum().item()
+            count += there.sum().item()
+    statistics = torch.cat(found)
+    return Measured(statistics, task.metrics(statistics), loss / max(count, 1))
 
 
-def judge(module: nn.Module, output: Tensor, val: Split, task: Task) -> Evaluation:
-    """Return the evaluation of a module that gave ``output [N, C]`` on the validation split.
+def judge(module: nn.Module, measured: Measured, task: Task) -> Evaluation:
+    """Return the evaluation of a module by how it measured on validation.
 
-    Evaluations are ranked by the primary metric; equal ones by the task loss.
+    Evaluations are ranked by the primary metric; equal ones by the loss.
     """
-    target = torch.from_numpy(val.samples.targets)
-    metrics = measure(output, val, task)
-    loss = mean_over(task.task_loss(output, target), target >= 0).item()
-    score = metrics[task.primary.name]
-    return Evaluation((score if task.primary.higher_is_better else -score, -loss), metrics, module)
+    score = measured.metrics[task.primary.name]
+    rank = (score if task.primary.higher_is_better else -score, -measured.loss)
+    return Evaluation(rank, measured.metrics, module)
 
 
 def validate(
@@ -65,4 +97,4 @@ def validate(
     """Evaluate a copy of ``module`` with fresh BatchNorm statistics."""
     rows = np.arange(min(BATCHNORM_SAMPLES, len(train)))
     twin = reestimated(module, plain_views(train, rows, device))
-    return judge(twin, predict(twin, val, device), val, task)
+    return judge(twin, measure(outputs_of(twin, val, val.labelled, device), val, task), task)

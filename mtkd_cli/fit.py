@@ -19,11 +19,12 @@ from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
 from mtkd_cli.errors import TrainingError
-from mtkd_cli.evaluate import judge, plain_views
+from mtkd_cli.evaluate import batches, judge, measure, plain_views
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models import prepared, tail_of
 from mtkd_cli.objectives import FromLabels
 from mtkd_cli.recipe import Fit, Teacher, Train
+from mtkd_cli.views import PLAIN
 
 
 def key(identity: Mapping[str, Any], teacher: Teacher, context: Context) -> dict[str, Any]:
@@ -70,12 +71,14 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
 def _fit_all(model: Model, fit: Fit, context: Context) -> list[dict[str, float]]:
     split = _split(fit, context)
     rows = split.labelled
-    targets = torch.from_numpy(split.samples.targets[rows])
-    module, views = prepared(model).to(context.device), context.views(split, rows, lambda epoch: epoch + 1)
+    module = prepared(model).to(context.device)
 
-    trained = _train(
-        module, len(rows), views, FromLabels(context.task, targets), context.validate, fit, context
-    )
+    def number(epoch: int) -> int:
+        return epoch + 1
+
+    views = context.views(split, rows, number)
+    objective = FromLabels(context.task, context.labels(split, rows, number))
+    trained = _train(module, len(rows), views, objective, context.validate, fit, context)
     module.cpu()
     weights.load_into(
         module, {k: v.cpu() for k, v in trained.best.module.state_dict().items()}, "fitted teacher"
@@ -88,18 +91,20 @@ def _fit_head(model: Model, fit: Fit, context: Context) -> list[dict[str, float]
     rows = split.labelled
     head, tail = model.module.get_submodule(model.head), tail_of(model).to(context.device)
     features = _features(model, head, split, rows, context)
-    val_features = _features(model, head, val, np.arange(len(val)), context)
-    targets = torch.from_numpy(split.samples.targets[rows])
+    val_features = _features(model, head, val, val.labelled, context)
+    labels = context.labels(split, rows, lambda _: PLAIN)
 
     def evaluate(candidate: nn.Module) -> Evaluation:
         with torch.no_grad():
-            return judge(copy.deepcopy(candidate), candidate(val_features).cpu(), val, context.task)
+            parts = batches(np.arange(len(val_features)))
+            outputs = (candidate(val_features[part]).cpu() for part in parts)
+            return judge(copy.deepcopy(candidate), measure(outputs, val, context.task), context.task)
 
     trained = _train(
         tail,
         len(rows),
         lambda indices, _: features[indices],
-        FromLabels(context.task, targets),
+        FromLabels(context.task, labels),
         evaluate,
         fit,
         context,

@@ -8,33 +8,33 @@ from torch import Tensor
 
 
 def kl_divergence(student: Tensor, target: Tensor, temperature: float) -> Tensor:
-    """Return ``T^2 KL(target || softmax(student / T))``, ``[B]``.
+    """Return ``T^2 KL(target || softmax(student / T))``, ``[B, *]``.
 
     Args:
-        student: ``[B, C]`` logits.
-        target: ``[B, C]`` probabilities, already softened.
+        student: ``[B, C, *]`` logits.
+        target: ``[B, C, *]`` probabilities, already softened.
         temperature: T; the factor keeps the gradient's size (Hinton et al., arXiv 1503.02531).
     """
-    log_student = F.log_softmax(student / temperature, dim=-1)
-    entropy = torch.special.entr(target).sum(dim=-1)
-    loss: Tensor = temperature**2 * (-(target * log_student).sum(dim=-1) - entropy)
+    log_student = F.log_softmax(student / temperature, dim=1)
+    entropy = torch.special.entr(target).sum(dim=1)
+    loss: Tensor = temperature**2 * (-(target * log_student).sum(dim=1) - entropy)
     return loss
 
 
 def cross_entropy(
     student: Tensor, target: Tensor, class_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Tensor:
-    """Return the cross-entropy to the labels, ``[B]``; 0 where the label is -1.
+    """Return the cross-entropy to the labels, ``[B, *]``; 0 where the label is -1.
 
     Args:
-        student: ``[B, C]`` logits.
-        target: ``[B]`` class numbers, -1 where there is no label.
+        student: ``[B, C, *]`` logits.
+        target: ``[B, *]`` class numbers, -1 where there is no label.
         class_weights: ``[C]``, or None.
         label_smoothing: share of each label spread over all classes.
     """
     return F.cross_entropy(
         student,
-        target,
+        target.long(),
         weight=class_weights,
         ignore_index=-1,
         reduction="none",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mtkd_cli import counters, store, weights
 from mtkd_cli.dataset import Dataset
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Model, ModelRequest
+from mtkd_cli.interfaces import Model, ModelRequest, Task
 from mtkd_cli.local_code import source_hash
 from mtkd_cli.preprocess import Prepared, complete
 from mtkd_cli.recipe import Input, Student, Teacher
@@ -33,7 +33,7 @@ class Facts:
         return {"parameters": self.parameters, "bytes": self.bytes, "latency_ms": self.latency_ms}
 
 
-def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, outputs: int) -> Model:
+def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -> Model:
     """Return a teacher with its weights, its head fitting the task if it will be fitted.
 
     Raises:
@@ -42,7 +42,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, outputs: int)
     pretrained = teacher.pretrained if teacher.pretrained is not None else teacher.checkpoint is None
     where = f"teacher {teacher.name!r} ({teacher.model})"
     seed = teacher.fit.seed if teacher.fit else 0
-    model = _build(part, teacher.input, data, outputs, pretrained, seed)
+    model = _build(part, teacher.input, data, task.outputs, pretrained, seed)
     model = _with_checkpoint(model, teacher.checkpoint, where)
     trained = model.trained or teacher.pretrained is True
     if not trained and not (teacher.fit and teacher.fit.train == "all"):
@@ -58,24 +58,27 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, outputs: int)
                 where=where,
                 hint="train all of it with fit: all",
             )
-        model = replace(_with_outputs(model, outputs, where, teacher.fit.seed), classes=data.classes)
+        model = _with_outputs(model, task.outputs, where, teacher.fit.seed)
+        model = replace(model, classes=data.classes, scale=task.scale)
     classes = _declared_classes(teacher, where) or model.classes
-    return replace(model, classes=classes, input=complete(model.input, teacher.input, data.input))
+    wanted = complete(model.input, teacher.input, data.input)
+    return replace(model, classes=classes, input=wanted, shaped=task.shaped)
 
 
-def build_student(part: ModelPart, student: Student, data: Dataset, outputs: int, seed: int) -> Model:
-    """Return a student with initial weights from ``seed``, or trained ones, and ``outputs`` outputs."""
-    model = _build(part, student.input, data, outputs, student.pretrained, seed)
+def build_student(part: ModelPart, student: Student, data: Dataset, task: Task, seed: int) -> Model:
+    """Return a student with initial weights from ``seed``, or trained ones, and the task's outputs."""
+    model = _build(part, student.input, data, task.outputs, student.pretrained, seed)
     where = f"student ({student.model})"
     model = _with_checkpoint(model, student.checkpoint, where)
-    model = _with_outputs(model, outputs, where, seed)
-    return replace(model, classes=data.classes, input=complete(model.input, student.input, data.input))
+    model = _with_outputs(model, task.outputs, where, seed)
+    wanted = complete(model.input, student.input, data.input)
+    return replace(model, classes=data.classes, input=wanted, scale=task.scale, shaped=task.shaped)
 
 
 def prepared(model: Model) -> Prepared:
     """Return the model behind its own preprocessing."""
     module = model.module.to(memory_format=torch.channels_last) if model.channels_last else model.module
-    return Prepared(module, model.input)
+    return Prepared(module, model.input, model.scale, model.shaped)
 
 
 def identity(part: ModelPart, teacher: Teacher) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def identity(part: ModelPart, teacher: Teacher) -> dict[str, Any]:
 
 
 def facts(model: Model, example: Tensor) -> Facts:
-    """Measure a model on one view ``[1, C, H, W]``."""
+    """Measure a model on one view, ``[1, C, H, W]`` or ``[1, F]``."""
     tensors = [*model.module.parameters(), *model.module.buffers()]
     module = prepared(model).eval()
     times: list[float] = []

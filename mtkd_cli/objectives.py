@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,20 +16,25 @@ from mtkd_cli.aggregate import Strategy
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step
 from mtkd_cli.interfaces import AggregationBatch, Task
+from mtkd_cli.labels import without_labels
 from mtkd_cli.losses import mean_over
 
 
 @dataclass(frozen=True)
 class FromLabels:
-    """The task loss over the labelled samples; ``targets [N]``."""
+    """The task loss over what is labelled.
+
+    Attributes:
+        labels: the labels of a step's samples, as its views show them.
+    """
 
     task: Task
-    targets: Tensor
+    labels: Callable[[Step], Tensor]
 
-    def __call__(self, output: Tensor, step: Step) -> Losses:
+    def __call__(self, output: Any, step: Step) -> Losses:
         """Return the losses of the outputs of a step."""
-        target = self.targets[step.indices].to(output.device)
-        return Losses(mean_over(self.task.task_loss(output, target), target >= 0))
+        target = self.labels(step)
+        return Losses(mean_over(self.task.task_loss(output, target), self.task.labelled(target)))
 
 
 @dataclass(frozen=True)
@@ -38,32 +44,38 @@ class FromTeachers:
     Attributes:
         answers: the teachers' aligned outputs on the samples and views of a step.
         about: makes the batch that the strategy is given.
+        labels: the labels of a step's samples, as its views show them.
     """
 
     task: Task
     strategy: Strategy
     answers: Callable[[Step], tuple[Tensor, ...]]
     about: Callable[..., AggregationBatch]
-    targets: Tensor
+    labels: Callable[[Step], Tensor]
     temperature: float
     kd_ratio: float
 
-    def __call__(self, output: Tensor, step: Step) -> Losses:
+    def __call__(self, output: Any, step: Step) -> Losses:
         """Return the losses of the outputs of a step."""
-        target = self.targets[step.indices].to(output.device)
-        batch = self.about(self.answers(step), step.indices, target, student=output.detach(), step=step)
+        target = self.labels(step)
+        student = output.detach() if isinstance(output, Tensor) else None
+        batch = self.about(self.answers(step), step.indices, target, student=student, step=step)
         merged = self.strategy.merge(batch)
         kd = self.task.kd_loss(output, merged, self.temperature)
-        heard = (
-            torch.ones_like(kd, dtype=torch.bool) if merged.weights is None else merged.weights.sum(dim=0) > 0
-        )
-        labels = mean_over(self.task.task_loss(output, target), target >= 0)
-        return Losses(labels, mean_over(kd, heard), self.kd_ratio)
+        heard = torch.ones_like(kd) if merged.weights is None else merged.weights.sum(dim=0)
+        labels = mean_over(self.task.task_loss(output, target), self.task.labelled(target))
+        return Losses(labels, mean_over(kd, heard > 0), self.kd_ratio)
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Makes the batches that a strategy is given, on one split."""
+    """Makes the batches that a strategy is given, on one split.
+
+    Attributes:
+        names: the teachers'.
+        declared: their ``weight`` keys.
+        known: ``[K, C]``, the classes that each teacher knows; None if all know all.
+    """
 
     task: Task
     split: Split
@@ -71,6 +83,7 @@ class Batches:
     declared: tuple[float | None, ...]
     temperature: float
     seed: int
+    known: Tensor | None = None
 
     def __call__(
         self,
@@ -82,7 +95,8 @@ class Batches:
     ) -> AggregationBatch:
         """Return the batch of the samples at ``indices``; without a target no sample is labelled."""
         device = outputs[0].device
-        target = torch.full((len(indices),), -1, device=device) if target is None else target
+        if target is None:
+            target = without_labels(torch.from_numpy(self.split.samples.targets[indices])).to(device)
         number = step.number if step else 0
         given = any(weight is not None for weight in self.declared)
         weights = (
@@ -96,8 +110,9 @@ class Batches:
             progress=step.progress if step else 1.0,
             task=self.task,
             declared_weights=weights,
+            known=None if self.known is None else self.known.to(device),
             target=target,
-            labelled=target >= 0,
+            labelled=self.task.labelled(target),
             student_output=student,
             metadata={name: column[indices] for name, column in self.split.samples.metadata.items()},
             draw=lambda name, shape: counters.torch_uniform(shape, "strategy", self.seed, number, name).to(

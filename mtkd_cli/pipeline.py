@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import dataset, store
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context, device_of
 from mtkd_cli.errors import UsageError
-from mtkd_cli.evaluate import measure, predict
+from mtkd_cli.evaluate import batches, measure, outputs_of
 from mtkd_cli.interfaces import Merged, Model, Task
 from mtkd_cli.models import facts, prepared
 from mtkd_cli.objectives import Batches
@@ -29,13 +32,15 @@ from mtkd_cli.views import PLAIN
 
 MOST_VIEWS = 8
 EPOCHS_A_VIEW = 4
+MOST_VALUES = 2**27
+"""Numbers of the teachers' answers that a strategy is shown at most when it is fitted."""
 COSTS = ("parameters", "bytes", "latency_ms")
 
 
 def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     """Load the data and the task of a resolved recipe."""
     recipe: Recipe = parts.recipe
-    if recipe.store.top_k and recipe.loss.temperature != 1:
+    if isinstance(recipe.store.top_k, int) and recipe.loss.temperature != 1:
         raise UsageError(
             f"store.top_k keeps answers at temperature 1; the recipe has {recipe.loss.temperature:g}",
             where="loss.temperature",
@@ -43,7 +48,7 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
         )
     source = parts.data.create().load(store.root() / "images")
     data = dataset.load(source, recipe.data)
-    task = parts.task.create(classes=data.classes, loss=recipe.loss, targets=data.train.samples.targets)
+    task = parts.task.create(data=data.for_task, loss=recipe.loss)
     return Context(recipe, parts, data, task, device_of(device), progress)
 
 
@@ -101,7 +106,7 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
     strategy = Strategy(context.parts.strategy)
     teachers = ready(context, views)
     fit_strategy(strategy, context, teachers)
-    student = distilled(context, teachers, strategy, _batches(context, context.data.train), views)
+    student = distilled(context, teachers, strategy, batches_of(context, context.data.train, teachers), views)
     opponent = alone(context) if baseline else None
     with context.progress.phase("evaluate", 1):
         scores = _scores(context, teachers, strategy, student, opponent)
@@ -121,13 +126,28 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
 def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeacher]) -> None:
     """Show a strategy the validation split, if it needs to see it."""
     val = context.data.val
-    outputs = tuple(teacher.recorded("val", PLAIN) for teacher in teachers)
-    target = torch.from_numpy(val.samples.targets)
-    strategy.fit(_batches(context, val)(outputs, np.arange(len(val)), target))
+    rows = _at_most(val.labelled, MOST_VALUES // (len(teachers) * max(1, _values(teachers, "val"))))
+    outputs = tuple(teacher.recorded("val", PLAIN, rows) for teacher in teachers)
+    target = torch.from_numpy(val.samples.targets[rows])
+    strategy.fit(batches_of(context, val, teachers)(outputs, rows, target))
 
 
-def _batches(context: Context, split: dataset.Split) -> Batches:
+def _values(teachers: list[ReadyTeacher], split: str) -> int:
+    """Return how many numbers the largest answer to one sample has."""
+    return max(math.prod(teacher.arrays[split, PLAIN].layout.shape) for teacher in teachers)
+
+
+def _at_most(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return so many of the rows, evenly spread."""
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, max(1, count)).round().astype(np.int64)]
+
+
+def batches_of(context: Context, split: dataset.Split, teachers: list[ReadyTeacher]) -> Batches:
+    """Return what makes the batches that a strategy is given on a split."""
     recipe = context.recipe
+    known = torch.tensor([teacher.alignment.known for teacher in teachers])
     return Batches(
         context.task,
         split,
@@ -135,6 +155,7 @@ def _batches(context: Context, split: dataset.Split) -> Batches:
         tuple(t.weight for t in recipe.teachers),
         recipe.loss.temperature,
         recipe.train.seed,
+        None if known.all() else known,
     )
 
 
@@ -147,28 +168,37 @@ def _scores(
 ) -> Scores:
     """Measure everyone on the test split. The strategy is given no labels there."""
     test, task = context.data.test, context.task
+    parts = batches(test.labelled)
 
-    def scored(output: Tensor, costs: Mapping[str, Any]) -> Scored:
-        return Scored(output, measure(output, test, task), {name: costs[name] for name in COSTS})
+    def scored(outputs: Iterable[Tensor], costs: Mapping[str, Any]) -> Scored:
+        measured = measure(outputs, test, task)
+        return Scored(measured.statistics, measured.metrics, {name: costs[name] for name in COSTS})
 
     def of_model(model: Model) -> Scored:
         example = torch.zeros(1, *test.samples.inputs.shape[1:])
-        return scored(predict(prepared(model), test), facts(model, example).as_dict())
+        return scored(outputs_of(prepared(model), test, test.labelled), facts(model, example).as_dict())
 
-    answers = {teacher.name: teacher.recorded("test", PLAIN) for teacher in teachers}
-    mine = of_model(student.model)
-    merged = strategy.merge(
-        _batches(context, test)(tuple(answers.values()), np.arange(len(test)), None, mine.output)
-    )
+    def of_teacher(teacher: ReadyTeacher) -> Scored:
+        return scored((teacher.recorded("test", PLAIN, part) for part in parts), teacher.facts)
+
+    about = batches_of(context, test, teachers)
+    guided = "student" in context.parts.strategy.spec.needs
+
+    def merged() -> Iterator[Tensor]:
+        mine = outputs_of(prepared(student.model), test, test.labelled) if guided else itertools.repeat(None)
+        for part, output in zip(parts, mine, strict=False):
+            answers = tuple(teacher.recorded("test", PLAIN, part) for teacher in teachers)
+            yield mixture(task, strategy.merge(about(answers, part, None, output)))
+
     together = {name: sum(teacher.facts[name] for teacher in teachers) for name in COSTS}
     return Scores(
-        mine,
+        of_model(student.model),
         of_model(opponent.model) if opponent else None,
-        scored(mixture(task, merged), together),
-        {teacher.name: scored(answers[teacher.name], teacher.facts) for teacher in teachers},
+        scored(merged(), together),
+        {teacher.name: of_teacher(teacher) for teacher in teachers},
     )
 
 
 def mixture(task: Task, merged: Merged) -> Tensor:
-    """Return what the ensemble answers, ``[B, C]``."""
-    return merged.combined if merged.weights is None else task.mix(merged.outputs, merged.weights)  # type: ignore[return-value]
+    """Return what the ensemble answers, ``[B, C, *]``."""
+    return task.mix(merged) if merged.combined is None else merged.combined

@@ -14,17 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 from mtkd_cli import store
-from mtkd_cli.align import columns
+from mtkd_cli.align import aligned_to
 from mtkd_cli.context import Context
+from mtkd_cli.layout import Layout
 from mtkd_cli.models import facts, load_teacher, prepared
 from mtkd_cli.recipe import Teacher
-from mtkd_cli.recorded import Layout
 from mtkd_cli.report.facts import labels_seen
 from mtkd_cli.report.summary import bytes_in_words
 from mtkd_cli.resolve import ModelPart
 from mtkd_cli.search import candidates
 from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
-from mtkd_cli.teachers import arrays_of, find_recorded, who_is
+from mtkd_cli.teachers import answer_shape, arrays_of, find_recorded, who_is
 from mtkd_cli.views import PLAIN, view
 
 TRAINING_PER_FORWARD = 3.0
@@ -82,12 +82,11 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
 
 def _teacher(teacher: Teacher, part: ModelPart, context: Context, views: int | None) -> dict[str, Any]:
     data, fit = context.data, teacher.fit
-    model = load_teacher(part, teacher, data, context.task.outputs)
+    model = load_teacher(part, teacher, data, context.task)
     module = prepared(model).eval()
     each = _seconds_a_sample(context, module)
-    with torch.inference_mode():
-        outputs = module(torch.zeros(2, *data.train.samples.inputs.shape[1:])).shape[1]
-    matched = columns(model.classes, data.classes, outputs, teacher.name)
+    shape = answer_shape(model, torch.zeros(2, *data.train.samples.inputs.shape[1:]), teacher.name)
+    alignment = aligned_to(model.classes, data.classes, shape[0], teacher.name)
     who = who_is(teacher, part, context)
     passes = 0.0
     if fit and store.find("fitted", who["fit"]) is None:
@@ -95,7 +94,7 @@ def _teacher(teacher: Teacher, part: ModelPart, context: Context, views: int | N
         passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
     wanted = arrays_of(context, views)
     kept = find_recorded(who, wanted, context)
-    row = Layout.of(outputs, context.recipe.store).dtype.itemsize
+    row = Layout.of(shape, context.recipe.store, context.task).dtype.itemsize
     asked = sum(len(split) for split, number in wanted if (split.name, number) not in kept)
     live = context.recipe.train.epochs * len(data.train) if views is None else 0
     return {
@@ -103,8 +102,10 @@ def _teacher(teacher: Teacher, part: ModelPart, context: Context, views: int | N
         "model": teacher.model,
         "input_size": model.input.size,
         "parameters": sum(p.numel() for p in model.module.parameters()),
-        "outputs": outputs,
-        "aligned": [[label, column] for label, column in zip(data.classes, matched, strict=True)],
+        "outputs": shape[0],
+        "aligned": [
+            [label, list(group)] for label, group in zip(data.classes, alignment.groups, strict=True)
+        ],
         "fit": fit.train if fit else None,
         "labels_seen": labels_seen(fit, context),
         "fit_seconds": passes * each,
@@ -117,7 +118,7 @@ def _seconds_a_sample(context: Context, module: Callable[[torch.Tensor], torch.T
     """Return the time of one sample in a forward pass of a batch."""
     train = context.data.train
     rows = np.arange(min(32, len(train)))
-    views = view(train.samples.images(rows), train.id_numbers[rows], PLAIN, 0, context.recipe.augment)
+    views = view(train.samples.read(rows), train.id_numbers[rows], PLAIN, 0, context.recipe.augment)
     with torch.inference_mode():
         module(views[:2])
         started = time.perf_counter()
@@ -139,7 +140,7 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
     for column in ("name", "model", "input", "parameters", "classes", "fit", "labels it saw"):
         teachers.add_column(column)
     for t in plan["teachers"]:
-        same = all(index == place for place, (_, index) in enumerate(t["aligned"])) and t["outputs"] == len(
+        same = all(group == [place] for place, (_, group) in enumerate(t["aligned"])) and t["outputs"] == len(
             t["aligned"]
         )
         match = "the data's, in order" if same else f"{len(t['aligned'])} of its {t['outputs']}, by name"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +46,11 @@ def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
 
 
 def prepare(views: Tensor, spec: InputSpec) -> Tensor:
-    """Return views ``[B, C, H, W]`` (0 to 1) as the model's input ``[B, C', S, S]``."""
+    """Return views ``[B, C, H, W]`` (0 to 1) as the model's input ``[B, C', S, S]``; or ``[B, F]``."""
+    if views.dim() == 2:
+        return (views - torch.tensor(spec.mean, device=views.device)) / torch.tensor(
+            spec.std, device=views.device
+        )
     pixels = _with_channels(views, spec.channels or views.shape[1])
     size = spec.size or views.shape[-1]
     whole = math.floor(size / spec.crop + 1e-6)
@@ -77,14 +83,32 @@ def _with_channels(views: Tensor, channels: int) -> Tensor:
 
 
 class Prepared(nn.Module):
-    """A module behind its own preprocessing: views in, raw outputs out."""
+    """A module behind its own preprocessing: views in, outputs in the task's form out.
 
-    def __init__(self, module: nn.Module, spec: InputSpec) -> None:
+    Args:
+        module: prepared views to raw outputs.
+        spec: how it wants its views.
+        scale: see `Model.scale`.
+        shaped: see `Task.shaped`.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        spec: InputSpec,
+        scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+        shaped: Callable[[Any], Any] | None = None,
+    ) -> None:
         super().__init__()
         self.module = module
         self.spec = spec
+        self.scale = scale
+        self.shaped = shaped
 
-    def forward(self, views: Tensor) -> Tensor:
-        """Return the module's raw outputs on ``[B, C, H, W]`` views (0 to 1)."""
-        output: Tensor = self.module(prepare(views, self.spec))
-        return output
+    def forward(self, views: Tensor) -> Any:
+        """Return the module's outputs on ``[B, C, H, W]`` views (0 to 1), or on ``[B, F]``."""
+        output = self.module(prepare(views, self.spec))
+        if self.scale is not None:
+            mean, deviation = (torch.tensor(values, device=output.device) for values in self.scale)
+            output = output * deviation + mean
+        return output if self.shaped is None else self.shaped(output)

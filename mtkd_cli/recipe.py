@@ -214,10 +214,22 @@ class Train(Section):
 class Store(Section):
     """What is kept of the teachers' outputs."""
 
-    precision: Literal["fp16", "fp32"] = Field("fp16", description="Number format of recorded logits.")
-    top_k: int | None = Field(
-        None, ge=1, description="Keep only this many classes of each answer and the mass of the rest; T = 1."
+    precision: Literal["auto", "fp16", "fp32"] = Field(
+        "auto",
+        description="Number format of recorded outputs; auto: fp16 for logits, fp32 for values and boxes.",
     )
+    top_k: int | Literal["auto"] | None = Field(
+        "auto",
+        description="Classes that are kept of each answer, with the mass of the rest; null: all; "
+        "auto: 4 at each pixel of a map, else all.",
+    )
+
+    @field_validator("top_k")
+    @classmethod
+    def _at_least_one(cls, value: int | str | None) -> int | str | None:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("must be at least 1")
+        return value
 
 
 class Recipe(Section):

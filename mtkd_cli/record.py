@@ -20,14 +20,17 @@ from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError
 from mtkd_cli.fold import folded
 from mtkd_cli.interfaces import Model
+from mtkd_cli.layout import Layout
 from mtkd_cli.models import prepared
 from mtkd_cli.recipe import Recipe
-from mtkd_cli.recorded import Layout, Recorded
+from mtkd_cli.recorded import Recorded
 from mtkd_cli.views import PLAIN, view
 
 VALUES_IN_A_BATCH = 2**21
 LARGEST_BATCH = {"cpu": 64}
 """By kind of device, else 256. On a CPU, more would not fit its cache and be slower by a fifth."""
+FORMAT = 2
+"""Changes when what is recorded is kept in another way."""
 ROOM = 1.1
 """Free bytes that must be there, as a share of those to be written."""
 
@@ -36,6 +39,7 @@ def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe) -
     """Return everything that decides one recorded array: teacher, samples, view, what is kept."""
     policy = {} if number == PLAIN else {"seed": recipe.views.seed, **recipe.augment.model_dump(mode="json")}
     return {
+        "format": FORMAT,
         "teacher": dict(teacher),
         "samples": split.digest,
         "split": split.name,
@@ -92,7 +96,7 @@ def record(
 
     Args:
         name: the teacher's, for messages.
-        module: views to raw outputs ``[B, C]``.
+        module: views to outputs ``[B, C, *]``.
         array_key: see `key`.
         layout: what is kept of each row.
         split: the samples.
@@ -111,13 +115,13 @@ def record(
 
     def answers(shard: int) -> tuple[NDArray[Any], int]:
         rows, clamped = [], 0
-        place = recorded.rows_of(shard, samples)
+        place = layout.rows_of(shard, samples)
         for start in range(place.start, place.stop, batch):
             if stop.is_set():
                 raise CancelledError
             part = slice(start, min(start + batch, place.stop))
             views = view(
-                split.samples.images(part),
+                split.samples.read(part),
                 split.id_numbers[part],
                 number,
                 recipe.views.seed,
@@ -126,7 +130,7 @@ def record(
             )
             with torch.inference_mode():
                 output = module(views).float().cpu()
-            _refuse_odd(output, layout.outputs, name, split.samples.ids[part])
+            _refuse_odd(output, layout.shape, name, split.samples.ids[part])
             encoded, over = layout.encode(output)
             rows.append(encoded)
             clamped += over
@@ -135,7 +139,7 @@ def record(
     with store.locked(recorded.folder_of(array_key)):
         array = recorded.create(array_key, layout, samples)
         wanted = recorded.missing(array, samples)
-        advance(samples - sum(_length(shard, samples) for shard in wanted))
+        advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in wanted))
         clamped = 0
         with _one_thread_each(device) as workers, ThreadPoolExecutor(workers) as pool:
             futures = {pool.submit(answers, shard): shard for shard in wanted}
@@ -154,9 +158,8 @@ def record(
     return array
 
 
-def _length(shard: int, samples: int) -> int:
-    place = recorded.rows_of(shard, samples)
-    return int(place.stop - place.start)
+def _length(rows: slice) -> int:
+    return int(rows.stop - rows.start)
 
 
 @contextmanager
@@ -173,14 +176,14 @@ def _one_thread_each(device: torch.device) -> Iterator[int]:
         torch.set_num_threads(threads)
 
 
-def _refuse_odd(output: Tensor, outputs: int, name: str, ids: tuple[str, ...]) -> None:
-    if output.shape != (len(ids), outputs):
+def _refuse_odd(output: Tensor, shape: tuple[int, ...], name: str, ids: tuple[str, ...]) -> None:
+    if output.shape != (len(ids), *shape):
         raise DataError(
-            f"the teacher {name!r} answers {tuple(output.shape)} to {len(ids)} images with {outputs} outputs",
+            f"the teacher {name!r} gives {tuple(output.shape)} for {len(ids)} samples of {shape}",
             where=f"samples {ids[0]} to {ids[-1]}",
-            hint="it must answer each image by itself, whatever the batch",
+            hint="it must answer each sample by itself, whatever the batch",
         )
-    finite = torch.isfinite(output).all(dim=1)
+    finite = torch.isfinite(output).reshape(len(ids), -1).all(dim=1)
     if not finite.all():
         sample = ids[int((~finite).nonzero()[0].item())]
         raise DataError(

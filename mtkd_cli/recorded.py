@@ -20,70 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import atomic, holds, store
-from mtkd_cli.recipe import Store
+from mtkd_cli.layout import Layout
 
-SHARD = 1024
-"""Samples in a shard. Batches end at its borders, so an array does not depend on where it was resumed."""
-
-FP16_LIMIT = 65504.0
 ZEROS = bytes(2**20)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How one row is kept: all ``outputs`` numbers, or the ``top_k`` largest and the mass of the rest."""
-
-    outputs: int
-    precision: str
-    top_k: int | None = None
-
-    @classmethod
-    def of(cls, outputs: int, options: Store) -> Layout:
-        """Return the layout that a recipe asks for."""
-        top_k = options.top_k if options.top_k and options.top_k < outputs else None
-        return cls(outputs, options.precision, top_k)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of one row."""
-        number = np.float16 if self.precision == "fp16" else np.float32
-        if self.top_k is None:
-            return np.dtype((number, (self.outputs,)))
-        return np.dtype(
-            [("index", np.int32, (self.top_k,)), ("log_p", number, (self.top_k,)), ("rest", np.float32)]
-        )
-
-    def encode(self, output: Tensor) -> tuple[NDArray[Any], int]:
-        """Return ``[B, C]`` outputs as rows, and how many numbers had to be clamped to fit."""
-        if self.top_k is None:
-            values = output.numpy()
-            if self.precision == "fp32":
-                return values, 0
-            return np.clip(values, -FP16_LIMIT, FP16_LIMIT).astype(np.float16), int(
-                (abs(values) > FP16_LIMIT).sum()
-            )
-        log_p, index = torch.log_softmax(output.double(), dim=1).topk(self.top_k, dim=1)
-        rows = np.zeros(len(output), dtype=self.dtype)
-        rows["index"], rows["log_p"] = index.numpy(), log_p.clamp(min=-FP16_LIMIT).numpy()
-        rows["rest"] = (1 - log_p.exp().sum(dim=1)).clamp(min=0).numpy()
-        return rows, 0
-
-    def decode(self, rows: NDArray[Any]) -> Tensor:
-        """Return rows as ``[B, C]`` float32 logits; top-k rows as log-probabilities, the rest spread out."""
-        if self.top_k is None:
-            return torch.from_numpy(np.asarray(rows).astype(np.float32))
-        spread = torch.from_numpy(np.array(rows["rest"])) / (self.outputs - self.top_k)
-        logits = spread.clamp(min=1e-30).log()[:, None].repeat(1, self.outputs)
-        return logits.scatter(
-            1,
-            torch.from_numpy(rows["index"].astype(np.int64)),
-            torch.from_numpy(rows["log_p"].astype(np.float32)),
-        )
 
 
 @dataclass(frozen=True)
@@ -95,7 +38,7 @@ class Recorded:
     rows: NDArray[Any]
 
     def __getitem__(self, indices: Any) -> Tensor:
-        """Return the outputs of some samples, ``[B, C]`` float32."""
+        """Return the outputs of some samples, ``[B, C, *]`` float32."""
         return self.layout.decode(self.rows[indices])
 
 
@@ -119,20 +62,10 @@ def missing(recorded: Recorded, samples: int) -> list[int]:
     written = ledger(recorded.folder)
 
     def is_right(shard: int) -> bool:
-        rows = np.ascontiguousarray(recorded.rows[rows_of(shard, samples)])
+        rows = np.ascontiguousarray(recorded.rows[recorded.layout.rows_of(shard, samples)])
         return written.get(shard) == _sha256(recorded.layout, rows.view(np.uint8).data)
 
-    return [shard for shard in range(shards(samples)) if not is_right(shard)]
-
-
-def shards(samples: int) -> int:
-    """Return how many shards so many samples make."""
-    return -(-samples // SHARD)
-
-
-def rows_of(shard: int, samples: int) -> slice:
-    """Return the rows of a shard."""
-    return slice(shard * SHARD, min((shard + 1) * SHARD, samples))
+    return [shard for shard in range(recorded.layout.shards(samples)) if not is_right(shard)]
 
 
 def create(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
@@ -154,7 +87,7 @@ def create(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
             for stale in folder.iterdir():
                 stale.unlink()
             _allocate(folder / "outputs.npy", layout, samples)
-            atomic.write_json(folder / "key.json", {**key, "layout": vars(layout), "samples": samples})
+            atomic.write_json(folder / "key.json", {**key, "layout": layout.as_dict(), "samples": samples})
             return Recorded(folder, layout, holds.mapped(folder / "outputs.npy"))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -174,7 +107,8 @@ def write(recorded: Recorded, shard: int, rows: NDArray[Any], samples: int) -> N
         ValueError: these are not the rows of a shard.
         DataError: the disk is full, read-only or otherwise unusable.
     """
-    place, layout = rows_of(shard, samples), recorded.layout
+    layout = recorded.layout
+    place = layout.rows_of(shard, samples)
     if rows.shape != recorded.rows[place].shape or rows.dtype != recorded.rows.dtype:
         raise ValueError(f"{rows.dtype} rows {rows.shape} in shard {shard} of {layout}")
     content = rows.tobytes()
@@ -194,7 +128,7 @@ def opened(folder: Path, samples: int) -> Recorded | None:
     path = folder / "outputs.npy"
     try:
         known = json.loads((folder / "key.json").read_text())
-        layout = Layout(**known["layout"])
+        layout = Layout.from_dict(known["layout"])
         header = _header(layout, samples)
         with path.open("rb") as file:
             begins_right = file.read(len(header)) == header
@@ -254,6 +188,6 @@ def _allocate(path: Path, layout: Layout, samples: int) -> None:
 
 def _sha256(layout: Layout, content: bytes | memoryview) -> str:
     """Return the checksum of a shard: of its bytes, and of what they mean."""
-    digest = hashlib.sha256(json.dumps(vars(layout), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(layout.as_dict(), sort_keys=True).encode())
     digest.update(content)
     return digest.hexdigest()

@@ -120,7 +120,7 @@ def resolve(recipe: Recipe, registry: Registry, source: str) -> Resolved:
     teachers = [find.model(f"teachers.{i}.model", t.model) for i, t in enumerate(recipe.teachers)]
     student = find.model("student.model", recipe.student.model)
     trackers = [find.part(f"trackers.{i}", t.name, t.options) for i, t in enumerate(recipe.trackers)]
-    problems = [*find.problems, *_misfits(recipe, task, data, strategy, student, source)]
+    problems = [*find.problems, *_misfits(recipe, task, data, strategy, [*teachers, student], source)]
     if problems:
         raise RecipeError(source, problems)
     return Resolved(recipe, task, data, strategy, tuple(teachers), student, tuple(trackers))  # type: ignore[arg-type]
@@ -222,7 +222,7 @@ def _local_part(section: str, name: str, options: Mapping[str, Any], where: str)
 
     """
     implementation = load_attribute(name)
-    more = {"classes": ()} if section == "task" else {}
+    more = {"data": None, "loss": None} if section == "task" else {}
     try:
         inspect.signature(implementation).bind(**more, **options)
         wanted = ("needs", "tasks") if section == "strategy" else ()
@@ -241,9 +241,10 @@ def _misfits(
     task: Part | None,
     data: Part | None,
     strategy: Part | None,
-    student: ModelPart | None,
+    models: list[ModelPart | None],
     source: str,
 ) -> list[MtkdError]:
+    """Return what does not fit together; ``models`` are the teachers and, last, the student."""
     problems: list[MtkdError] = []
 
     def add(what: str, key: str, hint: str) -> None:
@@ -256,6 +257,21 @@ def _misfits(
                 key,
                 f"it serves {', '.join(part.spec.tasks)}",
             )
+    keys = [*(f"teachers.{i}.model" for i in range(len(recipe.teachers))), "student.model"]
+    for key, model in zip(keys, models, strict=True):
+        if model and task and model.spec.tasks and task.spec.name not in model.spec.tasks:
+            add(
+                f"models of {model.spec.name!r} do not serve the task {task.spec.name!r}",
+                key,
+                f"they serve {', '.join(model.spec.tasks)}",
+            )
+        if model and data and data.spec.inputs not in model.spec.inputs:
+            add(
+                f"models of {model.spec.name!r} take no {data.spec.inputs} as input",
+                key,
+                f"they take {' or '.join(model.spec.inputs)}",
+            )
+    student = models[-1]
     if student and not student.spec.trainable:
         add(
             f"{student.spec.name!r} cannot build students",

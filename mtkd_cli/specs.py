@@ -137,11 +137,15 @@ class TeacherSpec(Spec):
         example: a model reference as it is written in a recipe.
         trainable: whether it can build students.
         requires: distributions whose version decides what a model answers.
+        inputs: what its models take: any of ``"image"`` and ``"table"``.
+        tasks: names of the tasks that its models serve; empty means all.
     """
 
     example: str = ""
     trainable: bool = True
     requires: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ("image",)
+    tasks: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "teachers"
 
@@ -152,9 +156,11 @@ class DataSpec(Spec):
 
     Attributes:
         tasks: names of the tasks whose targets it has.
+        inputs: what its samples are: ``"image"`` or ``"table"``.
     """
 
     tasks: tuple[str, ...] = ()
+    inputs: str = "image"
 
     kind: ClassVar[str] = "data"
 

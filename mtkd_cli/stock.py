@@ -22,6 +22,7 @@ from mtkd_cli import atomic, holds, record, recorded, store
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.fit import fitted
+from mtkd_cli.layout import Layout
 from mtkd_cli.models import load_teacher, prepared
 from mtkd_cli.recorded import Recorded
 from mtkd_cli.teachers import who_is
@@ -106,11 +107,11 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
         arrays = list(_recorded(who, context))
         if not arrays or (teacher.fit and store.find("fitted", who["fit"]) is None):
             continue
-        model = fitted(load_teacher(part, teacher, data, context.task.outputs), who["fit"], teacher, context)
+        model = fitted(load_teacher(part, teacher, data, context.task), who["fit"], teacher, context)
         module = prepared(model).to(context.device).eval()
         for split, number, array in arrays:
             difference, largest = _difference(module, split, number, array, context)
-            limit = TOLERANCE[context.recipe.store.precision] * max(1.0, largest)
+            limit = TOLERANCE[array.layout.precision] * max(1.0, largest)
             place = {"teacher": teacher.name, "split": split.name, "view": number}
             yield {**place, "difference": difference, "same": difference <= limit}
 
@@ -132,7 +133,7 @@ def _difference(
     rows = np.linspace(0, len(split) - 1, min(VERIFIED, len(split))).astype(np.int64)
     recipe = context.recipe
     shown = view(
-        split.samples.images(rows),
+        split.samples.read(rows),
         split.id_numbers[rows],
         number,
         recipe.views.seed,
@@ -185,9 +186,16 @@ def _item(kind: str, folder: Path) -> Item | None:
     key = _key(folder)
     done = not folder.name.startswith(".")
     if kind == "outputs":
-        written, samples = len(recorded.ledger(folder)), key.get("samples")
-        done = written >= (recorded.shards(samples) if isinstance(samples, int) else 1)
+        done = len(recorded.ledger(folder)) >= _shards(key)
     return Item(kind, folder, _what(kind, key), sum(stat.st_size for stat in stats), used, done)
+
+
+def _shards(key: dict[str, Any]) -> int:
+    """Return how many shards an array has when it is complete."""
+    try:
+        return Layout.from_dict(key["layout"]).shards(int(key["samples"]))
+    except (KeyError, TypeError, ValueError):
+        return 1
 
 
 def _key(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -55,18 +54,21 @@ def distilled(
 ) -> TrainedStudent:
     """Train the student on labels and merged teachers, on every training sample."""
     split, recipe = context.data.train, context.recipe
+    everything = np.arange(len(split))
+
+    def number(epoch: int) -> int:
+        return train_view(epoch, views)
+
     objective = FromTeachers(
         context.task,
         strategy,
         answers(teachers, views, context.device),
         batches,
-        torch.from_numpy(split.samples.targets),
+        context.labels(split, everything, number),
         recipe.loss.temperature,
         kd_ratio(context),
     )
-    return _search(
-        context, split, np.arange(len(split)), lambda epoch: train_view(epoch, views), objective, "distil"
-    )
+    return _search(context, split, everything, number, objective, "distil")
 
 
 def alone(context: Context) -> TrainedStudent:
@@ -79,8 +81,8 @@ def alone(context: Context) -> TrainedStudent:
     rows = split.labelled
 
     def write(folder: Path) -> None:
-        objective = FromLabels(context.task, torch.from_numpy(split.samples.targets[rows]))
-        student = _search(context, split, rows, lambda epoch: epoch + 1, objective, "student alone")
+        objective = FromLabels(context.task, context.labels(split, rows, _new_each_epoch))
+        student = _search(context, split, rows, _new_each_epoch, objective, "student alone")
         weights.write(folder / "student.safetensors", student.model.module.state_dict())
         facts = {"settings": student.settings, "trials": student.trials, "curve": student.curve}
         (folder / "facts.json").write_text(json.dumps(facts))
@@ -91,6 +93,11 @@ def alone(context: Context) -> TrainedStudent:
     tensors, _ = weights.read(folder / "student.safetensors")
     weights.load_into(model.module, tensors, "student alone")
     return TrainedStudent(model, facts["settings"], tuple(facts["trials"]), tuple(facts["curve"]))
+
+
+def _new_each_epoch(epoch: int) -> int:
+    """Return the number of the live view that an epoch shows."""
+    return train_view(epoch, None)
 
 
 def kd_ratio(context: Context) -> float:
@@ -137,7 +144,7 @@ def build(context: Context) -> Model:
         context.parts.student,
         context.recipe.student,
         context.data,
-        context.task.outputs,
+        context.task,
         context.recipe.train.seed,
     )
 

@@ -12,18 +12,19 @@ import torch
 from torch import Tensor
 
 from mtkd_cli import atomic, record, recorded, store
-from mtkd_cli.align import columns
+from mtkd_cli.align import aligned_to
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Step
 from mtkd_cli.errors import DataError
 from mtkd_cli.fit import fitted
 from mtkd_cli.fit import key as fit_key
-from mtkd_cli.interfaces import Model
+from mtkd_cli.interfaces import Alignment, Model, Task
+from mtkd_cli.layout import Layout
 from mtkd_cli.models import facts, identity, load_teacher, prepared
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.recipe import Augment, Teacher
-from mtkd_cli.recorded import Layout, Recorded
+from mtkd_cli.recorded import Recorded
 from mtkd_cli.resolve import ModelPart
 from mtkd_cli.views import PLAIN, view
 
@@ -35,7 +36,8 @@ class ReadyTeacher:
     Attributes:
         name: the recipe's.
         hash: stands for everything that decides its answers.
-        columns: for each of the task's classes, the output that answers it.
+        task: the task that it answers.
+        alignment: its label space in the task's classes.
         facts: parameters, bytes, latency in milliseconds of one sample, and its input size.
         arrays: the recorded answers of each (split name, view number).
         live: the loaded teacher, only where views are not recorded.
@@ -43,18 +45,19 @@ class ReadyTeacher:
 
     name: str
     hash: str
-    columns: tuple[int, ...]
+    task: Task
+    alignment: Alignment
     facts: Mapping[str, Any]
     arrays: Mapping[tuple[str, int], Recorded]
     live: Prepared | None = None
 
-    def recorded(self, split: str, number: int) -> Tensor:
-        """Return the aligned answers on a view of a split, ``[N, C]`` float32."""
-        return self.aligned(self.arrays[split, number][:])
+    def recorded(self, split: str, number: int, rows: Any = slice(None)) -> Tensor:
+        """Return the aligned answers on a view of some samples of a split, ``[B, C, *]`` float32."""
+        return self.aligned(self.arrays[split, number][rows])
 
     def aligned(self, outputs: Tensor) -> Tensor:
-        """Return raw outputs in the order of the task's classes."""
-        return outputs if self.columns == tuple(range(outputs.shape[1])) else outputs[:, list(self.columns)]
+        """Return outputs as recorded, or as answered live, in the task's classes."""
+        return self.task.aligned(outputs, self.alignment)
 
 
 def train_view(epoch: int, views: int | None) -> int:
@@ -105,7 +108,7 @@ def _ready(
     known = _facts_in(about) if about else {}
     model: Model | None = None
     if live or about is None or len(arrays) < len(wanted):
-        untouched = load_teacher(part, teacher, context.data, context.task.outputs)
+        untouched = load_teacher(part, teacher, context.data, context.task)
         model = fitted(untouched, who["fit"], teacher, context)
         known = _facts_in(_described(model, teacher, who, context))
         missing = [(split, number) for split, number in wanted if (split.name, number) not in arrays]
@@ -113,7 +116,8 @@ def _ready(
     return ReadyTeacher(
         teacher.name,
         store.digest(who),
-        columns(known["classes"], context.data.classes, known["outputs"], teacher.name),
+        context.task,
+        aligned_to(known["classes"], context.data.classes, known["outputs"], teacher.name),
         known,
         arrays,
         prepared(model).to(context.device).eval().requires_grad_(False) if live and model else None,
@@ -142,7 +146,7 @@ def _record(
     module, difference = record.for_recording(model, example, context.device)
     if difference:
         context.progress.log(f"teacher {teacher.name}: folding moved its answers by at most {difference:.2e}")
-    layout = Layout.of(_outputs(model, example, teacher), context.recipe.store)
+    layout = Layout.of(answer_shape(model, example, teacher.name), context.recipe.store, context.task)
     keys = [record.key(who, split, number, context.recipe) for split, number in missing]
     record.refuse_if_full(
         sum(
@@ -162,7 +166,7 @@ def _record(
                 split,
                 number,
                 context.recipe,
-                model.input.size or 224,
+                model.input.size or 1,
                 context.device,
                 bar.advance,
                 bar.say,
@@ -173,8 +177,8 @@ def _record(
 def _described(model: Model, teacher: Teacher, who: Mapping[str, Any], context: Context) -> Path:
     """Return the folder of what is known of a teacher once it was loaded, so that it need not be again."""
     example = _some_views(context.data.val)
-    outputs = _outputs(model, example, teacher)
-    columns(model.classes, context.data.classes, outputs, teacher.name)
+    outputs = answer_shape(model, example, teacher.name)[0]
+    aligned_to(model.classes, context.data.classes, outputs, teacher.name)
 
     def write(folder: Path) -> None:
         known = {
@@ -196,39 +200,43 @@ def _facts_in(folder: Path) -> dict[str, Any]:
 
 def _some_views(split: Split) -> Tensor:
     """Return the plain views of a few samples."""
-    return view(split.samples.images(slice(4)), split.id_numbers[:4], PLAIN, 0, Augment())
+    return view(split.samples.read(slice(4)), split.id_numbers[:4], PLAIN, 0, Augment())
 
 
-def _outputs(model: Model, example: Tensor, teacher: Teacher) -> int:
-    """Return how many outputs a teacher gives.
+def answer_shape(model: Model, example: Tensor, name: str) -> tuple[int, ...]:
+    """Return the shape of a teacher's answer to one sample, ``(C, *)``.
 
     Raises:
-        DataError: the teacher fails, or its answer is no ``[B, C]``.
+        DataError: the teacher fails, or its answer is none of the task's.
     """
-    where = f"teacher {teacher.name!r}"
+    where = f"teacher {name!r}"
     try:
         with torch.inference_mode():
             output = prepared(model).cpu().eval()(example)
+    except ValueError as error:  # what `Task.shaped` says
+        raise DataError(
+            f"the teacher gives {error}", where=where, hint="is it made for this task?"
+        ) from error
     except Exception as error:
         raise DataError(
             f"the teacher fails on an image: {str(error).splitlines()[0]}",
             where=where,
             hint="check its input: size, channels",
         ) from error
-    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(example):
+    if not isinstance(output, Tensor) or output.dim() < 2 or len(output) != len(example):
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise DataError(
-            f"the teacher answers {shape} to {len(example)} images; the task needs ({len(example)}, classes)",
+            f"the teacher gives {shape} for {len(example)} samples; the task needs one answer for each",
             where=where,
-            hint="is it a classifier?",
+            hint="is it made for this task?",
         )
-    return int(output.shape[1])
+    return tuple(output.shape[1:])
 
 
 def answers(
     teachers: list[ReadyTeacher], views: int | None, device: torch.device
 ) -> Callable[[Step], tuple[Tensor, ...]]:
-    """Return a function from a training step to the teachers' aligned outputs, K of ``[B, C]``."""
+    """Return a function from a training step to the teachers' aligned outputs, K of ``[B, C, *]``."""
 
     def live(step: Step) -> tuple[Tensor, ...]:
         with torch.no_grad():

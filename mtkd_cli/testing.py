@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mtkd_cli import counters
 from mtkd_cli.aggregate import GIVEN, TOLERANCE
-from mtkd_cli.interfaces import AggregationBatch, Merged, Task
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Task, TaskData
 from mtkd_cli.plugins import discover
 from mtkd_cli.recipe import Loss
 from mtkd_cli.specs import AggregatorSpec
@@ -290,7 +290,7 @@ def _task(spec: AggregatorSpec) -> Task:
     task: Task = (
         discover()
         .find("tasks", name)
-        .spec.load()(classes=CLASSES, loss=Loss(), targets=np.arange(len(CLASSES)))
+        .spec.load()(data=TaskData(CLASSES, np.arange(len(CLASSES)), InputSpec(8)), loss=Loss())
     )
     return task
 

@@ -7,6 +7,8 @@ geometric, then brightness and contrast.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,35 +23,62 @@ PLAIN = 0
 
 
 def view(
-    images: NDArray[np.uint8],
+    inputs: NDArray[Any],
     samples: NDArray[np.uint64],
     number: int,
     seed: int,
     augment: Augment,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Return one view of each image, ``[B, C, H, W]`` float32, values 0 to 1.
+    """Return one view of each image, ``[B, C, H, W]`` float32, values 0 to 1; rows of a table as they are.
 
     Args:
-        images: ``[B, C, H, W]``.
+        inputs: ``[B, C, H, W]`` uint8, or ``[B, F]`` float32.
         samples: ``[B]`` id numbers (`counters.id_numbers`).
         number: the view's; 0 is the plain image.
         seed: ``views.seed``.
         augment: what may change.
         device: where the view is made.
     """
-    pixels = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(device).float().div_(255)
+    there = torch.from_numpy(np.require(inputs, requirements=["C", "W"])).to(device)
+    if there.dim() == 2:
+        return there.clone()
+    pixels = there.float().div_(255)
     if number == PLAIN:
         return pixels
-    draws = torch.from_numpy(counters.uniform(samples, 10, "view", seed, number)).to(device)
+    draws = _draws(samples, number, seed).to(device)
     return _colour(_geometry(pixels, draws, augment), draws, augment)
 
 
+def affine(samples: NDArray[np.uint64], number: int, seed: int, augment: Augment) -> Tensor | None:
+    """Return where each place of a view comes from, ``[B, 2, 3]`` (see `Task.moved`); None if it stays.
+
+    Arguments as `view` has them.
+    """
+    moves = augment.flip or _bends(augment)
+    return None if number == PLAIN or not moves else _affine(_draws(samples, number, seed), augment)
+
+
+def _draws(samples: NDArray[np.uint64], number: int, seed: int) -> Tensor:
+    return torch.from_numpy(counters.uniform(samples, 10, "view", seed, number))
+
+
+def _bends(augment: Augment) -> bool:
+    """Whether a view's pixels lie between those of the sample."""
+    return bool(augment.shift or augment.rotate or augment.zoom or augment.crop < 1)
+
+
 def _geometry(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:
+    places = _affine(draws, augment)
+    if not _bends(augment):
+        return torch.where(places[:, 0, 0, None, None, None] < 0, pixels.flip(-1), pixels)
+    grid = F.affine_grid(places, list(pixels.shape), align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _affine(draws: Tensor, augment: Augment) -> Tensor:
     signed = draws * 2 - 1
     flip = torch.where(draws[:, 0] < 0.5, -1.0, 1.0) if augment.flip else torch.ones_like(draws[:, 0])
-    if not (augment.shift or augment.rotate or augment.zoom or augment.crop < 1):
-        return torch.where(flip[:, None, None, None] < 0, pixels.flip(-1), pixels)
     side = augment.crop + (1 - augment.crop) * draws[:, 1]
     scale = side / (1 + augment.zoom * signed[:, 2])
     angle = signed[:, 3] * (augment.rotate * torch.pi / 180)
@@ -58,8 +87,7 @@ def _geometry(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:
     shift_y = room * signed[:, 6] + 2 * augment.shift * signed[:, 7]
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     rows = [torch.stack([flip * cos, -sin, shift_x], 1), torch.stack([flip * sin, cos, shift_y], 1)]
-    grid = F.affine_grid(torch.stack(rows, 1), list(pixels.shape), align_corners=False)
-    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return torch.stack(rows, 1)
 
 
 def _colour(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:

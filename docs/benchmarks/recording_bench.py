@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from mtkd_cli import pipeline, record
 from mtkd_cli.context import Context
 from mtkd_cli.fit import fitted
+from mtkd_cli.layout import Layout
 from mtkd_cli.models import load_teacher
 from mtkd_cli.plugins import discover
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.progress import Progress
 from mtkd_cli.read_recipe import read
-from mtkd_cli.recorded import Layout, Recorded
+from mtkd_cli.recorded import Recorded
 from mtkd_cli.resolve import resolve
 from mtkd_cli.teachers import train_view, who_is
 from mtkd_cli.views import view
@@ -73,7 +74,7 @@ class Bench:
     def shown(self, indices: np.ndarray, epoch: int) -> Tensor:
         """Return the views of an epoch."""
         split, recipe = self.context.data.train, self.context.recipe
-        images, ids = split.samples.images(indices), split.id_numbers[indices]
+        images, ids = split.samples.read(indices), split.id_numbers[indices]
         return view(images, ids, train_view(epoch, self.views), recipe.views.seed, recipe.augment)
 
 
@@ -100,7 +101,7 @@ def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> 
     who, models, fast = [], [], []
     for teacher, part in zip(context.recipe.teachers, context.parts.teachers, strict=True):
         who.append(who_is(teacher, part, context))
-        untouched = load_teacher(part, teacher, context.data, context.task.outputs)
+        untouched = load_teacher(part, teacher, context.data, context.task)
         model = fitted(untouched, who[-1]["fit"], teacher, context)
         # A copy in the default memory format, as a loop without mtkd would have it.
         plain = copy.deepcopy(model.module).to(memory_format=torch.contiguous_format)
@@ -114,7 +115,7 @@ def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> 
 
 def some_views(context: Context) -> Tensor:
     split = context.data.val
-    return view(split.samples.images(slice(4)), split.id_numbers[:4], 0, 0, context.recipe.augment)
+    return view(split.samples.read(slice(4)), split.id_numbers[:4], 0, 0, context.recipe.augment)
 
 
 def recorded_by(bench: Bench, k: int, number: int) -> Recorded:
@@ -125,7 +126,7 @@ def recorded_by(bench: Bench, k: int, number: int) -> Recorded:
         f"t{k}",
         bench.fast[k],
         key,
-        Layout(context.task.outputs, "fp16"),
+        Layout((context.task.outputs,), "fp16"),
         context.data.train,
         number,
         context.recipe,

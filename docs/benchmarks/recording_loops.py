@@ -15,6 +15,7 @@ from torchvision import transforms
 
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.distill import Evaluation, steps_per_epoch, train
+from mtkd_cli.interfaces import Alignment
 from mtkd_cli.models import prepared
 from mtkd_cli.objectives import Batches, FromTeachers
 from mtkd_cli.optimise import optimizer_of, schedule_of
@@ -48,8 +49,9 @@ def warm(bench: Bench, count: int, epochs: int) -> float:
     """Train the student with mtkd's loop on the recorded outputs of the first ``count`` teachers."""
     context, recipe = bench.context, bench.context.recipe
     split = context.data.train
-    columns = tuple(range(context.task.outputs))
-    teachers = [ReadyTeacher(f"t{k}", "", columns, {}, bench.arrays[k]) for k in range(count)]
+    task = context.task
+    same = Alignment(tuple((place,) for place in range(task.outputs)))
+    teachers = [ReadyTeacher(f"t{k}", "", task, same, {}, bench.arrays[k]) for k in range(count)]
     names = tuple(teacher.name for teacher in teachers)
     batches = Batches(context.task, split, names, (None,) * count, recipe.loss.temperature, 0)
     objective = FromTeachers(
@@ -57,7 +59,7 @@ def warm(bench: Bench, count: int, epochs: int) -> float:
         Strategy(context.parts.strategy),
         answers(teachers, bench.views, context.device),
         batches,
-        torch.from_numpy(split.samples.targets),
+        context.labels(split, np.arange(len(split)), lambda epoch: epoch % bench.views),
         recipe.loss.temperature,
         recipe.loss.kd_ratio,
     )
@@ -107,7 +109,7 @@ class Images(Dataset):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        image = torch.from_numpy(self.samples.images(np.array([index]))[0])
+        image = torch.from_numpy(self.samples.read(np.array([index]))[0])
         return self.transform(image), int(self.samples.targets[index])
 
 

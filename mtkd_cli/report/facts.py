@@ -9,22 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mtkd_cli import counters
 from mtkd_cli.context import Context
+from mtkd_cli.interfaces import Task
 from mtkd_cli.students import TrainedStudent, kd_ratio
 from mtkd_cli.teachers import ReadyTeacher
-
-RESAMPLES = 500
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Outputs on the test split ``[N, C]``, their metrics, and what the model costs."""
+    """Statistics of the test split ``[N, S]``, their metrics, and what the model costs."""
 
-    output: Tensor
+    statistics: Tensor
     metrics: Mapping[str, float]
     costs: Mapping[str, Any]
 
@@ -137,7 +135,7 @@ def compare(context: Context, scores: Scores) -> dict[str, Any]:
             "sentence": f"The student alone was not trained, so nothing is known of the gain. {kept}".strip(),
         }
     difference = student - scores.alone.metrics[metric.name]
-    low, high = _interval(context, scores.student.output, scores.alone.output)
+    low, high = _interval(context.task, scores.student.statistics, scores.alone.statistics)
     gain = difference if metric.higher_is_better else -difference
     sure = low > 0 or high < 0
     what = ("Distillation helped" if gain > 0 else "Distillation hurt") if sure else "No clear difference"
@@ -148,15 +146,13 @@ def compare(context: Context, scores: Scores) -> dict[str, Any]:
     return {"difference": difference, "interval": [low, high], "sentence": sentence.strip()}
 
 
-def _interval(context: Context, first: Tensor, second: Tensor) -> tuple[float, float]:
+def _interval(task: Task, first: Tensor, second: Tensor) -> tuple[float, float]:
     """Return the 95 % interval of the primary metric's difference, by paired bootstrap over test samples."""
-    target = torch.from_numpy(context.data.test.samples.targets)
-    rows = torch.nonzero(target >= 0).squeeze(1).numpy()
-    name = context.task.primary.name
+    name = task.primary.name
     differences = []
-    for number in range(RESAMPLES):
-        chosen = rows[counters.generator("bootstrap", number).integers(0, len(rows), len(rows))]
-        a, b = (context.task.metrics(output[chosen], target[chosen])[name] for output in (first, second))
+    for number in range(task.resamples):
+        chosen = counters.generator("bootstrap", number).integers(0, len(first), len(first))
+        a, b = (task.metrics(statistics[chosen])[name] for statistics in (first, second))
         differences.append(a - b)
     low, high = np.quantile(differences, [0.025, 0.975])
     return float(low), float(high)

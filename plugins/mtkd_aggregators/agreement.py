@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mtkd_cli.interfaces import AggregationBatch, Merged
+from mtkd_cli.interfaces import AggregationBatch
 
 STEPS = 200
 HALVINGS = 40
@@ -28,7 +28,7 @@ class Agreement:
         """Return ``[K, B]``."""
         if batch.student_output is None:
             raise LookupError("student")
-        gradients = torch.stack([self._gradient(batch, output) for output in batch.outputs]).flatten(2)
+        gradients = torch.stack([self._gradient(batch, k) for k in range(len(batch.outputs))]).flatten(2)
         teachers = len(gradients)
         gram = torch.einsum("kbc,jbc->bkj", gradients, gradients)
         step = 1 / gram.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True).clamp(min=1e-12)
@@ -38,11 +38,10 @@ class Agreement:
             weights = project(weights - step * torch.einsum("bkj,bj->bk", gram, weights), cap)
         return weights.T.float()
 
-    def _gradient(self, batch: AggregationBatch, output: Tensor) -> Tensor:
+    def _gradient(self, batch: AggregationBatch, teacher: int) -> Tensor:
         with torch.enable_grad():
             student = batch.student_output.detach().double().requires_grad_()  # type: ignore[union-attr]
-            alone = torch.ones(1, len(student), device=student.device)
-            loss = batch.task.kd_loss(student, Merged((output,), alone), batch.temperature)
+            loss = batch.task.kd_loss(student, batch.alone(teacher), batch.temperature)
             (gradient,) = torch.autograd.grad(loss.sum(), student)
         return gradient
 

@@ -29,16 +29,17 @@ class Confidence:
         self.usual = dict(zip(validation.teacher_names, means.tolist(), strict=True))
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B]``."""
+        """Return ``[K, B, *]``."""
         if batch.labelled is None:
             raise LookupError("labels")
         weights = _by_error(batch.error)
         usual = torch.tensor([self.usual[name] for name in batch.teacher_names], device=weights.device)
-        return torch.where(batch.labelled, weights, usual[:, None].to(weights.dtype))
+        usual = usual.to(weights.dtype).view(-1, *(1,) * batch.labelled.dim())
+        return torch.where(batch.labelled, weights, usual)
 
 
 def _by_error(error: Tensor) -> Tensor:
-    """Return weights ``[K, B]`` from errors ``[K, B]``."""
+    """Return weights ``[K, B, *]`` from errors ``[K, B, *]``."""
     if len(error) == 1:
         return torch.ones_like(error)
     return (1 - torch.softmax(error, dim=0)) / (len(error) - 1)

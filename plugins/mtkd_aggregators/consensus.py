@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mtkd_cli.interfaces import AggregationBatch, Merged
+from mtkd_cli.interfaces import AggregationBatch
 
 
 class Consensus:
@@ -24,19 +24,15 @@ class Consensus:
         self.tau = tau
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B]``."""
-        outputs = [output.float() for output in batch.outputs]
-        teachers, samples = len(outputs), len(outputs[0])
-        alone = torch.ones(1, samples, device=outputs[0].device)
-        if teachers == 1:
-            return alone
+        """Return ``[K, B, *]``."""
+        outputs, teachers = [output.float() for output in batch.outputs], range(len(batch.outputs))
+        if len(teachers) == 1:
+            return torch.ones(1, len(outputs[0]), device=outputs[0].device)
+        alone = [batch.alone(k) for k in teachers]
         distances = [
             torch.stack(
-                [
-                    batch.task.kd_loss(mine, Merged((other,), alone), 1.0)
-                    for other in outputs[:k] + outputs[k + 1 :]
-                ]
+                [batch.task.kd_loss(outputs[k], alone[other], 1.0) for other in teachers if other != k]
             )
-            for k, mine in enumerate(outputs)
+            for k in teachers
         ]
         return torch.softmax(-torch.stack([d.quantile(0.5, dim=0) for d in distances]) / self.tau, dim=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mtkd_cli.interfaces import AggregationBatch, Merged
+from mtkd_cli.interfaces import AggregationBatch
 
 
 class Drop:
@@ -19,14 +19,15 @@ class Drop:
         self.p = p
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B]``; equal weights of those kept, sum 1 for every sample."""
+        """Return ``[K, B, *]``; equal weights of those kept, sum 1 for every sample."""
         student = batch.student_output
         if student is None:
             raise LookupError("student")
-        alone = torch.ones(1, len(student), device=student.device)
+        teachers = range(len(batch.outputs))
         losses = torch.stack(
-            [batch.task.kd_loss(student, Merged((out,), alone), batch.temperature) for out in batch.outputs]
+            [batch.task.kd_loss(student, batch.alone(k), batch.temperature) for k in teachers]
         )
-        drawn = torch.stack([batch.random(f"keep {name}", (len(student),)) for name in batch.teacher_names])
+        shape = tuple(losses.shape[1:])
+        drawn = torch.stack([batch.random(f"keep {name}", shape) for name in batch.teacher_names])
         kept = (drawn.to(losses.device) >= self.p) | (losses == losses.max(dim=0).values)
         return kept.float() / kept.sum(dim=0)

@@ -15,7 +15,7 @@ class Entropy:
     """
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B]``."""
+        """Return ``[K, B, *]``."""
         unsure = batch.uncertainty
         teachers = len(unsure)
         if teachers == 1:

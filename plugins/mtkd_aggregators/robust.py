@@ -11,15 +11,15 @@ TINY = torch.finfo(torch.float32).tiny
 
 
 class Median:
-    """``target ∝ median_k p_k``, class by class, p at T = 1."""
+    """``target ∝ median_k p_k``, class by class, p at T = 1; the median of values."""
 
     def combine(self, batch: AggregationBatch) -> Tensor:
-        """Return log-probabilities ``[B, C]``."""
-        return _log(_probabilities(batch).quantile(0.5, dim=0))
+        """Return one output ``[B, C, *]``."""
+        return _as_output(batch, _averageable(batch).quantile(0.5, dim=0))
 
 
 class TrimmedMean:
-    """``target ∝`` the mean of ``p_k`` without the largest and the smallest, class by class.
+    """``target ∝`` the mean of ``p_k`` (or of values) without the largest and the smallest, class by class.
 
     Args:
         trim: share of the teachers that is left out at each end; at least one stays.
@@ -29,11 +29,11 @@ class TrimmedMean:
         self.trim = trim
 
     def combine(self, batch: AggregationBatch) -> Tensor:
-        """Return log-probabilities ``[B, C]``."""
-        ordered = _probabilities(batch).sort(dim=0).values
+        """Return one output ``[B, C, *]``."""
+        ordered = _averageable(batch).sort(dim=0).values
         teachers = len(ordered)
         cut = min(round(self.trim * teachers), (teachers - 1) // 2)
-        return _log(ordered[cut : teachers - cut].mean(dim=0))
+        return _as_output(batch, ordered[cut : teachers - cut].mean(dim=0))
 
 
 class Majority:
@@ -43,20 +43,22 @@ class Majority:
     """
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B]``."""
-        probabilities = _probabilities(batch)
-        votes = torch.nn.functional.one_hot(probabilities.argmax(dim=-1), probabilities.shape[-1])
+        """Return ``[K, B, *]``."""
+        probabilities = _averageable(batch)
+        votes = torch.nn.functional.one_hot(probabilities.argmax(dim=2), probabilities.shape[2])
         count = votes.sum(dim=0)
         heard = (votes * (count == count.max(dim=-1, keepdim=True).values)).sum(dim=-1).float()
         return heard / heard.sum(dim=0)
 
 
-def _probabilities(batch: AggregationBatch) -> Tensor:
-    return torch.stack([output.float().softmax(dim=-1) for output in batch.outputs])
+def _averageable(batch: AggregationBatch) -> Tensor:
+    """Return ``[K, B, C, *]`` probabilities or values."""
+    return torch.stack([batch.task.averageable(output) for output in batch.outputs])
 
 
-def _log(shares: Tensor) -> Tensor:
-    """Return the logarithm of shares, brought to sum 1; where all are 0, of equal shares."""
-    total = shares.sum(dim=-1, keepdim=True)
-    shares = torch.where(total > TINY, shares / total.clamp(min=TINY), 1 / shares.shape[-1])
-    return shares.clamp(min=TINY).log()
+def _as_output(batch: AggregationBatch, averaged: Tensor) -> Tensor:
+    """Return an output; shares are brought to sum 1, where all are 0 to equal ones."""
+    if batch.task.over_classes:
+        total = averaged.sum(dim=1, keepdim=True)
+        averaged = torch.where(total > TINY, averaged / total.clamp(min=TINY), 1 / averaged.shape[1])
+    return batch.task.as_output(averaged)

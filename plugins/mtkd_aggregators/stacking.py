@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import AggregationBatch
+from mtkd_cli.interfaces import AggregationBatch, Merged
+from mtkd_cli.labels import any_of
+from mtkd_cli.losses import mean_over
 
 STEPS = 300
 LR = 0.5
@@ -23,17 +25,20 @@ class Stacking:
         target, labelled = validation.target, validation.labelled
         if target is None or labelled is None or not labelled.any():
             raise DataError("stacking needs labelled samples", where="strategy", hint="use consensus or mean")
-        outputs = [output[labelled].float() for output in validation.outputs]
-        logits = torch.zeros(len(outputs), 1, device=target.device, requires_grad=True)
+        samples = any_of(labelled)
+        outputs = tuple(output[samples].float() for output in validation.outputs)
+        shape = (len(outputs), len(outputs[0]), *validation.task.elements)
+        logits = torch.zeros(len(outputs), *(1,) * (len(shape) - 1), device=target.device, requires_grad=True)
         optimizer = torch.optim.Adam([logits], lr=LR)
         with torch.enable_grad():
             for _ in range(STEPS):
-                mixed = validation.task.mix(outputs, logits.softmax(dim=0).expand(-1, len(outputs[0])))
-                loss = validation.task.task_loss(mixed, target[labelled]).mean()
+                merged = Merged(outputs, logits.softmax(dim=0).expand(shape), known=validation.known)
+                losses = validation.task.task_loss(validation.task.mix(merged), target[samples])
+                loss = mean_over(losses, labelled[samples])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
-        weights = logits.detach().softmax(dim=0).squeeze(1).tolist()
+        weights = logits.detach().softmax(dim=0).flatten().tolist()
         self.fitted = dict(zip(validation.teacher_names, weights, strict=True))
 
     def weights(self, batch: AggregationBatch) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,28 +12,39 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli.interfaces import Merged, Metric
+from mtkd_cli.errors import UsageError
+from mtkd_cli.interfaces import Merged, Metric, Task, TaskData
+from mtkd_cli.labels import present
 from mtkd_cli.losses import cross_entropy, kl_divergence
 from mtkd_cli.recipe import Loss
 
 CALIBRATION_BINS = 15
+TINY = torch.finfo(torch.float32).tiny
 
 
-class Classification:
+class Classification(Task):
     """Learns class probabilities.
 
     Args:
-        classes: class names.
+        data: class names and labels; these give balanced class weights.
         loss: label smoothing and class weights of the task loss.
-        targets: ``[N]`` training labels (-1: none), for balanced class weights.
     """
 
     primary = Metric("accuracy", higher_is_better=True)
+    over_classes = True
 
-    def __init__(self, classes: Sequence[str], loss: Loss, targets: NDArray[np.int64]) -> None:
-        self.outputs = len(classes)
+    def __init__(self, data: TaskData, loss: Loss) -> None:
+        self.outputs = len(data.classes)
         self.label_smoothing = loss.label_smoothing
-        self.class_weights = _class_weights(loss.class_weights, self.outputs, targets)
+        self.class_weights = _class_weights(loss.class_weights, self.outputs, data.targets)
+
+    def shaped(self, output: Any) -> Tensor:
+        """Return logits ``[B, C]``."""
+        if not isinstance(output, Tensor):
+            raise ValueError(f"a {type(output).__name__}; the task needs a tensor (samples, classes)")
+        if output.dim() != 2:
+            raise ValueError(f"{tuple(output.shape)}; the task needs (samples, classes)")
+        return output
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Return each teacher's cross-entropy against the label, ``[K, B]``; 0 without a label."""
@@ -40,14 +52,21 @@ class Classification:
 
     def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
         """Return each teacher's entropy over log C, ``[K, B]``, 0 to 1."""
-        probabilities = torch.stack([F.softmax(output.float(), dim=-1) for output in outputs])
+        probabilities = torch.stack([self.averageable(output) for output in outputs])
         entropy: Tensor = torch.special.entr(probabilities).sum(dim=-1)
         return entropy / math.log(self.outputs)
 
-    def mix(self, outputs: Sequence[Tensor], weights: Tensor) -> Tensor:
+    def averageable(self, output: Tensor) -> Tensor:
+        """Return probabilities ``[B, C]``."""
+        return F.softmax(output.float(), dim=1)
+
+    def as_output(self, averaged: Tensor) -> Tensor:
+        """Return log-probabilities ``[B, C]``."""
+        return averaged.clamp(min=TINY).log()
+
+    def mix(self, merged: Merged) -> Tensor:
         """Return the log of the weighted mean of the teachers' probabilities, ``[B, C]``."""
-        tiny = torch.finfo(torch.float32).tiny
-        return self._mixture(outputs, weights, temperature=1.0).clamp(min=tiny).log()
+        return self.as_output(_mixture(merged, temperature=1.0))
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return ``T^2 KL(target || student)``, ``[B]``.
@@ -56,9 +75,9 @@ class Classification:
         to each teacher, at the cost of one.
         """
         if merged.combined is not None:
-            target = F.softmax(merged.combined.float() / temperature, dim=-1)
-        elif merged.weights is not None:
-            target = self._mixture(merged.outputs, merged.weights, temperature)
+            target = F.softmax(merged.combined.float() / temperature, dim=1)
+        else:
+            target = _mixture(merged, temperature)
         return kl_divergence(student_output.float(), target, temperature)
 
     def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
@@ -66,26 +85,31 @@ class Classification:
         weights = None if self.class_weights is None else self.class_weights.to(student_output.device)
         return cross_entropy(student_output.float(), target, weights, self.label_smoothing)
 
-    def metrics(self, output: Tensor, target: Tensor) -> dict[str, float]:
-        """Return accuracy, negative log-likelihood in nats, and calibration error (ECE, 15 bins)."""
-        from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error
+    def statistics(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return (right, nll, confidence) of each sample, ``[B, 3]``; NaN without a label."""
+        probabilities, nll = self.averageable(output), cross_entropy(output.float(), target)
+        confidence, answer = probabilities.max(dim=1)
+        found = torch.stack([(answer == target).float(), nll, confidence], dim=1)
+        return found.masked_fill(~present(target)[:, None], math.nan)
 
-        probabilities = F.softmax(output.float(), dim=-1)
-        accuracy = multiclass_accuracy(
-            probabilities, target, self.outputs, average="micro", validate_args=False
-        )
-        ece = multiclass_calibration_error(
-            probabilities, target, self.outputs, n_bins=CALIBRATION_BINS, validate_args=False
-        )
+    def metrics(self, statistics: Tensor) -> dict[str, float]:
+        """Return accuracy, negative log-likelihood in nats, and calibration error (ECE, 15 bins)."""
+        right, nll, confidence = statistics[~statistics[:, 0].isnan()].double().unbind(dim=1)
+        bins = (confidence * CALIBRATION_BINS).ceil().clamp(1, CALIBRATION_BINS).long() - 1
+        gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64).index_add(0, bins, right - confidence)
         return {
-            "accuracy": accuracy.item(),
-            "nll": F.cross_entropy(output.float(), target).item(),
-            "ece": ece.item(),
+            "accuracy": right.mean().item(),
+            "nll": nll.mean().item(),
+            "ece": (gaps.abs().sum() / len(right)).item(),
         }
 
-    def _mixture(self, outputs: Sequence[Tensor], weights: Tensor, temperature: float) -> Tensor:
-        probabilities = torch.stack([F.softmax(output.float() / temperature, dim=-1) for output in outputs])
-        return (weights[:, :, None] * probabilities).sum(dim=0)
+
+def _mixture(merged: Merged, temperature: float) -> Tensor:
+    """Return the weighted mean of the teachers' softened probabilities, ``[B, C]``."""
+    if merged.weights is None:
+        raise ValueError("an answer that is combined has no weights")
+    probabilities = torch.stack([F.softmax(output.float() / temperature, dim=1) for output in merged.outputs])
+    return (merged.weights.unsqueeze(2) * probabilities).sum(dim=0)
 
 
 def _class_weights(
@@ -96,8 +120,6 @@ def _class_weights(
         return None
     if isinstance(wanted, tuple):
         if len(wanted) != classes:
-            from mtkd_cli.errors import UsageError
-
             raise UsageError(
                 f"loss.class_weights has {len(wanted)} weights for {classes} classes",
                 where="loss.class_weights",

@@ -21,6 +21,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             "mtkd_teachers.mlp:MlpProvider",
             example="mlp:64-64",
             requires=("torch",),
+            inputs=("image", "table"),
         ),
         TeacherSpec(
             "python",
@@ -28,6 +29,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             "mtkd_teachers.python:PythonProvider",
             example="python:my_models.py:build",
             requires=("torch",),
+            inputs=("image", "table"),
         ),
         TeacherSpec(
             "resnet",

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.errors import DataError, PluginError
-from mtkd_cli.interfaces import AggregationBatch
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
 from mtkd_cli.recipe import Loss
 from mtkd_tasks.classification import Classification
 
-TASK = Classification(("a", "b", "c"), Loss(), np.zeros(1, dtype=np.int64))
+TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
 
 
 def batch(teachers: int = 2, samples: int = 4) -> AggregationBatch:

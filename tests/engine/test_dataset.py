@@ -56,7 +56,7 @@ def test_no_sample_is_in_two_splits_and_none_is_lost(
     place = {name: i for i, name in enumerate(given_.train.ids)}
     for split in (*data.splits, data.all_labels):
         rows = [place[name] for name in split.samples.ids]
-        assert np.array_equal(split.samples.images(slice(None)), given_.train.inputs[rows])
+        assert np.array_equal(split.samples.read(slice(None)), given_.train.inputs[rows])
         assert np.array_equal(split.samples.metadata["number"], rows)
         seen = split.samples.targets >= 0
         assert np.array_equal(split.samples.targets[seen], given_.train.targets[rows][seen])
@@ -137,7 +137,7 @@ def test_the_digest_is_of_ids_and_images_not_of_labels() -> None:
 
 def test_statistics_are_those_of_the_training_images() -> None:
     data = load(source([40, 40]), Data(name="x"))
-    pixels = data.train.samples.images(slice(None)) / 255
+    pixels = data.train.samples.read(slice(None)) / 255
     assert data.input.mean == pytest.approx((pixels.mean(),), abs=1e-6)
     assert data.input.std == pytest.approx((pixels.std(),), abs=1e-6)
     assert (data.input.size, data.input.channels) == (4, 1)

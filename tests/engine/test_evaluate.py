@@ -9,11 +9,11 @@ from torch import nn
 
 from mtkd_cli.dataset import Split
 from mtkd_cli.evaluate import BATCH, judge, measure, plain_views, predict, validate
-from mtkd_cli.interfaces import Metric, Samples
+from mtkd_cli.interfaces import InputSpec, Metric, Samples, TaskData
 from mtkd_cli.recipe import Loss
 from mtkd_tasks.classification import Classification
 
-TASK = Classification(("a", "b", "c"), Loss(), np.zeros(1, dtype=np.int64))
+TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
 
 
 def split(n: int, hidden: int = 0) -> Split:
@@ -42,7 +42,7 @@ def test_every_sample_is_shown_once_in_batches_of_about_equal_size(n: int) -> No
 def test_chosen_rows_are_shown_in_their_order() -> None:
     data = split(9)
     (shown,) = plain_views(data, np.array([5, 2]))
-    assert torch.equal(shown, torch.from_numpy(data.samples.images(np.array([5, 2]))).float() / 255)
+    assert torch.equal(shown, torch.from_numpy(data.samples.read(np.array([5, 2]))).float() / 255)
 
 
 def test_predictions_are_float32_without_gradient_or_dropout() -> None:
@@ -56,14 +56,14 @@ def test_predictions_are_float32_without_gradient_or_dropout() -> None:
 
 def test_only_labelled_samples_are_measured() -> None:
     data = split(8, hidden=4)
-    assert measure(answers(6, 8), data, TASK)["accuracy"] == 0.5
-    assert measure(answers(8, 8), data, TASK)["accuracy"] == 1.0
+    assert measure([answers(6, 8)[4:]], data, TASK).metrics["accuracy"] == 0.5
+    assert measure([answers(8, 8)[4:]], data, TASK).metrics["accuracy"] == 1.0
 
 
 def test_the_better_score_ranks_higher_and_of_equals_the_smaller_loss() -> None:
     data, module = split(9), nn.Identity()
-    good, poor = judge(module, answers(6, 9), data, TASK), judge(module, answers(3, 9), data, TASK)
-    surely_wrong = judge(module, answers(6, 9) * 5, data, TASK)
+    outputs = (answers(6, 9), answers(3, 9), answers(6, 9) * 5)
+    good, poor, surely_wrong = (judge(module, measure([given], data, TASK), TASK) for given in outputs)
     assert good.rank > poor.rank
     assert good.rank > surely_wrong.rank
     assert good.metrics["accuracy"] == surely_wrong.metrics["accuracy"] == pytest.approx(6 / 9)
@@ -73,9 +73,9 @@ def test_where_less_is_better_the_smaller_score_ranks_higher() -> None:
     class Errors(Classification):
         primary = Metric("nll", higher_is_better=False)
 
-    task = Errors(("a", "b", "c"), Loss(), np.zeros(1, dtype=np.int64))
+    task = Errors(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
     data = split(9)
-    better, worse = (judge(nn.Identity(), answers(right, 9), data, task) for right in (9, 3))
+    better, worse = (judge(nn.Identity(), measure([answers(right, 9)], data, task), task) for right in (9, 3))
     assert better.rank > worse.rank
 
 

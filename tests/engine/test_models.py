@@ -21,12 +21,14 @@ from mtkd_cli import dataset, models
 from mtkd_cli.cli.app import create
 from mtkd_cli.dataset import Dataset
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Model, ModelRequest, Samples, SourceData
+from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, Samples, SourceData, TaskData
 from mtkd_cli.plugins import Registry
-from mtkd_cli.recipe import Data, Student, Teacher
+from mtkd_cli.recipe import Data, Loss, Student, Teacher
 from mtkd_cli.resolve import ModelPart
+from mtkd_tasks.classification import Classification
 
 CLASSES = ("a", "b", "c")
+TASK = Classification(TaskData(CLASSES, np.zeros(1, dtype=np.int64), InputSpec()), Loss())
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def part(registry: Registry) -> Callable[[str], ModelPart]:
 def teacher(part: Callable[[str], ModelPart], data: Dataset) -> Callable[..., Model]:
     def load(reference: str, **keys: Any) -> Model:
         wanted = Teacher.model_validate({"model": reference, "name": "T", **keys})
-        return models.load_teacher(part(reference), wanted, data, 3)
+        return models.load_teacher(part(reference), wanted, data, TASK)
 
     return load
 
@@ -87,7 +89,7 @@ def test_checkpoint_of_imagenet_keeps_the_names(tmp_path: Path, teacher: Callabl
     ],
 )
 def test_head_is_made_for_the_data(part: Callable[[str], ModelPart], data: Dataset, reference: str) -> None:
-    model = models.build_student(part(reference), Student(model=reference), data, 3, seed=0)
+    model = models.build_student(part(reference), Student(model=reference), data, TASK, seed=0)
     assert outputs(model) == 3
     assert isinstance(model.module.get_submodule(model.head), nn.Linear | nn.Conv2d)
 
@@ -96,7 +98,7 @@ def test_same_seed_same_head(part: Callable[[str], ModelPart], data: Dataset) ->
     def head(seed: int) -> torch.Tensor:
         student = Student(model="timm:test_resnet")
         weight: torch.Tensor = models.build_student(
-            part(student.model), student, data, 3, seed
+            part(student.model), student, data, TASK, seed
         ).module.fc.weight
         return weight
 

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step
-from mtkd_cli.interfaces import AggregationBatch, Merged, Samples
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Samples, TaskData
 from mtkd_cli.losses import cross_entropy, kl_divergence
 from mtkd_cli.objectives import Batches, FromLabels, FromTeachers
 from mtkd_cli.recipe import Loss
 from mtkd_tasks.classification import Classification
 
-TASK = Classification(("a", "b", "c"), Loss(), np.zeros(1, dtype=np.int64))
+TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
 TARGETS = torch.tensor([0, -1, 2, -1, 1, -1])
 TEACHERS = tuple(torch.randn(6, 3, generator=torch.Generator().manual_seed(k)) for k in (1, 2))
 OUTPUT = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
@@ -24,6 +24,10 @@ OUTPUT = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
 
 def step(*indices: int, number: int = 4) -> Step:
     return Step(number, 0, 0.25, np.array(indices), torch.zeros(len(indices)))
+
+
+def labels(at: Step) -> Tensor:
+    return TARGETS[at.indices]
 
 
 def split() -> Split:
@@ -54,7 +58,7 @@ def objective(strategy: Any, kd_ratio: float = 0.5) -> FromTeachers:
     def answers(at: Step) -> tuple[Tensor, ...]:
         return tuple(teacher[at.indices] for teacher in TEACHERS)
 
-    return FromTeachers(TASK, strategy, answers, batches(), TARGETS, 2.0, kd_ratio)
+    return FromTeachers(TASK, strategy, answers, batches(), labels, 2.0, kd_ratio)
 
 
 def kd_of(*rows: int) -> Tensor:
@@ -64,7 +68,7 @@ def kd_of(*rows: int) -> Tensor:
 
 
 def test_the_label_loss_is_the_mean_over_labelled_samples() -> None:
-    losses = FromLabels(TASK, TARGETS)(OUTPUT, step(0, 1, 2))
+    losses = FromLabels(TASK, labels)(OUTPUT, step(0, 1, 2))
     expected = (cross_entropy(OUTPUT, torch.tensor([0, -1, 2])).sum() / 2).item()
     assert losses.task.item() == pytest.approx(expected)
     assert losses.kd is None
@@ -74,7 +78,7 @@ def test_both_losses_are_there_and_mixed() -> None:
     losses = objective(Half(), kd_ratio=0.75)(OUTPUT, step(0, 1, 2))
     assert losses.kd is not None
     assert losses.kd.item() == pytest.approx(kd_of(0, 1, 2).mean().item())
-    assert losses.task.item() == pytest.approx(FromLabels(TASK, TARGETS)(OUTPUT, step(0, 1, 2)).task.item())
+    assert losses.task.item() == pytest.approx(FromLabels(TASK, labels)(OUTPUT, step(0, 1, 2)).task.item())
     assert losses.total.item() == pytest.approx(0.25 * losses.task.item() + 0.75 * losses.kd.item())
 
 
@@ -92,7 +96,7 @@ def test_a_batch_without_labels_learns_from_the_teachers_alone() -> None:
 
 def test_a_batch_without_labels_and_teachers_has_no_loss_and_a_finite_gradient() -> None:
     output = OUTPUT.clone().requires_grad_()
-    losses = FromLabels(TASK, TARGETS)(output, step(1, 3, 5))
+    losses = FromLabels(TASK, labels)(output, step(1, 3, 5))
     losses.total.backward()
     assert losses.total.item() == 0
     assert output.grad is not None

@@ -14,7 +14,7 @@ from torch import Tensor
 from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli import counters
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import AggregationBatch, Merged, Metric
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Metric, TaskData
 from mtkd_cli.recipe import Loss
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import check_strategy
@@ -53,7 +53,9 @@ def create(name: str, **options: Any) -> Any:
 
 
 def task(classes: int) -> Classification:
-    return Classification([str(i) for i in range(classes)], Loss(), np.zeros(1, dtype=np.int64))
+    return Classification(
+        TaskData(tuple(map(str, range(classes))), np.zeros(1, dtype=np.int64), InputSpec()), Loss()
+    )
 
 
 def batch(outputs: Sequence[Tensor], target: Sequence[int] | None = None, **more: Any) -> AggregationBatch:
@@ -202,10 +204,13 @@ def test_where_less_is_better_weights_are_inverse_errors() -> None:
     class Squared(Classification):
         primary = Metric("mse", higher_is_better=False)
 
-        def metrics(self, output: Tensor, target: Tensor) -> dict[str, float]:
-            return {"mse": output[0, 0].item()}
+        def statistics(self, output: Tensor, target: Tensor) -> Tensor:
+            return output
 
-    errors = Squared(("a", "b"), Loss(), np.zeros(1, dtype=np.int64))
+        def metrics(self, statistics: Tensor) -> dict[str, float]:
+            return {"mse": statistics[0, 0].item()}
+
+    errors = Squared(TaskData(("a", "b"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
     outputs = [torch.full((1, 2), error) for error in (1.0, 3.0)]
     weights = merged(create("weighted"), batch(outputs, [0], task=errors)).weights
     torch.testing.assert_close(weights, torch.tensor([[0.75], [0.25]]))

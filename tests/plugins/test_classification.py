@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import Merged
+from mtkd_cli.interfaces import InputSpec, Merged, TaskData
 from mtkd_cli.recipe import Loss
 from mtkd_tasks.classification import Classification
 
@@ -16,7 +16,7 @@ CLASSES = ("a", "b", "c", "d")
 
 
 def task(targets: tuple[int, ...] = (0,), **loss: object) -> Classification:
-    return Classification(CLASSES, Loss(**loss), np.array(targets))  # type: ignore[arg-type]
+    return Classification(TaskData(CLASSES, np.array(targets), InputSpec()), Loss(**loss))  # type: ignore[arg-type]
 
 
 def logits(*probabilities: list[float]) -> Tensor:
@@ -43,14 +43,14 @@ def test_uncertainty_goes_from_0_to_1() -> None:
 
 def test_the_mixture_is_of_probabilities() -> None:
     first, second = [0.4, 0.3, 0.2, 0.1], [0.1, 0.1, 0.1, 0.7]
-    mixed = task().mix([logits(first), logits(second)], torch.tensor([[0.25], [0.75]]))
+    mixed = task().mix(Merged((logits(first), logits(second)), torch.tensor([[0.25], [0.75]])))
     expected = 0.25 * torch.tensor([first]) + 0.75 * torch.tensor([second])
     torch.testing.assert_close(mixed.exp(), expected)
     torch.testing.assert_close(torch.softmax(mixed, 1), expected)
 
 
 def test_a_mixture_of_certain_teachers_is_finite() -> None:
-    mixed = task().mix([torch.tensor([[1e4, -1e4, 0, 0]])] * 2, torch.full((2, 1), 0.5))
+    mixed = task().mix(Merged((torch.tensor([[1e4, -1e4, 0, 0]]),) * 2, torch.full((2, 1), 0.5)))
     assert torch.isfinite(mixed).all()
     assert mixed.argmax().item() == 0
 
@@ -116,7 +116,7 @@ def test_a_list_of_weights_must_have_one_a_class() -> None:
 
 def test_metrics_start_with_accuracy() -> None:
     output = logits([0.7, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.7, 0.1, 0.1, 0.1])
-    metrics = task().metrics(output, torch.tensor([0, 1, 2, 0]))
+    metrics = task().metrics(task().statistics(output, torch.tensor([0, 1, 2, 0])))
     assert next(iter(metrics)) == task().primary.name == "accuracy"
     assert metrics["accuracy"] == 0.75
     assert metrics["nll"] == pytest.approx(-(3 * math.log(0.7) + math.log(0.1)) / 4)
@@ -124,4 +124,24 @@ def test_metrics_start_with_accuracy() -> None:
 
 
 def test_of_equal_probabilities_accuracy_takes_the_first_class() -> None:
-    assert task().metrics(torch.zeros(4, 4), torch.arange(4))["accuracy"] == 0.25
+    assert task().metrics(task().statistics(torch.zeros(4, 4), torch.arange(4)))["accuracy"] == 0.25
+
+
+def test_metrics_are_those_of_torchmetrics() -> None:
+    from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error
+
+    output = torch.randn(500, 4, generator=torch.Generator().manual_seed(0)) * 2
+    target = torch.randint(0, 4, (500,), generator=torch.Generator().manual_seed(1))
+    metrics = task().metrics(task().statistics(output, target))
+    accuracy = multiclass_accuracy(output.softmax(1), target, 4, average="micro")
+    assert metrics["accuracy"] == pytest.approx(accuracy.item())
+    assert metrics["ece"] == pytest.approx(
+        multiclass_calibration_error(output.softmax(1), target, 4, n_bins=15).item(), abs=1e-6
+    )
+
+
+def test_samples_without_a_label_are_not_measured() -> None:
+    output = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    some = task().statistics(output, torch.tensor([0, -1, 2, -1, 1, -1]))
+    only = task().statistics(output[::2], torch.tensor([0, 2, 1]))
+    assert task().metrics(some) == task().metrics(only)

@@ -14,7 +14,7 @@ from torch import Tensor
 from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_aggregators.agreement import project
 from mtkd_cli import counters
-from mtkd_cli.interfaces import AggregationBatch
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
 from mtkd_cli.recipe import Loss
 from mtkd_tasks.classification import Classification
 
@@ -44,7 +44,9 @@ def batch(
         sample_ids=tuple(map(str, range(len(outputs[0])))),
         temperature=2.0,
         progress=more.pop("progress", 0.5),
-        task=Classification([str(i) for i in range(CLASSES)], Loss(), np.zeros(1, dtype=np.int64)),
+        task=Classification(
+            TaskData(tuple(map(str, range(CLASSES))), np.zeros(1, dtype=np.int64), InputSpec()), Loss()
+        ),
         target=labels,
         labelled=None if labels is None else labels >= 0,
         draw=lambda name, shape: counters.torch_uniform(shape, "test", step, name),

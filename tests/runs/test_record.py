@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import nn
 
+from mtkd_cli import layout as layout_module
 from mtkd_cli import record, recorded, stock, teachers
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.fold import folded
+from mtkd_cli.layout import Layout
 from mtkd_cli.models import prepared
-from mtkd_cli.recipe import Store
-from mtkd_cli.recorded import Layout
 from mtkd_cli.views import view
 
 Contexts = Callable[..., Context]
@@ -26,16 +26,16 @@ Contexts = Callable[..., Context]
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorded, "SHARD", 128)
+    monkeypatch.setattr(layout_module, "SHARD", 128)
 
 
 def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
     teacher, part = context.recipe.teachers[index], context.parts.teachers[index]
-    model = teachers.load_teacher(part, teacher, context.data, 10)
+    model = teachers.load_teacher(part, teacher, context.data, context.task)
     model = teachers.fitted(model, teachers.who_is(teacher, part, context)["fit"], teacher, context)
     split = context.data.train
     views = view(
-        split.samples.images(slice(None)),
+        split.samples.read(slice(None)),
         split.id_numbers,
         number,
         context.recipe.views.seed,
@@ -94,7 +94,7 @@ def test_more_views_record_only_the_new_ones(context: Contexts, monkeypatch: pyt
     teachers.ready(run, 2)
     written = count_shards(monkeypatch)
     teachers.ready(context("views=3"), 3)
-    assert len(written) == 3 * recorded.shards(len(run.data.train))
+    assert len(written) == 3 * -(-len(run.data.train) // 128)
 
 
 def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
@@ -118,7 +118,7 @@ def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
     monkeypatch.setattr(recorded, "write", write)
     written = count_shards(monkeypatch)
     resumed = teachers.ready(context(), 1)
-    needed = 3 * sum(recorded.shards(len(split)) for split in run.data.splits)
+    needed = 3 * sum(-(-len(split) // 128) for split in run.data.splits)
     assert len(written) == needed - 12
     for one, other in zip(whole, resumed, strict=True):
         assert torch.equal(one, other.recorded("train", 0))
@@ -167,13 +167,12 @@ def test_a_teacher_that_answers_nan_is_named_with_the_sample(context: Contexts) 
             output = torch.zeros(len(views), 10)
             output[
                 (
-                    views.flatten(1)
-                    == torch.from_numpy(split.samples.images(np.array([200]))).flatten() / 255
+                    views.flatten(1) == torch.from_numpy(split.samples.read(np.array([200]))).flatten() / 255
                 ).all(1)
             ] = torch.nan
             return output
 
-    layout = Layout.of(10, run.recipe.store)
+    layout = Layout.of((10,), run.recipe.store, run.task)
     with pytest.raises(DataError, match="'bad' answers NaN") as caught:
         record.record(
             "bad", Poisoned(), {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, print
@@ -188,8 +187,8 @@ def test_a_teacher_that_answers_for_the_batch_is_refused(context: Contexts) -> N
         def forward(self, views: torch.Tensor) -> torch.Tensor:
             return torch.zeros(1, 10)
 
-    layout = Layout.of(10, run.recipe.store)
-    with pytest.raises(DataError, match=r"'bad' answers \(1, 10\) to"):
+    layout = Layout.of((10,), run.recipe.store, run.task)
+    with pytest.raises(DataError, match=r"'bad' gives \(1, 10\) for"):
         record.record(
             "bad",
             OneForAll(),
@@ -224,7 +223,7 @@ def test_a_store_that_would_not_fit_the_disk_is_refused(
 
 
 def test_fp16_clamps_and_says_so() -> None:
-    rows, clamped = Layout.of(3, Store()).encode(torch.tensor([[250000.0, -1.0, -250000.0]]))
+    rows, clamped = Layout((3,), "fp16").encode(torch.tensor([[250000.0, -1.0, -250000.0]]))
     assert clamped == 2
     assert np.isfinite(rows).all()
 
@@ -237,7 +236,7 @@ def test_top_k_keeps_the_largest_probabilities_and_the_mass_of_the_rest(
     logits = torch.randn(5, classes, generator=torch.Generator().manual_seed(0)) * 3
     logits[:3, classes - 1] = 20
     logits[3, 0] = 2000  # all others are beyond what any float tells from 0
-    layout = Layout.of(classes, Store(top_k=4, precision=precision))
+    layout = Layout((classes,), precision, top_k=4)
     back = layout.decode(layout.encode(logits)[0]).softmax(dim=1)
     exact = logits.softmax(dim=1)
     top = exact.topk(4).indices

@@ -25,7 +25,7 @@ from mtkd_cli import atomic, fit, models, recorded, stock, students, teachers
 from mtkd_cli.cli import app as application
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError
-from mtkd_cli.recorded import Layout
+from mtkd_cli.layout import Layout
 from mtkd_cli.run import Run
 
 Contexts = Callable[..., Context]
@@ -186,7 +186,7 @@ def test_the_bytes_of_an_array_are_taken_at_once(monkeypatch: pytest.MonkeyPatch
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
     elif refused == errno.EOPNOTSUPP:
         monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
-    layout = Layout(100, "fp32")
+    layout = Layout((100,), "fp32")
     array = recorded.create({"a": 1}, layout, 5000)
     about = (array.folder / "outputs.npy").stat()
     assert about.st_size == 128 + 5000 * 100 * 4
@@ -198,12 +198,12 @@ def test_the_bytes_of_an_array_are_taken_at_once(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_ledger_line_that_was_cut_spoils_no_other() -> None:
-    layout, samples = Layout(10, "fp32"), 3000
+    layout, samples = Layout((10,), "fp32"), 3000
     array = recorded.create({"a": 1}, layout, samples)
     ledger = array.folder / "shards.jsonl"
     rows = np.random.default_rng(0).normal(size=(samples, 10)).astype(np.float32)
-    for shard in range(recorded.shards(samples)):
-        part = rows[recorded.rows_of(shard, samples)]
+    for shard in range(layout.shards(samples)):
+        part = rows[layout.rows_of(shard, samples)]
         recorded.write(array, shard, part, samples)
         size = ledger.stat().st_size
         with pytest.raises(OSError, match="File too large"), no_file_beyond(size + 20):
@@ -275,7 +275,7 @@ def test_no_flipped_bit_of_what_is_known_of_a_teacher_is_used(context: Contexts,
 
     def known() -> dict[str, Any]:
         ready = teachers.ready(run, 1)[0]
-        return {"columns": ready.columns, **ready.facts, "latency_ms": 0}
+        return {"alignment": ready.alignment, **ready.facts, "latency_ms": 0}
 
     right = known()
     for _ in flips(only(f"teachers/*/{name}"), 40, name):
@@ -290,7 +290,7 @@ def test_no_flipped_bit_of_a_fitted_teacher_is_used(context: Contexts, name: str
 
     def weights() -> dict[str, torch.Tensor]:
         return fit.fitted(
-            models.load_teacher(part, wanted, run.data, 10), key, wanted, run
+            models.load_teacher(part, wanted, run.data, run.task), key, wanted, run
         ).module.state_dict()
 
     right = weights()

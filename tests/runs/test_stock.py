@@ -45,8 +45,8 @@ def test_verify_finds_an_array_that_the_teacher_would_not_answer(context: Contex
     run = context()
     array = teachers.ready(run, 1)[0].arrays["train", 0]
     writable = recorded.create(_key_of(run), array.layout, len(run.data.train))
-    for shard in range(recorded.shards(len(run.data.train))):
-        place = recorded.rows_of(shard, len(run.data.train))
+    for shard in range(array.layout.shards(len(run.data.train))):
+        place = array.layout.rows_of(shard, len(run.data.train))
         recorded.write(writable, shard, np.asarray(writable.rows[place]) + np.float16(1), len(run.data.train))
     wrong = [row for row in stock.differences(run) if not row["same"]]
     assert [(row["split"], row["view"]) for row in wrong] == [("train", 0)]

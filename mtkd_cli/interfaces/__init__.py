@@ -1,0 +1,19 @@
+"""What a plugin implements, and what it is given. Imports no torch."""
+
+from mtkd_cli.interfaces.data import DataSource as DataSource
+from mtkd_cli.interfaces.data import Samples as Samples
+from mtkd_cli.interfaces.data import SourceData as SourceData
+from mtkd_cli.interfaces.models import InputSpec as InputSpec
+from mtkd_cli.interfaces.models import Model as Model
+from mtkd_cli.interfaces.models import ModelProvider as ModelProvider
+from mtkd_cli.interfaces.models import ModelRequest as ModelRequest
+from mtkd_cli.interfaces.strategy import AggregationBatch as AggregationBatch
+from mtkd_cli.interfaces.strategy import Aggregator as Aggregator
+from mtkd_cli.interfaces.strategy import CombiningAggregator as CombiningAggregator
+from mtkd_cli.interfaces.strategy import FittedAggregator as FittedAggregator
+from mtkd_cli.interfaces.task import Alignment as Alignment
+from mtkd_cli.interfaces.task import Merged as Merged
+from mtkd_cli.interfaces.task import Metric as Metric
+from mtkd_cli.interfaces.task import Task as Task
+from mtkd_cli.interfaces.task import TaskData as TaskData
+from mtkd_cli.interfaces.tracker import Tracker as Tracker

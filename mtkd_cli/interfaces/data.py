@@ -1,0 +1,79 @@
+"""Data sources, and the samples that they give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of one split.
+
+    A label that is not there is -1 in integers, NaN in floats (`mtkd_cli.labels`).
+
+    Attributes:
+        ids: N unique names, stable between runs.
+        inputs: images ``[M, C, H, W]`` uint8, or the rows of a table ``[M, F]`` float32; an array or
+            a memory map.
+        targets: one label a sample, as its task has them: ``[N]`` class numbers, ``[N, T]`` float
+            values, ``[N, H, W]`` integer masks, ``[N, M, 5]`` float boxes.
+        metadata: columns of N values each (source, group), for strategies that route by them.
+        rows: ``[N]``, the row of ``inputs`` that is each sample's; None: in order. So splits share one
+            memory map instead of copying from it.
+    """
+
+    ids: tuple[str, ...]
+    inputs: NDArray[Any]
+    targets: NDArray[Any]
+    metadata: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    rows: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, where: slice | NDArray[np.int64]) -> NDArray[Any]:
+        """Return the inputs of some samples, ``[B, C, H, W]`` or ``[B, F]``."""
+        chosen: NDArray[Any] = self.inputs[where if self.rows is None else self.rows[where]]
+        return chosen
+
+    def take(self, indices: NDArray[np.int64]) -> Samples:
+        """Return the samples at ``indices``, in that order."""
+        metadata = {name: column[indices] for name, column in self.metadata.items()}
+        ids = tuple(self.ids[i] for i in indices)
+        rows = indices if self.rows is None else self.rows[indices]
+        return Samples(ids, self.inputs, self.targets[indices], metadata, rows)
+
+
+@dataclass(frozen=True)
+class SourceData:
+    """What a data source returns.
+
+    Attributes:
+        classes: class names in the order of the targets; the names of the values for a regression.
+        train: samples to train on; validation is split off them if ``val`` is None.
+        val: samples to validate on, if the source has them apart.
+        test: samples to test on; split off ``train`` if None.
+    """
+
+    classes: tuple[str, ...]
+    train: Samples
+    val: Samples | None = None
+    test: Samples | None = None
+
+
+class DataSource(Protocol):
+    """A data source; constructed with its options."""
+
+    def load(self, cache: Path) -> SourceData:
+        """Return the samples. ``cache`` is a folder for what is costly to make again.
+
+        Raises:
+            DataError: files that are missing, unreadable or contradict each other.
+        """

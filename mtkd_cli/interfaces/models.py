@@ -1,0 +1,91 @@
+"""Providers of models, and the models that they build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How a model wants a view (``[B, C, H, W]``, values 0 to 1; or ``[B, F]``, a table's rows).
+
+    Attributes:
+        size: side of its square input, in pixels; None takes the data's. 1 for tables.
+        mean: per channel, subtracted; empty takes the data's.
+        std: per channel, divided by; empty takes the data's.
+        channels: 1 grey or 3 RGB, or the number of a table's columns; None takes the data's.
+        interpolation: ``bilinear``, ``bicubic`` or ``nearest``.
+        crop: share of the side kept by a centre crop.
+    """
+
+    size: int | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    channels: int | None = None
+    interpolation: str = "bilinear"
+    crop: float = 1.0
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """What a provider is asked for.
+
+    Attributes:
+        model: the part after ``provider:``.
+        channels: channels of the model's input; for a table the number of its columns.
+        size: side of the model's input, in pixels; 1 for a table.
+        outputs: number of outputs the task needs.
+        pretrained: whether to load the provider's trained weights.
+    """
+
+    model: str
+    channels: int
+    size: int
+    outputs: int
+    pretrained: bool
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that a provider built.
+
+    Attributes:
+        module: ``[B, C, H, W]`` (or ``[B, F]``) prepared by ``input`` to raw outputs.
+        input: how it wants its inputs.
+        head: dotted name of its last layer (``fc``), ``''`` if it has none that can be replaced.
+        classes: its class names in order, None if unknown.
+        trained: whether its weights are trained.
+        channels_last: whether it may run in that memory format: faster convolutions, the same
+            answers up to rounding; not for modules that call ``view`` on feature maps.
+        scale: mean and deviation ``[C]`` that bring its raw outputs to the target's units; None if
+            they are in them.
+        shaped: `Task.shaped` of the task that it serves; set by the engine.
+    """
+
+    module: nn.Module
+    input: InputSpec
+    head: str = ""
+    classes: tuple[str, ...] | None = None
+    trained: bool = False
+    channels_last: bool = True
+    scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    shaped: Callable[[Any], Any] | None = None
+
+
+class ModelProvider(Protocol):
+    """Builds the models of ``provider:model``; constructed without arguments."""
+
+    def build(self, request: ModelRequest) -> Model:
+        """Return the model, on the CPU, in float32.
+
+        Without trained weights it may have ``request.outputs`` outputs at once; with them it keeps its own.
+
+        Raises:
+            UsageError: no such model (the nearest name is given).
+            DataError: weights that cannot be had; says what to put where.
+        """

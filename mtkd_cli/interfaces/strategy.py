@@ -1,0 +1,129 @@
+"""Strategies, and what they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mtkd_cli.interfaces.task import Merged, Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class AggregationBatch:
+    """What a strategy is given: K teachers' answers on B samples.
+
+    ``*`` stands for the task's ``elements``: nothing where a sample is weighed as a whole, ``H, W``
+    where each pixel is.
+
+    Attributes:
+        outputs: K tensors ``[B, C, *]``, raw, aligned to the task's classes.
+        teacher_names: K names, in the recipe's order.
+        sample_ids: B names.
+        temperature: the recipe's.
+        progress: share of the run that is done, 0 to 1.
+        task: the task, for `error`, `uncertainty` and `scores`.
+        declared_weights: ``[K]`` of the recipe's ``weight`` keys (absent: 1), or None if no teacher has one.
+        known: ``[K, C]`` bool, the classes that each teacher knows; None if all know all. What a teacher
+            does not know has the output `mtkd_cli.align.UNKNOWN`.
+        target: the labels; only for strategies that need ``labels``.
+        labelled: ``[B, *]`` bool; only for strategies that need ``labels``.
+        student_output: ``[B, C, *]`` without gradient; only for strategies that need ``student``.
+        metadata: columns of B values each.
+        draw: ``draw(name, shape)`` gives uniform numbers in [0, 1): a function of seed, step and name.
+    """
+
+    outputs: tuple[Tensor, ...]
+    teacher_names: tuple[str, ...]
+    sample_ids: tuple[str, ...]
+    temperature: float
+    progress: float
+    task: Task
+    declared_weights: Tensor | None = None
+    known: Tensor | None = None
+    target: Tensor | None = None
+    labelled: Tensor | None = None
+    student_output: Tensor | None = None
+    metadata: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    draw: Callable[[str, tuple[int, ...]], Tensor] | None = None
+
+    @cached_property
+    def error(self) -> Tensor:
+        """Each teacher's error against the label, ``[K, B, *]``; needs ``labels``."""
+        if self.target is None:
+            raise LookupError("labels were not asked for: declare needs=('labels',)")
+        return self.task.error(self.outputs, self.target)
+
+    @cached_property
+    def uncertainty(self) -> Tensor:
+        """How unsure each teacher is, ``[K, B, *]``, 0 to 1."""
+        return self.task.uncertainty(self.outputs)
+
+    @cached_property
+    def scores(self) -> tuple[float, ...]:
+        """Each teacher's primary metric on the labels of classes that it knows; needs ``labels``."""
+        if self.target is None:
+            raise LookupError("labels were not asked for: declare needs=('labels',)")
+        from mtkd_cli.align import targets_known
+        from mtkd_cli.labels import any_of
+
+        found = []
+        targets = targets_known(self.target, len(self.outputs), self.known)
+        for output, target in zip(self.outputs, targets, strict=True):
+            statistics = self.task.statistics(output, target)
+            rows = any_of(self.task.labelled(target))
+            found.append(self.task.metrics(statistics[rows])[self.task.primary.name])
+        return tuple(found)
+
+    def alone(self, teacher: int) -> Merged:
+        """Return one teacher's answers as if there were no other; for `Task.kd_loss`."""
+        import torch
+
+        output = self.outputs[teacher]
+        weights = torch.ones(1, len(output), *self.task.elements, device=output.device)
+        return Merged((output,), weights, known=None if self.known is None else self.known[[teacher]])
+
+    def random(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Return uniform numbers in [0, 1) from counters: the same in every run and after a resume."""
+        if self.draw is None:
+            raise LookupError("no random numbers are drawn here")
+        return self.draw(name, shape)
+
+    def without(self, *needs: str) -> AggregationBatch:
+        """Return the batch with what the named needs give taken away."""
+        batch = self
+        if "labels" in needs:
+            batch = replace(batch, target=None, labelled=None)
+        if "student" in needs:
+            batch = replace(batch, student_output=None)
+        return batch
+
+
+class Aggregator(Protocol):
+    """A strategy; constructed with its options.
+
+    It has ``weights``, or ``combine`` where its target is no weighting of the teachers, and
+    ``fit`` if its spec needs ``validation``.
+    """
+
+    def weights(self, batch: AggregationBatch) -> Tensor:
+        """Return ``[K, B, *]``, or ``[K, B]`` for the same in all of a sample; finite, >= 0, sum 1 over K."""
+
+
+class FittedAggregator(Aggregator, Protocol):
+    """A strategy that learns something before training."""
+
+    def fit(self, validation: AggregationBatch) -> None:
+        """Learn from the validation split, as one batch, labels included."""
+
+
+class CombiningAggregator(Protocol):
+    """A strategy that is no weighting."""
+
+    def combine(self, batch: AggregationBatch) -> Tensor:
+        """Return one combined output ``[B, C, *]`` of the teachers' kind."""

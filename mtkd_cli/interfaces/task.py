@@ -1,0 +1,177 @@
+"""Tasks: what outputs mean, how they are merged, learnt and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from mtkd_cli.interfaces.models import InputSpec
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measured quantity and its direction."""
+
+    name: str
+    higher_is_better: bool = True
+
+    def better(self, new: float, old: float) -> bool:
+        """Whether ``new`` is strictly better than ``old``."""
+        return new > old if self.higher_is_better else new < old
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """What a task is told of the data.
+
+    Attributes:
+        classes: class names; the names of the values for a regression.
+        targets: the labels of the training samples that may be seen, see `Samples.targets`.
+        input: size, channels, mean and deviation of the training inputs.
+    """
+
+    classes: tuple[str, ...]
+    targets: NDArray[Any]
+    input: InputSpec
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Which of a teacher's outputs answer each of the task's classes; none: it does not know the class."""
+
+    groups: tuple[tuple[int, ...], ...]
+
+    @property
+    def known(self) -> tuple[bool, ...]:
+        """For each of the task's classes, whether the teacher knows it."""
+        return tuple(bool(group) for group in self.groups)
+
+    def is_identity(self, outputs: int) -> bool:
+        """Whether a teacher with so many outputs has the task's classes in the task's order."""
+        return self.groups == tuple((place,) for place in range(outputs))
+
+
+@dataclass(frozen=True)
+class Merged:
+    """K teachers' answers and how much each counts, or one combined answer.
+
+    Attributes:
+        outputs: K tensors ``[B, C, *]``.
+        weights: ``[K, B, *]``, >= 0, sum 1 over K (all 0 where no teacher speaks); None if combined.
+        combined: ``[B, C, *]``, an output of the teachers' kind; None if weighted.
+        known: ``[K, C]`` bool, the classes that each teacher knows; None if all know all.
+    """
+
+    outputs: tuple[Tensor, ...]
+    weights: Tensor | None = None
+    combined: Tensor | None = None
+    known: Tensor | None = None
+
+
+class Task(Protocol):
+    """What outputs mean. Constructed as ``factory(data=TaskData, loss=the recipe's, **options)``.
+
+    K teachers, B samples, C outputs. ``*`` stands for ``elements``, the shape of what is weighed
+    within one sample: nothing for a class or boxes, ``H, W`` for a map. A task inherits from this
+    class and with it the defaults.
+
+    Attributes:
+        primary: the metric that decides.
+        outputs: number of outputs that a model built for the task has.
+        elements: shape of what is weighed within one sample.
+        over_classes: whether outputs have classes along dimension 1, and targets are class numbers.
+        spatial: whether labels have places, so that they follow a view's geometry.
+        scale: mean and deviation of the targets, for models that are trained here; see `Model.scale`.
+        precision: number format in which outputs are recorded by default.
+        top_k: classes that are recorded by default, None for all.
+        resamples: draws of the bootstrap over test samples.
+    """
+
+    primary: Metric
+    outputs: int
+    elements: tuple[int, ...] = ()
+    over_classes: bool = False
+    spatial: bool = False
+    scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    precision: str = "fp16"
+    top_k: int | None = None
+    resamples: int = 500
+
+    def shaped(self, output: Any) -> Any:
+        """Return a module's answer in the task's form, ``[B, C, *]``; on the task's grid.
+
+        While training, a student may answer something else that `kd_loss` and `task_loss` understand.
+
+        Raises:
+            ValueError: it cannot be brought to it; one sentence says what the task needs.
+        """
+        return output
+
+    def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
+        """Return a teacher's outputs ``[B, C', *]`` in the task's classes, ``[B, C, *]``."""
+        from mtkd_cli.align import on_classes
+
+        return on_classes(outputs, alignment)
+
+    def labelled(self, target: Tensor) -> Tensor:
+        """Return where there is a label, ``[B, *]`` bool."""
+        from mtkd_cli.labels import present
+
+        return present(target)
+
+    def moved(self, target: Tensor, affine: Tensor) -> Tensor:
+        """Return labels as a view shows them; only asked where ``spatial``.
+
+        Args:
+            target: labels of the plain samples.
+            affine: ``[B, 2, 3]``, places in the view to places in the sample, both from -1 to 1
+                (as `torch.nn.functional.affine_grid` has them).
+        """
+        return target
+
+    def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
+        """Return each teacher's error against the label, ``[K, B, *]``; 0 where there is no label."""
+
+    def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Return how unsure each teacher is, ``[K, B, *]``, 0 (sure) to 1."""
+
+    def averageable(self, output: Tensor) -> Tensor:
+        """Return an output as what may be averaged over teachers: probabilities, values."""
+
+    def as_output(self, averaged: Tensor) -> Tensor:
+        """Return what was averaged as an output again: log-probabilities, values."""
+
+    def mix(self, merged: Merged) -> Tensor:
+        """Return the weighted mixture ``[B, C, *]``, as an output."""
+
+    def kd_loss(self, student_output: Any, merged: Merged, temperature: float) -> Tensor:
+        """Return the loss to the merged teachers per element, ``[B, *]``, times temperature squared."""
+
+    def task_loss(self, student_output: Any, target: Tensor) -> Tensor:
+        """Return the loss to the labels per element, ``[B, *]``; 0 where there is no label."""
+
+    def evaluation_loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of an evaluated output per element, ``[B, *]``: it ranks equal scores."""
+        return self.task_loss(output, target)
+
+    def statistics(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return what the metrics need of each sample, ``[B, S]``; nothing of what has no label."""
+
+    def metrics(self, statistics: Tensor) -> dict[str, float]:
+        """Return the metrics of N samples by their statistics ``[N, S]``, the primary one first."""
+
+    def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
+        """Return a picture of answers beside their labels, None if there is nothing to see.
+
+        Args:
+            inputs: ``[B, C, H, W]`` uint8 or ``[B, F]``, as the data has them.
+            answers: outputs ``[B, C, *]`` by who gave them.
+            target: the labels.
+        """
+        return None
