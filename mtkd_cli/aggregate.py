@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.align import speaks
-from mtkd_cli.errors import MtkdError, PluginError
+from mtkd_cli.errors import MtkdError, PluginError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Merged
 from mtkd_cli.local_code import PREFIX
 from mtkd_cli.resolve import Part
@@ -54,8 +54,22 @@ class Strategy:
             raise self._wrong("changed the teachers' outputs in place")
         return merged
 
+    def refuse_partial(self, known: Tensor | None) -> None:
+        """Raise if the strategy is no weighting and teachers know some classes only.
+
+        Raises:
+            UsageError: what is combined class by class needs every teacher's answer on every class.
+        """
+        if known is not None and hasattr(self.aggregator, "combine"):
+            raise UsageError(
+                f"the strategy {self.part.spec.name!r} needs teachers that know every class",
+                where="strategy",
+                hint="use a strategy that weighs teachers: mean, confidence, weighted, consensus",
+            )
+
     def _merged(self, batch: AggregationBatch) -> Merged:
         if hasattr(self.aggregator, "combine"):
+            self.refuse_partial(batch.known)
             combined = self._guarded("asked for its target", self.aggregator.combine, batch)
             self._shaped(combined, tuple(batch.outputs[0].shape), "an output")
             return Merged(batch.outputs, combined=self._finite(combined), known=batch.known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from mtkd_cli.interfaces import Alignment
 
 UNKNOWN = -1e9
 """The logit of a class that a teacher does not know: softmax gives it exactly 0, and nothing is NaN."""
+
+SHOWN = 5
+"""Names of classes that a message gives at most."""
 
 
 def on_classes(outputs: Tensor, alignment: Alignment) -> Tensor:
@@ -27,6 +30,11 @@ def on_classes(outputs: Tensor, alignment: Alignment) -> Tensor:
     unknown = torch.full_like(outputs[:, 0], UNKNOWN)
     columns = [outputs[:, list(group)].logsumexp(dim=1) if group else unknown for group in alignment.groups]
     return torch.stack(columns, dim=1)
+
+
+def restricted(logits: Tensor, known: Tensor) -> Tensor:
+    """Return logits ``[B, C, *]`` over the classes of ``known [C]`` alone, the others `UNKNOWN`."""
+    return logits.masked_fill(~known.view(1, -1, *(1,) * (logits.dim() - 2)), UNKNOWN)
 
 
 def speaks(target: Tensor, known: Tensor) -> Tensor:
@@ -46,47 +54,115 @@ def targets_known(target: Tensor, teachers: int, known: Tensor | None) -> list[T
     return [torch.where(heard, target, -1) for heard in speaks(target, known)]
 
 
-def aligned_to(teacher: Sequence[str] | None, task: Sequence[str], outputs: int, name: str) -> Alignment:
+def aligned_to(
+    teacher: Sequence[str] | None,
+    task: Sequence[str],
+    outputs: int | None,
+    name: str,
+    mapping: Mapping[str, Sequence[str]] | None = None,
+) -> Alignment:
     """Return which of the teacher's outputs answer each of the task's classes.
 
     Args:
         teacher: the teacher's class names in its order, None if it declares none.
         task: the task's class names.
-        outputs: how many outputs the teacher gives.
+        outputs: how many outputs the teacher gives; None where they are not one for each class.
         name: the teacher's, for messages.
+        mapping: for some of the task's classes, the teacher's classes that they are made of.
 
     Raises:
-        DataError: the counts differ, or the teacher does not know a class, or knows two of its name.
+        DataError: the counts differ, no class is shared, or a name is not clear.
     """
     where = f"teacher {name!r}"
     if teacher is None:
-        if outputs == len(task):
-            return Alignment(tuple((place,) for place in range(outputs)))
-        raise DataError(
-            f"the teacher gives {outputs} outputs, the data has {len(task)} classes",
-            where=where,
-            hint="give its class names with classes:, or adapt it with fit: head",
-        )
-    if len(teacher) != outputs:
+        if outputs not in (None, len(task)):
+            raise DataError(
+                f"the teacher gives {outputs} outputs, the data has {len(task)} classes",
+                where=where,
+                hint="give its class names with classes:, or adapt it with fit: head",
+            )
+        if mapping:
+            raise DataError(
+                "map: needs the teacher's class names", where=where, hint="give them with classes:"
+            )
+        return Alignment(tuple((place,) for place in range(len(task))))
+    if outputs not in (None, len(teacher)):
         raise DataError(
             f"the teacher gives {outputs} outputs but has {len(teacher)} class names",
             where=where,
             hint="mend classes:",
         )
+    wanted = {label: _parts(label, teacher, task, mapping or {}, where) for label in task}
+    asked = [part for parts in wanted.values() for part in parts]
+    for label in asked:
+        if asked.count(label) > 1:
+            raise DataError(f"map: uses the teacher's class {label!r} twice", where=where, hint="mend map:")
+        if teacher.count(label) > 1:
+            raise DataError(
+                f"the teacher has {teacher.count(label)} classes called {label!r}",
+                where=where,
+                hint="give its outputs different names with classes:",
+            )
+    if not asked:
+        raise DataError(
+            f"the teacher knows none of the data's {len(task)} classes: {some(task)}",
+            where=where,
+            hint=f"its own are {some(teacher)}; say with map: which are which, or adapt it with fit: head",
+        )
     place = {label: index for index, label in enumerate(teacher)}
-    unknown = [label for label in task if label not in place]
-    if unknown:
-        shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-        raise DataError(
-            f"the teacher does not know {len(unknown)} of the data's {len(task)} classes: {shown}",
-            where=where,
-            hint=nearest(unknown[0], teacher) or "adapt it to this data with fit: head",
-        )
-    twice = [label for label in task if teacher.count(label) > 1]
-    if twice:
-        raise DataError(
-            f"the teacher has {teacher.count(twice[0])} classes called {twice[0]!r}",
-            where=where,
-            hint="give its outputs different names with classes:",
-        )
-    return Alignment(tuple((place[label],) for label in task))
+    return Alignment(tuple(tuple(place[part] for part in wanted[label]) for label in task))
+
+
+def _parts(
+    label: str, teacher: Sequence[str], task: Sequence[str], mapping: Mapping[str, Sequence[str]], where: str
+) -> tuple[str, ...]:
+    """Return the teacher's classes that one of the task's is made of."""
+    for key in mapping:
+        if key not in task:
+            raise DataError(
+                f"map: names {key!r}, which is none of the data's classes",
+                where=where,
+                hint=nearest(key, task),
+            )
+    parts = tuple(mapping.get(label, (label,) if label in teacher else ()))
+    for part in parts:
+        if part not in teacher:
+            raise DataError(
+                f"map: {label}: the teacher has no class {part!r}",
+                where=where,
+                hint=nearest(part, teacher) or f"its own are {some(teacher)}",
+            )
+    return parts
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first of some names, for a message."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def remarks(
+    alignments: Mapping[str, Alignment], teachers: Mapping[str, Sequence[str] | None], task: Sequence[str]
+) -> list[str]:
+    """Return what a user should know of how label spaces align, a line each.
+
+    Args:
+        alignments: by teacher.
+        teachers: their own class names.
+        task: the task's class names.
+    """
+    lines = []
+    for name, alignment in alignments.items():
+        unknown = [label for label, known in zip(task, alignment.known, strict=True) if not known]
+        own = [label for label in teachers[name] or () if label not in task]
+        if unknown:
+            guess = next((hint for label in unknown if (hint := nearest(label, own))), "")
+            lines.append(
+                f"teacher {name} does not know {len(unknown)} of {len(task)} classes: {some(unknown)}"
+                + (f" ({guess})" if guess else "")
+            )
+    nobody = [
+        label for place, label in enumerate(task) if not any(a.known[place] for a in alignments.values())
+    ]
+    if nobody:
+        lines.append(f"no teacher knows {some(nobody)}: the student learns it from labels alone")
+    return lines

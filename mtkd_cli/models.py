@@ -60,7 +60,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
             )
         model = _with_outputs(model, task.outputs, where, teacher.fit.seed)
         model = replace(model, classes=data.classes, scale=task.scale)
-    classes = _declared_classes(teacher, where) or model.classes
+    classes = _declared_classes(teacher, where, data.classes) or model.classes
     wanted = complete(model.input, teacher.input, data.input)
     return replace(model, classes=classes, input=wanted, shaped=task.shaped)
 
@@ -81,8 +81,14 @@ def prepared(model: Model) -> Prepared:
     return Prepared(module, model.input, model.scale, model.shaped)
 
 
-def identity(part: ModelPart, teacher: Teacher) -> dict[str, Any]:
-    """Return everything that decides a teacher's weights and preprocessing, without loading it."""
+def identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """Return everything that decides a teacher's weights and preprocessing, without loading it.
+
+    Args:
+        part: its provider.
+        teacher: as the recipe has it.
+        classes: the data's, which the numbers in ``classes:`` stand for.
+    """
     import importlib.metadata
 
     versions = {name: importlib.metadata.version(name) for name in ("mtkd", *part.spec.requires)}
@@ -93,7 +99,7 @@ def identity(part: ModelPart, teacher: Teacher) -> dict[str, Any]:
         "source": source_hash(part.model) if part.spec.name == "python" else "",
         "pretrained": teacher.pretrained,
         "checkpoint": _file_hash(teacher.checkpoint, teacher.name),
-        "classes": _declared_classes(teacher, teacher.name),
+        "classes": _declared_classes(teacher, teacher.name, classes),
         "input": teacher.input.model_dump(mode="json"),
         "fit": teacher.fit.model_dump(mode="json") if teacher.fit else None,
     }
@@ -204,9 +210,13 @@ def _find_width(model: Model) -> None:
     model.module.train(training)
 
 
-def _declared_classes(teacher: Teacher, where: str) -> tuple[str, ...] | None:
+def _declared_classes(
+    teacher: Teacher, where: str, data: tuple[str, ...] | None = None
+) -> tuple[str, ...] | None:
+    """Return the class names that the recipe gives a teacher; numbers are places in ``data``."""
     if not isinstance(teacher.classes, str):
-        return teacher.classes
+        given = teacher.classes
+        return None if given is None else tuple(_class_name(name, where, data) for name in given)
     try:
         lines = Path(teacher.classes).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -214,6 +224,18 @@ def _declared_classes(teacher: Teacher, where: str) -> tuple[str, ...] | None:
             f"the class file cannot be read: {error}", where=where, hint="one class name a line"
         ) from error
     return tuple(line.strip() for line in lines if line.strip())
+
+
+def _class_name(given: str | int, where: str, data: tuple[str, ...] | None) -> str:
+    if isinstance(given, str) or data is None:
+        return str(given)
+    if not 0 <= given < len(data):
+        raise DataError(
+            f"classes: has the number {given}, the data has {len(data)} classes",
+            where=where,
+            hint=f"numbers go from 0 to {len(data) - 1}; names are safer",
+        )
+    return data[given]
 
 
 def _file_hash(path: str | None, where: str) -> str:

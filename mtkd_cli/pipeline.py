@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mtkd_cli import dataset, store
 from mtkd_cli.aggregate import Strategy
+from mtkd_cli.align import remarks
 from mtkd_cli.context import Context, device_of
 from mtkd_cli.errors import UsageError
 from mtkd_cli.evaluate import batches, measure, outputs_of
@@ -26,7 +27,7 @@ from mtkd_cli.report.facts import Scored, Scores, report_of
 from mtkd_cli.resolve import Resolved
 from mtkd_cli.run import Run
 from mtkd_cli.students import TrainedStudent, alone, distilled
-from mtkd_cli.teachers import ReadyTeacher, ready
+from mtkd_cli.teachers import ReadyTeacher, known_classes, ready
 from mtkd_cli.trackers import Following
 from mtkd_cli.views import PLAIN
 
@@ -105,6 +106,8 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
     recipe, views = context.recipe, views_of(context.recipe)
     strategy = Strategy(context.parts.strategy)
     teachers = ready(context, views)
+    _tell_alignment(context, teachers)
+    strategy.refuse_partial(known_classes(teachers))
     fit_strategy(strategy, context, teachers)
     student = distilled(context, teachers, strategy, batches_of(context, context.data.train, teachers), views)
     opponent = alone(context) if baseline else None
@@ -121,6 +124,17 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
     run.write_student(student.model, facts_of_student)
     run.write_report(report)
     return report
+
+
+def _tell_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
+    """Say whose classes are not the data's."""
+    alignments = {teacher.name: teacher.alignment for teacher in teachers}
+    own = {teacher.name: teacher.facts["classes"] for teacher in teachers}
+    for teacher in context.recipe.teachers:
+        if any(isinstance(given, int) for given in teacher.classes or ()):
+            context.progress.say(f"teacher {teacher.name}: classes go by number; names are safer")
+    for line in remarks(alignments, own, context.data.classes):
+        context.progress.say(line)
 
 
 def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeacher]) -> None:
@@ -147,7 +161,6 @@ def _at_most(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def batches_of(context: Context, split: dataset.Split, teachers: list[ReadyTeacher]) -> Batches:
     """Return what makes the batches that a strategy is given on a split."""
     recipe = context.recipe
-    known = torch.tensor([teacher.alignment.known for teacher in teachers])
     return Batches(
         context.task,
         split,
@@ -155,7 +168,7 @@ def batches_of(context: Context, split: dataset.Split, teachers: list[ReadyTeach
         tuple(t.weight for t in recipe.teachers),
         recipe.loss.temperature,
         recipe.train.seed,
-        None if known.all() else known,
+        known_classes(teachers),
     )
 
 

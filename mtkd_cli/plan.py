@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from mtkd_cli import store
-from mtkd_cli.align import aligned_to
 from mtkd_cli.context import Context
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import facts, load_teacher, prepared
@@ -24,7 +23,7 @@ from mtkd_cli.report.summary import bytes_in_words
 from mtkd_cli.resolve import ModelPart
 from mtkd_cli.search import candidates
 from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
-from mtkd_cli.teachers import answer_shape, arrays_of, find_recorded, who_is
+from mtkd_cli.teachers import alignment_of, answer_shape, arrays_of, find_recorded, who_is
 from mtkd_cli.views import PLAIN, view
 
 TRAINING_PER_FORWARD = 3.0
@@ -86,7 +85,7 @@ def _teacher(teacher: Teacher, part: ModelPart, context: Context, views: int | N
     module = prepared(model).eval()
     each = _seconds_a_sample(context, module)
     shape = answer_shape(model, torch.zeros(2, *data.train.samples.inputs.shape[1:]), teacher.name)
-    alignment = aligned_to(model.classes, data.classes, shape[0], teacher.name)
+    alignment = alignment_of(teacher, model.classes, shape[0], context)
     who = who_is(teacher, part, context)
     passes = 0.0
     if fit and store.find("fitted", who["fit"]) is None:
@@ -140,10 +139,9 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
     for column in ("name", "model", "input", "parameters", "classes", "fit", "labels it saw"):
         teachers.add_column(column)
     for t in plan["teachers"]:
-        same = all(group == [place] for place, (_, group) in enumerate(t["aligned"])) and t["outputs"] == len(
-            t["aligned"]
-        )
-        match = "the data's, in order" if same else f"{len(t['aligned'])} of its {t['outputs']}, by name"
+        known = sum(bool(group) for _, group in t["aligned"])
+        same = [group for _, group in t["aligned"]] == [[place] for place in range(t["outputs"])]
+        match = "the data's, in order" if same else f"{known} of the data's {len(t['aligned'])}, by name"
         teachers.add_row(
             *(
                 Text(c)

@@ -140,12 +140,22 @@ class Teacher(Section):
     pretrained: bool | None = Field(
         None, description="Load the provider's trained weights. Default: if no checkpoint."
     )
-    classes: tuple[str, ...] | str | None = Field(
-        None, description="Its class names in order, or a file with one a line."
+    classes: tuple[str | int, ...] | str | None = Field(
+        None,
+        description="Its class names in order, or a file with one a line; numbers are places in the data's.",
+    )
+    map: dict[str, tuple[str, ...]] | None = Field(
+        None,
+        description="Which of its classes make up one of the data's: {dog: [beagle, husky]}; else by name.",
     )
     input: Input = Field(default_factory=Input, description="How it wants its images.")
     weight: float | None = Field(None, ge=0, description="Fixed weight, for strategies that use one.")
     fit: Fit | None = Field(None, description="Adapt it to this data first: head, all, or settings.")
+
+    @field_validator("map", mode="before")
+    @classmethod
+    def _short_map(cls, value: Any) -> Any:
+        return {key: _as_tuple(part) for key, part in value.items()} if isinstance(value, dict) else value
 
     @field_validator("fit", mode="before")
     @classmethod

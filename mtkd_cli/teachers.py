@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,12 @@ class ReadyTeacher:
     arrays: Mapping[tuple[str, int], Recorded]
     live: Prepared | None = None
 
+    @property
+    def own_classes(self) -> list[list[str]]:
+        """For each of the task's classes, the teacher's own that answer it."""
+        names = self.facts["classes"]
+        return [[names[i] if names else str(i) for i in group] for group in self.alignment.groups]
+
     def recorded(self, split: str, number: int, rows: Any = slice(None)) -> Tensor:
         """Return the aligned answers on a view of some samples of a split, ``[B, C, *]`` float32."""
         return self.aligned(self.arrays[split, number][rows])
@@ -58,6 +64,26 @@ class ReadyTeacher:
     def aligned(self, outputs: Tensor) -> Tensor:
         """Return outputs as recorded, or as answered live, in the task's classes."""
         return self.task.aligned(outputs, self.alignment)
+
+
+def alignment_of(
+    teacher: Teacher, classes: Sequence[str] | None, outputs: int, context: Context
+) -> Alignment:
+    """Return how a teacher's label space fits the data's.
+
+    Raises:
+        DataError: it does not.
+    """
+    task = context.task
+    counted = outputs if task.over_classes else None
+    mapping = None if teacher.fit else teacher.map
+    return aligned_to(classes, context.data.classes, counted, teacher.name, mapping)
+
+
+def known_classes(teachers: list[ReadyTeacher]) -> Tensor | None:
+    """Return the classes that each teacher knows, ``[K, C]`` bool; None if all know all."""
+    known = torch.tensor([teacher.alignment.known for teacher in teachers])
+    return None if known.all() else known
 
 
 def train_view(epoch: int, views: int | None) -> int:
@@ -90,7 +116,7 @@ def who_is(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any
     """Return everything that decides a teacher's answers, without loading it."""
     data = context.data.input
     who: dict[str, Any] = {
-        "model": identity(part, teacher),
+        "model": identity(part, teacher, context.data.classes),
         "channels": data.channels,
         "size": data.size,
         "mean": data.mean,
@@ -117,7 +143,7 @@ def _ready(
         teacher.name,
         store.digest(who),
         context.task,
-        aligned_to(known["classes"], context.data.classes, known["outputs"], teacher.name),
+        alignment_of(teacher, known["classes"], known["outputs"], context),
         known,
         arrays,
         prepared(model).to(context.device).eval().requires_grad_(False) if live and model else None,
@@ -178,7 +204,7 @@ def _described(model: Model, teacher: Teacher, who: Mapping[str, Any], context: 
     """Return the folder of what is known of a teacher once it was loaded, so that it need not be again."""
     example = _some_views(context.data.val)
     outputs = answer_shape(model, example, teacher.name)[0]
-    aligned_to(model.classes, context.data.classes, outputs, teacher.name)
+    alignment_of(teacher, model.classes, outputs, context)
 
     def write(folder: Path) -> None:
         known = {

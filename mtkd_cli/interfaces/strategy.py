@@ -80,6 +80,20 @@ class AggregationBatch:
             found.append(self.task.metrics(statistics[rows])[self.task.primary.name])
         return tuple(found)
 
+    @cached_property
+    def heard(self) -> Tensor:
+        """Where each teacher may be heard, ``[K, B, *]``: not on a label of a class that it does not know.
+
+        Needs ``labels``. The core silences teachers elsewhere by itself.
+        """
+        if self.target is None or self.labelled is None:
+            raise LookupError("labels were not asked for: declare needs=('labels',)")
+        from mtkd_cli.align import speaks
+
+        if self.known is None:
+            return self.labelled.new_ones(len(self.outputs), *self.labelled.shape)
+        return speaks(self.target, self.known)
+
     def alone(self, teacher: int) -> Merged:
         """Return one teacher's answers as if there were no other; for `Task.kd_loss`."""
         import torch

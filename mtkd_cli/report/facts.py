@@ -86,6 +86,7 @@ def report_of(
                 "model": wanted.model,
                 "hash": teacher.hash,
                 "labels_seen": labels_seen(wanted.fit, context),
+                "classes": dict(zip(data.classes, teacher.own_classes, strict=True)),
             }
             for teacher, wanted in zip(teachers, recipe.teachers, strict=True)
         ],

@@ -25,21 +25,25 @@ class Confidence:
         labelled = validation.labelled
         if labelled is None or not labelled.any():
             raise DataError("confidence needs labelled samples", where="strategy", hint="use entropy or mean")
-        means = _by_error(validation.error[:, labelled].double()).mean(dim=1)
+        heard = validation.heard[:, labelled]
+        weights = _by_error(validation.error[:, labelled].double(), heard)
+        means = weights.sum(dim=1) / heard.sum(dim=1).clamp(min=1)
+        means = means / means.sum()
         self.usual = dict(zip(validation.teacher_names, means.tolist(), strict=True))
 
     def weights(self, batch: AggregationBatch) -> Tensor:
         """Return ``[K, B, *]``."""
         if batch.labelled is None:
             raise LookupError("labels")
-        weights = _by_error(batch.error)
+        weights = _by_error(batch.error, batch.heard)
         usual = torch.tensor([self.usual[name] for name in batch.teacher_names], device=weights.device)
         usual = usual.to(weights.dtype).view(-1, *(1,) * batch.labelled.dim())
         return torch.where(batch.labelled, weights, usual)
 
 
-def _by_error(error: Tensor) -> Tensor:
-    """Return weights ``[K, B, *]`` from errors ``[K, B, *]``."""
-    if len(error) == 1:
-        return torch.ones_like(error)
-    return (1 - torch.softmax(error, dim=0)) / (len(error) - 1)
+def _by_error(error: Tensor, heard: Tensor) -> Tensor:
+    """Return weights ``[K, B, *]`` from errors ``[K, B, *]``, over the teachers that are heard."""
+    others = heard.sum(dim=0) - 1
+    share = torch.softmax(error.masked_fill(~heard, -torch.inf), dim=0)
+    weights = torch.where(others > 0, (1 - share) / others.clamp(min=1), 1.0)
+    return torch.where(heard, weights, 0.0).nan_to_num(nan=0.0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from mtkd_cli.align import restricted
 from mtkd_cli.interfaces import AggregationBatch
 
 
@@ -25,14 +28,21 @@ class Consensus:
 
     def weights(self, batch: AggregationBatch) -> Tensor:
         """Return ``[K, B, *]``."""
-        outputs, teachers = [output.float() for output in batch.outputs], range(len(batch.outputs))
+        teachers = range(len(batch.outputs))
         if len(teachers) == 1:
-            return torch.ones(1, len(outputs[0]), device=outputs[0].device)
-        alone = [batch.alone(k) for k in teachers]
+            first = batch.outputs[0]
+            return torch.ones(1, len(first), device=first.device)
         distances = [
-            torch.stack(
-                [batch.task.kd_loss(outputs[k], alone[other], 1.0) for other in teachers if other != k]
-            )
-            for k in teachers
+            torch.stack([_distance(batch, k, other) for other in teachers if other != k]) for k in teachers
         ]
         return torch.softmax(-torch.stack([d.quantile(0.5, dim=0) for d in distances]) / self.tau, dim=0)
+
+
+def _distance(batch: AggregationBatch, teacher: int, other: int) -> Tensor:
+    """Return the loss of a teacher to another one ``[B, *]``, over the classes that both know."""
+    answer, alone = batch.outputs[teacher].float(), batch.alone(other)
+    if batch.known is not None:
+        both = batch.known[teacher] & batch.known[other]
+        theirs = restricted(alone.outputs[0].float(), both)
+        answer, alone = restricted(answer, both), replace(alone, outputs=(theirs,), known=both[None])
+    return batch.task.kd_loss(answer, alone, 1.0)

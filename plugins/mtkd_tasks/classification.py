@@ -12,10 +12,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mtkd_cli.align import UNKNOWN
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Merged, Metric, Task, TaskData
 from mtkd_cli.labels import present
-from mtkd_cli.losses import cross_entropy, kl_divergence
+from mtkd_cli.losses import cross_entropy
+from mtkd_cli.mixture import divergence, mixed
 from mtkd_cli.recipe import Loss
 
 CALIBRATION_BINS = 15
@@ -51,10 +53,10 @@ class Classification(Task):
         return torch.stack([cross_entropy(output.float(), target) for output in outputs])
 
     def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Return each teacher's entropy over log C, ``[K, B]``, 0 to 1."""
-        probabilities = torch.stack([self.averageable(output) for output in outputs])
-        entropy: Tensor = torch.special.entr(probabilities).sum(dim=-1)
-        return entropy / math.log(self.outputs)
+        """Return each teacher's entropy over the log of how many classes it knows, ``[K, B]``, 0 to 1."""
+        logits = torch.stack([output.float() for output in outputs])
+        entropy: Tensor = torch.special.entr(logits.softmax(dim=2)).sum(dim=2)
+        return entropy / (logits != UNKNOWN).sum(dim=2).clamp(min=2).log()
 
     def averageable(self, output: Tensor) -> Tensor:
         """Return probabilities ``[B, C]``."""
@@ -66,19 +68,11 @@ class Classification(Task):
 
     def mix(self, merged: Merged) -> Tensor:
         """Return the log of the weighted mean of the teachers' probabilities, ``[B, C]``."""
-        return self.as_output(_mixture(merged, temperature=1.0))
+        return self.as_output(mixed(merged))
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
-        """Return ``T^2 KL(target || student)``, ``[B]``.
-
-        The divergence to the mixture has the gradient of the weighted sum of the divergences
-        to each teacher, at the cost of one.
-        """
-        if merged.combined is not None:
-            target = F.softmax(merged.combined.float() / temperature, dim=1)
-        else:
-            target = _mixture(merged, temperature)
-        return kl_divergence(student_output.float(), target, temperature)
+        """Return ``T^2 KL(target || student)``, ``[B]``."""
+        return divergence(student_output, merged, temperature)
 
     def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
         """Return the cross-entropy to the labels, ``[B]``; 0 where the label is -1."""
@@ -102,14 +96,6 @@ class Classification(Task):
             "nll": nll.mean().item(),
             "ece": (gaps.abs().sum() / len(right)).item(),
         }
-
-
-def _mixture(merged: Merged, temperature: float) -> Tensor:
-    """Return the weighted mean of the teachers' softened probabilities, ``[B, C]``."""
-    if merged.weights is None:
-        raise ValueError("an answer that is combined has no weights")
-    probabilities = torch.stack([F.softmax(output.float() / temperature, dim=1) for output in merged.outputs])
-    return (merged.weights.unsqueeze(2) * probabilities).sum(dim=0)
 
 
 def _class_weights(
