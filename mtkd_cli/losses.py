@@ -50,3 +50,72 @@ def mean_over(loss: Tensor, counted: Tensor) -> Tensor:
         counted: bool, the same shape.
     """
     return torch.where(counted, loss, 0).sum() / counted.sum().clamp(min=1)
+
+
+def squared_logits(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the mean squared difference of logits over the classes, ``[B, *]``; both ``[B, C, *]``."""
+    return (student - teacher).square().mean(dim=1)
+
+
+def decoupled(student: Tensor, teacher: Tensor, temperature: float, alpha: float, beta: float) -> Tensor:
+    """Return the decoupled distillation loss (DKD, CVPR 2022, arXiv 2203.08679), ``[B, *]``, times T^2.
+
+    ``alpha`` weighs the divergence of the target class against all others together, ``beta`` that
+    among the others. The target is the teacher's first choice: unlabelled samples have no other.
+
+    Args:
+        student: ``[B, C, *]`` logits.
+        teacher: ``[B, C, *]`` logits.
+        temperature: T.
+        alpha: weight of the target class.
+        beta: weight of the other classes.
+    """
+    target = teacher.argmax(dim=1, keepdim=True)
+    chosen = torch.zeros_like(teacher, dtype=torch.bool).scatter(1, target, value=True)
+    log_q, log_p = (F.log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
+    others_q, others_p = (
+        F.log_softmax(torch.where(chosen, -1e9, logits / temperature), dim=1) for logits in (student, teacher)
+    )
+    of_target = _binary_divergence(log_p.gather(1, target), log_q.gather(1, target)).squeeze(1)
+    among_others = torch.where(chosen, 0, others_p.exp() * (others_p - others_q)).sum(dim=1)
+    return temperature**2 * (alpha * of_target + beta * among_others)
+
+
+def _binary_divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Return ``KL((p, 1-p) || (q, 1-q))`` from logarithms of p and q."""
+    rest_p, rest_q = (_log_of_rest(value) for value in (log_p, log_q))
+    return log_p.exp() * (log_p - log_q) + rest_p.exp() * (rest_p - rest_q)
+
+
+def _log_of_rest(log_p: Tensor) -> Tensor:
+    """Return ``log(1 - p)``, finite also where p rounds to 1."""
+    return torch.log(-torch.expm1(log_p.clamp(max=-1e-7)))
+
+
+def relational(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Return the relational distillation loss (DIST, NeurIPS 2022, arXiv 2205.10536), ``[B]``, times T^2.
+
+    One minus the correlation of student and teacher over the classes of each sample, and one minus
+    that over the samples of the batch for each class, averaged over the classes.
+
+    Args:
+        student: ``[B, C]`` logits.
+        teacher: ``[B, C]`` logits.
+        temperature: T.
+    """
+    q, p = (F.softmax(logits / temperature, dim=1) for logits in (student, teacher))
+    within = 1 - _correlation(q, p)
+    across = (1 - _correlation(q.T, p.T)).mean() if len(q) > 1 else torch.zeros_like(within)
+    return temperature**2 * (within + across)
+
+
+def _correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Return Pearson's correlation along the last dimension; 0 where one side is constant."""
+    first, second = (values - values.mean(dim=-1, keepdim=True) for values in (first, second))
+    return F.cosine_similarity(first, second, dim=-1, eps=1e-8)
+
+
+def standardised(logits: Tensor) -> Tensor:
+    """Return logits ``[B, C, *]`` with mean 0 and deviation 1 over the classes (arXiv 2403.01427)."""
+    centred = logits - logits.mean(dim=1, keepdim=True)
+    return centred / centred.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6)

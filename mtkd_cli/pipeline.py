@@ -41,16 +41,34 @@ COSTS = ("parameters", "bytes", "latency_ms")
 def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     """Load the data and the task of a resolved recipe."""
     recipe: Recipe = parts.recipe
-    if isinstance(recipe.store.top_k, int) and recipe.loss.temperature != 1:
+    source = parts.data.create().load(store.root() / "images")
+    data = dataset.load(source, recipe.data)
+    task = parts.task.create(data=data.for_task, loss=recipe.loss)
+    _refuse_top_k(recipe, task)
+    return Context(recipe, parts, data, task, device_of(device), progress)
+
+
+def _refuse_top_k(recipe: Recipe, task: Task) -> None:
+    if not isinstance(recipe.store.top_k, int):
+        return
+    if not task.over_classes:
+        raise UsageError(
+            f"store.top_k keeps classes; the outputs of {recipe.task.name} are none",
+            "store.top_k",
+            "leave it out",
+        )
+    if recipe.loss.temperature != 1 and not task.elements:
         raise UsageError(
             f"store.top_k keeps answers at temperature 1; the recipe has {recipe.loss.temperature:g}",
             where="loss.temperature",
             hint="set loss.temperature=1, or leave store.top_k out",
         )
-    source = parts.data.create().load(store.root() / "images")
-    data = dataset.load(source, recipe.data)
-    task = parts.task.create(data=data.for_task, loss=recipe.loss)
-    return Context(recipe, parts, data, task, device_of(device), progress)
+    if not task.plain_logits:
+        raise UsageError(
+            "this distillation loss needs every logit, store.top_k keeps a few",
+            where="task, store.top_k",
+            hint="use kd: kl without standardise, or leave store.top_k out",
+        )
 
 
 def views_of(recipe: Recipe) -> int | None:
@@ -107,7 +125,7 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
     strategy = Strategy(context.parts.strategy)
     teachers = ready(context, views)
     _tell_alignment(context, teachers)
-    strategy.refuse_partial(known_classes(teachers))
+    _refuse_partial(context, strategy, teachers)
     fit_strategy(strategy, context, teachers)
     student = distilled(context, teachers, strategy, batches_of(context, context.data.train, teachers), views)
     opponent = alone(context) if baseline else None
@@ -124,6 +142,18 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
     run.write_student(student.model, facts_of_student)
     run.write_report(report)
     return report
+
+
+def _refuse_partial(context: Context, strategy: Strategy, teachers: list[ReadyTeacher]) -> None:
+    """Raise if teachers know some classes only and the strategy or the loss cannot do with that."""
+    known = known_classes(teachers)
+    strategy.refuse_partial(known)
+    if known is not None and not context.task.any_label_space:
+        raise UsageError(
+            "this distillation loss needs teachers that know every class",
+            where="task",
+            hint="use kd: kl without standardise",
+        )
 
 
 def _tell_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:

@@ -8,11 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mtkd_cli import plugins
 from mtkd_cli.plugins import Registry, discover
 
 PluginWriter = Callable[..., Path]
+
+# The same examples each time, and no failure because a machine is busy.
+settings.register_profile(
+    "mtkd", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("mtkd")
 
 
 @pytest.fixture(autouse=True)

@@ -91,6 +91,9 @@ class Task(Protocol):
         precision: number format in which outputs are recorded by default.
         top_k: classes that are recorded by default, None for all.
         resamples: draws of the bootstrap over test samples.
+        any_label_space: whether `kd_loss` understands teachers that know some classes only.
+        plain_logits: whether `kd_loss` needs no more of outputs than log-probabilities, so that top-k
+            recordings serve it.
     """
 
     primary: Metric
@@ -102,6 +105,8 @@ class Task(Protocol):
     precision: str = "fp16"
     top_k: int | None = None
     resamples: int = 500
+    any_label_space: bool = True
+    plain_logits: bool = True
 
     def shaped(self, output: Any) -> Any:
         """Return a module's answer in the task's form, ``[B, C, *]``; on the task's grid.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from mtkd_cli.align import UNKNOWN
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Merged, Metric, Task, TaskData
 from mtkd_cli.labels import present
-from mtkd_cli.losses import cross_entropy
+from mtkd_cli.losses import cross_entropy, decoupled, relational, squared_logits, standardised
 from mtkd_cli.mixture import divergence, mixed
 from mtkd_cli.recipe import Loss
 
@@ -30,12 +31,28 @@ class Classification(Task):
     Args:
         data: class names and labels; these give balanced class weights.
         loss: label smoothing and class weights of the task loss.
+        kd: the distillation loss: ``kl``, ``mse``, ``dkd`` or ``dist``.
+        standardise: whether logits of both sides are standardised first (arXiv 2403.01427), for
+            teachers whose logits differ in scale.
+        dkd_alpha: see `mtkd_cli.losses.decoupled`.
+        dkd_beta: the same.
     """
 
     primary = Metric("accuracy", higher_is_better=True)
     over_classes = True
 
-    def __init__(self, data: TaskData, loss: Loss) -> None:
+    def __init__(
+        self,
+        data: TaskData,
+        loss: Loss,
+        kd: str = "kl",
+        standardise: bool = False,
+        dkd_alpha: float = 1.0,
+        dkd_beta: float = 2.0,
+    ) -> None:
+        self.kd, self.standardise = kd, standardise
+        self.dkd_alpha, self.dkd_beta = dkd_alpha, dkd_beta
+        self.any_label_space = self.plain_logits = kd == "kl" and not standardise
         self.outputs = len(data.classes)
         self.label_smoothing = loss.label_smoothing
         self.class_weights = _class_weights(loss.class_weights, self.outputs, data.targets)
@@ -71,8 +88,29 @@ class Classification(Task):
         return self.as_output(mixed(merged))
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
-        """Return ``T^2 KL(target || student)``, ``[B]``."""
-        return divergence(student_output, merged, temperature)
+        """Return the distillation loss of the recipe, ``[B]``, times temperature squared.
+
+        Of ``kl`` it is one loss to the mixture; of the others the weighted sum over the teachers.
+        """
+        student = student_output.float()
+        if self.standardise:
+            student = standardised(student)
+            outputs = tuple(standardised(output.float()) for output in merged.outputs)
+            combined = None if merged.combined is None else standardised(merged.combined.float())
+            merged = replace(merged, outputs=outputs, combined=combined)
+        if self.kd == "kl":
+            return divergence(student, merged, temperature)
+        if merged.combined is not None:
+            return self._distance(student, merged.combined.float(), temperature)
+        losses = [self._distance(student, output.float(), temperature) for output in merged.outputs]
+        return (merged.weights * torch.stack(losses)).sum(dim=0)  # type: ignore[operator]
+
+    def _distance(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        if self.kd == "mse":
+            return squared_logits(student, teacher)
+        if self.kd == "dkd":
+            return decoupled(student, teacher, temperature, self.dkd_alpha, self.dkd_beta)
+        return relational(student, teacher, temperature)
 
     def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
         """Return the cross-entropy to the labels, ``[B]``; 0 where the label is -1."""
