@@ -41,7 +41,8 @@ COSTS = ("parameters", "bytes", "latency_ms")
 def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     """Load the data and the task of a resolved recipe."""
     recipe: Recipe = parts.recipe
-    source = parts.data.create().load(store.root() / "images")
+    told = {"task": recipe.task.name} if parts.data.takes("task") else {}
+    source = parts.data.create(**told).load(store.root() / "images")
     data = dataset.load(source, recipe.data)
     task = parts.task.create(data=data.for_task, loss=recipe.loss)
     _refuse_top_k(recipe, task)

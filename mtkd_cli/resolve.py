@@ -31,6 +31,10 @@ class Part:
         """Import the implementation and construct it with its options."""
         return self.factory()(**more, **self.options)
 
+    def takes(self, name: str) -> bool:
+        """Whether the implementation is to be told so: it has a parameter of that name."""
+        return name in inspect.signature(self.factory()).parameters
+
 
 @dataclass(frozen=True)
 class ModelPart:
@@ -222,8 +226,10 @@ def _local_part(section: str, name: str, options: Mapping[str, Any], where: str)
 
     """
     implementation = load_attribute(name)
-    more = {"data": None, "loss": None} if section == "task" else {}
+    more: dict[str, Any] = {"data": None, "loss": None} if section == "task" else {}
     try:
+        if section == "data" and "task" in inspect.signature(implementation).parameters:
+            more = {"task": ""}
         inspect.signature(implementation).bind(**more, **options)
         wanted = ("needs", "tasks") if section == "strategy" else ()
         facts: dict[str, Any] = {key: tuple(getattr(implementation, key, ())) for key in wanted}

@@ -1,9 +1,10 @@
 """Two teachers that know different classes: the loss on shared classes against padding with zeros.
 
 python docs/benchmarks/label_spaces.py --seeds 3
+python docs/benchmarks/label_spaces.py --seeds 3 --fashion FOLDER
 
-Digits; teacher A knows the classes 0 to 5, B 4 to 9, each trained on all training images of its own
-classes; the student sees 300 labels, the other training images have none. "Padded" takes both
+Digits, or 6,000 images of Fashion-MNIST; teacher A knows the classes 0 to 5, B 4 to 9, each trained
+on all training images of its own classes; the student sees 300 labels, the other training images have none. "Padded" takes both
 teachers as if they knew every class, with probability 0 for those they do not.
 """
 
@@ -23,47 +24,42 @@ from in_process import distil
 from safetensors.torch import save_file
 from tables import interval, write
 
-from mtkd_cli import counters, dataset, pipeline
+from mtkd_cli import counters, dataset, pipeline, strict_yaml
+from mtkd_cli.dataset import Dataset
 from mtkd_cli.interfaces import ModelRequest
+from mtkd_cli.plugins import discover
 from mtkd_cli.recipe import Data
-from mtkd_data.digits import Digits
 from mtkd_teachers.convnet import ConvNetProvider
 
 HERE = Path(__file__).parent
 KNOWN = {"a": range(6), "b": range(4, 10)}
-LABELS = 300
 CASES = (("mean", 0.9), ("mean", 0.5), ("entropy", 0.5))
+DIGITS = "{name: digits, labels: 300, val: 0.2, test: 0.3}"
+FASHION = "{{name: fashion-mnist, path: {folder}, samples: 6000, labels: 300, val: 0.2}}"
 RECIPE = """
 task: classification
-data: {{name: digits, labels: {labels}, val: 0.2, test: 0.3}}
+data: {data}
 augment: {{shift: 0.1, rotate: 10, zoom: 0.1}}
 teachers:
-  - name: a
-    model: "convnet:32-64"
-    checkpoint: {folder}/a.safetensors
-    classes: ["0", "1", "2", "3", "4", "5"]
-  - name: b
-    model: "convnet:32-64"
-    checkpoint: {folder}/b.safetensors
-    classes: ["4", "5", "6", "7", "8", "9"]
+  - {{name: a, model: "convnet:32-64", checkpoint: {folder}/a.safetensors, classes: {a}}}
+  - {{name: b, model: "convnet:32-64", checkpoint: {folder}/b.safetensors, classes: {b}}}
 strategy: mean
 student: convnet:8-16
 loss: {{temperature: 1, kd_ratio: 0.9}}
-train: {{epochs: 40, batch_size: 64, lr: [3e-3, 1e-2, 3e-2]}}
+train: {{epochs: {epochs}, batch_size: 64, lr: {lr}}}
 """
 
 
-def train_teacher(name: str, path: Path) -> None:
+def train_teacher(name: str, data: Dataset, path: Path) -> None:
     """Train one teacher on the training images of its classes, hidden labels included."""
-    data = dataset.load(Digits().load(path.parent), Data(name="digits", labels=LABELS, val=0.2, test=0.3))
     samples, classes = data.all_labels.samples, KNOWN[name]
     rows = np.flatnonzero(np.isin(samples.targets, classes))
     images = torch.from_numpy(samples.read(rows)).float() / 255
-    mean, std = data.input.mean[0], data.input.std[0]
-    images = (images - mean) / std
+    images = (images - data.input.mean[0]) / data.input.std[0]
     target = torch.from_numpy(samples.targets[rows]) - classes[0]
     counters.seed_torch("teacher", name)
-    net = ConvNetProvider().build(ModelRequest("32-64", 1, 8, len(classes), False)).module.train()
+    request = ModelRequest("32-64", 1, data.input.size or 8, len(classes), False)
+    net = ConvNetProvider().build(request).module.train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2)
     for epoch in range(20):
         order = counters.permutation(len(rows), "order", name, epoch)
@@ -74,6 +70,30 @@ def train_teacher(name: str, path: Path) -> None:
             loss.backward()
             optimizer.step()
     save_file(net.state_dict(), path)
+
+
+def recipe_in(folder: str, fashion: str | None) -> str:
+    """Train the teachers, write the recipe, and return its path."""
+    registry = discover(third_party=False)
+    spec = "data: " + (FASHION.format(folder=fashion) if fashion else DIGITS)
+    options = strict_yaml.load(spec, "data")["data"]
+    entry = registry.find("data", options["name"])
+    own = {option.name: options.get(option.name) for option in entry.spec.options}
+    plain = {key: value for key, value in options.items() if key not in own}
+    data = dataset.load(entry.spec.load()(**own).load(Path(folder)), Data(**plain))
+    for name in KNOWN:
+        train_teacher(name, data, Path(folder) / f"{name}.safetensors")
+    names = {name: [data.classes[number] for number in numbers] for name, numbers in KNOWN.items()}
+    text = RECIPE.format(
+        data=spec.removeprefix("data: "),
+        folder=folder,
+        epochs=12 if fashion else 40,
+        lr="1e-2" if fashion else "[3e-3, 1e-2, 3e-2]",
+        **names,
+    )
+    path = Path(folder) / "recipe.yaml"
+    path.write_text(text)
+    return str(path)
 
 
 def padded(recipe: str, overrides: list[str]) -> dict[str, Any]:
@@ -88,22 +108,18 @@ def padded(recipe: str, overrides: list[str]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--fashion", help="folder of the four IDX files; default: digits")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     scores: dict[str, list[float]] = {}
     ensembles: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in KNOWN:
-            train_teacher(name, Path(folder) / f"{name}.safetensors")
-        recipe = Path(folder) / "recipe.yaml"
-        recipe.write_text(RECIPE.format(labels=LABELS, folder=folder))
+        recipe = recipe_in(folder, arguments.fashion)
         for seed, (strategy, ratio) in itertools.product(range(arguments.seeds), CASES):
             given = [f"train.seed={seed}", f"strategy={strategy}", f"loss.kd_ratio={ratio}"]
             setting = f"{strategy}, kd_ratio {ratio}"
-            reports = {f"padded, {setting}": padded(str(recipe), given)}
-            reports[f"restricted, {setting}"] = distil(
-                str(recipe), given, baseline=(strategy, ratio) == CASES[0]
-            )
+            reports = {f"padded, {setting}": padded(recipe, given)}
+            reports[f"restricted, {setting}"] = distil(recipe, given, baseline=(strategy, ratio) == CASES[0])
             for name, report in reports.items():
                 alone = report["scores"]["alone"]
                 if alone:
@@ -126,14 +142,16 @@ def main() -> None:
         difference = [ours - theirs for ours, theirs in zip(*pair, strict=True)]
         low, high = interval(difference)
         gains.append(f"{strategy}, {ratio}: {statistics.mean(difference):+.4f} ({low:+.4f} to {high:+.4f})")
+    what = "Fashion-MNIST, 6,000 images" if arguments.fashion else "Digits"
     write(
-        HERE / "label_spaces.md",
+        HERE / f"label_spaces-{'fashion-mnist' if arguments.fashion else 'digits'}.md",
         "Two teachers that know different classes",
-        f"python docs/benchmarks/label_spaces.py --seeds {arguments.seeds}",
+        f"python docs/benchmarks/label_spaces.py --seeds {arguments.seeds}"
+        + (" --fashion FOLDER" if arguments.fashion else ""),
         ["target", "student's test accuracy", "each seed", "the ensemble itself"],
         rows,
-        "Digits; teacher A knows 0 to 5, B 4 to 9; the student sees 300 labels (240 to train on), the rest "
-        "of the training images have none. Mean ± standard deviation over seeds of training. Restricted "
+        f"{what}; teacher A knows classes 0 to 5, B 4 to 9; the student sees 300 labels (240 to train on), "
+        "the rest of the training images have none. Mean ± standard deviation over seeds of training. Restricted "
         f"against padded, with 95 % interval: {'; '.join(gains)}.",
     )
 

@@ -69,7 +69,7 @@ class SourceData:
 
 
 class DataSource(Protocol):
-    """A data source; constructed with its options."""
+    """A data source; constructed with its options, and the name of the ``task`` if it takes that."""
 
     def load(self, cache: Path) -> SourceData:
         """Return the samples. ``cache`` is a folder for what is costly to make again.

@@ -9,6 +9,18 @@ def mtkd_register_data() -> list[DataSpec]:
     """Return the built-in data sources."""
     return [
         DataSpec(
+            "digit-scenes",
+            "Scanned digits on a textured canvas, several a scene; masks or boxes; works offline.",
+            "mtkd_data.digit_scenes:DigitScenes",
+            tasks=("segmentation", "detection"),
+            options=(
+                Option("scenes", int, 600, "training scenes", minimum=10, maximum=99999),
+                Option("test", int, 300, "test scenes", minimum=10, maximum=99999),
+                Option("size", int, 32, "side of a scene, in pixels", minimum=16, maximum=512),
+                Option("scene_seed", int, 0, "seed of the scenes", minimum=0),
+            ),
+        ),
+        DataSpec(
             "digits",
             "1,797 scanned digits of 8 x 8 pixels; ships with scikit-learn, works offline.",
             "mtkd_data.digits:Digits",
