@@ -4,8 +4,9 @@ python docs/benchmarks/label_spaces.py --seeds 3
 python docs/benchmarks/label_spaces.py --seeds 3 --fashion FOLDER
 
 Digits, or 6,000 images of Fashion-MNIST; teacher A knows the classes 0 to 5, B 4 to 9, each trained
-on all training images of its own classes; the student sees 300 labels, the other training images have none. "Padded" takes both
-teachers as if they knew every class, with probability 0 for those they do not.
+on all training images of its own classes; the student sees 300 labels, the other training images have
+none. "Padded" takes both teachers as if they knew every class, with probability 0 for those that they
+do not.
 """
 
 from __future__ import annotations
@@ -151,8 +152,8 @@ def main() -> None:
         ["target", "student's test accuracy", "each seed", "the ensemble itself"],
         rows,
         f"{what}; teacher A knows classes 0 to 5, B 4 to 9; the student sees 300 labels (240 to train on), "
-        "the rest of the training images have none. Mean ± standard deviation over seeds of training. Restricted "
-        f"against padded, with 95 % interval: {'; '.join(gains)}.",
+        "the rest of the training images have none. Mean ± standard deviation over seeds of training. "
+        f"Restricted against padded, with 95 % interval: {'; '.join(gains)}.",
     )
 
 
