@@ -23,6 +23,7 @@ from mtkd_cli.models import facts, prepared
 from mtkd_cli.objectives import Batches
 from mtkd_cli.progress import Progress
 from mtkd_cli.recipe import Recipe
+from mtkd_cli.report import alignment
 from mtkd_cli.report.facts import Scored, Scores, report_of
 from mtkd_cli.resolve import Resolved
 from mtkd_cli.run import Run
@@ -166,6 +167,9 @@ def _tell_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
             context.progress.say(f"teacher {teacher.name}: classes go by number; names are safer")
     for line in remarks(alignments, own, context.data.classes):
         context.progress.say(line)
+    if not all(t.alignment.is_identity(t.facts["outputs"]) for t in teachers):
+        answered = {teacher.name: teacher.own_classes for teacher in teachers}
+        context.progress.show(alignment.table(context.data.classes, answered))
 
 
 def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeacher]) -> None:

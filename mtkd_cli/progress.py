@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-from rich.table import Column
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from mtkd_cli.distill import Losses, Step
@@ -92,6 +92,11 @@ class Progress:
         self.log(line)
         if self.console is not None:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def show(self, table: Table) -> None:
+        """Print a table."""
+        if self.console is not None:
+            self.console.print(table)
 
     def stepped(self, step: Step, losses: Losses) -> None:
         """Show one optimizer step."""
