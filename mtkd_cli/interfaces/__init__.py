@@ -12,6 +12,7 @@ from mtkd_cli.interfaces.strategy import Aggregator as Aggregator
 from mtkd_cli.interfaces.strategy import CombiningAggregator as CombiningAggregator
 from mtkd_cli.interfaces.strategy import FittedAggregator as FittedAggregator
 from mtkd_cli.interfaces.task import Alignment as Alignment
+from mtkd_cli.interfaces.task import Details as Details
 from mtkd_cli.interfaces.task import Merged as Merged
 from mtkd_cli.interfaces.task import Metric as Metric
 from mtkd_cli.interfaces.task import Task as Task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -72,6 +72,23 @@ class Merged:
     weights: Tensor | None = None
     combined: Tensor | None = None
     known: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a report shows of someone's answers besides the metrics; what is empty is not shown.
+
+    Attributes:
+        per_class: by metric, one value for each class (NaN: there is none).
+        confusion: ``[C][C]`` counts, a row for each class of the labels, a column for each of the answers.
+        reliability: of answers of about the same confidence (mean confidence, share that is right, number).
+        points: by target, pairs (label, answer) of some samples.
+    """
+
+    per_class: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    confusion: tuple[tuple[int, ...], ...] = ()
+    reliability: tuple[tuple[float, float, int], ...] = ()
+    points: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
 
 class Task(Protocol):
@@ -170,6 +187,10 @@ class Task(Protocol):
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
         """Return the metrics of N samples by their statistics ``[N, S]``, the primary one first."""
+
+    def details(self, statistics: Tensor) -> Details:
+        """Return what a report shows besides the metrics, by statistics ``[N, S]``."""
+        return Details()
 
     def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
         """Return a picture of answers beside their labels, None if there is nothing to see.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mtkd_cli.align import UNKNOWN
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import Merged, Metric, Task, TaskData
+from mtkd_cli.interfaces import Details, Merged, Metric, Task, TaskData
 from mtkd_cli.labels import present
 from mtkd_cli.losses import cross_entropy, decoupled, relational, squared_logits, standardised
 from mtkd_cli.mixture import divergence, mixed
@@ -118,22 +118,49 @@ class Classification(Task):
         return cross_entropy(student_output.float(), target, weights, self.label_smoothing)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return (right, nll, confidence) of each sample, ``[B, 3]``; NaN without a label."""
+        """Return (right, nll, confidence, answer, label) of each sample, ``[B, 5]``; NaN without a label."""
         probabilities, nll = self.averageable(output), cross_entropy(output.float(), target)
         confidence, answer = probabilities.max(dim=1)
-        found = torch.stack([(answer == target).float(), nll, confidence], dim=1)
+        found = torch.stack([(answer == target).float(), nll, confidence, answer, target], dim=1)
         return found.masked_fill(~present(target)[:, None], math.nan)
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
         """Return accuracy, negative log-likelihood in nats, and calibration error (ECE, 15 bins)."""
-        right, nll, confidence = statistics[~statistics[:, 0].isnan()].double().unbind(dim=1)
-        bins = (confidence * CALIBRATION_BINS).ceil().clamp(1, CALIBRATION_BINS).long() - 1
-        gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64).index_add(0, bins, right - confidence)
+        right, nll, confidence = _measured(statistics)[:, :3].unbind(dim=1)
+        gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64)
+        gaps.index_add_(0, _bins(confidence), right - confidence)
         return {
             "accuracy": right.mean().item(),
             "nll": nll.mean().item(),
             "ece": (gaps.abs().sum() / len(right)).item(),
         }
+
+    def details(self, statistics: Tensor) -> Details:
+        """Return recall and precision of each class, the confusion matrix and the reliability diagram."""
+        right, _, confidence, answer, label = _measured(statistics).unbind(dim=1)
+        places = label.long() * self.outputs + answer.long()
+        confusion = torch.bincount(places, minlength=self.outputs**2).view(self.outputs, self.outputs)
+        hits = confusion.diagonal()
+        bins = torch.stack([torch.ones_like(right), right, confidence], dim=1)
+        sums = torch.zeros(CALIBRATION_BINS, 3, dtype=torch.float64).index_add(0, _bins(confidence), bins)
+        return Details(
+            per_class={
+                "recall": tuple((hits / confusion.sum(dim=1)).tolist()),
+                "precision": tuple((hits / confusion.sum(dim=0)).tolist()),
+            },
+            confusion=tuple(map(tuple, confusion.tolist())),
+            reliability=tuple((c / n, r / n, int(n)) for n, r, c in sums.tolist() if n),
+        )
+
+
+def _measured(statistics: Tensor) -> Tensor:
+    """Return the statistics of the samples that have a label, in double precision."""
+    return statistics[~statistics[:, 0].isnan()].double()
+
+
+def _bins(confidence: Tensor) -> Tensor:
+    """Return the calibration bin of each confidence, equally wide from 0 to 1."""
+    return (confidence * CALIBRATION_BINS).ceil().clamp(1, CALIBRATION_BINS).long() - 1
 
 
 def _class_weights(

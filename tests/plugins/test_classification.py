@@ -145,3 +145,15 @@ def test_samples_without_a_label_are_not_measured() -> None:
     some = task().statistics(output, torch.tensor([0, -1, 2, -1, 1, -1]))
     only = task().statistics(output[::2], torch.tensor([0, 2, 1]))
     assert task().metrics(some) == task().metrics(only)
+
+
+def test_a_report_shows_each_class_its_confusions_and_how_sure_answers_were() -> None:
+    target = torch.tensor([0, 0, 1, 2, 3, -1])
+    nine = 9 * torch.eye(4)
+    output = torch.stack([nine[0], nine[1], nine[1], nine[2] / 90, nine[3], nine[0]])
+    details = task().details(task().statistics(output, target))
+    assert details.confusion == ((1, 1, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))
+    assert details.per_class == {"recall": (0.5, 1.0, 1.0, 1.0), "precision": (1.0, 0.5, 1.0, 1.0)}
+    unsure, sure = details.reliability
+    assert unsure == (pytest.approx(0.2692, abs=1e-4), 1.0, 1)
+    assert sure == (pytest.approx(0.9996, abs=1e-4), 0.75, 4)
