@@ -19,7 +19,7 @@ API_VERSIONS = (1,)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a plugin offers, a teacher and a run may be called."""
 
-OPTION_TYPES = (int, float, bool, str, list)
+OPTION_TYPES = (int, float, bool, str, list, dict)
 NEEDS = ("labels", "student", "validation")
 
 
@@ -29,7 +29,7 @@ class Option:
 
     Attributes:
         name: the key in the recipe.
-        type: ``int``, ``float``, ``bool``, ``str`` or ``list`` (of numbers or strings).
+        type: ``int``, ``float``, ``bool``, ``str``, ``list`` (of numbers or strings) or ``dict``.
         default: the value when the key is absent.
         summary: one line, with the unit.
         minimum: smallest allowed number.

@@ -129,6 +129,25 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             paper="Shen and Savvides, MEAL V2, arXiv 2009.08453",
         ),
         AggregatorSpec(
+            "route",
+            "Per sample: the teachers that a map names for the sample's source or group.",
+            "mtkd_aggregators.route:Route",
+            options=(
+                Option("by", str, None, "metadata column of the data, e.g. folder", required=True),
+                Option(
+                    "map",
+                    dict,
+                    None,
+                    "values of the column to a teacher's name or a list of names; "
+                    "any other value asks all teachers alike",
+                    required=True,
+                ),
+            ),
+            needs=("validation",),
+            formula="w_k ∝ 1 if map[value of the sample] names teacher k, else 0",
+            paper="each teacher for its own data, as in Sariyildiz et al., DUNE, arXiv 2503.14405",
+        ),
+        AggregatorSpec(
             "stacking",
             "The convex combination that fits the validation labels best.",
             "mtkd_aggregators.stacking:Stacking",

@@ -28,18 +28,23 @@ MOST_SKIPPED = 0.01
 
 @dataclass(frozen=True)
 class Found:
-    """The image files of one split, with their ids and labels (-1: none)."""
+    """The image files of one split, with their ids, labels (-1: none) and folders.
+
+    A folder is the first one below that of the class (of ``unlabelled``), ``''`` if there is none.
+    """
 
     files: tuple[Path, ...]
     ids: tuple[str, ...]
     targets: NDArray[np.int64]
+    folders: tuple[str, ...]
 
 
 class ImageFolder:
     """Class folders, or split folders with class folders in them.
 
     Images are turned upright (EXIF), laid on white where they are transparent, resized by their
-    shorter side and cropped to a square. Hidden files and folders are left out.
+    shorter side and cropped to a square. Hidden files and folders are left out. The metadata column
+    ``folder`` is the first folder below a class's, for strategies that route by it.
 
     Args:
         path: the folder.
@@ -112,18 +117,21 @@ class ImageFolder:
             self._report(found, bad)
         good = np.array([number for number in range(len(found.files)) if number not in bad], dtype=np.int64)
         ids = tuple(found.ids[number] for number in good)
-        return Samples(ids, images, found.targets[good])
+        metadata = {"folder": np.array(found.folders)[good]}
+        return Samples(ids, images, found.targets[good], metadata)
 
     def _find(self, name: str, root: Path, classes: tuple[str, ...], named: bool) -> Found:
         files: list[Path] = []
         ids: list[str] = []
         targets: list[int] = []
+        folders: list[str] = []
 
         def add(base: Path, prefix: str, inside: Path, label: int) -> int:
             images = images_in(inside)
             files.extend(images)
             ids.extend(f"{prefix}{_text(file.relative_to(base))}" for file in images)
             targets.extend([label] * len(images))
+            folders.extend(_first_folder(file.relative_to(inside)) for file in images)
             return len(images)
 
         for label, label_name in enumerate(classes):
@@ -143,7 +151,7 @@ class ImageFolder:
             raise DataError("no PNG or JPEG images", where=str(self.unlabelled), hint="mend data.unlabelled")
         if not files:
             raise DataError("no PNG or JPEG images", where=str(root), hint="add images or remove that folder")
-        return Found(tuple(files), tuple(ids), np.array(targets, dtype=np.int64))
+        return Found(tuple(files), tuple(ids), np.array(targets, dtype=np.int64), tuple(folders))
 
     def _decoded(self, files: tuple[Path, ...]) -> tuple[NDArray[np.uint8], Mapping[int, str]]:
         """Return the readable images ``[N, C, S, S]``, memory-mapped, and why others cannot be read.
@@ -186,6 +194,10 @@ class ImageFolder:
         log.warning("skipped %d of %d images that cannot be read:", len(bad), len(found.files))
         for number, why in sorted(bad.items()):
             log.warning("  %s: %s", found.files[number], why)
+
+
+def _first_folder(path: Path) -> str:
+    return _text(Path(path.parts[0])) if len(path.parts) > 1 else ""
 
 
 def _hashes(files: tuple[Path, ...]) -> list[str]:

@@ -28,7 +28,7 @@ def test_a_recipe_spec_loads_text_with_its_comments() -> None:
         (lambda: AggregatorSpec("a", "s", "m:A", needs=("label",)), "did you mean 'labels'"),
         (lambda: AggregatorSpec("a", "s", "m:A", tasks="classification"), "tasks must be a tuple"),
         (lambda: AggregatorSpec("a", None, "m:A"), "summary must be a str"),
-        (lambda: Option("o", dict), "known: int, float, bool, str, list"),
+        (lambda: Option("o", set), "known: int, float, bool, str, list, dict"),
         (lambda: Option("o", str, minimum=1), "is no number"),
         (lambda: Option("o", int, choices=("a",)), "is no str"),
     ],
