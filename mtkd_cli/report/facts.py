@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
-from mtkd_cli import counters
+from mtkd_cli import bootstrap
 from mtkd_cli.context import Context
 from mtkd_cli.interfaces import Task
 from mtkd_cli.students import TrainedStudent, kd_ratio
@@ -149,11 +148,6 @@ def compare(context: Context, scores: Scores) -> dict[str, Any]:
 
 def _interval(task: Task, first: Tensor, second: Tensor) -> tuple[float, float]:
     """Return the 95 % interval of the primary metric's difference, by paired bootstrap over test samples."""
-    name = task.primary.name
-    differences = []
-    for number in range(task.resamples):
-        chosen = counters.generator("bootstrap", number).integers(0, len(first), len(first))
-        a, b = (task.metrics(statistics[chosen])[name] for statistics in (first, second))
-        differences.append(a - b)
-    low, high = np.quantile(differences, [0.025, 0.975])
-    return float(low), float(high)
+    ones, others = (bootstrap.scores(task, each, task.resamples) for each in (first, second))
+    found = bootstrap.estimate(0.0, ones - others)
+    return found.low, found.high

@@ -1,0 +1,69 @@
+"""The paired bootstrap: what a number would have been on other samples of the same kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtkd_cli import counters
+from mtkd_cli.interfaces import Task
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95 % interval over samples."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.low > 0 or self.high < 0
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the numbers for JSON; what is not finite is left out."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {name: round(number, 6) for name, number in numbers.items() if np.isfinite(number)}
+
+
+def drawn(number: int, samples: int) -> NDArray[np.int64]:
+    """Return the samples of one draw: the same for everyone who is measured on them, so draws pair up."""
+    return counters.generator("bootstrap", number).integers(0, samples, samples)
+
+
+def scores(task: Task, statistics: Tensor, draws: int) -> NDArray[np.float64]:
+    """Return the primary metric of each draw, ``[draws]``, from statistics ``[N, S]``."""
+    name = task.primary.name
+    return np.array([task.metrics(statistics[drawn(d, len(statistics))])[name] for d in range(draws)])
+
+
+def means(values: NDArray[Any], counts: NDArray[Any], draws: int) -> NDArray[np.float64]:
+    """Return ``sum(values) / sum(counts)`` of each draw, ``[draws]``, from ``[N]`` each."""
+    rows = (drawn(number, len(values)) for number in range(draws))
+    return np.array([values[chosen].sum() / max(counts[chosen].sum(), 1) for chosen in rows])
+
+
+def estimate(value: float, found: NDArray[np.float64]) -> Estimate:
+    """Return a number with the interval of its draws: their 2.5 % and 97.5 % quantiles."""
+    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value, float(low), float(high))
+
+
+def difference(
+    first: tuple[float, NDArray[np.float64]], second: tuple[float, NDArray[np.float64]]
+) -> Estimate:
+    """Return the first minus the second, each a number and its draws over the same samples."""
+    return estimate(first[0] - second[0], first[1] - second[1])
