@@ -35,7 +35,7 @@ views: 2
 fit: {{labels: all, epochs: 6, lr: 5e-3, batch_size: 128}}
 teachers:
   - {{name: convnet, model: "convnet:16-32-64", fit: all}}
-  - {{name: resnet, model: "resnet:8-4", fit: all}}
+  - {{name: resnet, model: "resnet:8-8", fit: all}}
   - {{name: mlp, model: "mlp:256-128", fit: all}}
   - {{name: wrong, model: "convnet:{wrong}", checkpoint: {folder}/wrong.safetensors, classes: {classes}}}
 strategy: mean

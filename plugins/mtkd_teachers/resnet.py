@@ -9,6 +9,9 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_teachers.sizes import sizes_in
 
+NARROWEST_CHANNELS_LAST = 8
+"""Below it, oneDNN's backward of a strided convolution writes past its memory in that format (torch 2.14)."""
+
 
 class ResNetProvider:
     """Three stages of n basic blocks, depth = 6n + 2; widths w, 2w, 4w."""
@@ -23,7 +26,8 @@ class ResNetProvider:
                 hint="depth is 6n + 2 (8, 14, 20, 32, 56): resnet:20-16",
             )
         net = SmallResNet(sizes[0], sizes[1], request.channels, request.outputs)
-        return Model(net, InputSpec(size=request.size, channels=request.channels), head="head")
+        spec = InputSpec(size=request.size, channels=request.channels)
+        return Model(net, spec, head="head", channels_last=sizes[1] >= NARROWEST_CHANNELS_LAST)
 
 
 class SmallResNet(nn.Module):
