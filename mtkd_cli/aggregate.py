@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtkd_cli.align import speaks
 from mtkd_cli.errors import MtkdError, PluginError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Merged
 from mtkd_cli.local_code import PREFIX
@@ -48,8 +47,16 @@ class Strategy:
         given = batch.without(*self.withheld)
         before = [output._version for output in batch.outputs]
         merged = self._merged(given)
-        if merged.weights is not None and batch.known is not None and batch.target is not None:
-            merged = replace(merged, weights=_heard(merged.weights, speaks(batch.target, batch.known)))
+        target = batch.target
+        heard = None if target is None else batch.task.heard(batch.outputs, target, batch.known)
+        if heard is not None:
+            if merged.weights is None:
+                raise UsageError(
+                    f"the strategy {self.part.spec.name!r} is no weighting, so it can silence no teacher",
+                    where="strategy",
+                    hint="leave the task's gate out, or use a strategy that weighs teachers",
+                )
+            merged = replace(merged, weights=_heard(merged.weights, heard))
         if before != [output._version for output in batch.outputs]:
             raise self._wrong("changed the teachers' outputs in place")
         return merged

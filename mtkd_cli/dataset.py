@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mtkd_cli import counters
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import InputSpec, Samples, SourceData, TaskData
+from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData, TaskData
 from mtkd_cli.labels import labelled_rows, none_like
 from mtkd_cli.recipe import Data
 
@@ -98,7 +98,8 @@ def load(source: SourceData, options: Data) -> Dataset:
                 hint="raise data.labels, data.val or data.test",
             )
     everything = Split("train", train, splits[0].digest)
-    return Dataset(source.classes, splits[0], splits[1], splits[2], everything, _statistics(train))
+    statistics = _statistics(train, source.columns)
+    return Dataset(source.classes, splits[0], splits[1], splits[2], everything, statistics)
 
 
 def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[Samples, Samples, Samples]:
@@ -196,12 +197,11 @@ def _digest(samples: Samples) -> str:
     return digest.hexdigest()
 
 
-def _statistics(train: Samples) -> InputSpec:
+def _statistics(train: Samples, columns: tuple[Column, ...]) -> InputSpec:
     """Return size, channels, mean and deviation of the training inputs; of at most 10,000, exactly summed."""
     chosen = train.read(slice(None, None, -(-len(train) // 10_000)))
     if chosen.ndim == 2:
-        mean, std = chosen.mean(axis=0, dtype=np.float64), chosen.std(axis=0, dtype=np.float64)
-        return _input_spec(1, mean, np.where(std > 0, std, 1.0))
+        return _of_table(chosen, columns or tuple(Column(str(i)) for i in range(chosen.shape[1])))
     counts = np.zeros((chosen.shape[1], 256), dtype=np.int64)
     for image in chosen:
         for channel in range(chosen.shape[1]):
@@ -211,6 +211,15 @@ def _statistics(train: Samples) -> InputSpec:
     mean = share @ values
     std = np.sqrt(np.maximum(share @ values**2 - mean**2, 1e-6))
     return _input_spec(int(train.inputs.shape[-1]), mean, std)
+
+
+def _of_table(rows: NDArray[Any], columns: tuple[Column, ...]) -> InputSpec:
+    """Return the columns with mean and deviation of what is there; 0 and 1 for categories."""
+    values = np.ma.masked_invalid(rows.astype(np.float64))
+    values[:, [bool(column.categories) for column in columns]] = np.ma.masked
+    mean, std = values.mean(axis=0).filled(0.0), values.std(axis=0).filled(1.0)
+    spec = _input_spec(1, mean, np.where(std > 0, std, 1.0))
+    return replace(spec, channels=sum(len(c.categories) or 1 for c in columns), columns=columns)
 
 
 def _input_spec(size: int, mean: NDArray[np.float64], std: NDArray[np.float64]) -> InputSpec:

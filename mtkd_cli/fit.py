@@ -40,6 +40,7 @@ def key(identity: Mapping[str, Any], teacher: Teacher, context: Context) -> dict
         "targets": [store.array_sha256(s.samples.targets) for s in (_split(fit, context), data.val)],
         "augment": recipe.augment.model_dump(mode="json") if fit.train == "all" else None,
         "task": recipe.task.model_dump(mode="json"),
+        **({"scale": context.task.scale} if context.task.scale else {}),
         "engine": context.engine,
     }
 

@@ -144,7 +144,10 @@ def _build(part: ModelPart, wanted: Input, data: Dataset, outputs: int, pretrain
     counters.seed_torch("initial weights", seed)
     channels = wanted.channels or data.input.channels or 3
     size = wanted.size or data.input.size or 224
-    request = ModelRequest(part.model, channels, size, outputs, pretrained)
+    columns = data.input.columns
+    if columns:
+        channels, size = data.input.channels or len(columns), 1
+    request = ModelRequest(part.model, channels, size, outputs, pretrained, columns)
     model: Model = part.create().build(request)
     return model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -138,7 +139,8 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
         "model": recipe.student.model,
         "classes": list(context.data.classes),
         "task": recipe.task.name,
-        "input": vars(student.model.input),
+        "input": dataclasses.asdict(student.model.input),
+        "scale": student.model.scale,
         "test": scores.student.metrics,
     }
     run.write_student(student.model, facts_of_student)

@@ -60,8 +60,10 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
         "data": {
             "name": recipe.data.name,
             "classes": list(data.classes),
+            "kind": "classes" if context.task.over_classes else "targets",
             "size": data.input.size,
             "channels": data.input.channels,
+            "columns": len(data.input.columns),
             "train": len(data.train),
             "train_labelled": len(data.train.labelled),
             "val": len(data.val),
@@ -171,8 +173,10 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
     phases.add_row("in all", f"{plan['seconds']:.0f} s", style="bold")
     student = plan["student"]
     shape = f"{data['channels']} x {data['size']} x {data['size']} px"
+    if data["columns"]:
+        shape = f"{data['columns']} columns"
     lines = [
-        f"data: {data['name']}, {len(data['classes'])} classes, {shape}; {data['train']} to train on "
+        f"data: {data['name']}, {len(data['classes'])} {data['kind']}, {shape}; {data['train']} to train on "
         f"({data['train_labelled']} labelled), {data['val']} to validate, {data['test']} to test",
         f"student: {student['model']}, input {student['input_size']} px, "
         f"{student['parameters']:,} parameters, {bytes_in_words(student['bytes'])}",

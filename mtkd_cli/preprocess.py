@@ -23,6 +23,8 @@ def complete(spec: InputSpec, wanted: Input, data: InputSpec) -> InputSpec:
     """Return the model's input: the recipe's keys over the model's own, gaps filled from the data."""
     given = {key: value for key, value in wanted.model_dump().items() if value is not None}
     spec = replace(spec, **given)
+    if data.columns:
+        return _of_table(spec, data)
     channels = spec.channels or data.channels or 3
     return replace(
         spec,
@@ -31,6 +33,18 @@ def complete(spec: InputSpec, wanted: Input, data: InputSpec) -> InputSpec:
         mean=_per_channel(spec.mean or data.mean, channels),
         std=_per_channel(spec.std or data.std, channels),
     )
+
+
+def _of_table(spec: InputSpec, data: InputSpec) -> InputSpec:
+    mean, std = spec.mean or data.mean, spec.std or data.std
+    for values in (mean, std):
+        if len(values) != len(data.columns):
+            raise UsageError(
+                f"{len(values)} values for {len(data.columns)} columns",
+                where="input",
+                hint="give mean: and std: per column of the table; 0 and 1 for a category",
+            )
+    return replace(spec, size=1, channels=data.channels, mean=mean, std=std, columns=data.columns)
 
 
 def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
@@ -46,11 +60,9 @@ def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
 
 
 def prepare(views: Tensor, spec: InputSpec) -> Tensor:
-    """Return views ``[B, C, H, W]`` (0 to 1) as the model's input ``[B, C', S, S]``; or ``[B, F]``."""
+    """Return views ``[B, C, H, W]`` (0 to 1) as the model's input ``[B, C', S, S]``; or a table's rows."""
     if views.dim() == 2:
-        return (views - torch.tensor(spec.mean, device=views.device)) / torch.tensor(
-            spec.std, device=views.device
-        )
+        return views if spec.raw else _numbers(views, spec)
     pixels = _with_channels(views, spec.channels or views.shape[1])
     size = spec.size or views.shape[-1]
     whole = math.floor(size / spec.crop + 1e-6)
@@ -71,6 +83,20 @@ def prepare(views: Tensor, spec: InputSpec) -> Tensor:
     mean = torch.tensor(spec.mean, device=pixels.device).view(-1, 1, 1)
     std = torch.tensor(spec.std, device=pixels.device).view(-1, 1, 1)
     return (pixels - mean) / std
+
+
+def _numbers(rows: Tensor, spec: InputSpec) -> Tensor:
+    """Return a table's rows ``[B, F]`` as numbers ``[B, F']``, see `InputSpec.columns`."""
+    mean, std = (torch.tensor(values, device=rows.device) for values in (spec.mean, spec.std))
+    normalised = ((rows - mean) / std).nan_to_num(nan=0.0)
+    if not any(column.categories for column in spec.columns):
+        return normalised
+    parts = []
+    for place, column in enumerate(spec.columns):
+        names = torch.arange(len(column.categories), device=rows.device)
+        is_it = (rows[:, place, None] == names).to(rows.dtype)
+        parts.append(is_it if column.categories else normalised[:, place, None])
+    return torch.cat(parts, dim=1)
 
 
 def _with_channels(views: Tensor, channels: int) -> Tensor:

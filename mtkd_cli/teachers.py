@@ -75,9 +75,8 @@ def alignment_of(
         DataError: it does not.
     """
     task = context.task
-    counted = outputs if task.over_classes else None
     mapping = None if teacher.fit else teacher.map
-    return aligned_to(classes, context.data.classes, counted, teacher.name, mapping)
+    return aligned_to(classes, context.data.classes, task.counted(outputs), teacher.name, mapping)
 
 
 def known_classes(teachers: list[ReadyTeacher]) -> Tensor | None:
@@ -121,6 +120,7 @@ def who_is(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any
         "size": data.size,
         "mean": data.mean,
         "std": data.std,
+        **({"columns": [[c.name, *c.categories] for c in data.columns]} if data.columns else {}),
     }
     return {**who, "fit": fit_key(who, teacher, context) if teacher.fit else None}
 

@@ -1,5 +1,6 @@
 """What a plugin implements, and what it is given. Imports no torch."""
 
+from mtkd_cli.interfaces.data import Column as Column
 from mtkd_cli.interfaces.data import DataSource as DataSource
 from mtkd_cli.interfaces.data import Samples as Samples
 from mtkd_cli.interfaces.data import SourceData as SourceData

@@ -13,6 +13,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: its heading.
+        categories: what may stand in it; a row has the place of its own here. Empty: it has numbers.
+    """
+
+    name: str
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Samples:
     """Samples of one split.
 
@@ -20,8 +33,8 @@ class Samples:
 
     Attributes:
         ids: N unique names, stable between runs.
-        inputs: images ``[M, C, H, W]`` uint8, or the rows of a table ``[M, F]`` float32; an array or
-            a memory map.
+        inputs: images ``[M, C, H, W]`` uint8, or the rows of a table ``[M, F]`` float32, a value a
+            column, NaN where it is missing; an array or a memory map.
         targets: one label a sample, as its task has them: ``[N]`` class numbers, ``[N, T]`` float
             values, ``[N, H, W]`` integer masks, ``[N, M, 5]`` float boxes.
         metadata: columns of N values each (source, group), for strategies that route by them.
@@ -60,12 +73,14 @@ class SourceData:
         train: samples to train on; validation is split off them if ``val`` is None.
         val: samples to validate on, if the source has them apart.
         test: samples to test on; split off ``train`` if None.
+        columns: of a table; numbers without names where none are given.
     """
 
     classes: tuple[str, ...]
     train: Samples
     val: Samples | None = None
     test: Samples | None = None
+    columns: tuple[Column, ...] = ()
 
 
 class DataSource(Protocol):

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mtkd_cli.interfaces.data import Column
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -18,9 +20,13 @@ class InputSpec:
         size: side of its square input, in pixels; None takes the data's. 1 for tables.
         mean: per channel, subtracted; empty takes the data's.
         std: per channel, divided by; empty takes the data's.
-        channels: 1 grey or 3 RGB, or the number of a table's columns; None takes the data's.
+        channels: 1 grey or 3 RGB; for a table the numbers that its columns become, see `columns`.
+            None takes the data's.
         interpolation: ``bilinear``, ``bicubic`` or ``nearest``.
         crop: share of the side kept by a centre crop.
+        columns: a table's, taken from the data. A number is normalised by its own mean and std and is
+            the mean where it is missing; a category becomes one number for each of its names.
+        raw: whether it takes a table's rows as the data has them, see `Samples`.
     """
 
     size: int | None = None
@@ -29,6 +35,8 @@ class InputSpec:
     channels: int | None = None
     interpolation: str = "bilinear"
     crop: float = 1.0
+    columns: tuple[Column, ...] = ()
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,10 +45,11 @@ class ModelRequest:
 
     Attributes:
         model: the part after ``provider:``.
-        channels: channels of the model's input; for a table the number of its columns.
+        channels: channels of the model's input; for a table the numbers that its columns become.
         size: side of the model's input, in pixels; 1 for a table.
         outputs: number of outputs the task needs.
         pretrained: whether to load the provider's trained weights.
+        columns: a table's columns.
     """
 
     model: str
@@ -48,6 +57,7 @@ class ModelRequest:
     size: int
     outputs: int
     pretrained: bool
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -82,17 +82,14 @@ class AggregationBatch:
 
     @cached_property
     def heard(self) -> Tensor:
-        """Where each teacher may be heard, ``[K, B, *]``: not on a label of a class that it does not know.
+        """Where each teacher may be heard, ``[K, B, *]``, see `Task.heard`.
 
         Needs ``labels``. The core silences teachers elsewhere by itself.
         """
         if self.target is None or self.labelled is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
-        from mtkd_cli.align import speaks
-
-        if self.known is None:
-            return self.labelled.new_ones(len(self.outputs), *self.labelled.shape)
-        return speaks(self.target, self.known)
+        heard = self.task.heard(self.outputs, self.target, self.known)
+        return self.labelled.new_ones(len(self.outputs), *self.labelled.shape) if heard is None else heard
 
     def alone(self, teacher: int) -> Merged:
         """Return one teacher's answers as if there were no other; for `Task.kd_loss`."""

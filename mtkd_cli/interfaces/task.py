@@ -141,6 +141,19 @@ class Task(Protocol):
 
         return on_classes(outputs, alignment)
 
+    def counted(self, outputs: int) -> int | None:
+        """Return how many class names so many outputs answer; None where they do not go by names."""
+        return outputs if self.over_classes else None
+
+    def heard(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
+        """Return where each teacher may be heard, ``[K, B, *]`` bool; everywhere without a label.
+
+        None: everywhere. By default: not on a label of a class that it does not know.
+        """
+        from mtkd_cli.align import speaks
+
+        return None if known is None else speaks(target, known)
+
     def labelled(self, target: Tensor) -> Tensor:
         """Return where there is a label, ``[B, *]`` bool."""
         from mtkd_cli.labels import present

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtkd_cli import bootstrap
 from mtkd_cli.context import Context
-from mtkd_cli.interfaces import Task
+from mtkd_cli.interfaces import Metric, Task
 from mtkd_cli.students import TrainedStudent, kd_ratio
 from mtkd_cli.teachers import ReadyTeacher
 
@@ -122,12 +122,7 @@ def compare(context: Context, scores: Scores) -> dict[str, Any]:
     metric = context.task.primary
     student = scores.student.metrics[metric.name]
     ensemble = scores.ensemble.metrics[metric.name]
-    kept = (
-        f"It {'keeps' if student <= ensemble else 'exceeds'} "
-        f"{100 * student / ensemble:.1f} % of the ensemble's {metric.name}."
-        if ensemble
-        else ""
-    )
+    kept = _beside(metric, student, ensemble)
     if scores.alone is None:
         return {
             "difference": None,
@@ -144,6 +139,16 @@ def compare(context: Context, scores: Scores) -> dict[str, Any]:
         f"({difference:+.4f}; 95 % interval over test samples {low:+.4f} to {high:+.4f}, one seed). {kept}"
     )
     return {"difference": difference, "interval": [low, high], "sentence": sentence.strip()}
+
+
+def _beside(metric: Metric, student: float, ensemble: float) -> str:
+    """Return in words how the student compares with what it learnt from."""
+    if not ensemble:
+        return ""
+    if not metric.higher_is_better:
+        return f"Its {metric.name} is {student / ensemble:.3f} times the ensemble's."
+    verb = "keeps" if student <= ensemble else "exceeds"
+    return f"It {verb} {100 * student / ensemble:.1f} % of the ensemble's {metric.name}."
 
 
 def _interval(task: Task, first: Tensor, second: Tensor) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 COSTS = ("parameters", "bytes", "latency_ms")
+ABBREVIATIONS = ("nll", "ece", "rmse", "mae", "r2", "nrmse")
 
 
 def table(report: Mapping[str, Any]) -> Table:
@@ -26,7 +27,7 @@ def table(report: Mapping[str, Any]) -> Table:
     )
     shown.add_column("", overflow="fold", min_width=10)
     for name in metrics:
-        shown.add_column(name if name not in ("nll", "ece") else name.upper(), justify="right", no_wrap=True)
+        shown.add_column(name.upper() if name in ABBREVIATIONS else name, justify="right", no_wrap=True)
     for name in ("weights", "size", "latency"):
         shown.add_column(name, justify="right", no_wrap=True)
     rows = [

@@ -45,7 +45,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
                 ),
             ),
             needs=("labels", "validation"),
-            formula="w_k ∝ weight_k, or w_k = softmax_k(score_k / tau); by error: w_k ∝ 1 / error_k",
+            formula="w_k ∝ weight_k, or w_k = softmax_k(score_k / tau); by error: w_k ∝ 1 / mean error_k",
         ),
         AggregatorSpec(
             "confidence",
@@ -108,9 +108,9 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
         ),
         AggregatorSpec(
             "median",
-            "The median of the teachers' probabilities, class by class.",
+            "The median of the teachers' probabilities, class by class, or of their values.",
             "mtkd_aggregators.robust:Median",
-            tasks=("classification",),
+            tasks=("classification", "regression"),
             formula="target ∝ median_k p_k",
         ),
         AggregatorSpec(
@@ -157,9 +157,9 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
         ),
         AggregatorSpec(
             "trimmed-mean",
-            "The mean of the teachers' probabilities without the extremes, class by class.",
+            "The mean of the teachers' probabilities or values without the extremes, class by class.",
             "mtkd_aggregators.robust:TrimmedMean",
-            tasks=("classification",),
+            tasks=("classification", "regression"),
             options=(
                 Option(
                     "trim",

@@ -12,7 +12,9 @@ SMALLEST_ERROR = 1e-12
 
 
 class Weighted:
-    """``w_k ∝ weight_k``, or ``softmax_k(score_k / tau)``; by inverse error where a small score is good.
+    """``w_k ∝ weight_k``, or ``softmax_k(score_k / tau)``; where a small score is good, ``1 / mean error_k``.
+
+    A regression's errors are squared, so there a teacher counts by its inverse variance.
 
     Args:
         by: ``fixed`` or ``validation``; None takes ``fixed`` if the recipe gives a teacher a weight.
@@ -37,7 +39,7 @@ class Weighted:
         elif validation.task.primary.higher_is_better:
             weights = torch.softmax(torch.tensor(validation.scores, dtype=torch.float64) / self.tau, dim=0)
         else:
-            weights = 1 / torch.tensor(validation.scores, dtype=torch.float64).clamp(min=SMALLEST_ERROR)
+            weights = 1 / _mean_errors(validation).clamp(min=SMALLEST_ERROR)
         if weights.sum() <= 0:
             raise UsageError("every teacher's weight is 0", where="teachers", hint="raise one weight:")
         self.fitted = dict(zip(validation.teacher_names, (weights / weights.sum()).tolist(), strict=True))
@@ -47,3 +49,11 @@ class Weighted:
         first = batch.outputs[0]
         column = torch.tensor([self.fitted[name] for name in batch.teacher_names], device=first.device)
         return column[:, None].expand(-1, len(first))
+
+
+def _mean_errors(validation: AggregationBatch) -> Tensor:
+    """Return each teacher's mean error ``[K]`` over the labels that it may be heard on."""
+    labelled = validation.task.labelled(validation.target)  # type: ignore[arg-type]
+    heard = validation.heard & labelled
+    error = torch.where(heard, validation.error.double(), 0).flatten(1)
+    return error.sum(dim=1) / heard.flatten(1).sum(dim=1).clamp(min=1)

@@ -9,6 +9,13 @@ def mtkd_register_data() -> list[DataSpec]:
     """Return the built-in data sources."""
     return [
         DataSpec(
+            "diabetes",
+            "442 patients, ten measurements, disease progression; ships with scikit-learn, works offline.",
+            "mtkd_data.diabetes:Diabetes",
+            tasks=("regression",),
+            inputs="table",
+        ),
+        DataSpec(
             "digit-scenes",
             "Scanned digits on a textured canvas, several a scene; masks or boxes; works offline.",
             "mtkd_data.digit_scenes:DigitScenes",

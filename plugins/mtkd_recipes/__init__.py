@@ -9,6 +9,11 @@ def mtkd_register_recipes() -> list[RecipeSpec]:
     """Return the built-in recipes."""
     return [
         RecipeSpec(
+            "diabetes",
+            "A regression from a table, 60 labels, three small teachers; offline, seconds.",
+            "mtkd_recipes:diabetes.yaml",
+        ),
+        RecipeSpec(
             "fashion-mnist",
             "Clothing, 600 labels and 59,400 images without, three teachers; half an hour on two cores.",
             "mtkd_recipes:fashion-mnist.yaml",

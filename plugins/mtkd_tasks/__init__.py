@@ -28,4 +28,27 @@ def mtkd_register_tasks() -> list[TaskSpec]:
                 Option("dkd_beta", float, 2.0, "dkd: weight among the other classes", minimum=0),
             ),
         ),
+        TaskSpec(
+            "regression",
+            "One or several numbers per sample; learns from the teachers' values, in your units.",
+            "mtkd_tasks.regression:Regression",
+            primary="rmse (lower is better); of several targets nrmse, in their deviations",
+            options=(
+                Option(
+                    "objective",
+                    str,
+                    "squared",
+                    "loss to labels and teachers: squared; huber; nll, of values with variances",
+                    choices=("squared", "huber", "nll"),
+                ),
+                Option("delta", float, 1.0, "huber: where it turns linear, in deviations", minimum=1e-6),
+                Option(
+                    "gate",
+                    float,
+                    None,
+                    "a teacher further from a label than this is not heard there, in deviations",
+                    minimum=0,
+                ),
+            ),
+        ),
     ]

@@ -200,15 +200,12 @@ def test_validation_goes_before_declared_weights_if_it_is_asked_for() -> None:
     torch.testing.assert_close(weights, torch.full((2, 1), 0.5))
 
 
-def test_where_less_is_better_weights_are_inverse_errors() -> None:
+def test_where_less_is_better_weights_are_inverse_mean_errors() -> None:
     class Squared(Classification):
         primary = Metric("mse", higher_is_better=False)
 
-        def statistics(self, output: Tensor, target: Tensor) -> Tensor:
-            return output
-
-        def metrics(self, statistics: Tensor) -> dict[str, float]:
-            return {"mse": statistics[0, 0].item()}
+        def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
+            return torch.stack([output[:, 0] for output in outputs])
 
     errors = Squared(TaskData(("a", "b"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
     outputs = [torch.full((1, 2), error) for error in (1.0, 3.0)]

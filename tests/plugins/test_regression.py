@@ -1,0 +1,256 @@
+"""Regression: values in the user's units, learnt in standard ones, against closed forms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mtkd_aggregators import mtkd_register_aggregators
+from mtkd_cli import counters
+from mtkd_cli.aggregate import Strategy
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, Merged, TaskData
+from mtkd_cli.plugins import Registry
+from mtkd_cli.preprocess import Prepared
+from mtkd_cli.recipe import Loss
+from mtkd_cli.resolve import Part
+from mtkd_tasks.regression import Regression
+
+NAN = math.nan
+SPECS = [
+    spec.name
+    for spec in mtkd_register_aggregators()
+    if (not spec.tasks or "regression" in spec.tasks) and not any(o.required for o in spec.options)
+]
+LABELS = [[0.0], [2.0], [4.0], [NAN]]  # mean 2, deviation sqrt(8/3)
+DEVIATION = math.sqrt(8 / 3)
+
+
+def task(labels: list[list[float]] = LABELS, **options: Any) -> Regression:
+    names = tuple("abc"[: len(labels[0])])
+    return Regression(TaskData(names, np.array(labels, dtype=np.float32), InputSpec()), Loss(), **options)
+
+
+def column(*values: float) -> Tensor:
+    return torch.tensor(values)[:, None]
+
+
+def batch(
+    made: Regression, outputs: list[Tensor], target: Tensor | None = None, **more: Any
+) -> AggregationBatch:
+    return AggregationBatch(
+        outputs=tuple(outputs),
+        teacher_names=tuple("pqrs"[: len(outputs)]),
+        sample_ids=tuple(map(str, range(len(outputs[0])))),
+        temperature=1.0,
+        progress=0.5,
+        task=made,
+        target=target,
+        labelled=None if target is None else made.labelled(target),
+        draw=lambda name, shape: counters.torch_uniform(shape, "test", name),
+        **more,
+    )
+
+
+def strategy(name: str, registry: Registry, **options: Any) -> Strategy:
+    entry = registry.find("strategies", name)
+    defaults = {option.name: option.default for option in entry.spec.options}
+    return Strategy(Part(entry.spec, entry.plugin, {**defaults, **options}, entry.spec.load))
+
+
+def test_a_model_that_answers_0_answers_the_mean_label_and_1_is_one_deviation() -> None:
+    made = task([[10.0, -3.0], [30.0, -3.0], [NAN, NAN]])
+    answered = Prepared(nn.Identity(), InputSpec(raw=True), made.scale)(
+        torch.tensor([[0.0, 0.0], [1.0, 2.0]])
+    )
+    torch.testing.assert_close(answered, torch.tensor([[20.0, -3.0], [30.0, -1.0]]))
+
+
+def test_a_mean_and_log_variance_of_0_are_the_labels_own_moments() -> None:
+    made = task(objective="nll")
+    answered = Prepared(nn.Identity(), InputSpec(raw=True), made.scale)(torch.zeros(1, 2))
+    torch.testing.assert_close(answered, torch.tensor([[2.0, math.log(8 / 3)]]))
+
+
+def test_losses_are_those_of_standard_units_and_0_without_a_label() -> None:
+    student, target = column(2.0 + DEVIATION, 2.0 + 3 * DEVIATION, 7.0), column(2.0, 2.0, NAN)
+    torch.testing.assert_close(task().task_loss(student, target), torch.tensor([1.0, 9.0, 0.0]))
+    huber = task(objective="huber", delta=2.0).task_loss(student, target)
+    torch.testing.assert_close(huber, torch.tensor([0.5, 2 * (3 - 1.0), 0.0]))
+
+
+def test_a_missing_label_leaves_the_gradient_finite_and_does_not_count() -> None:
+    made = task([[0.0, 0.0], [2.0, 20.0], [4.0, 40.0]])
+    target = torch.tensor([[2.0, NAN], [NAN, NAN]])
+    for objective in ("squared", "huber", "nll"):
+        made = task([[0.0, 0.0], [2.0, 20.0], [4.0, 40.0]], objective=objective)
+        student = torch.full((2, made.outputs), 3.0, requires_grad=True)
+        made.task_loss(student, target).sum().backward()  # type: ignore[no-untyped-call]
+        gradient = student.grad
+        assert gradient is not None
+        assert torch.isfinite(gradient).all()
+        assert gradient[0, 0] != 0
+        assert (gradient[1] == 0).all()
+    assert made.labelled(target).tolist() == [True, False]
+
+
+def test_the_likelihood_is_torchs() -> None:
+    made = task(objective="nll")
+    mean, variance, target = column(1.0, 3.0), column(0.5, 4.0), column(2.0, 2.5)
+    student = torch.cat([mean, variance.log()], dim=1)
+    expected = nn.functional.gaussian_nll_loss(mean, target, variance, reduction="none")[:, 0]
+    found = made.task_loss(student, target)  # in standard units: less by the logarithm of the deviation
+    torch.testing.assert_close(found, expected - math.log(DEVIATION))
+
+
+def test_the_mixture_has_the_mean_and_the_variance_of_its_gaussians() -> None:
+    made = task(objective="nll")
+    means, variances, w = [1.0, 3.0, 8.0], [0.5, 1.0, 2.0], [0.2, 0.5, 0.3]
+    outputs = tuple(torch.tensor([[m, math.log(v)]]) for m, v in zip(means, variances, strict=True))
+    mixed = made.mix(Merged(outputs, torch.tensor(w)[:, None]))
+    mean = sum(a * m for a, m in zip(w, means, strict=True))
+    variance = sum(a * (v + m * m) for a, m, v in zip(w, means, variances, strict=True)) - mean**2
+    assert mixed.tolist()[0] == pytest.approx([mean, math.log(variance)])
+    flat = [Merged(outputs, torch.tensor(w)[:, None])]
+    student = torch.tensor([[mean, math.log(variance)]], requires_grad=True)
+    made.kd_loss(student, flat[0], 1.0).sum().backward()  # type: ignore[no-untyped-call]
+    (
+        torch.testing.assert_close(student.grad, torch.zeros(1, 2), atol=1e-6, rtol=0),
+        "the moments are the optimum",
+    )
+
+
+@pytest.mark.parametrize("objective", ["squared", "huber"])
+def test_the_gradient_of_kd_is_the_weighted_sum_over_teachers(objective: str) -> None:
+    made = task(objective=objective, delta=0.3)
+    teachers, w = (column(0.0, 5.0), column(3.0, -4.0)), torch.tensor([[0.25, 0.5], [0.75, 0.5]])
+    student = column(2.0, 0.1).requires_grad_()
+
+    def gradient(loss: Tensor) -> Tensor:
+        return torch.autograd.grad(loss.sum(), student)[0]
+
+    each = [gradient(made.kd_loss(student, Merged((t,), torch.ones(1, 2)), 1.0)) for t in teachers]
+    found = gradient(made.kd_loss(student, Merged(teachers, w), 1.0))
+    torch.testing.assert_close(found, sum(w[k][:, None] * each[k] for k in range(2)))
+
+
+def test_a_pair_of_mean_and_variance_and_a_plain_mean_are_understood() -> None:
+    made = task(objective="nll")
+    torch.testing.assert_close(
+        made.shaped((torch.tensor([1.0]), torch.tensor([4.0]))), torch.tensor([[1.0, math.log(4.0)]])
+    )
+    assert made.shaped(column(1.0))[0].tolist() == pytest.approx([1.0, math.log(1e-30)])
+    assert task().shaped((column(1.0), column(4.0))).tolist() == [[1.0]]
+    for odd, said in ((torch.zeros(2, 3), "2, 3"), (torch.zeros(2, 3, 4), "2, 3, 4"), ("x", "a str")):
+        with pytest.raises(ValueError, match=said):
+            made.shaped(odd)
+
+
+def test_a_teachers_values_are_brought_to_the_datas_order() -> None:
+    pair, swapped = [[1.0, 10.0], [2.0, 20.0]], Alignment(((1,), (0,)))
+    assert task(pair).aligned(torch.tensor([[20.0, 2.0]]), swapped).tolist() == [[2.0, 20.0]]
+    both = task(pair, objective="nll").aligned(torch.tensor([[20.0, 2.0, -1.0, -2.0]]), swapped)
+    assert both.tolist() == [[2.0, 20.0, -2.0, -1.0]]
+    assert task(pair, objective="nll").counted(4) == 2
+    with pytest.raises(DataError, match="several values"):
+        task().aligned(torch.ones(1, 2), Alignment(((0, 1),)))
+
+
+def test_weighted_is_inverse_variance(registry: Registry) -> None:
+    made, target = task(), column(0.0, 2.0, 4.0, NAN)
+    outputs = [column(1.0, 3.0, 3.0, 99.0), column(2.0, 4.0, 6.0, 99.0), column(0.5, 2.5, 3.5, 99.0)]
+    weighted = strategy("weighted", registry)
+    weighted.fit(batch(made, outputs, target))
+    inverse = torch.tensor([1 / 1.0, 1 / 4.0, 1 / 0.25])
+    torch.testing.assert_close(weighted.merge(batch(made, outputs)).weights[:, 0], inverse / inverse.sum())  # type: ignore[index]
+
+
+def test_median_and_trimmed_mean_are_of_values(registry: Registry) -> None:
+    outputs = [column(1.0), column(2.0), column(3.0), column(100.0)]
+    assert strategy("median", registry).merge(batch(task(), outputs)).combined.tolist() == [[2.5]]  # type: ignore[union-attr]
+    assert strategy("trimmed-mean", registry).merge(batch(task(), outputs)).combined.tolist() == [[2.5]]  # type: ignore[union-attr]
+
+
+def test_the_gate_silences_a_teacher_that_is_far_from_the_label_there_only(registry: Registry) -> None:
+    made = task(gate=1.0)
+    far = 2.0 + 1.01 * DEVIATION
+    outputs, target = [column(2.0, 2.0, 2.0), column(far, 2.0, far)], column(2.0, 2.0, NAN)
+    given = batch(made, outputs, target)
+    weights = strategy("mean", registry).merge(given).weights
+    assert weights.tolist() == [[1.0, 0.5, 0.5], [0.0, 0.5, 0.5]]  # type: ignore[union-attr]
+    alone = strategy("mean", registry).merge(batch(made, outputs[1:], target)).weights
+    assert alone.tolist() == [[0.0, 1.0, 1.0]], "one bad teacher: the label alone"  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match="no weighting"):
+        strategy("median", registry).merge(given)
+
+
+@pytest.mark.parametrize("objective", ["squared", "huber", "nll"])
+@pytest.mark.parametrize("name", SPECS)
+def test_every_strategy_serves_and_keeps_the_strength_of_one_teacher(
+    name: str, objective: str, registry: Registry
+) -> None:
+    made = task([[0.0, 1.0], [2.0, 7.0], [4.0, 9.0]], objective=objective)
+    target = torch.tensor([[0.0, 1.0], [2.0, NAN], [NAN, NAN]])
+    draw = torch.Generator().manual_seed(0)
+    teacher = torch.randn(3, made.outputs, generator=draw) * 3
+    student = torch.randn(3, made.outputs, generator=draw).requires_grad_()
+
+    def gradient(outputs: list[Tensor]) -> Tensor:
+        chosen = strategy(name, registry)
+        chosen.fit(batch(made, outputs, torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])))
+        merged = chosen.merge(batch(made, outputs, target, student_output=student.detach()))
+        if merged.weights is not None:
+            torch.testing.assert_close(merged.weights.sum(dim=0), torch.ones(3))
+        return torch.autograd.grad(made.kd_loss(student, merged, 1.0).sum(), student)[0]
+
+    one = torch.autograd.grad(
+        made.kd_loss(student, Merged((teacher,), torch.ones(1, 3)), 1.0).sum(), student
+    )[0]
+    torch.testing.assert_close(gradient([teacher] * 3), one, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradient([teacher]), one, rtol=1e-4, atol=1e-5)
+    assert torch.isfinite(gradient([teacher, teacher * 1e4, -teacher])).all()
+
+
+def test_metrics_are_in_the_users_units() -> None:
+    made = task()
+    statistics = made.statistics(column(1.0, 2.0, 7.0, 0.0), column(0.0, 2.0, 4.0, NAN))
+    found = made.metrics(statistics)
+    assert found == pytest.approx({"rmse": math.sqrt(10 / 3), "mae": 4 / 3, "r2": 1 - (10 / 3) / (8 / 3)})
+    assert next(iter(found)) == made.primary.name
+    assert made.details(statistics).points == {"a": ((0.0, 1.0), (2.0, 2.0), (4.0, 7.0))}
+
+
+def test_several_targets_count_the_same_whatever_their_units() -> None:
+    made = task([[0.0, 0.0], [2.0, 2000.0], [4.0, 4000.0]])
+    one = made.metrics(made.statistics(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0]])))
+    other = made.metrics(made.statistics(torch.tensor([[0.0, 1000.0]]), torch.tensor([[0.0, 0.0]])))
+    assert one["nrmse"] == pytest.approx(other["nrmse"]) == pytest.approx(1 / DEVIATION / math.sqrt(2))
+    assert (one["rmse a"], other["rmse b"]) == (1.0, 1000.0)
+
+
+def test_what_is_for_classes_is_refused() -> None:
+    data = TaskData(("a",), np.array(LABELS, dtype=np.float32), InputSpec())
+    for key, value in (("temperature", 2.0), ("label_smoothing", 0.1), ("class_weights", "balanced")):
+        with pytest.raises(UsageError, match=key):
+            Regression(data, Loss(**{key: value}))  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="no training label of 'b'"):
+        task([[1.0, NAN], [2.0, NAN]])
+    with pytest.raises(DataError, match="one number for each"):
+        Regression(TaskData(("a",), np.array([0, 1]), InputSpec()), Loss())
+
+
+def test_the_picture_has_a_panel_of_answers_and_one_of_residuals_for_each() -> None:
+    made, target = task(), column(0.0, 2.0, NAN)
+    inputs = np.zeros((3, 2), np.float32)
+    one = made.picture(inputs, {"student": column(1.0, 2.0, 3.0)}, target)
+    two = made.picture(inputs, {"student": column(1.0, 2.0, 3.0), "best": column(5.0, 5.0, 5.0)}, target)
+    assert one is not None
+    assert two is not None
+    assert two.width > one.width
+    assert len(one.getcolors(10000) or []) >= 4, "background, ink, line and dots"
+    assert made.picture(inputs, {"student": column(1.0)}, column(NAN)) is None

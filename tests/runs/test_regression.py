@@ -1,0 +1,51 @@
+"""Regressions from data to report."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mtkd_cli import pipeline
+from mtkd_cli.run import Run
+
+SMALL = (
+    "train.epochs=3",
+    "fit.epochs=3",
+    "train.lr=1e-2",
+    "teachers=[{model: mlp:16, fit: all}, {model: mlp:8-8, fit: all}]",
+)
+Distil = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def distil(context: Callable[..., Any]) -> Distil:
+    """Run the diabetes recipe, small, and return the report."""
+    names = itertools.count()
+
+    def run(*overrides: str, baseline: bool = False) -> dict[str, Any]:
+        made = context(*SMALL, *overrides, recipe="diabetes")
+        return pipeline.distill(made, Run(f"run-{next(names)}"), baseline)
+
+    return run
+
+
+@pytest.mark.parametrize("objective", ["squared", "huber", "nll"])
+def test_a_regression_runs_from_a_table_to_its_report(distil: Distil, objective: str) -> None:
+    report = distil(f"task.objective={objective}", "task.gate=3", baseline=True)
+    scores = report["scores"]
+    assert report["metric"] == {"name": "rmse", "higher_is_better": False}
+    assert 20 < scores["student"]["rmse"] < 170, "in the units of the labels, which go from 25 to 346"
+    assert set(scores["teachers"]) == {"mlp-16", "mlp-8-8"}
+    assert "times the ensemble's" in report["verdict"]["sentence"]
+
+
+def test_two_budgets_of_labels_do_not_share_a_teacher_that_was_fitted_in_other_units(
+    distil: Distil,
+) -> None:
+    """The teacher sees all labels both times, and validation is the same; the deviation is not."""
+    few = distil("data.labels=40", "data.val=0.5")
+    more = distil("data.labels=80", "data.val=0.25")
+    assert few["teachers"][0]["hash"] != more["teachers"][0]["hash"]
