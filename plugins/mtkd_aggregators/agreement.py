@@ -8,7 +8,6 @@ from torch import Tensor
 from mtkd_cli.interfaces import AggregationBatch
 
 STEPS = 200
-HALVINGS = 40
 
 
 class Agreement:
@@ -47,12 +46,16 @@ class Agreement:
 
 
 def project(points: Tensor, cap: float) -> Tensor:
-    """Return the nearest points ``[B, K]`` with 0 <= w <= cap and sum 1, by bisection on the shift."""
-    low = points.min(dim=1, keepdim=True).values - cap
-    high = points.max(dim=1, keepdim=True).values
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        over = (points - middle).clamp(0, cap).sum(dim=1, keepdim=True) > 1
-        low, high = torch.where(over, middle, low), torch.where(over, high, middle)
-    weights = (points - high).clamp(0, cap)
+    """Return the nearest points ``[B, K]`` with 0 <= w <= cap and sum 1; exact, ``cap >= 1/K``.
+
+    It is ``clamp(point - shift, 0, cap)``, whose sum is piecewise linear in the shift: between the two
+    ends of pieces where the sum passes 1, the shift is found by proportion.
+    """
+    ends = torch.cat([points, points - cap], dim=1).sort(dim=1, descending=True).values
+    sums = (points[:, None] - ends[:, :, None]).clamp(0, cap).sum(dim=2)
+    above = (sums < 1).sum(dim=1, keepdim=True).clamp(1, ends.shape[1] - 1)
+    high, low = (sums.gather(1, above - side) for side in (0, 1))
+    right, left = (ends.gather(1, above - side) for side in (0, 1))
+    share = ((1 - low) / (high - low).clamp(min=1e-300)).clamp(0, 1)
+    weights = (points - torch.lerp(left, right, share)).clamp(0, cap)
     return weights / weights.sum(dim=1, keepdim=True)

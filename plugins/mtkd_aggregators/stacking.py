@@ -10,8 +10,7 @@ from mtkd_cli.interfaces import AggregationBatch, Merged
 from mtkd_cli.labels import any_of
 from mtkd_cli.losses import mean_over
 
-STEPS = 300
-LR = 0.5
+STEPS = 40
 
 
 class Stacking:
@@ -21,7 +20,7 @@ class Stacking:
         self.fitted: dict[str, float] = {}
 
     def fit(self, validation: AggregationBatch) -> None:
-        """Fit the weights, from equal ones, by Adam on their logits."""
+        """Fit the weights, from equal ones, by L-BFGS on their logits."""
         target, labelled = validation.target, validation.labelled
         if target is None or labelled is None or not labelled.any():
             raise DataError("stacking needs labelled samples", where="strategy", hint="use consensus or mean")
@@ -29,15 +28,18 @@ class Stacking:
         outputs = tuple(output[samples].float() for output in validation.outputs)
         shape = (len(outputs), len(outputs[0]), *validation.task.elements)
         logits = torch.zeros(len(outputs), *(1,) * (len(shape) - 1), device=target.device, requires_grad=True)
-        optimizer = torch.optim.Adam([logits], lr=LR)
-        with torch.enable_grad():
-            for _ in range(STEPS):
+        optimizer = torch.optim.LBFGS([logits], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+        def loss() -> float:
+            with torch.enable_grad():
                 merged = Merged(outputs, logits.softmax(dim=0).expand(shape), known=validation.known)
                 losses = validation.task.task_loss(validation.task.mix(merged), target[samples])
-                loss = mean_over(losses, labelled[samples])
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+                total = mean_over(losses, labelled[samples])
+            optimizer.zero_grad()
+            total.backward()  # type: ignore[no-untyped-call]
+            return total.item()
+
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
         weights = logits.detach().softmax(dim=0).flatten().tolist()
         self.fitted = dict(zip(validation.teacher_names, weights, strict=True))
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtkd_cli.interfaces import AggregationBatch
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
+from mtkd_cli.recipe import Loss
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import BrokenRuleError, check_strategy
+from mtkd_cli.testing.batches import CLASSES
+from mtkd_tasks.classification import Classification
 
 Answer = Callable[[AggregationBatch], Any]
 
@@ -107,6 +111,12 @@ def negative(batch: AggregationBatch) -> Tensor:
     return weights
 
 
+def by_rarest_class(batch: AggregationBatch) -> Tensor:
+    """Fine until a teacher does not know a class: its smallest probability is 0."""
+    rarity = torch.stack([1 / output.float().softmax(1).amin(1) for output in batch.outputs])
+    return rarity / rarity.sum(0)
+
+
 @pytest.mark.parametrize("needs", [(), ("labels",), ("student",)])
 def test_a_good_strategy_passes(needs: tuple[str, ...]) -> None:
     check(uniform, *needs)
@@ -163,6 +173,38 @@ def test_a_broken_rule_is_named(weights: Answer, rule: str) -> None:
 def test_faults_of_strategies_that_see_labels_are_named(weights: Answer, rule: str) -> None:
     with pytest.raises(BrokenRuleError, match=rule):
         check(weights, "labels")
+
+
+def test_teachers_that_know_some_classes_only_are_tried() -> None:
+    with pytest.raises(BrokenRuleError, match=r"finite.*teachers of other classes"):
+        check(by_rarest_class)
+
+
+class Dense(Classification):
+    """A class for each of 4 x 4 pixels."""
+
+    elements = (4, 4)
+
+
+DENSE = Dense(TaskData(CLASSES, np.arange(5), InputSpec(4)), Loss())
+
+
+def test_on_maps_a_strategy_may_weigh_pixels_or_samples() -> None:
+    def per_pixel(batch: AggregationBatch) -> Tensor:
+        return torch.softmax(batch.uncertainty, dim=0)
+
+    spec = AggregatorSpec("mine", "", "")
+    assert check_strategy(lambda: SimpleNamespace(weights=per_pixel), spec, DENSE) == ("the given one",)
+    check_strategy(lambda: SimpleNamespace(weights=uniform), spec, DENSE)
+    with pytest.raises(BrokenRuleError, match=r"not \(3, 8, 4, 4\)"):
+        check_strategy(lambda: SimpleNamespace(weights=lambda b: per_pixel(b)[..., 0]), spec, DENSE)
+
+
+def test_the_tasks_of_a_strategy_are_checked_and_named() -> None:
+    spec = AggregatorSpec("mine", "", "", tasks=("classification",))
+    assert check_strategy(lambda: SimpleNamespace(weights=uniform), spec) == ("classification",)
+    everywhere = check_strategy(lambda: SimpleNamespace(weights=uniform), AggregatorSpec("mine", "", ""))
+    assert "classification" in everywhere
 
 
 def test_an_answer_that_is_another_each_time_is_found() -> None:

@@ -1,5 +1,6 @@
 """The built-in strategies against their closed forms."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Metric, Tas
 from mtkd_cli.recipe import Loss
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import check_strategy
+from mtkd_cli.testing.batches import CLASSES
 from mtkd_tasks.classification import Classification
 
 quick = settings(deadline=None, max_examples=50)
@@ -41,6 +43,7 @@ CHOICES: list[tuple[str, dict[str, Any]]] = [
     ("median", {}),
     ("progressive", {}),
     ("random", {}),
+    ("route", {"by": "source", "map": {"photo": "first", "sketch": ["first"]}}),
     ("stacking", {}),
     ("trimmed-mean", {}),
     ("trimmed-mean", {"trim": 0.5}),
@@ -63,11 +66,11 @@ def batch(outputs: Sequence[Tensor], target: Sequence[int] | None = None, **more
     labels = None if target is None else torch.tensor(target)
     return AggregationBatch(
         outputs=tuple(outputs),
-        teacher_names=tuple("abcdef"[: len(outputs)]),
         sample_ids=tuple(map(str, range(samples))),
         temperature=2.0,
         progress=0.5,
         **{
+            "teacher_names": tuple("abcdef"[: len(outputs)]),
             "task": task(classes),
             "target": labels,
             "labelled": None if labels is None else labels >= 0,
@@ -104,6 +107,23 @@ def test_every_strategy_keeps_every_rule(name: str, options: dict[str, Any]) -> 
         check_strategy(lambda: create(name, **options), SPECS[name])
 
 
+class Dense(Classification):
+    """A class for each of 2 x 2 pixels."""
+
+    elements = (2, 2)
+
+    def statistics(self, output: Tensor, target: Tensor) -> Tensor:
+        return super().statistics(output[..., 0, 0], target[..., 0, 0])
+
+
+def test_every_strategy_for_all_tasks_weighs_maps() -> None:
+    dense = Dense(TaskData(CLASSES, np.arange(5), InputSpec(2)), Loss())
+    for name, options in CHOICES:
+        if not SPECS[name].tasks:
+            strategy = functools.partial(create, name, **options)
+            check_strategy(strategy, SPECS[name], dense, declared_weights=(2.0, 1.0, 0.5))
+
+
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_every_strategy_says_what_it_computes(spec: AggregatorSpec) -> None:
     assert spec.formula
@@ -119,6 +139,8 @@ def test_three_identical_teachers_teach_as_strongly_with_every_strategy() -> Non
             [0, 1, 2, 3, 4, -1],
             declared_weights=torch.tensor([2.0, 1.0, 1.0]),
             student_output=student,
+            metadata={"source": np.array(["photo", "sketch", "film"] * 2)},
+            teacher_names=("first", "second", "third"),
             draw=lambda name, shape: counters.torch_uniform(shape, name),
         )
         found = gradient(merged(create(name, **options), given), student)
