@@ -47,11 +47,12 @@ def append_line(path: Path, line: str) -> None:
 
 
 @contextmanager
-def disk_errors(place: Path) -> Iterator[None]:
+def disk_errors(place: Path, needed: int = 0) -> Iterator[None]:
     """Turn a full, read-only or unusable disk into an error that a user can act on.
 
     Args:
         place: what is being written, for errors that do not name a file.
+        needed: bytes that it takes, if known.
 
     Raises:
         DataError: with the path and the free bytes.
@@ -59,15 +60,16 @@ def disk_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        raise disk_error(error, place) from error
+        raise disk_error(error, place, needed) from error
 
 
-def disk_error(error: Exception, place: Path) -> DataError:
+def disk_error(error: Exception, place: Path, needed: int = 0) -> DataError:
     """Return what a user is told of a failure of the disk."""
     named = getattr(error, "filename", None)
     reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    room = f"{needed:,} bytes are needed, " if needed else ""
     return DataError(
-        f"the disk failed: {reason} ({_free(place)} bytes are free)",
+        f"the disk failed: {reason} ({room}{_free(place)} bytes are free)",
         where=str(place if named is None or isinstance(named, int) else os.fsdecode(named)),
         hint="make room there or make it writable (MTKD_STORE moves the store), then start again: "
         "what is complete is kept",
@@ -81,6 +83,12 @@ def _free(place: Path) -> str:
         except OSError:
             continue
     return "unknown"
+
+
+def sync_file(path: Path) -> None:
+    """Make what was written to a file last through a power cut."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

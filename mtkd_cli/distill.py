@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mtkd_cli import counters
+from mtkd_cli import counters, signals
 from mtkd_cli.errors import TrainingError
-from mtkd_cli.optimise import optimizer_of, schedule_of
+from mtkd_cli.keeper import Keeper
+from mtkd_cli.optimise import schedule_of
 from mtkd_cli.recipe import Train
+from mtkd_cli.training import Evaluation as Evaluation
+from mtkd_cli.training import Training
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,6 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """A validation: ``rank`` orders them (larger is better), ``module`` is what was evaluated."""
-
-    rank: tuple[float, ...]
-    metrics: dict[str, float]
-    module: nn.Module
-
-
-@dataclass(frozen=True)
 class Trained:
     """The best evaluation of a training, and the rows of its curve."""
 
@@ -64,6 +57,9 @@ class Trained:
 
 class Watcher(Protocol):
     """Is told of each step and each evaluation."""
+
+    def began(self, done: int, curve: list[dict[str, float]]) -> None:
+        """A training begins, or goes on after some steps, with the rows that its curve then has."""
 
     def stepped(self, step: Step, losses: Losses) -> None:
         """One optimizer step was made."""
@@ -82,6 +78,7 @@ def train(
     steps: int,
     evaluate_every: int,
     watcher: Watcher,
+    keeper: Keeper | None = None,
 ) -> Trained:
     """Train ``module`` in place and return the best of its evaluations.
 
@@ -95,57 +92,72 @@ def train(
         steps: optimizer steps in all.
         evaluate_every: steps between evaluations; the last step is always evaluated.
         watcher: told of the progress.
+        keeper: keeps checkpoints; the training goes on from the newest one.
 
     Raises:
         TrainingError: a loss that is not finite; the step and the epoch are named.
+        Interrupted: a signal came; the step was finished and kept.
     """
-    optimizer = optimizer_of(module, settings)
-    schedule = schedule_of(optimizer, steps, settings)
-    averaged = _averaged(module, settings.ema) if settings.ema else None
-    best: Evaluation | None = None
-    curve: list[dict[str, float]] = []
-    sums = np.zeros(2)
+    training = Training.of(module, settings)
+    if keeper is not None:
+        keeper.restore(training)
+    watcher.began(training.done, training.curve)
+    optimizer = training.optimizer
+    schedule = schedule_of(optimizer, steps, settings, training.done)
+    batches = order(samples, settings.batch_size, settings.seed, training.done)
     module.train()
-    for number, (epoch, indices) in zip(
-        range(steps), order(samples, settings.batch_size, settings.seed), strict=False
-    ):
-        step = Step(number, epoch, number / steps, indices, views(indices, epoch))
-        counters.seed_torch("step", settings.seed, number)
-        losses = objective(module(step.views), step)
-        optimizer.zero_grad()
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        norm = clip_grad_norm_(module.parameters(), settings.clip or math.inf)
-        _refuse_non_finite(losses.total, norm, step, steps)
-        optimizer.step()
-        schedule.step()
-        if averaged is not None:
-            averaged.update_parameters(module)
-        watcher.stepped(step, losses)
-        sums += losses.task.item(), 0.0 if losses.kd is None else losses.kd.item()
-
-        done = number + 1
-        if done % evaluate_every and done != steps:
-            continue
-        evaluation = evaluate(module if averaged is None else averaged.module)
-        module.train()
-        since = done - (curve[-1]["step"] if curve else 0)
-        task_loss, kd_loss = sums / since
-        row = {
-            "step": done,
-            "epoch": epoch + 1,
-            "lr": optimizer.param_groups[0]["lr"],
-            "task_loss": task_loss,
-            "kd_loss": kd_loss,
-            **evaluation.metrics,
-        }
-        sums[:] = 0
-        curve.append(row)
-        watcher.evaluated(row)
-        if best is None or evaluation.rank > best.rank:
-            best = evaluation
-    if best is None:
+    with signals.deferred() as stopping:
+        for number, (epoch, indices) in zip(range(training.done, steps), batches, strict=False):
+            step = Step(number, epoch, number / steps, indices, views(indices, epoch))
+            counters.seed_torch("step", settings.seed, number)
+            losses = objective(module(step.views), step)
+            optimizer.zero_grad()
+            losses.total.backward()  # type: ignore[no-untyped-call]
+            norm = clip_grad_norm_(module.parameters(), settings.clip or math.inf)
+            _refuse_non_finite(losses.total, norm, step, steps)
+            optimizer.step()
+            schedule.step()
+            if training.averaged is not None:
+                training.averaged.update_parameters(module)
+            training.done += 1
+            training.sums += losses.task.item(), 0.0 if losses.kd is None else losses.kd.item()
+            watcher.stepped(step, losses)
+            evaluated = training.done % evaluate_every == 0 or training.done == steps
+            if evaluated:
+                _evaluate(training, evaluate, epoch, watcher)
+            if keeper is not None:
+                keeper.stepped(training, evaluated, last=training.done == steps or stopping())
+            if stopping():
+                raise signals.Interrupted
+    if training.best is None:
         raise TrainingError("no step was trained", hint="raise train.epochs")
-    return Trained(best, tuple(curve))
+    if keeper is not None:
+        keeper.finished()
+    return Trained(training.best, tuple(training.curve))
+
+
+def _evaluate(
+    training: Training, evaluate: Callable[[nn.Module], Evaluation], epoch: int, watcher: Watcher
+) -> None:
+    """Add a row to the curve, and remember the evaluation if it is the best."""
+    evaluation = evaluate(training.evaluated)
+    training.module.train()
+    task_loss, kd_loss = training.sums / (
+        training.done - (training.curve[-1]["step"] if training.curve else 0)
+    )
+    training.sums[:] = 0
+    row = {
+        "step": training.done,
+        "epoch": epoch + 1,
+        "lr": training.optimizer.param_groups[0]["lr"],
+        "task_loss": float(task_loss),
+        "kd_loss": float(kd_loss),
+        **evaluation.metrics,
+    }
+    training.curve.append(row)
+    watcher.evaluated(row)
+    if training.best is None or evaluation.rank > training.best.rank:
+        training.best = evaluation
 
 
 def _refuse_non_finite(loss: Tensor, norm: Tensor, step: Step, steps: int) -> None:
@@ -160,19 +172,21 @@ def _refuse_non_finite(loss: Tensor, norm: Tensor, step: Step, steps: int) -> No
     )
 
 
-def _averaged(module: nn.Module, decay: float) -> AveragedModel:
-    return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+def order(samples: int, batch_size: int, seed: int, done: int = 0) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield (epoch, indices) for ever, from the step after ``done`` on.
 
-
-def order(samples: int, batch_size: int, seed: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield (epoch, indices) for ever. A last batch of one joins the one before: BatchNorm needs two."""
-    epoch = 0
+    A last batch of one joins the one before: BatchNorm needs two.
+    """
+    each = steps_per_epoch(samples, batch_size)
+    epoch, first = divmod(done, each)
     while True:
         shuffled = counters.permutation(samples, "order", seed, epoch)
-        for number in range(steps_per_epoch(samples, batch_size)):
-            last = number + 1 == steps_per_epoch(samples, batch_size)
-            yield epoch, shuffled[number * batch_size : None if last else (number + 1) * batch_size]
-        epoch += 1
+        for number in range(first, each):
+            yield (
+                epoch,
+                shuffled[number * batch_size : None if number + 1 == each else (number + 1) * batch_size],
+            )
+        epoch, first = epoch + 1, 0
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:

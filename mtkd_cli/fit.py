@@ -21,6 +21,7 @@ from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.evaluate import batches, judge, measure, plain_views
 from mtkd_cli.interfaces import Model
+from mtkd_cli.keeper import Keeper
 from mtkd_cli.models import prepared, tail_of
 from mtkd_cli.objectives import FromLabels
 from mtkd_cli.recipe import Fit, Teacher, Train
@@ -56,7 +57,9 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
     fit = teacher.fit
 
     def write(folder: Path) -> None:
-        rows = _fit_head(model, fit, context) if fit.train == "head" else _fit_all(model, fit, context)
+        keeper = Keeper(store.unfinished("fitted", fit_key), context.progress.say)
+        train_it = _fit_head if fit.train == "head" else _fit_all
+        rows = train_it(model, fit, context, keeper)
         weights.write(folder / "teacher.safetensors", model.module.state_dict())
         (folder / "curve.json").write_text(json.dumps(rows))
 
@@ -69,7 +72,7 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
     return replace(model, trained=True)
 
 
-def _fit_all(model: Model, fit: Fit, context: Context) -> list[dict[str, float]]:
+def _fit_all(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[dict[str, float]]:
     split = _split(fit, context)
     rows = split.labelled
     module = prepared(model).to(context.device)
@@ -79,7 +82,7 @@ def _fit_all(model: Model, fit: Fit, context: Context) -> list[dict[str, float]]
 
     views = context.views(split, rows, number)
     objective = FromLabels(context.task, context.labels(split, rows, number))
-    trained = _train(module, len(rows), views, objective, context.validate, fit, context)
+    trained = _train(module, len(rows), views, objective, context.validate, fit, context, keeper)
     module.cpu()
     weights.load_into(
         module, {k: v.cpu() for k, v in trained.best.module.state_dict().items()}, "fitted teacher"
@@ -87,7 +90,7 @@ def _fit_all(model: Model, fit: Fit, context: Context) -> list[dict[str, float]]
     return list(trained.curve)
 
 
-def _fit_head(model: Model, fit: Fit, context: Context) -> list[dict[str, float]]:
+def _fit_head(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[dict[str, float]]:
     split, val = _split(fit, context), context.data.val
     rows = split.labelled
     head, tail = model.module.get_submodule(model.head), tail_of(model).to(context.device)
@@ -109,6 +112,7 @@ def _fit_head(model: Model, fit: Fit, context: Context) -> list[dict[str, float]
         evaluate,
         fit,
         context,
+        keeper,
     )
     tail.load_state_dict(trained.best.module.state_dict())
     model.module.cpu()
@@ -139,6 +143,7 @@ def _train(
     evaluate: Callable[[nn.Module], Evaluation],
     fit: Fit,
     context: Context,
+    keeper: Keeper,
 ) -> Trained:
     settings = Train(
         epochs=fit.epochs,
@@ -149,8 +154,9 @@ def _train(
     )
     each = steps_per_epoch(samples, settings.batch_size)
     try:
+        steps = each * fit.epochs
         return train(
-            module, samples, views, objective, evaluate, settings, each * fit.epochs, each, context.progress
+            module, samples, views, objective, evaluate, settings, steps, each, context.progress, keeper
         )
     except TrainingError as error:
         raise TrainingError(error.what, f"fitting a teacher, {error.where}", "lower fit.lr") from error

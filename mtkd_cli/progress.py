@@ -25,7 +25,8 @@ class Progress:
     Args:
         console: where to; None shows nothing.
         log: is given each line that a log file should keep.
-        on_row: is given each row of a curve, with its phase.
+        on_row: is given each row of a curve, with its label: phase, and candidate if there are several.
+        on_began: is given the label and the rows so far of each training that begins or goes on.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class Progress:
         console: Console | None = None,
         log: Callable[[str], None] = lambda _: None,
         on_row: Callable[[Mapping[str, Any]], None] = lambda _: None,
+        on_began: Callable[[Mapping[str, Any], list[dict[str, float]]], None] = lambda _, __: None,
     ) -> None:
-        self.console, self.log, self.on_row = console, log, on_row
+        self.console, self.log, self.on_row, self.on_began = console, log, on_row, on_began
+        self._label: dict[str, Any] = {}
         self._bars: Bars | None = None
         self._name, self._note, self._score, self._total, self._done, self._samples = "", "", "", 0, 0, 0
         self._started = self._shown = 0.0
@@ -50,6 +53,7 @@ class Progress:
             0,
             0,
         )
+        self._label = {"phase": name}
         self._started = self._shown = time.monotonic()
         live = self.console is not None and self.console.is_terminal
         if live:
@@ -87,6 +91,11 @@ class Progress:
                 f"{self._name}: {self._done} of {self._total}, about {left:.0f} s left  {self._note}".rstrip()
             )
 
+    def candidate(self, number: int) -> Progress:
+        """Label the rows of the present phase with the number of a candidate; return self."""
+        self._label = {"phase": self._name, "candidate": number}
+        return self
+
     def say(self, line: str) -> None:
         """Print one line and log it."""
         self.log(line)
@@ -97,6 +106,13 @@ class Progress:
         """Print a table."""
         if self.console is not None:
             self.console.print(table)
+
+    def began(self, done: int, curve: list[dict[str, float]]) -> None:
+        """Show a training that goes on, and pass on the rows that it has."""
+        if done:
+            self.say(f"{self._name}: going on after step {done}")
+            self._done += done
+        self.on_began(self._label, curve)
 
     def stepped(self, step: Step, losses: Losses) -> None:
         """Show one optimizer step."""
@@ -114,7 +130,7 @@ class Progress:
         """Show and pass on one evaluation."""
         name, value = next(((k, v) for k, v in row.items() if k not in _NOT_METRICS), ("", 0.0))
         self._score = f"  {name} {value:.4f}" if name else ""
-        self.on_row({"phase": self._name, **row})
+        self.on_row({**self._label, **row})
 
 
 _NOT_METRICS = ("step", "epoch", "lr", "task_loss", "kd_loss")

@@ -28,19 +28,24 @@ def candidates(settings: Train) -> list[Train]:
 
 
 def search(
-    settings: Train, train_one: Callable[[Train], Trained], say: Callable[[str], None] = lambda _: None
+    settings: Train, train_one: Callable[[Train, int], Trained], say: Callable[[str], None] = lambda _: None
 ) -> Found:
     """Return the candidate whose best checkpoint validates best.
 
     A candidate whose loss is not finite is out; if all are, the error is raised.
+
+    Args:
+        settings: with all candidates.
+        train_one: trains the candidate of a number, from 1 on.
+        say: told who is out.
     """
     found: list[tuple[Train, Trained]] = []
     trials: list[dict[str, Any]] = []
     failure: TrainingError | None = None
-    for candidate in candidates(settings):
+    for number, candidate in enumerate(candidates(settings), start=1):
         trial = {"lr": candidate.lr[0], "weight_decay": candidate.weight_decay[0]}
         try:
-            trained = train_one(candidate)
+            trained = train_one(candidate, number)
         except TrainingError as error:
             failure = error
             trials.append({**trial, "failed": error.what})

@@ -29,7 +29,7 @@ from mtkd_cli.teachers import who_is
 from mtkd_cli.views import view
 
 KINDS = ("outputs", "fitted", "alone", "teachers", "images")
-FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.partial")
+FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.(partial|unfinished)")
 VERIFIED = 32
 """Samples of each array that are computed again."""
 

@@ -99,6 +99,7 @@ def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Pa
                 _seal(temporary, key)
                 temporary.rename(folder)
                 atomic.sync_folder(folder.parent)
+                shutil.rmtree(unfinished(kind, key), ignore_errors=True)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -110,9 +111,15 @@ def partial_of(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.partial")
 
 
+def unfinished(kind: str, key: Mapping[str, Any]) -> Path:
+    """Return where what ``write`` of `keep` has so far is kept, until it is done; removed by `keep`."""
+    return root() / kind / f".{digest(key)}.unfinished"
+
+
 def lock_of(folder: Path) -> Path:
     """Return the file that is locked while a folder, or what will become it, is changed."""
-    return folder.with_name(f".{folder.name.removeprefix('.').removesuffix('.partial')}.lock")
+    name = folder.name.removeprefix(".").removesuffix(".partial").removesuffix(".unfinished")
+    return folder.with_name(f".{name}.lock")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step, Trained, steps_per_epoch, train
 from mtkd_cli.interfaces import Model
+from mtkd_cli.keeper import Keeper
 from mtkd_cli.models import build_student, identity, prepared
 from mtkd_cli.objectives import Batches, FromLabels, FromTeachers
 from mtkd_cli.recipe import Teacher, Train
@@ -50,9 +51,23 @@ def plan_steps(context: Context) -> tuple[int, int]:
 
 
 def distilled(
-    context: Context, teachers: list[ReadyTeacher], strategy: Strategy, batches: Batches, views: int | None
+    context: Context,
+    teachers: list[ReadyTeacher],
+    strategy: Strategy,
+    batches: Batches,
+    views: int | None,
+    place: Path | None = None,
 ) -> TrainedStudent:
-    """Train the student on labels and merged teachers, on every training sample."""
+    """Train the student on labels and merged teachers, on every training sample.
+
+    Args:
+        context: the run.
+        teachers: who teach.
+        strategy: fitted, if it needs that.
+        batches: makes what the strategy is given.
+        views: recorded views, None for live ones.
+        place: where checkpoints are kept; None keeps none.
+    """
     split, recipe = context.data.train, context.recipe
     everything = np.arange(len(split))
 
@@ -68,7 +83,7 @@ def distilled(
         recipe.loss.temperature,
         kd_ratio(context),
     )
-    return _search(context, split, everything, number, objective, "distil")
+    return _search(context, split, everything, number, objective, "distil", place)
 
 
 def alone(context: Context) -> TrainedStudent:
@@ -82,7 +97,8 @@ def alone(context: Context) -> TrainedStudent:
 
     def write(folder: Path) -> None:
         objective = FromLabels(context.task, context.labels(split, rows, _new_each_epoch))
-        student = _search(context, split, rows, _new_each_epoch, objective, "student alone")
+        place = store.unfinished("alone", alone_key(context))
+        student = _search(context, split, rows, _new_each_epoch, objective, "student alone", place)
         weights.write(folder / "student.safetensors", student.model.module.state_dict())
         facts = {"settings": student.settings, "trials": student.trials, "curve": student.curve}
         (folder / "facts.json").write_text(json.dumps(facts))
@@ -115,16 +131,21 @@ def _search(
     number: Callable[[int], int],
     objective: Callable[[Tensor, Step], Losses],
     name: str,
+    place: Path | None,
 ) -> TrainedStudent:
     recipe = context.recipe
     steps, every = plan_steps(context)
     model, views = build(context), context.views(split, rows, number)
 
-    def train_one(settings: Train) -> Trained:
+    several = len(candidates(recipe.train)) > 1
+
+    def train_one(settings: Train, number: int) -> Trained:
         module = prepared(build(context)).to(context.device)
         settings = settings.model_copy(update={"batch_size": min(settings.batch_size, len(rows))})
+        watcher = context.progress.candidate(number) if several else context.progress
+        keeper = Keeper(place / f"candidate-{number}", context.progress.say) if place else None
         return train(
-            module, len(rows), views, objective, context.validate, settings, steps, every, context.progress
+            module, len(rows), views, objective, context.validate, settings, steps, every, watcher, keeper
         )
 
     with context.progress.phase(name, steps * len(candidates(recipe.train))):

@@ -32,6 +32,9 @@ class Watched:
     rows: list[dict[str, float]] = field(default_factory=list)
     weights: list[Tensor] = field(default_factory=list)
 
+    def began(self, done: int, curve: list[dict[str, float]]) -> None:
+        pass
+
     def stepped(self, step: Step, losses: Losses) -> None:
         self.steps.append(step)
         self.losses.append(losses)

@@ -146,7 +146,7 @@ def test_head_that_cannot_be_trained_alone(tmp_path: Path, teacher: Callable[...
         teacher(f"python:{tmp_path / 'm.py'}:build", fit="head", pretrained=True)
 
 
-@pytest.mark.parametrize("reference", ["convnet:4", "mlp:4", "resnet:8-4"])
+@pytest.mark.parametrize("reference", ["convnet:4", "mlp:4", "resnet:8-8"])
 def test_input_decides_what_is_built(
     tmp_path: Path, part: Callable[[str], ModelPart], teacher: Callable[..., Model], reference: str
 ) -> None:

@@ -30,7 +30,7 @@ def test_each_pair_of_learning_rate_and_weight_decay_is_a_candidate() -> None:
 
 def test_the_best_on_validation_is_kept_and_all_are_listed() -> None:
     results = iter([trained(0.5, -1), trained(0.7, -2), trained(0.7, -1), trained(0.7, -1)])
-    found = search(SETTINGS, lambda _: next(results))
+    found = search(SETTINGS, lambda *_: next(results))
     assert (found.settings.lr, found.settings.weight_decay) == ((0.2,), (0.0,))
     assert found.trained.best.rank == (0.7, -1)
     assert [trial["accuracy"] for trial in found.trials] == [0.5, 0.7, 0.7, 0.7]
@@ -38,7 +38,7 @@ def test_the_best_on_validation_is_kept_and_all_are_listed() -> None:
 
 
 def test_a_candidate_that_fails_is_out_and_says_why() -> None:
-    def train_one(settings: Train) -> Trained:
+    def train_one(settings: Train, number: int) -> Trained:
         if settings.lr == (0.2,):
             raise TrainingError("the loss is nan")
         return trained(0.1)
@@ -49,7 +49,7 @@ def test_a_candidate_that_fails_is_out_and_says_why() -> None:
 
 
 def test_if_all_fail_the_error_is_raised() -> None:
-    def fail(_: Any) -> Trained:
+    def fail(*_: Any) -> Trained:
         raise TrainingError("the loss is nan")
 
     with pytest.raises(TrainingError, match="the loss is nan"):

@@ -27,7 +27,7 @@ SMALL = (
     "teachers.2.fit=all",
     "teachers.0.model=mlp:32",
     "teachers.1.model=convnet:8-16",
-    "teachers.2.model=resnet:8-4",
+    "teachers.2.model=resnet:8-8",
     "student=mlp:8",
 )
 
