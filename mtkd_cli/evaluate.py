@@ -55,9 +55,10 @@ def outputs_of(
 ) -> Iterator[Tensor]:
     """Yield the module's outputs on view 0 of the samples at ``rows``, in `batches`, float32 on the CPU."""
     module.eval()
-    with torch.inference_mode():
-        for shown in plain_views(split, rows, device):
-            yield module(shown).float().cpu()
+    for shown in plain_views(split, rows, device):
+        with torch.no_grad():  # not around the yield: a generator's mode would be its caller's, too
+            output = module(shown).float().cpu()
+        yield output
 
 
 def predict(module: nn.Module, split: Split, device: torch.device | str = "cpu") -> Tensor:
