@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from mtkd_cli.progress import Progress
 from mtkd_cli.recipe import Recipe
 from mtkd_cli.report import alignment
 from mtkd_cli.report.facts import Scored, Scores, report_of
+from mtkd_cli.report.picture import picture
 from mtkd_cli.resolve import Resolved
 from mtkd_cli.run import Run
 from mtkd_cli.students import TrainedStudent, alone, distilled
@@ -133,7 +133,8 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
     student = distilled(context, teachers, strategy, batches_of(context, context.data.train, teachers), views)
     opponent = alone(context) if baseline else None
     with context.progress.phase("evaluate", 1):
-        scores = _scores(context, teachers, strategy, student, opponent)
+        answers = _answers(context, teachers, strategy, student, opponent)
+        scores = _scores(context, teachers, student, opponent, answers)
         report = report_of(context, run.folder.name, views, teachers, student, opponent, scores)
     facts_of_student = {
         "model": recipe.student.model,
@@ -144,6 +145,7 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
         "test": scores.student.metrics,
     }
     run.write_student(student.model, facts_of_student)
+    run.write_picture(picture(context, answers))
     run.write_report(report)
     return report
 
@@ -209,43 +211,69 @@ def batches_of(context: Context, split: dataset.Split, teachers: list[ReadyTeach
     )
 
 
-def _scores(
+Answer = Callable[[NDArray[np.int64]], Tensor]
+
+
+def _answers(
     context: Context,
     teachers: list[ReadyTeacher],
     strategy: Strategy,
     student: TrainedStudent,
     opponent: TrainedStudent | None,
-) -> Scores:
-    """Measure everyone on the test split. The strategy is given no labels there."""
-    test, task = context.data.test, context.task
-    parts = batches(test.labelled)
+) -> dict[str, Answer]:
+    """Return by who gives them the outputs on some samples of the test split.
 
-    def scored(outputs: Iterable[Tensor], costs: Mapping[str, Any]) -> Scored:
-        measured = measure(outputs, test, task)
-        return Scored(measured.statistics, measured.metrics, {name: costs[name] for name in COSTS})
+    The strategy is given no labels there.
+    """
+    test = context.data.test
 
-    def of_model(model: Model) -> Scored:
-        example = torch.zeros(1, *test.samples.inputs.shape[1:])
-        return scored(outputs_of(prepared(model), test, test.labelled), facts(model, example).as_dict())
+    def of_model(model: Model) -> Answer:
+        module = prepared(model)
+        return lambda rows: torch.cat(list(outputs_of(module, test, rows)))
 
-    def of_teacher(teacher: ReadyTeacher) -> Scored:
-        return scored((teacher.recorded("test", PLAIN, part) for part in parts), teacher.facts)
+    def of_teacher(teacher: ReadyTeacher) -> Answer:
+        return lambda rows: teacher.recorded("test", PLAIN, rows)
 
     about = batches_of(context, test, teachers)
+    of_student = of_model(student.model)
     guided = "student" in context.parts.strategy.spec.needs
 
-    def merged() -> Iterator[Tensor]:
-        mine = outputs_of(prepared(student.model), test, test.labelled) if guided else itertools.repeat(None)
-        for part, output in zip(parts, mine, strict=False):
-            answers = tuple(teacher.recorded("test", PLAIN, part) for teacher in teachers)
-            yield mixture(task, strategy.merge(about(answers, part, None, output)))
+    def of_ensemble(rows: NDArray[np.int64]) -> Tensor:
+        answers = tuple(teacher.recorded("test", PLAIN, rows) for teacher in teachers)
+        merged = strategy.merge(about(answers, rows, None, of_student(rows) if guided else None))
+        return mixture(context.task, merged)
+
+    return {
+        "student": of_student,
+        **({"alone": of_model(opponent.model)} if opponent else {}),
+        "ensemble": of_ensemble,
+        **{f"teacher {teacher.name}": of_teacher(teacher) for teacher in teachers},
+    }
+
+
+def _scores(
+    context: Context,
+    teachers: list[ReadyTeacher],
+    student: TrainedStudent,
+    opponent: TrainedStudent | None,
+    answers: Mapping[str, Answer],
+) -> Scores:
+    """Measure everyone on the test split."""
+    test, task = context.data.test, context.task
+
+    def scored(who: str, costs: Mapping[str, Any]) -> Scored:
+        measured = measure((answers[who](part) for part in batches(test.labelled)), test, task)
+        return Scored(measured.statistics, measured.metrics, {name: costs[name] for name in COSTS})
+
+    def costs_of(model: Model) -> dict[str, Any]:
+        return facts(model, torch.zeros(1, *test.samples.inputs.shape[1:])).as_dict()
 
     together = {name: sum(teacher.facts[name] for teacher in teachers) for name in COSTS}
     return Scores(
-        of_model(student.model),
-        of_model(opponent.model) if opponent else None,
-        scored(merged(), together),
-        {teacher.name: of_teacher(teacher) for teacher in teachers},
+        scored("student", costs_of(student.model)),
+        scored("alone", costs_of(opponent.model)) if opponent else None,
+        scored("ensemble", together),
+        {teacher.name: scored(f"teacher {teacher.name}", teacher.facts) for teacher in teachers},
     )
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import io
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtkd_cli import atomic, strict_yaml, weights
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.recipe import NAME, Recipe
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 ROOT = Path("runs")
 
@@ -61,6 +65,14 @@ class Run:
         """Keep the report."""
         with atomic.disk_errors(self.folder):
             atomic.write_json(self.folder / "report.json", report)
+
+    def write_picture(self, picture: Image | None) -> None:
+        """Keep the picture of predictions, if there is one."""
+        if picture is not None:
+            content = io.BytesIO()
+            picture.save(content, "PNG")
+            with atomic.disk_errors(self.folder):
+                atomic.write_bytes(self.folder / "predictions.png", content.getvalue())
 
     def failed(self, error: BaseException) -> None:
         """Log why a run ended early; where nothing was trained yet, give its name back."""

@@ -108,6 +108,7 @@ class Task(Protocol):
         precision: number format in which outputs are recorded by default.
         top_k: classes that are recorded by default, None for all.
         resamples: draws of the bootstrap over test samples.
+        pictured: test samples that `picture` is given.
         any_label_space: whether `kd_loss` understands teachers that know some classes only.
         plain_logits: whether `kd_loss` needs no more of outputs than log-probabilities, so that top-k
             recordings serve it.
@@ -122,6 +123,7 @@ class Task(Protocol):
     precision: str = "fp16"
     top_k: int | None = None
     resamples: int = 500
+    pictured: int = 8
     any_label_space: bool = True
     plain_logits: bool = True
 
@@ -210,7 +212,8 @@ class Task(Protocol):
 
         Args:
             inputs: ``[B, C, H, W]`` uint8 or ``[B, F]``, as the data has them.
-            answers: outputs ``[B, C, *]`` by who gave them.
+            answers: outputs ``[B, C, *]`` by who gave them: ``student``, ``alone``, ``ensemble``,
+                ``teacher NAME``.
             target: the labels.
         """
         return None

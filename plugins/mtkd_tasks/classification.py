@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor
 
 from mtkd_cli.align import UNKNOWN
@@ -20,6 +21,7 @@ from mtkd_cli.labels import present
 from mtkd_cli.losses import cross_entropy, decoupled, relational, squared_logits, standardised
 from mtkd_cli.mixture import divergence, mixed
 from mtkd_cli.recipe import Loss
+from mtkd_tasks.grid import Words, grid, image_of
 
 CALIBRATION_BINS = 15
 TINY = torch.finfo(torch.float32).tiny
@@ -53,7 +55,7 @@ class Classification(Task):
         self.kd, self.standardise = kd, standardise
         self.dkd_alpha, self.dkd_beta = dkd_alpha, dkd_beta
         self.any_label_space = self.plain_logits = kd == "kl" and not standardise
-        self.outputs = len(data.classes)
+        self.classes, self.outputs = data.classes, len(data.classes)
         self.label_smoothing = loss.label_smoothing
         self.class_weights = _class_weights(loss.class_weights, self.outputs, data.targets)
 
@@ -151,6 +153,17 @@ class Classification(Task):
             confusion=tuple(map(tuple, confusion.tolist())),
             reliability=tuple((c / n, r / n, int(n)) for n, r, c in sums.tolist() if n),
         )
+
+    def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
+        """Return images beside their labels and everyone's most probable class, right or wrong."""
+        if inputs.ndim != 4:
+            return None
+        columns = [[image_of(pixels) for pixels in inputs], [Words(self.classes[t]) for t in target.tolist()]]
+        for output in answers.values():
+            found = output.argmax(dim=1).tolist()
+            pairs = zip(found, target.tolist(), strict=True)
+            columns.append([Words(self.classes[answer], answer == label) for answer, label in pairs])
+        return grid(["image", "label", *answers], list(zip(*columns, strict=True)))
 
 
 def _measured(statistics: Tensor) -> Tensor:

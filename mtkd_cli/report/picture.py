@@ -1,0 +1,38 @@
+"""Let the task draw a few test samples: what everyone answers beside the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtkd_cli.context import Context
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def picture(context: Context, answers: Mapping[str, Callable[[NDArray[np.int64]], Tensor]]) -> Image | None:
+    """Return the task's picture of test samples, spread evenly over those with labels; None if it has none.
+
+    A task that fails to draw ends no run: what it says is told and logged.
+
+    Args:
+        context: the run.
+        answers: by who gives them, the outputs on some samples of the test split.
+    """
+    test, task = context.data.test, context.task
+    count = min(task.pictured, len(test.labelled))
+    rows = test.labelled[np.linspace(0, len(test.labelled) - 1, count).round().astype(np.int64)]
+    try:
+        with torch.no_grad():
+            shown = {who: answer(rows) for who, answer in answers.items()}
+            targets = torch.from_numpy(test.samples.targets[rows])
+            return task.picture(test.samples.read(rows), shown, targets)
+    except Exception as error:  # a task is a plugin
+        context.progress.say(f"no picture of predictions: {type(error).__name__}: {error}")
+        return None
