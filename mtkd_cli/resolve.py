@@ -204,6 +204,8 @@ def _checked(value: Any, option: Option) -> Any:
             value = float(value)
         except OverflowError:
             raise ValueError("is too large a number") from None
+    if option.type is list and isinstance(value, str | int | float) and not isinstance(value, bool):
+        value = [value]
     if not isinstance(value, option.type) or (option.type is int and isinstance(value, bool)):
         raise ValueError(f"must be {option.type.__name__}, it is {value!r}")
     if option.choices and value not in option.choices:

@@ -29,7 +29,8 @@ class Option:
 
     Attributes:
         name: the key in the recipe.
-        type: ``int``, ``float``, ``bool``, ``str``, ``list`` (of numbers or strings) or ``dict``.
+        type: ``int``, ``float``, ``bool``, ``str``, ``list`` (of numbers or strings, one
+            alone stands for a list of it) or ``dict``.
         default: the value when the key is absent.
         summary: one line, with the unit.
         minimum: smallest allowed number.

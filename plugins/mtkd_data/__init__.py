@@ -84,4 +84,23 @@ def mtkd_register_data() -> list[DataSpec]:
                 ),
             ),
         ),
+        DataSpec(
+            "table",
+            "A CSV or parquet file of numbers and categories, one row a sample.",
+            "mtkd_data.table:Table",
+            inputs="table",
+            options=(
+                Option(
+                    "path", str, None, "file, or folder of train, val, test (.csv or .parquet)", required=True
+                ),
+                Option(
+                    "target", list, None, "column of the label, or columns of several values", required=True
+                ),
+                Option("unlabelled", str, None, "file of rows without labels, trained on too"),
+                Option("categorical", list, None, "columns whose numbers are names"),
+                Option("ignore", list, None, "columns that are left out"),
+                Option("id", str, None, "column that names the samples; default: by file and row"),
+                Option("separator", str, ",", "between the cells of CSV"),
+            ),
+        ),
     ]

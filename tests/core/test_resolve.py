@@ -87,7 +87,7 @@ def test_all_misfits_are_named_at_once(registry: Registry) -> None:
         (Option("o", float), 10**400, "too large"),
         (Option("o", bool), 1, "must be bool"),
         (Option("o", str), ["a"], "must be str"),
-        (Option("o", list), "a", "must be list"),
+        (Option("o", list), True, "must be list"),
         (Option("o", int, minimum=3), 2, "must be at least 3"),
         (Option("o", float, maximum=0.5), 0.6, "must be at most 0.5"),
         (Option("o", str, required=True), None, "must be str"),

@@ -1,0 +1,140 @@
+"""Read a table from a file: CSV, or parquet with the extra ``tabular``. Every cell is a text here."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtkd_cli.errors import DataError, nearest_or_all
+
+ENDINGS = (".csv", ".parquet")
+SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+"""The names that a split's file may have."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A table of N rows.
+
+    Attributes:
+        file: where it was read.
+        names: the headings.
+        columns: N cells by heading.
+        lines: where each row stands in the file, for messages.
+    """
+
+    file: Path
+    names: tuple[str, ...]
+    columns: dict[str, list[str]]
+    lines: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def where(self, row: int, column: str) -> str:
+        """Return file, row and column of a cell."""
+        return f"{self.file}, row {self.lines[row]}, column {column!r}"
+
+    def column(self, name: str, key: str) -> list[str]:
+        """Return the cells under a heading.
+
+        Raises:
+            DataError: there is none.
+        """
+        if name not in self.columns:
+            raise DataError(
+                f"no column {name!r}", f"{self.file} (data.{key})", nearest_or_all(name, self.names)
+            )
+        return self.columns[name]
+
+
+def frames_in(path: Path, separator: str) -> dict[str, Frame]:
+    """Return the table of each split: of a file ``train`` alone, of a folder ``train``, ``val``, ``test``.
+
+    Raises:
+        DataError: there is no such file, or it is no table.
+    """
+    if not path.is_dir():
+        return {"train": read(path, separator)}
+    found: dict[str, Path] = {}
+    for file in sorted(path.iterdir()):
+        split = next((name for name, stems in SPLITS.items() if file.stem in stems), None)
+        if split is None or file.suffix not in ENDINGS:
+            continue
+        if split in found:
+            raise DataError(f"{file.name} and {found[split].name} are both {split}", str(path), "remove one")
+        found[split] = file
+    if "train" not in found:
+        raise DataError(
+            f"no train.csv in {path}", "data.path", "a folder has train.csv and, if need be, val and test"
+        )
+    return {split: read(file, separator) for split, file in found.items()}
+
+
+def read(file: Path, separator: str = ",") -> Frame:
+    """Return the table in a file.
+
+    Raises:
+        DataError: no such file, or rows that do not fit the headings.
+    """
+    if not file.is_file():
+        raise DataError(f"no file {file}", "data", "a path is taken relative to where mtkd is started")
+    if file.suffix not in ENDINGS:
+        raise DataError(
+            f"{file.name} is no table", str(file), f"give a file that ends in {' or '.join(ENDINGS)}"
+        )
+    frame = _parquet(file) if file.suffix == ".parquet" else _csv(file, separator)
+    repeated = next((name for name in frame.names if frame.names.count(name) > 1), None)
+    if repeated is not None:
+        raise DataError(f"two columns are called {repeated!r}", str(file), "rename one of them")
+    if not len(frame):
+        raise DataError("the table has no rows", str(file), "give a row of headings and one for each sample")
+    return frame
+
+
+def _csv(file: Path, separator: str) -> Frame:
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as opened:
+            reader = csv.reader(opened, delimiter=separator, strict=True)
+            names = tuple(name.strip() for name in next(reader, []))
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(names):
+                    raise DataError(
+                        f"the row has {len(row)} cells for {len(names)} headings",
+                        where=f"{file}, row {reader.line_num}",
+                        hint="mend the row, or set data.separator",
+                    )
+                rows.append([cell.strip() for cell in row])
+                lines.append(reader.line_num)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"the table cannot be read: {error}", str(file), "save it as UTF-8 CSV") from error
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    return Frame(file, names, columns, tuple(lines))
+
+
+def _parquet(file: Path) -> Frame:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise DataError("parquet needs pyarrow", str(file), "pip install 'mtkd[tabular]'")
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(file)
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"the table cannot be read: {reason}", str(file), "write it again") from error
+    columns = {name: [_text(cell) for cell in table[name].to_pylist()] for name in table.column_names}
+    return Frame(file, tuple(table.column_names), columns, tuple(range(1, len(table) + 1)))
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return ""
+    return cell.decode("utf-8", "backslashreplace") if isinstance(cell, bytes) else str(cell).strip()

@@ -1,0 +1,141 @@
+"""Tables: what stands in a file is what is learnt from, and what cannot be is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtkd_cli.errors import MtkdError
+from mtkd_cli.interfaces import Column, SourceData
+from mtkd_cli.plugins import Registry
+from mtkd_cli.resolve import check_options
+
+CSV = """\
+name,age,town,rooms,price,kind
+a,10,Bern,2,1.5,flat
+b,,Chur,3,2.5,house
+c,30,NA,2,,
+"""
+
+
+def load(text: str | None = CSV, task: str = "regression", **options: Any) -> SourceData:
+    if text is not None:
+        Path("t.csv").write_text(text)
+    from mtkd_data.table import Table
+
+    wanted = {
+        "path": "t.csv",
+        "target": ["price"],
+        "unlabelled": None,
+        "categorical": None,
+        "ignore": ["kind", "name"],
+        "id": None,
+        "separator": ",",
+    }
+    return Table(task, **(wanted | options)).load(Path())
+
+
+def test_numbers_categories_and_missing_values_are_read() -> None:
+    found = load()
+    assert found.classes == ("price",)
+    assert found.columns == (Column("age"), Column("town", ("Bern", "Chur")), Column("rooms"))
+    np.testing.assert_array_equal(found.train.inputs, [[10, 0, 2], [np.nan, 1, 3], [30, np.nan, 2]])
+    np.testing.assert_array_equal(found.train.targets, [[1.5], [2.5], [np.nan]])
+    assert found.train.ids == ("train-2", "train-3", "train-4"), "as the lines of the file count"
+
+
+def test_columns_may_be_named_categories_ids_and_several_targets() -> None:
+    found = load(target=["price", "age"], categorical=["rooms"], ignore=["kind"], id="name")
+    assert found.columns == (Column("town", ("Bern", "Chur")), Column("rooms", ("2", "3")))
+    assert found.train.ids == ("a", "b", "c")
+    np.testing.assert_array_equal(found.train.targets, [[1.5, 10], [2.5, np.nan], [np.nan, 30]])
+
+
+def test_a_classification_has_its_classes_from_the_training_rows() -> None:
+    found = load(task="classification", target=["kind"], ignore=["price", "name"])
+    assert found.classes == ("flat", "house")
+    assert found.train.targets.tolist() == [0, 1, -1]
+    numbers = load("x,y\n1,10\n2,9\n3,10\n", task="classification", target=["y"], ignore=[])
+    assert numbers.classes == ("9", "10")
+
+
+def test_splits_are_files_of_a_folder_and_unlabelled_rows_are_trained_on() -> None:
+    Path("d").mkdir()
+    for name, rows in (("train", "1,u,5\n2,v,6\n"), ("valid", "3,u,7\n"), ("test", "4,v,8\n")):
+        Path(f"d/{name}.csv").write_text("x,c,y\n" + rows)
+    Path("more.csv").write_text("c,x\nw,9\n")
+    found = load(None, path="d", target=["y"], ignore=None, unlabelled="more.csv")
+    assert found.val is not None
+    assert found.test is not None
+    assert (found.val.targets.tolist(), found.test.targets.tolist()) == ([[7.0]], [[8.0]])
+    np.testing.assert_array_equal(found.train.targets, [[5], [6], [np.nan]])
+    np.testing.assert_array_equal(found.train.inputs, [[1, 0], [2, 1], [9, 2]])
+    assert len({*found.train.ids, *found.val.ids, *found.test.ids}) == 5
+
+
+def test_parquet_is_the_same_table() -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = {
+        "age": [10, None, 30],
+        "town": ["Bern", "Chur", None],
+        "rooms": [2, 3, 2],
+        "price": [1.5, 2.5, None],
+    }
+    pyarrow.parquet.write_table(pyarrow.table(table), "t.parquet")
+    found, same = load(None, path="t.parquet", ignore=None), load()
+    np.testing.assert_array_equal(found.train.inputs, same.train.inputs)
+    np.testing.assert_array_equal(found.train.targets, same.train.targets)
+    assert found.columns == same.columns
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "says"),
+    [
+        ("x,price\n1,2\n2,nan\n", {}, "the target 'nan' is no finite number|t.csv, row 3, column 'price'"),
+        ("x,price\n1,2\n2,1e99\n", {}, "no finite number|row 3"),
+        ("x,price\n1,2\n2,dear\n", {}, "the target 'dear' is no number|row 3"),
+        ("x,price\n1,2\n2,3\nlots,4\n", {}, "'lots' is no number, most of its column are|row 4, column 'x'"),
+        ("x,price\n1,2\n-inf,3\n", {}, "'-inf' is no finite number|row 3, column 'x'"),
+        ("x,price\n1,2\n1,2,3\n", {}, "the row has 3 cells for 2 headings|row 3"),
+        ("x,x,price\n1,2,3\n", {}, "two columns are called 'x'|t.csv"),
+        ("x,price\n", {}, "the table has no rows|t.csv"),
+        ("price\n1\n", {}, "no input column is left|t.csv"),
+        ("x,pryce\n1,2\n", {}, "no column 'price'|data.target|did you mean 'pryce'?"),
+        ("x,price\n1,2\n", {"ignore": ["y"]}, "no column 'y'|data.ignore"),
+        ("i,x,price\na,1,2\na,3,4\n", {"id": "i"}, "the id 'a' stands twice|row 3"),
+        (None, {"path": "gone.csv"}, "no file gone.csv"),
+        (None, {"path": "t.txt"}, "no file t.txt"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_named_with_its_place(
+    text: str | None, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(MtkdError) as caught:
+        load(text, **{"ignore": None, **options})
+    shown = "\n".join([caught.value.what, caught.value.where, caught.value.hint])
+    assert all(part in shown for part in says.split("|")), shown
+
+
+def test_a_category_of_no_training_row_is_named_with_its_file() -> None:
+    Path("d").mkdir()
+    Path("d/train.csv").write_text("c,y\nred,1\nblue,2\n")
+    Path("d/test.csv").write_text("c,y\nblue,1\nblu,2\n")
+    with pytest.raises(MtkdError) as caught:
+        load(None, path="d", target=["y"], ignore=None)
+    assert (caught.value.what, caught.value.where, caught.value.hint) == (
+        "'blu' is in no row that is trained on",
+        "d/test.csv, row 3, column 'c'",
+        "did you mean 'blue'?",
+    )
+
+
+def test_a_single_column_needs_no_list(registry: Registry) -> None:
+    known = registry.find("data", "table").spec.options
+    options, wrong = check_options({"path": "t.csv", "target": "price"}, known, "r: data")
+    assert not wrong
+    assert options["target"] == ["price"]
