@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,15 +24,16 @@ from mtkd_cli.resolve import ModelPart
 
 @dataclass(frozen=True)
 class Facts:
-    """What a model costs. Latency is that of one sample, the median of repeated calls, in milliseconds."""
+    """What a model costs. Latency is that of one sample, over repeated calls, in milliseconds."""
 
     parameters: int
     bytes: int
     latency_ms: float
+    latency_p95_ms: float
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts for a report."""
-        return {"parameters": self.parameters, "bytes": self.bytes, "latency_ms": self.latency_ms}
+        return dataclasses.asdict(self)
 
 
 def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -> Model:
@@ -120,7 +123,8 @@ def facts(model: Model, example: Tensor) -> Facts:
     return Facts(
         parameters=sum(p.numel() for p in model.module.parameters()),
         bytes=sum(t.numel() * t.element_size() for t in tensors),
-        latency_ms=round(sorted(times)[len(times) // 2] * 1000, 4),
+        latency_ms=round(float(np.median(times)) * 1000, 4),
+        latency_p95_ms=round(float(np.quantile(times, 0.95)) * 1000, 4),
     )
 
 

@@ -24,8 +24,11 @@ from mtkd_cli.objectives import Batches
 from mtkd_cli.progress import Progress
 from mtkd_cli.recipe import Recipe
 from mtkd_cli.report import alignment
+from mtkd_cli.report.counted import counted
 from mtkd_cli.report.facts import Scored, Scores, report_of
+from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.picture import picture
+from mtkd_cli.report.summary import COSTS
 from mtkd_cli.resolve import Resolved
 from mtkd_cli.run import Run
 from mtkd_cli.students import TrainedStudent, alone, distilled
@@ -37,7 +40,6 @@ MOST_VIEWS = 8
 EPOCHS_A_VIEW = 4
 MOST_VALUES = 2**27
 """Numbers of the teachers' answers that a strategy is shown at most when it is fitted."""
-COSTS = ("parameters", "bytes", "latency_ms")
 
 
 def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
@@ -135,7 +137,9 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
     with context.progress.phase("evaluate", 1):
         answers = _answers(context, teachers, strategy, student, opponent)
         scores = _scores(context, teachers, student, opponent, answers)
-        report = report_of(context, run.folder.name, views, teachers, student, opponent, scores)
+        about = batches_of(context, context.data.val, teachers)
+        weights = counted(context, teachers, strategy, about, student.model)
+        report = report_of(context, run.folder.name, views, teachers, student, opponent, scores, weights)
     facts_of_student = {
         "model": recipe.student.model,
         "classes": list(context.data.classes),
@@ -147,6 +151,7 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
     run.write_student(student.model, facts_of_student)
     run.write_picture(picture(context, answers))
     run.write_report(report)
+    write_pages(run.folder)
     return report
 
 

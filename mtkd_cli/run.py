@@ -62,7 +62,7 @@ class Run:
             part.unlink(missing_ok=True)
 
     def write_report(self, report: Mapping[str, Any]) -> None:
-        """Keep the report."""
+        """Keep the report's facts; `mtkd_cli.report.files` makes pages of them."""
         with atomic.disk_errors(self.folder):
             atomic.write_json(self.folder / "report.json", report)
 

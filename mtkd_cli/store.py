@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from mtkd_cli import atomic
 
-FORMAT = 1
+FORMAT = 2
 """Raised when files of the same key would be read differently."""
 
 SILENT_SECONDS = 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,13 @@ from torch import Tensor
 from mtkd_cli import bootstrap
 from mtkd_cli.context import Context
 from mtkd_cli.interfaces import Metric, Task
+from mtkd_cli.report.counted import Counted
+from mtkd_cli.run import ROOT
 from mtkd_cli.students import TrainedStudent, kd_ratio
 from mtkd_cli.teachers import ReadyTeacher
+
+MOST_CLASSES = 100
+"""Classes up to which confusions are kept."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,19 @@ class Scored:
     def as_dict(self) -> dict[str, Any]:
         """Return metrics, the primary one first, and costs."""
         return {**{name: round(value, 6) for name, value in self.metrics.items()}, **self.costs}
+
+    def details(self, task: Task) -> dict[str, Any]:
+        """Return what is shown of its answers besides the metrics, as JSON has it."""
+        found = task.details(self.statistics)
+        return {
+            "per_class": {
+                name: [None if math.isnan(v) else round(v, 6) for v in values]
+                for name, values in found.per_class.items()
+            },
+            "confusion": found.confusion if len(found.confusion) <= MOST_CLASSES else (),
+            "reliability": found.reliability,
+            "points": found.points,
+        }
 
 
 @dataclass(frozen=True)
@@ -48,6 +67,15 @@ class Scores:
             "teachers": {n: s.as_dict() for n, s in self.teachers.items()},
         }
 
+    def details(self, task: Task) -> dict[str, Any]:
+        """Return what is shown of each besides the metrics, by who it is of; see `Details`."""
+        return {
+            "student": self.student.details(task),
+            "alone": self.alone.details(task) if self.alone else None,
+            "ensemble": self.ensemble.details(task),
+            "teachers": {n: s.details(task) for n, s in self.teachers.items()},
+        }
+
 
 def report_of(
     context: Context,
@@ -57,6 +85,7 @@ def report_of(
     student: TrainedStudent,
     alone: TrainedStudent | None,
     scores: Scores,
+    counted: Counted | None,
 ) -> dict[str, Any]:
     """Return the report of a run."""
     recipe, data = context.recipe, context.data
@@ -71,6 +100,9 @@ def report_of(
         },
         "verdict": verdict,
         "scores": scores.as_dict(),
+        "details": scores.details(context.task),
+        "curves": {"student": list(student.curve), "alone": list(alone.curve) if alone else None},
+        "weights": counted.as_dict() if counted else None,
         "data": {
             "name": recipe.data.name,
             "classes": list(data.classes),
@@ -102,6 +134,8 @@ def report_of(
             n: importlib.metadata.version(n) for n in ("mtkd", "torch", "numpy", "timm", "torchvision")
         },
         "machine": f"{platform.system()} {platform.machine()}",
+        "repeat": f"mtkd distill {ROOT / name / 'recipe.yaml'} --device {context.device.type} "
+        f"--threads {context.engine['threads']}",
     }
 
 

@@ -9,8 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-COSTS = ("parameters", "bytes", "latency_ms")
-ABBREVIATIONS = ("nll", "ece", "rmse", "mae", "r2", "nrmse")
+COSTS = ("parameters", "bytes", "latency_ms", "latency_p95_ms")
+SHORT = ("nll", "ece", "map", "mae", "rmse", "nrmse", "r2")
+"""Metrics whose names are initials."""
 
 
 def table(report: Mapping[str, Any]) -> Table:
@@ -27,7 +28,7 @@ def table(report: Mapping[str, Any]) -> Table:
     )
     shown.add_column("", overflow="fold", min_width=10)
     for name in metrics:
-        shown.add_column(name.upper() if name in ABBREVIATIONS else name, justify="right", no_wrap=True)
+        shown.add_column(said(name), justify="right", no_wrap=True)
     for name in ("weights", "size", "latency"):
         shown.add_column(name, justify="right", no_wrap=True)
     rows = [
@@ -43,10 +44,20 @@ def table(report: Mapping[str, Any]) -> Table:
                 *(f"{row[m]:.4f}" for m in metrics),
                 f"{row['parameters']:,}",
                 bytes_in_words(row["bytes"]),
-                f"{row['latency_ms']:.2f} ms",
+                milliseconds(row["latency_ms"]),
                 style=style,
             )
     return shown
+
+
+def said(metric: str) -> str:
+    """Return a metric's name as a table shows it."""
+    return metric.upper() if metric in SHORT else metric
+
+
+def milliseconds(latency: float | None) -> str:
+    """Return a latency in words; models that cannot be run have none."""
+    return "-" if latency is None else f"{latency:.2f} ms"
 
 
 def bytes_in_words(count: float) -> str:

@@ -1,0 +1,79 @@
+"""A model card of the student, in Markdown with the metadata that model hubs read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mtkd_cli.report.run_page import everyone
+from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds, said
+from mtkd_cli.strict_yaml import dump
+
+KINDS = {
+    "classification": "image-classification",
+    "segmentation": "image-segmentation",
+    "detection": "object-detection",
+    "regression": "tabular-regression",
+}
+"""What model hubs call our tasks."""
+
+
+def model_card(report: Mapping[str, Any]) -> str:
+    """Return the card of a run's student."""
+    metadata = {
+        "library_name": "mtkd",
+        "tags": ["knowledge-distillation", "multi-teacher", report["task"]],
+        "metrics": [report["metric"]["name"]],
+    }
+    if report["task"] in KINDS:
+        metadata["pipeline_tag"] = KINDS[report["task"]]
+    data = report["data"]
+    metrics = [name for name in report["scores"]["student"] if name not in COSTS]
+    lines = [
+        f"---\n{dump(metadata)}---",
+        f"# {_plain(report['run'])}",
+        f"A student ({_plain(report['student']['model'])}) distilled from {len(report['teachers'])} teachers "
+        f"by the strategy {_plain(report['strategy'])}, with mtkd {report['versions']['mtkd']}.",
+        report["verdict"]["sentence"],
+        "## Scores and costs",
+        _table(
+            ["", *map(said, metrics), "weights", "size", "latency"],
+            [
+                [
+                    name,
+                    *(f"{row[m]:.4f}" for m in metrics),
+                    f"{row['parameters']:,}",
+                    bytes_in_words(row["bytes"]),
+                    milliseconds(row["latency_ms"]),
+                ]
+                for name, row in everyone(report).items()
+            ],
+        ),
+        f"Test split, {data['test']} samples; latency of one sample on the machine of the run.",
+        "## Training data",
+        f"{_plain(data['name'])}: {data['train']} training samples, of which {data['train_labelled']} have "
+        f"a label; {data['val']} validation samples. "
+        f"Classes or values: {_plain(', '.join(data['classes'][:50]))}.",
+        "## Teachers",
+        _table(
+            ["teacher", "model", "labels of this data that it saw", "licence"],
+            [
+                [t["name"], t["model"], t["labels_seen"], t.get("licence") or "not known"]
+                for t in report["teachers"]
+            ],
+        ),
+        "## Repeat it",
+        f"    {report['repeat']}",
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Return a text that Markdown shows as it is."""
+    kept = "".join(letter if letter.isprintable() else " " for letter in text)
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in kept)

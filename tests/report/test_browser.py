@@ -1,0 +1,73 @@
+"""Pages in a real browser: no request, no word on the console, nothing cut off or overlapping."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtkd_cli.report.run_page import run_page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
+FLAGS = "--headless --hide-scrollbars --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
+
+PROBE = """
+<script>
+addEventListener("load", () => {
+  const wide = [...document.querySelectorAll("main *")].filter(e => {
+    const r = e.getBoundingClientRect();
+    return r.right > innerWidth + 1 && !e.closest(".wide") && !e.closest("svg") && r.width > 0;
+  });
+  document.title = JSON.stringify({
+    scroll: document.documentElement.scrollWidth - innerWidth,
+    cut: wide.map(e => e.tagName),
+    asked: performance.getEntriesByType("resource").filter(e => !e.name.startsWith("data:")).length,
+    texts: overlaps(),
+  });
+});
+function overlaps() {
+  let count = 0;
+  for (const svg of document.querySelectorAll("svg")) {
+    const boxes = [...svg.querySelectorAll("text:not([transform])")].map(t => t.getBoundingClientRect());
+    for (let i = 0; i < boxes.length; i++) for (let j = i + 1; j < boxes.length; j++) {
+      const w = Math.min(boxes[i].right, boxes[j].right) - Math.max(boxes[i].left, boxes[j].left);
+      const h = Math.min(boxes[i].bottom, boxes[j].bottom) - Math.max(boxes[i].top, boxes[j].top);
+      if (w > 2 && h > 4) count++;
+    }
+  }
+  return count;
+}
+</script>
+"""
+
+
+def rendered(page: str, width: int, folder: Path) -> tuple[dict[str, Any], str]:
+    """Return what the probe saw in the page at a width, and what Chromium logged."""
+    import html
+    import json
+    import re
+
+    policy = "default-src 'none'; style-src"
+    assert policy in page
+    probed = page.replace(policy, "default-src 'none'; script-src 'unsafe-inline'; style-src")
+    file = folder / "page.html"
+    file.write_text(probed.replace("</body>", PROBE + "</body>"), encoding="utf-8")
+    command = [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={folder / str(width)}"]
+    command += [f"--window-size={width},900", "--enable-logging=stderr", "--v=0", "--dump-dom", file.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
+    assert title
+    console = "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+    return json.loads(html.unescape(title.group(1))), console
+
+
+@pytest.mark.parametrize("width", [1200, 500])
+def test_a_report_asks_nothing_and_fits(width: int, report: dict[str, Any], tmp_path: Path) -> None:
+    report["details"]["student"]["points"] = {"price": [[1.0, 1.5], [2.0, 1.9]]}
+    seen, console = rendered(run_page(report, "task: classification\n" * 3, None), width, tmp_path)
+    assert console == ""
+    assert seen == {"scroll": 0, "cut": [], "asked": 0, "texts": 0}

@@ -1,0 +1,123 @@
+"""The report card of a run: everything is in it, nothing of the user's runs in it."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtkd_cli.errors import DataError
+from mtkd_cli.report.files import write_pages
+from mtkd_cli.report.model_card import model_card
+from mtkd_cli.report.run_page import best_teacher, kept, run_page
+
+from .conftest import EVIL
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63606060f80f0001040100"
+    "5fe5c34b0000000049454e44ae426082"
+)
+
+
+class Tags(html.parser.HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+def test_names_are_shown_and_never_run(report: dict[str, Any]) -> None:
+    page = run_page(report, f"task: {EVIL}", None)
+    tags = Tags(page).seen
+    assert not [tag for tag, _ in tags if tag in ("script", "img", "iframe", "object")]
+    assert not [key for _, given in tags for key in given if key.startswith("on")]
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;") > 5
+
+
+def test_nothing_is_loaded_from_anywhere(report: dict[str, Any], tmp_path: Path) -> None:
+    picture = tmp_path / "predictions.png"
+    picture.write_bytes(PNG)
+    sources = [
+        given[k] or ""
+        for _, given in Tags(run_page(report, "", picture)).seen
+        for k in given
+        if k in ("src", "href")
+    ]
+    assert len(sources) == 2
+    assert all(source.startswith("data:") for source in sources)
+
+
+def test_every_part_is_there(report: dict[str, Any]) -> None:
+    report["details"]["student"]["points"] = {"price": [[1.0, 1.5], [2.0, 1.9]]}
+    page = run_page(report, "task: classification", None)
+    parts = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+    assert parts == [
+        "Scores and costs",
+        "Learning",
+        "Calibration",
+        "Classes",
+        "Answers",
+        "How much each teacher counted",
+        "Teachers",
+        "Repeat it",
+    ]
+
+
+def test_what_a_task_does_not_have_is_left_out(report: dict[str, Any]) -> None:
+    empty = {"per_class": {}, "confusion": [], "reliability": [], "points": {}}
+    report["details"] = {"student": empty, "alone": None, "ensemble": empty, "teachers": {}}
+    report["weights"] = report["scores"]["alone"] = report["curves"]["alone"] = None
+    page = run_page(report, "", None)
+    assert "Calibration" not in page
+    assert "student alone" not in page
+
+
+def test_quality_kept_is_more_when_it_is_better(report: dict[str, Any]) -> None:
+    assert kept(report, report["scores"]["ensemble"]) == pytest.approx(0.8)
+    report["metric"] = {"name": "nll", "higher_is_better": False}
+    report["scores"]["student"]["nll"] = 0.2
+    assert kept(report, report["scores"]["ensemble"]) == pytest.approx(0.5)
+
+
+def test_the_best_teacher_goes_by_the_metrics_direction(report: dict[str, Any]) -> None:
+    assert best_teacher(report) == "good"
+    report["metric"] = {"name": "accuracy", "higher_is_better": False}
+    assert best_teacher(report) == EVIL
+
+
+def test_a_teacher_that_cannot_be_run_has_no_latency(report: dict[str, Any]) -> None:
+    report["scores"]["teachers"]["good"] |= {"latency_ms": None, "latency_p95_ms": None}
+    assert "<td>-</td>" in run_page(report, "", None)
+
+
+def test_the_model_card_has_metadata_and_escapes_names(report: dict[str, Any]) -> None:
+    card = model_card(report)
+    assert card.startswith("---\nlibrary_name: mtkd\n")
+    assert "pipeline_tag: image-classification" in card
+    assert "\\<img src=x onerror=alert(1)\\>" in card
+    assert "| student, distilled | 0.8000 |" in card
+
+
+def test_pages_are_made_from_the_folder_alone(report: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    (tmp_path / "recipe.yaml").write_text("task: classification\n")
+    assert [path.name for path in write_pages(tmp_path)] == ["report.html", "MODEL_CARD.md"]
+    assert "task: classification" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[1]", '{"scores": 3}', "not json"])
+def test_a_report_that_cannot_be_used_is_named(damage: str, tmp_path: Path) -> None:
+    if damage:
+        (tmp_path / "report.json").write_text(damage)
+    (tmp_path / "recipe.yaml").write_text("")
+    with pytest.raises(DataError) as error:
+        write_pages(tmp_path)
+    assert "report" in str(error.value.what)
+    assert not (tmp_path / "report.html").exists()
