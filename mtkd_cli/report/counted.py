@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -33,7 +33,8 @@ class Counted:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the weights as JSON has them."""
-        return asdict(self)
+        per_class = {name: list(mean) for name, mean in self.per_class.items()}
+        return {"mean": list(self.mean), "per_class": per_class}
 
 
 def counted(

@@ -43,9 +43,9 @@ class Scored:
                 name: [None if math.isnan(v) else round(v, 6) for v in values]
                 for name, values in found.per_class.items()
             },
-            "confusion": found.confusion if len(found.confusion) <= MOST_CLASSES else (),
-            "reliability": found.reliability,
-            "points": found.points,
+            "confusion": [list(row) for row in found.confusion if len(found.confusion) <= MOST_CLASSES],
+            "reliability": [list(part) for part in found.reliability],
+            "points": {name: [list(pair) for pair in pairs] for name, pairs in found.points.items()},
         }
 
 

@@ -69,7 +69,7 @@ def best_teacher(report: Mapping[str, Any]) -> str:
     """Return the name of the best teacher on the test split."""
     metric = report["metric"]
     sign = 1 if metric["higher_is_better"] else -1
-    scores = report["scores"]["teachers"]
+    scores: dict[str, Any] = report["scores"]["teachers"]
     return max(scores, key=lambda name: sign * scores[name][metric["name"]])
 
 

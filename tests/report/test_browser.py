@@ -13,7 +13,10 @@ from mtkd_cli.report.run_page import run_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
-FLAGS = "--headless --hide-scrollbars --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
+FLAGS = (
+    "--headless --hide-scrollbars --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
+    "--disable-sync --disable-component-update"
+)
 
 PROBE = """
 <script>

@@ -50,6 +50,9 @@ def test_the_run_folder_has_what_the_readme_says(distil: Distil) -> None:
         "student.json",
         "metrics.jsonl",
         "report.json",
+        "report.html",
+        "predictions.png",
+        "MODEL_CARD.md",
         "log.txt",
     }
     Recipe.model_validate(strict_yaml.load((folder / "recipe.yaml").read_text(), "recipe.yaml"))
