@@ -23,11 +23,25 @@ if TYPE_CHECKING:
 GROUP = "mtkd"
 BUILTIN = "mtkd"
 ONLY, WITHOUT = "MTKD_PLUGINS", "MTKD_DISABLE_PLUGINS"
+HEAVY = ("torch", "torchvision", "timm", "tensorflow", "keras", "transformers", "sklearn", "scipy", "pandas")
+"""Modules that take a second or more to import: a plugin that needs one to be listed slows every command."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point and what became of it. ``seconds`` is the time that loading took."""
+    """One entry point and what became of it.
+
+    Attributes:
+        name: the entry point's.
+        distribution: the one that has it, in its normal form.
+        version: the distribution's.
+        status: ``broken`` plugins offer nothing, ``blocked`` ones are not loaded.
+        error: why it is broken, in one line.
+        registers: ``kind:name`` of what it offers.
+        seconds: the time that loading took.
+        heavy: the modules of `HEAVY` that its loading imported.
+        module: the module with its hooks.
+    """
 
     name: str
     distribution: str
@@ -36,6 +50,8 @@ class Plugin:
     error: str = ""
     registers: tuple[str, ...] = ()
     seconds: float = 0.0
+    heavy: tuple[str, ...] = ()
+    module: str = ""
 
     @property
     def builtin(self) -> bool:
@@ -45,7 +61,7 @@ class Plugin:
     @property
     def remedy(self) -> str:
         """The command that gets rid of the plugin, or ``''`` for a built-in one."""
-        return "" if self.builtin else f"pip uninstall {self.distribution}"
+        return "" if self.builtin else f"mtkd uninstall {self.distribution}"
 
 
 @dataclass(frozen=True)
@@ -121,7 +137,7 @@ class Registry:
             f"{variable} names {word!r}, which is no installed plugin; {nearest_or_all(word, known)}"
             for variable in (ONLY, WITHOUT)
             for word in _words(os.environ.get(variable, ""))
-            if word != "*" and not {word, _normal(word)} & known
+            if word != "*" and not {word, normal(word)} & known
         ]
 
     def add_commands(self, app: typer.Typer) -> list[str]:
@@ -167,7 +183,7 @@ def discover(third_party: bool = True) -> Registry:
     plugins: list[Plugin] = []
     entries: list[Registered] = []
     commands: list[tuple[Plugin, Callable[[typer.Typer], None]]] = []
-    for point, found in _entry_points():
+    for point, found in entry_points():
         if not found.builtin and not third_party:
             continue
         if not found.builtin and _blocked(found):
@@ -182,8 +198,8 @@ def discover(third_party: bool = True) -> Registry:
     return Registry(tuple(plugins), tuple(entries), tuple(commands))
 
 
-def _entry_points() -> list[tuple[metadata.EntryPoint, Plugin]]:
-    """Return the group's entry points: built-in ones first, then by distribution and name."""
+def entry_points() -> list[tuple[metadata.EntryPoint, Plugin]]:
+    """Return the group's entry points, none of them loaded: built-in ones first, then by name."""
     distributions: dict[int, tuple[str, str]] = {}
     found = []
     for point in metadata.entry_points(group=GROUP):
@@ -191,8 +207,8 @@ def _entry_points() -> list[tuple[metadata.EntryPoint, Plugin]]:
         key = id(point.dist)
         if key not in distributions:
             facts = point.dist.metadata if point.dist else {"Name": "unknown", "Version": "unknown"}
-            distributions[key] = (_normal(str(facts["Name"])), str(facts["Version"]))
-        found.append((point, Plugin(point.name, *distributions[key])))
+            distributions[key] = (normal(str(facts["Name"])), str(facts["Version"]))
+        found.append((point, Plugin(point.name, *distributions[key], module=point.value)))
     return sorted(found, key=lambda pair: (not pair[1].builtin, pair[1].distribution, pair[1].name))
 
 
@@ -206,14 +222,15 @@ def _blocked(plugin: Plugin) -> bool:
 
 def _named(text: str) -> set[str]:
     """Return the words of a list in the environment, as written and as a distribution's name."""
-    return {name for word in _words(text) for name in (word, _normal(word))}
+    return {name for word in _words(text) for name in (word, normal(word))}
 
 
 def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[,\s]+", text) if word]
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """Return a distribution's name in its normal form: ``My_Plugin`` is ``my-plugin``."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -221,7 +238,7 @@ def _load(
     point: metadata.EntryPoint, plugin: Plugin
 ) -> tuple[Plugin, list[Spec], Callable[[typer.Typer], None] | None]:
     """Load one plugin and collect its specs; any failure becomes a broken row."""
-    started = time.perf_counter()
+    started, there = time.perf_counter(), set(sys.modules)
     try:
         with _stdout_on_stderr():
             hooks = hooks_of(point.load())
@@ -232,7 +249,9 @@ def _load(
     except (Exception, SystemExit) as error:
         return replace(plugin, status="broken", error=_describe(error)), [], None
     registers = [f"{spec.kind}:{spec.name}" for spec in specs] + (["commands"] if COMMANDS in hooks else [])
-    loaded = replace(plugin, registers=tuple(registers), seconds=time.perf_counter() - started)
+    heavy = tuple(name for name in HEAVY if name in sys.modules and name not in there)
+    seconds = time.perf_counter() - started
+    loaded = replace(plugin, registers=tuple(registers), seconds=seconds, heavy=heavy)
     return loaded, specs, hooks.get(COMMANDS)
 
 

@@ -12,6 +12,7 @@ from mtkd_cli import __version__
 from mtkd_cli.cli import console
 from mtkd_cli.cli.distill import distill
 from mtkd_cli.cli.init import init
+from mtkd_cli.cli.install import PASSED_ON, install, uninstall
 from mtkd_cli.cli.list import list_
 from mtkd_cli.cli.plugins import plugins
 from mtkd_cli.cli.record import record
@@ -20,8 +21,8 @@ from mtkd_cli.cli.show import show
 from mtkd_cli.cli.store import store
 from mtkd_cli.errors import UsageError
 
-WITHOUT_PLUGINS = ("--version",)
-"""Arguments before any command that load no third-party plugin."""
+WITHOUT_PLUGINS = ("--version", "install", "uninstall")
+"""What loads no third-party plugin: options before any command, and commands."""
 
 
 def create(with_plugins: bool = True) -> typer.Typer:
@@ -39,7 +40,9 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.command(name="list")(list_)
     app.command()(show)
     app.command()(init)
-    app.command()(plugins)
+    app.add_typer(plugins)
+    app.command(context_settings=PASSED_ON)(install)
+    app.command()(uninstall)
     app.add_typer(store)
     if with_plugins:
         from mtkd_cli.plugins import installed
@@ -53,8 +56,10 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal without some letter is no reason to fail
             stream.reconfigure(errors="backslashreplace")
-    options = itertools.takewhile(lambda argument: argument.startswith("-"), sys.argv[1:])
-    app = create(with_plugins=not set(options) & set(WITHOUT_PLUGINS))
+    arguments = sys.argv[1:]
+    options = list(itertools.takewhile(lambda argument: argument.startswith("-"), arguments))
+    command = arguments[len(options) : len(options) + 1]
+    app = create(with_plugins=not {*options, *command} & set(WITHOUT_PLUGINS))
     if "--json" in sys.argv:
         _run_for_json(app)
     app()

@@ -1,11 +1,18 @@
 """Checks that every plugin must pass: for plugin authors' tests, `mtkd plugins check`, and our own.
 
-from mtkd_cli.testing import check_strategy
+import mtkd_mine
+from mtkd_cli.testing import check_plugin
 
-def test_mine_is_a_strategy() -> None:
-    check_strategy(Mine, SPEC)
+def test_it_keeps_every_rule() -> None:
+    check_plugin(mtkd_mine)
 """
 
 from mtkd_cli.testing.broken import BrokenRuleError as BrokenRuleError
 from mtkd_cli.testing.broken import NotCheckedError as NotCheckedError
+from mtkd_cli.testing.data import check_data as check_data
+from mtkd_cli.testing.plugin import check as check
+from mtkd_cli.testing.plugin import check_plugin as check_plugin
+from mtkd_cli.testing.provider import check_provider as check_provider
 from mtkd_cli.testing.strategy import check_strategy as check_strategy
+from mtkd_cli.testing.task import check_task as check_task
+from mtkd_cli.testing.tracker import check_tracker as check_tracker

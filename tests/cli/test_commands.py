@@ -198,7 +198,7 @@ def test_a_broken_plugin_is_one_row_and_stops_no_command(plugin: PluginWriter) -
         assert result.exit_code == 0
         assert result.stderr.count("warning: ") == 1
         assert (
-            "RuntimeError: [red]boom[/red]\\x1b[31m (remove it: pip uninstall mtkd-broken)" in result.stderr
+            "RuntimeError: [red]boom[/red]\\x1b[31m (remove it: mtkd uninstall mtkd-broken)" in result.stderr
         )
     assert "broken" in mtkd("plugins", COLUMNS="200").stdout
     assert mtkd("--help").exit_code == 0

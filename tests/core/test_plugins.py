@@ -25,7 +25,7 @@ def test_a_third_partys_strategy_is_listed_with_distribution_and_version(plugin:
     entry = discover().find("strategies", "loudest")
     assert (entry.plugin.distribution, entry.plugin.version, entry.plugin.name) == ("loud-est", "3.1", "loud")
     assert entry.plugin.registers == ("strategies:loudest",)
-    assert entry.plugin.remedy == "pip uninstall loud-est"
+    assert entry.plugin.remedy == "mtkd uninstall loud-est"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_broken_plugin_is_one_row_that_says_what_and_how_to_remove_it(
     (warning,) = found.warnings()
     assert says in row.error
     assert warning.startswith("plugin 'mtkd-broken' of mtkd-broken 0.7 is broken: ")
-    assert warning.endswith("(remove it: pip uninstall mtkd-broken)")
+    assert warning.endswith("(remove it: mtkd uninstall mtkd-broken)")
     assert "\n" not in warning
     assert "mean" in found.names("strategies")
 
@@ -105,7 +105,7 @@ def test_a_third_party_cannot_take_a_built_in_name_silently(plugin: PluginWriter
     found = discover()
     with pytest.raises(UsageError, match="mtkd:mean, thief:mean") as caught:
         found.find("strategies", "mean")
-    assert "remove one: pip uninstall thief" in caught.value.hint
+    assert "remove one: mtkd uninstall thief" in caught.value.hint
     assert found.find("strategies", "mtkd:mean").plugin.builtin
 
 

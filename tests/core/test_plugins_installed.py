@@ -58,7 +58,7 @@ def test_an_installed_strategy_is_listed_and_a_broken_plugin_is_one_row(site: Pa
     assert listed.returncode == 0
     assert listed.stderr == (
         "warning: plugin 'broken' of mtkd-broken 0.7 is broken: ModuleNotFoundError: "
-        "No module named 'a_module_that_is_not_there' (remove it: pip uninstall mtkd-broken)\n"
+        "No module named 'a_module_that_is_not_there' (remove it: mtkd uninstall mtkd-broken)\n"
     )
     described = json.loads(mtkd(site, "show", "strategy", "lowest-error", "--json").stdout)
     assert [option["name"] for option in described["options"]] == ["tau"]

@@ -1,0 +1,72 @@
+"""The part of ``mtkd plugins check`` that needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mtkd_cli.cli.distilling import stdout_on_stderr
+from mtkd_cli.errors import PluginError, UsageError, nearest_or_all
+from mtkd_cli.plugins import Plugin, Registered, Registry, installed, normal
+from mtkd_cli.read_recipe import apply
+from mtkd_cli.testing import BrokenRuleError, NotCheckedError, check
+from mtkd_cli.testing.listing import check_listing
+
+
+def check_named(name: str, options: Sequence[str]) -> list[dict[str, Any]]:
+    """Return one row for each thing that was checked, and one for each plugin's listing.
+
+    Raises:
+        UsageError: there is no such name, or options that there are not.
+        PluginError: the plugin is broken, so nothing of it can be checked.
+    """
+    registry = installed()
+    entries = _named(registry, name)
+    given: dict[str, Any] = {}
+    for option in options:
+        apply(given, option)
+    with stdout_on_stderr():
+        owners = dict.fromkeys(entry.plugin for entry in entries)
+        rows = [_row(plugin.name, "listing", plugin, lambda p=plugin: _listed(p)) for plugin in owners]
+        rows += [_row(e.spec.name, e.spec.kind, e.plugin, lambda e=e: check(e.spec, given)) for e in entries]
+    return rows
+
+
+def _named(registry: Registry, name: str) -> list[Registered]:
+    found = [entry for entry in registry.entries if name in (entry.spec.name, entry.full_name)]
+    found = found or [
+        e for e in registry.entries if name == e.plugin.name or normal(name) == e.plugin.distribution
+    ]
+    if found:
+        return found
+    for plugin in registry.plugins:
+        if plugin.status != "ok" and (name == plugin.name or normal(name) == plugin.distribution):
+            reason = plugin.error or "it is blocked by the environment"
+            raise PluginError(f"the plugin {name!r} offers nothing: {reason}", hint=plugin.remedy)
+    known = {entry.spec.name for entry in registry.entries} | {p.distribution for p in registry.plugins}
+    raise UsageError(f"no plugin offers {name!r}", hint=nearest_or_all(name, known))
+
+
+def _listed(plugin: Plugin) -> str:
+    check_listing(plugin.module)
+    return "a process of its own"
+
+
+def _row(name: str, kind: str, plugin: Plugin, call: Any) -> dict[str, Any]:
+    try:
+        result, said = "ok", call()
+    except BrokenRuleError as error:
+        result, said = "broken", str(error)
+    except NotCheckedError as error:
+        result, said = "not checked", str(error)
+    except UsageError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        result, said = "broken", f"{type(error).__name__}: {error}"
+    return {
+        "name": name,
+        "kind": kind,
+        "plugin": f"{plugin.distribution} {plugin.version}",
+        "result": result,
+        "said": said,
+    }

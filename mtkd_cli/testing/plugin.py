@@ -1,0 +1,116 @@
+"""Check whatever a plugin registers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from mtkd_cli.errors import MtkdError, UsageError
+from mtkd_cli.hooks import COMMANDS, hooks_of, refuse_twice, specs_of
+from mtkd_cli.plugins import installed
+from mtkd_cli.resolve import check_options
+from mtkd_cli.specs import AggregatorSpec, DataSpec, RecipeSpec, Spec, TaskSpec, TeacherSpec, TrackerSpec
+from mtkd_cli.testing.broken import BrokenRuleError, NotCheckedError
+from mtkd_cli.testing.data import check_data
+from mtkd_cli.testing.listing import check_listing
+from mtkd_cli.testing.provider import check_provider
+from mtkd_cli.testing.strategy import check_strategy
+from mtkd_cli.testing.task import check_task
+from mtkd_cli.testing.tracker import check_tracker
+
+
+def check_plugin(module: ModuleType) -> dict[str, str]:
+    """Check a module with hooks, and all that it registers, with its default options.
+
+    Returns:
+        What was checked, or why not, by kind and name (``strategies:mine``).
+
+    Raises:
+        BrokenRuleError: the first rule that is broken, and how.
+        TypeError, ValueError: a hook that is no hook, see `mtkd_cli.hooks`.
+    """
+    hooks = hooks_of(module)
+    specs = [spec for name, hook in hooks.items() if name != COMMANDS for spec in specs_of(name, hook)]
+    refuse_twice(specs)
+    check_listing(module.__name__)
+    done = {}
+    for spec in specs:
+        try:
+            done[f"{spec.kind}:{spec.name}"] = check(spec)
+        except NotCheckedError as error:
+            done[f"{spec.kind}:{spec.name}"] = f"not checked: {error}"
+    return done
+
+
+def check(spec: Spec, options: Mapping[str, Any] | None = None) -> str:
+    """Check one thing that a plugin offers.
+
+    Args:
+        spec: its spec.
+        options: as a recipe has them; defaults are filled in. Of a provider: ``model``.
+
+    Returns:
+        What it was checked on, for people.
+
+    Raises:
+        BrokenRuleError: the first rule that is broken, and how.
+        NotCheckedError: something is missing that the check needs.
+        UsageError: options that there are not.
+    """
+    given = dict(options or {})
+    if isinstance(spec, TeacherSpec):
+        model = given.pop("model", None)
+        _complete(spec, given)
+        check_provider(_loaded(spec), spec, model)
+        return model or spec.example
+    chosen = _complete(spec, given)
+    if isinstance(spec, RecipeSpec):
+        _check_recipe(spec)
+        return "read and resolved"
+    if isinstance(spec, TaskSpec):
+        check_task(spec, chosen)
+        return "five classes or values"
+    factory = functools.partial(_loaded(spec), **chosen)
+    if isinstance(spec, AggregatorSpec):
+        return ", ".join(check_strategy(factory, spec))
+    if isinstance(spec, DataSpec):
+        check_data(factory, spec)
+        return "loaded twice"
+    if isinstance(spec, TrackerSpec):
+        check_tracker(factory, spec)
+        return "a short run"
+    raise NotCheckedError(f"there are no checks of {spec.kind}")
+
+
+def _loaded(spec: Spec) -> Any:
+    try:
+        return spec.load()
+    except Exception as error:
+        reason = f"{spec.factory}: {type(error).__name__}: {error}"
+        raise BrokenRuleError(f"{spec.name!r} breaks the rule 'it can be imported': {reason}") from error
+
+
+def _complete(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
+    missing = [option.name for option in spec.options if option.required and option.name not in given]
+    if missing:
+        raise NotCheckedError(f"give its required options: {' '.join(f'{name}=…' for name in missing)}")
+    chosen, problems = check_options(given, spec.options, spec.name)
+    if problems:
+        raise UsageError(problems[0].what, problems[0].where, problems[0].hint)
+    return chosen
+
+
+def _check_recipe(spec: RecipeSpec) -> None:
+    from mtkd_cli import strict_yaml
+    from mtkd_cli.read_recipe import validate
+    from mtkd_cli.resolve import resolve
+
+    try:
+        resolve(validate(strict_yaml.load(spec.load(), spec.name), spec.name), installed(), spec.name)
+    except (MtkdError, OSError) as error:
+        problems = [problem.what for problem in getattr(error, "problems", ())] or [str(error)]
+        raise BrokenRuleError(
+            f"the recipe {spec.name!r} breaks the rule 'it can be read': {'; '.join(problems)}"
+        ) from error

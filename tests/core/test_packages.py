@@ -1,0 +1,120 @@
+"""`mtkd install` and `uninstall` call pip, load nothing, and say what is new."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from mtkd_cli import packages
+from mtkd_cli.cli import app
+from mtkd_cli.errors import PluginError, UsageError
+
+if TYPE_CHECKING:
+    from tests.conftest import PluginWriter
+
+NEVER = "raise AssertionError('it was loaded')"
+
+
+@pytest.fixture
+def pip(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Note pip's command lines instead of running them; everything becomes installed as ``Mtkd_Mine``."""
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: Any) -> Any:
+        commands.append(command)
+        if "--report" in command:
+            report = {"install": [{"metadata": {"name": "Mtkd_Mine"}}, {"metadata": {"name": "other"}}]}
+            Path(command[command.index("--report") + 1]).write_text(json.dumps(report))
+        offers = [
+            {
+                "name": "mine",
+                "distribution": "mtkd-mine",
+                "version": "1.0",
+                "status": "ok",
+                "registers": ["strategies:mine"],
+            }
+        ]
+        return SimpleNamespace(returncode=int("fails" in command), stdout=json.dumps(offers))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return commands
+
+
+def mtkd(*arguments: str) -> Any:
+    return CliRunner().invoke(app.create(with_plugins=False), arguments)
+
+
+def test_pips_options_are_passed_on_in_order(pip: list[list[str]]) -> None:
+    done = mtkd("install", "-e", "./mine", "--upgrade", "--index-url", "https://a.b/c", "other>=1.2", "-v")
+    assert done.exit_code == 0, done.output
+    start = pip[0].index("--report") + 2
+    assert pip[0][:4] == [sys.executable, "-m", "pip", "install"]
+    expected = ["-e", "./mine", "--upgrade", "--index-url", "https://a.b/c", "other>=1.2", "-v"]
+    assert pip[0][start:] == expected
+
+
+def test_what_became_available_is_said(pip: list[list[str]]) -> None:
+    done = mtkd("install", "mtkd-mine")
+    assert "mtkd-mine 1.0 offers: strategies mine" in done.stdout
+    assert "Also installed, without plugins of mtkd: other" in done.stdout
+    assert pip[1][1:] == ["-m", "mtkd_cli", "plugins", "--json"], "asked in a process of its own"
+    found = json.loads(mtkd("install", "mtkd-mine", "--json").stdout)
+    assert found["installed"] == ["mtkd-mine", "other"]
+    assert found["plugins"][0]["registers"] == ["strategies:mine"]
+
+
+def test_where_pip_fails_it_is_said(pip: list[list[str]]) -> None:
+    with pytest.raises(PluginError, match="pip install fails failed with 1"):
+        packages.install(["fails"])
+    assert mtkd("install", "fails").exit_code == 1
+
+
+def test_where_there_is_no_pip_the_line_for_uv_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else there(name))
+    with pytest.raises(UsageError, match="no pip") as caught:
+        packages.install(["-e", "./my folder"])
+    assert caught.value.hint == f"uv pip install --python {sys.executable} -e './my folder'"
+
+
+def test_a_plugin_is_removed_without_being_loaded(plugin: PluginWriter, pip: list[list[str]]) -> None:
+    plugin("Mtkd_Broken", NEVER, point="broken", version="0.7")
+    done = mtkd("uninstall", "mtkd.broken")
+    assert done.stdout == "gone: mtkd-broken 0.7 (plugin broken)\n"
+    assert pip == [
+        [sys.executable, "-m", "pip", "uninstall", "--disable-pip-version-check", "--yes", "mtkd-broken"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "hint"),
+    [
+        ("mtkd-brokn", "no distribution 'mtkd-brokn' has plugins", "did you mean 'mtkd-broken'?"),
+        ("torch", "no distribution 'torch' has plugins", "known: mtkd-broken"),
+        ("mtkd", "mtkd does not remove itself", "pip"),
+    ],
+)
+def test_only_plugins_are_removed(
+    plugin: PluginWriter, pip: list[list[str]], name: str, says: str, hint: str
+) -> None:
+    plugin("mtkd-broken", NEVER)
+    with pytest.raises(UsageError, match=says) as caught:
+        packages.uninstall(["mtkd-broken", name])
+    assert hint in caught.value.hint
+    assert pip == []
+
+
+def test_a_new_plugin_that_says_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(command: list[str], **_: Any) -> Any:
+        raise subprocess.TimeoutExpired(command, 1)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert packages.offers_of(["mtkd-mine"]) == []
