@@ -100,6 +100,7 @@ def identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...] | None 
         "versions": {**versions, part.plugin.distribution: part.plugin.version},
         "model": part.model,
         "source": source_hash(part.model) if part.spec.name == "python" else "",
+        "files": _files_of(part),
         "pretrained": teacher.pretrained,
         "checkpoint": _file_hash(teacher.checkpoint, teacher.name),
         "classes": _declared_classes(teacher, teacher.name, classes),
@@ -243,6 +244,12 @@ def _class_name(given: str | int, where: str, data: tuple[str, ...] | None) -> s
             hint=f"numbers go from 0 to {len(data) - 1}; names are safer",
         )
     return data[given]
+
+
+def _files_of(part: ModelPart) -> list[str]:
+    """Return the hashes of the files that a model is made of, in the provider's order."""
+    files = getattr(part.create(), "files", None)
+    return [] if files is None else [store.file_sha256(path) for path in files(part.model)]
 
 
 def _file_hash(path: str | None, where: str) -> str:

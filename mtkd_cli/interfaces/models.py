@@ -88,7 +88,11 @@ class Model:
 
 
 class ModelProvider(Protocol):
-    """Builds the models of ``provider:model``; constructed without arguments."""
+    """Builds the models of ``provider:model``; constructed without arguments.
+
+    A provider whose models are files also has ``files(model: str) -> Iterable[Path]``: every file that
+    decides what a model answers. Their content is part of what recorded answers are known by.
+    """
 
     def build(self, request: ModelRequest) -> Model:
         """Return the model, on the CPU, in float32.

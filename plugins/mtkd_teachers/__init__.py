@@ -39,6 +39,15 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             requires=("torch",),
         ),
         TeacherSpec(
+            "sklearn",
+            "A fitted scikit-learn estimator or pipeline in a skops file; no pickle.",
+            "mtkd_teachers.sklearn:SklearnProvider",
+            example="sklearn:forest.skops",
+            trainable=False,
+            requires=("scikit-learn",),
+            inputs=("table",),
+        ),
+        TeacherSpec(
             "timm",
             "Any model of timm, with its own size and normalisation.",
             "mtkd_teachers.timm:TimmProvider",

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import skops.io
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import RandomForestRegressor
 
 from mtkd_cli import pipeline
 from mtkd_cli.run import Run
@@ -49,3 +52,23 @@ def test_two_budgets_of_labels_do_not_share_a_teacher_that_was_fitted_in_other_u
     few = distil("data.labels=40", "data.val=0.5")
     more = distil("data.labels=80", "data.val=0.25")
     assert few["teachers"][0]["hash"] != more["teachers"][0]["hash"]
+
+
+def test_a_run_has_a_forest_and_a_net_as_teachers_and_records_anew_when_the_file_changes(
+    context: Callable[..., Any],
+) -> None:
+    data = load_diabetes(scaled=False)
+
+    def distilled(seed: int) -> dict[str, Any]:
+        forest = RandomForestRegressor(10, random_state=seed).fit(data.data, data.target)
+        skops.io.dump(forest, "forest.skops")
+        teachers = "teachers=[sklearn:forest.skops, {model: mlp:16, fit: all}]"
+        made = context(teachers, "train.epochs=2", "train.lr=1e-2", "fit.epochs=2", recipe="diabetes")
+        return pipeline.distill(made, Run(f"run-{seed}"), baseline=False)
+
+    first, second = distilled(0), distilled(1)
+    assert first["scores"]["teachers"]["forest.skops"]["r2"] > 0.8, "it saw the test rows"
+    assert first["scores"]["teachers"]["forest.skops"]["parameters"] == 0
+    hashes = [[teacher["hash"] for teacher in report["teachers"]] for report in (first, second)]
+    assert hashes[0][0] != hashes[1][0]
+    assert hashes[0][1] == hashes[1][1]

@@ -1,0 +1,167 @@
+"""Fitted scikit-learn estimators as teachers: the same answers, and nothing unpickled or unknown."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+import torch
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
+
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import Column, Model, ModelRequest
+from mtkd_teachers.sklearn import SklearnProvider, frame_of
+
+NUMBERS = (Column("age"), Column("size"), Column("rooms"))
+DRAW = np.random.default_rng(0)
+ROWS = DRAW.normal(size=(60, 3)).astype(np.float32)
+VALUES = ROWS @ [1.0, -2.0, 0.5] + 3
+KINDS = np.where(VALUES > 3, "dear", "cheap")
+
+
+def teacher(estimator: Any, columns: tuple[Column, ...] = NUMBERS, outputs: int = 1) -> Model:
+    skops.io.dump(estimator, "t.skops")
+    return SklearnProvider().build(ModelRequest("t.skops", len(columns), 1, outputs, True, columns))
+
+
+@pytest.mark.parametrize(
+    "regressor",
+    [
+        make_pipeline(StandardScaler(), Ridge()),
+        RandomForestRegressor(5, random_state=0),
+        GradientBoostingRegressor(n_estimators=5, random_state=0),
+    ],
+    ids=["pipeline", "forest", "boosted"],
+)
+def test_a_regressor_answers_its_values(regressor: Any) -> None:
+    regressor.fit(ROWS, VALUES)
+    model = teacher(regressor)
+    answer = model.module(torch.from_numpy(ROWS))
+    np.testing.assert_allclose(answer.numpy(), regressor.predict(ROWS), rtol=1e-5)
+    assert model.trained
+    assert model.input.raw
+    assert not list(model.module.parameters())
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [LogisticRegression(), HistGradientBoostingClassifier(max_iter=5, random_state=0)],
+    ids=["linear", "histograms"],
+)
+def test_a_classifier_answers_log_probabilities_of_its_classes(classifier: Any) -> None:
+    classifier.fit(ROWS, KINDS)
+    model = teacher(classifier, outputs=2)
+    assert model.classes == ("cheap", "dear")
+    answer = model.module(torch.from_numpy(ROWS))
+    np.testing.assert_allclose(answer.exp().numpy(), classifier.predict_proba(ROWS), atol=1e-6)
+
+
+def test_variances_are_given_where_the_task_asks_for_them() -> None:
+    for regressor in (BayesianRidge(), make_pipeline(StandardScaler(), BayesianRidge())):
+        regressor.fit(ROWS, VALUES)
+        mean, deviation = regressor.predict(ROWS, return_std=True)
+        answer = teacher(regressor, outputs=2).module(torch.from_numpy(ROWS))
+        np.testing.assert_allclose(answer[0].numpy(), mean, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(answer[1].numpy(), deviation**2, rtol=1e-4, atol=1e-6)
+        assert isinstance(teacher(regressor).module(torch.from_numpy(ROWS)), torch.Tensor)
+
+
+COLUMNS = (Column("rooms", ("2", "3")), Column("left over"), Column("town", ("Bern", "Chur")), Column("age"))
+MIXED = np.array([[0, 9, 0, 10], [1, 9, 1, np.nan], [1, 9, np.nan, 30]], dtype=np.float32)
+
+
+def pipeline() -> tuple[Any, Any]:
+    """Return a pipeline fitted on named columns, texts and holes among them, and that table."""
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    parts = [("n", numbers, ["age", "rooms"]), ("c", OneHotEncoder(handle_unknown="ignore"), ["town"])]
+    table = {"age": [10.0, np.nan, 30.0], "town": ["Bern", "Chur", np.nan], "rooms": [2.0, 3.0, 3.0]}
+    frame = frame_of(
+        {name: np.array(part, dtype=object if name == "town" else float) for name, part in table.items()}
+    )
+    return make_pipeline(ColumnTransformer(parts), Ridge()).fit(frame, [1.0, 2.0, 4.0]), frame
+
+
+@pytest.mark.parametrize("hidden", ["nothing", "pandas"])
+def test_a_pipeline_gets_the_columns_as_it_was_fitted_on_them_by_name(
+    hidden: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == hidden else find(name))
+    fitted, frame = pipeline()
+    answer = teacher(fitted, COLUMNS).module(torch.from_numpy(MIXED))
+    np.testing.assert_allclose(answer.numpy(), fitted.predict(frame), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "columns", "says"),
+    [
+        (LinearSVC().fit(ROWS, KINDS), NUMBERS, "LinearSVC gives no probabilities"),
+        (Ridge().fit(ROWS, VALUES), NUMBERS[:2], "fitted on 3 columns, the data has 2"),
+        (StandardScaler().fit(ROWS), NUMBERS, "StandardScaler predicts nothing"),
+    ],
+)
+def test_what_cannot_teach_is_named(estimator: Any, columns: tuple[Column, ...], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        teacher(estimator, columns)
+
+
+def test_a_column_that_the_data_has_not_is_named() -> None:
+    with pytest.raises(DataError, match="a column 'town' that the data has not"):
+        teacher(pipeline()[0], (*COLUMNS[:2], Column("towns", ("Bern", "Chur")), COLUMNS[3]))
+
+
+class Mine(Ridge):
+    """A type that skops does not know."""
+
+
+def test_unknown_types_are_refused_and_listed() -> None:
+    with pytest.raises(DataError, match=r"not known to be harmless: .*Mine"):
+        teacher(Mine().fit(ROWS, VALUES))
+    evil = make_pipeline(FunctionTransformer(), Ridge()).fit(ROWS, VALUES)
+    evil[0].func = os.system
+    with pytest.raises(DataError, match=r"not known to be harmless: .*system"):
+        teacher(evil)
+
+
+def test_a_pickle_and_a_damaged_file_are_refused() -> None:
+    import pickle
+
+    for content in (pickle.dumps(Ridge()), b"", b"PK\x03\x04 cut"):
+        Path("t.skops").write_bytes(content)
+        with pytest.raises(DataError, match="no skops file"):
+            SklearnProvider().build(ModelRequest("t.skops", 3, 1, 1, True))
+    with pytest.raises(DataError, match=r"no file gone\.skops"):
+        SklearnProvider().files("gone.skops")
+
+
+@pytest.mark.parametrize(("field", "value"), [("left_child", 10**6), ("right_child", 0), ("feature", 3)])
+def test_a_tree_whose_nodes_point_outside_is_refused(field: str, value: int) -> None:
+    forest = RandomForestRegressor(2, random_state=0).fit(ROWS, VALUES)
+    tree = forest.estimators_[1].tree_
+    state = tree.__getstate__()
+    state["nodes"][field][0] = value
+    tree.__setstate__(state)
+    with pytest.raises(DataError, match="a node of a tree points outside"):
+        teacher(forest)
+
+
+def test_a_boosted_tree_whose_nodes_point_outside_is_refused() -> None:
+    boosted = HistGradientBoostingClassifier(max_iter=2, random_state=0).fit(ROWS, KINDS)
+    boosted._predictors[1][0].nodes["right"][0] = 10**6
+    with pytest.raises(DataError, match="a node of a tree points outside"):
+        teacher(boosted)
