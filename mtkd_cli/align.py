@@ -47,11 +47,9 @@ def speaks(target: Tensor, known: Tensor) -> Tensor:
     return known[:, target.clamp(min=0).long()] | (target < 0)
 
 
-def targets_known(target: Tensor, teachers: int, known: Tensor | None) -> list[Tensor]:
-    """Return for each teacher the labels ``[B, *]`` of the classes that it knows, -1 for the others."""
-    if known is None:
-        return [target] * teachers
-    return [torch.where(heard, target, -1) for heard in speaks(target, known)]
+def within(target: Tensor, known: Tensor) -> Tensor:
+    """Return the labels ``[B, *]`` of the classes that are ``known [C]``, -1 for the others."""
+    return torch.where(speaks(target, known[None])[0], target, -1)
 
 
 def aligned_to(

@@ -45,7 +45,8 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
     pretrained = teacher.pretrained if teacher.pretrained is not None else teacher.checkpoint is None
     where = f"teacher {teacher.name!r} ({teacher.model})"
     seed = teacher.fit.seed if teacher.fit else 0
-    model = _build(part, teacher.input, data, task.outputs, pretrained, seed)
+    own = _declared_classes(teacher, where, data.classes)
+    model = _build(part, teacher.input, data, len(own) if own else task.outputs, pretrained, seed)
     model = _with_checkpoint(model, teacher.checkpoint, where)
     trained = model.trained or teacher.pretrained is True
     if not trained and not (teacher.fit and teacher.fit.train == "all"):
@@ -63,7 +64,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
             )
         model = _with_outputs(model, task.outputs, where, teacher.fit.seed)
         model = replace(model, classes=data.classes, scale=task.scale)
-    classes = _declared_classes(teacher, where, data.classes) or model.classes
+    classes = own or model.classes
     wanted = complete(model.input, teacher.input, data.input)
     return replace(model, classes=classes, input=wanted, shaped=task.shaped)
 
@@ -170,6 +171,9 @@ def _with_checkpoint(model: Model, checkpoint: str | None, where: str) -> Model:
 
 def _with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
     """Return the model with a new head if the present one has another number of outputs."""
+    if model.resized is not None:
+        counters.seed_torch("head", seed)
+        return model.resized(outputs)
     if not model.head:
         if model.classes and len(model.classes) != outputs:
             raise UsageError(

@@ -58,9 +58,10 @@ class FromTeachers:
     def __call__(self, output: Any, step: Step) -> Losses:
         """Return the losses of the outputs of a step."""
         target = self.labels(step)
-        student = output.detach() if isinstance(output, Tensor) else None
+        student = output.detach() if isinstance(output, Tensor) else output
         batch = self.about(self.answers(step), step.indices, target, student=student, step=step)
-        merged = self.strategy.merge(batch)
+        with torch.no_grad():
+            merged = self.strategy.merge(batch)
         kd = self.task.kd_loss(output, merged, self.temperature)
         heard = torch.ones_like(kd) if merged.weights is None else merged.weights.sum(dim=0)
         labels = mean_over(self.task.task_loss(output, target), self.task.labelled(target))
@@ -90,7 +91,7 @@ class Batches:
         outputs: tuple[Tensor, ...],
         indices: NDArray[np.int64],
         target: Tensor | None,
-        student: Tensor | None = None,
+        student: Any = None,
         step: Step | None = None,
     ) -> AggregationBatch:
         """Return the batch of the samples at ``indices``; without a target no sample is labelled."""

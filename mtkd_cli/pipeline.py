@@ -16,7 +16,7 @@ from mtkd_cli import dataset, store
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.align import remarks
 from mtkd_cli.context import Context, device_of
-from mtkd_cli.errors import UsageError
+from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.evaluate import batches, measure, outputs_of
 from mtkd_cli.interfaces import Merged, Model, Task
 from mtkd_cli.models import facts, prepared
@@ -50,6 +50,7 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     data = dataset.load(source, recipe.data)
     task = parts.task.create(data=data.for_task, loss=recipe.loss)
     _refuse_top_k(recipe, task)
+    _refuse_wrong_labels(data, task)
     return Context(recipe, parts, data, task, device_of(device), progress)
 
 
@@ -74,6 +75,13 @@ def _refuse_top_k(recipe: Recipe, task: Task) -> None:
             where="task, store.top_k",
             hint="use kd: kl without standardise, or leave store.top_k out",
         )
+
+
+def _refuse_wrong_labels(data: dataset.Dataset, task: Task) -> None:
+    for split in (data.all_labels, data.val, data.test):
+        if wrong := task.wrong_label(split.samples.targets):
+            row, what = wrong
+            raise DataError(what, f"{split.name}, sample {split.samples.ids[row]}", "mend the label")
 
 
 def views_of(recipe: Recipe) -> int | None:
@@ -176,7 +184,7 @@ def _tell_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
             context.progress.say(f"teacher {teacher.name}: classes go by number; names are safer")
     for line in remarks(alignments, own, context.data.classes):
         context.progress.say(line)
-    if not all(t.alignment.is_identity(t.facts["outputs"]) for t in teachers):
+    if not all(t.alignment.is_identity(len(t.facts["classes"] or context.data.classes)) for t in teachers):
         answered = {teacher.name: teacher.own_classes for teacher in teachers}
         context.progress.show(alignment.table(context.data.classes, answered))
 

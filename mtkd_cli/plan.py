@@ -103,7 +103,7 @@ def _teacher(teacher: Teacher, part: ModelPart, context: Context, views: int | N
         "model": teacher.model,
         "input_size": model.input.size,
         "parameters": sum(p.numel() for p in model.module.parameters()),
-        "outputs": shape[0],
+        "same_classes": alignment.is_identity(len(model.classes or data.classes)),
         "aligned": [
             [label, list(group)] for label, group in zip(data.classes, alignment.groups, strict=True)
         ],
@@ -142,8 +142,11 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
         teachers.add_column(column)
     for t in plan["teachers"]:
         known = sum(bool(group) for _, group in t["aligned"])
-        same = [group for _, group in t["aligned"]] == [[place] for place in range(t["outputs"])]
-        match = "the data's, in order" if same else f"{known} of the data's {len(t['aligned'])}, by name"
+        match = (
+            "the data's, in order"
+            if t["same_classes"]
+            else f"{known} of the data's {len(t['aligned'])}, by name"
+        )
         teachers.add_row(
             *(
                 Text(c)

@@ -265,6 +265,13 @@ def _misfits(
                 key,
                 f"it serves {', '.join(part.spec.tasks)}",
             )
+    serves = strategy and task and (not strategy.spec.tasks or task.spec.name in strategy.spec.tasks)
+    if strategy and task and serves and "averages" in strategy.spec.needs and not task.spec.averages:
+        add(
+            f"{strategy.spec.name!r} averages outputs number by number: not those of {task.spec.name!r}",
+            "strategy",
+            "use a strategy that weighs teachers: mean, weighted, confidence, consensus, best",
+        )
     keys = [*(f"teachers.{i}.model" for i in range(len(recipe.teachers))), "student.model"]
     for key, model in zip(keys, models, strict=True):
         if model and task and model.spec.tasks and task.spec.name not in model.spec.tasks:

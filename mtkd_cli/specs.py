@@ -20,7 +20,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a plugin offers, a teacher and a run may be called."""
 
 OPTION_TYPES = (int, float, bool, str, list, dict)
-NEEDS = ("labels", "student", "validation")
+NEEDS = ("labels", "student", "validation", "averages")
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class AggregatorSpec(Spec):
     """A strategy: how much each teacher counts.
 
     Attributes:
-        needs: any of ``"labels"``, ``"student"`` (its output), ``"validation"`` (calls ``fit``).
-            What is not named here is not given.
+        needs: any of ``"labels"``, ``"student"`` (its output), ``"validation"`` (calls ``fit``): what is not
+            named here is not given; ``"averages"``: outputs that may be averaged number by number.
         tasks: names of the tasks it serves; empty means all.
         formula: the weights or the combined output, in one line.
         paper: where it comes from.
@@ -123,9 +123,11 @@ class TaskSpec(Spec):
 
     Attributes:
         primary: the metric that decides, with its direction (``"accuracy (higher is better)"``).
+        averages: whether outputs may be averaged number by number, as boxes may not.
     """
 
     primary: str = ""
+    averages: bool = True
 
     kind: ClassVar[str] = "tasks"
 

@@ -75,6 +75,7 @@ class Model:
         scale: mean and deviation ``[C]`` that bring its raw outputs to the target's units; None if
             they are in them.
         shaped: `Task.shaped` of the task that it serves; set by the engine.
+        resized: returns the model with a number of outputs, for one that has no single ``head``.
     """
 
     module: nn.Module
@@ -85,6 +86,7 @@ class Model:
     channels_last: bool = True
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     shaped: Callable[[Any], Any] | None = None
+    resized: Callable[[int], Model] | None = None
 
 
 class ModelProvider(Protocol):

@@ -33,7 +33,8 @@ class AggregationBatch:
             does not know has the output `mtkd_cli.align.UNKNOWN`.
         target: the labels; only for strategies that need ``labels``.
         labelled: ``[B, *]`` bool; only for strategies that need ``labels``.
-        student_output: ``[B, C, *]`` without gradient; only for strategies that need ``student``.
+        student_output: ``[B, C, *]`` without gradient, or what else a student in training answers (see
+            `Task.shaped`); only for strategies that need ``student``.
         metadata: columns of B values each.
         draw: ``draw(name, shape)`` gives uniform numbers in [0, 1): a function of seed, step and name.
     """
@@ -48,16 +49,19 @@ class AggregationBatch:
     known: Tensor | None = None
     target: Tensor | None = None
     labelled: Tensor | None = None
-    student_output: Tensor | None = None
+    student_output: Any = None
     metadata: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     draw: Callable[[str, tuple[int, ...]], Tensor] | None = None
 
     @cached_property
     def error(self) -> Tensor:
-        """Each teacher's error against the label, ``[K, B, *]``; needs ``labels``."""
+        """Each teacher's error against labels of classes that it knows, ``[K, B, *]``; needs ``labels``."""
+        import torch
+
         if self.target is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
-        return self.task.error(self.outputs, self.target)
+        pairs = zip(self.outputs, self._targets_known, strict=True)
+        return torch.cat([self.task.error((output,), target) for output, target in pairs])
 
     @cached_property
     def uncertainty(self) -> Tensor:
@@ -69,12 +73,10 @@ class AggregationBatch:
         """Each teacher's primary metric on the labels of classes that it knows; needs ``labels``."""
         if self.target is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
-        from mtkd_cli.align import targets_known
         from mtkd_cli.labels import any_of
 
         found = []
-        targets = targets_known(self.target, len(self.outputs), self.known)
-        for output, target in zip(self.outputs, targets, strict=True):
+        for output, target in zip(self.outputs, self._targets_known, strict=True):
             statistics = self.task.statistics(output, target)
             rows = any_of(self.task.labelled(target))
             found.append(self.task.metrics(statistics[rows])[self.task.primary.name])
@@ -90,6 +92,15 @@ class AggregationBatch:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
         heard = self.task.heard(self.outputs, self.target, self.known)
         return self.labelled.new_ones(len(self.outputs), *self.labelled.shape) if heard is None else heard
+
+    @cached_property
+    def _targets_known(self) -> tuple[Tensor, ...]:
+        """For each teacher the labels of the classes that it knows."""
+        if self.target is None:
+            raise LookupError("labels")
+        if self.known is None:
+            return (self.target,) * len(self.outputs)
+        return tuple(self.task.within(self.target, known) for known in self.known)
 
     def alone(self, teacher: int) -> Merged:
         """Return one teacher's answers as if there were no other; for `Task.kd_loss`."""

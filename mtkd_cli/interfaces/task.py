@@ -156,11 +156,27 @@ class Task(Protocol):
 
         return None if known is None else speaks(target, known)
 
+    def restricted(self, output: Tensor, known: Tensor) -> Tensor:
+        """Return an output ``[B, C, *]`` that says nothing of the classes that are not ``known [C]``."""
+        from mtkd_cli.align import restricted
+
+        return restricted(output.float(), known)
+
     def labelled(self, target: Tensor) -> Tensor:
         """Return where there is a label, ``[B, *]`` bool."""
         from mtkd_cli.labels import present
 
         return present(target)
+
+    def wrong_label(self, targets: NDArray[Any]) -> tuple[int, str] | None:
+        """Return the first sample whose label cannot be learnt, and what is wrong with it; None: all can."""
+        return None
+
+    def within(self, target: Tensor, known: Tensor) -> Tensor:
+        """Return the labels without those of the classes that are not ``known [C]``."""
+        from mtkd_cli.align import within
+
+        return within(target, known)
 
     def moved(self, target: Tensor, affine: Tensor) -> Tensor:
         """Return labels as a view shows them; only asked where ``spatial``.

@@ -70,7 +70,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             options=(
                 Option("c", float, 0.6, "the most that one teacher may count", minimum=0.0, maximum=1.0),
             ),
-            needs=("student",),
+            needs=("student", "averages"),
             formula="min_w 1/2 ||sum_k w_k g_k||^2, sum w = 1, 0 <= w_k <= max(c, 1/K)",
             paper="Du et al., Agree to Disagree, NeurIPS 2020",
         ),
@@ -104,6 +104,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "Per sample: the teachers that vote with the majority share equally, others are silent.",
             "mtkd_aggregators.robust:Majority",
             tasks=("classification",),
+            needs=("averages",),
             formula="w_k ∝ 1 if argmax p_k is the class with the most votes, else 0",
         ),
         AggregatorSpec(
@@ -111,6 +112,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "The median of the teachers' probabilities, class by class, or of their values.",
             "mtkd_aggregators.robust:Median",
             tasks=("classification", "regression"),
+            needs=("averages",),
             formula="target ∝ median_k p_k",
         ),
         AggregatorSpec(
@@ -151,7 +153,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "stacking",
             "The convex combination that fits the validation labels best.",
             "mtkd_aggregators.stacking:Stacking",
-            needs=("labels", "validation"),
+            needs=("labels", "validation", "averages"),
             formula="min_w task_loss(sum_k w_k p_k) on validation, w on the simplex",
             paper="Breiman, Stacked Regressions, 1996",
         ),
@@ -170,6 +172,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
                     maximum=0.5,
                 ),
             ),
+            needs=("averages",),
             formula="target ∝ mean of p_k without the smallest and largest share",
         ),
     ]

@@ -39,7 +39,7 @@ class Agreement:
 
     def _gradient(self, batch: AggregationBatch, teacher: int) -> Tensor:
         with torch.enable_grad():
-            student = batch.student_output.detach().double().requires_grad_()  # type: ignore[union-attr]
+            student: Tensor = batch.student_output.detach().double().requires_grad_()
             loss = batch.task.kd_loss(student, batch.alone(teacher), batch.temperature)
             (gradient,) = torch.autograd.grad(loss.sum(), student)
         return gradient

@@ -7,7 +7,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mtkd_cli.align import restricted
 from mtkd_cli.interfaces import AggregationBatch
 
 
@@ -40,9 +39,9 @@ class Consensus:
 
 def _distance(batch: AggregationBatch, teacher: int, other: int) -> Tensor:
     """Return the loss of a teacher to another one ``[B, *]``, over the classes that both know."""
-    answer, alone = batch.outputs[teacher].float(), batch.alone(other)
+    answer, alone, restricted = batch.outputs[teacher].float(), batch.alone(other), batch.task.restricted
     if batch.known is not None:
         both = batch.known[teacher] & batch.known[other]
-        theirs = restricted(alone.outputs[0].float(), both)
+        theirs = restricted(alone.outputs[0], both)
         answer, alone = restricted(answer, both), replace(alone, outputs=(theirs,), known=both[None])
     return batch.task.kd_loss(answer, alone, 1.0)

@@ -51,4 +51,36 @@ def mtkd_register_tasks() -> list[TaskSpec]:
                 ),
             ),
         ),
+        TaskSpec(
+            "detection",
+            "Boxes with classes; learns from the teachers' boxes, merged by weighted boxes fusion.",
+            "mtkd_tasks.detection:Detection",
+            primary="map (higher is better)",
+            averages=False,
+            options=(
+                Option(
+                    "fusion",
+                    str,
+                    "wbf",
+                    "how teachers' boxes are merged: wbf (arXiv 1910.13302), nms or soft-nms (ICCV 2017)",
+                    choices=("wbf", "nms", "soft-nms"),
+                ),
+                Option(
+                    "iou",
+                    float,
+                    0.55,
+                    "overlap above which boxes of one class are one object",
+                    minimum=0.0,
+                    maximum=1.0,
+                ),
+                Option(
+                    "least",
+                    float,
+                    0.05,
+                    "score below which teachers' boxes are left out",
+                    minimum=0.0,
+                    maximum=1.0,
+                ),
+            ),
+        ),
     ]

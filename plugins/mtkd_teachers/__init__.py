@@ -48,6 +48,14 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             inputs=("table",),
         ),
         TeacherSpec(
+            "tiny-fcos",
+            "A small FCOS detector for small images: width and depth in the name.",
+            "mtkd_teachers.tiny_fcos:TinyFcosProvider",
+            example="tiny-fcos:32-2",
+            requires=("torch", "torchvision"),
+            tasks=("detection",),
+        ),
+        TeacherSpec(
             "timm",
             "Any model of timm, with its own size and normalisation.",
             "mtkd_teachers.timm:TimmProvider",
@@ -56,7 +64,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "torchvision",
-            "Any classifier of torchvision, with the preprocessing of its weights.",
+            "Any classifier or detector of torchvision, with the preprocessing of its weights.",
             "mtkd_teachers.torchvision:TorchvisionProvider",
             example="torchvision:resnet50",
             requires=("torch", "torchvision"),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.errors import DataError, UsageError, nearest
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_teachers import torchvision_detection
 
 TIMEOUT = 20.0
 """Seconds without an answer after which a download is given up."""
@@ -26,16 +27,18 @@ class TorchvisionProvider:
         """Return the model; trained weights come from torch's cache or the network."""
         from torchvision import models
 
-        name = request.model
+        name, detectors = request.model, torchvision_detection.names()
+        if name in detectors:
+            return torchvision_detection.build(request)
         known = models.list_models(module=models)
         if name not in known:
             raise UsageError(
-                f"torchvision has no classifier {name!r}",
+                f"torchvision has no classifier or detector {name!r}",
                 where=f"torchvision:{name}",
-                hint=nearest(name, known) or "torchvision.models.list_models() lists them",
+                hint=nearest(name, [*known, *detectors]) or "torchvision.models.list_models() lists them",
             )
         best = models.get_model_weights(name).DEFAULT
-        module = _trained(name, best) if request.pretrained else models.get_model(name, **_like(name, best))
+        module = trained(name, best) if request.pretrained else models.get_model(name, **_like(name, best))
         module.register_forward_hook(_only_logits)
         preset = best.transforms()
         size, whole = preset.crop_size[0], preset.resize_size[0]
@@ -59,7 +62,7 @@ def _like(name: str, best: Any) -> dict[str, Any]:
     return {"image_size": best.meta["min_size"][0]} if name.startswith("vit_") else {}
 
 
-def _trained(name: str, best: Any) -> nn.Module:
+def trained(name: str, best: Any) -> nn.Module:
     """Return the model with its default weights.
 
     Raises:

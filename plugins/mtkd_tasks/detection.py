@@ -1,0 +1,224 @@
+"""Detection: boxes with classes. An answer is ``[B, M, 6]``: x1, y1, x2, y2 as shares, score, label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Image
+from torch import Tensor
+
+from mtkd_cli.errors import UsageError
+from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Task, TaskData, Wanted
+from mtkd_cli.recipe import Loss
+from mtkd_tasks import boxes
+from mtkd_tasks.average_precision import average_precision, facts
+from mtkd_tasks.fusion import Fusion
+from mtkd_tasks.kept import Kept
+
+CORNERS = ("x1", "y1", "x2", "y2")
+OUTSIDE = 1e-4
+"""How far a box may reach outside its image, as a share of the side: what rounding needs."""
+
+
+class Detection(Task):
+    """Learns boxes: labelled ones, and the teachers' merged ones weighted by how sure these are.
+
+    A student answers a `mtkd_cli.interfaces.DetectorAnswer` while it is trained.
+
+    Args:
+        data: class names and labels.
+        loss: label smoothing lowers the wanted score of labelled boxes.
+        fusion: how teachers' boxes are merged: ``wbf``, ``nms`` or ``soft-nms``.
+        iou: see `Fusion`.
+        least: see `Fusion`.
+    """
+
+    primary = Metric("map", higher_is_better=True)
+    spatial = True
+    precision = "fp32"
+
+    def __init__(
+        self, data: TaskData, loss: Loss, fusion: str = "wbf", iou: float = 0.55, least: float = 0.05
+    ) -> None:
+        if loss.class_weights is not None:
+            raise UsageError("detection has no class weights", "loss.class_weights", "leave it out")
+        self.classes, self.outputs = data.classes, len(data.classes)
+        self.sure = 1 - loss.label_smoothing
+        self.fusion = Fusion(fusion, iou, least)
+        self.kept = Kept()
+
+    def shaped(self, output: Any) -> Any:
+        """Return boxes ``[B, M, 6]``, best first; what a student answers while it is trained as it is."""
+        if hasattr(output, "loss"):
+            return output
+        if isinstance(output, list | tuple) and all(isinstance(image, dict) for image in output):
+            return boxes.from_lists(output)
+        if not isinstance(output, Tensor):
+            raise ValueError(f"a {type(output).__name__}; the task needs a tensor (samples, boxes, 6)")
+        if output.dim() != 3 or output.shape[2] != 6:
+            raise ValueError(f"{tuple(output.shape)}; the task needs (samples, boxes, 6)")
+        return output
+
+    def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
+        """Return boxes with the task's class numbers; those of other classes are left out."""
+        own = 1 + max((place for group in alignment.groups for place in group), default=-1)
+        named = torch.full((max(own, int(outputs[..., 5].max()) + 1),), -1.0, device=outputs.device)
+        for label, group in enumerate(alignment.groups):
+            named[list(group)] = label
+        labels = torch.where(outputs[..., 5] >= 0, named[outputs[..., 5].clamp(min=0).long()], -1)
+        renamed = torch.cat([outputs[..., :5], labels.unsqueeze(-1)], dim=-1)
+        return boxes.without(renamed, labels < 0)
+
+    def restricted(self, output: Tensor, known: Tensor) -> Tensor:
+        """Return the boxes of known classes."""
+        labels = output[..., 5].long()
+        return boxes.without(output, (labels >= 0) & ~known[labels.clamp(min=0)])
+
+    def labelled(self, target: Tensor) -> Tensor:
+        """Return which samples have labels, ``[B]``; one without boxes has."""
+        return torch.isfinite(target[..., 4]).any(dim=1)
+
+    def wrong_label(self, targets: NDArray[Any]) -> tuple[int, str] | None:
+        """Return the first sample with a box that is none."""
+        if targets.ndim != 3 or targets.shape[2] != 5:
+            return 0, f"labels {targets.shape[1:]}; detection needs (boxes, 5): x1, y1, x2, y2, class number"
+        hidden = np.isnan(targets).all(axis=(1, 2), keepdims=True)
+        x1, y1, x2, y2, label = np.moveaxis(np.where(hidden, -1, targets), 2, 0)
+        real = label != -1
+        wrong = {
+            "a box has NaN": np.isnan(targets).any(axis=2) & ~hidden[..., 0],
+            f"a box has a class that is none of 0 to {self.outputs - 1}": real
+            & ((label < 0) | (label >= self.outputs) | (label % 1 != 0)),
+            "a box has x2 <= x1 or y2 <= y1": real & ((x2 <= x1) | (y2 <= y1)),
+            "a box reaches outside the image": real
+            & ((np.minimum(x1, y1) < -OUTSIDE) | (np.maximum(x2, y2) > 1 + OUTSIDE)),
+        }
+        for what, where in wrong.items():
+            if where.any():
+                sample, box = np.argwhere(where)[0]
+                numbers = ", ".join(
+                    f"{name} {value:.4g}" for name, value in zip(CORNERS, targets[sample, box], strict=False)
+                )
+                return int(sample), f"{what}: {numbers}, class {targets[sample, box, 4]:g}"
+        return None
+
+    def heard(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
+        """Return None, everywhere: whoever knows some classes is heard on these."""
+        return None
+
+    def within(self, target: Tensor, known: Tensor) -> Tensor:
+        """Return the labelled boxes of known classes."""
+        label = target[..., 4]
+        gone = (label >= 0) & ~known[label.nan_to_num(nan=-1).clamp(min=0).long()]
+        return torch.cat([target[..., :4], torch.where(gone, -1, label).unsqueeze(-1)], dim=-1)
+
+    def moved(self, target: Tensor, affine: Tensor) -> Tensor:
+        """Return labelled boxes as a view shows them."""
+        return boxes.moved(target, affine)
+
+    def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
+        """Return minus the log of each teacher's likeness to the label, ``[K, B]``; 0 without a label."""
+        return torch.stack([self._distance(output, self._of(target)) for output in outputs]).where(
+            self.labelled(target), torch.zeros((), device=target.device)
+        )
+
+    def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Return the entropy (in bits) of being there, mean over a teacher's boxes by score, ``[K, B]``.
+
+        Who finds nothing is unsure of all: 1.
+        """
+        scores = torch.stack([boxes.best_first(output)[..., 4].float() for output in outputs])
+        entropy = torch.special.entr(scores) + torch.special.entr(1 - scores)
+        total = scores.sum(dim=2)
+        bits = (scores * entropy).sum(dim=2) / total.clamp(min=1e-12) / np.log(2)
+        return torch.where(total > 0, bits, 1).clamp(0, 1)
+
+    def averageable(self, output: Tensor) -> Tensor:
+        """Refuse: boxes are no numbers that could be averaged one by one."""
+        raise UsageError(
+            "boxes cannot be averaged number by number",
+            where="strategy",
+            hint="use a strategy that weighs teachers: mean, weighted, confidence, consensus, best",
+        )
+
+    def as_output(self, averaged: Tensor) -> Tensor:
+        """Refuse, as `averageable` does."""
+        return self.averageable(averaged)
+
+    def mix(self, merged: Merged) -> Tensor:
+        """Return the merged boxes, ``[B, 100, 6]``; kept, so that the same answers are merged once."""
+        if merged.weights is None:
+            return self.averageable(merged.outputs[0])
+        known = merged.known
+        if known is None:
+            known = torch.ones(len(merged.outputs), self.outputs, dtype=torch.bool)
+        device = merged.outputs[0].device
+        outputs = tuple(output.detach().cpu() for output in merged.outputs)
+        return self.kept(self.fusion, outputs, merged.weights.detach().cpu(), known.cpu()).to(device)
+
+    def kd_loss(self, student_output: Any, merged: Merged, temperature: float) -> Tensor:
+        """Return the student's own loss on the merged boxes, ``[B]``; of answered boxes their distance."""
+        answer = self.mix(merged)
+        spoken = None
+        if merged.known is not None and merged.weights is not None:
+            spoken = ((merged.weights > 0).T.unsqueeze(-1) & merged.known.to(answer.device)).any(dim=1)
+        wanted = Wanted(answer[..., :4], answer[..., 5].long(), answer[..., 4], spoken)
+        if isinstance(student_output, Tensor):
+            return temperature**2 * self._distance(student_output, wanted)
+        loss: Tensor = student_output.loss(wanted, temperature)
+        return loss
+
+    def task_loss(self, student_output: Any, target: Tensor) -> Tensor:
+        """Return the student's own loss on labelled boxes, ``[B]``; of answered boxes their distance."""
+        if isinstance(student_output, Tensor):
+            loss = self._distance(student_output, self._of(target))
+        else:
+            loss = student_output.loss(self._of(target, self.sure), 1.0)
+        return torch.where(self.labelled(target), loss, 0)
+
+    def statistics(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return what average precision needs, ``[B, 300 + C]``; NaN without labels."""
+        found = facts(output, target, self.outputs)
+        return found.masked_fill(~self.labelled(target)[:, None], torch.nan)
+
+    def metrics(self, statistics: Tensor) -> dict[str, float]:
+        """Return mAP (mean over overlaps of 0.5 to 0.95), AP50 and AP75, over classes with boxes."""
+        precision = self._precision(statistics)
+        precision = precision[~np.isnan(precision[:, 0])]
+        if not len(precision):
+            return {"map": 0.0, "ap50": 0.0, "ap75": 0.0}
+        mean = precision.mean(axis=0)
+        return {"map": float(mean.mean()), "ap50": float(mean[0]), "ap75": float(mean[5])}
+
+    def details(self, statistics: Tensor) -> Details:
+        """Return the average precision of each class."""
+        precision = self._precision(statistics)
+        return Details(
+            {"ap": tuple(precision.mean(axis=1).tolist()), "ap50": tuple(precision[:, 0].tolist())}
+        )
+
+    def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image:
+        """Return images with labelled boxes, and with what each answered."""
+        from mtkd_tasks.boxes_picture import picture
+
+        return picture(inputs, answers, target, self.classes)
+
+    def _precision(self, statistics: Tensor) -> NDArray[np.float64]:
+        return average_precision(statistics[~statistics[:, 0].isnan()], self.outputs)
+
+    def _of(self, target: Tensor, sure: float = 1.0) -> Wanted:
+        """Return labels as wanted boxes."""
+        labels = target[..., 4].nan_to_num(nan=-1).long()
+        return Wanted(target[..., :4].nan_to_num(), labels, (labels >= 0) * sure)
+
+    def _distance(self, answer: Tensor, wanted: Wanted) -> Tensor:
+        """Return minus the log of the likeness, ``[B]``, of classes that are spoken about."""
+        if wanted.spoken is not None:
+            labels = answer[..., 5].long()
+            silent = ~wanted.spoken.gather(1, labels.clamp(min=0)) & (labels >= 0)
+            answer = boxes.without(answer, silent)
+        return -boxes.likeness(answer.float(), wanted.boxes, wanted.labels, wanted.scores.float()).log()

@@ -1,0 +1,107 @@
+"""A small FCOS for small images, its width and depth in the name: ``tiny-fcos:32`` or ``tiny-fcos:32-2``."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from functools import partial
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mtkd_cli.errors import UsageError
+from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_teachers.sizes import sizes_in
+
+STRIDES = (4, 8)
+GROUP = 8
+"""Channels that are normalised together, at most."""
+
+REACH = 2.0
+"""Strides from a place to the sides of its box before training: a side of none learns nothing (ReLU)."""
+
+SCORE = 0.05
+"""Score above which a box is answered."""
+
+
+class TinyFcosProvider:
+    """torchvision's FCOS on three convolutions and a pyramid of two levels, at strides 4 and 8."""
+
+    def build(self, request: ModelRequest) -> Model:
+        """Return an untrained detector of ``request.outputs`` classes."""
+        sizes = sizes_in(request.model, "tiny-fcos", "32-2")
+        if len(sizes) > 2 or sizes[0] % GROUP:
+            raise UsageError(
+                f"{request.model!r} is no width and depth",
+                where=f"tiny-fcos:{request.model}",
+                hint=f"the width is a multiple of {GROUP}, the depth that of its head: tiny-fcos:32-2",
+            )
+        return _model(sizes[0], sizes[1] if len(sizes) == 2 else 1, request)
+
+
+def _model(width: int, depth: int, request: ModelRequest) -> Model:
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSHead, FCOSRegressionHead
+
+    from mtkd_teachers.detectors import FcosDetector
+
+    norm = partial(nn.GroupNorm, width // GROUP)
+    head = FCOSHead(width, 1, request.outputs, num_convs=0)
+    head.classification_head = FCOSClassificationHead(width, 1, request.outputs, depth, norm_layer=norm)
+    head.regression_head = FCOSRegressionHead(width, 1, depth, norm_layer=norm)
+    for layer in (*head.classification_head.conv, *head.regression_head.conv):
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.constant_(head.regression_head.bbox_reg.bias, REACH)
+    module = FcosDetector(
+        TinyPyramid(request.channels, width),
+        request.outputs,
+        head=head,
+        anchor_generator=AnchorGenerator(tuple((stride,) for stride in STRIDES), ((1.0,),) * len(STRIDES)),
+        score_thresh=SCORE,
+    )
+
+    def resized(outputs: int) -> Model:
+        from dataclasses import replace
+
+        from mtkd_teachers.detectors import take_over
+
+        if outputs == request.outputs:
+            return model
+        other = _model(width, depth, replace(request, outputs=outputs))
+        take_over(other.module, module)
+        return other
+
+    model = Model(
+        module,
+        InputSpec(size=request.size, channels=request.channels),
+        channels_last=False,
+        resized=resized,
+    )
+    return model
+
+
+class TinyPyramid(nn.Module):
+    """Features at strides 4 and 8 of ``[B, channels, H, W]``, each ``[B, width, h, w]``."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.out_channels = width
+        widths = (channels, max(GROUP, width // 2), width, width)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+                nn.GroupNorm(max(1, after // GROUP), after),
+                nn.ReLU(inplace=True),
+            )
+            for before, after in itertools.pairwise(widths)
+        )
+        self.lateral = nn.Conv2d(width, width, 1)
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        """Return the levels, the fine one first."""
+        halves = self.blocks[0](images)
+        fine = self.blocks[1](halves)
+        coarse = self.blocks[2](fine)
+        merged = self.lateral(fine) + F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
+        return OrderedDict(fine=merged, coarse=coarse)

@@ -1,0 +1,219 @@
+"""The detection task: labels, errors, merging and losses of boxes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mtkd_cli.errors import UsageError
+from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, Merged, TaskData, Wanted
+from mtkd_cli.plugins import Registry
+from mtkd_cli.read_recipe import read
+from mtkd_cli.recipe import Loss
+from mtkd_cli.resolve import RecipeError, resolve
+from mtkd_tasks.boxes import best_first, empty
+from mtkd_tasks.detection import Detection
+
+CLASSES = ("cat", "dog", "eel")
+BOX, OTHER = [0.1, 0.1, 0.4, 0.4], [0.5, 0.5, 0.9, 0.9]
+NOTHING = [0.0, 0, 0, 0, -1]
+HIDDEN = [math.nan] * 5
+
+
+def task(**options: object) -> Detection:
+    data = TaskData(CLASSES, np.zeros((1, 1, 5), dtype=np.float32), InputSpec(32))
+    return Detection(data, Loss(), **options)  # type: ignore[arg-type]
+
+
+def answer(*boxes: list[float]) -> Tensor:
+    return best_first(torch.tensor([list(boxes)])) if boxes else empty(1)
+
+
+def merged(*outputs: Tensor, known: Tensor | None = None) -> Merged:
+    return Merged(outputs, torch.full((len(outputs), len(outputs[0])), 1 / len(outputs)), known=known)
+
+
+@dataclass
+class Recorder:
+    """A student in training, which notes what is wanted of it."""
+
+    asked: list[tuple[Wanted, float]] = field(default_factory=list)
+
+    def loss(self, wanted: Wanted, temperature: float) -> Tensor:
+        self.asked.append((wanted, temperature))
+        return torch.ones(len(wanted.boxes))
+
+
+def test_samples_without_boxes_are_labelled_and_hidden_ones_are_not() -> None:
+    target = torch.tensor([[[*BOX, 0]], [NOTHING], [HIDDEN]])
+    assert task().labelled(target).tolist() == [True, True, False]
+    student = Recorder()
+    assert task().task_loss(student, target).tolist() == [1, 1, 0]
+    wanted, temperature = student.asked[0]
+    assert wanted.labels.tolist() == [[0], [-1], [-1]]
+    assert wanted.scores.tolist() == [[1], [0], [0]]
+    assert torch.isfinite(wanted.boxes).all()
+    assert temperature == 1
+
+
+def test_teachers_boxes_are_wanted_with_their_merged_scores() -> None:
+    student = Recorder()
+    task().kd_loss(student, merged(answer([*BOX, 0.8, 1]), answer()), 2.0)
+    wanted, temperature = student.asked[0]
+    assert wanted.boxes[0, 0].tolist() == pytest.approx(BOX)
+    assert wanted.scores[0, 0].item() == pytest.approx(0.4)
+    assert wanted.labels[0, :2].tolist() == [1, -1]
+    assert (temperature, wanted.spoken) == (2.0, None)
+
+
+def test_of_a_class_that_no_heard_teacher_knows_nothing_is_wanted() -> None:
+    known = torch.tensor([[True, True, False], [True, False, False]])
+    student = Recorder()
+    task().kd_loss(student, merged(answer([*BOX, 0.8, 1]), answer(), known=known), 1.0)
+    wanted, _ = student.asked[0]
+    assert wanted.spoken is not None
+    assert wanted.spoken.tolist() == [[True, True, False]]
+    assert wanted.scores[0, 0].item() == pytest.approx(0.8)  # only the first teacher knows dogs
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ([0.4, 0.1, 0.4, 0.3, 1], "x2 <= x1"),
+        ([0.1, 0.5, 0.4, 0.3, 1], "y2 <= y1"),
+        ([0.1, math.nan, 0.4, 0.3, 1], "NaN"),
+        ([0.1, 0.1, 0.4, 0.3, 3], "none of 0 to 2"),
+        ([0.1, 0.1, 0.4, 0.3, 0.5], "none of 0 to 2"),
+        ([-0.1, 0.1, 0.4, 0.3, 1], "outside the image"),
+        ([0.1, 0.1, 1.2, 0.3, 1], "outside the image"),
+    ],
+)
+def test_a_box_that_is_none_is_named_with_its_sample(row: list[float], what: str) -> None:
+    targets = np.array([[[*BOX, 0], NOTHING], [HIDDEN, HIDDEN], [[*BOX, 0], row]], dtype=np.float32)
+    wrong = task().wrong_label(targets)
+    assert wrong is not None
+    assert wrong[0] == 2
+    assert what in wrong[1]
+
+
+def test_boxes_at_the_border_empty_images_and_hidden_labels_are_fine() -> None:
+    targets = np.array([[[0, 0, 1, 1, 2]], [NOTHING], [HIDDEN]], dtype=np.float32)
+    assert task().wrong_label(targets) is None
+
+
+def test_boxes_are_aligned_by_class_name_and_those_of_other_classes_left_out() -> None:
+    own = answer([*BOX, 0.9, 0], [*BOX, 0.8, 4], [*OTHER, 0.7, 2], [*OTHER, 0.6, 3])
+    found = task().aligned(own, Alignment(((2,), (), (0, 3))))[0]
+    there = found[found[:, 4] > 0]
+    assert there[:, 4:].tolist() == [
+        pytest.approx([0.9, 2]),
+        pytest.approx([0.7, 0]),
+        pytest.approx([0.6, 2]),
+    ]
+    assert ((found[:, 5] == -1) == (found[:, 4] == 0)).all()
+
+
+def test_the_error_is_small_for_who_finds_the_labels_and_0_without_them() -> None:
+    target = torch.tensor([[[*BOX, 0], NOTHING], [HIDDEN, HIDDEN]])
+    right, wrong = answer([*BOX, 0.9, 0]).repeat(2, 1, 1), answer([*BOX, 0.9, 1]).repeat(2, 1, 1)
+    error = task().error((right, wrong), target)
+    assert error.shape == (2, 2)
+    assert error[0, 0] < 0.1 < 1 < error[1, 0]
+    assert error[:, 1].tolist() == [0, 0]
+
+
+def test_uncertainty_is_the_entropy_of_the_boxes_and_all_of_it_where_there_are_none() -> None:
+    sure, unsure = answer([*BOX, 0.999, 0]), answer([*BOX, 0.5, 0])
+    values = task().uncertainty((sure, unsure, answer()))[:, 0]
+    assert values[0] < 0.02
+    assert values[1:].tolist() == pytest.approx([1, 1])
+
+
+def batch(*outputs: Tensor, target: Tensor, **more: object) -> AggregationBatch:
+    names = tuple("abc"[: len(outputs)])
+    whole = AggregationBatch(outputs, names, ("s",) * len(target), 1.0, 0.0, task(), target=target)
+    return replace(whole, labelled=task().labelled(target), **more)  # type: ignore[arg-type]
+
+
+def test_a_teacher_is_scored_on_the_classes_that_it_knows_and_heard_on_every_image() -> None:
+    target = torch.tensor([[[*BOX, 0], [*OTHER, 1]]])
+    known = torch.tensor([[True, False, True], [True, True, True]])
+    asked = batch(answer([*BOX, 0.9, 0]), answer([*BOX, 0.9, 0]), target=target, known=known)
+    assert asked.scores == pytest.approx((1.0, 0.5))
+    assert asked.error[0, 0] < 0.1 < asked.error[1, 0]
+    assert asked.heard.all()
+
+
+@pytest.mark.parametrize("name", ["mean", "weighted", "confidence", "entropy", "consensus", "best", "drop"])
+def test_strategies_that_weigh_teachers_trust_the_good_one(name: str, registry: Registry) -> None:
+    target = torch.tensor([[[*BOX, 0], [*OTHER, 1]]] * 4)
+    right = answer([*BOX, 0.95, 0], [*OTHER, 0.95, 1]).repeat(4, 1, 1)
+    wrong = answer([*BOX, 0.7, 2], [*OTHER, 0.6, 2]).repeat(4, 1, 1)
+    spec = registry.find("strategies", name).spec
+    options = {option.name: option.default for option in spec.options}
+    strategy = spec.load()(**options)
+    asked = batch(right, right, wrong, target=target, draw=lambda _, shape: torch.full(shape, 0.9))
+    asked = replace(asked, student_output=Recorder() if name == "drop" else None)
+    if "validation" in spec.needs:
+        strategy.fit(asked)
+    weights = strategy.weights(asked)
+    assert weights.sum(dim=0).tolist() == pytest.approx([1] * 4)
+    if name not in ("mean", "drop"):
+        assert (weights[0] > weights[2]).all()
+
+
+def test_consensus_compares_teachers_on_the_classes_that_both_know(registry: Registry) -> None:
+    known = torch.tensor([[True, True, False], [True, True, True], [True, True, True]])
+    target = torch.tensor([[HIDDEN]])
+    outputs = answer([*BOX, 0.9, 0]), answer([*BOX, 0.9, 0], [*OTHER, 0.9, 2]), answer([*BOX, 0.9, 1])
+    strategy = registry.find("strategies", "consensus").spec.load()(tau=1.0)
+    weights = strategy.weights(batch(*outputs, target=target, known=known))[:, 0]
+    assert weights[0] > weights[2]
+
+
+@pytest.mark.parametrize(
+    "name", ["median", "trimmed-mean", "majority", "mean-logit", "stacking", "agreement"]
+)
+def test_strategies_that_average_number_by_number_are_refused(name: str, registry: Registry) -> None:
+    recipe, _ = read("digit-scenes-det", [f"strategy={name}"], registry)
+    with pytest.raises(RecipeError) as caught:
+        resolve(recipe, registry, "r")
+    (problem,) = caught.value.problems
+    assert "detection" in problem.what
+
+
+def test_metrics_and_details_are_those_of_the_labelled_samples() -> None:
+    target = torch.tensor([[[*BOX, 0], [*OTHER, 1]], [HIDDEN, HIDDEN]])
+    output = answer([*BOX, 0.9, 0], [*BOX, 0.9, 2]).repeat(2, 1, 1)
+    statistics = task().statistics(output, target)
+    assert task().metrics(statistics) == {"map": 0.5, "ap50": 0.5, "ap75": 0.5}
+    of_classes = task().details(statistics).per_class["ap"]
+    assert of_classes[:2] == (1, 0)
+    assert math.isnan(of_classes[2])
+
+
+def test_an_answer_of_another_form_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match=r"\(4, 3\).*boxes, 6"):
+        task().shaped(torch.zeros(4, 3))
+    with pytest.raises(ValueError, match="a dict"):
+        task().shaped({})
+
+
+def test_a_picture_has_a_column_for_the_labels_and_for_everyone() -> None:
+    inputs = np.zeros((2, 1, 32, 32), dtype=np.uint8)
+    target = torch.tensor([[[*BOX, 0]], [HIDDEN]])
+    output = answer([*OTHER, 0.9, 1]).repeat(2, 1, 1)
+    shown = task().picture(inputs, {"student": output, "teacher a": output}, target)
+    assert shown.size[0] == 3 * 128
+    assert len(shown.getcolors(1000) or ()) > 2
+
+
+def test_class_weights_are_refused() -> None:
+    data = TaskData(CLASSES, np.zeros((1, 1, 5)), InputSpec(32))
+    with pytest.raises(UsageError, match="no class weights"):
+        Detection(data, Loss(class_weights="balanced"))
