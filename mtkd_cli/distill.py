@@ -35,16 +35,31 @@ class Step:
 
 @dataclass(frozen=True)
 class Losses:
-    """The parts of a loss. ``kd`` is None where no teacher is heard."""
+    """The parts of a loss. ``kd`` is None where no teacher is heard.
+
+    Attributes:
+        weights: how much each teacher counted, ``[K, B, *]``; None without teachers, or if combined.
+        teachers: their names.
+    """
 
     task: Tensor
     kd: Tensor | None = None
     kd_ratio: float = 0.0
+    weights: Tensor | None = None
+    teachers: tuple[str, ...] = ()
 
     @property
     def total(self) -> Tensor:
         """``(1 - kd_ratio) * task + kd_ratio * kd``."""
         return self.task if self.kd is None else (1 - self.kd_ratio) * self.task + self.kd_ratio * self.kd
+
+    def shares(self) -> dict[str, float]:
+        """Return the mean weight of each teacher where one is heard, as ``weight/NAME``."""
+        if self.weights is None:
+            return {}
+        sums = self.weights.detach().double().flatten(1).sum(dim=1)
+        means = (sums / sums.sum().clamp(min=1e-12)).tolist()
+        return {f"weight/{name}": mean for name, mean in zip(self.teachers, means, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -124,7 +139,7 @@ def train(
             watcher.stepped(step, losses)
             evaluated = training.done % evaluate_every == 0 or training.done == steps
             if evaluated:
-                _evaluate(training, evaluate, epoch, watcher)
+                _evaluate(training, evaluate, epoch, losses, watcher)
             if keeper is not None:
                 keeper.stepped(training, evaluated, last=training.done == steps or stopping())
             if stopping():
@@ -137,7 +152,11 @@ def train(
 
 
 def _evaluate(
-    training: Training, evaluate: Callable[[nn.Module], Evaluation], epoch: int, watcher: Watcher
+    training: Training,
+    evaluate: Callable[[nn.Module], Evaluation],
+    epoch: int,
+    losses: Losses,
+    watcher: Watcher,
 ) -> None:
     """Add a row to the curve, and remember the evaluation if it is the best."""
     evaluation = evaluate(training.evaluated)
@@ -153,6 +172,7 @@ def _evaluate(
         "task_loss": float(task_loss),
         "kd_loss": float(kd_loss),
         **evaluation.metrics,
+        **losses.shares(),
     }
     training.curve.append(row)
     watcher.evaluated(row)

@@ -65,7 +65,8 @@ class FromTeachers:
         kd = self.task.kd_loss(output, merged, self.temperature)
         heard = torch.ones_like(kd) if merged.weights is None else merged.weights.sum(dim=0)
         labels = mean_over(self.task.task_loss(output, target), self.task.labelled(target))
-        return Losses(labels, mean_over(kd, heard > 0), self.kd_ratio)
+        weights = merged.weights
+        return Losses(labels, mean_over(kd, heard > 0), self.kd_ratio, weights, batch.teacher_names)
 
 
 @dataclass(frozen=True)

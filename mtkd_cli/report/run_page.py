@@ -230,7 +230,9 @@ def _weights(report: Mapping[str, Any]) -> Section | None:
     if len(curve) > 1:
         series = {name: [(row["step"], row[f"weight/{name}"]) for row in curve] for name in names}
         drawn = lines("weights while training", series, "optimizer step", "weight")
-        figures.append(Figure(drawn, "Mean weight of each teacher over the training samples."))
+        figures.append(
+            Figure(drawn, "Mean weight of each teacher in the training batch before each evaluation.")
+        )
     if weights["per_class"] and len(weights["per_class"]) <= MOST_CLASSES:
         rows = list(weights["per_class"].values())
         drawn = matrix("weight of each teacher by class", list(weights["per_class"]), names, rows)

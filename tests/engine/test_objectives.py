@@ -162,3 +162,10 @@ def test_random_numbers_are_a_function_of_step_and_name() -> None:
     assert torch.equal(draw(1, "drop"), draw(1, "drop"))
     assert not torch.equal(draw(1, "drop"), draw(2, "drop"))
     assert not torch.equal(draw(1, "drop"), draw(1, "keep"))
+
+
+def test_the_shares_of_the_teachers_are_means_over_what_is_heard() -> None:
+    weights = torch.tensor([[0.9, 0.5, 0.0], [0.1, 0.5, 0.0]])
+    losses = Losses(torch.tensor(1.0), torch.tensor(1.0), 0.5, weights, ("a", "b"))
+    assert losses.shares() == {"weight/a": pytest.approx(0.7), "weight/b": pytest.approx(0.3)}
+    assert Losses(torch.tensor(1.0)).shares() == {}
