@@ -15,6 +15,7 @@ from mtkd_cli import counters
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step
+from mtkd_cli.errors import PluginError
 from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.labels import without_labels
 from mtkd_cli.losses import mean_over
@@ -60,8 +61,12 @@ class FromTeachers:
         target = self.labels(step)
         student = output.detach() if isinstance(output, Tensor) else output
         batch = self.about(self.answers(step), step.indices, target, student=student, step=step)
-        with torch.no_grad():
-            merged = self.strategy.merge(batch)
+        try:
+            with torch.no_grad():
+                merged = self.strategy.merge(batch)
+        except PluginError as error:
+            error.where = f"{error.where} at step {step.number + 1}".strip()
+            raise
         kd = self.task.kd_loss(output, merged, self.temperature)
         heard = torch.ones_like(kd) if merged.weights is None else merged.weights.sum(dim=0)
         labels = mean_over(self.task.task_loss(output, target), self.task.labelled(target))
