@@ -51,6 +51,7 @@ class Dataset:
     Attributes:
         all_labels: the training split with hidden labels too, for teachers that may see them.
         input: size, channels, mean and deviation of the training inputs.
+        fit: see `SourceData.fit`.
     """
 
     classes: tuple[str, ...]
@@ -59,6 +60,7 @@ class Dataset:
     test: Split
     all_labels: Split
     input: InputSpec
+    fit: str = "crop"
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:
@@ -99,7 +101,7 @@ def load(source: SourceData, options: Data) -> Dataset:
             )
     everything = Split("train", train, splits[0].digest)
     statistics = _statistics(train, source.columns)
-    return Dataset(source.classes, splits[0], splits[1], splits[2], everything, statistics)
+    return Dataset(source.classes, splits[0], splits[1], splits[2], everything, statistics, source.fit)
 
 
 def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[Samples, Samples, Samples]:

@@ -62,7 +62,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
                 where=where,
                 hint="train all of it with fit: all",
             )
-        model = _with_outputs(model, task.outputs, where, teacher.fit.seed)
+        model = with_outputs(model, task.outputs, where, teacher.fit.seed)
         model = replace(model, classes=data.classes, scale=task.scale)
     classes = own or model.classes
     wanted = complete(model.input, teacher.input, data.input)
@@ -74,7 +74,7 @@ def build_student(part: ModelPart, student: Student, data: Dataset, task: Task, 
     model = _build(part, student.input, data, task.outputs, student.pretrained, seed)
     where = f"student ({student.model})"
     model = _with_checkpoint(model, student.checkpoint, where)
-    model = _with_outputs(model, task.outputs, where, seed)
+    model = with_outputs(model, task.outputs, where, seed)
     wanted = complete(model.input, student.input, data.input)
     return replace(model, classes=data.classes, input=wanted, scale=task.scale, shaped=task.shaped)
 
@@ -164,12 +164,12 @@ def _with_checkpoint(model: Model, checkpoint: str | None, where: str) -> Model:
     tensors, _ = weights.read(checkpoint, where)
     head_weight = tensors.get(f"{model.head}.weight")
     if model.head and head_weight is not None and head_weight.dim() >= 2:
-        model = _with_outputs(model, head_weight.shape[0], where, seed=0)
+        model = with_outputs(model, head_weight.shape[0], where, seed=0)
     weights.load_into(model.module, tensors, f"{where}, {checkpoint}")
     return replace(model, trained=True)
 
 
-def _with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
+def with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
     """Return the model with a new head if the present one has another number of outputs."""
     if model.resized is not None:
         counters.seed_torch("head", seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,6 +33,7 @@ from mtkd_cli.run import Run
 from mtkd_cli.students import TrainedStudent, alone, distilled
 from mtkd_cli.teachers import ReadyTeacher, known_classes, ready
 from mtkd_cli.trackers import Following
+from mtkd_cli.trained import described
 from mtkd_cli.views import PLAIN
 
 MOST_VIEWS = 8
@@ -134,7 +134,7 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
 
 
 def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
-    recipe, views = context.recipe, views_of(context.recipe)
+    views = views_of(context.recipe)
     strategy = Strategy(context.parts.strategy)
     teachers = ready(context, views)
     _tell_alignment(context, teachers)
@@ -148,15 +148,7 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
         about = batches_of(context, context.data.val, teachers)
         weights = counted(context, teachers, strategy, about, student.model)
         report = report_of(context, run.folder.name, views, teachers, student, opponent, scores, weights)
-    facts_of_student = {
-        "model": recipe.student.model,
-        "classes": list(context.data.classes),
-        "task": recipe.task.name,
-        "input": dataclasses.asdict(student.model.input),
-        "scale": student.model.scale,
-        "test": scores.student.metrics,
-    }
-    run.write_student(student.model, facts_of_student)
+    run.write_student(student.model, described(context, student.model, scores.student.metrics))
     run.write_picture(picture(context, answers))
     run.write_report(report)
     write_pages(run.folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import io
 import json
 import shutil
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtkd_cli import atomic, strict_yaml, weights
+from mtkd_cli import atomic, sealed, strict_yaml, weights
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.recipe import NAME, Recipe
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ROOT = Path("runs")
+STUDENT, WEIGHTS = "student.json", "student.safetensors"
 
 
 class Run:
@@ -51,13 +53,14 @@ class Run:
             atomic.write_bytes(self.folder / "recipe.yaml", strict_yaml.dump(recipe.as_dict()).encode())
 
     def write_student(self, model: Model, facts: Mapping[str, Any]) -> None:
-        """Keep the student's own weights, and beside them what is needed to use it."""
+        """Keep the student's own weights, and beside them what is needed to use it; it vouches for both."""
         part = self.folder / ".student.partial"
         try:
             with atomic.disk_errors(part):
                 weights.write(part, model.module.state_dict(), {"mtkd": json.dumps(facts, sort_keys=True)})
-                part.replace(self.folder / "student.safetensors")
-                atomic.write_json(self.folder / "student.json", facts)
+                digest = hashlib.sha256(part.read_bytes()).hexdigest()
+                part.replace(self.folder / WEIGHTS)
+                sealed.write(self.folder / STUDENT, {**facts, "weights": digest})
         finally:
             part.unlink(missing_ok=True)
 

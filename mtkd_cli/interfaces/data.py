@@ -74,6 +74,8 @@ class SourceData:
         val: samples to validate on, if the source has them apart.
         test: samples to test on; split off ``train`` if None.
         columns: of a table; numbers without names where none are given.
+        fit: how images that are not square were brought to the square, see `mtkd_cli.images.decode`; so
+            that a student is shown files in the same way.
     """
 
     classes: tuple[str, ...]
@@ -81,6 +83,7 @@ class SourceData:
     val: Samples | None = None
     test: Samples | None = None
     columns: tuple[Column, ...] = ()
+    fit: str = "crop"
 
 
 class DataSource(Protocol):

@@ -1,9 +1,8 @@
-"""Decode images of any kind to squares of bytes, in threads, in the order of the files."""
+"""Decode many images into one array, in threads, in the order of the files."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,14 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
+from mtkd_cli import images
 from mtkd_cli.errors import DataError
-
-FORMAT = 1
-"""Raised when the same file would be decoded to other bytes."""
-
-TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 def decode_all(
@@ -44,10 +38,7 @@ def decode_all(
     shape = (len(files), channels, size, size)
     pixels = _allocated(part, shape)
     decode = partial(_decode_or_say_why, size=size, channels=channels)
-    # Filters of warnings are the process's, so they are set once, outside the threads.
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with images.huge_refused(), ThreadPoolExecutor(workers) as pool:
         for number, image in enumerate(pool.map(decode, files)):
             if not isinstance(image, str):
                 pixels[number - len(bad)] = image
@@ -75,33 +66,13 @@ def _allocated(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     return array
 
 
-def decode(file: Path, size: int, channels: int) -> NDArray[np.uint8]:
-    """Return one image ``[C, S, S]``: upright, on white, its middle square."""
-    with Image.open(file, formats=("PNG", "JPEG")) as opened:
-        upright = _plain(ImageOps.exif_transpose(opened))
-        mode = "RGB" if channels == 3 else "L"
-        image = ImageOps.fit(upright.convert(mode), (size, size), Image.Resampling.BICUBIC)
-    return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """Return an image of 8 bits a channel without palette or transparency."""
-    if image.mode.startswith("I"):  # 16-bit grey, which PIL's own conversion clips to white
-        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    if image.mode in TRANSPARENT or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image
-
-
 def _decode_or_say_why(file: Path, size: int, channels: int) -> NDArray[np.uint8] | str:
     try:
-        return decode(file, size, channels)
+        return images.decode(file, size, channels)
     except MemoryError:
         raise
-    except Exception as error:  # a damaged file makes a decoder raise almost anything
-        text = str(error).replace(f" {str(file)!r}", "").strip()
-        return (text.splitlines() or [type(error).__name__])[0]
+    except Exception as error:
+        return images.why(error, file)
 
 
 def _too_many(file: Path, bad: dict[int, str], most_bad: int) -> DataError:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from mtkd_cli import holds, store
 from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.images import FORMAT
 from mtkd_cli.interfaces import Samples, SourceData
-from mtkd_data.decode import FORMAT, decode_all
-from mtkd_data.walk import folders_in, images_in
+from mtkd_cli.walk import folders_in, images_in
+from mtkd_data.decode import decode_all
 
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 """The names that a split's folder may have."""

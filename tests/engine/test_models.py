@@ -163,7 +163,7 @@ def test_several_heads_cannot_be_replaced(
         nn.Identity(), models.complete(data.input, Student(model="x:y").input, data.input), "", ("a",) * 9
     )
     with pytest.raises(UsageError, match="9 outputs and no single last layer"):
-        models._with_outputs(several, 3, "student", 0)
+        models.with_outputs(several, 3, "student", 0)
 
 
 def write_images(root: Path, count: int, size: int) -> None:

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 from mtkd_cli.errors import DataError
-
-ENDINGS = (".png", ".jpg", ".jpeg")
+from mtkd_cli.images import ENDINGS
 
 
 def folders_in(root: Path) -> list[str]:

@@ -1,0 +1,49 @@
+"""JSON files that carry their own SHA-256: one changed byte is found, not used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mtkd_cli import atomic
+from mtkd_cli.errors import DataError
+
+LARGEST_BYTES = 64_000_000
+"""A larger file is refused unread."""
+
+SEAL = "sha256"
+
+
+def write(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write ``facts`` and their seal."""
+    atomic.write_json(path, {**facts, SEAL: seal(facts)})
+
+
+def read(path: Path, hint: str = "") -> dict[str, Any]:
+    """Return the facts that were written.
+
+    Raises:
+        DataError: no such file, or not what `write` wrote.
+    """
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise DataError(f"{path.name} is too large to be one", where=str(path), hint=hint)
+        facts = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(f"no file {path}", where=str(path.parent), hint=hint) from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or "it is damaged"
+        raise DataError(f"{path.name} cannot be read: {reason}", where=str(path), hint=hint) from error
+    found = facts.pop(SEAL, None) if isinstance(facts, dict) else None
+    if found is None or found != seal(facts):
+        raise DataError(f"{path.name} is not what was written", where=str(path), hint=hint)
+    return dict(facts)
+
+
+def seal(facts: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the facts, whatever the order of their keys."""
+    plain = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(plain.encode()).hexdigest()

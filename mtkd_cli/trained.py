@@ -1,0 +1,231 @@
+"""The student of a finished run, from its folder alone: no teacher, no data set, no store is needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor
+
+from mtkd_cli import images, sealed, weights
+from mtkd_cli.context import Context
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest, Task, TaskData
+from mtkd_cli.labels import none_like
+from mtkd_cli.local_code import PREFIX, load_attribute
+from mtkd_cli.models import prepared, with_outputs
+from mtkd_cli.plugins import Registry, installed
+from mtkd_cli.preprocess import Prepared
+from mtkd_cli.recipe import Loss
+from mtkd_cli.resolve import ModelPart, Part
+from mtkd_cli.run import ROOT, STUDENT, WEIGHTS
+
+FORMAT = 1
+AGAIN = "copy the run again, or run its recipe again"
+
+
+@dataclass(frozen=True)
+class LoadedStudent:
+    """A student that answers files.
+
+    Attributes:
+        folder: the run's.
+        model: the module with its weights, what it wants as input, its classes and scale.
+        task: what its outputs mean.
+        facts: ``student.json``, as `described` made it.
+    """
+
+    folder: Path
+    model: Model
+    task: Task
+    facts: Mapping[str, Any]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the outputs; the names of the values for a regression."""
+        return tuple(self.facts["classes"])
+
+    @property
+    def takes(self) -> str:
+        """``image`` or ``table``."""
+        return str(self.facts["reads"]["kind"])
+
+    @cached_property
+    def module(self) -> Prepared:
+        """The module behind its preprocessing, in eval mode: views (values 0 to 1) to outputs."""
+        return prepared(self.model).eval().requires_grad_(False)
+
+    def read(self, file: str | Path) -> NDArray[np.uint8]:
+        """Return an image file as the training data had them, ``[C, S, S]`` bytes.
+
+        Raises:
+            DataError: a file that cannot be decoded.
+        """
+        reads, path = self.facts["reads"], Path(file)
+        try:
+            return images.decode(path, reads["size"], reads["channels"], reads["fit"])
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise DataError(
+                f"the image cannot be read: {images.why(error, path)}",
+                where=str(path),
+                hint="give a PNG or JPEG file",
+            ) from error
+
+    def answer(self, inputs: NDArray[Any]) -> Tensor:
+        """Return the outputs ``[B, C, *]`` on images ``[B, C, S, S]`` uint8, or on rows ``[B, F]``."""
+        shown = torch.from_numpy(np.require(inputs, requirements=["C", "W"]))
+        with torch.inference_mode():
+            output: Tensor = self.module(shown if shown.dim() == 2 else shown.float().div_(255))
+        return output.float()
+
+
+def described(context: Context, model: Model, scores: Mapping[str, float]) -> dict[str, Any]:
+    """Return what ``student.json`` says: all that `load_student` needs besides the weights."""
+    recipe, data, part = context.recipe, context.data, context.parts.student
+    given, samples = recipe.student.input, data.train.samples
+    kind = "table" if samples.inputs.ndim == 2 else "image"
+    return {
+        "format": FORMAT,
+        "model": recipe.student.model,
+        "provider": _name(part),
+        "request": {
+            "model": part.model,
+            "channels": given.channels or data.input.channels or 3,
+            "size": given.size or data.input.size or 224,
+            "outputs": context.task.outputs,
+        },
+        "task": {"name": _name(context.parts.task), "options": dict(context.parts.task.options)},
+        "loss": recipe.loss.model_dump(mode="json"),
+        "data": recipe.data.model_dump(mode="json"),
+        "classes": list(data.classes),
+        "input": asdict(model.input),
+        "scale": model.scale,
+        "reads": {"kind": kind, "fit": data.fit, **asdict(data.input)},
+        "labels": {"shape": list(samples.targets.shape[1:]), "dtype": samples.targets.dtype.name},
+        "test": dict(scores),
+    }
+
+
+def _name(part: Part | ModelPart) -> str:
+    """Return ``distribution:name`` of a plugin, or what names it in a local file."""
+    name: str = part.spec.name
+    return name if name.startswith(PREFIX) else f"{part.plugin.distribution}:{name}"
+
+
+def load_student(run: str | Path, registry: Registry | None = None) -> LoadedStudent:
+    """Return the student of a run.
+
+    Args:
+        run: the run's folder, or its name in ``runs/``.
+        registry: the plugins; default: the installed ones.
+
+    Raises:
+        UsageError: no such run, or a plugin that is not installed.
+        DataError: files that are damaged, or are not those that the run wrote.
+    """
+    folder = folder_of(run)
+    facts = sealed.read(folder / STUDENT, hint="has the run finished? mtkd distill writes it at the end")
+    registry = registry or installed()
+    try:
+        if facts["format"] != FORMAT:
+            raise DataError(
+                f"{STUDENT} has the format {facts['format']}, this mtkd reads {FORMAT}",
+                where=str(folder),
+                hint="use the mtkd that wrote it",
+            )
+        tensors = _tensors(folder / WEIGHTS, facts["weights"])
+        task = _task(facts, registry)
+        model = _model(facts, task, registry, str(folder))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{STUDENT} does not describe a student: {type(error).__name__} {error}",
+            where=str(folder),
+            hint=AGAIN,
+        ) from error
+    weights.load_into(model.module, tensors, str(folder))
+    return LoadedStudent(folder, model, task, facts)
+
+
+def folder_of(run: str | Path) -> Path:
+    """Return a run's folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for folder in (Path(run), ROOT / run):
+        if folder.is_dir():
+            return folder
+    known = sorted(path.name for path in ROOT.iterdir() if path.is_dir()) if ROOT.is_dir() else []
+    hint = f"runs here: {', '.join(known[-5:])}" if known else "mtkd distill makes one"
+    raise UsageError(f"no run {str(run)!r}", where="RUN", hint=hint)
+
+
+def local_code(facts: Mapping[str, Any]) -> list[str]:
+    """Return what a student names of local code, which runs when it is loaded."""
+    return [name for name in (facts["model"], facts["task"]["name"]) if name.startswith(PREFIX)]
+
+
+def _tensors(path: Path, sha256: str) -> dict[str, Tensor]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"the weights cannot be read: {error.strerror}", where=str(path), hint=AGAIN
+        ) from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(
+            "the weights are not those that the run wrote: their SHA-256 differs", where=str(path), hint=AGAIN
+        )
+    try:
+        return safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise DataError(f"not a safetensors file: {error}", where=str(path), hint=AGAIN) from error
+
+
+def _task(facts: Mapping[str, Any], registry: Registry) -> Task:
+    """Return the task as the run had it; it is told the form and the scale of labels that are not here."""
+    name, options = facts["task"]["name"], facts["task"]["options"]
+    factory = load_attribute(name) if name.startswith(PREFIX) else registry.find("tasks", name).spec.load()
+    labels, scale = facts["labels"], facts["scale"]
+    targets = none_like(np.empty((2, *labels["shape"]), labels["dtype"]))
+    if scale is not None:
+        mean, deviation = (np.array(values) for values in scale)
+        targets[:] = np.stack([mean - deviation, mean + deviation]).reshape(targets.shape)
+    reads = {key: value for key, value in facts["reads"].items() if key not in ("kind", "fit")}
+    data = TaskData(tuple(facts["classes"]), targets, _spec(reads))
+    task: Task = factory(data=data, loss=Loss.model_validate(facts["loss"]), **options)
+    return task
+
+
+def _model(facts: Mapping[str, Any], task: Task, registry: Registry, where: str) -> Model:
+    """Return the student's architecture, its weights still to be filled in."""
+    provider = registry.find("teachers", facts["provider"]).spec.load()()
+    with torch.random.fork_rng(devices=[]):
+        built: Model = provider.build(ModelRequest(**facts["request"], pretrained=False))
+        built = with_outputs(built, facts["request"]["outputs"], where, seed=0)
+    scale = facts["scale"]
+    return replace(
+        built,
+        input=_spec(facts["input"]),
+        classes=tuple(facts["classes"]),
+        trained=True,
+        scale=None if scale is None else (tuple(scale[0]), tuple(scale[1])),
+        shaped=task.shaped,
+    )
+
+
+def _spec(facts: Mapping[str, Any]) -> InputSpec:
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
+    columns = tuple(Column(column["name"], tuple(column["categories"])) for column in facts["columns"])
+    return InputSpec(**{**given, "columns": columns})

@@ -1,0 +1,64 @@
+"""One small finished run, made once; each test has a copy of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from mtkd_cli import pipeline
+from mtkd_cli.cli.app import create
+from mtkd_cli.plugins import Registry
+from mtkd_cli.progress import Progress
+from mtkd_cli.read_recipe import read
+from mtkd_cli.resolve import resolve
+from mtkd_cli.run import Run
+
+SMALL = (
+    "data.labels=60",
+    "train.epochs=2",
+    "train.lr=0.01",
+    "teachers=[{model: 'convnet:4-8', name: t, fit: {epochs: 2}}]",
+    "student=convnet:4-8",
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def finished(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of digits, trained just long enough to be better than chance."""
+    place, before = tmp_path_factory.mktemp("finished"), Path.cwd()
+    os.chdir(place)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MTKD_STORE", str(place / "store"))
+            recipe, _ = read("digits", SMALL, registry)
+            context = pipeline.prepare(resolve(recipe, registry, "digits"), "cpu", Progress())
+            run = Run("small")
+            pipeline.distill(context, run, baseline=False)
+    finally:
+        os.chdir(before)
+    return place / run.folder
+
+
+@pytest.fixture
+def run(finished: Path) -> Path:
+    """A copy of the finished run, in ``runs/small`` of the test's folder."""
+    return Path(shutil.copytree(finished, Path("runs/small")))
+
+
+def mtkd(*arguments: str | Path) -> Result:
+    """Run the command line in this process."""
+    return CliRunner().invoke(create(), [str(a) for a in arguments])
