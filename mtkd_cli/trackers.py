@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import queue
 import threading
 from collections.abc import Callable
@@ -26,8 +27,8 @@ class Following:
         self._thread.start()
 
     def tell(self, method: str, *arguments: Any) -> None:
-        """Queue one call."""
-        self._calls.put((method, arguments))
+        """Queue one call; a tracker may do to its arguments what it likes: they are copies."""
+        self._calls.put((method, copy.deepcopy(arguments)))
 
     def close(self) -> None:
         """Wait a little for what is queued, then leave the tracker behind."""

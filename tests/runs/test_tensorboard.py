@@ -1,0 +1,65 @@
+"""The tracker `tensorboard` writes event files that hold what metrics.jsonl holds."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+
+from mtkd_cli.errors import DataError
+from mtkd_trackers.tensorboard import TensorBoard
+
+
+def events(folder: Path) -> list[Event]:
+    """Read the records of a folder's event file: length, its checksum, an event, its checksum."""
+    (file,) = folder.glob("events.out.tfevents.*")
+    content, found = file.read_bytes(), []
+    while content:
+        (size,) = struct.unpack_from("<Q", content)
+        found.append(Event.FromString(content[12 : 12 + size]))
+        content = content[16 + size :]
+    return found
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    found: dict[str, list[tuple[int, float]]] = {}
+    for event in events(folder):
+        for value in event.summary.value:
+            if value.WhichOneof("value") == "simple_value":
+                found.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return found
+
+
+def test_each_training_of_a_real_run_is_a_curve_of_its_own(distil: Callable[..., dict[str, Any]]) -> None:
+    distil("trackers=[tensorboard]", "train.lr=[0.01,0.02]", name="watched")
+    rows = [json.loads(line) for line in Path("runs/watched/metrics.jsonl").read_text().splitlines()]
+    board = Path("runs/watched/tensorboard")
+    first, second = scalars(board / "distil-1"), scalars(board / "distil-2")
+    assert {folder.name for folder in board.iterdir()} > {"recipe", "distil-1", "distil-2"}
+    for curve, candidate in ((first, 1), (second, 2)):
+        expected = [row for row in rows if row["phase"] == "distil" and row.get("candidate") == candidate]
+        assert [step for step, _ in curve["accuracy"]] == [row["step"] for row in expected]
+        for name in ("accuracy", "task_loss", "kd_loss", "lr"):
+            assert [value for _, value in curve[name]] == pytest.approx([row[name] for row in expected])
+    (text,) = [v for e in events(board / "recipe") for v in e.summary.value if v.tag.startswith("recipe")]
+    assert b'"temperature"' in text.tensor.string_val[0]
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    there = builtins.__import__
+
+    def absent(name: str, *arguments: Any, **more: Any) -> Any:
+        if name == "tensorboardX":
+            raise ImportError(name)
+        return there(name, *arguments, **more)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(DataError, match="tensorboardX is not installed") as caught:
+        TensorBoard().run_started({}, tmp_path)
+    assert caught.value.hint == "pip install 'mtkd[tensorboard]'"
