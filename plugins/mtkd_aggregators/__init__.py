@@ -111,7 +111,6 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "median",
             "The median of the teachers' probabilities, class by class, or of their values.",
             "mtkd_aggregators.robust:Median",
-            tasks=("classification", "regression"),
             needs=("averages",),
             formula="target ∝ median_k p_k",
         ),
@@ -161,7 +160,6 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "trimmed-mean",
             "The mean of the teachers' probabilities or values without the extremes, class by class.",
             "mtkd_aggregators.robust:TrimmedMean",
-            tasks=("classification", "regression"),
             options=(
                 Option(
                     "trim",

@@ -3,6 +3,20 @@
 from mtkd_cli.hookspecs import hookimpl
 from mtkd_cli.specs import DataSpec, Option
 
+DECODED = (
+    Option("size", int, 224, "side that images are brought to, in pixels", minimum=8, maximum=1024),
+    Option("channels", int, 3, "3 RGB, 1 grey", minimum=1, maximum=3),
+    Option(
+        "on_bad_sample",
+        str,
+        "error",
+        "an image that cannot be read: error, or skip (at most 1 % of a split, named on stderr)",
+        choices=("error", "skip"),
+    ),
+    Option("workers", int, 4, "threads that decode; no effect on the result", minimum=1, maximum=256),
+)
+"""Options of every source that decodes images."""
+
 
 @hookimpl
 def mtkd_register_data() -> list[DataSpec]:
@@ -17,12 +31,12 @@ def mtkd_register_data() -> list[DataSpec]:
         ),
         DataSpec(
             "digit-scenes",
-            "Scanned digits on a textured canvas, several a scene; masks or boxes; works offline.",
+            "Scanned digits on a textured canvas, several a scene; masks, boxes or which are there; offline.",
             "mtkd_data.digit_scenes:DigitScenes",
-            tasks=("segmentation", "detection"),
+            tasks=("segmentation", "detection", "multilabel"),
             options=(
                 Option("scenes", int, 600, "training scenes", minimum=10, maximum=99999),
-                Option("test", int, 300, "test scenes", minimum=10, maximum=99999),
+                Option("test_scenes", int, 300, "test scenes", minimum=10, maximum=99999),
                 Option("size", int, 32, "side of a scene, in pixels", minimum=16, maximum=512),
                 Option("scene_seed", int, 0, "seed of the scenes", minimum=0),
             ),
@@ -68,20 +82,22 @@ def mtkd_register_data() -> list[DataSpec]:
                     required=True,
                 ),
                 Option("unlabelled", str, None, "folder of images without labels"),
+                *DECODED,
+            ),
+        ),
+        DataSpec(
+            "image-table",
+            "Images named in a CSV or parquet file, with values, classes or several yes-or-no labels.",
+            "mtkd_data.image_table:ImageTable",
+            options=(
                 Option(
-                    "size", int, 224, "side that images are brought to, in pixels", minimum=8, maximum=1024
+                    "path", str, None, "file, or folder of train, val, test (.csv or .parquet)", required=True
                 ),
-                Option("channels", int, 3, "3 RGB, 1 grey", minimum=1, maximum=3),
-                Option(
-                    "on_bad_sample",
-                    str,
-                    "error",
-                    "an image that cannot be read: error, or skip (at most 1 % of a split, named on stderr)",
-                    choices=("error", "skip"),
-                ),
-                Option(
-                    "workers", int, 4, "threads that decode; no effect on the result", minimum=1, maximum=256
-                ),
+                Option("target", list, None, "columns of the labels; default: all besides the files"),
+                Option("file", str, None, "column of file names; default: the first"),
+                Option("images", str, None, "folder that file names start from; default: the table's"),
+                *DECODED,
+                Option("separator", str, ",", "between the cells of CSV"),
             ),
         ),
         DataSpec(

@@ -44,31 +44,31 @@ class DigitScenes:
 
     Args:
         task: ``segmentation`` gives masks ``[N, H, W]``, the background a class of its own;
-            ``detection`` boxes ``[N, 4, 5]`` around the ink that is seen.
+            ``detection`` boxes ``[N, 4, 5]`` around the ink that is seen; ``multilabel`` which digits
+            are there, ``[N, 10]``.
         scenes: number of training scenes.
-        test: number of test scenes.
+        test_scenes: number of test scenes.
         size: side, in pixels.
         scene_seed: seed of the scenes.
     """
 
-    def __init__(self, task: str, scenes: int, test: int, size: int, scene_seed: int) -> None:
-        self.boxes = task == "detection"
-        self.scenes, self.test, self.size, self.seed = scenes, test, size, scene_seed
+    def __init__(self, task: str, scenes: int, test_scenes: int, size: int, scene_seed: int) -> None:
+        self.target = {"detection": boxes_of, "multilabel": presence_of}.get(task, mask_of)
+        self.scenes, self.test, self.size, self.seed = scenes, test_scenes, size, scene_seed
 
     def load(self, cache: Path) -> SourceData:
         """Return training and test scenes, drawn anew."""
-        classes = DIGITS if self.boxes else ("background", *DIGITS)
+        classes = ("background", *DIGITS) if self.target is mask_of else DIGITS
         return SourceData(classes, self._split("train", self.scenes), test=self._split("test", self.test))
 
     def _split(self, name: str, count: int) -> Samples:
         scans, labels = _scans(name)
         ids = tuple(f"{name}-{number:05d}" for number in range(count))
         scenes = [draw(scans, labels, self.size, "digit-scenes", self.seed, i) for i in ids]
-        target = boxes_of if self.boxes else mask_of
         return Samples(
             ids,
             np.stack([scene.pixels for scene in scenes])[:, None],
-            np.stack([target(scene) for scene in scenes]),
+            np.stack([self.target(scene) for scene in scenes]),
         )
 
 
@@ -128,6 +128,13 @@ def boxes_of(scene: Scene) -> NDArray[np.float32]:
         rows[number, :4] = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1]) / size
         rows[number, 4] = label
     return rows
+
+
+def presence_of(scene: Scene) -> NDArray[np.float32]:
+    """Return ``[10]``: 1 for each digit that is in the scene, else 0."""
+    present = np.zeros(len(DIGITS), dtype=np.float32)
+    present[list(scene.labels)] = 1
+    return present
 
 
 def _texture(random: np.random.Generator, size: int) -> NDArray[np.float64]:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import PIL
 from numpy.typing import NDArray
 
-from mtkd_cli import holds, store
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.images import FORMAT
 from mtkd_cli.interfaces import Samples, SourceData
 from mtkd_cli.walk import folders_in, images_in
-from mtkd_data.decode import decode_all
+from mtkd_data.kept_images import kept
 
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 """The names that a split's folder may have."""
-
-MOST_SKIPPED = 0.01
-"""The largest share of a split's images that may be skipped; one image always may."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +103,7 @@ class ImageFolder:
 
     def _split(self, name: str, root: Path, classes: tuple[str, ...], named: bool) -> Samples:
         found = self._find(name, root, classes, named)
-        images, bad = self._decoded(found.files)
-        if bad:
-            self._report(found, bad)
-        good = np.array([number for number in range(len(found.files)) if number not in bad], dtype=np.int64)
+        images, good = kept(found.files, self.size, self.channels, self.workers, self.skip)
         ids = tuple(found.ids[number] for number in good)
         metadata = {"folder": np.array(found.folders)[good]}
         return Samples(ids, images, found.targets[good], metadata)
@@ -154,65 +141,11 @@ class ImageFolder:
             raise DataError("no PNG or JPEG images", where=str(root), hint="add images or remove that folder")
         return Found(tuple(files), tuple(ids), np.array(targets, dtype=np.int64), tuple(folders))
 
-    def _decoded(self, files: tuple[Path, ...]) -> tuple[NDArray[np.uint8], Mapping[int, str]]:
-        """Return the readable images ``[N, C, S, S]``, memory-mapped, and why others cannot be read.
-
-        They are decoded once for each content; a bad image stops it unless it is skipped.
-        """
-        key = {
-            "images": hashlib.sha256("".join(_hashes(files)).encode()).hexdigest(),
-            "size": self.size,
-            "channels": self.channels,
-            "decoder": FORMAT,
-            "pillow": PIL.__version__,
-        }
-        most = self._most_bad(len(files))
-
-        def write(folder: Path) -> None:
-            bad = decode_all(
-                files, folder / "images.npy", self.size, self.channels, self.workers, most_bad=most
-            )
-            (folder / "bad.json").write_text(json.dumps(bad))
-
-        folder = store.keep("images", key, write)
-        images: NDArray[np.uint8] = holds.mapped(folder / "images.npy")
-        bad = json.loads((folder / "bad.json").read_text())
-        return images, {int(number): why for number, why in bad.items()}
-
-    def _most_bad(self, images: int) -> int:
-        return max(1, int(images * MOST_SKIPPED)) if self.skip else 0
-
-    def _report(self, found: Found, bad: Mapping[int, str]) -> None:
-        """Name the images that were left out; also those that an earlier run left out."""
-        first = min(bad)
-        if not self.skip:
-            raise DataError(
-                f"the image cannot be read: {bad[first]}",
-                where=str(found.files[first]),
-                hint="remove or replace it, or set data.on_bad_sample: skip",
-            )
-        log = logging.getLogger("mtkd")
-        log.warning("skipped %d of %d images that cannot be read:", len(bad), len(found.files))
-        for number, why in sorted(bad.items()):
-            log.warning("  %s: %s", found.files[number], why)
-
-
-def _first_folder(path: Path) -> str:
-    return _text(Path(path.parts[0])) if len(path.parts) > 1 else ""
-
-
-def _hashes(files: tuple[Path, ...]) -> list[str]:
-    hashes = []
-    for file in files:
-        try:
-            hashes.append(store.file_sha256(file))
-        except OSError as error:
-            raise DataError(
-                f"the image cannot be opened: {error.strerror}", where=str(file), hint="check its permissions"
-            ) from error
-    return hashes
-
 
 def _text(path: Path) -> str:
     """Return a relative path as valid UTF-8, whatever bytes its names hold."""
     return path.as_posix().encode("utf-8", "backslashreplace").decode()
+
+
+def _first_folder(path: Path) -> str:
+    return _text(Path(path.parts[0])) if len(path.parts) > 1 else ""

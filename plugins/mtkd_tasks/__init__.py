@@ -29,6 +29,12 @@ def mtkd_register_tasks() -> list[TaskSpec]:
             ),
         ),
         TaskSpec(
+            "multilabel",
+            "Any number of classes per sample; learns for each whether it is there.",
+            "mtkd_tasks.multilabel:MultiLabel",
+            primary="map (higher is better)",
+        ),
+        TaskSpec(
             "regression",
             "One or several numbers per sample; learns from the teachers' values, in your units.",
             "mtkd_tasks.regression:Regression",

@@ -19,6 +19,7 @@ from mtkd_cli.plugins import Registry
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.recipe import Loss
 from mtkd_cli.resolve import Part
+from mtkd_cli.testing.task import check_task
 from mtkd_tasks.regression import Regression
 
 NAN = math.nan
@@ -75,6 +76,11 @@ def test_a_mean_and_log_variance_of_0_are_the_labels_own_moments() -> None:
     made = task(objective="nll")
     answered = Prepared(nn.Identity(), InputSpec(raw=True), made.scale)(torch.zeros(1, 2))
     torch.testing.assert_close(answered, torch.tensor([[2.0, math.log(8 / 3)]]))
+
+
+@pytest.mark.parametrize("objective", ["squared", "huber", "nll"])
+def test_it_keeps_what_every_task_promises(objective: str, registry: Registry) -> None:
+    check_task(registry.find("tasks", "regression").spec, {"objective": objective})
 
 
 def test_losses_are_those_of_standard_units_and_0_without_a_label() -> None:

@@ -1,0 +1,84 @@
+"""Images decoded once for each content, kept as bytes, memory-mapped; those that cannot be read are named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from mtkd_cli import holds, store
+from mtkd_cli.errors import DataError
+from mtkd_cli.images import FORMAT
+from mtkd_data.decode import decode_all
+
+MOST_SKIPPED = 0.01
+"""The largest share of a split's images that may be skipped; one image always may."""
+
+
+def kept(
+    files: Sequence[Path], size: int, channels: int, workers: int, skip: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the readable images ``[M, C, S, S]`` and which of the files they are, ``[M]``.
+
+    Args:
+        files: PNG or JPEG.
+        size: side, in pixels.
+        channels: 3 RGB, 1 grey.
+        workers: threads that decode.
+        skip: whether some may be left out; else a bad one is an error.
+
+    Raises:
+        DataError: an image cannot be read, or too many cannot.
+    """
+    key = {
+        "images": hashlib.sha256("".join(_hashes(files)).encode()).hexdigest(),
+        "size": size,
+        "channels": channels,
+        "decoder": FORMAT,
+        "pillow": PIL.__version__,
+    }
+    most = max(1, int(len(files) * MOST_SKIPPED)) if skip else 0
+
+    def write(folder: Path) -> None:
+        bad = decode_all(files, folder / "images.npy", size, channels, workers, most_bad=most)
+        (folder / "bad.json").write_text(json.dumps(bad))
+
+    folder = store.keep("images", key, write)
+    images: NDArray[np.uint8] = holds.mapped(folder / "images.npy")
+    bad = {int(number): why for number, why in json.loads((folder / "bad.json").read_text()).items()}
+    if bad:
+        _report(files, bad, skip)
+    return images, np.array([number for number in range(len(files)) if number not in bad], dtype=np.int64)
+
+
+def _report(files: Sequence[Path], bad: dict[int, str], skip: bool) -> None:
+    """Name the images that were left out; also those that an earlier run left out."""
+    first = min(bad)
+    if not skip:
+        raise DataError(
+            f"the image cannot be read: {bad[first]}",
+            where=str(files[first]),
+            hint="remove or replace it, or set data.on_bad_sample: skip",
+        )
+    log = logging.getLogger("mtkd")
+    log.warning("skipped %d of %d images that cannot be read:", len(bad), len(files))
+    for number, why in sorted(bad.items()):
+        log.warning("  %s: %s", files[number], why)
+
+
+def _hashes(files: Sequence[Path]) -> list[str]:
+    hashes = []
+    for file in files:
+        try:
+            hashes.append(store.file_sha256(file))
+        except OSError as error:
+            raise DataError(
+                f"the image cannot be opened: {error.strerror}", where=str(file), hint="check its permissions"
+            ) from error
+    return hashes

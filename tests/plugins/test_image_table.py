@@ -1,0 +1,75 @@
+"""Images named in a table: every row its image and labels, what is missing is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mtkd_cli.errors import MtkdError
+from mtkd_cli.interfaces import SourceData
+from mtkd_data.image_table import ImageTable
+
+LEVELS = (0, 100, 200)
+
+
+@pytest.fixture(autouse=True)
+def images() -> None:
+    Path("pictures").mkdir()
+    for level in LEVELS:
+        Image.new("L", (10, 10), level).save(f"pictures/{level}.png")
+
+
+def load(text: str, task: str = "regression", **options: Any) -> SourceData:
+    Path("pictures/t.csv").write_text(text)
+    defaults: dict[str, Any] = {"path": "pictures/t.csv", "target": None, "file": None, "images": None}
+    more = {"size": 8, "channels": 1, "on_bad_sample": "error", "workers": 1, "separator": ","}
+    return ImageTable(task, **(defaults | more | options)).load(Path())
+
+
+def test_each_row_is_an_image_with_its_values() -> None:
+    found = load("file,age,height\n200.png,1.5,2\n0.png,,3\n")
+    assert found.classes == ("age", "height")
+    assert found.train.inputs[:, 0, 0, 0].tolist() == [200, 0]
+    np.testing.assert_array_equal(found.train.targets, [[1.5, 2], [np.nan, 3]])
+    assert found.train.ids == ("200.png", "0.png")
+
+
+def test_the_same_table_serves_classes_and_several_labels() -> None:
+    text = "kind,where,tall\ndark,0.png,1\nlight,200.png,0\n,100.png,\n"
+    classes = load(text, "classification", file="where", target=["kind"])
+    assert (classes.classes, classes.train.targets.tolist()) == (("dark", "light"), [0, 1, -1])
+    labels = load(text, "multilabel", file="where", target=["tall"], images="pictures")
+    np.testing.assert_array_equal(labels.train.targets, [[1], [0], [np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "says"),
+    [
+        ("file,y\n0.png,1\n7.png,1\n", {}, "no file pictures/7.png|row 3, column 'file'"),
+        ("file,y\n0.png,1\n,1\n", {}, "no file is named|row 3"),
+        ("file,y\n0.png,1\n0.png,1\n", {}, "0.png stands twice|row 3"),
+        ("file,y\n0.png,many\n", {}, "the target 'many' is no number|row 2, column 'y'"),
+        ("file,y\n0.png,2\n", {"task": "multilabel"}, "'2' is neither 0 nor 1|row 2"),
+        ("file,y\n0.png,2\n", {"file": "fyle"}, "no column 'fyle'|did you mean 'file'?"),
+        ("file,y\n0.png,2\n", {"channels": 2}, "channels is 2"),
+    ],
+)
+def test_what_cannot_be_used_is_named(text: str, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(MtkdError) as caught:
+        load(text, **options)
+    shown = "\n".join([caught.value.what, caught.value.where, caught.value.hint])
+    assert all(part in shown for part in says.split("|")), shown
+
+
+def test_an_unreadable_image_is_an_error_or_left_out_with_its_label(caplog: pytest.LogCaptureFixture) -> None:
+    Path("pictures/100.png").write_bytes(b"no image")
+    text = "file,y\n0.png,1\n100.png,2\n200.png,3\n"
+    with pytest.raises(MtkdError, match="cannot be read"):
+        load(text)
+    found = load(text, on_bad_sample="skip")
+    assert (found.train.ids, found.train.targets.tolist()) == (("0.png", "200.png"), [[1.0], [3.0]])
+    assert "100.png" in caplog.text

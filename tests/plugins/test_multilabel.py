@@ -1,0 +1,103 @@
+"""Multi-label classification: each class by itself, against closed forms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, f1_score
+from torch import Tensor
+
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.interfaces import Alignment, InputSpec, Merged, TaskData
+from mtkd_cli.plugins import Registry
+from mtkd_cli.recipe import Loss
+from mtkd_cli.testing.task import check_task
+from mtkd_data.digit_scenes import DigitScenes
+from mtkd_tasks.multilabel import MultiLabel
+
+NAN = math.nan
+LABELS = [[1.0, 0.0], [0.0, 0.0], [0.0, NAN], [0.0, 1.0]]
+
+
+def task(**loss: Any) -> MultiLabel:
+    return MultiLabel(TaskData(("a", "b"), np.array(LABELS, dtype=np.float32), InputSpec()), Loss(**loss))
+
+
+def logits(*shares: list[float]) -> Tensor:
+    return torch.tensor(shares).logit()
+
+
+def test_it_keeps_what_every_task_promises(registry: Registry) -> None:
+    check_task(registry.find("tasks", "multilabel").spec)
+
+
+def test_losses_are_of_the_classes_that_have_a_label() -> None:
+    output, target = logits([0.8, 0.4], [0.5, 0.9]), torch.tensor([[1.0, NAN], [NAN, NAN]])
+    torch.testing.assert_close(task().task_loss(output, target), torch.tensor([-math.log(0.8), 0.0]))
+    torch.testing.assert_close(task().error([output], target), torch.tensor([[-math.log(0.8), 0.0]]))
+    assert task().labelled(target).tolist() == [True, False]
+
+
+def test_balanced_weighs_presence_by_how_rare_it_is_and_a_list_weighs_classes() -> None:
+    output, target = logits([0.8, 0.4]), torch.tensor([[1.0, 1.0]])
+    a, b = -math.log(0.8), -math.log(0.4)
+    torch.testing.assert_close(
+        task(class_weights="balanced").task_loss(output, target), torch.tensor([(3 * a + 2 * b) / 2])
+    )
+    torch.testing.assert_close(
+        task(class_weights=(4.0, 1.0)).task_loss(output, target), torch.tensor([(4 * a + b) / 2])
+    )
+    with pytest.raises(UsageError, match="3 weights for 2 classes"):
+        task(class_weights=(1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_kd_is_the_divergence_of_each_class_to_the_mixture_times_temperature_squared(
+    temperature: float,
+) -> None:
+    teachers = (logits([0.9, 0.2]), logits([0.3, 0.6]))
+    student = logits([0.5, 0.7])
+    found = task().kd_loss(student, Merged(teachers, torch.tensor([[0.25], [0.75]])), temperature)
+    expected = 0.0
+    for place in range(2):
+        shares = [(teacher[0, place] / temperature).sigmoid().item() for teacher in teachers]
+        p = 0.25 * shares[0] + 0.75 * shares[1]
+        q = (student[0, place] / temperature).sigmoid().item()
+        expected += p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
+    assert found.item() == pytest.approx(temperature**2 * expected / 2, rel=1e-4)
+
+
+def test_several_of_a_teachers_classes_make_one_if_any_is_there() -> None:
+    aligned = task().aligned(torch.tensor([[1.0, -2.0, 3.0]]), Alignment(((1, 2), (0,))))
+    assert aligned.tolist() == [[3.0, 1.0]]
+
+
+def test_metrics_are_scikit_learns() -> None:
+    draws = np.random.default_rng(0)
+    scores, labels = draws.random((40, 3)), (draws.random((40, 3)) < 0.3).astype(np.float32)
+    made = MultiLabel(TaskData(("a", "b", "c"), labels, InputSpec()), Loss())
+    output = torch.from_numpy(scores).float().logit()
+    found = made.metrics(made.statistics(output, torch.from_numpy(labels)))
+    assert found["map"] == pytest.approx(average_precision_score(labels, scores, average="macro"))
+    assert found["f1"] == pytest.approx(f1_score(labels, scores >= 0.5, average="macro"))
+    hidden = np.where(np.arange(40)[:, None] % 2, labels, np.nan).astype(np.float32)
+    half = made.metrics(made.statistics(output, torch.from_numpy(hidden)))
+    assert half["map"] == pytest.approx(average_precision_score(labels[1::2], scores[1::2], average="macro"))
+
+
+def test_class_numbers_are_no_labels_for_it() -> None:
+    with pytest.raises(DataError, match="0 or 1 for each class"):
+        MultiLabel(TaskData(("a", "b"), np.array([0, 1]), InputSpec()), Loss())
+
+
+def test_scenes_say_which_digits_are_there() -> None:
+    found = DigitScenes("multilabel", scenes=20, test_scenes=10, size=32, scene_seed=0).load(None)  # type: ignore[arg-type]
+    assert found.classes == tuple("0123456789")
+    assert found.train.targets.shape == (20, 10)
+    masks = DigitScenes("segmentation", scenes=20, test_scenes=10, size=32, scene_seed=0).load(None)  # type: ignore[arg-type]
+    for present, mask in zip(found.train.targets, masks.train.targets, strict=True):
+        assert {int(d) for d in np.unique(mask) - 1 if d >= 0} == set(np.flatnonzero(present))

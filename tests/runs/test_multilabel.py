@@ -1,0 +1,27 @@
+"""Several labels a sample, from data to report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mtkd_cli import pipeline
+from mtkd_cli.run import Run
+
+RECIPE = """
+task: multilabel
+data: {name: digit-scenes, scenes: 80, labels: 40}
+teachers: [{model: "convnet:8-16", fit: all}, {model: "mlp:16", fit: all}]
+strategy: weighted
+student: convnet:8
+fit: {epochs: 2, labels: all}
+train: {epochs: 2, lr: 1e-2}
+"""
+
+
+def test_a_run_goes_from_scenes_to_a_report(context: Callable[..., Any]) -> None:
+    Path("r.yaml").write_text(RECIPE)
+    report = pipeline.distill(context(recipe="r.yaml"), Run("run"), baseline=True)
+    assert report["metric"] == {"name": "map", "higher_is_better": True}
+    assert 0 < report["scores"]["student"]["map"] < 1
