@@ -71,15 +71,32 @@ class AggregationBatch:
     @cached_property
     def scores(self) -> tuple[float, ...]:
         """Each teacher's primary metric on the labels of classes that it knows; needs ``labels``."""
+        return tuple(self.task.metrics(found)[self.task.primary.name] for found in self._statistics)
+
+    @cached_property
+    def class_scores(self) -> Tensor | None:
+        """Each teacher's score of each class ``[K, C]`` (`Task.class_score`), NaN where there is none.
+
+        None if the task measures no classes. Needs ``labels``.
+        """
+        import torch
+
+        if not self.task.class_score:
+            return None
+        measured = [self.task.details(found).per_class[self.task.class_score] for found in self._statistics]
+        return torch.tensor(measured, dtype=torch.float64)
+
+    @cached_property
+    def _statistics(self) -> tuple[Tensor, ...]:
+        """The task's statistics of each teacher on the labels of classes that it knows."""
         if self.target is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
         from mtkd_cli.labels import any_of
 
         found = []
         for output, target in zip(self.outputs, self._targets_known, strict=True):
-            statistics = self.task.statistics(output, target)
             rows = any_of(self.task.labelled(target))
-            found.append(self.task.metrics(statistics[rows])[self.task.primary.name])
+            found.append(self.task.statistics(output, target)[rows])
         return tuple(found)
 
     @cached_property

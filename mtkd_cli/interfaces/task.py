@@ -109,6 +109,7 @@ class Task(Protocol):
         top_k: classes that are recorded by default, None for all.
         resamples: draws of the bootstrap over test samples.
         pictured: test samples that `picture` is given.
+        class_score: of `details`, the measure by which a teacher is believed about each class.
         any_label_space: whether `kd_loss` understands teachers that know some classes only.
         plain_logits: whether `kd_loss` needs no more of outputs than log-probabilities, so that top-k
             recordings serve it.
@@ -124,6 +125,7 @@ class Task(Protocol):
     top_k: int | None = None
     resamples: int = 500
     pictured: int = 8
+    class_score: str = ""
     any_label_space: bool = True
     plain_logits: bool = True
 

@@ -19,22 +19,22 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "mean-logit",
             "Averages logits: a product of experts, so one loud teacher can silence the rest.",
             "mtkd_aggregators.mean_logit:MeanLogit",
-            tasks=("classification",),
+            tasks=("classification", "segmentation"),
             formula="target = softmax(mean_k t_k / T)",
             paper="Hinton, Products of Experts, 1999; as in TextBrewer, ACL 2020",
         ),
         AggregatorSpec(
             "weighted",
-            "Fixed weights per teacher, or weights by validation score.",
+            "Fixed weights per teacher, or weights by validation score, of all or of each class.",
             "mtkd_aggregators.weighted:Weighted",
             options=(
                 Option(
                     "by",
                     str,
                     None,
-                    "validation, or fixed (the teachers' weight keys). "
-                    "Default: fixed if a teacher has a weight",
-                    choices=("validation", "fixed"),
+                    "validation; class (per element, by the validation score of what it says); or fixed "
+                    "(the teachers' weight keys). Default: fixed if a teacher has a weight, else validation",
+                    choices=("validation", "class", "fixed"),
                 ),
                 Option(
                     "tau",
@@ -45,7 +45,8 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
                 ),
             ),
             needs=("labels", "validation"),
-            formula="w_k ∝ weight_k, or w_k = softmax_k(score_k / tau); by error: w_k ∝ 1 / mean error_k",
+            formula="w_k ∝ weight_k, or w_k = softmax_k(score_k / tau); by error: w_k ∝ 1 / mean error_k; "
+            "by class: score_k = sum_c p_k(c) score_kc",
         ),
         AggregatorSpec(
             "confidence",
@@ -103,7 +104,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "majority",
             "Per sample: the teachers that vote with the majority share equally, others are silent.",
             "mtkd_aggregators.robust:Majority",
-            tasks=("classification",),
+            tasks=("classification", "segmentation"),
             needs=("averages",),
             formula="w_k ∝ 1 if argmax p_k is the class with the most votes, else 0",
         ),

@@ -1,4 +1,4 @@
-"""One weight per teacher: given, or by its validation score."""
+"""One weight per teacher: given, by its validation score, or by its score of what it says."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ class Weighted:
     def __init__(self, by: str | None, tau: float) -> None:
         self.by, self.tau = by, tau
         self.fitted: dict[str, float] = {}
+        self.by_class: dict[str, Tensor] = {}
 
     def fit(self, validation: AggregationBatch) -> None:
         """Keep each teacher's weight."""
+        if self.by == "class":
+            self.by_class = _class_scores(validation)
+            return
         declared = validation.declared_weights
         if self.by == "fixed" and declared is None:
             raise UsageError(
@@ -45,7 +49,11 @@ class Weighted:
         self.fitted = dict(zip(validation.teacher_names, (weights / weights.sum()).tolist(), strict=True))
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B]``, the same for every sample."""
+        """Return ``[K, B]``, the same for every sample; by class ``[K, B, *]``."""
+        if self.by == "class":
+            pairs = zip(batch.outputs, batch.teacher_names, strict=True)
+            scores = [_score_of_said(batch, output, self.by_class[name]) for output, name in pairs]
+            return torch.softmax(torch.stack(scores) / self.tau, dim=0)
         first = batch.outputs[0]
         column = torch.tensor([self.fitted[name] for name in batch.teacher_names], device=first.device)
         return column[:, None].expand(-1, len(first))
@@ -57,3 +65,22 @@ def _mean_errors(validation: AggregationBatch) -> Tensor:
     heard = validation.heard & labelled
     error = torch.where(heard, validation.error.double(), 0).flatten(1)
     return error.sum(dim=1) / heard.flatten(1).sum(dim=1).clamp(min=1)
+
+
+def _class_scores(validation: AggregationBatch) -> dict[str, Tensor]:
+    """Return each teacher's score of each class ``[C]``; of one that was not seen, its mean."""
+    scores = validation.class_scores
+    if scores is None:
+        raise UsageError(
+            "this task has no score for each class",
+            where="strategy weighted, by: class",
+            hint="by: validation",
+        )
+    filled = torch.where(scores.isnan(), scores.nanmean(dim=1, keepdim=True), scores).nan_to_num().float()
+    return dict(zip(validation.teacher_names, filled, strict=True))
+
+
+def _score_of_said(batch: AggregationBatch, output: Tensor, scores: Tensor) -> Tensor:
+    """Return ``sum_c p(c) score_c`` of each element, ``[B, *]``."""
+    shares = batch.task.averageable(output)
+    return torch.einsum("bc...,c->b...", shares, scores.to(shares))

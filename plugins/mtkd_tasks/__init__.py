@@ -89,4 +89,19 @@ def mtkd_register_tasks() -> list[TaskSpec]:
                 ),
             ),
         ),
+        TaskSpec(
+            "segmentation",
+            "One class per pixel; learns from class probabilities, each pixel by itself.",
+            "mtkd_tasks.segmentation:Segmentation",
+            primary="miou (higher is better)",
+            options=(
+                Option(
+                    "kd",
+                    str,
+                    "kl",
+                    "distillation loss: kl, pixel by pixel; cwd, map by map (arXiv 2011.13256)",
+                    choices=("kl", "cwd"),
+                ),
+            ),
+        ),
     ]

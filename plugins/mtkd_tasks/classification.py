@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
-from mtkd_cli.align import UNKNOWN
-from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import Details, Merged, Metric, Task, TaskData
+from mtkd_cli.interfaces import Details, Merged, Metric, TaskData
 from mtkd_cli.labels import present
 from mtkd_cli.losses import cross_entropy, decoupled, relational, squared_logits, standardised
-from mtkd_cli.mixture import divergence, mixed
+from mtkd_cli.mixture import divergence
 from mtkd_cli.recipe import Loss
 from mtkd_tasks.grid import Words, grid, image_of
+from mtkd_tasks.over_classes import OverClasses
 
 CALIBRATION_BINS = 15
-TINY = torch.finfo(torch.float32).tiny
 
 
-class Classification(Task):
+class Classification(OverClasses):
     """Learns class probabilities.
 
     Args:
@@ -41,7 +37,7 @@ class Classification(Task):
     """
 
     primary = Metric("accuracy", higher_is_better=True)
-    over_classes = True
+    class_score = "precision"
 
     def __init__(
         self,
@@ -52,12 +48,10 @@ class Classification(Task):
         dkd_alpha: float = 1.0,
         dkd_beta: float = 2.0,
     ) -> None:
+        super().__init__(data, loss)
         self.kd, self.standardise = kd, standardise
         self.dkd_alpha, self.dkd_beta = dkd_alpha, dkd_beta
         self.any_label_space = self.plain_logits = kd == "kl" and not standardise
-        self.classes, self.outputs = data.classes, len(data.classes)
-        self.label_smoothing = loss.label_smoothing
-        self.class_weights = _class_weights(loss.class_weights, self.outputs, data.targets)
 
     def shaped(self, output: Any) -> Tensor:
         """Return logits ``[B, C]``."""
@@ -66,28 +60,6 @@ class Classification(Task):
         if output.dim() != 2:
             raise ValueError(f"{tuple(output.shape)}; the task needs (samples, classes)")
         return output
-
-    def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
-        """Return each teacher's cross-entropy against the label, ``[K, B]``; 0 without a label."""
-        return torch.stack([cross_entropy(output.float(), target) for output in outputs])
-
-    def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Return each teacher's entropy over the log of how many classes it knows, ``[K, B]``, 0 to 1."""
-        logits = torch.stack([output.float() for output in outputs])
-        entropy: Tensor = torch.special.entr(logits.softmax(dim=2)).sum(dim=2)
-        return entropy / (logits != UNKNOWN).sum(dim=2).clamp(min=2).log()
-
-    def averageable(self, output: Tensor) -> Tensor:
-        """Return probabilities ``[B, C]``."""
-        return F.softmax(output.float(), dim=1)
-
-    def as_output(self, averaged: Tensor) -> Tensor:
-        """Return log-probabilities ``[B, C]``."""
-        return averaged.clamp(min=TINY).log()
-
-    def mix(self, merged: Merged) -> Tensor:
-        """Return the log of the weighted mean of the teachers' probabilities, ``[B, C]``."""
-        return self.as_output(mixed(merged))
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return the distillation loss of the recipe, ``[B]``, times temperature squared.
@@ -113,11 +85,6 @@ class Classification(Task):
         if self.kd == "dkd":
             return decoupled(student, teacher, temperature, self.dkd_alpha, self.dkd_beta)
         return relational(student, teacher, temperature)
-
-    def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
-        """Return the cross-entropy to the labels, ``[B]``; 0 where the label is -1."""
-        weights = None if self.class_weights is None else self.class_weights.to(student_output.device)
-        return cross_entropy(student_output.float(), target, weights, self.label_smoothing)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
         """Return (right, nll, confidence, answer, label) of each sample, ``[B, 5]``; NaN without a label."""
@@ -174,22 +141,3 @@ def _measured(statistics: Tensor) -> Tensor:
 def _bins(confidence: Tensor) -> Tensor:
     """Return the calibration bin of each confidence, equally wide from 0 to 1."""
     return (confidence * CALIBRATION_BINS).ceil().clamp(1, CALIBRATION_BINS).long() - 1
-
-
-def _class_weights(
-    wanted: str | tuple[float, ...] | None, classes: int, targets: NDArray[np.int64]
-) -> Tensor | None:
-    """Return ``[C]`` weights of mean 1 over the labelled samples, or None."""
-    if wanted is None:
-        return None
-    if isinstance(wanted, tuple):
-        if len(wanted) != classes:
-            raise UsageError(
-                f"loss.class_weights has {len(wanted)} weights for {classes} classes",
-                where="loss.class_weights",
-                hint="give one weight a class, or balanced",
-            )
-        return torch.tensor(wanted)
-    counts = np.bincount(targets[targets >= 0], minlength=classes)
-    weights = counts.sum() / np.maximum(counts, 1) / max(1, np.count_nonzero(counts))
-    return torch.tensor(weights, dtype=torch.float32)

@@ -69,4 +69,12 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             example="torchvision:resnet50",
             requires=("torch", "torchvision"),
         ),
+        TeacherSpec(
+            "unet",
+            "Small U-Nets for masks, the widths of their levels in the name.",
+            "mtkd_teachers.unet:UNetProvider",
+            example="unet:8-16-32",
+            requires=("torch",),
+            tasks=("segmentation",),
+        ),
     ]

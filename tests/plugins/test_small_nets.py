@@ -11,6 +11,7 @@ from mtkd_cli.models import prepared
 from mtkd_teachers.convnet import ConvNetProvider
 from mtkd_teachers.mlp import MlpProvider
 from mtkd_teachers.resnet import ResNetProvider
+from mtkd_teachers.unet import UNetProvider
 
 PROVIDERS = {"convnet": ConvNetProvider, "mlp": MlpProvider, "resnet": ResNetProvider}
 NAMES = {"convnet": "4-8-8", "mlp": "16-8", "resnet": "8-4"}
@@ -73,3 +74,10 @@ def test_memory_format_changes_nothing_but_rounding() -> None:
         before = model.module.eval()(images)
         after = prepared(model).module.eval()(images)
     torch.testing.assert_close(after, before)
+
+
+@pytest.mark.parametrize("size", [32, 33, 21])
+def test_a_unet_answers_each_pixel_of_any_size(size: int) -> None:
+    model = UNetProvider().build(ModelRequest("4-8-12", 1, size, 11, pretrained=False))
+    assert model.module.eval()(torch.zeros(2, 1, size, size)).shape == (2, 11, size, size)
+    assert model.head == "head"

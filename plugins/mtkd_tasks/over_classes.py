@@ -1,0 +1,82 @@
+"""What tasks share whose outputs are logits over classes: for a sample, or for each of its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtkd_cli.align import UNKNOWN
+from mtkd_cli.errors import UsageError
+from mtkd_cli.interfaces import Merged, Task, TaskData
+from mtkd_cli.losses import cross_entropy
+from mtkd_cli.mixture import mixed
+from mtkd_cli.recipe import Loss
+
+TINY = torch.finfo(torch.float32).tiny
+
+
+class OverClasses(Task):
+    """One class out of C per element. Outputs are logits ``[B, C, *]``, labels class numbers ``[B, *]``.
+
+    Args:
+        data: class names and labels; these give balanced class weights.
+        loss: label smoothing and class weights of the task loss.
+    """
+
+    over_classes = True
+
+    def __init__(self, data: TaskData, loss: Loss) -> None:
+        self.classes, self.outputs = data.classes, len(data.classes)
+        self.label_smoothing = loss.label_smoothing
+        self.class_weights = _class_weights(loss.class_weights, self.outputs, data.targets)
+
+    def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
+        """Return each teacher's cross-entropy against the label, ``[K, B, *]``; 0 without a label."""
+        return torch.stack([cross_entropy(output.float(), target) for output in outputs])
+
+    def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Return each teacher's entropy over the log of how many classes it knows, ``[K, B, *]``, 0 to 1."""
+        logits = torch.stack([output.float() for output in outputs])
+        entropy: Tensor = torch.special.entr(logits.softmax(dim=2)).sum(dim=2)
+        return entropy / (logits != UNKNOWN).sum(dim=2).clamp(min=2).log()
+
+    def averageable(self, output: Tensor) -> Tensor:
+        """Return probabilities ``[B, C, *]``."""
+        return F.softmax(output.float(), dim=1)
+
+    def as_output(self, averaged: Tensor) -> Tensor:
+        """Return log-probabilities ``[B, C, *]``."""
+        return averaged.clamp(min=TINY).log()
+
+    def mix(self, merged: Merged) -> Tensor:
+        """Return the log of the weighted mean of the teachers' probabilities, ``[B, C, *]``."""
+        return self.as_output(mixed(merged))
+
+    def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
+        """Return the cross-entropy to the labels, ``[B, *]``; 0 where the label is -1."""
+        weights = None if self.class_weights is None else self.class_weights.to(student_output.device)
+        return cross_entropy(student_output.float(), target, weights, self.label_smoothing)
+
+
+def _class_weights(
+    wanted: str | tuple[float, ...] | None, classes: int, targets: NDArray[np.int64]
+) -> Tensor | None:
+    """Return ``[C]`` weights of mean 1 over what is labelled, or None."""
+    if wanted is None:
+        return None
+    if isinstance(wanted, tuple):
+        if len(wanted) != classes:
+            raise UsageError(
+                f"loss.class_weights has {len(wanted)} weights for {classes} classes",
+                where="loss.class_weights",
+                hint="give one weight a class, or balanced",
+            )
+        return torch.tensor(wanted)
+    counts = np.bincount(targets[targets >= 0], minlength=classes)
+    weights = counts.sum() / np.maximum(counts, 1) / max(1, np.count_nonzero(counts))
+    return torch.tensor(weights, dtype=torch.float32)

@@ -1,0 +1,135 @@
+"""Semantic segmentation: one class per pixel. Outputs are logits ``[B, C, H, W]`` on the data's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL.Image import Image
+from torch import Tensor
+
+from mtkd_cli.interfaces import Details, Merged, Metric, TaskData
+from mtkd_cli.losses import channel_divergence
+from mtkd_cli.mixture import divergence
+from mtkd_cli.recipe import Loss
+from mtkd_tasks.grid import grid, image_of
+from mtkd_tasks.masks import coloured
+from mtkd_tasks.over_classes import OverClasses
+
+KEPT = 4
+"""Classes of each pixel that are recorded."""
+
+
+class Segmentation(OverClasses):
+    """Learns the class probabilities of each pixel.
+
+    A pixel whose label is -1 counts in no loss to labels and no metric; teachers are heard there.
+
+    Args:
+        data: class names, labels, and the side of the grid.
+        loss: label smoothing and class weights; these weigh the distillation loss too.
+        kd: the distillation loss: ``kl``, pixel by pixel, or ``cwd``, channel by channel.
+    """
+
+    primary = Metric("miou", higher_is_better=True)
+    class_score = "iou"
+    spatial = True
+
+    def __init__(self, data: TaskData, loss: Loss, kd: str = "kl") -> None:
+        super().__init__(data, loss)
+        self.kd, self.plain_logits = kd, kd == "kl"
+        self.top_k = KEPT if self.plain_logits else None
+        side = data.input.size or 1
+        self.elements = (side, side)
+
+    def shaped(self, output: Any) -> Tensor:
+        """Return logits ``[B, C, H, W]``: of another resolution resized, of one foreground class made two."""
+        if isinstance(output, Mapping):
+            output = output.get("out", output.get("logits"))
+        if not isinstance(output, Tensor):
+            raise ValueError(f"a {type(output).__name__}; the task needs a tensor (samples, classes, H, W)")
+        if output.dim() != 4:
+            raise ValueError(f"{tuple(output.shape)}; the task needs (samples, classes, height, width)")
+        if output.shape[1] == 1 and self.outputs == 2:  # sigmoid(z) = softmax(0, z)
+            output = torch.cat([torch.zeros_like(output), output], dim=1)
+        logits: Tensor = output
+        if logits.shape[2:] != self.elements:
+            logits = F.interpolate(logits, size=self.elements, mode="bilinear", align_corners=False)
+        return logits
+
+    def moved(self, target: Tensor, affine: Tensor) -> Tensor:
+        """Return masks as a view shows them: each pixel takes the label of the nearest one it comes from."""
+        masks = target[:, None].float()
+        places = F.affine_grid(affine.float(), list(masks.shape), align_corners=False)
+        moved = F.grid_sample(masks, places, mode="nearest", padding_mode="border", align_corners=False)
+        return moved[:, 0].to(target.dtype)
+
+    def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
+        """Return the distillation loss of the recipe, ``[B, H, W]``, times temperature squared."""
+        student = student_output.float()
+        if self.kd == "kl":
+            return divergence(student, merged, temperature, self.class_weights)
+        return self._by_channel(student, merged, temperature).view(-1, 1, 1).expand(-1, *self.elements)
+
+    def _by_channel(self, student: Tensor, merged: Merged, temperature: float) -> Tensor:
+        """Return the mean over classes of the divergence between maps, ``[B]``.
+
+        It compares whole maps, so a teacher counts by the mean of its weights over the pixels.
+        """
+        classes = student.new_ones(self.outputs)
+        if self.class_weights is not None:
+            classes = self.class_weights.to(student.device)
+        if merged.combined is not None:
+            each = channel_divergence(student, merged.combined.float(), temperature)
+            return (each * classes).mean(dim=1)
+        if merged.weights is None:
+            raise ValueError("neither weights nor a combined answer")
+        loss = student.new_zeros(len(student))
+        for number, (output, weight) in enumerate(zip(merged.outputs, merged.weights, strict=True)):
+            heard = classes if merged.known is None else classes * merged.known[number].to(classes)
+            each = channel_divergence(student, output.float(), temperature)
+            loss = loss + weight.mean(dim=(1, 2)) * (each * heard).mean(dim=1)
+        return loss
+
+    def statistics(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return how many pixels of each class are right, answered and labelled, ``[B, 3 C]``."""
+        there = self.labelled(target)
+        answer, label = output.argmax(dim=1), target.long()
+        right = there & (answer == label)
+        counted = [(answer, right), (answer, there), (label.clamp(min=0), there)]
+        return torch.cat([self._count(values, where) for values, where in counted], dim=1)
+
+    def _count(self, values: Tensor, where: Tensor) -> Tensor:
+        """Return how often each class stands in each map, where it counts, ``[B, C]``."""
+        empty = torch.zeros(len(values), self.outputs, dtype=torch.float64, device=values.device)
+        return empty.scatter_add(1, values.flatten(1), where.flatten(1).double())
+
+    def metrics(self, statistics: Tensor) -> dict[str, float]:
+        """Return mean IoU over the classes that are labelled or answered, and pixel accuracy."""
+        right, _, labelled = self._counts(statistics)
+        iou = self._iou(statistics)
+        accuracy = right.sum() / labelled.sum().clamp(min=1)
+        return {"miou": iou.nanmean().nan_to_num().item(), "pixel_accuracy": accuracy.item()}
+
+    def details(self, statistics: Tensor) -> Details:
+        """Return IoU and recall of each class; NaN where it is neither labelled nor answered."""
+        right, _, labelled = self._counts(statistics)
+        iou, recall = self._iou(statistics), right / labelled
+        return Details(per_class={"iou": tuple(iou.tolist()), "recall": tuple(recall.tolist())})
+
+    def _counts(self, statistics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        right, answered, labelled = statistics.double().sum(dim=0).view(3, self.outputs)
+        return right, answered, labelled
+
+    def _iou(self, statistics: Tensor) -> Tensor:
+        right, answered, labelled = self._counts(statistics)
+        return right / (answered + labelled - right)
+
+    def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
+        """Return images beside their masks and everyone's."""
+        columns = [[image_of(pixels) for pixels in inputs], coloured(target)]
+        columns += [coloured(output.argmax(dim=1)) for output in answers.values()]
+        return grid(["image", "label", *answers], list(zip(*columns, strict=True)))
