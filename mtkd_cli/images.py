@@ -17,6 +17,7 @@ FORMAT = 1
 FORMATS = ("PNG", "JPEG")
 ENDINGS = (".png", ".jpg", ".jpeg")
 FITS = ("crop", "stretch")
+ORIENTATION = 0x0112
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
@@ -59,5 +60,24 @@ def plain(image: Image.Image) -> Image.Image:
 
 def why(error: Exception, file: Path) -> str:
     """Return in a few words why a file cannot be decoded; a damaged one raises almost anything."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     text = str(error).replace(f" {str(file)!r}", "").strip()
     return (text.splitlines() or [type(error).__name__])[0]
+
+
+def upright_size(file: Path) -> tuple[int, int]:
+    """Return width and height of an image as it is shown, in pixels, from its header."""
+    with Image.open(file, formats=FORMATS) as opened:
+        turned = opened.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+        return (opened.height, opened.width) if turned else opened.size
+
+
+def shown_part(size: tuple[int, int], fit: str) -> tuple[float, float, float, float]:
+    """Return what `decode` shows of an image of this size: left, top, right, bottom, in pixels."""
+    width, height = size
+    if fit != "crop":
+        return 0.0, 0.0, float(width), float(height)
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side

@@ -30,6 +30,7 @@ from mtkd_cli.resolve import ModelPart, Part
 from mtkd_cli.run import ROOT, STUDENT, WEIGHTS
 
 FORMAT = 1
+UNFINISHED = "has the run finished? mtkd distill writes it at the end"
 AGAIN = "copy the run again, or run its recipe again"
 
 
@@ -135,7 +136,7 @@ def load_student(run: str | Path, registry: Registry | None = None) -> LoadedStu
         DataError: files that are damaged, or are not those that the run wrote.
     """
     folder = folder_of(run)
-    facts = sealed.read(folder / STUDENT, hint="has the run finished? mtkd distill writes it at the end")
+    facts = sealed.read(folder / STUDENT, hint=UNFINISHED)
     registry = registry or installed()
     try:
         if facts["format"] != FORMAT:

@@ -15,6 +15,7 @@ from mtkd_cli.cli.init import init
 from mtkd_cli.cli.install import PASSED_ON, install, uninstall
 from mtkd_cli.cli.list import list_
 from mtkd_cli.cli.plugins import plugins
+from mtkd_cli.cli.predict import predict
 from mtkd_cli.cli.record import record
 from mtkd_cli.cli.report import report
 from mtkd_cli.cli.show import show
@@ -36,6 +37,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.callback()(_root)
     app.command()(distill)
     app.command()(record)
+    app.command()(predict)
     app.command()(report)
     app.command(name="list")(list_)
     app.command()(show)

@@ -18,6 +18,7 @@ from mtkd_cli.interfaces.task import Alignment as Alignment
 from mtkd_cli.interfaces.task import Details as Details
 from mtkd_cli.interfaces.task import Merged as Merged
 from mtkd_cli.interfaces.task import Metric as Metric
+from mtkd_cli.interfaces.task import Prediction as Prediction
 from mtkd_cli.interfaces.task import Task as Task
 from mtkd_cli.interfaces.task import TaskData as TaskData
 from mtkd_cli.interfaces.tracker import Tracker as Tracker

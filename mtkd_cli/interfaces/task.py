@@ -91,6 +91,23 @@ class Details:
     points: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """One sample's answer in the user's words.
+
+    Attributes:
+        facts: texts and numbers by name; the first is the answer.
+        scores: a number for each class or value, by name; empty where there are none.
+        mask: ``[H, W]`` class numbers, on the task's grid; None where there is no map.
+        boxes: (class name, score, x1, y1, x2, y2), the sides as shares; None where there are no boxes.
+    """
+
+    facts: Mapping[str, str | float]
+    scores: Mapping[str, float] = field(default_factory=dict)
+    mask: NDArray[Any] | None = None
+    boxes: tuple[tuple[str, float, float, float, float, float], ...] | None = None
+
+
 class Task(Protocol):
     """What outputs mean. Constructed as ``factory(data=TaskData, loss=the recipe's, **options)``.
 
@@ -189,6 +206,15 @@ class Task(Protocol):
                 (as `torch.nn.functional.affine_grid` has them).
         """
         return target
+
+    def predictions(self, output: Tensor, classes: Sequence[str]) -> list[Prediction]:
+        """Return what outputs ``[B, C, *]`` say, in words.
+
+        By default a class with its probability, a map of classes, or a value for each name.
+        """
+        from mtkd_cli.said import said
+
+        return said(self, output, classes)
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Return each teacher's error against the label, ``[K, B, *]``; 0 where there is no label."""

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.errors import DataError, nearest_or_all
+from mtkd_cli.encode import MISSING, encoded, number
+from mtkd_cli.errors import DataError
+from mtkd_cli.frame import Frame, frames_in, read
 from mtkd_cli.interfaces import Column, Samples, SourceData
-from mtkd_data.frame import Frame, frames_in, read
-from mtkd_data.targets import MISSING, fits, names_and_targets, number
+from mtkd_data.targets import names_and_targets
 
 MOST_CATEGORIES = 1000
 
@@ -121,31 +122,6 @@ class Table:
             return targets[split]
         like = targets["train"]
         return np.full((len(frame), *like.shape[1:]), np.nan if like.dtype.kind == "f" else -1, like.dtype)
-
-
-def encoded(frame: Frame, columns: Sequence[Column]) -> NDArray[np.float32]:
-    """Return a table's rows ``[N, F]``, see `Samples.inputs`.
-
-    Raises:
-        DataError: a cell that is no number, or a category of no row that is trained on.
-    """
-    rows = np.full((len(frame), len(columns)), np.nan, dtype=np.float32)
-    for place, column in enumerate(columns):
-        codes = {name: code for code, name in enumerate(column.categories)}
-        for row, cell in enumerate(frame.column(column.name, "path")):
-            if cell in MISSING:
-                continue
-            value = codes.get(cell) if codes else number(cell)
-            if value is None:
-                what = "is in no row that is trained on" if codes else "is no number"
-                hint = nearest_or_all(cell, column.categories) if codes else "mend the cell, or empty it"
-                raise DataError(f"{cell!r} {what}", frame.where(row, column.name), hint)
-            if not fits(value):
-                raise DataError(
-                    f"{cell!r} is no finite number", frame.where(row, column.name), "mend the cell"
-                )
-            rows[row, place] = value
-    return rows
 
 
 def _joined(first: Samples, second: Samples) -> Samples:

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtkd_cli.encode import fits, number
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_data.frame import Frame
-
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
-"""Cells that say nothing."""
+from mtkd_cli.frame import Frame
 
 
 def names_and_targets(
@@ -75,19 +73,6 @@ def values(frame: Frame, columns: Sequence[str], task: str) -> NDArray[np.float3
                 )
             found[row, place] = value
     return found
-
-
-def number(cell: str) -> float | None:
-    """Return the number in a cell, None if it has none; ``inf`` and ``nan`` are numbers here."""
-    try:
-        return float(cell) if "_" not in cell else None
-    except ValueError:
-        return None
-
-
-def fits(value: float) -> bool:
-    """Whether a number is finite, in the 32 bits that it is kept in too."""
-    return bool(abs(value) <= np.finfo(np.float32).max)
 
 
 def _in_order(names: set[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Task, TaskData, Wanted
+from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Prediction, Task, TaskData, Wanted
 from mtkd_cli.recipe import Loss
 from mtkd_tasks import boxes
 from mtkd_tasks.average_precision import average_precision, facts
@@ -77,6 +77,15 @@ class Detection(Task):
         """Return the boxes of known classes."""
         labels = output[..., 5].long()
         return boxes.without(output, (labels >= 0) & ~known[labels.clamp(min=0)])
+
+    def predictions(self, output: Tensor, classes: Sequence[str]) -> list[Prediction]:
+        """Return the boxes, best first."""
+        found = []
+        for image in output.tolist():
+            real = [box for box in image if box[5] >= 0 and box[4] > 0]
+            named = tuple((classes[int(label)], score, *corners) for *corners, score, label in real)
+            found.append(Prediction({"boxes": len(named)}, boxes=named))
+        return found
 
     def labelled(self, target: Tensor) -> Tensor:
         """Return which samples have labels, ``[B]``; one without boxes has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +59,7 @@ def run(finished: Path) -> Path:
     return Path(shutil.copytree(finished, Path("runs/small")))
 
 
-def mtkd(*arguments: str | Path) -> Result:
+@pytest.fixture
+def mtkd() -> Callable[..., Result]:
     """Run the command line in this process."""
-    return CliRunner().invoke(create(), [str(a) for a in arguments])
+    return lambda *arguments: CliRunner().invoke(create(), [str(a) for a in arguments])

@@ -38,16 +38,15 @@ class Frame:
         """Return file, row and column of a cell."""
         return f"{self.file}, row {self.lines[row]}, column {column!r}"
 
-    def column(self, name: str, key: str) -> list[str]:
+    def column(self, name: str, key: str = "") -> list[str]:
         """Return the cells under a heading.
 
         Raises:
             DataError: there is none.
         """
         if name not in self.columns:
-            raise DataError(
-                f"no column {name!r}", f"{self.file} (data.{key})", nearest_or_all(name, self.names)
-            )
+            where = f"{self.file} (data.{key})" if key else str(self.file)
+            raise DataError(f"no column {name!r}", where, nearest_or_all(name, self.names))
         return self.columns[name]
 
 

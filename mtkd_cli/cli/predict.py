@@ -1,0 +1,120 @@
+"""``mtkd predict``: what a run's student says of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtkd_cli.cli import console
+from mtkd_cli.errors import DataError, UsageError, nearest_or_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mtkd_cli.predict import Answered
+    from mtkd_cli.trained import LoadedStudent
+
+FORMATS = ("csv", "jsonl", "coco")
+
+
+def predict(
+    run: Annotated[str, typer.Argument(help="A run's folder, or its name in runs/.")],
+    paths: Annotated[list[str], typer.Argument(help="Images, folders of images, or CSV or parquet tables.")],
+    output: Annotated[str, typer.Option(help="File to write. Default: stdout.")] = "",
+    format: Annotated[str, typer.Option(help="csv, jsonl, or coco for boxes.")] = "csv",
+    masks: Annotated[str, typer.Option(help="Folder for maps, as PNG with a palette.")] = "masks",
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest score of a box.")] = 0.3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples that are answered at once.")] = 64,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+) -> None:
+    """Say what a run's student answers to images, folders or tables.
+
+    Files that cannot be read are named on stderr, the rest goes on; then the exit code is 3.
+    """
+    with console.errors_shown(as_json):
+        if format not in FORMATS:
+            raise UsageError(f"no format {format!r}", "--format", nearest_or_all(format, FORMATS))
+
+        from mtkd_cli.cli.using import student_of
+        from mtkd_cli.predict import files_of
+        from mtkd_cli.predict import predict as predicted
+
+        student = student_of(run)
+        files = files_of(student, [Path(path) for path in paths])
+        if not files:
+            raise DataError(
+                f"no {'PNG or JPEG images' if student.takes == 'image' else 'tables'} there",
+                where=", ".join(paths),
+                hint="give files, or folders that have some",
+            )
+        bad: list[Answered] = []
+        from mtkd_cli.cli.using import progress
+
+        def good() -> Iterable[Answered]:
+            with progress().phase("predict", len(files)) as bar:
+                for answered in predicted(student, files, batch_size, bar.advance):
+                    if answered.prediction is None:
+                        bad.append(answered)
+                        console.talk(f"{answered.file}: {answered.problem}", style="yellow")
+                    else:
+                        yield answered
+
+        _write(student, good(), output, "json" if as_json else format, Path(masks), threshold, bad)
+        if bad:
+            console.talk(f"{len(bad)} of {len(files)} files cannot be read", style="bold red")
+            raise typer.Exit(DataError.exit_code)
+
+
+def _write(
+    student: LoadedStudent,
+    answers: Iterable[Answered],
+    output: str,
+    form: str,
+    masks: Path,
+    threshold: float,
+    bad: list[Answered],
+) -> None:
+    """Write the predictions, to stdout line by line or to a file that is there whole or not at all."""
+    from mtkd_cli import atomic
+    from mtkd_cli.predictions import facts_of, write_mask
+
+    def kept() -> Iterable[Answered]:
+        for answered in answers:
+            mask = answered.prediction.mask if answered.prediction else None
+            if mask is not None:
+                write_mask(mask, answered, masks)
+            yield answered
+
+    if form == "json":
+        rows = [facts_of(answered, threshold) for answered in kept()]
+        problems = [{"file": answered.file, "problem": answered.problem} for answered in bad]
+        console.out_json({"predictions": rows, "unreadable": problems})
+        return
+    lines = _lines(student, kept(), form, threshold)
+    if not output:
+        for line in lines:
+            typer.echo(line, nl=False)
+        return
+    with atomic.disk_errors(Path(output)):
+        atomic.write_bytes(Path(output), "".join(lines).encode())
+
+
+def _lines(student: LoadedStudent, answers: Iterable[Answered], form: str, threshold: float) -> Iterable[str]:
+    import json
+
+    from mtkd_cli.predictions import coco, csv_heading, csv_line, csv_rows, json_line
+
+    if form == "coco":
+        found = coco(answers, student.classes, threshold)
+        yield json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+        return
+    for number, answered in enumerate(answers):
+        if form == "jsonl":
+            yield json_line(answered, threshold)
+            continue
+        if number == 0:
+            yield csv_line(csv_heading(answered))
+        for row in csv_rows(answered, threshold):
+            yield csv_line(row)

@@ -1,0 +1,136 @@
+"""Ask a student about images, folders and tables; what cannot be read is said, the rest goes on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtkd_cli import frame, images
+from mtkd_cli.encode import encoded
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import Prediction
+from mtkd_cli.trained import LoadedStudent
+from mtkd_cli.walk import images_in
+
+WORKERS = 4
+TABLES = frame.ENDINGS
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a student says of one file, or of one row of a table.
+
+    Attributes:
+        file: the file; of a table with the row's number: ``a.csv:7``.
+        prediction: None if the file cannot be read.
+        problem: why it cannot be.
+        size: width and height of the upright image, in pixels; (0, 0) for a row.
+        shown: the part of it that the student was shown: left, top, right, bottom.
+    """
+
+    file: str
+    prediction: Prediction | None
+    problem: str = ""
+    size: tuple[int, int] = (0, 0)
+    shown: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class _Item:
+    name: str
+    inputs: NDArray[Any] | None
+    problem: str = ""
+    size: tuple[int, int] = (0, 0)
+
+
+def files_of(student: LoadedStudent, paths: Sequence[Path]) -> list[Path]:
+    """Return the files that paths stand for: a folder stands for its images, or its tables.
+
+    What does not exist stays in the list: it is reported as a file that cannot be read.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+        elif student.takes == "table":
+            found += sorted(file for file in path.iterdir() if file.suffix in TABLES)
+        else:
+            found += images_in(path)
+    return found
+
+
+def predict(
+    student: LoadedStudent, files: Sequence[Path], batch_size: int, advance: Callable[[int], None]
+) -> Iterator[Answered]:
+    """Yield what the student says of each file, in their order.
+
+    Args:
+        student: the student.
+        files: see `files_of`.
+        batch_size: samples that are answered at once.
+        advance: is told how many files are done.
+    """
+    with images.huge_refused(), ThreadPoolExecutor(WORKERS) as pool:
+        for items in _batched(_items(student, files, pool, batch_size, advance), batch_size):
+            yield from _answered(student, items)
+
+
+def _items(
+    student: LoadedStudent,
+    files: Sequence[Path],
+    pool: ThreadPoolExecutor,
+    batch_size: int,
+    advance: Callable[[int], None],
+) -> Iterator[_Item]:
+    if student.takes == "table":
+        for file in files:
+            yield from _rows(student, file)
+            advance(1)
+        return
+    for start in range(0, len(files), batch_size):  # not all at once: what is decoded stays in memory
+        part = files[start : start + batch_size]
+        yield from pool.map(lambda file: _image(student, file), part)
+        advance(len(part))
+
+
+def _image(student: LoadedStudent, file: Path) -> _Item:
+    try:
+        pixels = student.read(file)
+        return _Item(str(file), pixels, size=images.upright_size(file))
+    except DataError as error:
+        return _Item(str(file), None, error.what)
+
+
+def _rows(student: LoadedStudent, file: Path) -> Iterator[_Item]:
+    try:
+        table = frame.read(file)
+        rows = encoded(table, student.model.input.columns)
+    except DataError as error:
+        yield _Item(str(file), None, f"{error.what} ({error.where})")
+        return
+    for line, row in zip(table.lines, rows, strict=True):
+        yield _Item(f"{file}:{line}", row)
+
+
+def _answered(student: LoadedStudent, items: Sequence[_Item]) -> Iterator[Answered]:
+    inputs = [item.inputs for item in items if item.inputs is not None]
+    answers = iter(
+        student.task.predictions(student.answer(np.stack(inputs)), student.classes) if inputs else ()
+    )
+    for item in items:
+        prediction = None if item.inputs is None else next(answers)
+        shown = images.shown_part(item.size, student.facts["reads"]["fit"])
+        yield Answered(item.name, prediction, item.problem, item.size, shown)
+
+
+def _batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    waiting = iter(items)
+    while batch := list(itertools.islice(waiting, size)):
+        yield batch

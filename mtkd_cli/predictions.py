@@ -1,0 +1,165 @@
+"""Write predictions: CSV, JSON lines, COCO's list of boxes, masks as pictures with a palette."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mtkd_cli import atomic
+from mtkd_cli.errors import UsageError
+from mtkd_cli.predict import Answered
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula."""
+
+UNSEEN = 255
+"""The number of a pixel that the student was not shown."""
+
+CORNERS = ("x1", "y1", "x2", "y2")
+
+
+def safe(cell: str | float) -> str | float:
+    """Return a cell that no spreadsheet runs; of numbers the digits that float32 has."""
+    if isinstance(cell, str):
+        return f"'{cell}" if cell.startswith(FORMULA) else cell
+    return float(f"{cell:.7g}")
+
+
+def facts_of(answered: Answered, threshold: float, scores: bool = True) -> dict[str, Any]:
+    """Return a sample's prediction for JSON; boxes in the pixels of the upright image."""
+    if answered.prediction is None:
+        return {"file": answered.file, "error": answered.problem}
+    prediction = answered.prediction
+    found: dict[str, Any] = {"file": answered.file, **prediction.facts}
+    if prediction.boxes is not None:
+        found["boxes"] = [
+            {"class": name, "score": score, "box": corners}
+            for name, score, corners in boxes_in_pixels(answered, threshold)
+        ]
+    if scores and prediction.scores:
+        found["scores"] = dict(prediction.scores)
+    return {key: _plain(value) for key, value in found.items()}
+
+
+def boxes_in_pixels(answered: Answered, threshold: float) -> list[tuple[str, float, list[float]]]:
+    """Return class, score and corners of the boxes that score at least the threshold."""
+    prediction = answered.prediction
+    if prediction is None or prediction.boxes is None:
+        return []
+    left, top, right, bottom = answered.shown
+    wide, high = right - left, bottom - top
+    return [
+        (name, score, [left + x1 * wide, top + y1 * high, left + x2 * wide, top + y2 * high])
+        for name, score, x1, y1, x2, y2 in prediction.boxes
+        if score >= threshold
+    ]
+
+
+def json_line(answered: Answered, threshold: float) -> str:
+    """Return one sample as a line of JSON, with the line break."""
+    return json.dumps(facts_of(answered, threshold), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def csv_rows(answered: Answered, threshold: float) -> list[list[str | float]]:
+    """Return one sample as rows of CSV: of boxes a row each."""
+    prediction = answered.prediction
+    if prediction is None:
+        return []
+    file = safe(answered.file)
+    if prediction.boxes is not None:
+        boxes = boxes_in_pixels(answered, threshold)
+        return [[file, safe(name), *map(safe, (score, *corners))] for name, score, corners in boxes]
+    cells = [*prediction.facts.values(), *prediction.scores.values()]
+    return [[file, *(safe(cell) for cell in cells)]]
+
+
+def csv_heading(answered: Answered) -> list[str | float]:
+    """Return the headings of `csv_rows`."""
+    prediction = answered.prediction
+    if prediction is None:
+        return ["file"]
+    if prediction.boxes is not None:
+        return ["file", "class", "score", *CORNERS]
+    return [safe(name) for name in ("file", *prediction.facts, *prediction.scores)]
+
+
+def csv_line(cells: Sequence[str | float]) -> str:
+    """Return a line of CSV, with the line break."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def coco(answers: Iterable[Answered], classes: Sequence[str], threshold: float) -> dict[str, Any]:
+    """Return boxes as COCO has them: images, categories, annotations with a score."""
+    found: dict[str, Any] = {
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(classes, 1)],
+    }
+    numbers = {name: number for number, name in enumerate(classes, 1)}
+    for image, answered in enumerate((a for a in answers if a.prediction), 1):
+        width, height = answered.size
+        found["images"].append({"id": image, "file_name": answered.file, "width": width, "height": height})
+        for name, score, (x1, y1, x2, y2) in boxes_in_pixels(answered, threshold):
+            box = [x1, y1, x2 - x1, y2 - y1]
+            about = {"image_id": image, "category_id": numbers[name], "bbox": box, "score": score}
+            area = box[2] * box[3]
+            found["annotations"].append(
+                {"id": len(found["annotations"]) + 1, **about, "area": area, "iscrowd": 0}
+            )
+    return found
+
+
+def write_mask(mask: NDArray[np.uint8], answered: Answered, folder: Path) -> Path:
+    """Write a map as a PNG of the upright image's size, its pixels class numbers; return its path.
+
+    Raises:
+        UsageError: a file of that name is there and would be overwritten.
+    """
+    left, top, right, bottom = (round(side) for side in answered.shown)
+    whole = np.full((answered.size[1], answered.size[0]), UNSEEN, dtype=np.uint8)
+    shown = Image.fromarray(mask).resize((right - left, bottom - top), Image.Resampling.NEAREST)
+    whole[top:bottom, left:right] = np.asarray(shown)
+    picture = Image.frombytes("P", answered.size, whole.tobytes())
+    picture.putpalette(palette())
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    path = folder / f"{Path(answered.file).stem}.png"
+    if path.exists():
+        raise UsageError(f"{path} exists", where="--masks", hint="give another folder")
+    with atomic.disk_errors(path):
+        atomic.write_bytes(path, content.getvalue())
+    return path
+
+
+def palette() -> list[int]:
+    """Return 256 colours, those of Pascal VOC: neighbouring numbers differ, 0 is black."""
+    colours: list[int] = []
+    for number in range(256):
+        colour = [0, 0, 0]
+        for bit in range(8):
+            for channel in range(3):
+                colour[channel] |= ((number >> (3 * bit + channel)) & 1) << (7 - bit)
+        colours += colour
+    return colours
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with the digits that float32 has, and null for what is no finite number."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.7g}") if math.isfinite(value) else None
