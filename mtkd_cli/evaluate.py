@@ -29,12 +29,19 @@ class Measured:
     Attributes:
         statistics: of each labelled sample, ``[N, S]``; see `Task.statistics`.
         metrics: the task's, the primary one first.
-        loss: mean loss over what is labelled.
+        losses: of each sample the sum over what is labelled in it, ``[N]``.
+        counts: how much that is, ``[N]``.
     """
 
     statistics: Tensor
     metrics: dict[str, float]
-    loss: float
+    losses: Tensor
+    counts: Tensor
+
+    @property
+    def loss(self) -> float:
+        """Mean loss over what is labelled."""
+        return float(self.losses.sum() / self.counts.sum().clamp(min=1))
 
 
 def batches(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -69,17 +76,23 @@ def predict(module: nn.Module, split: Split, device: torch.device | str = "cpu")
 def measure(outputs: Iterable[Tensor], split: Split, task: Task) -> Measured:
     """Measure the outputs on a split's labelled samples, given in `batches` of `Split.labelled`."""
     targets = torch.from_numpy(split.samples.targets)
+    return measured(zip(outputs, (targets[part] for part in batches(split.labelled)), strict=True), task)
+
+
+def measured(answers: Iterable[tuple[Tensor, Tensor]], task: Task) -> Measured:
+    """Measure pairs of outputs ``[B, C, *]`` and their labels."""
     found: list[Tensor] = []
-    loss = count = 0.0
+    losses: list[Tensor] = []
+    counts: list[Tensor] = []
     with torch.no_grad():
-        for part, output in zip(batches(split.labelled), outputs, strict=True):
-            target = targets[part]
+        for output, target in answers:
             found.append(task.statistics(output, target))
             there = task.labelled(target)
-            loss += torch.where(there, task.evaluation_loss(output, target), 0).sum().item()
-            count += there.sum().item()
+            loss = torch.where(there, task.evaluation_loss(output, target), 0)
+            losses.append(loss.double().reshape(len(there), -1).sum(dim=1))
+            counts.append(there.reshape(len(there), -1).sum(dim=1))
     statistics = torch.cat(found)
-    return Measured(statistics, task.metrics(statistics), loss / max(count, 1))
+    return Measured(statistics, task.metrics(statistics), torch.cat(losses), torch.cat(counts))
 
 
 def judge(module: nn.Module, measured: Measured, task: Task) -> Evaluation:

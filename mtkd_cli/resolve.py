@@ -130,6 +130,17 @@ def resolve(recipe: Recipe, registry: Registry, source: str) -> Resolved:
     return Resolved(recipe, task, data, strategy, tuple(teachers), student, tuple(trackers))  # type: ignore[arg-type]
 
 
+def strategies_for(task: str, registry: Registry, source: str) -> list[Part]:
+    """Return every strategy that serves a task with its defaults; one with a required key is left out."""
+    found = []
+    for entry in registry.listing("strategies"):
+        find = _Finder(registry, source)
+        part = find.part("strategy", entry.full_name, {})
+        if part and not find.problems and (not part.spec.tasks or task in part.spec.tasks):
+            found.append(part)
+    return found
+
+
 def unknown_names(raw: Mapping[str, Any], registry: Registry, source: str) -> list[MtkdError]:
     """Return the names and options that no plugin has, in a recipe that breaks the schema.
 

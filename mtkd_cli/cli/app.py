@@ -10,6 +10,7 @@ import typer
 
 from mtkd_cli import __version__
 from mtkd_cli.cli import console
+from mtkd_cli.cli.audit import audit
 from mtkd_cli.cli.distill import distill
 from mtkd_cli.cli.init import init
 from mtkd_cli.cli.install import PASSED_ON, install, uninstall
@@ -39,6 +40,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.command()(record)
     app.command()(predict)
     app.command()(report)
+    app.command()(audit)
     app.command(name="list")(list_)
     app.command()(show)
     app.command()(init)

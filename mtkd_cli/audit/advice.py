@@ -1,0 +1,152 @@
+"""What an audit means, in plain words, each sentence with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from mtkd_cli import bootstrap
+from mtkd_cli.audit.facts import Advice, Audit, Change, TeacherFacts
+from mtkd_cli.audit.panel import Outcome
+from mtkd_cli.bootstrap import Estimate
+
+SHOWN = 4
+"""Names of classes that a sentence gives at most."""
+OVERCONFIDENT = 0.1
+"""Mean confidence above the share of right answers that is worth a sentence."""
+REFERENCE = "mean"
+
+
+def advice_of(audit: Audit, measured: Mapping[str, Outcome], alone: Sequence[Outcome]) -> Audit:
+    """Return the audit with its advice, what matters most first."""
+    use = audit.recommended
+    lines = [
+        *_strategy(audit, measured),
+        *(line for teacher in audit.teachers for line in _teacher(audit, teacher)),
+        *_best_teacher(audit, measured[use], alone),
+        *_oracle(audit),
+    ]
+    return replace(audit, advice=tuple(lines))
+
+
+def _strategy(audit: Audit, measured: Mapping[str, Outcome]) -> Iterator[Advice]:
+    use, own = audit.recommended, audit.configured
+    score = bootstrap.estimate(*measured[use].score)
+    said = f"its ensemble has {audit.metric} {span(score)} and loss {measured[use].loss[0]:.4f} on validation"
+    evidence = {"score": vars(score), "loss": measured[use].loss[0]}
+    if own not in measured:
+        yield Advice(
+            "strategy",
+            f"use `{use}`: {said}; `{own}` follows the student, so only mtkd compare can tell",
+            evidence,
+        )
+        return
+    if use == own:
+        yield Advice("strategy", f"keep `{use}`: {said}; no strategy is surely better", evidence)
+        return
+    gain = measured[use].gain_over(measured[own], audit.higher_is_better)
+    lower = measured[use].loss_gain_over(measured[own])
+    evidence |= {"gain": vars(gain), "loss_gain": vars(lower)}
+    yield Advice(
+        "strategy",
+        f"use `{use}`: {said}; against the recipe's `{own}` it gains {size(gain)} {audit.metric}, and "
+        f"lowers the loss by {size(lower)}",
+        evidence,
+    )
+
+
+def _teacher(audit: Audit, teacher: TeacherFacts) -> Iterator[Advice]:
+    wrong = [c for c in teacher.classes if c.surely_wrong]
+    out = {change.strategy: change for change in audit.left_out if change.teacher == teacher.name}
+    reference = out.get(REFERENCE) or out.get(audit.configured)
+    harm = _harm(audit, reference)
+    if wrong:
+        worst = ", ".join(
+            f"{c.name}: right on {c.right:.2f}, confidence {c.confidence:.2f}" for c in wrong[:SHOWN]
+        )
+        of = f"{len(wrong)} of {len(teacher.classes)} classes"
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        sentence = f"teacher {teacher.name} is confidently wrong on {of} ({worst}{more})"
+        yield Advice(
+            "confidently wrong",
+            f"{sentence}; {harm}" if harm else sentence,
+            {"classes": [c.name for c in wrong], **_evidence(reference if harm else None)},
+        )
+        return
+    if harm:
+        text = f"teacher {teacher.name} does harm ({audit.metric} {span(teacher.score)}): {harm}"
+        yield Advice("harmful", text, _evidence(reference))
+    right = sum(share * count for _, share, count in teacher.reliability)
+    sure = sum(confidence * count for confidence, _, count in teacher.reliability)
+    count = sum(count for *_, count in teacher.reliability)
+    if count and (sure - right) / count > OVERCONFIDENT:
+        yield Advice(
+            "overconfident",
+            f"teacher {teacher.name} is overconfident: it says {sure / count:.2f} on average and is right on "
+            f"{right / count:.2f}",
+            {"confidence": sure / count, "right": right / count},
+        )
+
+
+def _harm(audit: Audit, change: Change | None) -> str:
+    """Return in words that a strategy is surely better without a teacher; nothing if it is not."""
+    if change is None:
+        return ""
+    gains = []
+    if change.gain.low > 0:
+        gains.append(f"gains {size(change.gain)} {audit.metric}")
+    if change.loss_gain.low > 0:
+        gains.append(f"lowers its loss by {size(change.loss_gain)}")
+    if not gains or change.gain.high < 0:
+        return ""
+    return f"without it `{change.strategy}` {' and '.join(gains)}"
+
+
+def _evidence(change: Change | None) -> dict[str, object]:
+    if change is None:
+        return {}
+    return {"strategy": change.strategy, "gain": vars(change.gain), "loss_gain": vars(change.loss_gain)}
+
+
+def _best_teacher(audit: Audit, ensemble: Outcome, alone: Sequence[Outcome]) -> Iterator[Advice]:
+    """Say whether several teachers know more than the best one."""
+    if len(alone) < 2:
+        return
+    sign = 1 if audit.higher_is_better else -1
+    best = max(range(len(alone)), key=lambda k: sign * alone[k].score[0])
+    gain = ensemble.gain_over(alone[best], audit.higher_is_better)
+    name, use = audit.teachers[best].name, audit.recommended
+    if gain.low > 0:
+        said = f"together they are better than the best teacher: `{use}` gains {size(gain)} over {name} alone"
+    elif gain.high < 0:
+        said = f"the best teacher alone, {name}, is better than `{use}` by {size(_turned(gain))}"
+    else:
+        said = (
+            f"`{use}` and the best teacher alone, {name}, cannot be told apart ({size(gain)} {audit.metric})"
+        )
+    yield Advice("best teacher", said, {"teacher": name, "gain": vars(gain)})
+
+
+def _oracle(audit: Audit) -> Iterator[Advice]:
+    found = next(s for s in audit.strategies if s.name == audit.recommended)
+    if len(audit.teachers) > 1:
+        yield Advice(
+            "oracle",
+            f"an oracle that always takes the right teacher would have {audit.metric} {span(audit.oracle)}; "
+            f"`{found.name}` has {found.score.value:.4f}",
+            {"oracle": vars(audit.oracle)},
+        )
+
+
+def _turned(gain: Estimate) -> Estimate:
+    return Estimate(-gain.value, -gain.high, -gain.low)
+
+
+def size(gain: Estimate) -> str:
+    """Return ``0.0412 ± 0.0060``: a difference and half the width of its interval."""
+    return f"{gain.value:.4f} ± {gain.half:.4f}"
+
+
+def span(score: Estimate) -> str:
+    """Return ``0.8712 (0.8512 to 0.8901)``."""
+    return f"{score.value:.4f} ({score.low:.4f} to {score.high:.4f})"

@@ -1,0 +1,143 @@
+"""Each teacher by itself, and two beside each other."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtkd_cli import bootstrap
+from mtkd_cli.audit.facts import ClassFacts, PairFacts, TeacherFacts
+from mtkd_cli.audit.panel import Outcome, Panel
+from mtkd_cli.evaluate import batches, measured
+from mtkd_cli.report.facts import labels_seen
+
+SURE = 0.7
+"""Mean confidence from which a teacher that is mostly wrong is called confidently wrong."""
+FEWEST = 5
+"""Samples of a class under which nothing is said about it."""
+Z = 1.96
+
+
+def outcomes(panel: Panel) -> list[Outcome]:
+    """Return what each teacher alone is worth, on the labels of the classes that it knows."""
+    return [panel.outcome(measured(_alone(panel, k), panel.task)) for k in range(len(panel.teachers))]
+
+
+def _alone(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:
+    for rows in batches(panel.rows):
+        yield panel.only([teacher]).answers(rows)[0], panel.labels(rows)[teacher]
+
+
+def teachers(panel: Panel, found: list[Outcome]) -> tuple[TeacherFacts, ...]:
+    """Return the facts of each teacher."""
+    wanted = panel.context.recipe.teachers
+    rows = []
+    for k, (teacher, outcome) in enumerate(zip(panel.teachers, found, strict=True)):
+        details = panel.task.details(outcome.measured.statistics)
+        rows.append(
+            TeacherFacts(
+                teacher.name,
+                labels_seen(wanted[k].fit, panel.context),
+                bootstrap.estimate(*outcome.score),
+                bootstrap.estimate(*outcome.loss),
+                outcome.measured.metrics,
+                details.reliability,
+                _classes(panel, k, next(iter(details.per_class.values()), ())),
+            )
+        )
+    return tuple(rows)
+
+
+def _classes(panel: Panel, teacher: int, strengths: tuple[float, ...]) -> tuple[ClassFacts, ...]:
+    """Return the teacher on each class; nothing where the task has no measure of a class."""
+    names = panel.context.data.classes
+    strength = [s if math.isfinite(s) else None for s in strengths] or [None] * len(names)
+    if not panel.task.over_classes:
+        if len(strengths) != len(names):
+            return ()
+        return tuple(ClassFacts(n, 0, s, None, None, False) for n, s in zip(names, strength, strict=True))
+    sums = torch.zeros(len(names), 3, dtype=torch.float64)
+    for output, target in _alone(panel, teacher):
+        confidence, answer = panel.task.averageable(output).max(dim=1)
+        there = panel.task.labelled(target)
+        label = target[there].long()
+        columns = [torch.ones(len(label)), (answer[there] == label).float(), confidence[there]]
+        sums.index_add_(0, label, torch.stack(columns, dim=1).double())
+    found = []
+    for name, value, (count, right, confidence) in zip(names, strength, sums.tolist(), strict=True):
+        share, sure = (right / count, confidence / count) if count else (None, None)
+        wrong = bool(count >= FEWEST and _at_most(right / count, count) < 0.5 and confidence / count >= SURE)
+        found.append(ClassFacts(name, int(count), value, share, sure, wrong))
+    return tuple(found)
+
+
+def _at_most(share: float, count: float) -> float:
+    """Return the upper end of Wilson's 95 % interval of a share."""
+    spread = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
+    return (share + Z**2 / (2 * count) + spread) / (1 + Z**2 / count)
+
+
+def pairs(panel: Panel) -> tuple[PairFacts, ...]:
+    """Return every two teachers beside each other, on the labels of classes that both know."""
+    task, count = panel.task, len(panel.teachers)
+    errors: list[Tensor] = []
+    same, seen = torch.zeros(count, count), torch.zeros(count, count)
+    for rows in batches(panel.rows):
+        answers, target = panel.answers(rows), panel.targets(rows)
+        known = torch.stack([task.labelled(t) for t in panel.labels(rows)])
+        error = torch.where(known, task.error(answers, target), 0).flatten(2) if known.dim() > 2 else None
+        if error is None:
+            errors.append(task.error(answers, target).masked_fill(~known, torch.nan))
+        else:
+            errors.append(error.sum(dim=2) / known.flatten(2).sum(dim=2))
+        if task.over_classes:
+            classes = [answer.argmax(dim=1) for answer in answers]
+            for i, j in itertools.combinations(range(count), 2):
+                both = known[i] & known[j]
+                same[i, j] += ((classes[i] == classes[j]) & both).sum()
+                seen[i, j] += both.sum()
+    table = torch.cat(errors, dim=1).double().numpy()
+    return tuple(
+        PairFacts(
+            (panel.teachers[i].name, panel.teachers[j].name),
+            (same[i, j] / seen[i, j]).item() if seen[i, j] else None,
+            _rank_correlation(table[i], table[j]),
+        )
+        for i, j in itertools.combinations(range(count), 2)
+    )
+
+
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
+    from scipy.stats import rankdata
+
+    both = np.isfinite(first) & np.isfinite(second)
+    ranks = [rankdata(values[both]) for values in (first, second)]
+    if both.sum() < 3 or any(np.ptp(values) == 0 for values in ranks):
+        return None
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def oracle(panel: Panel) -> Outcome:
+    """Return what answers are worth that take the right teacher each time, element by element."""
+    task = panel.task
+
+    def chosen() -> Iterator[tuple[Tensor, Tensor]]:
+        for rows in batches(panel.rows):
+            answers, target = panel.answers(rows), panel.targets(rows)
+            error = task.error(answers, target)
+            if task.over_classes:  # right with little confidence is right
+                error = error + 1e6 * torch.stack([answer.argmax(dim=1) != target for answer in answers])
+            for k, known in enumerate(panel.labels(rows)):
+                error[k] = error[k].masked_fill(~task.labelled(known), torch.inf)
+            best = error.argmin(dim=0)
+            stacked = torch.stack(answers)
+            shape = (len(best), 1, *task.elements) if task.elements else (-1, *[1] * (stacked.dim() - 2))
+            place = best.reshape(shape).expand_as(stacked[0])
+            yield stacked.gather(0, place[None])[0], target
+
+    return panel.outcome(measured(chosen(), task))

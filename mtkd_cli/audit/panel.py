@@ -1,0 +1,167 @@
+"""The teachers' recorded answers on the labelled validation samples, of all teachers or of some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtkd_cli import bootstrap
+from mtkd_cli.aggregate import Strategy
+from mtkd_cli.bootstrap import Estimate
+from mtkd_cli.context import Context
+from mtkd_cli.distill import Step
+from mtkd_cli.evaluate import Measured, batches, measured
+from mtkd_cli.interfaces import AggregationBatch, Task
+from mtkd_cli.objectives import Batches
+from mtkd_cli.pipeline import batches_of, mixture
+from mtkd_cli.resolve import Part
+from mtkd_cli.teachers import ReadyTeacher
+from mtkd_cli.views import PLAIN
+
+VALUES = 2**20
+"""Samples times draws of a bootstrap, at most about so many; but not fewer than 100 draws."""
+
+CHUNKS = 16
+"""Batches in which a fold is merged at least: a strategy that draws, draws for each batch."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How well answers did, and what that would have been on other samples.
+
+    Attributes:
+        measured: on the samples themselves.
+        score: the primary metric and its draws.
+        loss: the evaluation loss and its draws.
+        weights: mean weight of each teacher, where they were weighed.
+    """
+
+    measured: Measured
+    score: tuple[float, NDArray[np.float64]]
+    loss: tuple[float, NDArray[np.float64]]
+    weights: tuple[float, ...] = ()
+
+    def gain_over(self, other: Outcome, higher_is_better: bool) -> Estimate:
+        """Return how much better the score is than another's; positive is better."""
+        return bootstrap.difference(
+            *((self.score, other.score) if higher_is_better else (other.score, self.score))
+        )
+
+    def loss_gain_over(self, other: Outcome) -> Estimate:
+        """Return how much lower the loss is than another's."""
+        return bootstrap.difference(other.loss, self.loss)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """K teachers on the N labelled validation samples.
+
+    Attributes:
+        rows: the samples, in the order in which everything is measured.
+    """
+
+    context: Context
+    teachers: tuple[ReadyTeacher, ...]
+    batches: Batches
+    rows: NDArray[np.int64]
+
+    @property
+    def task(self) -> Task:
+        """The recipe's task."""
+        return self.context.task
+
+    def only(self, chosen: Sequence[int]) -> Panel:
+        """Return the panel of some of the teachers."""
+        about = self.batches
+        known = None if about.known is None else about.known[list(chosen)]
+        fewer = replace(
+            about,
+            names=tuple(about.names[k] for k in chosen),
+            declared=tuple(about.declared[k] for k in chosen),
+            known=None if known is None or known.all() else known,
+        )
+        return replace(self, teachers=tuple(self.teachers[k] for k in chosen), batches=fewer)
+
+    def answers(self, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        """Return each teacher's answers on some samples, K of ``[B, C, *]``."""
+        return tuple(teacher.recorded("val", PLAIN, rows) for teacher in self.teachers)
+
+    def targets(self, rows: NDArray[np.int64]) -> Tensor:
+        """Return the labels of some samples."""
+        return torch.from_numpy(self.context.data.val.samples.targets[rows])
+
+    def labels(self, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        """Return for each teacher the labels of the classes that it knows."""
+        target, known = self.targets(rows), self.batches.known
+        if known is None:
+            return (target,) * len(self.teachers)
+        return tuple(self.task.within(target, each) for each in known)
+
+    def batch(self, rows: NDArray[np.int64], number: int = 0, labels: bool = True) -> AggregationBatch:
+        """Return what a strategy is given of some samples at the end of a run."""
+        step = Step(number, 0, 1.0, rows, torch.empty(0))
+        return self.batches(self.answers(rows), rows, self.targets(rows) if labels else None, step=step)
+
+    def outcome(self, found: Measured, weights: tuple[float, ...] = ()) -> Outcome:
+        """Return a measurement with its draws."""
+        count = len(found.losses)
+        draws = max(min(self.task.resamples, 100), min(self.task.resamples, VALUES // count))
+        losses, counts = found.losses.numpy(), found.counts.numpy()
+        return Outcome(
+            found,
+            (found.metrics[self.task.primary.name], bootstrap.scores(self.task, found.statistics, draws)),
+            (found.loss, bootstrap.means(losses, counts, draws)),
+            weights,
+        )
+
+
+def panel_of(context: Context, teachers: list[ReadyTeacher]) -> Panel:
+    """Return the panel of a recipe's teachers."""
+    val = context.data.val
+    return Panel(context, tuple(teachers), batches_of(context, val, teachers), val.labelled)
+
+
+def ensemble(panel: Panel, part: Part, folds: Sequence[NDArray[np.int64]]) -> Outcome:
+    """Return what a strategy's ensemble is worth on samples whose labels it does not see.
+
+    A strategy that learns from validation learns from the other folds each time.
+
+    Args:
+        panel: the teachers.
+        part: the strategy.
+        folds: places in ``panel.rows`` that are held out in turn, ascending, together all of them.
+
+    Raises:
+        MtkdError: the strategy cannot serve these teachers, or fails.
+    """
+    learns = "validation" in part.spec.needs
+    places: list[NDArray[np.int64]] = []
+    weights: list[Tensor] = []
+
+    def merged() -> Iterator[tuple[Tensor, Tensor]]:
+        for held in folds if learns else [np.arange(len(panel.rows))]:
+            strategy = Strategy(part)
+            strategy.refuse_partial(panel.batches.known)
+            if learns:
+                strategy.fit(panel.batch(np.delete(panel.rows, held)))
+            for chunk in np.array_split(held, max(len(batches(held)), min(CHUNKS, len(held)))):
+                rows = panel.rows[chunk]
+                answer = strategy.merge(panel.batch(rows, len(places), labels=False))
+                places.append(chunk)
+                if answer.weights is not None:
+                    weights.append(
+                        answer.weights.flatten(2).mean(dim=2) if answer.weights.dim() > 2 else answer.weights
+                    )
+                yield mixture(panel.task, answer), panel.targets(rows)
+
+    with torch.no_grad():
+        found = measured(merged(), panel.task)
+    order = torch.from_numpy(np.argsort(np.concatenate(places)))
+    in_order = Measured(found.statistics[order], found.metrics, found.losses[order], found.counts[order])
+    mean = tuple(torch.cat(weights, dim=1).mean(dim=1).tolist()) if weights else ()
+    return panel.outcome(in_order, mean)

@@ -1,0 +1,112 @@
+"""The part of ``mtkd audit`` that needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from mtkd_cli import atomic, folder
+from mtkd_cli.audit import audit_of
+from mtkd_cli.cli import console
+from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
+from mtkd_cli.cli.tables import table
+from mtkd_cli.plugins import installed
+from mtkd_cli.resolve import Resolved, strategies_for
+
+ROOT = Path("audits")
+
+
+def run(parts: Resolved, name: str, recipe_name: str, device: str, threads: int, as_json: bool) -> None:
+    """Audit a recipe, keep the facts and print them."""
+    folder.named(ROOT, name or "default")
+    with stdout_on_stderr():
+        context = context_of(parts, device, threads)
+        strategies = strategies_for(parts.recipe.task.name, installed(), recipe_name)
+        facts = {"recipe": parts.recipe.as_dict(), **audit_of(context, strategies)}
+    place = folder.create(ROOT, name or folder.default_name(ROOT, recipe_name))
+    with atomic.disk_errors(place):
+        atomic.write_json(place / "audit.json", facts)
+    if as_json:
+        console.out_json(facts)
+        return
+    for part in tables(facts):
+        console.out(part)
+        console.out("")
+    for advice in facts["advice"]:
+        console.out(console.cell(f"- {advice['sentence']}"))
+    console.out(f"\nEverything is in {place}/")
+
+
+def tables(facts: Mapping[str, Any]) -> Iterator[Table]:
+    """Yield the tables of an audit: teachers, pairs, strategies, teachers left out and added."""
+    metric, samples = facts["metric"], facts["samples"]
+    others = [name for name in facts["teachers"][0]["metrics"] if name != metric]
+    yield table(
+        [
+            [t["name"], span(t["score"]), *(number(t["metrics"][m]) for m in others)]
+            for t in facts["teachers"]
+        ],
+        ["teacher", metric, *others],
+        f"teachers on {samples} validation samples (95 % interval)",
+    )
+    if facts["pairs"]:
+        yield table(
+            [
+                [" + ".join(p["teachers"]), number(p["agreement"]), number(p["error_correlation"])]
+                for p in facts["pairs"]
+            ],
+            ["teachers", "same answer", "errors correlate"],
+            "pairs",
+        )
+    names = [t["name"] for t in facts["teachers"]]
+    yield table(
+        [
+            [
+                f"{'* ' if s['name'] == facts['recommended'] else ''}{s['name']}",
+                span(s["score"]),
+                number(s["loss"]["value"]),
+                shares(s["weights"]),
+            ]
+            for s in _ranked(facts)
+        ],
+        ["strategy", metric, "loss", f"weights of {', '.join(names)}"],
+        "what each strategy's ensemble answers, * recommended",
+    )
+    for key, title in (
+        ("left_out", "gained by leaving a teacher out"),
+        ("added", "gained by adding it to the best teacher"),
+    ):
+        if facts[key]:
+            yield table(
+                [[c["teacher"], c["strategy"], size(c["gain"]), size(c["loss_gain"])] for c in facts[key]],
+                ["teacher", "strategy", metric, "loss lowered by"],
+                title,
+            )
+
+
+def _ranked(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    sign = -1 if facts["higher_is_better"] else 1
+    return sorted(facts["strategies"], key=lambda s: (sign * s["score"]["value"], s["loss"]["value"]))
+
+
+def number(value: float | None) -> str:
+    """Return a number for a table."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def span(found: Mapping[str, float]) -> str:
+    """Return a number with its interval."""
+    return f"{number(found['value'])} ({number(found['low'])} to {number(found['high'])})"
+
+
+def size(found: Mapping[str, float]) -> str:
+    """Return a difference with its interval."""
+    return f"{found['value']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"
+
+
+def shares(weights: list[float]) -> str:
+    """Return weights for a table."""
+    return " ".join(f"{weight:.2f}" for weight in weights) or "-"

@@ -1,0 +1,187 @@
+"""What `mtkd audit` promises."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtkd_cli import teachers as teachers_module
+from mtkd_cli.audit import audit_of
+from mtkd_cli.context import Context
+from mtkd_cli.errors import DataError
+from mtkd_cli.plugins import Registry
+from mtkd_cli.resolve import Part, strategies_for
+
+Contexts = Callable[..., Context]
+WRONG = """
+import torch
+class Always3(torch.nn.Module):
+    def forward(self, images):
+        return 20.0 * torch.nn.functional.one_hot(torch.full((len(images),), 3), 10).float()
+def build(outputs):
+    return Always3()
+"""
+LABELS = "data.labels=500"
+TEACHERS = "teachers=[{model: 'mlp:32', fit: all}, {model: 'mlp:24', fit: all}, {model: 'mlp:16', fit: all}"
+
+
+@pytest.fixture
+def wrong() -> str:
+    """Three teachers that are right and one that is sure of the class 3 whatever it sees."""
+    Path("wrong.py").write_text(WRONG)
+    return TEACHERS + ", {model: 'python:wrong.py:build', name: wrong, pretrained: true}]"
+
+
+def parts(registry: Registry, *names: str) -> list[Part]:
+    found = strategies_for("classification", registry, "test")
+    return [part for part in found if not names or part.spec.name in names]
+
+
+def by_name(rows: list[dict[str, Any]], key: str = "name") -> dict[str, dict[str, Any]]:
+    return {row[key]: row for row in rows}
+
+
+def test_a_confidently_wrong_teacher_is_found_and_a_strategy_that_silences_it_recommended(
+    context: Contexts, registry: Registry, wrong: str
+) -> None:
+    facts = audit_of(context(LABELS, wrong, "fit.epochs=10"), parts(registry))
+    found = next(line for line in facts["advice"] if line["about"] == "confidently wrong")
+    assert "teacher wrong is confidently wrong on 9 of 10 classes" in found["sentence"]
+    assert "without it `mean` lowers its loss by" in found["sentence"]
+    flags = {t["name"]: sum(c["surely_wrong"] for c in t["classes"]) for t in facts["teachers"]}
+    assert flags == {"mlp-32": 0, "mlp-24": 0, "mlp-16": 0, "wrong": 9}
+    strategies = by_name(facts["strategies"])
+    use = strategies[facts["recommended"]]
+    assert facts["recommended"] != facts["configured"] == "mean"
+    assert not use["weights"] or use["weights"][3] < 0.1
+    assert use["loss"]["value"] < strategies["mean"]["loss"]["value"]
+    assert {"agreement", "drop"} <= set(facts["not_measured"])
+    for rows in (facts["teachers"], facts["strategies"]):
+        assert all(row["score"]["low"] <= row["score"]["value"] <= row["score"]["high"] for row in rows)
+
+
+def test_leaving_a_teacher_out_is_what_the_recipe_without_it_has(
+    context: Contexts, registry: Registry
+) -> None:
+    three = audit_of(context(LABELS, TEACHERS + "]"), parts(registry, "mean"))
+    fewer = TEACHERS.replace(", {model: 'mlp:16', fit: all}", "]")
+    two = audit_of(context(LABELS, fewer), parts(registry, "mean"))
+    gain = next(c for c in three["left_out"] if c["teacher"] == "mlp-16")["gain"]["value"]
+    score = three["strategies"][0]["score"]["value"]
+    assert score + gain == pytest.approx(two["strategies"][0]["score"]["value"], abs=1e-5)
+    best = max(t["score"]["value"] for t in three["teachers"])
+    assert three["oracle"]["value"] >= max(best, score)
+
+
+def test_a_strategy_is_measured_on_samples_whose_labels_it_never_saw(
+    context: Contexts, registry: Registry
+) -> None:
+    Path("mine.py").write_text(
+        "import torch\n"
+        "class Watchful:\n"
+        "    needs = ('labels', 'validation')\n"
+        "    def fit(self, validation):\n"
+        "        self.seen = set(validation.sample_ids)\n"
+        "        assert validation.labelled.all() and len(self.seen) == 80\n"
+        "    def weights(self, batch):\n"
+        "        assert not self.seen & set(batch.sample_ids) and not batch.labelled.any()\n"
+        "        return torch.full((len(batch.outputs), len(batch.sample_ids)), 1 / len(batch.outputs))\n"
+    )
+    facts = audit_of(context(LABELS, "strategy=python:mine.py:Watchful"), parts(registry, "mean"))
+    own, mean = facts["strategies"]
+    assert (own["cross_fitted"], mean["cross_fitted"]) == (True, False)
+    assert own["score"] == mean["score"], "the same weights, whatever the fold"
+
+
+def test_the_audit_repeats_to_the_bit_and_loads_no_teacher_again(
+    context: Contexts, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = audit_of(context(LABELS), parts(registry))
+
+    def loaded(*_: object) -> None:
+        raise AssertionError("a teacher was loaded")
+
+    monkeypatch.setattr(teachers_module, "load_teacher", loaded)
+    assert audit_of(context(LABELS), parts(registry)) == first
+
+
+def test_few_labels_are_refused_and_a_failing_strategy_is_named(
+    context: Contexts, registry: Registry
+) -> None:
+    with pytest.raises(DataError, match="needs 10 labelled validation samples"):
+        audit_of(context("data.labels=30"), parts(registry))
+    Path("bad.py").write_text("class Bad:\n    def weights(self, batch):\n        return 1 / 0\n")
+    facts = audit_of(context(LABELS, "strategy=python:bad.py:Bad"), parts(registry, "mean"))
+    assert "ZeroDivisionError" in facts["not_measured"]["python:bad.py:Bad"]
+    assert facts["recommended"] == "mean"
+
+
+def test_teachers_that_know_some_classes_are_measured_on_these(context: Contexts, registry: Registry) -> None:
+    names = [str(number) for number in range(10)]
+    from mtkd_cli import weights
+    from mtkd_cli.interfaces import ModelRequest
+    from mtkd_teachers.mlp import MlpProvider
+
+    for name, count in (("low", 6), ("high", 6)):
+        net = MlpProvider().build(ModelRequest("8", 1, 8, count, pretrained=False))
+        weights.write(Path(f"{name}.safetensors"), net.module.state_dict())
+    facts = audit_of(
+        context(
+            LABELS,
+            f"teachers=[{{model: 'mlp:8', name: low, checkpoint: low.safetensors, classes: {names[:6]}}}, "
+            f"{{model: 'mlp:8', name: high, checkpoint: high.safetensors, classes: {names[4:]}}}]",
+        ),
+        parts(registry),
+    )
+    low = by_name(facts["teachers"])["low"]
+    assert [c["samples"] > 0 for c in low["classes"]] == [number < 6 for number in range(10)]
+    assert "needs teachers that know every class" in facts["not_measured"]["median"]
+    assert facts["pairs"][0]["agreement"] is not None
+
+
+def test_a_table_of_values_is_audited_too(context: Contexts, registry: Registry) -> None:
+    found = strategies_for("regression", registry, "test")
+    facts = audit_of(context("fit.epochs=2", recipe="diabetes"), found)
+    assert (facts["metric"], facts["higher_is_better"]) == ("rmse", False)
+    assert facts["oracle"]["value"] <= min(t["score"]["value"] for t in facts["teachers"])
+    assert facts["recommended"] in by_name(facts["strategies"])
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = (
+        "import sys; sys.argv[0] = 'mtkd'\n"
+        "from mtkd_cli.__main__ import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print('loaded', *sorted(sys.modules), file=sys.stderr)\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, env=environment
+    )
+
+
+def test_a_recorded_recipe_is_audited_without_loading_libraries_of_models() -> None:
+    recipe = [
+        "digits",
+        "data.labels=100",
+        "fit.epochs=1",
+        "teachers=[{model: 'timm:test_convnext', fit: all, pretrained: false, input: {size: 32}}, "
+        "{model: 'torchvision:squeezenet1_1', fit: all, pretrained: false, input: {size: 32}}]",
+    ]
+    first = run("audit", *recipe, "--name", "first")
+    assert first.returncode == 0, first.stderr
+    assert {"timm", "torchvision"} <= set(first.stderr.rpartition("loaded ")[2].split())
+    second = run("audit", *recipe, "--json")
+    assert second.returncode == 0, second.stderr
+    assert not {"timm", "torchvision", "torchmetrics"} & set(second.stderr.rpartition("loaded ")[2].split())
+    assert json.loads(second.stdout) == json.loads(Path("audits/first/audit.json").read_text())
+    again = run("audit", *recipe, "--name", "first")
+    assert again.returncode == 2
+    assert "audits/first exists" in again.stderr
