@@ -5,6 +5,7 @@ A plugin is a module named by an entry point in the group ``mtkd``::
     from mtkd_cli.hookspecs import hookimpl
     from mtkd_cli.specs import AggregatorSpec
 
+
     @hookimpl
     def mtkd_register_aggregators():
         return [AggregatorSpec("mine", "One line.", "my_module.mine:Mine")]

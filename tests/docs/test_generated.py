@@ -1,0 +1,63 @@
+"""What is generated of the documentation is current and complete."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mtkd_cli import hookspecs
+from mtkd_cli.specs import KINDS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    """The script that writes the pages."""
+    spec = importlib.util.spec_from_file_location("generate_docs", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_generated_page_is_current(generate: ModuleType) -> None:
+    pages = generate.pages()
+    names = {path.name for path in pages}
+    assert names >= {"hooks.md", "write-a-strategy.md", "write-a-teacher.md", "write-a-tracker.md"}
+    for path, text in pages.items():
+        assert path.read_text(encoding="utf-8") == text, f"run python docs/generate.py ({path.name})"
+
+
+def test_the_reference_has_every_hook_and_every_field_of_every_spec() -> None:
+    page = (DOCS / "hooks.md").read_text()
+    hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "mtkd_spec")]
+    assert len(hooks) >= 7
+    for name in hooks:
+        assert f"## `{name}(" in page
+        summary = (inspect.getdoc(getattr(hookspecs, name)) or "").partition("\n")[0]
+        assert summary.replace("``", "`") in page
+    for kind in KINDS.values():
+        section = page.partition(f"Returns a list of `{kind.__name__}`")[2].partition("\n## ")[0]
+        rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", section, re.MULTILINE)
+        assert [name for name, _ in rows] == [field.name for field in fields(kind)]
+        assert all(len(meaning) > 10 for _, meaning in rows)
+
+
+def test_links_of_the_pages_about_plugins_lead_somewhere() -> None:
+    pages = [page for kind in ("plugins", "write-a-*", "hooks") for page in DOCS.glob(f"{kind}.md")]
+    assert len(pages) >= 5
+    broken = [
+        f"{page.name}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if not (DOCS / link).exists()
+    ]
+    assert broken == []
