@@ -201,7 +201,7 @@ def _task(facts: Mapping[str, Any], registry: Registry) -> Task:
     labels, scale = facts["labels"], facts["scale"]
     targets = none_like(np.empty((2, *labels["shape"]), labels["dtype"]))
     if scale is not None:
-        mean, deviation = (np.array(values) for values in scale)
+        mean, deviation = (np.array(values[: targets[0].size]) for values in scale)
         targets[:] = np.stack([mean - deviation, mean + deviation]).reshape(targets.shape)
     reads = {key: value for key, value in facts["reads"].items() if key not in ("kind", "fit")}
     data = TaskData(tuple(facts["classes"]), targets, _spec(reads))

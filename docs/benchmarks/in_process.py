@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from mtkd_cli import pipeline
+from mtkd_cli.context import Context
 from mtkd_cli.plugins import discover
 from mtkd_cli.progress import Progress
 from mtkd_cli.read_recipe import read
@@ -18,11 +19,16 @@ from mtkd_cli.resolve import resolve
 from mtkd_cli.run import Run
 
 
-def distil(recipe: str, overrides: Sequence[str], baseline: bool = True) -> dict[str, Any]:
-    """Return the report of one run; the run's folder is removed."""
+def loaded(recipe: str, overrides: Sequence[str]) -> Context:
+    """Return a recipe's data and task."""
     registry = discover(third_party=False)
     parts = resolve(read(recipe, overrides, registry)[0], registry, recipe)
-    context = pipeline.prepare(parts, "auto", Progress(Console(stderr=True)))
+    return pipeline.prepare(parts, "auto", Progress(Console(stderr=True)))
+
+
+def distil(recipe: str, overrides: Sequence[str], baseline: bool = True) -> dict[str, Any]:
+    """Return the report of one run; the run's folder is removed."""
+    context = loaded(recipe, overrides)
     run = Run(f"benchmark-{os.getpid()}-{time.time_ns()}")
     try:
         return pipeline.distill(context, run, baseline)

@@ -121,7 +121,8 @@ class Task(Protocol):
         elements: shape of what is weighed within one sample.
         over_classes: whether outputs have classes along dimension 1, and targets are class numbers.
         spatial: whether labels have places, so that they follow a view's geometry.
-        scale: mean and deviation of the targets, for models that are trained here; see `Model.scale`.
+        scale: mean and deviation of the targets, then of outputs that are no targets, for models that are
+            trained here; see `Model.scale`.
         precision: number format in which outputs are recorded by default.
         top_k: classes that are recorded by default, None for all.
         resamples: draws of the bootstrap over test samples.
