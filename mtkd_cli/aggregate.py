@@ -49,27 +49,32 @@ class Strategy:
         merged = self._merged(given)
         target = batch.target
         heard = None if target is None else batch.task.heard(batch.outputs, target, batch.known)
-        if heard is not None:
-            if merged.weights is None:
-                raise UsageError(
-                    f"the strategy {self.part.spec.name!r} is no weighting, so it can silence no teacher",
-                    where="strategy",
-                    hint="leave the task's gate out, or use a strategy that weighs teachers",
-                )
-            merged = replace(merged, weights=_heard(merged.weights, heard))
+        for silenced in (heard, batch.answered):
+            if silenced is not None:
+                merged = replace(merged, weights=_heard(self._weights_of(merged), silenced))
         if before != [output._version for output in batch.outputs]:
             raise self._wrong("changed the teachers' outputs in place")
         return merged
 
-    def refuse_partial(self, known: Tensor | None) -> None:
-        """Raise if the strategy is no weighting and teachers know some classes only.
+    def _weights_of(self, merged: Merged) -> Tensor:
+        if merged.weights is None:
+            raise UsageError(
+                f"the strategy {self.part.spec.name!r} is no weighting, so it can silence no teacher",
+                where="strategy",
+                hint="use a strategy that weighs teachers; or leave out the task's gate, store.on_nan: drop",
+            )
+        return merged.weights
+
+    def refuse_partial(self, known: Tensor | None, gaps: bool = False) -> None:
+        """Raise if the strategy is no weighting and teachers know some classes, or answer some samples, only.
 
         Raises:
             UsageError: what is combined class by class needs every teacher's answer on every class.
         """
-        if known is not None and hasattr(self.aggregator, "combine"):
+        if (known is not None or gaps) and hasattr(self.aggregator, "combine"):
+            needs = "answer every sample (store.on_nan: error)" if known is None else "know every class"
             raise UsageError(
-                f"the strategy {self.part.spec.name!r} needs teachers that know every class",
+                f"the strategy {self.part.spec.name!r} needs teachers that {needs}",
                 where="strategy",
                 hint="use a strategy that weighs teachers: mean, confidence, weighted, consensus",
             )
@@ -140,8 +145,13 @@ class Strategy:
 
 
 def _heard(weights: Tensor, heard: Tensor) -> Tensor:
-    """Return the weights of those who are heard, sum 1 again; all 0 where nobody is."""
-    weights = weights * heard
+    """Return the weights of those who are heard, sum 1 again; all 0 where nobody is.
+
+    Args:
+        weights: ``[K, B, *]``.
+        heard: the same, or ``[K, B]`` for all of a sample.
+    """
+    weights = weights * heard.reshape(*heard.shape, *(1,) * (weights.dim() - heard.dim()))
     total = weights.sum(dim=0)
     return weights / total.masked_fill(total == 0, 1)
 

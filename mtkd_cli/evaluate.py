@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from mtkd_cli.batchnorm import reestimated
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation
+from mtkd_cli.gaps import filled, lost, over
 from mtkd_cli.interfaces import Task
+from mtkd_cli.labels import without_labels
 from mtkd_cli.recipe import Augment
 from mtkd_cli.views import PLAIN, view
 
@@ -73,10 +75,20 @@ def predict(module: nn.Module, split: Split, device: torch.device | str = "cpu")
     return torch.cat(list(outputs_of(module, split, np.arange(len(split)), device)))
 
 
-def measure(outputs: Iterable[Tensor], split: Split, task: Task) -> Measured:
-    """Measure the outputs on a split's labelled samples, given in `batches` of `Split.labelled`."""
+def measure(outputs: Iterable[Tensor], split: Split, task: Task, gaps: bool = False) -> Measured:
+    """Measure the outputs on a split's labelled samples, given in `batches` of `Split.labelled`.
+
+    With ``gaps``, a sample whose output has NaN is passed over, as one without a label.
+    """
     targets = torch.from_numpy(split.samples.targets)
-    return measured(zip(outputs, (targets[part] for part in batches(split.labelled)), strict=True), task)
+    pairs = zip(outputs, (targets[part] for part in batches(split.labelled)), strict=True)
+    return measured((_passed_over(*pair) for pair in pairs) if gaps else pairs, task)
+
+
+def _passed_over(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return outputs without NaN, and labels only where there was none."""
+    (whole,), _ = filled((output,))
+    return whole, torch.where(over(lost(output), target), without_labels(target), target)
 
 
 def measured(answers: Iterable[tuple[Tensor, Tensor]], task: Task) -> Measured:

@@ -16,6 +16,7 @@ from mtkd_cli.aggregate import Strategy
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step
 from mtkd_cli.errors import PluginError
+from mtkd_cli.gaps import filled
 from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.labels import without_labels
 from mtkd_cli.losses import mean_over
@@ -82,6 +83,7 @@ class Batches:
         names: the teachers'.
         declared: their ``weight`` keys.
         known: ``[K, C]``, the classes that each teacher knows; None if all know all.
+        gaps: whether a teacher may have no answer to some samples.
     """
 
     task: Task
@@ -91,6 +93,7 @@ class Batches:
     temperature: float
     seed: int
     known: Tensor | None = None
+    gaps: bool = False
 
     def __call__(
         self,
@@ -104,6 +107,7 @@ class Batches:
         device = outputs[0].device
         if target is None:
             target = without_labels(torch.from_numpy(self.split.samples.targets[indices])).to(device)
+        outputs, answered = filled(outputs) if self.gaps else (outputs, None)
         number = step.number if step else 0
         given = any(weight is not None for weight in self.declared)
         weights = (
@@ -118,6 +122,7 @@ class Batches:
             task=self.task,
             declared_weights=weights,
             known=None if self.known is None else self.known.to(device),
+            answered=answered,
             target=target,
             labelled=self.task.labelled(target),
             student_output=student,

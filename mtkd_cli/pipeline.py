@@ -158,7 +158,7 @@ def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
 def _refuse_partial(context: Context, strategy: Strategy, teachers: list[ReadyTeacher]) -> None:
     """Raise if teachers know some classes only and the strategy or the loss cannot do with that."""
     known = known_classes(teachers)
-    strategy.refuse_partial(known)
+    strategy.refuse_partial(known, gaps=context.recipe.store.on_nan == "drop")
     if known is not None and not context.task.any_label_space:
         raise UsageError(
             "this distillation loss needs teachers that know every class",
@@ -213,6 +213,7 @@ def batches_of(context: Context, split: dataset.Split, teachers: list[ReadyTeach
         recipe.loss.temperature,
         recipe.train.seed,
         known_classes(teachers),
+        gaps=recipe.store.on_nan == "drop",
     )
 
 
@@ -267,7 +268,8 @@ def _scores(
     test, task = context.data.test, context.task
 
     def scored(who: str, costs: Mapping[str, Any]) -> Scored:
-        measured = measure((answers[who](part) for part in batches(test.labelled)), test, task)
+        outputs = (answers[who](part) for part in batches(test.labelled))
+        measured = measure(outputs, test, task, gaps=who.startswith("teacher "))
         return Scored(measured.statistics, measured.metrics, {name: costs[name] for name in COSTS})
 
     def costs_of(model: Model) -> dict[str, Any]:

@@ -234,6 +234,11 @@ class Store(Section):
         "auto: 4 at each pixel of a map, else all.",
     )
 
+    on_nan: Literal["error", "drop"] = Field(
+        "error",
+        description="A teacher that answers NaN or infinity: error, or drop: not heard on that sample.",
+    )
+
     @field_validator("top_k")
     @classmethod
     def _at_least_one(cls, value: int | str | None) -> int | str | None:

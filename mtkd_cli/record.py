@@ -19,6 +19,7 @@ from mtkd_cli import atomic, recorded, store
 from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError
 from mtkd_cli.fold import folded
+from mtkd_cli.gaps import lost, over
 from mtkd_cli.interfaces import Model
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import prepared
@@ -111,6 +112,7 @@ def record(
         DataError: the teacher answers NaN or infinity (teacher and sample are named), or the disk is full.
     """
     samples, stop = len(split), threading.Event()
+    dropped: list[tuple[str, int]] = []
     batch = int(min(LARGEST_BATCH.get(device.type, 256), max(8, VALUES_IN_A_BATCH // (3 * input_size**2))))
 
     def answers(shard: int) -> tuple[NDArray[Any], int]:
@@ -131,9 +133,16 @@ def record(
             with torch.inference_mode():
                 output = module(views).float().cpu()
             _refuse_odd(output, layout.shape, name, split.samples.ids[part])
-            encoded, over = layout.encode(output)
+            gaps = lost(output)
+            if gaps.any():
+                sample = split.samples.ids[start + int(gaps.nonzero()[0].item())]
+                if recipe.store.on_nan == "error":
+                    raise no_answer(name, sample)
+                dropped.append((sample, int(gaps.sum().item())))
+                output = output.masked_fill(over(gaps, output), torch.nan)
+            encoded, beyond = layout.encode(output)
             rows.append(encoded)
-            clamped += over
+            clamped += beyond
         return np.concatenate(rows), clamped
 
     with store.locked(recorded.folder_of(array_key)):
@@ -145,14 +154,17 @@ def record(
             futures = {pool.submit(answers, shard): shard for shard in wanted}
             try:
                 for future in as_completed(futures):
-                    rows, over = future.result()
+                    rows, beyond = future.result()
                     recorded.write(array, futures.pop(future), rows, samples)
-                    clamped += over
+                    clamped += beyond
                     advance(len(rows))
             except BaseException:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
+    if dropped:
+        count = sum(number for _, number in dropped)
+        say(f"teacher {name}: NaN or infinity on {count} samples ({min(dropped)[0]}), not heard there")
     if clamped:
         say(f"teacher {name}: {clamped} outputs beyond ±65504 were clamped; store.precision: fp32 keeps them")
     return array
@@ -183,11 +195,12 @@ def _refuse_odd(output: Tensor, shape: tuple[int, ...], name: str, ids: tuple[st
             where=f"samples {ids[0]} to {ids[-1]}",
             hint="it must answer each sample by itself, whatever the batch",
         )
-    finite = torch.isfinite(output).reshape(len(ids), -1).all(dim=1)
-    if not finite.all():
-        sample = ids[int((~finite).nonzero()[0].item())]
-        raise DataError(
-            f"the teacher {name!r} answers NaN or infinity",
-            where=f"sample {sample}",
-            hint="check its checkpoint and its input: mean and std",
-        )
+
+
+def no_answer(name: str, sample: str) -> DataError:
+    """Return the error of a teacher that answers NaN."""
+    return DataError(
+        f"the teacher {name!r} answers NaN or infinity",
+        where=f"sample {sample}",
+        hint="check its checkpoint and its input: mean and std; store.on_nan: drop leaves it out there",
+    )

@@ -77,7 +77,7 @@ def distilled(
     objective = FromTeachers(
         context.task,
         strategy,
-        answers(teachers, views, context.device),
+        answers(context, teachers, views),
         batches,
         context.labels(split, everything, number),
         recipe.loss.temperature,

@@ -19,6 +19,7 @@ from mtkd_cli.distill import Step
 from mtkd_cli.errors import DataError
 from mtkd_cli.fit import fitted
 from mtkd_cli.fit import key as fit_key
+from mtkd_cli.gaps import lost
 from mtkd_cli.interfaces import Alignment, Model, Task
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import facts, identity, load_teacher, prepared
@@ -260,13 +261,19 @@ def answer_shape(model: Model, example: Tensor, name: str) -> tuple[int, ...]:
 
 
 def answers(
-    teachers: list[ReadyTeacher], views: int | None, device: torch.device
+    context: Context, teachers: list[ReadyTeacher], views: int | None
 ) -> Callable[[Step], tuple[Tensor, ...]]:
     """Return a function from a training step to the teachers' aligned outputs, K of ``[B, C, *]``."""
+    device, ids = context.device, context.data.train.samples.ids
 
     def live(step: Step) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            return tuple(t.aligned(t.live(step.views).float()) for t in teachers if t.live is not None)
+            found = tuple(t.aligned(t.live(step.views).float()) for t in teachers if t.live is not None)
+        for teacher, output in zip(teachers, found, strict=True):
+            gaps = lost(output)
+            if context.recipe.store.on_nan == "error" and gaps.any():
+                raise record.no_answer(teacher.name, ids[step.indices[int(gaps.nonzero()[0].item())]])
+        return found
 
     def from_store(step: Step) -> tuple[Tensor, ...]:
         number = train_view(step.epoch, views)

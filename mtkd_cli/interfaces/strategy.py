@@ -31,6 +31,8 @@ class AggregationBatch:
         declared_weights: ``[K]`` of the recipe's ``weight`` keys (absent: 1), or None if no teacher has one.
         known: ``[K, C]`` bool, the classes that each teacher knows; None if all know all. What a teacher
             does not know has the output `mtkd_cli.align.UNKNOWN`.
+        answered: ``[K, B]`` bool, who has a usable answer; None: everybody. The core silences the others;
+            their outputs here are the mean of those who answered.
         target: the labels; only for strategies that need ``labels``.
         labelled: ``[B, *]`` bool; only for strategies that need ``labels``.
         student_output: ``[B, C, *]`` without gradient, or what else a student in training answers (see
@@ -47,6 +49,7 @@ class AggregationBatch:
     task: Task
     declared_weights: Tensor | None = None
     known: Tensor | None = None
+    answered: Tensor | None = None
     target: Tensor | None = None
     labelled: Tensor | None = None
     student_output: Any = None

@@ -17,6 +17,7 @@ from mtkd_cli import record, recorded, stock, teachers
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.fold import folded
+from mtkd_cli.gaps import lost
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import prepared
 from mtkd_cli.views import view
@@ -158,26 +159,39 @@ def test_a_spoilt_array_is_recorded_again(context: Contexts, spoil: str) -> None
     assert torch.equal(teachers.ready(context(), 1)[0].recorded("train", 0), right)
 
 
+class Poisoned(nn.Module):
+    """Answers NaN to one picture."""
+
+    def __init__(self, picture: np.ndarray) -> None:
+        super().__init__()
+        self.picture = torch.from_numpy(picture).flatten() / 255
+
+    def forward(self, views: torch.Tensor) -> torch.Tensor:
+        same = (views.flatten(1) == self.picture).all(1)
+        return torch.zeros(len(views), 10).masked_fill(same[:, None], torch.nan)
+
+
 def test_a_teacher_that_answers_nan_is_named_with_the_sample(context: Contexts) -> None:
     run = context()
-    split = run.data.train
-
-    class Poisoned(nn.Module):
-        def forward(self, views: torch.Tensor) -> torch.Tensor:
-            output = torch.zeros(len(views), 10)
-            output[
-                (
-                    views.flatten(1) == torch.from_numpy(split.samples.read(np.array([200]))).flatten() / 255
-                ).all(1)
-            ] = torch.nan
-            return output
-
-    layout = Layout.of((10,), run.recipe.store, run.task)
+    split, layout = run.data.train, Layout.of((10,), run.recipe.store, run.task)
+    bad = Poisoned(split.samples.read(np.array([200])))
     with pytest.raises(DataError, match="'bad' answers NaN") as caught:
         record.record(
-            "bad", Poisoned(), {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, print
+            "bad", bad, {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, print
         )
     assert split.samples.ids[200] in caught.value.where
+
+
+@pytest.mark.parametrize("top_k", ["null", "3"])
+def test_a_teacher_that_answers_nan_may_be_left_out_there(context: Contexts, top_k: str) -> None:
+    run = context("store.on_nan=drop", f"store.top_k={top_k}")
+    split, layout, said = run.data.train, Layout.of((10,), run.recipe.store, run.task), []
+    bad = Poisoned(split.samples.read(np.array([200])))
+    array = record.record(
+        "bad", bad, {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, said.append
+    )
+    assert lost(array[:]).nonzero().flatten().tolist() == [200]
+    assert said == [f"teacher bad: NaN or infinity on 1 samples ({split.samples.ids[200]}), not heard there"]
 
 
 def test_a_teacher_that_answers_for_the_batch_is_refused(context: Contexts) -> None:
