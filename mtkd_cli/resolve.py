@@ -141,6 +141,19 @@ def strategies_for(task: str, registry: Registry, source: str) -> list[Part]:
     return found
 
 
+def find_data(data: Data, registry: Registry, source: str) -> Part:
+    """Return the data source that a section names, with its options.
+
+    Raises:
+        RecipeError: no such source, or options that it does not have.
+    """
+    find = _Finder(registry, source)
+    part = find.part("data", data.name, data.options)
+    if part is None or find.problems:
+        raise RecipeError(source, find.problems)
+    return part
+
+
 def unknown_names(raw: Mapping[str, Any], registry: Registry, source: str) -> list[MtkdError]:
     """Return the names and options that no plugin has, in a recipe that breaks the schema.
 

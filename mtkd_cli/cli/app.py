@@ -12,6 +12,7 @@ from mtkd_cli import __version__
 from mtkd_cli.cli import console
 from mtkd_cli.cli.audit import audit
 from mtkd_cli.cli.distill import distill
+from mtkd_cli.cli.evaluate import evaluate
 from mtkd_cli.cli.init import init
 from mtkd_cli.cli.install import PASSED_ON, install, uninstall
 from mtkd_cli.cli.list import list_
@@ -38,6 +39,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.callback()(_root)
     app.command()(distill)
     app.command()(record)
+    app.command()(evaluate)
     app.command()(predict)
     app.command()(report)
     app.command()(audit)

@@ -1,0 +1,41 @@
+"""``mtkd evaluate``: the scores of a run's student."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mtkd_cli.cli import console
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(help="A run's folder, or its name in runs/.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE...", help="Other data: data=image-folder data.path=mine"),
+    ] = None,
+    split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+) -> None:
+    """Score a run's student on its test split, or on other data. No teacher is needed."""
+    with console.errors_shown(as_json):
+        from mtkd_cli.cli.distilling import stdout_on_stderr
+        from mtkd_cli.cli.tables import table
+        from mtkd_cli.cli.using import student_of
+        from mtkd_cli.context import device_of
+        from mtkd_cli.scoring import score
+
+        where = device_of(device)
+        student = student_of(run)
+        with stdout_on_stderr():
+            found = score(student, overrides or [], split, where)
+        if as_json:
+            console.out_json(found)
+            return
+        console.talk(f"{found['run']} on {found['data']}, {found['split']}: {found['samples']} samples")
+        if found["drawn_anew"]:
+            console.warn(["other options than the run's: samples here may have been trained on"])
+        rows = [[name, f"{value:.4f}"] for name, value in found["scores"].items()]
+        console.out(table(rows, ["metric", "value"]))

@@ -1,0 +1,67 @@
+"""`mtkd evaluate`: the report's scores again, or those on other data of the same classes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+from typer.testing import Result
+
+Mtkd = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest) -> Path:
+    """Some digits as an image folder: folders in another order than the student's classes."""
+    digits = load_digits()
+    for number in range(400):
+        label = digits.target[number]
+        if label in (2, 7):
+            file = Path(f"images/{label}/{number}.png")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.rint(digits.images[number] * 255 / 16).astype(np.uint8)).save(file)
+    return Path("images")
+
+
+def test_the_report_is_confirmed(mtkd: Mtkd, run: Path) -> None:
+    report = json.loads((run / "report.json").read_text())["scores"]["student"]
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    found = json.loads(mtkd("evaluate", run, "--json").stdout)
+    assert found["drawn_anew"] is False
+    for name, value in found["scores"].items():
+        assert value == pytest.approx(report[name], abs=1e-5)
+    assert "accuracy" in mtkd("evaluate", run).stdout
+
+
+def test_other_data_is_scored_by_class_name(mtkd: Mtkd, run: Path, folder: Path) -> None:
+    """The data's first class is the student's third."""
+    options = ("data=image-folder", f"data.path={folder}", "data.size=8", "data.channels=1", "data.test=0.5")
+    found = json.loads(mtkd("evaluate", run, *options, "--json").stdout)
+    answers = json.loads(mtkd("predict", run, folder, "--json").stdout)["predictions"]
+    right = np.mean([row["class"] == Path(row["file"]).parent.name for row in answers])
+    assert found["scores"]["accuracy"] == pytest.approx(right, abs=0.15)
+
+
+def test_classes_that_the_student_does_not_know_are_refused(mtkd: Mtkd, run: Path, folder: Path) -> None:
+    (folder / "7").rename(folder / "cat")
+    result = mtkd("evaluate", run, "data=image-folder", f"data.path={folder}", "data.size=8")
+    assert result.exit_code == 3
+    assert "'cat'" in result.stderr
+
+
+@pytest.mark.parametrize("wrong", ["train.epochs=3", "data.color=1", "data=digit", "data.val=2"])
+def test_what_chooses_no_data_is_refused(mtkd: Mtkd, run: Path, wrong: str) -> None:
+    result = mtkd("evaluate", run, wrong)
+    assert result.exit_code == 2
+    assert "error:" in result.stderr
+
+
+def test_a_split_drawn_anew_is_warned_of(mtkd: Mtkd, run: Path) -> None:
+    assert "may have been trained on" in mtkd("evaluate", run, "data.seed=1").stderr
+    assert mtkd("evaluate", run, "--split", "tset").exit_code == 2
