@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli import __version__
+from mtkd_cli.acceleration import sent
 from mtkd_cli.dataset import Dataset, Split
 from mtkd_cli.distill import Evaluation, Step
 from mtkd_cli.errors import UsageError
@@ -74,7 +75,7 @@ class Context:
 
         def shown(step: Step) -> Tensor:
             chosen = rows[step.indices]
-            target = targets[chosen].to(step.views.device)
+            target = sent(targets[chosen], step.views.device)
             if not task.spatial:
                 return target
             ids = split.id_numbers[chosen]

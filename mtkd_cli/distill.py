@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from mtkd_cli import counters, signals
+from mtkd_cli.acceleration import autocast, compiled
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.optimise import schedule_of
@@ -121,11 +122,14 @@ def train(
     schedule = schedule_of(optimizer, steps, settings, training.done)
     batches = order(samples, settings.batch_size, settings.seed, training.done)
     module.train()
+    forward = compiled(module, settings)
     with signals.deferred() as stopping:
         for number, (epoch, indices) in zip(range(training.done, steps), batches, strict=False):
             step = Step(number, epoch, number / steps, indices, views(indices, epoch))
             counters.seed_torch("step", settings.seed, number)
-            losses = objective(module(step.views), step)
+            with autocast(settings, step.views.device):
+                output = forward(step.views)
+            losses = objective(output, step)
             optimizer.zero_grad()
             losses.total.backward()  # type: ignore[no-untyped-call]
             norm = clip_grad_norm_(module.parameters(), settings.clip or math.inf)

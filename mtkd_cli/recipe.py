@@ -219,6 +219,11 @@ class Train(Section):
     clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0: no limit.")
     ema: Share = Field(0.0, description="Decay of the averaged weights per step; 0: no averaging.")
     seed: int = Field(0, ge=0, description="Seed of initial weights, order and dropout.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="Number format of the forward pass; auto: bf16 on a CUDA device that computes in it.",
+    )
+    compile: bool = Field(False, description="Compile the student while training (needs a C++ compiler).")
 
 
 class Store(Section):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli import atomic, record, recorded, store
+from mtkd_cli.acceleration import sent
 from mtkd_cli.align import aligned_to
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
@@ -277,6 +278,6 @@ def answers(
 
     def from_store(step: Step) -> tuple[Tensor, ...]:
         number = train_view(step.epoch, views)
-        return tuple(t.aligned(t.arrays["train", number][step.indices].to(device)) for t in teachers)
+        return tuple(t.aligned(sent(t.arrays["train", number][step.indices], device)) for t in teachers)
 
     return live if views is None else from_store

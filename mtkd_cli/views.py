@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counters
+from mtkd_cli.acceleration import sent
 from mtkd_cli.recipe import Augment
 
 PLAIN = 0
@@ -40,13 +41,13 @@ def view(
         augment: what may change.
         device: where the view is made.
     """
-    there = torch.from_numpy(np.require(inputs, requirements=["C", "W"])).to(device)
+    there = sent(torch.from_numpy(np.require(inputs, requirements=["C", "W"])), device)
     if there.dim() == 2:
         return there.clone()
     pixels = there.float().div_(255)
     if number == PLAIN:
         return pixels
-    draws = _draws(samples, number, seed).to(device)
+    draws = sent(_draws(samples, number, seed), device)
     return _colour(_geometry(pixels, draws, augment), draws, augment)
 
 

@@ -1,0 +1,44 @@
+"""What makes a device fast without changing what is learnt: transfers, autocast, compilation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtkd_cli.recipe import Train
+
+
+def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Return a tensor on a device; a CUDA device takes it while the CPU goes on."""
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def number_format(settings: Train, device: torch.device) -> torch.dtype:
+    """Return the format of the student's forward pass; ``auto``: bfloat16 where the device computes in it.
+
+    Without hardware for it, bfloat16 is emulated: slower, and less exact for nothing.
+    """
+    if settings.precision == "auto":
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float32
+    return torch.bfloat16 if settings.precision == "bf16" else torch.float32
+
+
+def autocast(settings: Train, device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context of a forward pass. Weights, losses and optimizer stay in float32."""
+    wanted = number_format(settings, device)
+    return nullcontext() if wanted is torch.float32 else torch.autocast(device.type, wanted)
+
+
+def compiled(module: nn.Module, settings: Train) -> Callable[[Tensor], Any]:
+    """Return the module as it is called while training: by ``torch.compile`` if the recipe asks for that."""
+    if not settings.compile:
+        return module
+    made: Callable[[Tensor], Any] = torch.compile(module)
+    return made
