@@ -17,6 +17,14 @@ DECODED = (
 )
 """Options of every source that decodes images."""
 
+BOXED = (
+    Option("unlabelled", str, None, "folder of images without labels"),
+    Option("size", int, 320, "side that images are stretched to, in pixels", minimum=8, maximum=2048),
+    Option("channels", int, 3, "3 RGB, 1 grey", minimum=1, maximum=3),
+    Option("workers", int, 4, "threads that decode; no effect on the result", minimum=1, maximum=256),
+)
+"""Options of every source of images with boxes."""
+
 
 @hookimpl
 def mtkd_register_data() -> list[DataSpec]:
@@ -28,6 +36,21 @@ def mtkd_register_data() -> list[DataSpec]:
             "mtkd_data.diabetes:Diabetes",
             tasks=("regression",),
             inputs="table",
+        ),
+        DataSpec(
+            "coco",
+            "Boxes in COCO's format: a JSON file and a folder of images.",
+            "mtkd_data.coco:Coco",
+            tasks=("detection",),
+            options=(
+                Option("annotations", str, None, "JSON file of the training images", required=True),
+                Option("images", str, None, "folder of the images", required=True),
+                Option("val_annotations", str, None, "JSON file of the validation images; default: a share"),
+                Option("test_annotations", str, None, "JSON file of the test images; default: a share"),
+                Option("val_images", str, None, "folder of the validation images; default: images"),
+                Option("test_images", str, None, "folder of the test images; default: images"),
+                *BOXED,
+            ),
         ),
         DataSpec(
             "digit-scenes",
@@ -117,6 +140,17 @@ def mtkd_register_data() -> list[DataSpec]:
                 Option("ignore", list, None, "columns that are left out"),
                 Option("id", str, None, "column that names the samples; default: by file and row"),
                 Option("separator", str, ",", "between the cells of CSV"),
+            ),
+        ),
+        DataSpec(
+            "voc",
+            "Boxes in Pascal VOC's format: an XML file for each image.",
+            "mtkd_data.voc:Voc",
+            tasks=("detection",),
+            options=(
+                Option("path", str, None, "folder that has Annotations and JPEGImages in it", required=True),
+                Option("classes", list, None, "class names in order; default: all of training, sorted"),
+                *BOXED,
             ),
         ),
     ]

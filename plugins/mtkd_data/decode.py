@@ -17,7 +17,13 @@ from mtkd_cli.errors import DataError
 
 
 def decode_all(
-    files: Sequence[Path], target: Path, size: int, channels: int, workers: int, most_bad: int
+    files: Sequence[Path],
+    target: Path,
+    size: int,
+    channels: int,
+    workers: int,
+    most_bad: int,
+    fit: str = "crop",
 ) -> dict[int, str]:
     """Write the images that can be read to ``target`` ``[N, C, S, S]``; return why others cannot.
 
@@ -28,6 +34,7 @@ def decode_all(
         channels: 3 RGB, 1 grey.
         workers: threads.
         most_bad: how many images may be unreadable.
+        fit: see `images.decode`.
 
     Raises:
         DataError: more images than that cannot be read; the last one is named.
@@ -37,7 +44,7 @@ def decode_all(
     part = target.with_name("part.npy")
     shape = (len(files), channels, size, size)
     pixels = _allocated(part, shape)
-    decode = partial(_decode_or_say_why, size=size, channels=channels)
+    decode = partial(_decode_or_say_why, size=size, channels=channels, fit=fit)
     with images.huge_refused(), ThreadPoolExecutor(workers) as pool:
         for number, image in enumerate(pool.map(decode, files)):
             if not isinstance(image, str):
@@ -66,9 +73,9 @@ def _allocated(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     return array
 
 
-def _decode_or_say_why(file: Path, size: int, channels: int) -> NDArray[np.uint8] | str:
+def _decode_or_say_why(file: Path, size: int, channels: int, fit: str) -> NDArray[np.uint8] | str:
     try:
-        return images.decode(file, size, channels)
+        return images.decode(file, size, channels, fit)
     except MemoryError:
         raise
     except Exception as error:

@@ -22,7 +22,7 @@ MOST_SKIPPED = 0.01
 
 
 def kept(
-    files: Sequence[Path], size: int, channels: int, workers: int, skip: bool
+    files: Sequence[Path], size: int, channels: int, workers: int, skip: bool, fit: str = "crop"
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the readable images ``[M, C, S, S]`` and which of the files they are, ``[M]``.
 
@@ -32,6 +32,7 @@ def kept(
         channels: 3 RGB, 1 grey.
         workers: threads that decode.
         skip: whether some may be left out; else a bad one is an error.
+        fit: see `mtkd_cli.images.decode`.
 
     Raises:
         DataError: an image cannot be read, or too many cannot.
@@ -42,11 +43,12 @@ def kept(
         "channels": channels,
         "decoder": FORMAT,
         "pillow": PIL.__version__,
+        **({} if fit == "crop" else {"fit": fit}),
     }
     most = max(1, int(len(files) * MOST_SKIPPED)) if skip else 0
 
     def write(folder: Path) -> None:
-        bad = decode_all(files, folder / "images.npy", size, channels, workers, most_bad=most)
+        bad = decode_all(files, folder / "images.npy", size, channels, workers, most, fit)
         (folder / "bad.json").write_text(json.dumps(bad))
 
     folder = store.keep("images", key, write)

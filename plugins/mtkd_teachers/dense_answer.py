@@ -26,7 +26,8 @@ class Claims:
     """Which places a wanted box claims.
 
     Attributes:
-        strength: ``[B, P, M]``, 0 where it does not; a place answers for the box with the largest.
+        strength: ``[B, P, M]``, 0 where it does not. A place answers for the box with the largest, times
+            its score: a box that is hardly there takes no place from one that is.
         ignored: ``[B, P]`` bool, places that neither have a box nor are clearly without one.
     """
 
@@ -45,6 +46,7 @@ class DenseAnswer:
         claims: gives wanted boxes ``[B, M, 4]`` to places.
         centred: ``[B, P]`` logits of lying in the middle of the box (FCOS); None: the network has none.
         background: whether the first class is that there is no box.
+        focus: power of how far off a class is, by which it counts; 0: as much as any other.
     """
 
     logits: Tensor
@@ -53,13 +55,14 @@ class DenseAnswer:
     claims: Callable[[Tensor], Claims]
     centred: Tensor | None = None
     background: bool = False
+    focus: float = 2.0
 
     def loss(self, wanted: Wanted, temperature: float) -> Tensor:
         """Return the loss of each sample ``[B]``: classes, boxes (GIoU) and centres over the sum of scores.
 
         The class that is wanted at a place has the score of its box (soft target). Boxes that overlap by
-        more than half may be one object of which teachers differ, so each is wanted there. Classes are
-        weighted by how far off they are (quality focal loss, arXiv 2006.04388), at the temperature, times
+        more than half may be one object of which teachers differ, so each is wanted there. Classes count
+        the more the further off they are (quality focal loss, arXiv 2006.04388), at the temperature, times
         its square; boxes and centres by the score.
         """
         used = (wanted.labels >= 0) & (wanted.scores > 0)
@@ -70,7 +73,7 @@ class DenseAnswer:
             used, boxes = wanted.labels.new_zeros(len(boxes), 1, dtype=torch.bool), wanted.boxes[:, :1] * 0
             scores, labels = wanted.scores[:, :1] * 0, wanted.labels[:, :1] * 0
         claims = self.claims(boxes)
-        strength = claims.strength * used.unsqueeze(1)
+        strength = claims.strength * scores.unsqueeze(1)
         value = _of_one_object(strength, boxes) * scores.unsqueeze(1).clamp(min=0)
         first = torch.zeros_like(value).scatter(2, strength.argmax(dim=2, keepdim=True), 1e-3)
         sure, chosen = (value + first * (value > 0)).max(dim=2)
@@ -105,7 +108,7 @@ class DenseAnswer:
     ) -> Tensor:
         logits = self.logits / temperature
         target = softened(soft, temperature)
-        focus = (target - logits.sigmoid()).square()
+        focus = (target - logits.sigmoid()).abs() ** self.focus
         loss = focus * F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         if spoken is not None:
             loss = loss * spoken.unsqueeze(1)

@@ -16,7 +16,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.ssd import SSD
 from torchvision.ops import batched_nms
 
-from mtkd_cli.interfaces import Wanted
+from mtkd_cli.interfaces import InputSpec, Wanted
 from mtkd_teachers.claims import by_centre, by_overlap
 from mtkd_teachers.dense_answer import DenseAnswer
 
@@ -83,6 +83,9 @@ class OneStage(nn.Module):
 class FcosDetector(OneStage, FCOS):  # type: ignore[misc]
     """FCOS (arXiv 2006.09214)."""
 
+    focus = 2.0
+    """See `DenseAnswer`."""
+
     def answer(
         self, outputs: dict[str, Tensor], anchors: Tensor, levels: list[int], size: tuple[int, int]
     ) -> DenseAnswer:
@@ -96,6 +99,7 @@ class FcosDetector(OneStage, FCOS):  # type: ignore[misc]
             (places[:, :2] + places[:, 2:]) / 2,
             by_centre(places, levels, self.center_sampling_radius),
             outputs["bbox_ctrness"].squeeze(2),
+            focus=self.focus,
         )
 
     def scores(self, answer: DenseAnswer) -> Tensor:
@@ -231,6 +235,12 @@ def _by_sample(rows: Tensor, sample: Tensor, samples: int) -> Tensor:
     kept = place < MOST
     answer[owner[kept], place[kept]] = rows[order][kept]
     return answer
+
+
+def input_of(detector: nn.Module, size: int) -> InputSpec:
+    """Return how a detector wants its images: normalised as its own transform has it, of a side in pixels."""
+    own = vars(detector.get_submodule("transform"))
+    return InputSpec(size=size, channels=3, mean=tuple(own["image_mean"]), std=tuple(own["image_std"]))
 
 
 def take_over(module: nn.Module, other: nn.Module) -> None:

@@ -10,6 +10,9 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_cli.local_code import load_attribute
 
+TORCHVISION_DETECTORS = "torchvision.models.detection"
+"""Where torchvision's detectors are; what is of another module is not asked, which would import it."""
+
 
 class PythonProvider:
     """Calls a factory. It may take any of ``outputs``, ``channels``, ``size``, ``pretrained``, by name.
@@ -45,11 +48,24 @@ class PythonProvider:
                 where=f"python:{request.model}",
                 hint="return a torch.nn.Module or a mtkd_cli.interfaces.Model",
             )
+        trained = request.pretrained and (any_name or "pretrained" in taken)
+        if type(made).__module__.startswith(TORCHVISION_DETECTORS):
+            return _detector(made, request.size, trained)
         linear = [name for name, module in made.named_modules() if isinstance(module, nn.Linear)]
         return Model(
             made,
             InputSpec(),
             head=linear[-1] if linear else "",
-            trained=request.pretrained and (any_name or "pretrained" in taken),
+            trained=trained,
             channels_last=False,
         )
+
+
+def _detector(module: nn.Module, size: int, trained: bool) -> Model:
+    """Return a detector of torchvision as mtkd uses it."""
+    from mtkd_teachers.detectors import as_detector, input_of
+
+    detector = as_detector(module)
+    if detector is None:
+        return Model(module, InputSpec(), trained=trained, channels_last=False)
+    return Model(detector, input_of(detector, size), trained=trained, channels_last=False)

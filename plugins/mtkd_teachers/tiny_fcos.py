@@ -60,6 +60,7 @@ def _model(width: int, depth: int, request: ModelRequest) -> Model:
         anchor_generator=AnchorGenerator(tuple((stride,) for stride in STRIDES), ((1.0,),) * len(STRIDES)),
         score_thresh=SCORE,
     )
+    module.focus = 0.0  # a small image has few places without a box; a focus on the hard ones learns slower
 
     def resized(outputs: int) -> Model:
         from dataclasses import replace

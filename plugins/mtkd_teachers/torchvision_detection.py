@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_cli.interfaces import Model, ModelRequest
 
 PRESET = 800
 """Side at which the trained weights are used, in pixels; SSD and SSDLite have their own."""
@@ -20,7 +20,7 @@ def build(request: ModelRequest) -> Model:
     """Return a detector; untrained with ``request.outputs`` classes, or with its trained weights."""
     from torchvision import models
 
-    from mtkd_teachers.detectors import BACKGROUND, as_detector, take_over
+    from mtkd_teachers.detectors import BACKGROUND, as_detector, input_of, take_over
     from mtkd_teachers.torchvision import trained as with_weights
 
     name = request.model
@@ -35,7 +35,7 @@ def build(request: ModelRequest) -> Model:
     detector = as_detector(module)
     if detector is None:
         raise TypeError(name)
-    classes, preset = tuple(best.meta["categories"]), vars(module.get_submodule("transform"))
+    classes = tuple(best.meta["categories"])
     if isinstance(detector, BACKGROUND):
         classes = classes[1:]
 
@@ -49,12 +49,7 @@ def build(request: ModelRequest) -> Model:
 
     model = Model(
         detector,
-        InputSpec(
-            size=_size(name) if request.pretrained else request.size,
-            channels=3,
-            mean=tuple(preset["image_mean"]),
-            std=tuple(preset["image_std"]),
-        ),
+        input_of(detector, _size(name) if request.pretrained else request.size),
         classes=classes if request.pretrained else None,
         trained=request.pretrained,
         channels_last=False,

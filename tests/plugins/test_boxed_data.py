@@ -1,0 +1,202 @@
+"""COCO and VOC files as samples; what is wrong in them is named before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import SourceData
+from mtkd_data.coco import Coco
+from mtkd_data.voc import Voc
+
+
+def image(path: Path, width: int = 40, height: int = 20, **more: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (width, height), "grey").save(path, **more)
+
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def coco(change: Change | None = None, **more: Any) -> SourceData:
+    """Two images, the second empty; a cat at 4, 2 to 14, 12 in the first."""
+    for name in ("a.jpg", "b.jpg"):
+        image(Path("images") / name)
+    content: dict[str, Any] = {
+        "images": [
+            {"id": 7, "file_name": "a.jpg", "width": 40, "height": 20},
+            {"id": 9, "file_name": "b.jpg"},
+        ],
+        "categories": [{"id": 18, "name": "dog"}, {"id": 17, "name": "cat"}],
+        "annotations": [{"id": 1, "image_id": 7, "category_id": 17, "bbox": [4, 2, 10, 10]}],
+    }
+    if change:
+        change(content)
+    Path("train.json").write_text(json.dumps(content))
+    options: dict[str, Any] = dict.fromkeys(
+        ("val_annotations", "test_annotations", "val_images", "test_images", "unlabelled")
+    )
+    options |= {"size": 16, "channels": 3, "workers": 1, **more}
+    return Coco("train.json", "images", **options).load(Path())
+
+
+def test_coco_boxes_are_shares_of_the_sides_and_an_image_without_any_is_labelled() -> None:
+    data = coco()
+    assert data.classes == ("cat", "dog")
+    assert data.train.ids == ("images/a.jpg", "images/b.jpg")
+    assert data.train.inputs.shape == (2, 3, 16, 16)
+    assert data.train.targets[0].tolist() == [pytest.approx([0.1, 0.1, 0.35, 0.6, 0])]
+    assert data.train.targets[1].tolist() == [[0, 0, 0, 0, -1]]
+
+
+def test_images_without_labels_take_part_and_crowds_do_not() -> None:
+    image(Path("more/deep/c.png"), 8, 8)
+
+    def crowd(content: dict[str, Any]) -> None:
+        content["annotations"].append(
+            {"id": 2, "image_id": 9, "category_id": 18, "bbox": [0, 0, 40, 20], "iscrowd": 1}
+        )
+
+    train = coco(crowd, unlabelled="more").train
+    assert train.ids[2] == "unlabelled/deep/c.png"
+    assert np.isnan(train.targets[2]).all()
+    assert (train.targets[1, :, 4] == -1).all()
+
+
+def test_a_box_at_the_border_or_a_little_beyond_is_cut_there() -> None:
+    def border(content: dict[str, Any]) -> None:
+        content["annotations"][0]["bbox"] = [-0.5, 0, 41, 20]
+
+    assert coco(border).train.targets[0, 0].tolist() == [0, 0, 1, 1, 0]
+
+
+def test_validation_and_test_files_have_the_classes_of_training() -> None:
+    coco()
+    content = json.loads(Path("train.json").read_text())
+    content["categories"] = [{"id": 1, "name": "dog"}]
+    content["annotations"][0]["category_id"] = 1
+    content["images"] = [{**entry, "file_name": f"v{entry['file_name']}"} for entry in content["images"]]
+    Path("val.json").write_text(json.dumps(content))
+    for name in ("va.jpg", "vb.jpg"):
+        image(Path("images") / name)
+    data = coco(val_annotations="val.json")
+    assert data.val is not None
+    assert data.val.targets[0, 0, 4] == 1
+
+
+def box(*numbers: float) -> Change:
+    return lambda content: content["annotations"][0].update(bbox=list(numbers))
+
+
+def first(part: str, **changes: Any) -> Change:
+    return lambda content: content[part][0].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "where"),
+    [
+        (box(4, 2, 0, 10), "no area", "annotation 1, image a.jpg"),
+        (box(4, 2, 10, -1), "no area", "annotation 1"),
+        (box(4, 2, 10), "no bbox", "annotation 1"),
+        (box(4, float("nan"), 10, 10), "NaN", "annotation 1"),
+        (box(4, 2, 80, 10), "outside its image of 40 x 20", "annotation 1"),
+        (first("annotations", category_id=99), "category 99", "annotation 1"),
+        (first("annotations", image_id=99), "image 99", "annotation 1"),
+        (first("images", file_name="gone.jpg"), "not there", "gone.jpg"),
+        (first("images", width=20, height=40), "40 x 20 pixels, its annotation says 20 x 40", "a.jpg"),
+        (first("categories", name="cat"), "two categories", "train.json"),
+        (lambda content: content.pop("images"), "no COCO file", "train.json"),
+        (lambda content: content["images"][0].pop("file_name"), "file_name", "train.json"),
+    ],
+)
+def test_what_is_wrong_in_a_coco_file_is_named(change: Change, what: str, where: str) -> None:
+    with pytest.raises(DataError) as caught:
+        coco(change)
+    assert what in caught.value.what
+    assert where in caught.value.where
+    assert caught.value.hint
+
+
+def test_boxes_are_counted_in_the_upright_image() -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    coco()
+    image(Path("images/a.jpg"), 20, 40, exif=turned)  # shown as 40 x 20
+    content = json.loads(Path("train.json").read_text())
+    Path("again.json").write_text(json.dumps(content))
+    nothing = dict.fromkeys(
+        ("val_annotations", "test_annotations", "val_images", "test_images", "unlabelled")
+    )
+    data = Coco("again.json", "images", **nothing, size=16, channels=3, workers=1).load(Path())
+    assert data.train.targets[0, 0].tolist() == pytest.approx([0.1, 0.1, 0.35, 0.6, 0])
+
+
+OBJECT = (
+    "<object><name>{}</name><difficult>{}</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin>"
+    "<xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
+)
+
+
+def annotate(stem: str, *objects: tuple[Any, ...]) -> None:
+    image(Path("voc/JPEGImages") / f"{stem}.jpg")
+    folder = Path("voc/Annotations")
+    folder.mkdir(exist_ok=True)
+    text = "".join(OBJECT.format(*each) for each in objects)
+    (folder / f"{stem}.xml").write_text(f"<annotation>{text}</annotation>")
+
+
+def voc(**more: Any) -> SourceData:
+    options: dict[str, Any] = {"classes": None, "unlabelled": None, "size": 16, "channels": 1, "workers": 1}
+    return Voc("voc", **(options | more)).load(Path())
+
+
+def test_voc_counts_pixels_from_one_and_leaves_difficult_objects_out() -> None:
+    annotate("a", ("dog", 0, 1, 1, 20, 10), ("cat", 1, 1, 1, 40, 20))
+    annotate("b")
+    data = voc()
+    assert data.classes == ("dog",)
+    assert data.train.targets[0].tolist() == [pytest.approx([0, 0, 0.5, 0.5, 0])]
+    assert data.train.targets[1].tolist() == [[0, 0, 0, 0, -1]]
+    assert data.test is None
+
+
+def test_voc_splits_are_those_of_its_image_sets() -> None:
+    for stem in "abc":
+        annotate(stem, ("dog", 0, 1, 1, 20, 10))
+    sets = Path("voc/ImageSets/Main")
+    sets.mkdir(parents=True)
+    for name, stem in (("train", "a"), ("val", "b"), ("test", "c")):
+        (sets / f"{name}.txt").write_text(f"{stem}\n")
+    data = voc(classes=["cat", "dog"])
+    assert [split.ids for split in (data.train, data.val, data.test) if split] == [
+        ("a.jpg",),
+        ("b.jpg",),
+        ("c.jpg",),
+    ]
+    assert data.train.targets[0, 0, 4] == 1
+
+
+def test_what_is_wrong_in_voc_files_is_named() -> None:
+    annotate("a", ("dog", 0, 9, 1, 8, 10))
+    with pytest.raises(DataError, match="no area") as caught:
+        voc()
+    assert "a.xml: object 1" in caught.value.where
+    with pytest.raises(DataError, match="none of the classes"):
+        voc(classes=["cat"])
+    annotate("a", ("dog", 0, "x", 1, 8, 10))
+    with pytest.raises(DataError, match="cannot be read"):
+        voc()
+    Path("voc/Annotations/a.xml").write_text('<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>')
+    with pytest.raises(DataError, match="declarations"):
+        voc()
+    annotate("a", ("dog", 0, 1, 1, 8, 10))
+    Path("voc/JPEGImages/a.jpg").unlink()
+    with pytest.raises(DataError, match="not there"):
+        voc()
