@@ -13,6 +13,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.audit import audit
 from mtkd_cli.cli.distill import distill
 from mtkd_cli.cli.evaluate import evaluate
+from mtkd_cli.cli.export import export
 from mtkd_cli.cli.init import init
 from mtkd_cli.cli.install import PASSED_ON, install, uninstall
 from mtkd_cli.cli.list import list_
@@ -40,6 +41,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.command()(distill)
     app.command()(record)
     app.command()(evaluate)
+    app.command()(export)
     app.command()(predict)
     app.command()(report)
     app.command()(audit)

@@ -1,0 +1,60 @@
+"""``mtkd export``: a run's student as a file that runs without mtkd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtkd_cli.cli import console
+from mtkd_cli.errors import UsageError, nearest_or_all
+
+FORMATS = ("onnx", "pt2", "safetensors")
+QUANTIZE = ("int8",)
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="A run's folder, or its name in runs/.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE...", help="Where the samples to check on are: data.path=elsewhere"),
+    ] = None,
+    format: Annotated[str, typer.Option(help="onnx, pt2 or safetensors.")] = "onnx",
+    output: Annotated[str, typer.Option(help="File to write. Default: exported.* in the run's folder.")] = "",
+    quantize: Annotated[str, typer.Option(help="int8: weights as 8-bit integers; onnx only.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+) -> None:
+    """Export a run's student, and compare it with the student on the test split.
+
+    What is done to an image's bytes is inside the file, class names are in its metadata. A file that
+    differs from the student is not written.
+    """
+    with console.errors_shown(as_json):
+        for key, given, known in (("--format", format, FORMATS), ("--quantize", quantize, QUANTIZE)):
+            if given and given not in known:
+                raise UsageError(f"no {given!r}", key, nearest_or_all(given, known))
+
+        from mtkd_cli.cli.distilling import stdout_on_stderr
+        from mtkd_cli.cli.using import student_of
+        from mtkd_cli.export import ENDINGS
+        from mtkd_cli.export import export as exported
+        from mtkd_cli.plugins import installed
+        from mtkd_cli.scoring import for_student, load_data, options_of
+
+        student = student_of(run)
+        small = "-int8" if quantize else ""
+        default = student.folder / f"exported{small}{ENDINGS[format]}"
+        file = Path(output) if output else default
+        with stdout_on_stderr():
+            data = load_data(student, options_of(student, overrides or []), installed())
+            done = exported(student, format, file, for_student(student, data, data.test), bool(quantize))
+        if as_json:
+            console.out_json(done.as_dict())
+            return
+        console.talk(f"wrote {done.file}, {done.file.stat().st_size:,} bytes")
+        console.talk(
+            f"largest difference to the student on {done.samples} test samples: {done.difference:.2e}"
+        )
+        name = student.task.primary.name
+        console.out(f"{name} {done.scores[name]:.4f}, the student's {done.student[name]:.4f}")

@@ -1,0 +1,295 @@
+"""Export a student to a file that runs without mtkd, checked against the student on real samples."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mtkd_cli import atomic, weights
+from mtkd_cli.dataset import Split
+from mtkd_cli.errors import DataError, MtkdError, UsageError
+from mtkd_cli.evaluate import batches, measure
+from mtkd_cli.preprocess import Prepared
+from mtkd_cli.trained import LoadedStudent
+
+OPSET = 18
+INPUT, OUTPUT = "inputs", "outputs"
+TOLERANCE = 1e-4
+"""Largest allowed difference to the student, as a share of its largest answer (of 1 at least)."""
+
+ENDINGS = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors"}
+
+Run = Callable[[NDArray[Any]], Tensor]
+"""Answers a batch as the exported file does."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how it compares on the samples that it was checked on.
+
+    Attributes:
+        file: where.
+        difference: largest difference of an output to the student's.
+        samples: number of samples.
+        scores: metrics of the file, as it was written.
+        student: metrics of the student, on the same samples.
+    """
+
+    file: Path
+    difference: float
+    samples: int
+    scores: dict[str, float]
+    student: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the facts for JSON."""
+        return {**vars(self), "file": str(self.file), "bytes": self.file.stat().st_size}
+
+
+class Shippable(nn.Module):
+    """A student with everything inside: bytes ``[B, C, S, S]``, or a table's rows ``[B, F]``, to outputs."""
+
+    def __init__(self, module: Prepared) -> None:
+        super().__init__()
+        self.student = module
+
+    def forward(self, inputs: Tensor) -> Any:
+        """Return the student's outputs."""
+        return self.student(inputs if inputs.dim() == 2 else inputs.float() / 255)
+
+
+def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize: bool = False) -> Exported:
+    """Write a student to a file, which is there only if it answers as the student does.
+
+    Args:
+        student: a run's.
+        form: ``onnx``, ``pt2`` (`torch.export`) or ``safetensors`` (weights and how to use them).
+        file: where to write.
+        split: the samples that are compared.
+        quantize: whether weights become 8-bit integers; ``onnx`` only. Then the scores tell the loss.
+
+    Raises:
+        UsageError: the file exists, or a package is missing.
+        DataError: the file does not answer as the student does; says by how much.
+    """
+    if file.exists():
+        raise UsageError(f"{file} exists", where="--output", hint="give another file, or remove it")
+    if quantize and form != "onnx":
+        raise UsageError(f"{form} cannot be quantised", where="--quantize", hint="use --format onnx")
+    module = Shippable(student.module).eval()
+    rows = split.labelled
+    with atomic.disk_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
+        part = Path(folder) / f"part{ENDINGS[form]}"
+        with _quiet(), atomic.disk_errors(file):
+            run = _write(student, module, form, part, split.samples.read(rows[:3]))
+        difference, largest, _ = _compared(student, run, split)
+        if not difference <= TOLERANCE * max(1.0, largest):
+            raise DataError(
+                f"the exported student differs by {difference:.3g}, its largest answer is {largest:.3g}",
+                where=str(file),
+                hint="nothing was written; try another --format",
+            )
+        if quantize:
+            part = _quantized(part, student)
+            run = _onnx(part, one_by_one(student))
+            difference, _, _ = _compared(student, run, split)
+        scores = measure(_answers(run, split), split, student.task).metrics
+        own = measure(_answers(student.answer, split), split, student.task).metrics
+        with atomic.disk_errors(file):
+            atomic.publish(part, file)
+    return Exported(file, difference, len(rows), scores, own)
+
+
+def about(student: LoadedStudent) -> dict[str, Any]:
+    """Return what a user of the file must know: classes, what goes in and what comes out."""
+    facts = student.facts
+    reads = facts["reads"]
+    table = student.takes == "table"
+    shape = ["batch", len(reads["columns"])] if table else ["batch", reads["channels"], *[reads["size"]] * 2]
+    return {
+        "task": facts["task"]["name"].rpartition(":")[2],
+        "classes": list(student.classes),
+        "input": {
+            "name": INPUT,
+            "shape": [1 if one_by_one(student) and size == "batch" else size for size in shape],
+            "type": "float32" if table else "uint8",
+            "channels": None if table else {1: "grey", 3: "RGB"}.get(reads["channels"]),
+            "fit": None if table else reads["fit"],
+            "columns": reads["columns"],
+            "normalisation": "inside the graph",
+        },
+        "output": OUTPUT,
+        "model": facts["model"],
+        "test": facts["test"],
+    }
+
+
+def one_by_one(student: LoadedStudent) -> bool:
+    """Whether the exported file takes one sample at a time: what finds boxes depends on the image."""
+    output = student.answer(
+        np.zeros((1, *_shape(student)), np.float32 if student.takes == "table" else np.uint8)
+    )
+    return student.task.predictions(output, student.classes)[0].boxes is not None
+
+
+def _shape(student: LoadedStudent) -> tuple[int, ...]:
+    reads = student.facts["reads"]
+    return (len(reads["columns"]),) if student.takes == "table" else (reads["channels"], *[reads["size"]] * 2)
+
+
+def _write(student: LoadedStudent, module: nn.Module, form: str, part: Path, example: NDArray[Any]) -> Run:
+    """Write the file and return what runs it."""
+    if form == "safetensors":
+        told = {"mtkd": json.dumps({**student.facts, **{"about": about(student)}}, sort_keys=True)}
+        weights.write(part, student.model.module.state_dict(), told)
+        return _reloaded(part, student)
+    single = one_by_one(student)
+    given = torch.from_numpy(np.ascontiguousarray(example[:1] if single else example))
+    dynamic = None if single else {INPUT: {0: torch.export.Dim.DYNAMIC}}
+    told = {"mtkd": json.dumps(about(student))}
+    try:
+        program = torch.export.export(module, (given,), dynamic_shapes=dynamic, strict=False)
+        if form == "pt2":
+            torch.export.save(program, part, extra_files={"mtkd.json": told["mtkd"]})
+            return _pt2(part, single)
+        _need("onnx", "onnxscript", "onnxruntime")
+        made = torch.onnx.export(
+            program,
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            external_data=False,
+        )
+        assert made is not None  # noqa: S101
+        for node in made.model.graph.all_nodes():  # where in which source file: nobody's business
+            node.metadata_props.clear()
+            node.doc_string = None
+        made.model.metadata_props.update(told)
+        made.save(part)
+    except (MtkdError, OSError):
+        raise
+    except Exception as error:  # an exporter meets what it does not know and raises almost anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"the student cannot be exported to {form}: {reason}",
+            student.facts["model"],
+            "try another --format",
+        ) from error
+    return _onnx(part, single)
+
+
+def _quantized(part: Path, student: LoadedStudent) -> Path:
+    """Return a file beside ``part`` with the weights of linear and convolution layers as 8-bit integers."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    small = part.with_name(f"small{part.suffix}")
+    with _quiet():
+        quantize_dynamic(
+            part, small, weight_type=QuantType.QUInt8, op_types_to_quantize=["MatMul", "Gemm", "Conv"]
+        )
+        model = onnx.load(small)
+        if not any(entry.key == "mtkd" for entry in model.metadata_props):
+            onnx.helper.set_model_props(model, {"mtkd": json.dumps(about(student))})
+            onnx.save(model, small)
+    return small
+
+
+def _onnx(part: Path, single: bool) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
+
+    def run(inputs: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: np.ascontiguousarray(inputs)})[0])
+
+    return _each(run) if single else run
+
+
+def _pt2(part: Path, single: bool) -> Run:
+    module = torch.export.load(part).module()
+
+    def run(inputs: NDArray[Any]) -> Tensor:
+        with torch.inference_mode():
+            output: Tensor = module(torch.from_numpy(np.ascontiguousarray(inputs)))
+        return output
+
+    return _each(run) if single else run
+
+
+def _reloaded(part: Path, student: LoadedStudent) -> Run:
+    """Return the student with the weights of the file."""
+    import copy
+    from dataclasses import replace
+
+    tensors, _ = weights.read(part)
+    module = copy.deepcopy(student.model.module)
+    weights.load_into(module, tensors, str(part))
+    return LoadedStudent(
+        student.folder, replace(student.model, module=module), student.task, student.facts
+    ).answer
+
+
+def _each(run: Run) -> Run:
+    """Return what answers a batch one sample at a time."""
+    return lambda inputs: torch.cat([run(inputs[place : place + 1]) for place in range(len(inputs))])
+
+
+def _answers(run: Run, split: Split) -> Iterator[Tensor]:
+    for part in batches(split.labelled):
+        yield run(split.samples.read(part)).float()
+
+
+def _compared(student: LoadedStudent, run: Run, split: Split) -> tuple[float, float, int]:
+    """Return the largest difference to the student, its largest answer, and the number of samples."""
+    difference = largest = 0.0
+    for part in batches(split.labelled):
+        inputs = split.samples.read(part)
+        own, other = student.answer(inputs), run(inputs)
+        if own.shape != other.shape:
+            raise DataError(
+                f"the exported student answers {tuple(other.shape)}, the student {tuple(own.shape)}",
+                where="export",
+                hint="try another --format",
+            )
+        gap = (own - other).abs().max().item()
+        difference, largest = max(difference, gap), max(largest, own.abs().max().item())
+        if not np.isfinite(gap):
+            return gap, largest, len(split.labelled)
+    return difference, largest, len(split.labelled)
+
+
+def _need(*packages: str) -> None:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"ONNX needs {', '.join(missing)}", "--format onnx", "pip install 'mtkd[onnx]'")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep exporters' warnings and logs to themselves: what matters is compared."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

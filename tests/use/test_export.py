@@ -1,0 +1,93 @@
+"""`mtkd export`: a file that answers as the student does, without mtkd, or no file at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from typer.testing import Result
+
+from mtkd_cli import export
+from mtkd_cli.trained import load_student
+
+Mtkd = Callable[..., Result]
+
+
+def digits() -> np.ndarray:
+    return np.rint(load_digits().images * (255 / 16)).astype(np.uint8)[:, None]
+
+
+def test_onnx_alone_gives_the_same_answers(mtkd: Mtkd, run: Path) -> None:
+    """Bytes of pixels go in, at any batch size; how many, and the classes, is in the metadata."""
+    import onnxruntime
+
+    told = json.loads(mtkd("export", run, "--json").stdout)
+    assert told["scores"] == pytest.approx(told["student"], abs=1e-6)
+    session = onnxruntime.InferenceSession(told["file"], providers=["CPUExecutionProvider"])
+    about = json.loads(session.get_modelmeta().custom_metadata_map["mtkd"])
+    assert about["classes"] == list(map(str, range(10)))
+    assert about["input"]["shape"] == ["batch", 1, 8, 8]
+    images = digits()
+    expected = load_student(run).answer(images).numpy()
+    for size in (1, 7, len(images)):
+        (found,) = session.run(None, {about["input"]["name"]: images[:size]})
+        np.testing.assert_allclose(found, expected[:size], atol=1e-5)
+        np.testing.assert_array_equal(found.argmax(axis=1), expected[:size].argmax(axis=1))
+
+
+def test_no_source_path_is_in_the_file(mtkd: Mtkd, run: Path) -> None:
+    mtkd("export", run)
+    assert b".py" not in (run / "exported.onnx").read_bytes()
+
+
+def test_pt2_runs_with_torch_alone(mtkd: Mtkd, run: Path) -> None:
+    assert mtkd("export", run, "--format", "pt2").exit_code == 0
+    extra = {"mtkd.json": ""}
+    program = torch.export.load(run / "exported.pt2", extra_files=extra)
+    assert json.loads(extra["mtkd.json"])["task"] == "classification"
+    images = digits()[:5]
+    found = program.module()(torch.from_numpy(images))
+    torch.testing.assert_close(found, load_student(run).answer(images), atol=1e-5, rtol=0)
+
+
+def test_safetensors_are_the_weights_with_what_they_are(mtkd: Mtkd, run: Path) -> None:
+    from safetensors import safe_open
+
+    assert mtkd("export", run, "--format", "safetensors", "--output", "s.safetensors").exit_code == 0
+    with safe_open("s.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["mtkd"])["about"]["classes"]
+        own = load_student(run).model.module.state_dict()
+        assert all(torch.equal(file.get_tensor(name), own[name]) for name in own)
+
+
+def test_eight_bits_come_with_their_score(mtkd: Mtkd, run: Path) -> None:
+    told = json.loads(mtkd("export", run, "--quantize", "int8", "--json").stdout)
+    assert told["file"].endswith("exported-int8.onnx")
+    assert 0 < told["difference"] < 1
+    assert told["scores"]["accuracy"] == pytest.approx(told["student"]["accuracy"], abs=0.1)
+    assert mtkd("export", run, "--quantize", "int8", "--format", "pt2").exit_code == 2
+
+
+def test_a_file_that_differs_is_not_written(mtkd: Mtkd, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = export._onnx
+    monkeypatch.setattr(export, "_onnx", lambda *what: lambda inputs: real(*what)(inputs) + 0.01)
+    before = sorted(run.iterdir())
+    result = mtkd("export", run)
+    assert result.exit_code == 3
+    assert "differs by 0.01" in result.stderr
+    assert sorted(run.iterdir()) == before
+
+
+def test_nothing_is_overwritten(mtkd: Mtkd, run: Path) -> None:
+    (run / "exported.pt2").write_text("mine")
+    result = mtkd("export", run, "--format", "pt2")
+    assert (result.exit_code, (run / "exported.pt2").read_text()) == (2, "mine")
+
+
+def test_a_wrong_format_is_answered_with_the_nearest(mtkd: Mtkd, run: Path) -> None:
+    assert "'onnx'" in mtkd("export", run, "--format", "onx").stderr
