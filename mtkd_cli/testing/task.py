@@ -28,7 +28,7 @@ def check_task(spec: TaskSpec, options: dict[str, Any] | None = None) -> None:
     """
     defaults = {option.name: option.default for option in spec.options}
     task = make_task(spec, {**defaults, **(options or {})})
-    for rule in RULES:
+    for rule in (*RULES, *((_combined,) if spec.averages else ())):
         rule(f"the task {spec.name!r}", task)
 
 
@@ -77,6 +77,17 @@ def _finite(who: str, task: Task) -> None:
         require(finite, who, "finite", f"with {name} outputs something is NaN or infinity")
 
 
+def _learns(who: str, task: Task) -> None:
+    student = outputs_for(task, "student").requires_grad_()
+    losses = {
+        "kd_loss": task.kd_loss(student, _weighted(task, _outputs(task)), TEMPERATURE),
+        "task_loss": task.task_loss(student, targets_for(task)),
+    }
+    for name, loss in losses.items():
+        how = f"{name} was made of plain numbers"
+        require(loss.requires_grad, who, "losses have a gradient at the student's output", how)
+
+
 def _one_strength(who: str, task: Task) -> None:
     output = outputs_for(task, 0)
     one, three = (_gradient(task, _weighted(task, (output,) * k)) for k in (1, TEACHERS))
@@ -96,6 +107,18 @@ def _taught_by_itself(who: str, task: Task) -> None:
         who,
         "a student that answers as its teacher has nothing to learn",
         f"its gradient is {(itself.norm() / other.norm()).item():.3g} times that of another's",
+    )
+
+
+def _combined(who: str, task: Task) -> None:
+    output = outputs_for(task, 0)
+    weighted = _gradient(task, _weighted(task, (output,)))
+    combined = _gradient(task, Merged((output,), combined=output))
+    require(
+        bool((weighted - combined).norm() <= NEAR * weighted.norm()),
+        who,
+        "one combined answer teaches as the same answer with weight 1",
+        f"it teaches {(combined.norm() / weighted.norm()).item():.6g} times as strongly",
     )
 
 
@@ -128,6 +151,7 @@ def _metrics(who: str, task: Task) -> None:
 
 RULES: tuple[Callable[[str, Task], None], ...] = (
     _shapes,
+    _learns,
     _without_labels,
     _finite,
     _one_strength,

@@ -8,6 +8,8 @@ from torch import Tensor
 from mtkd_cli.interfaces import AggregationBatch
 
 STEPS = 200
+STILL = 1e-7
+"""Largest change of a weight in a step after which there is none to come."""
 
 
 class Agreement:
@@ -34,7 +36,10 @@ class Agreement:
         cap = max(self.c, 1 / teachers)
         weights = torch.full(gram.shape[:2], 1 / teachers, dtype=gram.dtype, device=gram.device)
         for _ in range(STEPS):
+            before = weights
             weights = project(weights - step * torch.einsum("bkj,bj->bk", gram, weights), cap)
+            if (weights - before).abs().max() < STILL:
+                break
         return weights.T.float()
 
     def _gradient(self, batch: AggregationBatch, teacher: int) -> Tensor:

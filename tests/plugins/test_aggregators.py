@@ -1,6 +1,5 @@
 """The built-in strategies against their closed forms."""
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +18,6 @@ from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Metric, Tas
 from mtkd_cli.recipe import Loss
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import check_strategy
-from mtkd_cli.testing.batches import CLASSES
 from mtkd_tasks.classification import Classification
 
 quick = settings(deadline=None, max_examples=50)
@@ -105,23 +103,6 @@ def test_every_strategy_keeps_every_rule(name: str, options: dict[str, Any]) -> 
     check_strategy(lambda: create(name, **options), SPECS[name], declared_weights=(2.0, 1.0, 0.5))
     if options.get("by") != "fixed":
         check_strategy(lambda: create(name, **options), SPECS[name])
-
-
-class Dense(Classification):
-    """A class for each of 2 x 2 pixels."""
-
-    elements = (2, 2)
-
-    def statistics(self, output: Tensor, target: Tensor) -> Tensor:
-        return super().statistics(output[..., 0, 0], target[..., 0, 0])
-
-
-def test_every_strategy_for_all_tasks_weighs_maps() -> None:
-    dense = Dense(TaskData(CLASSES, np.arange(5), InputSpec(2)), Loss())
-    for name, options in CHOICES:
-        if not SPECS[name].tasks:
-            strategy = functools.partial(create, name, **options)
-            check_strategy(strategy, SPECS[name], dense, declared_weights=(2.0, 1.0, 0.5))
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)

@@ -20,7 +20,7 @@ from mtkd_cli.fold import folded
 from mtkd_cli.gaps import lost
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import prepared
-from mtkd_cli.views import view
+from mtkd_cli.views import affine, view
 
 Contexts = Callable[..., Context]
 
@@ -52,6 +52,19 @@ def test_what_is_stored_is_what_the_live_teacher_says(context: Contexts, number:
     for index, ready in enumerate(teachers.ready(run, 3)):
         live = live_answers(run, index, number)
         torch.testing.assert_close(ready.recorded("train", number), live, rtol=1e-3, atol=2e-3)
+
+
+def test_a_flipped_view_is_answered_anew(context: Contexts) -> None:
+    """A stored answer, flipped or as it is, is not the teacher's answer to the flipped image."""
+    run = context("views=2", "augment={flip: true}")
+    convnet, split = teachers.ready(run, 2)[1], run.data.train
+    places = affine(split.id_numbers, 1, run.recipe.views.seed, run.recipe.augment)
+    assert places is not None
+    flipped = places[:, 0, 0] < 0
+    plain, seen = convnet.recorded("train", 0), convnet.recorded("train", 1)
+    torch.testing.assert_close(seen, live_answers(run, 1, 1), rtol=1e-3, atol=2e-3)
+    torch.testing.assert_close(seen[~flipped], plain[~flipped], rtol=1e-3, atol=2e-3)
+    assert ((seen - plain)[flipped].abs().amax(dim=1) > 0.1).float().mean() > 0.9
 
 
 def count_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
