@@ -153,4 +153,53 @@ def mtkd_register_data() -> list[DataSpec]:
                 *BOXED,
             ),
         ),
+        DataSpec(
+            "mask-folder",
+            "A folder of images and one of masks of the same names: grey or palette PNG.",
+            "mtkd_data.mask_folder:MaskFolder",
+            tasks=("segmentation",),
+            options=(
+                Option(
+                    "path",
+                    str,
+                    None,
+                    "folder with images/ and masks/, or with both in each of train/, val/, test/",
+                    required=True,
+                ),
+                Option("classes", list, None, "class names; default: classes.txt in the folder, one a line"),
+                Option("values", list, None, "number of each class in the masks; default: 0, 1, 2, ..."),
+                Option("ignore", list, None, "numbers of pixels without a label; default: 255"),
+                Option("unlabelled", str, None, "folder of images without masks"),
+                Option(
+                    "missing",
+                    str,
+                    "error",
+                    "an image without a mask: error, or unlabelled",
+                    choices=("error", "unlabelled"),
+                ),
+                *DECODED,
+            ),
+        ),
+        DataSpec(
+            "voc-segmentation",
+            "Pascal VOC's 21 classes, from a folder VOCdevkit that is there already.",
+            "mtkd_data.voc_segmentation:VocSegmentation",
+            tasks=("segmentation",),
+            options=(
+                Option("path", str, None, "folder that holds VOCdevkit", required=True),
+                Option("year", str, "2012", "2007 to 2012"),
+                Option("unlabelled", bool, False, "take the images without a mask too"),
+                *DECODED,
+            ),
+        ),
+        DataSpec(
+            "oxford-pet",
+            "Oxford-IIIT Pet: pet or background, borders left out, from a folder that is there already.",
+            "mtkd_data.oxford_pet:OxfordPet",
+            tasks=("segmentation",),
+            options=(
+                Option("path", str, None, "folder that holds oxford-iiit-pet, or that folder", required=True),
+                *DECODED,
+            ),
+        ),
     ]

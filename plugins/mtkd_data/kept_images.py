@@ -38,7 +38,7 @@ def kept(
         DataError: an image cannot be read, or too many cannot.
     """
     key = {
-        "images": hashlib.sha256("".join(_hashes(files)).encode()).hexdigest(),
+        "images": hashlib.sha256("".join(hashes(files)).encode()).hexdigest(),
         "size": size,
         "channels": channels,
         "decoder": FORMAT,
@@ -74,13 +74,18 @@ def _report(files: Sequence[Path], bad: dict[int, str], skip: bool) -> None:
         log.warning("  %s: %s", files[number], why)
 
 
-def _hashes(files: Sequence[Path]) -> list[str]:
-    hashes = []
+def hashes(files: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of each file.
+
+    Raises:
+        DataError: a file that cannot be opened.
+    """
+    found = []
     for file in files:
         try:
-            hashes.append(store.file_sha256(file))
+            found.append(store.file_sha256(file))
         except OSError as error:
             raise DataError(
                 f"the image cannot be opened: {error.strerror}", where=str(file), hint="check its permissions"
             ) from error
-    return hashes
+    return found

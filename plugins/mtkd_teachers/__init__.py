@@ -64,10 +64,18 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "torchvision",
-            "Any classifier or detector of torchvision, with the preprocessing of its weights.",
+            "Any classifier, detector or segmentation model of torchvision, with its preprocessing.",
             "mtkd_teachers.torchvision:TorchvisionProvider",
             example="torchvision:resnet50",
             requires=("torch", "torchvision"),
+        ),
+        TeacherSpec(
+            "smp",
+            "Any decoder on any encoder of segmentation-models-pytorch.",
+            "mtkd_teachers.smp:SmpProvider",
+            example="smp:unet/resnet34",
+            requires=("torch", "segmentation-models-pytorch"),
+            tasks=("segmentation",),
         ),
         TeacherSpec(
             "unet",

@@ -1,4 +1,4 @@
-"""Classifiers of torchvision, with the preprocessing of their weights."""
+"""Models of torchvision, with the preprocessing of their weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.errors import DataError, UsageError, nearest
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
-from mtkd_teachers import torchvision_detection
+from mtkd_teachers import torchvision_detection, torchvision_segmentation
 
 TIMEOUT = 20.0
 """Seconds without an answer after which a download is given up."""
@@ -30,12 +30,15 @@ class TorchvisionProvider:
         name, detectors = request.model, torchvision_detection.names()
         if name in detectors:
             return torchvision_detection.build(request)
+        if name in torchvision_segmentation.names():
+            return torchvision_segmentation.build(request)
         known = models.list_models(module=models)
         if name not in known:
             raise UsageError(
-                f"torchvision has no classifier or detector {name!r}",
+                f"torchvision has no model {name!r}",
                 where=f"torchvision:{name}",
-                hint=nearest(name, [*known, *detectors]) or "torchvision.models.list_models() lists them",
+                hint=nearest(name, [*known, *detectors, *torchvision_segmentation.names()])
+                or "torchvision.models.list_models() lists them",
             )
         best = models.get_model_weights(name).DEFAULT
         module = trained(name, best) if request.pretrained else models.get_model(name, **_like(name, best))

@@ -11,7 +11,11 @@ from mtkd_teachers.sizes import sizes_in
 
 
 class UNetProvider:
-    """One block a level on the way down and one on the way up, beside it the features of the way down."""
+    """Two convolutions a level on the way down, one on the way up, beside it the features of the way down.
+
+    The first level works at half the image's side; the last step up is a pixel shuffle. So it costs
+    a quarter of a net that works on every pixel.
+    """
 
     def build(self, request: ModelRequest) -> Model:
         """Return an untrained net with ``request.outputs`` classes."""
@@ -24,32 +28,39 @@ class UNet(nn.Module):
 
     def __init__(self, channels: int, widths: list[int], outputs: int) -> None:
         super().__init__()
-        before = [channels, *widths[:-1]]
-        self.down = nn.ModuleList(block(*pair) for pair in zip(before, widths, strict=True))
+        first = widths[0]
+        self.stem = convolution(channels, first, stride=2)
+        self.down = nn.ModuleList(
+            nn.Sequential(convolution(before, after), convolution(after, after))
+            for before, after in zip([first, *widths[:-1]], widths, strict=True)
+        )
         pairs = zip(widths[:0:-1], widths[-2::-1], strict=True)
-        self.up = nn.ModuleList(block(below + beside, beside) for below, beside in pairs)
-        self.head = nn.Conv2d(widths[0], outputs, 1)
+        self.up = nn.ModuleList(convolution(below + beside, beside) for below, beside in pairs)
+        self.fine = nn.Sequential(
+            nn.Conv2d(first, 4 * first, 1, bias=False),
+            nn.PixelShuffle(2),
+            nn.BatchNorm2d(first),
+            nn.ReLU(inplace=True),
+        )
+        self.head = nn.Conv2d(first, outputs, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits."""
-        features, beside = images, []
+        features, beside = self.stem(images), []
         for level, layers in enumerate(self.down):
             features = layers(F.max_pool2d(features, 2, ceil_mode=True) if level else features)
             beside.append(features)
         for layers, skipped in zip(self.up, beside[-2::-1], strict=True):
             raised = F.interpolate(features, size=skipped.shape[2:], mode="nearest")
             features = layers(torch.cat([raised, skipped], dim=1))
-        logits: Tensor = self.head(features)
-        return logits
+        logits: Tensor = self.head(self.fine(features))
+        return logits[..., : images.shape[2], : images.shape[3]]
 
 
-def block(before: int, after: int) -> nn.Sequential:
-    """Return two 3 x 3 convolutions, each with batch norm and ReLU."""
-    layers: list[nn.Module] = []
-    for width in (before, after):
-        layers += [
-            nn.Conv2d(width, after, 3, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
+def convolution(before: int, after: int, stride: int = 1) -> nn.Sequential:
+    """Return a 3 x 3 convolution with batch norm and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    )

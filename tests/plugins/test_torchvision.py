@@ -79,7 +79,7 @@ def test_classes_are_imagenets() -> None:
 
 
 def test_unknown_model_gets_the_nearest() -> None:
-    with pytest.raises(UsageError, match="no classifier or detector 'resnet5'") as caught:
+    with pytest.raises(UsageError, match="no model 'resnet5'") as caught:
         build("resnet5")
     assert "resnet50" in caught.value.hint
 

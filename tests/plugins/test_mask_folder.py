@@ -1,0 +1,247 @@
+"""Images with masks: which number means which class, and what is wrong is named before training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from mtkd_cli.dataset import load as split_up
+from mtkd_cli.errors import DataError, MtkdError, UsageError
+from mtkd_cli.interfaces import SourceData
+from mtkd_cli.recipe import Data
+from mtkd_data.mask_folder import MaskFolder
+from mtkd_data.oxford_pet import OxfordPet
+from mtkd_data.voc_segmentation import VocSegmentation
+
+SIZE = 8
+DEFAULTS: dict[str, Any] = {
+    "classes": ["none", "cat", "dog"],
+    "values": None,
+    "ignore": None,
+    "unlabelled": None,
+    "missing": "error",
+    "size": SIZE,
+    "channels": 3,
+    "on_bad_sample": "error",
+    "workers": 2,
+}
+HALVES = np.repeat(np.array([[0, 1]], dtype=np.uint8), SIZE, axis=0).repeat(SIZE // 2, axis=1)
+
+
+def save(file: Path, pixels: NDArray[Any], mode: str | None = None) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(pixels)
+    if mode == "P":
+        image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+        assert image.mode == "P"
+    image.save(file)
+
+
+def photo(side: int = SIZE, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "scenes"
+    for number in range(4):
+        save(root / "images" / f"{number}.jpg", photo(seed=number))
+        save(root / "masks" / f"{number}.png", HALVES * (number % 3))
+    return root
+
+
+def load(root: Path, **options: Any) -> SourceData:
+    return MaskFolder(str(root), **{**DEFAULTS, **options}).load(Path())
+
+
+def test_a_mask_belongs_to_the_image_of_its_name(folder: Path) -> None:
+    data = load(folder)
+    assert data.classes == ("none", "cat", "dog")
+    assert data.train.ids == ("0", "1", "2", "3")
+    assert (data.train.inputs.shape, data.train.targets.dtype) == ((4, 3, SIZE, SIZE), np.int16)
+    for number in range(4):
+        assert np.array_equal(data.train.targets[number], HALVES * (number % 3))
+
+
+def test_palette_grey_and_16_bit_masks_say_the_same(folder: Path) -> None:
+    save(folder / "masks" / "1.png", HALVES, "P")
+    save(folder / "masks" / "2.png", (HALVES * 2).astype(np.uint16))
+    assert [int(target.max()) for target in load(folder).train.targets] == [0, 1, 2, 0]
+
+
+def test_pixels_of_255_and_images_without_masks_have_no_label(folder: Path, tmp_path: Path) -> None:
+    save(folder / "masks" / "0.png", np.where(HALVES, 255, 2).astype(np.uint8))
+    save(tmp_path / "more" / "x.png", photo())
+    train = load(folder, unlabelled=str(tmp_path / "more")).train
+    assert np.array_equal(train.targets[0], np.where(HALVES, -1, 2))
+    assert train.ids[-1] == "unlabelled/x.png"
+    data = split_up(load(folder, unlabelled=str(tmp_path / "more")), Data(name="x", val=0.25, test=0.25))
+    assert (len(data.train), len(data.train.labelled)) == (3, 2)
+
+
+def test_masks_are_cut_as_their_images_are_and_never_blended(folder: Path) -> None:
+    """A wide image that shows its own mask: the middle square, at another size."""
+    wide = np.zeros((20, 50), dtype=np.uint8)
+    wide[:, 20:31] = 2
+    for number in range(4):
+        save(folder / "images" / f"{number}.jpg", photo())
+        (folder / "images" / f"{number}.jpg").unlink()
+        save(folder / "images" / f"{number}.png", np.stack([wide * 100] * 3, axis=-1))
+        save(folder / "masks" / f"{number}.png", wide)
+    data = load(folder)
+    shown, target = data.train.inputs[0, 0], data.train.targets[0]
+    assert set(np.unique(target)) == {0, 2}
+    assert (target[shown > 190] == 2).all()
+    assert (target[shown < 10] == 0).all()
+
+
+def test_a_photograph_that_lies_on_its_side_fits_an_upright_mask(folder: Path) -> None:
+    image = Image.fromarray(np.zeros((10, 20, 3), dtype=np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(folder / "images" / "0.jpg", exif=exif)
+    save(folder / "masks" / "0.png", np.ones((20, 10), dtype=np.uint8))
+    assert (load(folder).train.targets[0] == 1).all()
+
+
+def test_one_class_and_its_background_in_black_and_white(folder: Path) -> None:
+    for number in range(4):
+        save(folder / "masks" / f"{number}.png", HALVES * 255)
+    data = load(folder, classes=["crack"])
+    assert data.classes == ("background", "crack")
+    assert np.array_equal(data.train.targets[0], HALVES)
+
+
+def test_numbers_of_ones_own(folder: Path) -> None:
+    for number in range(4):
+        save(folder / "masks" / f"{number}.png", HALVES * 7 + 3)
+    data = load(folder, values=[10, 3], classes=["a", "b"], ignore=[])
+    assert np.array_equal(data.train.targets[0], 1 - HALVES)
+
+
+def test_split_folders_and_a_file_of_class_names(folder: Path) -> None:
+    for split in ("train", "val", "test"):
+        for kind in ("images", "masks"):
+            (folder / split).mkdir(exist_ok=True)
+            for number, file in enumerate(sorted((folder / kind).iterdir())):
+                target = folder / split / kind / f"{split}{number}{file.suffix}"
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(file.read_bytes())
+    for kind in ("images", "masks"):
+        for file in (folder / kind).iterdir():
+            file.unlink()
+        (folder / kind).rmdir()
+    (folder / "classes.txt").write_text("none\ncat\n\ndog\n")
+    data = load(folder, classes=None)
+    assert data.val is not None
+    assert data.test is not None
+    assert (data.train.ids[0], data.val.ids[0], data.test.ids[0]) == (
+        "train/train0",
+        "val/val0",
+        "test/test0",
+    )
+
+
+def spoil(folder: Path, what: str) -> None:
+    if what == "value":
+        save(folder / "masks" / "2.png", HALVES * 9)
+    elif what == "image":
+        (folder / "images" / "2.jpg").unlink()
+    elif what == "mask":
+        (folder / "masks" / "2.png").unlink()
+    elif what == "size":
+        save(folder / "masks" / "2.png", np.zeros((4, 5), dtype=np.uint8))
+    elif what == "colours":
+        save(folder / "masks" / "2.png", photo())
+    elif what == "half":
+        whole = (folder / "masks" / "2.png").read_bytes()
+        (folder / "masks" / "2.png").write_bytes(whole[: len(whole) // 2])
+    elif what == "twice":
+        save(folder / "images" / "2.png", photo())
+    elif what == "folder":
+        for file in (folder / "masks").iterdir():
+            file.unlink()
+        (folder / "masks").rmdir()
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "named"),
+    [
+        ("value", "the value 9; the classes are 0 to 2", "2.png"),
+        ("image", "the mask has no image", "2.png"),
+        ("mask", "the image has no mask", "2.jpg"),
+        ("size", "5 x 4 pixels, its image 8 x 8", "2.png"),
+        ("colours", "holds colours", "2.png"),
+        ("half", "cannot be read", "2.png"),
+        ("twice", "two files have this name", "2.png"),
+        ("folder", "has no folder masks", "data.path"),
+    ],
+)
+def test_what_is_wrong_is_named(folder: Path, what: str, said: str, named: str) -> None:
+    spoil(folder, what)
+    with pytest.raises(DataError, match=said) as caught:
+        load(folder)
+    assert named in caught.value.where
+
+
+def test_an_image_without_a_mask_may_be_taken_as_unlabelled(folder: Path) -> None:
+    spoil(folder, "mask")
+    assert (load(folder, missing="unlabelled").train.targets[2] == -1).all()
+
+
+@pytest.mark.parametrize(
+    "options", [{"classes": None}, {"classes": ["a", "a"]}, {"values": [0, 1]}, {"channels": 2}]
+)
+def test_class_names_and_numbers_that_cannot_be_are_refused(folder: Path, options: dict[str, Any]) -> None:
+    with pytest.raises((DataError, UsageError), match=r"class names|data\.values|channels") as caught:
+        load(folder, **options)
+    assert isinstance(caught.value, MtkdError)
+    assert caught.value.hint
+
+
+READ: dict[str, Any] = {"size": SIZE, "channels": 3, "on_bad_sample": "error", "workers": 1}
+
+
+def test_pascal_voc_as_torchvision_leaves_it(tmp_path: Path) -> None:
+    root = tmp_path / "VOCdevkit" / "VOC2012"
+    for name in ("a", "b", "c"):
+        save(root / "JPEGImages" / f"{name}.jpg", photo())
+        save(root / "SegmentationClass" / f"{name}.png", np.where(HALVES, 20, 255).astype(np.uint8))
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\n")
+    (lists / "val.txt").write_text("b\n")
+    data = VocSegmentation(str(tmp_path), "2012", unlabelled=True, **READ).load(Path())
+    assert (len(data.classes), data.classes[20]) == (21, "tvmonitor")
+    assert data.train.ids == ("a", "unlabelled/c")
+    assert np.array_equal(data.train.targets[0], np.where(HALVES, 20, -1))
+    (root / "SegmentationClass" / "a.png").unlink()
+    with pytest.raises(DataError, match="no file") as caught:
+        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **READ).load(Path())
+    assert "sample a" in caught.value.where
+
+
+def test_oxford_pets_as_torchvision_leaves_them(tmp_path: Path) -> None:
+    root = tmp_path / "oxford-iiit-pet"
+    trimap = np.where(HALVES, 1, 2).astype(np.uint8)
+    trimap[0] = 3
+    for name in ("Pug_1", "Pug_2"):
+        save(root / "images" / f"{name}.jpg", photo())
+        save(root / "annotations" / "trimaps" / f"{name}.png", trimap)
+    (root / "annotations" / "trainval.txt").write_text("#Image CLASS-ID\nPug_1 1 1 1\n")
+    (root / "annotations" / "test.txt").write_text("Pug_2 1 1 1\n")
+    data = OxfordPet(str(tmp_path), **READ).load(Path())
+    assert data.classes == ("background", "pet")
+    assert np.array_equal(data.train.targets[0][1:], HALVES[1:])
+    assert (data.train.targets[0][0] == -1).all()
+
+
+@pytest.mark.parametrize("source", [VocSegmentation, OxfordPet])
+def test_a_data_set_that_is_not_there_is_not_fetched(tmp_path: Path, source: Any) -> None:
+    more = {"year": "2012", "unlabelled": False} if source is VocSegmentation else {}
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        source(str(tmp_path), **more, **READ).load(Path())
+    assert "nothing is downloaded" in caught.value.hint
