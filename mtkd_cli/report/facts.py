@@ -156,7 +156,7 @@ def compare(context: Context, scores: Scores) -> dict[str, Any]:
     metric = context.task.primary
     student = scores.student.metrics[metric.name]
     ensemble = scores.ensemble.metrics[metric.name]
-    kept = _beside(metric, student, ensemble)
+    kept = f"{_beside(metric, student, ensemble)} {_below_a_teacher(metric, scores)}".strip()
     if scores.alone is None:
         return {
             "difference": None,
@@ -183,6 +183,20 @@ def _beside(metric: Metric, student: float, ensemble: float) -> str:
         return f"Its {metric.name} is {student / ensemble:.3f} times the ensemble's."
     verb = "keeps" if student <= ensemble else "exceeds"
     return f"It {verb} {100 * student / ensemble:.1f} % of the ensemble's {metric.name}."
+
+
+def _below_a_teacher(metric: Metric, scores: Scores) -> str:
+    """Say so if the merged answer is worse than that of one teacher."""
+    alone = {name: teacher.metrics[metric.name] for name, teacher in scores.teachers.items()}
+    choose = max if metric.higher_is_better else min
+    name = choose(alone, key=alone.__getitem__)
+    ensemble = scores.ensemble.metrics[metric.name]
+    if not metric.better(alone[name], ensemble):
+        return ""
+    return (
+        f"The ensemble ({ensemble:.4f}) does not beat its best teacher, {name} ({alone[name]:.4f}); "
+        "strategy=best chooses one on validation."
+    )
 
 
 def _interval(task: Task, first: Tensor, second: Tensor) -> tuple[float, float]:

@@ -57,7 +57,11 @@ def distil(context: Contexts) -> Callable[..., dict[str, Any]]:
     """Run a small recipe to its end and return the report."""
     names = iter(range(100))
 
-    def run(*overrides: str, baseline: bool = False, name: str = "") -> dict[str, Any]:
-        return pipeline.distill(context(*overrides), Run(name or f"run-{next(names)}"), baseline)
+    def run(
+        *overrides: str, baseline: bool = False, name: str = "", recipe: str = "digits"
+    ) -> dict[str, Any]:
+        return pipeline.distill(
+            context(*overrides, recipe=recipe), Run(name or f"run-{next(names)}"), baseline
+        )
 
     return run

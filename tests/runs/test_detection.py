@@ -1,0 +1,104 @@
+"""A small run of detection, end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import Metric, Task
+from mtkd_cli.report.facts import Scored, Scores, compare
+
+Distil = Callable[..., dict[str, Any]]
+
+SMALL = (
+    "data.scenes=24",
+    "data.test_scenes=12",
+    "data.labels=12",
+    "data.val=0.5",
+    "views=1",
+    "augment={flip: true}",
+    "fit.epochs=2",
+    "train.epochs=2",
+    "train.lr=0.01",
+    "teachers=[{model: 'tiny-fcos:16', fit: all}, {model: 'tiny-fcos:8', input: {size: 48}, fit: all}]",
+    "student=tiny-fcos:8",
+)
+
+
+@pytest.fixture
+def detect(distil: Distil) -> Distil:
+    def run(*more: str, **keys: Any) -> dict[str, Any]:
+        return distil(*SMALL, *more, recipe="digit-scenes-det", **keys)
+
+    return run
+
+
+def test_a_run_of_detection_has_scores_for_everyone_and_a_picture(detect: Distil) -> None:
+    report = detect(baseline=True, name="boxes")
+    everyone = [report["scores"][who] for who in ("student", "alone", "ensemble")]
+    everyone += report["scores"]["teachers"].values()
+    assert [list(scores)[:3] for scores in everyone] == [["map", "ap50", "ap75"]] * 5
+    assert all(0 <= scores["map"] <= scores["ap50"] <= 1 for scores in everyone)
+    assert (Path("runs/boxes/predictions.png")).exists()
+
+
+def test_another_strategy_costs_no_teacher_pass(detect: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mtkd_cli import teachers
+
+    detect()
+
+    def loaded(*_: object) -> None:
+        raise AssertionError("a teacher was loaded")
+
+    monkeypatch.setattr(teachers, "load_teacher", loaded)
+    for change in ("strategy=confidence", "strategy=drop", "strategy=best"):
+        detect(change)
+
+
+def test_a_teacher_of_some_classes_teaches_these(detect: Distil) -> None:
+    Path("half.py").write_text(
+        "import torch\n"
+        "class Half(torch.nn.Module):\n"
+        "    def forward(self, images):\n"
+        "        answer = torch.zeros(len(images), 1, 6)\n"
+        "        answer[:, 0] = torch.tensor([0.1, 0.1, 0.5, 0.5, 0.9, 1])\n"
+        "        return answer\n"
+        "def build(pretrained):\n"
+        "    return Half()\n"
+    )
+    half = "{model: 'python:half.py:build', name: half, pretrained: true, classes: ['3', '7']}"
+    report = detect(f"teachers=[{half}, {{model: 'tiny-fcos:8', fit: all}}]", "strategy=confidence")
+    assert set(report["scores"]["teachers"]) == {"half", "tiny-fcos-8"}
+
+
+def test_a_detector_is_no_classifier_and_the_other_way_round(detect: Distil) -> None:
+    Path("plain.py").write_text(
+        "import torch\n"
+        "def build(outputs, pretrained):\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1024, outputs))\n"
+    )
+    with pytest.raises(DataError, match=r"\(4, 10\).*samples, boxes, 6"):
+        detect("teachers=[{model: 'python:plain.py:build', pretrained: true}]")
+
+
+def test_the_report_says_if_merging_does_not_beat_the_best_teacher() -> None:
+    class Only:
+        primary = Metric("map")
+
+    def scored(value: float) -> Scored:
+        return Scored(torch.zeros(1, 1), {"map": value}, {})
+
+    class Context:
+        task: Task = Only()  # type: ignore[assignment]
+
+    teachers = {"first": scored(0.5), "second": scored(0.7)}
+    below = Scores(scored(0.4), None, scored(0.6), teachers)
+    above = Scores(scored(0.4), None, scored(0.8), teachers)
+    said = compare(Context(), below)["sentence"]  # type: ignore[arg-type]
+    assert "does not beat its best teacher, second (0.7000)" in said
+    assert "best teacher" not in compare(Context(), above)["sentence"]  # type: ignore[arg-type]
