@@ -11,6 +11,7 @@ import typer
 from mtkd_cli import __version__
 from mtkd_cli.cli import console
 from mtkd_cli.cli.audit import audit
+from mtkd_cli.cli.compare import compare
 from mtkd_cli.cli.distill import distill
 from mtkd_cli.cli.evaluate import evaluate
 from mtkd_cli.cli.export import export
@@ -45,6 +46,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.command()(predict)
     app.command()(report)
     app.command()(audit)
+    app.command()(compare)
     app.command(name="list")(list_)
     app.command()(show)
     app.command()(init)

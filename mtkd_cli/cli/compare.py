@@ -1,0 +1,51 @@
+"""``mtkd compare``: many students from one recording, or runs that are finished."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mtkd_cli.cli import console
+from mtkd_cli.errors import UsageError
+
+
+def compare(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE|RUN", help="A recipe, or the first of several runs to compare.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE,VALUE... | RUN...", help="e.g. strategy=mean,confidence train.seed=0,1,2"
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="Name of the comparison. Default: made of the recipe and the grid.")
+    ] = "",
+    tune: Annotated[
+        str, typer.Option(help="Keys to choose on validation for each method, e.g. temperature,kd_ratio.")
+    ] = "",
+    trials: Annotated[int, typer.Option(min=1, help="Settings that --tune tries for each method.")] = 12,
+    tune_seed: Annotated[int, typer.Option(min=0, help="Seed of the search of --tune.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+) -> None:
+    """Train a grid of students, and say which beat the student alone and the best single teacher."""
+    with console.errors_shown(as_json):
+        from mtkd_cli.compare.finished import place_of
+
+        more = overrides or []
+        runs = [] if any("=" in argument for argument in more) else [recipe, *more]
+        if len(runs) > 1 or (runs and place_of(recipe)):
+            if tune:
+                raise UsageError("--tune trains; it goes with a recipe", where="--tune")
+            from mtkd_cli.cli.comparing import compare_runs
+
+            compare_runs(runs, name, as_json)
+            return
+
+        from mtkd_cli.cli.comparing import compare_grid
+
+        compare_grid(recipe, more, name, (tune, trials, tune_seed), device, threads, as_json)

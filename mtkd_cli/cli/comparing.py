@@ -1,0 +1,128 @@
+"""The part of ``mtkd compare`` that needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from mtkd_cli import atomic, folder, store
+from mtkd_cli.cli import console
+from mtkd_cli.cli.distilling import stdout_on_stderr
+from mtkd_cli.cli.reading import parts_of
+from mtkd_cli.cli.tables import table
+from mtkd_cli.compare.cells import Trainer
+from mtkd_cli.compare.comparison import Student, comparison_of
+from mtkd_cli.compare.finished import students_of
+from mtkd_cli.compare.grid import Cell, grid_of
+from mtkd_cli.compare.tune import Range, Tuned, ranges_of, require_optuna, tune, validated_as, with_settings
+from mtkd_cli.plugins import installed
+from mtkd_cli.progress import Progress
+from mtkd_cli.read_recipe import read
+from mtkd_cli.resolve import Resolved, resolve
+
+ROOT = Path("comparisons")
+
+
+def compare_runs(runs: Sequence[str], name: str, as_json: bool) -> None:
+    """Compare runs that are finished."""
+    facts = comparison_of(students_of(runs))
+    _keep(facts, name or f"runs-{store.digest({'runs': sorted(runs)})[:10]}", as_json)
+
+
+def compare_grid(
+    recipe: str,
+    overrides: Sequence[str],
+    name: str,
+    tuning: tuple[str, int, int],
+    device: str,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Train a grid of students, or find them trained, and compare them."""
+    grid, (keys, trials, seed) = grid_of(overrides), tuning
+    folder.named(ROOT, name or "default")
+    ranges = ranges_of(keys)
+    if ranges:
+        require_optuna()
+    if threads:
+        torch.set_num_threads(threads)
+    with stdout_on_stderr():
+        first, recipe_name = parts_of(recipe, [*grid.fixed])
+        methods = grid.methods(first.recipe.strategy.name, len(first.recipe.teachers))
+        cells = grid.cells(methods)
+        for cell in cells:  # everything that is wrong, before anything is trained
+            _parts(recipe, cell.overrides)
+        progress = Progress(Console(stderr=True))
+        trainer = Trainer(
+            folder.plain(recipe_name), lambda changes: _parts(recipe, changes), device, progress
+        )
+        tuned = _tuned(trainer, cells[: len(methods)], ranges, trials, seed) if ranges else {}
+        chosen = [with_settings(cell, tuned[cell.method].settings) if tuned else cell for cell in cells]
+        done = trainer.all_of(chosen)
+    students = [Student(each.cell, each.run, each.report) for each in done if each.report is not None]
+    failures = {" ".join(each.cell.overrides): each.failure for each in done if each.report is None}
+    facts = comparison_of(students, failures, [found.as_dict() for found in tuned.values()])
+    key = {"recipe": recipe, "overrides": sorted(overrides), "tune": [sorted(ranges), trials, seed]}
+    default = f"{folder.plain(recipe_name)}-{store.digest(key)[:10]}"
+    _keep({"recipe": first.recipe.as_dict(), "grid": list(overrides), **facts}, name or default, as_json)
+
+
+def _parts(recipe: str, overrides: Sequence[str]) -> Resolved:
+    registry = installed()
+    return resolve(read(recipe, overrides, registry)[0], registry, recipe)
+
+
+def _tuned(
+    trainer: Trainer, cells: Sequence[Cell], ranges: Mapping[str, Range], trials: int, seed: int
+) -> dict[tuple[tuple[str, str], ...], Tuned]:
+    """Return what each method is tuned to, with the first seeds of the grid."""
+    found = {}
+    for number, cell in enumerate(cells):
+        said = f"tune {' '.join(cell.overrides)}: method {number + 1} of {len(cells)}, {trials} trials"
+        trainer.progress.say(said)
+        found[cell.method] = tune(cell, ranges, trials, seed, lambda tried: _validated(trainer, tried))
+    return found
+
+
+def _validated(trainer: Trainer, cell: Cell) -> float:
+    """Train a cell without its baseline and return how good it is on validation; more is better."""
+    return validated_as(trainer.train(cell, baseline=False)[0].report or {})
+
+
+def _keep(facts: Mapping[str, Any], name: str, as_json: bool) -> None:
+    place = folder.named(ROOT, name)
+    with atomic.disk_errors(place):
+        atomic.write_json(place / "comparison.json", facts)
+    if as_json:
+        console.out_json(facts)
+        return
+    console.out(comparison_table(facts))
+    console.out("")
+    for sentence in facts["sentences"]:
+        console.out(console.cell(f"- {sentence}"))
+    for cell, failure in facts["failures"].items():
+        console.warn([f"{cell} failed: {failure}"])
+    console.out(f"\nEverything is in {place}/")
+
+
+def comparison_table(facts: Mapping[str, Any]) -> Table:
+    """Return the rows of a comparison for the terminal."""
+    opponents = list(dict.fromkeys(who for row in facts["rows"] for who in row["against"]))
+    metric = facts["metric"]["name"]
+    rows = []
+    for row in facts["rows"]:
+        interval = f"{row['interval'][0]:.4f} to {row['interval'][1]:.4f}" if row["interval"] else "-"
+        verdicts = [_verdict(row["against"].get(who)) for who in opponents]
+        rows.append([row["name"], len(row["scores"]), f"{row['mean']:.4f}", interval, *verdicts])
+    titles = [f"against the {who}" for who in opponents]
+    title = f"{metric} on {facts['test_samples']} test samples"
+    return table(rows, ["student", "seeds", "mean", "95 % interval", *titles], title)
+
+
+def _verdict(verdict: Mapping[str, Any] | None) -> str:
+    return "" if verdict is None else f"{verdict['gain']:+.4f} {verdict['word']}"

@@ -1,0 +1,1 @@
+"""Train many students from one recording and say which are better, and how sure that is."""

@@ -1,0 +1,119 @@
+"""Run the cells of a grid, each a run of its own; what is finished is not repeated."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtkd_cli import folder, pipeline, store
+from mtkd_cli.compare.grid import Cell
+from mtkd_cli.context import Context
+from mtkd_cli.errors import MtkdError
+from mtkd_cli.progress import Progress
+from mtkd_cli.resolve import Resolved
+from mtkd_cli.run import ROOT, Run
+from mtkd_cli.teachers import who_is
+
+
+@dataclass(frozen=True)
+class Done:
+    """A cell that was trained, or why it was not: ``report`` is None then."""
+
+    cell: Cell
+    run: str
+    report: dict[str, Any] | None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains cells, or finds what they became.
+
+    Attributes:
+        name: the recipe's, with which the runs' names begin.
+        parts_of: resolves the recipe with overrides.
+        device: see ``--device``.
+        progress: shows what is going on.
+    """
+
+    name: str
+    parts_of: Callable[[Sequence[str]], Resolved]
+    device: str
+    progress: Progress
+
+    def all_of(self, cells: Sequence[Cell]) -> list[Done]:
+        """Return every cell trained. One that fails is named and the others go on.
+
+        Raises:
+            MtkdError: none could be trained; why the first could not.
+        """
+        done: list[Done] = []
+        spent: list[float] = []
+        first: MtkdError | None = None
+        for number, cell in enumerate(cells):
+            left = (
+                f", about {_minutes(sum(spent) / len(spent) * (len(cells) - number))} left" if spent else ""
+            )
+            self.progress.say(f"student {number + 1} of {len(cells)}{left}: {' '.join(cell.overrides)}")
+            started = time.monotonic()
+            try:
+                found, fresh = self.train(cell, baseline=True)
+            except MtkdError as error:
+                self.progress.say(f"failed: {error.what}")
+                first = first or error
+                found, fresh = Done(cell, "", None, error.what), False
+            done.append(found)
+            spent += [time.monotonic() - started] if fresh else []
+        if first and all(each.report is None for each in done):
+            raise first
+        return done
+
+    def train(self, cell: Cell, baseline: bool) -> tuple[Done, bool]:
+        """Return a cell's run, and whether it was trained just now.
+
+        A run that was begun and not finished is begun again; recordings, fitted teachers and the
+        student alone are kept.
+        """
+        quiet = Progress(self.progress.console)
+        context = pipeline.prepare(self.parts_of(cell.overrides), self.device, quiet)
+        name = run_name(self.name, cell, context, baseline)
+        place = ROOT / name
+        with store.locked(store.root() / "cells" / name):
+            report = finished(place)
+            if report is not None:
+                return Done(cell, name, report), False
+            shutil.rmtree(place, ignore_errors=True)
+            return Done(cell, name, pipeline.distill(context, Run(name), baseline)), True
+
+
+def run_name(recipe: str, cell: Cell, context: Context, baseline: bool) -> str:
+    """Return the name of a cell's run: readable, and another one for anything that decides its bits."""
+    data, pairs = context.data, zip(context.recipe.teachers, context.parts.teachers, strict=True)
+    key = {
+        "recipe": context.recipe.as_dict(),
+        "samples": [split.digest for split in data.splits],
+        "targets": [store.array_sha256(s.samples.targets) for s in (*data.splits, data.all_labels)],
+        "teachers": [who_is(teacher, part, context) for teacher, part in pairs],
+        "engine": context.engine,
+        "baseline": baseline,
+    }
+    values = "-".join(value for _, value in (*cell.method, *cell.seeds))
+    return f"{folder.plain(f'{recipe}-{values}')}-{store.digest(key)[:10]}"
+
+
+def finished(place: Path) -> dict[str, Any] | None:
+    """Return the report of a run that is finished."""
+    try:
+        report = json.loads((place / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) else None
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

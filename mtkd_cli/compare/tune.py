@@ -1,0 +1,142 @@
+"""Choose settings of each method on validation, by optuna; never on test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mtkd_cli.compare.grid import Cell
+from mtkd_cli.errors import MtkdError, UsageError, nearest_or_all
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where a number is searched. ``log``: its order of magnitude is what counts."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+RANGES = {
+    "loss.temperature": Range(1.0, 8.0, log=True),
+    "loss.kd_ratio": Range(0.1, 1.0),
+    "loss.label_smoothing": Range(0.0, 0.3),
+    "train.lr": Range(1e-4, 1e-1, log=True),
+    "train.weight_decay": Range(1e-5, 1e-1, log=True),
+}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was chosen for a method: ``settings``, their validation score, and every trial."""
+
+    method: dict[str, str]
+    settings: dict[str, str]
+    score: float
+    trials: tuple[dict[str, Any], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the facts for JSON."""
+        return {**vars(self), "trials": list(self.trials)}
+
+
+def ranges_of(keys: str) -> dict[str, Range]:
+    """Return the range of each key of ``loss.temperature,kd_ratio``; the last part of a key is enough.
+
+    Raises:
+        UsageError: a key that cannot be tuned.
+    """
+    found = {}
+    for key in filter(None, (key.strip() for key in keys.split(","))):
+        full = [name for name in RANGES if key in (name, name.rpartition(".")[2])]
+        if not full:
+            raise UsageError(f"{key!r} cannot be tuned", where="--tune", hint=nearest_or_all(key, RANGES))
+        found[full[0]] = RANGES[full[0]]
+    return found
+
+
+def require_optuna() -> None:
+    """Raise where optuna is not installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            "--tune needs optuna", where="--tune", hint="install it: pip install 'mtkd[tune]'"
+        ) from error
+
+
+def tune(
+    cell: Cell,
+    ranges: Mapping[str, Range],
+    trials: int,
+    seed: int,
+    validated: Callable[[Cell], float],
+) -> Tuned:
+    """Return the settings of a method that validate best.
+
+    The sampler is seeded and asked in order, so a search that is started again asks for the same
+    trials, which are then finished runs.
+
+    Args:
+        cell: the method, with the seeds that the search is made with.
+        ranges: what is chosen, and from where.
+        trials: how many settings are tried.
+        seed: of the search.
+        validated: trains a cell and returns how good it is on validation, more is better.
+
+    Raises:
+        MtkdError: every trial failed; why the last did.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(3, trials // 3))
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    rows: list[dict[str, Any]] = []
+    failure: MtkdError | None = None
+    for _ in range(trials):
+        trial = study.ask()
+        chosen = {key: _said(trial.suggest_float(key, r.low, r.high, log=r.log)) for key, r in ranges.items()}
+        try:
+            score = validated(with_settings(cell, chosen))
+        except MtkdError as error:
+            failure, score = error, math.nan
+        if math.isfinite(score):
+            study.tell(trial, score)
+        else:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        rows.append({**chosen, "score": score if math.isfinite(score) else None})
+    found = [row for row in rows if row["score"] is not None]
+    if not found:
+        raise failure or MtkdError("no trial has a score", where="--tune")
+    best = max(found, key=lambda row: row["score"])
+    settings = {key: best[key] for key in ranges}
+    return Tuned(dict(cell.method), settings, best["score"], tuple(rows))
+
+
+def with_settings(cell: Cell, settings: Mapping[str, str]) -> Cell:
+    """Return the cell with some settings more."""
+    more = tuple(f"{key}={value}" for key, value in settings.items())
+    return replace(cell, overrides=(*cell.overrides, *more))
+
+
+def _said(value: float) -> str:
+    """Return a number as it is written in a recipe: three digits are enough."""
+    return f"{value:.3g}"
+
+
+def validated_as(report: Mapping[str, Any]) -> float:
+    """Return how good a run's student is on validation, more is better. Its test scores are not looked at."""
+    metric = report["metric"]
+    sign = 1 if metric["higher_is_better"] else -1
+    scores = [
+        sign * trial[metric["name"]] for trial in report["student"]["trials"] if metric["name"] in trial
+    ]
+    return float(max(scores)) if scores else math.nan

@@ -1,0 +1,152 @@
+"""What `mtkd compare` promises."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mtkd_cli import pipeline
+from mtkd_cli.cli.app import create
+
+SMALL = (
+    "digits",
+    "data.labels=60",
+    "train.epochs=2",
+    "train.lr=0.01",
+    "fit.epochs=2",
+    "teachers=[{model: 'mlp:32', fit: all}, {model: 'mlp:16', fit: all}]",
+    "student=mlp:8",
+)
+
+
+def mtkd(*arguments: str) -> Result:
+    return CliRunner().invoke(create(), list(arguments))
+
+
+def compare(*more: str) -> dict[str, Any]:
+    result = mtkd("compare", *SMALL, *more, "--json")
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the runs that are really trained."""
+    names: list[str] = []
+    distill = pipeline.distill
+
+    def noted(context: Any, run: Any, *rest: Any) -> Any:
+        names.append(run.folder.name)
+        return distill(context, run, *rest)
+
+    monkeypatch.setattr(pipeline, "distill", noted)
+    return names
+
+
+def names(facts: dict[str, Any]) -> list[str]:
+    return [row["name"] for row in facts["rows"]]
+
+
+def test_a_grid_has_the_student_alone_and_the_best_single_teacher_as_rows(trained: list[str]) -> None:
+    facts = compare("strategy=mean,confidence", "train.seed=0,1")
+    assert names(facts) == ["student alone", "mean", "confidence", "best"]
+    assert all(len(row["scores"]) == 2 for row in facts["rows"])
+    assert len(trained) == 6
+    mean = facts["rows"][1]
+    assert set(mean["against"]) == {"student alone", "best single teacher"}
+    for run, score in zip(mean["runs"], mean["scores"], strict=True):
+        report = json.loads((Path("runs") / run / "report.json").read_text())
+        assert report["scores"]["student"]["accuracy"] == score
+    kept = [json.loads(path.read_text()) for path in Path("comparisons").glob("*/comparison.json")]
+    assert kept == [facts]
+
+
+def test_what_is_finished_is_not_repeated_and_what_was_killed_is(trained: list[str]) -> None:
+    first = compare("strategy=mean", "train.seed=0,1")
+    assert len(trained) == 4
+    assert compare("strategy=mean", "train.seed=0,1") == first
+    assert len(trained) == 4
+    killed = Path("runs") / first["rows"][1]["runs"][1]
+    (killed / "report.json").unlink()
+    assert compare("strategy=mean", "train.seed=0,1") == first, "the same bits again"
+    assert trained[4:] == [killed.name]
+    wider = compare("strategy=mean,consensus", "train.seed=0,1")
+    assert [name.split("-")[1] for name in trained[5:]] == ["consensus", "consensus"]
+    assert names(wider) == ["student alone", "mean", "consensus", "best"]
+
+
+def test_other_data_or_settings_are_other_students(trained: list[str]) -> None:
+    compare("strategy=best", "train.seed=0")
+    compare("strategy=best", "train.seed=0", "train.batch_size=32")
+    compare("strategy=best", "train.seed=0", "data.labels=50")
+    assert len(set(trained)) == len(trained) == 3
+
+
+def test_a_cell_that_fails_is_named_and_the_others_go_on() -> None:
+    Path("bad.py").write_text("class Bad:\n    def weights(self, batch):\n        return 1 / 0\n")
+    facts = compare("strategy=mean,python:bad.py:Bad", "train.seed=0")
+    assert names(facts) == ["student alone", "mean", "best"]
+    assert "ZeroDivisionError" in next(iter(facts["failures"].values()))
+    result = mtkd("compare", *SMALL, "strategy=best,python:bad.py:Bad", "train.seed=0")
+    assert "failed" in result.stderr
+    assert "BEAT" in result.stdout or "INCONCLUSIVE" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("strategy=mean,meen", "train.seed=0"), "did you mean 'mean'?"),
+        (("train.epoch=1,2",), "epochs"),
+        (("strategy=mean,", "train.seed=0"), "key=value,value"),
+        (("train.seed=0", "--tune", "tempratur"), "cannot be tuned"),
+        (("train.seed=0", "--name", "../up"), "is no name"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_trained(
+    arguments: Sequence[str], says: str, trained: list[str]
+) -> None:
+    result = mtkd("compare", *SMALL, *arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not trained
+    assert not Path("comparisons").exists()
+
+
+def test_finished_runs_are_compared_by_where_their_recipes_differ() -> None:
+    for seed in (0, 1):
+        for strategy in ("mean", "best"):
+            more = (f"strategy={strategy}", f"train.seed={seed}", "--name", f"{strategy}-{seed}")
+            assert mtkd("distill", *SMALL, *more).exit_code == 0
+    runs = ["mean-0", "runs/mean-1", "best-0", "best-1"]
+    result = mtkd("compare", *runs, "--json")
+    facts = json.loads(result.stdout)
+    assert names(facts) == ["student alone", "mean", "best"]
+    assert facts["rows"][1]["seeds"] == [{"train.seed": "0"}, {"train.seed": "1"}]
+    assert "best single teacher" in facts["rows"][1]["against"]
+    for wrong, says in ((["mean-0", "nothing"], "no run 'nothing'"), (["mean-0", "mean-0"], "given twice")):
+        result = mtkd("compare", *wrong)
+        assert result.exit_code == 2
+        assert says in result.stderr
+    (Path("runs") / "mean-1" / "report.json").unlink()
+    assert mtkd("compare", *runs).exit_code == 3
+    shutil.rmtree("runs/mean-1")
+
+
+def test_settings_are_tuned_for_each_method_and_the_search_goes_on_where_it_was(trained: list[str]) -> None:
+    arguments = ("strategy=mean", "train.seed=0,1", "--tune", "temperature,kd_ratio", "--trials", "2")
+    facts = compare(*arguments)
+    assert len(trained) == 2 * 2 + 4
+    mean = next(found for found in facts["tuned"] if found["method"]["strategy"] == "mean")
+    assert mean["score"] == max(trial["score"] for trial in mean["trials"])
+    recipe = (Path("runs") / facts["rows"][1]["runs"][0] / "recipe.yaml").read_text()
+    assert f"temperature: {float(mean['settings']['loss.temperature'])}" in recipe
+    assert compare(*arguments) == facts
+    assert len(trained) == 2 * 2 + 4
