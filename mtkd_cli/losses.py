@@ -134,3 +134,9 @@ def standardised(logits: Tensor) -> Tensor:
     """Return logits ``[B, C, *]`` with mean 0 and deviation 1 over the classes (arXiv 2403.01427)."""
     centred = logits - logits.mean(dim=1, keepdim=True)
     return centred / centred.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6)
+
+
+def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return ``0.5 (1 - cosine) + 0.5 smooth-L1``, ``[B]``, of features ``[B, D]`` (arXiv 2312.06709)."""
+    angle = 1 - F.cosine_similarity(student, teacher, dim=1)
+    return 0.5 * angle + 0.5 * F.smooth_l1_loss(student, teacher, reduction="none").mean(dim=1)

@@ -17,9 +17,10 @@ from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step
 from mtkd_cli.errors import PluginError
 from mtkd_cli.gaps import filled
+from mtkd_cli.guided import WithFeatures
 from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.labels import without_labels
-from mtkd_cli.losses import mean_over
+from mtkd_cli.losses import feature_loss, mean_over
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,34 @@ class FromLabels:
 
 
 @dataclass(frozen=True)
+class Hints:
+    """The loss to the teachers' features, beside the loss to their outputs.
+
+    Attributes:
+        features: the teachers' standardised features at a step, K of ``[B, D_k]``.
+        ratio: how much it counts.
+    """
+
+    features: Callable[[Step], tuple[Tensor, ...]]
+    ratio: float
+
+    def loss(self, student: tuple[Tensor, ...], weights: Tensor | None, step: Step) -> Tensor:
+        """Return the loss, averaged over samples that some teacher speaks about.
+
+        Args:
+            student: the student's features, brought to each teacher's, K of ``[B, D_k]``.
+            weights: the strategy's, ``[K, B, *]``; None where it is no weighting: all count the same.
+            step: where training stands.
+        """
+        pairs = zip(student, self.features(step), strict=True)
+        losses = torch.stack([feature_loss(mine.float(), theirs) for mine, theirs in pairs])
+        if weights is None:
+            return self.ratio * losses.mean()
+        each = weights.flatten(2).mean(dim=2) if weights.dim() > 2 else weights
+        return self.ratio * mean_over((each * losses).sum(dim=0), each.sum(dim=0) > 0)
+
+
+@dataclass(frozen=True)
 class FromTeachers:
     """The task loss and the distillation loss, mixed by ``kd_ratio``.
 
@@ -47,6 +76,7 @@ class FromTeachers:
         answers: the teachers' aligned outputs on the samples and views of a step.
         about: makes the batch that the strategy is given.
         labels: the labels of a step's samples, as its views show them.
+        hints: the teachers' features, if the student learns them too.
     """
 
     task: Task
@@ -56,10 +86,14 @@ class FromTeachers:
     labels: Callable[[Step], Tensor]
     temperature: float
     kd_ratio: float
+    hints: Hints | None = None
 
     def __call__(self, output: Any, step: Step) -> Losses:
         """Return the losses of the outputs of a step."""
         target = self.labels(step)
+        features: tuple[Tensor, ...] = ()
+        if isinstance(output, WithFeatures):
+            output, features = output.output, output.features
         student = output.detach() if isinstance(output, Tensor) else output
         batch = self.about(self.answers(step), step.indices, target, student=student, step=step)
         try:
@@ -71,8 +105,10 @@ class FromTeachers:
         kd = self.task.kd_loss(output, merged, self.temperature)
         heard = torch.ones_like(kd) if merged.weights is None else merged.weights.sum(dim=0)
         labels = mean_over(self.task.task_loss(output, target), self.task.labelled(target))
-        weights = merged.weights
-        return Losses(labels, mean_over(kd, heard > 0), self.kd_ratio, weights, batch.teacher_names)
+        weights, kd_loss = merged.weights, mean_over(kd, heard > 0)
+        if self.hints is not None:
+            kd_loss = kd_loss + self.hints.loss(features, merged.weights, step)
+        return Losses(labels, kd_loss, self.kd_ratio, weights, batch.teacher_names)
 
 
 @dataclass(frozen=True)

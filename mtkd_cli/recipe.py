@@ -187,6 +187,11 @@ class Loss(Section):
         "auto",
         description="Share of kd_loss. auto: 0.9 if under half of the samples are labelled, else 0.5.",
     )
+    features: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the loss to the teachers' features, beside kd_loss; needs recorded views.",
+    )
     label_smoothing: Share = Field(
         0.0, description="Share of the label spread over all classes, in task_loss."
     )

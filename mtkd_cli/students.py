@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtkd_cli import store, weights
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step, Trained, steps_per_epoch, train
+from mtkd_cli.features import of_each, recorded_features
+from mtkd_cli.guided import Guided
 from mtkd_cli.interfaces import Model
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.models import build_student, identity, prepared
-from mtkd_cli.objectives import Batches, FromLabels, FromTeachers
-from mtkd_cli.recipe import Teacher, Train
+from mtkd_cli.objectives import Batches, FromLabels, FromTeachers, Hints
+from mtkd_cli.recipe import Augment, Teacher, Train
 from mtkd_cli.search import candidates, search
 from mtkd_cli.teachers import ReadyTeacher, answers, train_view
+from mtkd_cli.views import PLAIN, view
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def distilled(
     def number(epoch: int) -> int:
         return train_view(epoch, views)
 
+    features = recorded_features(context, views) if recipe.loss.features else ()
     objective = FromTeachers(
         context.task,
         strategy,
@@ -82,8 +86,10 @@ def distilled(
         context.labels(split, everything, number),
         recipe.loss.temperature,
         kd_ratio(context),
+        Hints(of_each(features), recipe.loss.features) if features else None,
     )
-    return _search(context, split, everything, number, objective, "distil", place)
+    sizes = [teacher.size for teacher in features]
+    return _search(context, split, everything, number, objective, "distil", place, sizes)
 
 
 def alone(context: Context) -> TrainedStudent:
@@ -132,6 +138,7 @@ def _search(
     objective: Callable[[Tensor, Step], Losses],
     name: str,
     place: Path | None,
+    features: Sequence[int] = (),
 ) -> TrainedStudent:
     recipe = context.recipe
     steps, every = plan_steps(context)
@@ -140,7 +147,7 @@ def _search(
     several = len(candidates(recipe.train)) > 1
 
     def train_one(settings: Train, number: int) -> Trained:
-        module = prepared(build(context)).to(context.device)
+        module = _trainable(build(context), features, context).to(context.device)
         settings = settings.model_copy(update={"batch_size": min(settings.batch_size, len(rows))})
         watcher = context.progress.candidate(number) if several else context.progress
         keeper = Keeper(place / f"candidate-{number}", context.progress.say) if place else None
@@ -150,13 +157,21 @@ def _search(
 
     with context.progress.phase(name, steps * len(candidates(recipe.train))):
         found = search(recipe.train, train_one, context.progress.say)
-    best = {
-        key.removeprefix("module."): value.cpu()
-        for key, value in found.trained.best.module.state_dict().items()
-    }
+    trained = found.trained.best.module
+    own = trained.student if isinstance(trained, Guided) else trained
+    best = {key.removeprefix("module."): value.cpu() for key, value in own.state_dict().items()}
     weights.load_into(model.module, best, name)
     chosen = {"lr": found.settings.lr[0], "weight_decay": found.settings.weight_decay[0]}
     return TrainedStudent(replace(model, trained=True), chosen, found.trials, found.trained.curve)
+
+
+def _trainable(model: Model, features: Sequence[int], context: Context) -> nn.Module:
+    """Return the student as it is trained: with projectors to the teachers' features, if it learns them."""
+    if not features:
+        return prepared(model)
+    split = context.data.val
+    example = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment())
+    return Guided(model, features, example, context.recipe.train.seed)
 
 
 def build(context: Context) -> Model:

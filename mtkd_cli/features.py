@@ -1,0 +1,138 @@
+"""Teachers' features, recorded beside their answers: what reaches the last layer, a vector a sample."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtkd_cli import record, recorded
+from mtkd_cli.acceleration import sent
+from mtkd_cli.context import Context
+from mtkd_cli.distill import Step
+from mtkd_cli.errors import UsageError
+from mtkd_cli.fit import fitted
+from mtkd_cli.guided import pooled
+from mtkd_cli.interfaces import Model
+from mtkd_cli.layout import Layout
+from mtkd_cli.models import load_teacher, prepared
+from mtkd_cli.recipe import Augment, Teacher
+from mtkd_cli.recorded import Recorded
+from mtkd_cli.resolve import ModelPart
+from mtkd_cli.teachers import train_view, who_is
+from mtkd_cli.views import PLAIN, view
+
+SMALLEST_DEVIATION = 1e-3
+CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class TeacherFeatures:
+    """One teacher's features of the training samples, by view, and what standardises them ``[D]``."""
+
+    arrays: tuple[Recorded, ...]
+    mean: Tensor
+    deviation: Tensor
+
+    @property
+    def size(self) -> int:
+        """Numbers of one feature vector, D."""
+        return len(self.mean)
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the standardised features of a step's samples, ``[B, D]``, on the device of its views."""
+        rows = self.arrays[train_view(step.epoch, len(self.arrays))][step.indices]
+        return sent((rows - self.mean) / self.deviation, step.views.device)
+
+
+class Truncated(nn.Module):
+    """A model without its last layer: views to features ``[B, D]``, averaged over places if they have any."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        module = copy.deepcopy(model.module)
+        parent, _, name = model.head.rpartition(".")
+        setattr(module.get_submodule(parent), name, nn.Identity())
+        self.model = prepared(replace(model, module=module, scale=None, shaped=None))
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Return the features of views ``[B, C, H, W]``."""
+        return pooled(self.model(views))
+
+
+def recorded_features(context: Context, views: int | None) -> tuple[TeacherFeatures, ...]:
+    """Return every teacher's features of the training samples; what is missing is recorded.
+
+    Raises:
+        UsageError: views are live, or a teacher has no last layer that can be taken off.
+    """
+    if views is None:
+        raise UsageError("loss.features needs recorded views", where="views", hint="set views: 1, or auto")
+    pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
+    return tuple(_of_teacher(teacher, part, views, context) for teacher, part in pairs)
+
+
+def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context) -> TeacherFeatures:
+    split, who = context.data.train, who_is(teacher, part, context)
+    keys = [{**record.key(who, split, number, context.recipe), "what": "features"} for number in range(views)]
+    found = {number: recorded.find(key, len(split)) for number, key in enumerate(keys)}
+    missing = [number for number, array in found.items() if array is None]
+    if missing:
+        model = fitted(load_teacher(part, teacher, context.data, context.task), who["fit"], teacher, context)
+        found |= _record(model, teacher.name, {number: keys[number] for number in missing}, context)
+    arrays = tuple(array for array in found.values() if array is not None)
+    return TeacherFeatures(arrays, *_statistics(arrays[PLAIN]))
+
+
+def _record(
+    model: Model, name: str, keys: dict[int, dict[str, Any]], context: Context
+) -> dict[int, Recorded | None]:
+    if not model.head:
+        raise UsageError(
+            f"the teacher {name!r} has no last layer whose input could be learnt from",
+            where="loss.features",
+            hint="leave loss.features out, or that teacher",
+        )
+    split, recipe = context.data.train, context.recipe
+    module = Truncated(model).to(context.device).eval().requires_grad_(False)
+    some = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment(), context.device)
+    with torch.inference_mode():
+        layout = Layout((int(module(some).shape[1]),), "fp16")
+    record.refuse_if_full(sum(recorded.bytes_to_take(key, layout, len(split)) for key in keys.values()))
+    done: dict[int, Recorded | None] = {}
+    with context.progress.phase(f"record features of {name}", len(split) * len(keys)) as bar:
+        for number, key in keys.items():
+            done[number] = record.record(
+                name,
+                module,
+                key,
+                layout,
+                split,
+                number,
+                recipe,
+                model.input.size or 1,
+                context.device,
+                bar.advance,
+                bar.say,
+            )
+    return done
+
+
+def _statistics(array: Recorded) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation ``[D]`` over the samples of an array, exactly summed."""
+    total = square = torch.zeros(array.layout.shape, dtype=torch.float64)
+    for start in range(0, len(array.rows), CHUNK):
+        part = array[start : start + CHUNK].double()
+        total, square = total + part.sum(dim=0), square + (part**2).sum(dim=0)
+    mean = total / len(array.rows)
+    deviation = (square / len(array.rows) - mean**2).clamp(min=0).sqrt()
+    return mean.float(), deviation.clamp(min=SMALLEST_DEVIATION).float()
+
+
+def of_each(features: tuple[TeacherFeatures, ...]) -> Callable[[Step], tuple[Tensor, ...]]:
+    """Return a function from a training step to the teachers' standardised features, K of ``[B, D_k]``."""
+    return lambda step: tuple(teacher(step) for teacher in features)

@@ -1,0 +1,45 @@
+"""Runs that learn teachers' features: recorded once, gone from the student, refused with live views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+
+from mtkd_cli import features
+from mtkd_cli.errors import UsageError
+
+Distil = Callable[..., dict[str, Any]]
+
+
+def test_features_are_recorded_once_and_leave_no_trace_in_the_student(
+    distil: Distil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distil(name="plain")
+    distil("loss.features=1", name="guided")
+    names = []
+    for run in ("plain", "guided"):
+        with safe_open(Path("runs") / run / "student.safetensors", "pt") as file:
+            names.append(sorted(file.keys()))
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    assert names[0] == names[1]
+
+    def loaded(*_: Any) -> None:
+        raise AssertionError("a teacher was loaded")
+
+    monkeypatch.setattr(features, "load_teacher", loaded)
+    distil("loss.features=1", name="again")
+    with safe_open(Path("runs/again/student.safetensors"), "pt") as file:
+        assert all(file.get_tensor(key).equal(value) for key, value in weights.items())
+
+
+def test_several_views_have_their_own_features(distil: Distil) -> None:
+    distil("loss.features=0.5", "views=2", "strategy=median")
+
+
+def test_live_views_have_no_recorded_features(distil: Distil) -> None:
+    with pytest.raises(UsageError, match="recorded views"):
+        distil("loss.features=1", "views=live")
