@@ -153,7 +153,7 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
                 for c in (
                     t["name"],
                     t["model"],
-                    f"{t['input_size']} px",
+                    "table" if data["columns"] else f"{t['input_size']} px",
                     f"{t['parameters']:,}",
                     match,
                     t["fit"] or "-",
@@ -176,12 +176,13 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
     phases.add_row("in all", f"{plan['seconds']:.0f} s", style="bold")
     student = plan["student"]
     shape = f"{data['channels']} x {data['size']} x {data['size']} px"
+    taken = f"input {student['input_size']} px"
     if data["columns"]:
-        shape = f"{data['columns']} columns"
+        shape = taken = f"{data['columns']} columns"
     lines = [
         f"data: {data['name']}, {len(data['classes'])} {data['kind']}, {shape}; {data['train']} to train on "
         f"({data['train_labelled']} labelled), {data['val']} to validate, {data['test']} to test",
-        f"student: {student['model']}, input {student['input_size']} px, "
+        f"student: {student['model']}, {taken}, "
         f"{student['parameters']:,} parameters, {bytes_in_words(student['bytes'])}",
         f"training: {plan['steps']} steps for each of {plan['candidates']} candidates; "
         f"views: {plan['views']}; kd_ratio {plan['kd_ratio']}",

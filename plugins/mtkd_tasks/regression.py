@@ -47,6 +47,7 @@ class Regression(Task):
     """
 
     precision = "fp32"
+    pictured = 300
     any_label_space = False
 
     def __init__(
