@@ -133,7 +133,8 @@ def _correlation(first: Tensor, second: Tensor) -> Tensor:
 def standardised(logits: Tensor) -> Tensor:
     """Return logits ``[B, C, *]`` with mean 0 and deviation 1 over the classes (arXiv 2403.01427)."""
     centred = logits - logits.mean(dim=1, keepdim=True)
-    return centred / centred.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-6)
+    variance = centred.square().mean(dim=1, keepdim=True)
+    return centred / variance.clamp(min=1e-12).sqrt()  # a root of 0 would have no gradient
 
 
 def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
