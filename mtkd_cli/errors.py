@@ -57,6 +57,31 @@ class RecipeKeyError(UsageError):
     code = "recipe"
 
 
+class ResumeError(UsageError):
+    """A run that cannot go on because what decides it changed; carries every difference."""
+
+    code = "resume"
+
+    def __init__(self, run: str, problems: list[UsageError]) -> None:
+        self.problems = problems
+        super().__init__(
+            f"the run {run} began with something else",
+            where=run,
+            hint="undo the changes, or start another run",
+        )
+
+    def as_dict(self) -> dict[str, object]:  # type: ignore[override]
+        """Return the error with the list of its differences."""
+        return {**super().as_dict(), "problems": [problem.as_dict() for problem in self.problems]}
+
+
+class StoppedError(MtkdError):
+    """A run that was stopped by a signal and can go on."""
+
+    exit_code = 75
+    code = "interrupted"
+
+
 class DataError(MtkdError):
     """Data, a model file or a stored array that is not valid."""
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import dataset, store
+from mtkd_cli import dataset, manifest, store
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.align import remarks
 from mtkd_cli.context import Context, device_of
@@ -107,7 +107,8 @@ def changes_anything(recipe: Recipe) -> bool:
 def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
     """Run every phase and return the report, which also lies in the run folder.
 
-    A run that fails before it has trained anything leaves no folder behind; later, it leaves its log.
+    A run that was begun before goes on where it was. A new one that fails before it has trained anything
+    leaves no folder behind; later, it leaves all that it has.
     """
     followers = [Following(part, context.progress.say) for part in context.parts.trackers]
 
@@ -120,27 +121,27 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
         tell("epoch_finished", row)
 
     context.progress.log, context.progress.on_row = run.log, keep_row
-    run.write_recipe(context.recipe)
-    tell("run_started", context.recipe.as_dict(), run.folder)
-    try:
-        report = _every_phase(context, run, baseline)
-    except BaseException as error:
-        run.failed(error)
-        raise
+    context.progress.on_began = run.settle_rows
+    with run:
+        views = run.begin(context.recipe, manifest.of(context, views_of(context.recipe), baseline))
+        tell("run_started", context.recipe.as_dict(), run.folder)
+        report = _every_phase(context, run, baseline, views)
+        run.finish()
     tell("run_finished", report)
     for follower in followers:
         follower.close()
     return report
 
 
-def _every_phase(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
-    views = views_of(context.recipe)
+def _every_phase(context: Context, run: Run, baseline: bool, views: int | None) -> dict[str, Any]:
     strategy = Strategy(context.parts.strategy)
     teachers = ready(context, views)
     _tell_alignment(context, teachers)
     _refuse_partial(context, strategy, teachers)
     fit_strategy(strategy, context, teachers)
-    student = distilled(context, teachers, strategy, batches_of(context, context.data.train, teachers), views)
+    student = distilled(
+        context, teachers, strategy, batches_of(context, context.data.train, teachers), views, run.checkpoints
+    )
     opponent = alone(context) if baseline else None
     with context.progress.phase("evaluate", 1):
         answers = _answers(context, teachers, strategy, student, opponent)

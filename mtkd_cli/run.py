@@ -8,11 +8,11 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtkd_cli import atomic, sealed, strict_yaml, weights
+from mtkd_cli import atomic, manifest, metrics, run_lock, sealed, store, strict_yaml, weights
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.recipe import NAME, Recipe
@@ -22,30 +22,112 @@ if TYPE_CHECKING:
 
 ROOT = Path("runs")
 STUDENT, WEIGHTS = "student.json", "student.safetensors"
+MANIFEST, ROWS = "manifest.json", "metrics.jsonl"
+RESULTS = (WEIGHTS, STUDENT, "report.json")
+BEFORE_IT_BEGINS = {run_lock.NAME, "recipe.yaml"}
+"""What a folder may hold whose run was killed before its manifest was written: it is as good as new."""
+FINISHED = "finished"
 
 
 class Run:
-    """One run folder, open for writing.
+    """One run folder, open for writing: no other process writes it until it is closed.
+
+    Args:
+        name: the folder's, in ``runs/``.
+        go_on: take a run that was begun before, too.
 
     Raises:
-        UsageError: the name is taken or is no plain name.
-        DataError: the folder cannot be made.
+        UsageError: the name is taken, in use by another process, or no plain name.
+        DataError: the folder cannot be made, or its manifest is damaged.
+
+    Attributes:
+        begun: what decides the run (see `mtkd_cli.manifest`), once that is written.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, go_on: bool = False) -> None:
         if not NAME.fullmatch(name):
             raise UsageError(
                 f"{name!r} is no name for a run", where="--name", hint="use letters, digits, '.', '_' and '-'"
             )
         self.folder = ROOT / name
-        try:
-            self.folder.mkdir(parents=True)
-        except FileExistsError as error:
+        with atomic.disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = run_lock.take(self.folder)
+        self.begun: dict[str, Any] | None = None
+        self._remove_leftovers()
+        self.is_new = {path.name for path in self.folder.iterdir()} <= BEFORE_IT_BEGINS
+        if self.is_new:
+            return
+        if not go_on:
+            self.close()
             raise UsageError(
-                f"the run {self.folder} exists", where="--name", hint="choose another name"
-            ) from error
-        except OSError as error:
-            raise atomic.disk_error(error, self.folder) from error
+                f"the run {self.folder} exists",
+                where="--name",
+                hint=f"choose another name, or go on with it: mtkd distill --resume {name}",
+            )
+        self.begun = sealed.read(self.folder / MANIFEST, hint="start another run")
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints of the distilled student are kept."""
+        return self.folder / "checkpoints"
+
+    def begin(self, recipe: Recipe, now: Mapping[str, Any]) -> int | None:
+        """Write what decides the run, or compare it with what the run began with; return the views.
+
+        Raises:
+            ResumeError: the run began with something else.
+        """
+        if self.begun is not None:
+            for change in manifest.refuse_changes(self.begun, now, str(self.folder)):
+                self.log(change)
+            now = {**now, "views": self.begun["views"]}
+            self.log("goes on")
+        self.write_recipe(recipe)
+        self._write_manifest(now)
+        views: int | None = now["views"]
+        return views
+
+    def finish(self) -> None:
+        """Note that everything is there, with the SHA-256 of each result."""
+        results = {name: store.file_sha256(self.folder / name) for name in RESULTS}
+        self._write_manifest({**(self.begun or {}), FINISHED: results})
+
+    def finished_report(self) -> dict[str, Any] | None:
+        """Return the report of a run that is done, if every result is what was written; else None."""
+        try:
+            results = (self.begun or {})[FINISHED]
+            if all(store.file_sha256(self.folder / name) == results[name] for name in RESULTS):
+                report: dict[str, Any] = json.loads((self.folder / "report.json").read_bytes())
+                return report
+        except (OSError, KeyError):
+            pass
+        return None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Say why the run ended early, if it did, and let other processes have it."""
+        if error is not None and not self._lock.closed:
+            self._failed(error)
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes have the run."""
+        self._lock.close()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a process that was killed had not finished writing."""
+        with atomic.disk_errors(self.folder):
+            for path in self.folder.glob(".*"):
+                if path.name != run_lock.NAME:
+                    path.unlink()
+
+    def _write_manifest(self, facts: Mapping[str, Any]) -> None:
+        with atomic.disk_errors(self.folder):
+            sealed.write(self.folder / MANIFEST, facts)
+        self.begun = dict(facts)
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Keep the resolved recipe."""
@@ -77,26 +159,28 @@ class Run:
             with atomic.disk_errors(self.folder):
                 atomic.write_bytes(self.folder / "predictions.png", content.getvalue())
 
-    def failed(self, error: BaseException) -> None:
-        """Log why a run ended early; where nothing was trained yet, give its name back."""
-        if (self.folder / "metrics.jsonl").exists():
+    def _failed(self, error: BaseException) -> None:
+        """Log why a run ended early; a new one that has nothing to go on with gives its name back."""
+        stopped = isinstance(error, KeyboardInterrupt)
+        if self.begun and (stopped or not self.is_new or (self.folder / ROWS).exists()):
             with contextlib.suppress(Exception):
-                self.log(f"failed: {type(error).__name__}: {error}")
-        else:
+                self.log("stopped by a signal" if stopped else f"failed: {type(error).__name__}: {error}")
+        elif self.is_new:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def add_row(self, row: Mapping[str, Any]) -> None:
         """Append one row to ``metrics.jsonl``."""
-        self._append("metrics.jsonl", json.dumps(row))
+        metrics.append(self.folder / ROWS, row)
+
+    def settle_rows(self, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Make these the rows of one training in ``metrics.jsonl``."""
+        metrics.settle(self.folder / ROWS, label, rows)
 
     def log(self, line: str) -> None:
         """Append one line to ``log.txt``."""
-        self._append("log.txt", f"{datetime.datetime.now().isoformat(timespec='seconds')} {line}")
-
-    def _append(self, name: str, line: str) -> None:
-        path = self.folder / name
+        path = self.folder / "log.txt"
         with atomic.disk_errors(path), path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(f"{datetime.datetime.now().isoformat(timespec='seconds')} {line}\n")
 
 
 def default_name(recipe_name: str) -> str:

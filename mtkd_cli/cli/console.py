@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mtkd_cli.errors import MtkdError, RecipeError
+from mtkd_cli.errors import MtkdError, RecipeError, ResumeError, StoppedError
+from mtkd_cli.signals import Interrupted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -75,9 +76,10 @@ def errors_shown(as_json: bool) -> Iterator[None]:
             raise
         show(error, as_json)
         raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        show(MtkdError("interrupted", hint="start it again: finished phases are not repeated"), as_json)
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as stop:
+        how = str(stop) or "start it again: what is finished is not repeated"
+        show(StoppedError("interrupted", hint=how), as_json)
+        raise typer.Exit(StoppedError.exit_code if isinstance(stop, Interrupted) else 130) from None
     except Exception as error:
         if debug:
             raise
@@ -92,7 +94,7 @@ def show(error: MtkdError, as_json: bool) -> None:
         return
     talk(f"error: {error.what}", style="bold red")
     _details(error)
-    for problem in error.problems if isinstance(error, RecipeError) else ():
+    for problem in error.problems if isinstance(error, RecipeError | ResumeError) else ():
         talk(f"- {problem.what}")
         _details(problem)
 

@@ -6,21 +6,32 @@ from typing import Annotated
 
 import typer
 
+from mtkd_cli import signals
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import parts_of
+from mtkd_cli.cli.reading import parts_of, recipe_of_run
+from mtkd_cli.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
 
 
 def distill(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in recipe.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in recipe.")] = "",
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="e.g. train.epochs=3 strategy=mean")
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the run. Default: the time and the recipe's name.")] = "",
+    resume: Annotated[
+        str, typer.Option(metavar="RUN", help="Go on with a run that was stopped; no recipe is given.")
+    ] = "",
+    auto_resume: Annotated[
+        bool, typer.Option("--auto-resume", help="Go on with the run of this --name if there is one.")
+    ] = False,
     baseline: Annotated[
-        bool, typer.Option("--baseline/--no-baseline", help="Train the student alone too.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--baseline/--no-baseline", help="Train the student alone too.", show_default="baseline"
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved recipe and the plan; train nothing.")
     ] = False,
@@ -29,12 +40,39 @@ def distill(
     as_json: Json = False,
 ) -> None:
     """Distil a recipe's teachers into its student, and say whether it paid."""
-    with console.errors_shown(as_json):
-        parts, recipe_name = parts_of(recipe, overrides or [])
+    with console.errors_shown(as_json), signals.handled():
+        changes = list(overrides or [])
+        if resume:
+            name, recipe, changes = _resumed(resume, recipe, changes, name, auto_resume)
+        elif not recipe:
+            raise UsageError("the recipe is missing", hint="mtkd list recipes shows the built-in ones")
+        elif auto_resume and not name:
+            raise UsageError("--auto-resume goes on with a run of some name", hint="give it with --name")
+        parts, recipe_name = parts_of(recipe, changes)
 
         from mtkd_cli.cli.distilling import distil, plan
 
         if dry_run:
-            plan(parts, device, threads, baseline, as_json)
-        else:
-            distil(parts, name, recipe_name, device, threads, baseline, as_json)
+            plan(parts, device, threads, baseline is not False, as_json)
+            return
+
+        from mtkd_cli.run import default_name
+
+        go_on = bool(resume) or auto_resume
+        distil(parts, name or default_name(recipe_name), go_on, device, threads, baseline, as_json)
+
+
+def _resumed(
+    resume: str, recipe: str, changes: list[str], name: str, auto_resume: bool
+) -> tuple[str, str, list[str]]:
+    """Return the run's name, its recipe and the overrides; the first of them is taken for a recipe."""
+    if name or auto_resume:
+        raise UsageError("--resume names the run already", hint="leave --name and --auto-resume out")
+    if recipe and "=" not in recipe:
+        raise UsageError(
+            "--resume takes the recipe of the run",
+            where=recipe,
+            hint="leave the recipe out; --name NAME --auto-resume takes one",
+        )
+    name, path = recipe_of_run(resume)
+    return name, path, [recipe, *changes] if recipe else changes

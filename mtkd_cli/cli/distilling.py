@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -16,17 +18,36 @@ from mtkd_cli.plan import plan_of, plan_table
 from mtkd_cli.progress import Progress
 from mtkd_cli.report.summary import table
 from mtkd_cli.resolve import Resolved
-from mtkd_cli.run import Run, default_name
+from mtkd_cli.run import Run
 
 
 def distil(
-    parts: Resolved, name: str, recipe_name: str, device: str, threads: int, baseline: bool, as_json: bool
+    parts: Resolved, name: str, go_on: bool, device: str, threads: int, baseline: bool | None, as_json: bool
 ) -> None:
-    """Run the recipe and print its summary."""
-    with stdout_on_stderr():
-        context = context_of(parts, device, threads)
-        run = Run(name or default_name(recipe_name))
-        report = pipeline.distill(context, run, baseline)
+    """Run the recipe, or go on with its run, and print its summary.
+
+    Args:
+        parts: the recipe's.
+        name: of the run.
+        go_on: take a run that was begun before, too; device, threads and baseline that are not given are its.
+        device: auto, cpu or cuda.
+        threads: 0 for as many as torch takes.
+        baseline: train the student alone; None: as before, at first yes.
+        as_json: print the report as JSON.
+    """
+    with stdout_on_stderr(), Run(name, go_on) as run:
+        begun: Mapping[str, Any] = run.begun or {}
+        baseline = begun.get("baseline", True) if baseline is None else baseline
+        same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), begun.get("baseline"))
+        report = run.finished_report() if same else None
+        if report is None:
+            device = begun.get("device", device) if device == "auto" else device
+            threads = threads or begun.get("engine", {}).get("threads", 0)
+            try:
+                report = pipeline.distill(context_of(parts, device, threads), run, baseline)
+            except KeyboardInterrupt as stop:
+                how = f"go on with: mtkd distill --resume {name}" if run.begun else ""
+                raise type(stop)(how) from None
     if as_json:
         console.out_json(report)
         return

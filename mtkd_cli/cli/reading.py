@@ -21,3 +21,27 @@ def parts_of(recipe: str, overrides: list[str]) -> tuple[Resolved, str]:
     read_recipe, name = read(recipe, overrides, registry)
     console.warn([f"this recipe runs local code: {reference}" for reference in local_references(read_recipe)])
     return resolve(read_recipe, registry, recipe), name
+
+
+def recipe_of_run(run: str) -> tuple[str, str]:
+    """Return the name of a run, given that or its folder, and the path of its recipe.
+
+    Raises:
+        UsageError: no such run, or one that was stopped before it began.
+    """
+    from pathlib import Path
+
+    from mtkd_cli.errors import UsageError, nearest
+    from mtkd_cli.specs import NAME
+
+    runs = Path("runs")
+    name = Path(run).name if Path(run).parent == runs else run
+    path = runs / name / "recipe.yaml"
+    if not NAME.fullmatch(name) or not path.is_file():
+        known = [folder.name for folder in runs.iterdir()] if runs.is_dir() else []
+        raise UsageError(
+            f"no run {name!r} here that could be gone on with",
+            where="--resume",
+            hint=nearest(name, known) or "start it: mtkd distill RECIPE --name NAME",
+        )
+    return name, str(path)

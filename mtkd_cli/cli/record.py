@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mtkd_cli import signals
 from mtkd_cli.cli import console
 
 
@@ -19,7 +20,7 @@ def record(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Fit a recipe's teachers and record their answers; train no student."""
-    with console.errors_shown(as_json):
+    with console.errors_shown(as_json), signals.handled():
         from mtkd_cli.cli.reading import parts_of
 
         parts, _ = parts_of(recipe, overrides or [])

@@ -54,6 +54,9 @@ def test_the_run_folder_has_what_the_readme_says(distil: Distil) -> None:
         "predictions.png",
         "MODEL_CARD.md",
         "log.txt",
+        "manifest.json",
+        "checkpoints",
+        ".lock",
     }
     Recipe.model_validate(strict_yaml.load((folder / "recipe.yaml").read_text(), "recipe.yaml"))
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -1,0 +1,98 @@
+"""What decides a run: recipe, data, teachers, engine. A run goes on only with what it began with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from mtkd_cli import store
+from mtkd_cli.context import Context
+from mtkd_cli.errors import ResumeError, UsageError
+from mtkd_cli.models import identity
+from mtkd_cli.recipe import Teacher
+from mtkd_cli.teachers import who_is
+
+FORMAT = 1
+COMPARED = ("format", "recipe", "data", "teachers", "student", "engine")
+MAY_CHANGE: Mapping[str, Callable[[Any, Any], bool]] = {
+    "recipe.train.epochs": lambda before, now: now > before,
+    "recipe.trackers": lambda before, now: True,
+}
+"""Keys that another value may have when a run goes on, and which."""
+
+
+def of(context: Context, views: int | None, baseline: bool) -> dict[str, Any]:
+    """Return what decides a run, every teacher and file by the hash of its content."""
+    recipe, data, wanted = context.recipe, context.data, context.recipe.student
+    as_teacher = Teacher(
+        model=wanted.model, checkpoint=wanted.checkpoint, pretrained=wanted.pretrained, input=wanted.input
+    )
+    pairs = zip(recipe.teachers, context.parts.teachers, strict=True)
+    known = {teacher.name: (teacher, who_is(teacher, part, context)) for teacher, part in pairs}
+    return {
+        "format": FORMAT,
+        "recipe": recipe.as_dict(),
+        "data": {
+            "classes": list(data.classes),
+            "samples": {split.name: split.digest for split in data.splits},
+            "labels": {
+                split.name: store.array_sha256(split.samples.targets)
+                for split in (*data.splits, data.all_labels)
+            },
+        },
+        "teachers": {
+            name: {
+                "model": teacher.model,
+                "hash": store.digest(who),
+                "checkpoint": who["model"]["checkpoint"],
+            }
+            for name, (teacher, who) in known.items()
+        },
+        "student": identity(context.parts.student, as_teacher),
+        "engine": context.engine,
+        "device": str(context.device),
+        "views": views,
+        "baseline": baseline,
+    }
+
+
+def refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], run: str) -> list[str]:
+    """Return the changes that are allowed, in words.
+
+    Raises:
+        ResumeError: something else changed; every key is shown with both values.
+    """
+    changes = [change for part in COMPARED for change in _differences(before.get(part), now.get(part), part)]
+    refused = [
+        UsageError(f"{key}: {_short(old)} became {_short(new)}", hint=_hint(key))
+        for key, old, new in changes
+        if key not in MAY_CHANGE or not MAY_CHANGE[key](old, new)
+    ]
+    if refused:
+        raise ResumeError(run, refused)
+    return [f"{key}: {_short(old)} became {_short(new)}" for key, old, new in changes]
+
+
+def _differences(before: Any, now: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield each key whose value differs, with both values; None stands for a key that is not there."""
+    if before == now:
+        return
+    if key in MAY_CHANGE:
+        yield key, before, now
+    elif isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in dict.fromkeys((*before, *now)):
+            yield from _differences(before.get(name), now.get(name), f"{key}.{name}")
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, (old, new) in enumerate(zip(before, now, strict=True)):
+            yield from _differences(old, new, f"{key}.{number}")
+    else:
+        yield key, before, now
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _hint(key: str) -> str:
+    return "it may only grow" if key == "recipe.train.epochs" else ""

@@ -1,0 +1,383 @@
+"""What a run that was stopped promises: it goes on to the same bits, or says why it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mtkd_cli import checkpoint, keeper, metrics, pipeline, recorded, sealed
+from mtkd_cli.cli import app as application
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.progress import Progress
+from mtkd_cli.run import Run
+
+RECIPE = (
+    "digits",
+    "data.labels=60",
+    "fit={epochs: 3, labels: student}",
+    "teachers=[{model: 'mlp:4', fit: all}, {model: 'convnet:4', fit: all}]",
+    "train={epochs: 3, batch_size: 256}",
+    "train.lr=[0.01, 0.02]",
+    "student=convnet:4",
+    "augment.shift=0.1",
+    "views=2",
+)
+START = ("distill", *RECIPE, "--name", "run", "--threads", "1")
+RESUME = ("distill", "--resume", "run")
+
+
+def mtkd(*arguments: str) -> Result:
+    return CliRunner().invoke(application.create(), arguments, catch_exceptions=False)
+
+
+def results(folder: Path = Path("runs/run"), place: Path | None = None) -> dict[str, Any]:
+    """Return what a run leaves behind, without times: bits of every training, rows, scores."""
+    place = place or Path(os.environ["MTKD_STORE"])
+    report = json.loads((folder / "report.json").read_text())
+    del report["run"]
+    for scores in (report["scores"][who] for who in ("student", "alone", "ensemble")):
+        del scores["latency_ms"]
+    for scores in report["scores"]["teachers"].values():
+        del scores["latency_ms"]
+    found: dict[str, Any] = {"report": report, "rows": metrics.read(folder / "metrics.jsonl")}
+    files = [folder / "student.safetensors", *folder.glob("checkpoints/*/*/*.safetensors")]
+    found |= {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    kept = [*place.glob("fitted/*/*.safetensors"), *place.glob("alone/*/*.safetensors")]
+    kept += place.glob("outputs/*/outputs.npy")
+    return found | {str(file.relative_to(place)): file.read_bytes() for file in kept}
+
+
+@pytest.fixture(autouse=True)
+def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "TIMES_ITS_COST", 0.0)
+
+
+@pytest.fixture(scope="module")
+def whole_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run was made that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MTKD_STORE", str(folder / "store"))
+        assert mtkd(*START).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def whole(whole_place: Path) -> dict[str, Any]:
+    """What such a run leaves behind."""
+    return results(whole_place / "runs/run", whole_place / "store")
+
+
+@pytest.fixture
+def done(whole_place: Path) -> None:
+    """Have a run here that is done, and its store."""
+    shutil.copytree(whole_place / "runs", "runs")
+    shutil.copytree(whole_place / "store", os.environ["MTKD_STORE"])
+
+
+def at(call: int, function: Callable[..., Any], happens: Callable[[], object]) -> Callable[..., Any]:
+    """Return the function with something that happens before one of its calls."""
+    calls = iter(range(1, 10**6))
+
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == call:
+            happens()
+        return function(*arguments, **named)
+
+    return wrapped
+
+
+FITS, STUDENT = 6, 15
+"""Optimizer steps of both fits, and of one candidate of a student."""
+PLACES = {
+    "fitting a teacher": (Progress, "stepped", 2),
+    "recording": (recorded, "write", 2),
+    "recording another teacher": (recorded, "write", 6),
+    "fitting the strategy": (pipeline, "fit_strategy", 1),
+    "the first candidate": (Progress, "stepped", FITS + 8),
+    "the second candidate": (Progress, "stepped", FITS + STUDENT + 8),
+    "the student alone": (Progress, "stepped", FITS + 2 * STUDENT + 20),
+    "evaluating": (pipeline, "_scores", 1),
+    "writing the student": (Run, "write_student", 1),
+    "writing the report": (Run, "write_report", 1),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_anywhere_ends_with_75_and_the_run_goes_on_to_the_same_bits(
+    place: str, sent: signal.Signals, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sent == signal.SIGTERM and list(PLACES).index(place) % 3:
+        return  # one in three is enough
+    where, name, call = PLACES[place]
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, at(call, getattr(where, name), lambda: os.kill(os.getpid(), sent)))
+        stopped = mtkd(*START)
+    assert stopped.exit_code == 75, stopped.stderr
+    assert "go on with: mtkd distill --resume run" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    resumed = mtkd(*RESUME)
+    assert resumed.exit_code == 0, resumed.stderr
+    assert results() == whole
+
+
+def test_a_second_signal_ends_at_once_and_loses_nothing_that_was_kept(
+    whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice() -> None:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "stepped", at(FITS + STUDENT + 3, Progress.stepped, twice))
+        stopped = mtkd(*START, "--json")
+    assert stopped.exit_code == 130
+    assert json.loads(stopped.stdout)["error"]["code"] == "interrupted"
+    assert mtkd(*RESUME).exit_code == 0
+    assert results() == whole
+
+
+@pytest.mark.usefixtures("done")
+def test_a_run_that_is_done_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "distill", None)
+    for again in (RESUME, ("distill", "--resume", "runs/run"), (*START, "--auto-resume")):
+        shown = mtkd(*again)
+        assert shown.exit_code == 0
+        assert "Everything is in runs/run/" in shown.stdout
+
+
+def test_auto_resume_starts_or_goes_on(whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        stop = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+        patch.setattr(Progress, "stepped", at(FITS + 6, Progress.stepped, stop))
+        assert mtkd(*START, "--auto-resume").exit_code == 75
+    assert mtkd(*START).exit_code == 2
+    assert mtkd(*START, "--auto-resume").exit_code == 0
+    assert results() == whole
+
+
+@pytest.mark.usefixtures("done")
+def test_a_result_that_was_damaged_is_made_again(whole: dict[str, Any]) -> None:
+    (Path("runs/run/student.safetensors")).write_bytes(b"damaged")
+    assert mtkd(*RESUME).exit_code == 0
+    assert results() == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("train.batch_size=32", "recipe.train.batch_size: 256 became 32"),
+        ("train.epochs=2", "recipe.train.epochs: 3 became 2"),
+        ("data.labels=70", "data.samples.val: "),
+        ("teachers.1.model=convnet:5", "teachers.convnet-4.hash"),
+        ("--threads=2", "engine.threads: 1 became 2"),
+    ],
+)
+@pytest.mark.usefixtures("done")
+def test_a_run_does_not_go_on_with_something_else(change: str, said: str) -> None:
+    Path("runs/run/report.json").unlink()
+    before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*") if path.name != "log.txt"}
+    refused = mtkd(*RESUME, change)
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+    after = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*") if path.name != "log.txt"}
+    del before[Path("runs/run/.lock")], after[Path("runs/run/.lock")]
+    assert after == before
+
+
+def test_a_checkpoint_of_a_teacher_that_changed_is_named() -> None:
+    from mtkd_cli import weights
+    from mtkd_cli.interfaces import ModelRequest
+    from mtkd_teachers.mlp import MlpProvider
+
+    module = MlpProvider().build(ModelRequest("4", 1, 8, 10, pretrained=False)).module
+    weights.write(Path("t.safetensors"), module.state_dict())
+    known = ("teachers=[{model: 'mlp:4', checkpoint: t.safetensors}]", "train={epochs: 1, lr: 0.01}")
+    assert mtkd(*START, *known, "--no-baseline").exit_code == 0
+    weights.write(Path("t.safetensors"), {name: tensor + 1 for name, tensor in module.state_dict().items()})
+    refused = mtkd(*RESUME, "train.epochs=2")
+    assert refused.exit_code == 2
+    assert "teachers.mlp-4.checkpoint: " in refused.stderr
+
+
+@pytest.mark.usefixtures("done")
+def test_more_epochs_go_on_from_where_the_run_was() -> None:
+    before = metrics.read(Path("runs/run/metrics.jsonl"))
+    assert mtkd(*RESUME, "train.epochs=5").exit_code == 0
+    rows = metrics.read(Path("runs/run/metrics.jsonl"))
+    assert sorted((row["candidate"], row["epoch"]) for row in rows if row["phase"] == "distil") == [
+        (candidate, epoch) for candidate in (1, 2) for epoch in (1, 2, 3, 4, 5)
+    ]
+    assert all(row in rows for row in before if row["phase"] != "student alone")
+    assert [row["epoch"] for row in rows if row["phase"] == "student alone"] == [1, 2, 3, 4, 5] * 2
+    assert json.loads(Path("runs/run/report.json").read_text())["views"] == 2
+    assert "recipe.train.epochs: 3 became 5" in Path("runs/run/log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--resume", "other"), "no run 'other'"),
+        (("--resume", "../run"), "no run '../run'"),
+        (("digits", "--resume", "run"), "takes the recipe of the run"),
+        (("--resume", "run", "--name", "x"), "names the run already"),
+        (("digits", "--auto-resume"), "--name"),
+        ((), "the recipe is missing"),
+    ],
+)
+def test_a_wrong_call_is_explained(arguments: tuple[str, ...], said: str) -> None:
+    result = mtkd("distill", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def holder(*, stopped: bool = False) -> subprocess.Popen[str]:
+    """Start a process that holds the run ``taken``."""
+    script = (
+        "import sys, time; from pathlib import Path; from mtkd_cli import run_lock\n"
+        "Path('runs/taken').mkdir(parents=True, exist_ok=True)\n"
+        "file = run_lock.take(Path('runs/taken')); print('held', flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    if stopped:
+        process.send_signal(signal.SIGSTOP)
+    return process
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_run_in_use_is_refused_and_its_owner_named(stopped: bool) -> None:
+    with holder(stopped=stopped) as process:
+        try:
+            with pytest.raises(UsageError, match=f"in use: process {process.pid} on ") as caught:
+                Run("taken", go_on=True)
+            assert caught.value.exit_code == 2
+        finally:
+            process.kill()
+    Run("taken", go_on=True).close()
+
+
+def test_the_lock_of_an_owner_that_was_killed_is_no_obstacle() -> None:
+    with holder() as process:
+        process.kill()
+    run = Run("taken")
+    with pytest.raises(UsageError, match=f"in use: process {os.getpid()} on "):
+        Run("taken")
+    run.close()
+    Run("taken").close()
+
+
+def test_a_run_that_was_killed_before_it_began_is_as_good_as_new() -> None:
+    folder = Path("runs/early")
+    folder.mkdir(parents=True)
+    for name in (".lock", "recipe.yaml", ".manifest.json.ab12", ".student.partial"):
+        (folder / name).write_text("cut")
+    run = Run("early")
+    assert run.begun is None
+    assert {path.name for path in folder.iterdir()} == {".lock", "recipe.yaml"}
+
+
+def test_a_full_disk_at_a_checkpoint_loses_none(
+    whole: dict[str, Any], whole_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(whole_place / "store", os.environ["MTKD_STORE"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with monkeypatch.context() as patch:
+        fill = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))  # noqa: E731
+        patch.setattr(checkpoint, "write", at(3, checkpoint.write, fill))
+        full = mtkd(*START)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert full.exit_code == 3
+    assert "bytes are needed" in full.stderr
+    assert not list(Path("runs").rglob("*.partial"))
+    assert mtkd(*START, "--auto-resume").exit_code == 0
+    assert {**results(), "rows": 0} == {**whole, "rows": 0}  # the fits were found, so they have no rows
+
+
+def test_if_every_checkpoint_is_damaged_the_run_says_so_and_removes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        stop = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+        patch.setattr(Progress, "stepped", at(FITS + 12, Progress.stepped, stop))
+        mtkd(*START)
+    files = sorted(Path("runs/run/checkpoints").rglob("*.safetensors"))
+    assert len(files) == 2
+    for file in files:
+        file.write_bytes(file.read_bytes()[:-1])
+    damaged = mtkd(*RESUME)
+    assert damaged.exit_code == 3
+    assert "every checkpoint is damaged" in damaged.stderr
+    assert sorted(Path("runs/run/checkpoints").rglob("*.safetensors")) == files
+
+
+def test_of_100_flipped_bits_of_a_manifest_none_is_used() -> None:
+    facts = {
+        "recipe": {"train": {"epochs": 30, "lr": [0.1]}},
+        "views": None,
+        "teachers": {"a": {"hash": "0"}},
+    }
+    path, chance = Path("manifest.json"), random.Random(1)
+    sealed.write(path, facts)
+    whole = path.read_bytes()
+    for _ in range(100):
+        content = bytearray(whole)
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        path.write_bytes(content)
+        try:
+            assert sealed.read(path) == facts
+        except DataError:
+            continue
+
+
+ROWS = [{"phase": "fit a", "step": 1}, {"phase": "distil", "candidate": 1, "step": 1, "kd": 1 / 3}]
+
+
+def test_rows_are_read_without_the_one_that_was_cut() -> None:
+    path = Path("metrics.jsonl")
+    for row in ROWS:
+        metrics.append(path, row)
+    path.write_text(path.read_text() + '{"phase": "dis')
+    assert metrics.read(path) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("label", "rows", "expected"),
+    [
+        ({"phase": "fit a"}, [{"step": 1}], ROWS),
+        ({"phase": "fit a"}, [], ROWS[1:]),
+        ({"phase": "fit b"}, [{"step": 1}], [*ROWS, {"phase": "fit b", "step": 1}]),
+        ({"phase": "distil"}, [], ROWS),
+        (
+            {"phase": "distil", "candidate": 1},
+            [{"step": 2}],
+            [ROWS[0], {"phase": "distil", "candidate": 1, "step": 2}],
+        ),
+    ],
+)
+def test_rows_of_one_training_are_settled_and_those_of_others_stay(
+    label: dict[str, Any], rows: list[dict[str, Any]], expected: list[dict[str, Any]]
+) -> None:
+    path = Path("metrics.jsonl")
+    for row in ROWS:
+        metrics.append(path, row)
+    path.write_text(path.read_text() + '{"phase": "dis')
+    metrics.settle(path, label, rows)
+    assert metrics.read(path) == expected
+    assert path.read_text().count("\n") == len(expected)
