@@ -22,41 +22,16 @@ from mtkd_cli.cli import app as application
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.progress import Progress
 from mtkd_cli.run import Run
-
-RECIPE = (
-    "digits",
-    "data.labels=60",
-    "fit={epochs: 3, labels: student}",
-    "teachers=[{model: 'mlp:4', fit: all}, {model: 'convnet:4', fit: all}]",
-    "train={epochs: 3, batch_size: 256}",
-    "train.lr=[0.01, 0.02]",
-    "student=convnet:4",
-    "augment.shift=0.1",
-    "views=2",
-)
-START = ("distill", *RECIPE, "--name", "run", "--threads", "1")
-RESUME = ("distill", "--resume", "run")
+from tests.small_run import FITS, RESUME, START, STUDENT, results
 
 
 def mtkd(*arguments: str) -> Result:
     return CliRunner().invoke(application.create(), arguments, catch_exceptions=False)
 
 
-def results(folder: Path = Path("runs/run"), place: Path | None = None) -> dict[str, Any]:
-    """Return what a run leaves behind, without times: bits of every training, rows, scores."""
-    place = place or Path(os.environ["MTKD_STORE"])
-    report = json.loads((folder / "report.json").read_text())
-    del report["run"]
-    for scores in (report["scores"][who] for who in ("student", "alone", "ensemble")):
-        del scores["latency_ms"]
-    for scores in report["scores"]["teachers"].values():
-        del scores["latency_ms"]
-    found: dict[str, Any] = {"report": report, "rows": metrics.read(folder / "metrics.jsonl")}
-    files = [folder / "student.safetensors", *folder.glob("checkpoints/*/*/*.safetensors")]
-    found |= {str(file.relative_to(folder)): file.read_bytes() for file in files}
-    kept = [*place.glob("fitted/*/*.safetensors"), *place.glob("alone/*/*.safetensors")]
-    kept += place.glob("outputs/*/outputs.npy")
-    return found | {str(file.relative_to(place)): file.read_bytes() for file in kept}
+def here() -> dict[str, Any]:
+    """Return what the run in this folder leaves behind."""
+    return results(Path("runs/run"), Path(os.environ["MTKD_STORE"]))
 
 
 @pytest.fixture(autouse=True)
@@ -100,8 +75,6 @@ def at(call: int, function: Callable[..., Any], happens: Callable[[], object]) -
     return wrapped
 
 
-FITS, STUDENT = 6, 15
-"""Optimizer steps of both fits, and of one candidate of a student."""
 PLACES = {
     "fitting a teacher": (Progress, "stepped", 2),
     "recording": (recorded, "write", 2),
@@ -133,7 +106,7 @@ def test_a_signal_anywhere_ends_with_75_and_the_run_goes_on_to_the_same_bits(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     resumed = mtkd(*RESUME)
     assert resumed.exit_code == 0, resumed.stderr
-    assert results() == whole
+    assert here() == whole
 
 
 def test_a_second_signal_ends_at_once_and_loses_nothing_that_was_kept(
@@ -149,7 +122,7 @@ def test_a_second_signal_ends_at_once_and_loses_nothing_that_was_kept(
     assert stopped.exit_code == 130
     assert json.loads(stopped.stdout)["error"]["code"] == "interrupted"
     assert mtkd(*RESUME).exit_code == 0
-    assert results() == whole
+    assert here() == whole
 
 
 @pytest.mark.usefixtures("done")
@@ -168,14 +141,14 @@ def test_auto_resume_starts_or_goes_on(whole: dict[str, Any], monkeypatch: pytes
         assert mtkd(*START, "--auto-resume").exit_code == 75
     assert mtkd(*START).exit_code == 2
     assert mtkd(*START, "--auto-resume").exit_code == 0
-    assert results() == whole
+    assert here() == whole
 
 
 @pytest.mark.usefixtures("done")
 def test_a_result_that_was_damaged_is_made_again(whole: dict[str, Any]) -> None:
     (Path("runs/run/student.safetensors")).write_bytes(b"damaged")
     assert mtkd(*RESUME).exit_code == 0
-    assert results() == whole
+    assert here() == whole
 
 
 @pytest.mark.parametrize(
@@ -307,7 +280,7 @@ def test_a_full_disk_at_a_checkpoint_loses_none(
     assert "bytes are needed" in full.stderr
     assert not list(Path("runs").rglob("*.partial"))
     assert mtkd(*START, "--auto-resume").exit_code == 0
-    assert {**results(), "rows": 0} == {**whole, "rows": 0}  # the fits were found, so they have no rows
+    assert {**here(), "rows": 0} == {**whole, "rows": 0}  # the fits were found, so they have no rows
 
 
 def test_if_every_checkpoint_is_damaged_the_run_says_so_and_removes_nothing(

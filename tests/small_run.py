@@ -1,0 +1,50 @@
+"""A small run with everything in it, and all that it leaves behind, for those who disturb it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mtkd_cli import metrics
+
+RECIPE = (
+    "digits",
+    "data.labels=60",
+    "fit={epochs: 3, labels: student}",
+    "teachers=[{model: 'mlp:4', fit: all}, {model: 'convnet:4', fit: all}]",
+    "train={epochs: 3, batch_size: 256}",
+    "train.lr=[0.01, 0.02]",
+    "student=convnet:4",
+    "augment.shift=0.1",
+    "views=2",
+)
+START = ("distill", *RECIPE, "--name", "run", "--threads", "1")
+RESUME = ("distill", "--resume", "run")
+FITS, STUDENT = 6, 15
+"""Optimizer steps of both fits, and of one candidate of a student."""
+
+
+def results(folder: Path, store: Path) -> dict[str, Any]:
+    """Return what a run leaves behind, without times: bits of every training, rows, scores.
+
+    The checkpoints hold weights, BatchNorm buffers, optimizer and best evaluation of each candidate.
+    """
+    found: dict[str, Any] = {
+        "report": timeless(json.loads((folder / "report.json").read_text())),
+        "rows": metrics.read(folder / "metrics.jsonl"),
+    }
+    files = [folder / "student.safetensors", *folder.glob("checkpoints/*/*/*.safetensors")]
+    found |= {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    kept = [*store.glob("fitted/*/*.safetensors"), *store.glob("alone/*/*.safetensors")]
+    kept += store.glob("outputs/*/outputs.npy")
+    return found | {str(file.relative_to(store)): file.read_bytes() for file in kept}
+
+
+def timeless(value: Any) -> Any:
+    """Return a report without what was read from a clock."""
+    if isinstance(value, list):
+        return [timeless(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: timeless(item) for key, item in value.items() if not key.startswith("latency")}
