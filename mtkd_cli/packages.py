@@ -46,7 +46,9 @@ def uninstall(names: Sequence[str]) -> list[Plugin]:
     wanted = [normal(name) for name in names]
     for name, word in zip(wanted, names, strict=True):
         if name == BUILTIN:
-            raise UsageError("mtkd does not remove itself", hint=f"{shlex.quote(sys.executable)} -m pip …")
+            raise UsageError(
+                "mtkd does not remove itself", hint=f"{shlex.quote(sys.executable)} -m pip uninstall mtkd"
+            )
         if name not in {plugin.distribution for plugin in there}:
             raise UsageError(
                 f"no distribution {word!r} has plugins of mtkd",

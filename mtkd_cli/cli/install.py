@@ -18,7 +18,7 @@ def install(
     packages: Annotated[
         list[str],
         typer.Argument(
-            metavar="PACKAGE...",
+            metavar="PACKAGE",
             help="Names, versions (mtkd-mine>=1.2), wheels or folders; and options of pip: -e, --upgrade, "
             "--no-deps, --index-url …",
         ),
@@ -39,7 +39,7 @@ def install(
 
 
 def uninstall(
-    packages: Annotated[list[str], typer.Argument(metavar="PACKAGE...", help="Distributions with plugins.")],
+    packages: Annotated[list[str], typer.Argument(metavar="PACKAGE", help="Distributions with plugins.")],
     as_json: Json = False,
 ) -> None:
     """Remove plugins, broken ones too. Loads no plugin."""
