@@ -73,7 +73,7 @@ class Coco:
         }
         found["train"] += unlabelled(self.unlabelled) if self.unlabelled else []
         splits = {name: samples_of(images, self.form) for name, images in found.items()}
-        return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"))
+        return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"), fit="stretch")
 
 
 def _content(file: Path) -> Mapping[str, Any]:

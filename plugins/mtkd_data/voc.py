@@ -61,7 +61,7 @@ class Voc:
         }
         images["train"] += unlabelled(self.unlabelled) if self.unlabelled else []
         splits = {name: samples_of(found, self.form) for name, found in images.items()}
-        return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"))
+        return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"), fit="stretch")
 
     def _files(self, folder: Path) -> dict[str, list[Path]]:
         """Return the annotation files of each split."""

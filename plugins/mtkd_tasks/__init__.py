@@ -82,7 +82,7 @@ def mtkd_register_tasks() -> list[TaskSpec]:
                 Option(
                     "least",
                     float,
-                    0.05,
+                    0.1,
                     "score below which teachers' boxes are left out",
                     minimum=0.0,
                     maximum=1.0,

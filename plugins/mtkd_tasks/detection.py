@@ -12,7 +12,16 @@ from PIL.Image import Image
 from torch import Tensor
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Prediction, Task, TaskData, Wanted
+from mtkd_cli.interfaces import (
+    Alignment,
+    Details,
+    Merged,
+    Metric,
+    Prediction,
+    Task,
+    TaskData,
+    Wanted,
+)
 from mtkd_cli.recipe import Loss
 from mtkd_tasks import boxes
 from mtkd_tasks.average_precision import average_precision, facts
@@ -42,7 +51,7 @@ class Detection(Task):
     precision = "fp32"
 
     def __init__(
-        self, data: TaskData, loss: Loss, fusion: str = "wbf", iou: float = 0.55, least: float = 0.05
+        self, data: TaskData, loss: Loss, fusion: str = "wbf", iou: float = 0.55, least: float = 0.1
     ) -> None:
         if loss.class_weights is not None:
             raise UsageError("detection has no class weights", "loss.class_weights", "leave it out")
@@ -61,7 +70,7 @@ class Detection(Task):
             raise ValueError(f"a {type(output).__name__}; the task needs a tensor (samples, boxes, 6)")
         if output.dim() != 3 or output.shape[2] != 6:
             raise ValueError(f"{tuple(output.shape)}; the task needs (samples, boxes, 6)")
-        return output
+        return boxes.best_first(output)
 
     def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
         """Return boxes with the task's class numbers; those of other classes are left out."""
