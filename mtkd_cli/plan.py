@@ -36,7 +36,7 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
     steps, _ = plan_steps(context)
     tries = len(candidates(recipe.train))
     pairs = zip(recipe.teachers, context.parts.teachers, strict=True)
-    teachers = [_teacher(teacher, part, context, views) for teacher, part in pairs]
+    teachers = [teacher_facts(teacher, part, context, views) for teacher, part in pairs]
     student = build(context)
     seconds = (
         _seconds_a_sample(context, prepared(student))
@@ -81,7 +81,8 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
     }
 
 
-def _teacher(teacher: Teacher, part: ModelPart, context: Context, views: int | None) -> dict[str, Any]:
+def teacher_facts(teacher: Teacher, part: ModelPart, context: Context, views: int | None) -> dict[str, Any]:
+    """Return what is known of a teacher once it is loaded and has answered a few samples."""
     data, fit = context.data, teacher.fit
     model = load_teacher(part, teacher, data, context.task)
     module = prepared(model).eval()

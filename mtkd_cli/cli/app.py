@@ -13,6 +13,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.audit import audit
 from mtkd_cli.cli.compare import compare
 from mtkd_cli.cli.distill import distill
+from mtkd_cli.cli.doctor import doctor
 from mtkd_cli.cli.evaluate import evaluate
 from mtkd_cli.cli.export import export
 from mtkd_cli.cli.init import init
@@ -50,6 +51,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.command(name="list")(list_)
     app.command()(show)
     app.command()(init)
+    app.command()(doctor)
     app.add_typer(plugins)
     app.command(context_settings=PASSED_ON)(install)
     app.command()(uninstall)

@@ -262,4 +262,4 @@ def _columns(output: Any) -> Tensor:
         raise ValueError(f"a {type(output).__name__}; the task needs a tensor (samples, values)")
     if output.dim() not in (1, 2):
         raise ValueError(f"{tuple(output.shape)}; the task needs (samples, values)")
-    return output.reshape(len(output), -1)
+    return output.reshape(output.shape[0], -1)  # not len(): a traced one is no fixed number

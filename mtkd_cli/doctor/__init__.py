@@ -1,0 +1,1 @@
+"""Check what a run needs before it is started; nothing is changed."""

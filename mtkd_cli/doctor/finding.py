@@ -1,0 +1,41 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from mtkd_cli.errors import MtkdError, RecipeError
+
+Status = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row: what was checked, how it is, and what to do where it is not well."""
+
+    check: str
+    status: Status
+    found: str
+    hint: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the row for JSON."""
+        return asdict(self)
+
+
+@contextmanager
+def failing(check: str, findings: list[Finding]) -> Iterator[None]:
+    """Turn what a check raises into a row that fails: the other checks go on."""
+    try:
+        yield
+    except MtkdError as error:
+        problems: Sequence[MtkdError] = error.problems if isinstance(error, RecipeError) else [error]
+        for problem in problems:
+            where = f" ({problem.where})" if problem.where else ""
+            findings.append(Finding(check, "fail", f"{problem.what}{where}", problem.hint))
+    except Exception as error:  # a plugin, a model or a decoder raises almost anything
+        reason = (str(error).strip().splitlines() or [""])[0]
+        findings.append(Finding(check, "fail", f"{type(error).__name__}: {reason}".removesuffix(": ")))

@@ -1,0 +1,105 @@
+"""Check a recipe: its data, its teachers, the memory and the disk that it needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mtkd_cli import store
+from mtkd_cli.context import Context
+from mtkd_cli.doctor import contents
+from mtkd_cli.doctor.environment import existing, free_memory
+from mtkd_cli.doctor.finding import Finding, failing
+from mtkd_cli.evaluate import plain_views
+from mtkd_cli.models import facts, prepared
+from mtkd_cli.pipeline import prepare, views_of
+from mtkd_cli.plan import teacher_facts
+from mtkd_cli.progress import Progress
+from mtkd_cli.report.summary import bytes_in_words
+from mtkd_cli.resolve import Resolved
+from mtkd_cli.students import build
+
+STUDENT_COPIES = 4
+"""Weights, gradients and the two moments of AdamW."""
+
+
+def recipe(parts: Resolved) -> list[Finding]:
+    """Return how a recipe's data and models are. The store is as it was before."""
+    findings: list[Finding] = []
+    with failing("files", findings):
+        findings += contents.unreadable(parts.data)
+    with tempfile.TemporaryDirectory() as folder, failing("data", findings):
+        with _store_in(folder):
+            context = prepare(parts, "cpu", Progress())
+        findings += contents.splits(context)
+        findings += contents.repeated(context)
+        findings += _models(context)
+    return findings
+
+
+def _models(context: Context) -> Iterator[Finding]:
+    """Yield what the teachers answer, and the student; then what they take."""
+    views = views_of(context.recipe)
+    told = []
+    findings: list[Finding] = []
+    pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
+    for teacher, part in pairs:
+        check = f"teacher {teacher.name}"
+        with failing(check, findings):
+            about = teacher_facts(teacher, part, context, views)
+            told.append(about)
+            known = sum(bool(group) for _, group in about["aligned"])
+            fit = f", fitted here ({about['fit']})" if about["fit"] else ""
+            line = (
+                f"{about['parameters']:,} parameters; knows {known} of {len(about['aligned'])} classes{fit}"
+            )
+            findings.append(Finding(check, "ok" if known else "warn", line))
+    student = 0
+    with failing("student", findings):
+        model = build(context)
+        costs = facts(model, next(iter(plain_views(context.data.train)))[:1])
+        student = costs.bytes
+        prepared(model)
+        line = (
+            f"{costs.parameters:,} parameters, {bytes_in_words(student)}, {costs.latency_ms:.2f} ms a sample"
+        )
+        findings.append(Finding("student", "ok", line))
+    yield from findings
+    yield _memory(max((about["parameters"] * 4 for about in told), default=0), student)
+    yield _disk(sum(about["record_bytes"] for about in told))
+
+
+def _memory(teacher: int, student: int) -> Finding:
+    wanted, free = max(teacher, STUDENT_COPIES * student), free_memory()
+    line = f"weights: largest teacher {bytes_in_words(teacher)}, student in training "
+    line += f"{bytes_in_words(STUDENT_COPIES * student)}, besides what batches take"
+    if free is not None and wanted > free / 2:
+        return Finding(
+            "memory for models", "warn", f"{line}; {bytes_in_words(free)} are free", "smaller batches"
+        )
+    return Finding("memory for models", "ok", line)
+
+
+def _disk(wanted: int) -> Finding:
+    free = shutil.disk_usage(existing(store.root())).free
+    line = f"{bytes_in_words(wanted)} of outputs are still to be recorded, {bytes_in_words(free)} are free"
+    if wanted > free:
+        return Finding("disk for outputs", "fail", line, "store.top_k, views or MTKD_STORE on another disk")
+    return Finding("disk for outputs", "ok", line)
+
+
+@contextmanager
+def _store_in(folder: str) -> Iterator[None]:
+    """Let what loading keeps go into a folder that is removed."""
+    before = os.environ.get("MTKD_STORE")
+    os.environ["MTKD_STORE"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MTKD_STORE"]
+        else:
+            os.environ["MTKD_STORE"] = before
