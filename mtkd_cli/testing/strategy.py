@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mtkd_cli.aggregate import GIVEN, TOLERANCE
+from mtkd_cli.aggregate import GIVEN
 from mtkd_cli.align import UNKNOWN
-from mtkd_cli.interfaces import AggregationBatch, Merged, Task
+from mtkd_cli.interfaces import Task
 from mtkd_cli.labels import without_labels
 from mtkd_cli.plugins import installed
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import random_state
-from mtkd_cli.testing.batches import (
-    SAMPLES,
-    TEMPERATURE,
-    batch_for,
-    outputs_for,
-    targets_for,
-    task_of,
-)
-from mtkd_cli.testing.broken import BrokenRuleError, NotCheckedError
+from mtkd_cli.testing.batches import task_of
+from mtkd_cli.testing.bench import SAME_WEIGHT, Bench
+from mtkd_cli.testing.broken import NotCheckedError
 
 EXTREME = 1e4
 NEARLY = 95.0
 """A margin at which an entropy is a subnormal number."""
-
-SAME_WEIGHT = 1e-5
-"""How far a weight in float32 may be from what it must be."""
 
 SAME_GRADIENT = 1e-6
 """How far a gradient may be from what it must be, as a share of its length."""
@@ -80,95 +71,6 @@ def check_strategy(
 def _check(bench: Bench) -> None:
     for rule in RULES:
         rule(bench)
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A strategy under test, and the batches it is asked about."""
-
-    create: Callable[[], Any]
-    spec: AggregatorSpec
-    task: Task
-    declared: tuple[float, ...] | None = None
-
-    def broken(self, rule: str, how: str) -> BrokenRuleError:
-        """Return the error that names ``rule``."""
-        return BrokenRuleError(f"the strategy {self.spec.name!r} breaks the rule {rule!r}: {how}")
-
-    def batch(self, teachers: int = 3, **changes: Any) -> AggregationBatch:
-        """Return a batch of which every other sample is labelled; ``changes`` replaces fields of it."""
-        declared = None if self.declared is None else torch.tensor(self.declared[:teachers])
-        return batch_for(self.task, teachers, **{"declared_weights": declared, **changes})
-
-    def answer(self, batch: AggregationBatch, withheld: tuple[str, ...] | None = None) -> Any:
-        """Return what a fresh strategy, fitted on the batch's teachers, answers."""
-        strategy = self.create()
-        if "validation" in self.spec.needs:
-            target = targets_for(self.task)
-            labelled = self.task.labelled(target)
-            strategy.fit(replace(batch, target=target, labelled=labelled, progress=0.0, student_output=None))
-        undeclared = tuple(need for need in GIVEN if need not in self.spec.needs)
-        batch = batch.without(*(undeclared if withheld is None else withheld))
-        return strategy.combine(batch) if self.combines else strategy.weights(batch)
-
-    @property
-    def combines(self) -> bool:
-        """Whether the strategy is no weighting."""
-        return hasattr(self.create(), "combine")
-
-    def checked(self, batch: AggregationBatch, of: str, silence: bool = False) -> Tensor:
-        """Return the answer in float64, having checked all that holds for any answer.
-
-        ``silence``: whether all weights of an element may be 0.
-        """
-        answer = self.answer(batch)
-        first = batch.outputs[0]
-        teachers = len(batch.outputs)
-        shapes = [(teachers, len(first)), (teachers, len(first), *self.task.elements)]
-        if self.combines:
-            shapes = [tuple(first.shape)]
-        if not isinstance(answer, Tensor) or tuple(answer.shape) not in shapes:
-            got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            raise self.broken("one answer for each sample", f"with {of} it gives {got}, not {shapes[-1]}")
-        near = SAME_WEIGHT if answer.dtype.itemsize >= 4 else TOLERANCE
-        answer = answer.double()
-        if not torch.isfinite(answer).all():
-            raise self.broken("finite", f"with {of} it answers NaN or infinity")
-        if self.combines:
-            return answer
-        if (answer < 0).any():
-            raise self.broken("weights are >= 0", f"with {of} one is {answer.min().item():.4g}")
-        total = answer.sum(dim=0)
-        off = (total - 1).abs().masked_fill((total == 0) & silence, 0)
-        if (off > near).any():
-            worst = total.flatten()[off.argmax()].item()
-            raise self.broken("weights sum to 1 for each sample", f"with {of} they sum to {worst:.6g}")
-        return answer
-
-    def gradient(self, batch: AggregationBatch, of: str) -> Tensor:
-        """Return the gradient of ``kd_loss`` at the student's output, the answer taken as it is."""
-        answer = self.checked(batch, of).float()
-        if self.combines:
-            return self.gradient_to(Merged(batch.outputs, combined=answer))
-        return self.gradient_to(self.weighted(batch.outputs, answer))
-
-    def weighted(self, outputs: tuple[Tensor, ...], weights: Tensor) -> Merged:
-        """Return outputs with weights ``[K, B]`` or ``[K, B, *]``, for each element."""
-        elements = self.task.elements
-        weights = weights.reshape(*weights.shape, *(1,) * (2 + len(elements) - weights.dim()))
-        return Merged(outputs, weights.expand(len(outputs), SAMPLES, *elements))
-
-    def gradient_to(self, merged: Merged) -> Tensor:
-        """Return the gradient of ``kd_loss`` at the student's output."""
-        student = outputs_for(self.task, "student").requires_grad_()
-        loss = self.task.kd_loss(student, merged, TEMPERATURE).sum()
-        (gradient,) = torch.autograd.grad(loss, student)
-        return gradient
-
-    @property
-    def gradient_to_one(self) -> Tensor:
-        """The gradient to the first teacher alone."""
-        return self.gradient_to(self.weighted(self.batch(teachers=1).outputs, torch.ones(1, SAMPLES)))
 
 
 def _one_answer(bench: Bench) -> None:
