@@ -32,7 +32,7 @@ from mtkd_cli.resolve import Resolved
 from mtkd_cli.run import Run
 from mtkd_cli.students import TrainedStudent, alone, distilled
 from mtkd_cli.teachers import ReadyTeacher, known_classes, ready
-from mtkd_cli.trackers import Following
+from mtkd_cli.trackers import following
 from mtkd_cli.trained import described
 from mtkd_cli.views import PLAIN
 
@@ -110,26 +110,19 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
     A run that was begun before goes on where it was. A new one that fails before it has trained anything
     leaves no folder behind; later, it leaves all that it has.
     """
-    followers = [Following(part, context.progress.say) for part in context.parts.trackers]
+    with run, following(context.parts.trackers, context.progress.say) as tell:
 
-    def tell(method: str, *arguments: Any) -> None:
-        for follower in followers:
-            follower.tell(method, *arguments)
+        def keep_row(row: Mapping[str, Any]) -> None:
+            run.add_row(row)
+            tell("epoch_finished", row)
 
-    def keep_row(row: Mapping[str, Any]) -> None:
-        run.add_row(row)
-        tell("epoch_finished", row)
-
-    context.progress.log, context.progress.on_row = run.log, keep_row
-    context.progress.on_began = run.settle_rows
-    with run:
+        context.progress.log, context.progress.on_row = run.log, keep_row
+        context.progress.on_began = run.settle_rows
         views = run.begin(context.recipe, manifest.of(context, views_of(context.recipe), baseline))
         tell("run_started", context.recipe.as_dict(), run.folder)
         report = _every_phase(context, run, baseline, views)
         run.finish()
-    tell("run_finished", report)
-    for follower in followers:
-        follower.close()
+        tell("run_finished", report)
     return report
 
 

@@ -5,13 +5,30 @@ from __future__ import annotations
 import copy
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mtkd_cli.resolve import Part
 
 PATIENCE_SECONDS = 5.0
 """How long the end of a run waits for a slow tracker."""
+
+
+@contextmanager
+def following(parts: Iterable[Part], warn: Callable[[str], None]) -> Iterator[Callable[..., None]]:
+    """Yield what tells every tracker of a call; at the end, also of a run that fails, they may finish."""
+    followers = [Following(part, warn) for part in parts]
+
+    def tell(method: str, *arguments: Any) -> None:
+        for follower in followers:
+            follower.tell(method, *arguments)
+
+    try:
+        yield tell
+    finally:
+        for follower in followers:
+            follower.close()
 
 
 class Following:

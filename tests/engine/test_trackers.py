@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mtkd_cli import trackers
-from mtkd_cli.trackers import Following
+from mtkd_cli.trackers import Following, following
 
 
 def part(create: Any) -> Any:
@@ -97,3 +97,12 @@ def test_a_tracker_without_the_method_is_a_warning() -> None:
     following.tell("run_started")
     following.close()
     assert "AttributeError" in warnings[0]
+
+
+def test_a_tracker_hears_of_what_was_done_before_a_run_failed() -> None:
+    notes = Notes()
+    with pytest.raises(ZeroDivisionError), following([part(lambda: notes)], print) as tell:
+        tell("run_started", {}, "folder")
+        tell("epoch_finished", {"step": 1})
+        raise ZeroDivisionError
+    assert [method for method, _ in notes.told] == ["run_started", "epoch_finished"]
