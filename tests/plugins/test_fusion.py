@@ -1,4 +1,8 @@
-"""Merging boxes: by hand, and as the reference implementation `ensemble-boxes` does it."""
+"""Merging boxes: by hand, and as `ensemble-boxes` does it, whose answers `make_fusion_oracle.py` kept."""
+
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from mtkd_tasks.boxes import best_first, empty
 from mtkd_tasks.fusion import Fusion
 from mtkd_tasks.kept import Kept
 
+ORACLE = json.loads(Path(__file__).with_name("fusion_oracle.json").read_text())
 WBF = Fusion("wbf", 0.55, 0.0)
 CLASSES = 3
 A, B = [0.1, 0.1, 0.5, 0.5], [0.12, 0.1, 0.52, 0.5]
@@ -93,37 +98,23 @@ def some(seed: int, count: int = 12) -> Tensor:
     return best_first(torch.cat([centres - sides / 2, centres + sides / 2, scores, labels], dim=1)[None])
 
 
-def lists(outputs: list[Tensor]) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-    there = [output[0][output[0, :, 4] > 0].double().numpy() for output in outputs]
-    return [r[:, :4] for r in there], [r[:, 4] for r in there], [r[:, 5] for r in there]
+def assert_same(found: list[list[float]], expected: list[list[float]]) -> None:
+    np.testing.assert_allclose(np.array(found), np.array(expected), atol=2e-5)
 
 
-def assert_same(found: list[list[float]], boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> None:
-    expected = np.concatenate([boxes, scores[:, None], labels[:, None]], axis=1)
-    order = np.argsort(-expected[:, 4], kind="stable")
-    np.testing.assert_allclose(np.array(found), expected[order], atol=2e-5)
+@pytest.mark.parametrize("case", ORACLE)
+def test_weighted_boxes_fusion_is_that_of_the_reference(case: dict[str, Any]) -> None:
+    outputs = [answer(*boxes) for boxes in case["answers"]]
+    for expected in case["wbf"]:
+        assert_same(fused(*outputs, weights=expected["weights"]), expected["boxes"])
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_weighted_boxes_fusion_is_that_of_the_reference(seed: int) -> None:
-    oracle = pytest.importorskip("ensemble_boxes")
-    outputs = [some(seed * 10 + k) for k in range(3)]
-    for weights in ([1 / 3] * 3, [0.5, 0.3, 0.2]):
-        expected = oracle.weighted_boxes_fusion(*lists(outputs), weights=weights, iou_thr=0.55)
-        boxes, scores, labels = expected
-        assert_same(fused(*outputs, weights=weights), boxes, scores.clip(max=1), labels)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_suppression_is_that_of_the_reference(seed: int) -> None:
-    oracle = pytest.importorskip("ensemble_boxes")
-    outputs = [some(seed * 10 + k) for k in range(3)]
-    hard = oracle.nms(*lists(outputs), weights=None, iou_thr=0.5)
-    assert_same(fused(*outputs, how=Fusion("nms", 0.5, 0.0)), *hard)
-    soft, _, labels = oracle.soft_nms(*lists(outputs), weights=None, method=2, sigma=0.5, thresh=0.1)
-    expected = sorted(np.concatenate([soft, labels[:, None]], axis=1).round(5).tolist())
-    found = [[*row[:4], row[5]] for row in fused(*outputs, how=Fusion("soft-nms", 0.5, 0.1))]
-    np.testing.assert_allclose(sorted(found), expected, atol=2e-5)
+@pytest.mark.parametrize("case", ORACLE)
+def test_suppression_is_that_of_the_reference(case: dict[str, Any]) -> None:
+    outputs = [answer(*boxes) for boxes in case["answers"]]
+    assert_same(fused(*outputs, how=Fusion("nms", 0.5, 0.0)), case["nms"])
+    soft = [[*row[:4], row[5]] for row in fused(*outputs, how=Fusion("soft-nms", 0.5, 0.1))]
+    assert_same(sorted(soft), case["soft_kept"])
 
 
 def test_soft_suppression_lowers_the_score_of_what_overlaps_a_better_box() -> None:
