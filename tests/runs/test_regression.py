@@ -10,8 +10,10 @@ import pytest
 import skops.io
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
 
 from mtkd_cli import pipeline
+from mtkd_cli.errors import UsageError
 from mtkd_cli.run import Run
 
 SMALL = (
@@ -72,3 +74,9 @@ def test_a_run_has_a_forest_and_a_net_as_teachers_and_records_anew_when_the_file
     hashes = [[teacher["hash"] for teacher in report["teachers"]] for report in (first, second)]
     assert hashes[0][0] != hashes[1][0]
     assert hashes[0][1] == hashes[1][1]
+
+
+def test_a_teacher_without_parameters_cannot_be_fitted(distil: Distil) -> None:
+    skops.io.dump(Ridge().fit([[0.0] * 10, [1.0] * 10], [1.0, 2.0]), "ridge.skops")
+    with pytest.raises(UsageError, match="nothing that can be trained"):
+        distil("teachers=[{model: sklearn:ridge.skops, fit: all}]")
