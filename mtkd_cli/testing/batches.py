@@ -60,9 +60,8 @@ def make_task(spec: TaskSpec, options: dict[str, Any]) -> Task:
             reasons.append("error() is not [K, B, *]")
         except Exception as error:
             reasons.append(f"{type(error).__name__}: {error}")
-    raise NotCheckedError(
-        f"the task {spec.name!r} takes neither class numbers nor values as labels: {'; '.join(reasons)}"
-    )
+    why = "; ".join(dict.fromkeys(reasons))
+    raise NotCheckedError(f"the task {spec.name!r} takes neither class numbers nor values as labels: {why}")
 
 
 def outputs_for(task: Task, teacher: int | str) -> Tensor:
