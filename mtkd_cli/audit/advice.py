@@ -144,9 +144,16 @@ def _turned(gain: Estimate) -> Estimate:
 
 def size(gain: Estimate) -> str:
     """Return ``0.0412 ± 0.0060``: a difference and half the width of its interval."""
-    return f"{gain.value:.4f} ± {gain.half:.4f}"
+    kind = digits(max(gain.value, gain.half, key=abs))
+    return f"{gain.value:{kind}} ± {gain.half:{kind}}"
 
 
 def span(score: Estimate) -> str:
     """Return ``0.8712 (0.8512 to 0.8901)``."""
-    return f"{score.value:.4f} ({score.low:.4f} to {score.high:.4f})"
+    kind = digits(score.value)
+    return f"{score.value:{kind}} ({score.low:{kind}} to {score.high:{kind}})"
+
+
+def digits(value: float) -> str:
+    """Return how a number of that size is written: a share with four decimals, an error of 54.02 with two."""
+    return ".4f" if abs(value) < 10 else ".2f"

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from mtkd_cli import atomic, folder
 from mtkd_cli.audit import audit_of
+from mtkd_cli.audit.advice import digits
 from mtkd_cli.cli import console
 from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
 from mtkd_cli.cli.tables import table
@@ -94,7 +95,7 @@ def _ranked(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def number(value: float | None) -> str:
     """Return a number for a table."""
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else f"{value:{digits(value)}}"
 
 
 def span(found: Mapping[str, float]) -> str:
@@ -104,7 +105,8 @@ def span(found: Mapping[str, float]) -> str:
 
 def size(found: Mapping[str, float]) -> str:
     """Return a difference with its interval."""
-    return f"{found['value']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"
+    kind = digits(max(found.values(), key=abs))
+    return f"{found['value']:+{kind}} ({found['low']:+{kind}} to {found['high']:+{kind}})"
 
 
 def shares(weights: list[float]) -> str:

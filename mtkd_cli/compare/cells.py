@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from mtkd_cli.context import Context
 from mtkd_cli.errors import MtkdError
 from mtkd_cli.progress import Progress
 from mtkd_cli.resolve import Resolved
-from mtkd_cli.run import ROOT, Run
+from mtkd_cli.run import Run
 from mtkd_cli.teachers import who_is
 
 
@@ -76,19 +75,16 @@ class Trainer:
     def train(self, cell: Cell, baseline: bool) -> tuple[Done, bool]:
         """Return a cell's run, and whether it was trained just now.
 
-        A run that was begun and not finished is begun again; recordings, fitted teachers and the
-        student alone are kept.
+        A run that was begun and not finished goes on where it was.
         """
         quiet = Progress(self.progress.console)
         context = pipeline.prepare(self.parts_of(cell.overrides), self.device, quiet)
         name = run_name(self.name, cell, context, baseline)
-        place = ROOT / name
-        with store.locked(store.root() / "cells" / name):
-            report = finished(place)
+        with store.locked(store.root() / "cells" / name), Run(name, go_on=True) as run:
+            report = run.finished_report()
             if report is not None:
                 return Done(cell, name, report), False
-            shutil.rmtree(place, ignore_errors=True)
-            return Done(cell, name, pipeline.distill(context, Run(name), baseline)), True
+            return Done(cell, name, pipeline.distill(context, run, baseline)), True
 
 
 def run_name(recipe: str, cell: Cell, context: Context, baseline: bool) -> str:

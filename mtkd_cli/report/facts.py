@@ -201,6 +201,9 @@ def _below_a_teacher(metric: Metric, scores: Scores) -> str:
 
 def _interval(task: Task, first: Tensor, second: Tensor) -> tuple[float, float]:
     """Return the 95 % interval of the primary metric's difference, by paired bootstrap over test samples."""
-    ones, others = (bootstrap.scores(task, each, task.resamples) for each in (first, second))
-    found = bootstrap.estimate(0.0, ones - others)
+    name = task.primary.name
+    one, other = (
+        (task.metrics(each)[name], bootstrap.scores(task, each, task.resamples)) for each in (first, second)
+    )
+    found = bootstrap.difference(one, other)
     return found.low, found.high

@@ -74,7 +74,7 @@ def test_what_is_finished_is_not_repeated_and_what_was_killed_is(trained: list[s
     assert compare("strategy=mean", "train.seed=0,1") == first
     assert len(trained) == 4
     killed = Path("runs") / first["rows"][1]["runs"][1]
-    (killed / "report.json").unlink()
+    (killed / "report.json").unlink()  # and with it the evidence that the run was finished
     assert compare("strategy=mean", "train.seed=0,1") == first, "the same bits again"
     assert trained[4:] == [killed.name]
     wider = compare("strategy=mean,consensus", "train.seed=0,1")
