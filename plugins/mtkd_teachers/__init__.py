@@ -24,6 +24,15 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             inputs=("image", "table"),
         ),
         TeacherSpec(
+            "onnx",
+            "A model in an ONNX file, run by onnxruntime on the CPU.",
+            "mtkd_teachers.onnx:OnnxProvider",
+            example="onnx:model.onnx",
+            trainable=False,
+            requires=("onnx", "onnxruntime"),
+            inputs=("image", "table"),
+        ),
+        TeacherSpec(
             "python",
             "A function in a local file or module that returns a torch module. Runs that code.",
             "mtkd_teachers.python:PythonProvider",

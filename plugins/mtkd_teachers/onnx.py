@@ -1,0 +1,167 @@
+"""A model in an ONNX file, run by onnxruntime: ``onnx:model.onnx``, ``onnx:model.onnx#output``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mtkd_cli.errors import DataError, UsageError, nearest_or_all
+from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+
+TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+"""Kinds of numbers that an input may have."""
+
+
+class OnnxProvider:
+    """Images as they come, 0 to 1, unless the recipe's ``input:`` says more; runs on the CPU."""
+
+    def files(self, model: str) -> list[Path]:
+        """Return the file and those that it keeps its weights in.
+
+        Raises:
+            DataError: no such file, no ONNX file, or weights outside its folder.
+        """
+        import onnx
+        from onnx.external_data_helper import _get_all_tensors, uses_external_data
+
+        path = _path(model)
+        try:
+            graph = onnx.load(path, load_external_data=False)
+        except Exception as error:  # protobuf's errors are of no one kind
+            raise DataError("not an ONNX file", where=str(path), hint="export or fetch it again") from error
+        beside = {
+            entry.value
+            for tensor in _get_all_tensors(graph)
+            if uses_external_data(tensor)
+            for entry in tensor.external_data
+            if entry.key == "location"
+        }
+        return [path, *(_inside(path, name) for name in sorted(beside))]
+
+    def build(self, request: ModelRequest) -> Model:
+        """Return the model with the input and the class names that its file declares."""
+        import onnxruntime
+
+        files = self.files(request.model)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # mtkd asks several batches at once
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(files[0], options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors are of no one kind
+            reason = str(error).splitlines()[0]
+            raise DataError(f"onnxruntime cannot run it: {reason}", where=str(files[0])) from error
+        module = _Session(session, _output(session, request.model), files[0])
+        names = _classes(session.get_modelmeta().custom_metadata_map)
+        return Model(module, module.spec, classes=names, trained=True, channels_last=False)
+
+
+class _Session(nn.Module):
+    """Runs a session; in parts where the file fixes how many samples it takes at once."""
+
+    def __init__(self, session: Any, output: str, path: Path) -> None:
+        super().__init__()
+        inputs = session.get_inputs()
+        if len(inputs) != 1 or inputs[0].type not in TYPES or len(inputs[0].shape) not in (2, 4):
+            given = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
+            raise DataError(
+                f"the model takes {given}; a teacher takes one batch of images or rows of a table",
+                where=str(path),
+                hint="export it with one input of floats",
+            )
+        self.session, self.output, self.name = session, output, inputs[0].name
+        self.numbers: Any = TYPES[inputs[0].type]
+        shape = inputs[0].shape
+        self.batch = shape[0] if isinstance(shape[0], int) else None
+        self.channels_stand_last = len(shape) == 4 and shape[1] not in (1, 3) and shape[3] in (1, 3)
+        self.spec = _input(shape, self.channels_stand_last, path)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Session:
+        return self  # it has no state that changes
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Return the output for ``[B, C, H, W]`` or ``[B, F]``."""
+        images = views.permute(0, 2, 3, 1) if self.channels_stand_last else views
+        given = np.ascontiguousarray(images.detach().cpu().numpy().astype(self.numbers))
+        count = self.batch or len(given)
+        parts = [self._run(given[start : start + count]) for start in range(0, len(given), count)]
+        answer = torch.from_numpy(np.concatenate(parts).astype(np.float32)).to(views.device)
+        return answer.permute(0, 3, 1, 2) if self.channels_stand_last and answer.dim() == 4 else answer
+
+    def _run(self, part: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        missing = (self.batch or len(part)) - len(part)
+        filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+        answer: np.ndarray[Any, Any] = self.session.run([self.output], {self.name: filled})[0]
+        return answer[: len(part)]
+
+
+def _path(model: str) -> Path:
+    path = Path(model.partition("#")[0])
+    if not path.is_file():
+        raise DataError(
+            f"no file {path}",
+            where=f"onnx:{model}",
+            hint="a path is taken relative to where mtkd is started",
+        )
+    return path
+
+
+def _inside(path: Path, name: str) -> Path:
+    """Return a file beside an ONNX file; never one outside its folder."""
+    folder = path.resolve().parent
+    file = (folder / name).resolve()
+    if not file.is_relative_to(folder) or not file.is_file():
+        raise DataError(
+            f"its weights are in {name!r}, which is no file in its folder",
+            where=str(path),
+            hint="put the file beside it, or export it with the weights inside",
+        )
+    return file
+
+
+def _output(session: Any, model: str) -> str:
+    """Return the name of the output that is the answer."""
+    names = [output.name for output in session.get_outputs()]
+    wanted = model.partition("#")[2]
+    if wanted and wanted not in names:
+        raise UsageError(
+            f"the model has no output {wanted!r}", where=f"onnx:{model}", hint=nearest_or_all(wanted, names)
+        )
+    if not wanted and len(names) > 1:
+        raise UsageError(
+            f"the model has {len(names)} outputs: {', '.join(names)}",
+            where=f"onnx:{model}",
+            hint=f"name the one that answers: onnx:{model}#{names[0]}",
+        )
+    return wanted or names[0]
+
+
+def _input(shape: list[Any], channels_stand_last: bool, path: Path) -> InputSpec:
+    """Return the input of a shape, whose free dimensions are not numbers."""
+    free = [size if isinstance(size, int) else None for size in shape]
+    as_is: dict[str, Any] = {"mean": (0.0,), "std": (1.0,)}
+    if len(free) == 2:
+        return InputSpec(size=1, channels=free[1], **as_is)
+    channels, height, width = (free[3], *free[1:3]) if channels_stand_last else free[1:]
+    if height != width:
+        raise DataError(
+            f"the model takes images of {height} x {width}; mtkd shows square ones",
+            where=str(path),
+            hint="export it for a square or a free size",
+        )
+    return InputSpec(size=height, channels=channels, **as_is)
+
+
+def _classes(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return the class names in a file's metadata: a JSON list under ``classes``."""
+    try:
+        names = json.loads(metadata.get("classes", ""))
+    except (ValueError, RecursionError):
+        return None
+    return tuple(map(str, names)) if isinstance(names, list) and names else None

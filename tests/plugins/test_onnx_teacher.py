@@ -1,0 +1,112 @@
+"""Teachers in ONNX files: real files, exported here, run by onnxruntime."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from torch import nn
+
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.interfaces import Model, ModelRequest
+from mtkd_teachers.onnx import OnnxProvider
+
+GENERATOR = torch.Generator().manual_seed(0)
+WEIGHT = torch.randn(3, 48, generator=GENERATOR)
+VIEWS = torch.rand(5, 3, 4, 4, generator=GENERATOR)
+
+
+def write(path: str, shape: tuple[Any, ...] = ("n", 3, 4, 4), classes: object = None, **more: Any) -> str:
+    """Write a linear classifier of flattened images."""
+    weight = helper.make_tensor("w", TensorProto.FLOAT, (48, 3), WEIGHT.T.numpy().tobytes(), raw=True)
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["p"]),
+    ]
+    names = more.pop("outputs", ["logits"])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (shape[0], 3)) for name in names]
+    image = helper.make_tensor_value_info("x", more.pop("type", TensorProto.FLOAT), shape)
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [image], outputs, [weight]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=10,
+    )
+    if classes is not None:
+        helper.set_model_props(model, {"classes": json.dumps(classes)})
+    onnx.save(model, path, **more)
+    return path
+
+
+def build(reference: str) -> Model:
+    return OnnxProvider().build(ModelRequest(reference, 3, 4, 3, True))
+
+
+def by_hand(views: torch.Tensor) -> torch.Tensor:
+    return nn.functional.linear(views.flatten(1), WEIGHT)
+
+
+def test_it_answers_as_the_model_does() -> None:
+    model = build(write("m.onnx", classes=["a", "b", "c"]))
+    torch.testing.assert_close(model.module(VIEWS), by_hand(VIEWS), atol=1e-5, rtol=1e-5)
+    assert (model.classes, model.trained) == (("a", "b", "c"), True)
+    assert (model.input.size, model.input.channels) == (4, 3)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 8])
+def test_a_file_for_a_fixed_number_of_samples_serves_any_number(batch: int) -> None:
+    model = build(write("m.onnx", (batch, 3, 4, 4)))
+    torch.testing.assert_close(model.module(VIEWS), by_hand(VIEWS), atol=1e-5, rtol=1e-5)
+
+
+def test_channels_may_stand_last() -> None:
+    model = build(write("m.onnx", ("n", 4, 4, 3)))
+    expected = by_hand(VIEWS.permute(0, 2, 3, 1))
+    torch.testing.assert_close(model.module(VIEWS), expected, atol=1e-5, rtol=1e-5)
+    assert (model.input.size, model.input.channels) == (4, 3)
+
+
+def test_free_sizes_are_the_datas() -> None:
+    assert build(write("m.onnx", ("n", 3, "h", "w"))).input.size is None
+
+
+def test_of_several_outputs_one_is_named() -> None:
+    file = write("m.onnx", outputs=["logits", "p"])
+    with pytest.raises(UsageError, match="2 outputs: logits, p") as caught:
+        build(file)
+    assert "onnx:m.onnx#logits" in caught.value.hint
+    torch.testing.assert_close(build(f"{file}#p").module(VIEWS), by_hand(VIEWS).softmax(1))
+    with pytest.raises(UsageError, match="no output 'logit'"):
+        build(f"{file}#logit")
+
+
+def test_weights_beside_the_file_are_part_of_it() -> None:
+    write("m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    assert [path.name for path in OnnxProvider().files("m.onnx")] == ["m.onnx", "m.data"]
+    torch.testing.assert_close(build("m.onnx").module(VIEWS), by_hand(VIEWS), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "gone.data"])
+def test_weights_outside_the_folder_are_refused(location: str) -> None:
+    Path("../secret").write_bytes(bytes(1024))
+    write("m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    model = onnx.load("m.onnx", load_external_data=False)
+    next(e for e in model.graph.initializer[0].external_data if e.key == "location").value = location
+    Path("m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match="no file in its folder"):
+        build("m.onnx")
+
+
+def test_what_is_no_model_of_images_is_named() -> None:
+    Path("bad.onnx").write_bytes(b"not a model")
+    with pytest.raises(DataError, match=r"not an ONNX file|cannot run it"):
+        build("bad.onnx")
+    with pytest.raises(DataError, match=r"no file gone\.onnx"):
+        build("gone.onnx")
+    with pytest.raises(DataError, match="2 x 8; mtkd shows square"):
+        build(write("wide.onnx", ("n", 3, 2, 8)))
