@@ -42,6 +42,11 @@ def main() -> None:
             raw[labels].append({key: report[key] for key in ("scores", "data", "metric")})
             shown = {who: report["scores"][who][report["metric"]["name"]] for who in ("student", "alone")}
             print(labels, seed, shown, flush=True)
+    publish(arguments, raw)
+
+
+def publish(arguments: argparse.Namespace, raw: dict[int, list[dict[str, Any]]]) -> None:
+    """Write the page, and the reports that it is made of, by number of labels."""
     (HERE / f"{arguments.recipe}.json").write_text(json.dumps(raw, indent=1) + "\n")
     changes = [change for change in arguments.set if not change.startswith("data.path")]
     write(
