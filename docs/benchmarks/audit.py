@@ -21,6 +21,8 @@ from typing import Any
 from tables import markdown, versions
 from wrong_teacher import recipe_in
 
+from mtkd_cli.compare.verdict import LEVEL, paired
+
 HERE = Path(__file__).parent
 STRATEGIES = "mean,weighted,confidence,consensus,stacking,majority,median"
 SEEDS = "0,1,2"
@@ -74,8 +76,10 @@ def page(audit: dict[str, Any], comparison: dict[str, Any]) -> str:
             ]
         )
     best, use = ranked[0], by_name[audit["recommended"]]
-    gaps = [a - b for a, b in zip(best["scores"], use["scores"], strict=True)]
-    gap, spread = sum(gaps) / len(gaps), max(best["deviation"], use["deviation"])
+    test = paired([a - b for a, b in zip(best["scores"], use["scores"], strict=True)])
+    within = "within the noise of" if test.p >= LEVEL else "surely below"
+    tested = [row for row in ranked if "student alone" in row["against"]]
+    sure = sum(row["against"]["student alone"]["word"] == "BEATS" for row in tested)
     header = ["strategy", "ensemble, validation", "its loss", "student, test", "against the student alone"]
     advice = "\n".join(f"- {line['sentence']}" for line in audit["advice"])
     return f"""# The audit of a confidently wrong teacher
@@ -97,8 +101,10 @@ Then the students, {comparison["test_samples"]:,} test samples, mean ± standard
 
 {markdown(header, rows)}
 
-The student of the recommended strategy is {gap:.4f} below the best one's (`{best["name"]}`), where one seed
-differs from another by {spread:.4f} (standard deviation).
+The student of the recommended strategy is {within} the best one (`{best["name"]}`): it is {test.gain:.4f}
+below it, 95 % interval of the paired difference {test.low:+.4f} to {test.high:+.4f} over seeds. `mean`, which
+the recipe had, is {use["mean"] - by_name["mean"]["mean"]:.4f} below the recommended one. {sure} of
+{len(tested)} strategies beat the student alone for sure: three seeds settle large differences only.
 """
 
 
