@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mtkd_cli import hookspecs
 from mtkd_cli.hooks import HOOKS, REGISTERING
-from mtkd_cli.recipe import json_schema
+from mtkd_cli.recipe_schema import json_schema
 from mtkd_cli.specs import KINDS, Option
 
 HERE = Path(__file__).parent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from mtkd_cli.local_code import source_hash
 from mtkd_cli.preprocess import Prepared, complete
 from mtkd_cli.recipe import Input, Student, Teacher
 from mtkd_cli.resolve import ModelPart
+
+ROUNDED = 2e-3
+"""How far probabilities may be from a distribution: fp16 and files round them."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,31 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
         model = replace(model, classes=data.classes, scale=task.scale)
     classes = own or model.classes
     wanted = complete(model.input, teacher.input, data.input)
-    return replace(model, classes=classes, input=wanted, shaped=task.shaped)
+    return replace(model, classes=classes, input=wanted, shaped=_shaped(task, teacher, where))
+
+
+def _shaped(task: Task, teacher: Teacher, where: str) -> Callable[[Any], Any]:
+    """Return what brings a teacher's answers to the task's form: probabilities become log-probabilities."""
+    if teacher.outputs is not None and not task.over_classes:
+        raise UsageError(
+            f"outputs: {teacher.outputs} is for classes; this task has none", where=where, hint="leave it out"
+        )
+    if teacher.outputs != "probabilities":
+        return task.shaped
+
+    def shaped(output: Any) -> Any:
+        probabilities = task.shaped(output).float()
+        again = task.averageable(task.as_output(probabilities))
+        if not torch.allclose(again, probabilities, atol=ROUNDED, rtol=0):
+            low, high = probabilities.min().item(), probabilities.max().item()
+            raise DataError(
+                f"the teacher's answers, from {low:.3g} to {high:.3g}, are no probabilities that sum to 1",
+                where=where,
+                hint="set outputs: logits, or leave it out",
+            )
+        return task.as_output(probabilities)
+
+    return shaped
 
 
 def build_student(part: ModelPart, student: Student, data: Dataset, task: Task, seed: int) -> Model:
@@ -106,6 +134,7 @@ def identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...] | None 
         "checkpoint": _file_hash(teacher.checkpoint, teacher.name),
         "classes": _declared_classes(teacher, teacher.name, classes),
         "input": teacher.input.model_dump(mode="json"),
+        "outputs": teacher.outputs,
         "fit": teacher.fit.model_dump(mode="json") if teacher.fit else None,
     }
 

@@ -20,18 +20,24 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def complete(spec: InputSpec, wanted: Input, data: InputSpec) -> InputSpec:
-    """Return the model's input: the recipe's keys over the model's own, gaps filled from the data."""
+    """Return the model's input: the recipe's keys over the model's own, gaps filled from the data.
+
+    Another range than the model's own makes its own mean and deviation void.
+    """
     given = {key: value for key, value in wanted.model_dump().items() if value is not None}
+    if "range" in given:
+        spec = replace(spec, mean=(0.0,), std=(1.0,))
     spec = replace(spec, **given)
     if data.columns:
         return _of_table(spec, data)
     channels = spec.channels or data.channels or 3
+    step = -1 if spec.order == "bgr" else 1
     return replace(
         spec,
         size=spec.size or data.size,
         channels=channels,
-        mean=_per_channel(spec.mean or data.mean, channels),
-        std=_per_channel(spec.std or data.std, channels),
+        mean=_per_channel(spec.mean or data.mean[::step], channels),
+        std=_per_channel(spec.std or data.std[::step], channels),
     )
 
 
@@ -80,6 +86,11 @@ def prepare(views: Tensor, spec: InputSpec) -> Tensor:
     if whole != size:
         start = round((whole - size) / 2)
         pixels = pixels[..., start : start + size, start : start + size]
+    if spec.order == "bgr" and pixels.shape[1] == 3:
+        pixels = pixels.flip(1)
+    low, high = spec.range
+    if (low, high) != (0.0, 1.0):
+        pixels = pixels * (high - low) + low
     mean = torch.tensor(spec.mean, device=pixels.device).view(-1, 1, 1)
     std = torch.tensor(spec.std, device=pixels.device).view(-1, 1, 1)
     return (pixels - mean) / std

@@ -105,7 +105,7 @@ class Input(Section):
 
     size: int | None = Field(None, ge=1, description="Side of the square input, in pixels.")
     mean: tuple[float, ...] | None = Field(
-        None, description="Mean per channel that is subtracted (images are 0 to 1)."
+        None, description="Mean per channel that is subtracted, in units of range."
     )
     std: tuple[Positive, ...] | None = Field(None, description="Deviation per channel that is divided by.")
     channels: Literal[1, 3] | None = Field(None, description="Channels: 1 grey, 3 RGB.")
@@ -113,6 +113,17 @@ class Input(Section):
         None, description="How it is resized."
     )
     crop: float | None = Field(None, gt=0, le=1, description="Share of the side kept by a centre crop.")
+    range: tuple[float, float] | None = Field(
+        None, description="Its darkest and brightest value, [0, 255] say; mean and std are in these units."
+    )
+    order: Literal["rgb", "bgr"] | None = Field(None, description="Order of its three channels.")
+
+    @field_validator("range")
+    @classmethod
+    def _rising(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] >= value[1]:
+            raise ValueError("the first value must be the smaller one")
+        return value
 
 
 class Fit(Section):
@@ -149,6 +160,9 @@ class Teacher(Section):
         description="Which of its classes make up one of the data's: {dog: [beagle, husky]}; else by name.",
     )
     input: Input = Field(default_factory=Input, description="How it wants its images.")
+    outputs: Literal["logits", "probabilities"] | None = Field(
+        None, description="What a classifier answers. Default: logits."
+    )
     weight: float | None = Field(None, ge=0, description="Fixed weight, for strategies that use one.")
     fit: Fit | None = Field(None, description="Adapt it to this data first: head, all, or settings.")
 
@@ -328,24 +342,3 @@ def _teacher(raw: Any, fit_defaults: Any) -> Any:
     if isinstance(fit, dict) and isinstance(fit_defaults, dict):
         teacher["fit"] = {**fit_defaults, **fit}
     return teacher
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the recipe's JSON schema, for editors. Shorthands are allowed in it."""
-    schema = Recipe.model_json_schema()
-    properties, parts = schema["properties"], schema["$defs"]
-    for section in SHORTHAND:
-        target = properties[section]
-        short = {"type": ["string", "integer"] if section == "views" else "string"}
-        if section in LISTS:
-            target["items"] = {"anyOf": [target["items"], short]}
-        else:
-            long = {"$ref": target.pop("$ref")}
-            target["anyOf"] = [long, short]
-    parts["Teacher"]["properties"]["fit"]["anyOf"].append({"enum": ["head", "all"]})
-    for key in ("lr", "weight_decay"):
-        field = parts["Train"]["properties"][key]
-        several = {"type": field.pop("type"), "items": field.pop("items"), "minItems": 1}
-        field.pop("minLength", None)  # pydantic's word for a text's length
-        field["anyOf"] = [several, {"type": "number"}]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "mtkd recipe"}

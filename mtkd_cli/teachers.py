@@ -241,6 +241,8 @@ def answer_shape(model: Model, example: Tensor, name: str) -> tuple[int, ...]:
     try:
         with torch.inference_mode():
             output = prepared(model).cpu().eval()(example)
+    except DataError:
+        raise
     except ValueError as error:  # what `Task.shaped` says
         raise DataError(
             f"the teacher gives {error}", where=where, hint="is it made for this task?"

@@ -31,7 +31,7 @@ def init(
         if schema:
             import json
 
-            from mtkd_cli.recipe import json_schema
+            from mtkd_cli.recipe_schema import json_schema
 
             files = {target: f"# yaml-language-server: $schema={SCHEMA}\n{text}"}
             files[target.with_name(SCHEMA)] = json.dumps(json_schema(), indent=2) + "\n"

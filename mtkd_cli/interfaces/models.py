@@ -24,6 +24,8 @@ class InputSpec:
             None takes the data's.
         interpolation: ``bilinear``, ``bicubic`` or ``nearest``.
         crop: share of the side kept by a centre crop.
+        range: what 0 and 1 become, before mean and std, which are in these units.
+        order: ``rgb`` or ``bgr``, where there are three channels; mean and std are in this order.
         columns: a table's, taken from the data. A number is normalised by its own mean and std and is
             the mean where it is missing; a category becomes one number for each of its names.
         raw: whether it takes a table's rows as the data has them, see `Samples`.
@@ -35,6 +37,8 @@ class InputSpec:
     channels: int | None = None
     interpolation: str = "bilinear"
     crop: float = 1.0
+    range: tuple[float, float] = (0.0, 1.0)
+    order: str = "rgb"
     columns: tuple[Column, ...] = ()
     raw: bool = False
 

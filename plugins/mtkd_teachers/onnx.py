@@ -145,9 +145,8 @@ def _output(session: Any, model: str) -> str:
 def _input(shape: list[Any], channels_stand_last: bool, path: Path) -> InputSpec:
     """Return the input of a shape, whose free dimensions are not numbers."""
     free = [size if isinstance(size, int) else None for size in shape]
-    as_is: dict[str, Any] = {"mean": (0.0,), "std": (1.0,)}
     if len(free) == 2:
-        return InputSpec(size=1, channels=free[1], **as_is)
+        return InputSpec(size=1, raw=True)
     channels, height, width = (free[3], *free[1:3]) if channels_stand_last else free[1:]
     if height != width:
         raise DataError(
@@ -155,7 +154,7 @@ def _input(shape: list[Any], channels_stand_last: bool, path: Path) -> InputSpec
             where=str(path),
             hint="export it for a square or a free size",
         )
-    return InputSpec(size=height, channels=channels, **as_is)
+    return InputSpec(size=height, channels=channels, mean=(0.0,), std=(1.0,))
 
 
 def _classes(metadata: Mapping[str, str]) -> tuple[str, ...] | None:

@@ -12,7 +12,8 @@ from mtkd_cli import strict_yaml
 from mtkd_cli.errors import RecipeError
 from mtkd_cli.plugins import Registry
 from mtkd_cli.read_recipe import validate
-from mtkd_cli.recipe import Recipe, expand, json_schema
+from mtkd_cli.recipe import Recipe, expand
+from mtkd_cli.recipe_schema import json_schema
 
 SCHEMA = Path(__file__).parents[2] / "docs/recipe.schema.json"
 

@@ -202,3 +202,37 @@ def test_student_file_loads_into_plain_timm() -> None:
     plain.load_state_dict(load_file("runs/run/student.safetensors"))
     assert json.loads(Path("runs/run/student.json").read_text())["classes"] == ["dark", "light"]
     assert 0 <= report["scores"]["student"]["accuracy"] <= 1
+
+
+ANSWERS = """
+import torch
+from torch import nn
+
+class Fixed(nn.Module):
+    def forward(self, x):
+        return torch.tensor([[0.7, 0.2, 0.1]]).repeat(len(x), 1) * self.factor
+
+def build(factor=1.0):
+    model = Fixed()
+    model.factor = factor
+    return model
+
+def logits():
+    return build(20.0)
+"""
+
+
+def test_probabilities_become_log_probabilities(tmp_path: Path, teacher: Callable[..., Model]) -> None:
+    (tmp_path / "m.py").write_text(ANSWERS)
+    model = teacher(f"python:{tmp_path / 'm.py'}:build", outputs="probabilities", pretrained=True)
+    with torch.inference_mode():
+        answer = models.prepared(model)(torch.zeros(2, 3, 32, 32))
+    torch.testing.assert_close(answer.softmax(1), torch.tensor([[0.7, 0.2, 0.1]]).repeat(2, 1))
+
+
+def test_logits_declared_as_probabilities_are_refused(tmp_path: Path, teacher: Callable[..., Model]) -> None:
+    (tmp_path / "m.py").write_text(ANSWERS)
+    model = teacher(f"python:{tmp_path / 'm.py'}:logits", outputs="probabilities", pretrained=True)
+    with pytest.raises(DataError, match="from 2 to 14, are no probabilities") as caught:
+        models.prepared(model)(torch.zeros(2, 3, 32, 32))
+    assert "outputs: logits" in caught.value.hint

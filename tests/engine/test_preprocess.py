@@ -95,3 +95,18 @@ def test_two_means_for_three_channels_are_refused() -> None:
 def test_a_prepared_module_takes_views() -> None:
     module = Prepared(nn.Flatten(), InputSpec(4, (0.5,), (0.5,), 1))
     assert module(torch.ones(2, 1, 8, 8)).tolist() == [[1.0] * 16] * 2
+
+
+def test_a_model_may_want_other_values_and_another_order(photos: Tensor) -> None:
+    mean = (103.9, 116.8, 123.7)
+    spec = InputSpec(50, mean, (1.0,) * 3, 3, range=(0.0, 255.0), order="bgr")
+    expected = photos[:, [2, 1, 0]] * 255 - torch.tensor(mean).view(3, 1, 1)
+    torch.testing.assert_close(prepare(photos, spec), expected, atol=1e-4, rtol=1e-5)
+
+
+def test_another_range_makes_the_models_own_mean_void() -> None:
+    own = InputSpec(32, MEAN, STD, 3)
+    data = InputSpec(8, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), 3)
+    found = complete(own, Input(range=(0.0, 255.0)), data)
+    assert (found.mean, found.std) == ((0.0,) * 3, (1.0,) * 3)
+    assert complete(InputSpec(), Input(order="bgr"), data).mean == (0.3, 0.2, 0.1)
