@@ -79,8 +79,10 @@ def _shaped(task: Task, teacher: Teacher, where: str) -> Callable[[Any], Any]:
         raise UsageError(
             f"outputs: {teacher.outputs} is for classes; this task has none", where=where, hint="leave it out"
         )
-    if teacher.outputs != "probabilities":
+    if teacher.outputs == "logits" or not task.over_classes:
         return task.shaped
+    if teacher.outputs is None:
+        return lambda output: _no_probabilities(task.shaped(output), where)
 
     def shaped(output: Any) -> Any:
         probabilities = task.shaped(output).float()
@@ -95,6 +97,23 @@ def _shaped(task: Task, teacher: Teacher, where: str) -> Callable[[Any], Any]:
         return task.as_output(probabilities)
 
     return shaped
+
+
+def _no_probabilities(output: Any, where: str) -> Any:
+    """Return answers that count as logits.
+
+    Raises:
+        DataError: they are distributions, and none so sure that it could be a one-hot answer.
+    """
+    if isinstance(output, Tensor) and bool(
+        ((output > 0) & (output < 1)).all() and ((output.sum(dim=1) - 1).abs() < ROUNDED).all()
+    ):
+        raise DataError(
+            "the teacher's answers look like probabilities, and count as logits",
+            where=where,
+            hint="set outputs: probabilities (or outputs: logits, if that is what they are)",
+        )
+    return output
 
 
 def build_student(part: ModelPart, student: Student, data: Dataset, task: Task, seed: int) -> Model:

@@ -236,3 +236,13 @@ def test_logits_declared_as_probabilities_are_refused(tmp_path: Path, teacher: C
     with pytest.raises(DataError, match="from 2 to 14, are no probabilities") as caught:
         models.prepared(model)(torch.zeros(2, 3, 32, 32))
     assert "outputs: logits" in caught.value.hint
+
+
+def test_probabilities_taken_for_logits_are_refused(tmp_path: Path, teacher: Callable[..., Model]) -> None:
+    (tmp_path / "m.py").write_text(ANSWERS)
+    views = torch.zeros(2, 3, 32, 32)
+    with pytest.raises(DataError, match="look like probabilities") as caught:
+        models.prepared(teacher(f"python:{tmp_path / 'm.py'}:build", pretrained=True))(views)
+    assert "outputs: probabilities" in caught.value.hint
+    sure = teacher(f"python:{tmp_path / 'm.py'}:build", outputs="logits", pretrained=True)
+    assert models.prepared(sure)(views).shape == (2, 3)
