@@ -60,7 +60,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
             hint="give a checkpoint:, or fit: all to train it here; pretrained: true if it brings its own",
         )
     if teacher.fit:
-        if teacher.fit.train == "head" and not model.head:
+        if teacher.fit.train == "head" and (not model.head or task.elements):
             raise UsageError(
                 f"{teacher.model} has no last layer that can be trained alone",
                 where=where,

@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--recipe", required=True)
     parser.add_argument("--labels", type=int, nargs="+", required=True)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0, help="where settings were chosen with others")
     parser.add_argument("--set", nargs="*", default=[], help="overrides of every run")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -36,7 +37,7 @@ def main() -> None:
     raw: dict[int, list[dict[str, Any]]] = {}
     for labels in arguments.labels:
         raw[labels] = []
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
             changes = [f"data.labels={labels}", f"train.seed={seed}", *arguments.set]
             report = distil(arguments.recipe, changes)
             raw[labels].append({key: report[key] for key in ("scores", "data", "metric")})
@@ -54,6 +55,7 @@ def publish(arguments: argparse.Namespace, raw: dict[int, list[dict[str, Any]]])
         f"{arguments.recipe} with few labels",
         f"python docs/benchmarks/few_labels.py --recipe {arguments.recipe} --labels "
         f"{' '.join(map(str, arguments.labels))} --seeds {arguments.seeds}"
+        + (f" --first-seed {arguments.first_seed}" if arguments.first_seed else "")
         + (f" --set {' '.join(changes)}" if changes else ""),
         ["labels", "student alone", "distilled student", "ensemble", "best teacher", "gain", "95 % interval"],
         [row(labels, reports) for labels, reports in raw.items()],
