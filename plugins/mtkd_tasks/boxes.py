@@ -70,7 +70,10 @@ def without(answer: Tensor, gone: Tensor) -> Tensor:
 
 def best_first(answer: Tensor, most: int = MOST) -> Tensor:
     """Return the ``most`` rows of an answer with the highest scores, filled up with empty ones."""
-    order = answer[..., 4].argsort(dim=1, descending=True, stable=True)[:, :most]
+    if torch.compiler.is_compiling():  # ONNX has no stable sort
+        order = answer[..., 4].topk(min(most, answer.shape[1]), dim=1).indices
+    else:
+        order = answer[..., 4].argsort(dim=1, descending=True, stable=True)[:, :most]
     kept = answer.gather(1, order.unsqueeze(-1).expand(-1, -1, 6))
     short = most - kept.shape[1]
     if short <= 0:

@@ -19,6 +19,7 @@ from torchvision.ops import batched_nms
 from mtkd_cli.interfaces import InputSpec, Wanted
 from mtkd_teachers.claims import by_centre, by_overlap
 from mtkd_teachers.dense_answer import DenseAnswer
+from mtkd_teachers.fixed_boxes import suppressed
 
 MOST = 100
 """Boxes that an answer has at most."""
@@ -71,6 +72,9 @@ class OneStage(nn.Module):
         best, place = scores.flatten(1).topk(min(CANDIDATES, scores[0].numel()), dim=1)
         boxes = answer.boxes.clamp(0, 1).gather(1, (place // classes).unsqueeze(-1).expand(-1, -1, 4))
         labels = place % classes
+        if torch.compiler.is_compiling():  # exporting, too: no shape may depend on the image
+            each = zip(boxes.float(), best, labels, strict=True)
+            return torch.stack([suppressed(*one, self.score_thresh, self.nms_thresh, MOST) for one in each])
         sample = torch.arange(samples, device=scores.device).unsqueeze(1).expand_as(place)
         likely = best > self.score_thresh
         kept = batched_nms(

@@ -91,3 +91,37 @@ def test_nothing_is_overwritten(mtkd: Mtkd, run: Path) -> None:
 
 def test_a_wrong_format_is_answered_with_the_nearest(mtkd: Mtkd, run: Path) -> None:
     assert "'onnx'" in mtkd("export", run, "--format", "onx").stderr
+
+
+def test_boxes_are_the_same_in_the_form_that_exporters_need() -> None:
+    """What has fixed shapes answers as torchvision's suppression on what is likely does."""
+    from torchvision.ops import batched_nms
+
+    from mtkd_teachers.fixed_boxes import suppressed
+
+    random = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        corner, side = (torch.rand(60, 2, generator=random) for _ in range(2))
+        boxes = torch.cat([corner * 0.6, corner * 0.6 + 0.05 + side * 0.3], dim=1)
+        scores = torch.rand(60, generator=random).sort(descending=True).values
+        labels = torch.randint(0, 3, (60,), generator=random)
+        likely = scores > 0.4
+        kept = batched_nms(boxes[likely], scores[likely], labels[likely], 0.5)
+        found = suppressed(boxes, scores, labels, 0.4, 0.5, 100)
+        wanted = torch.cat([boxes, scores[:, None], labels[:, None]], dim=1)[likely][kept]
+        torch.testing.assert_close(found[: len(kept)], wanted)
+        assert (found[len(kept) :, 5] == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "student"),
+    [("diabetes", "mlp:8"), ("digit-scenes-det", "tiny-fcos:16")],
+    ids=["table", "boxes"],
+)
+def test_every_task_is_answered_by_onnx_alone(mtkd: Mtkd, recipe: str, student: str) -> None:
+    teacher = "teachers=[{model: '" + student + "', name: t, fit: {epochs: 1}}]"
+    data = ["data.scenes=40", "data.labels=20"] if recipe != "diabetes" else []
+    options = ["train.epochs=1", "train.lr=0.003", f"student={student}", teacher, *data]
+    assert mtkd("distill", recipe, *options, "--no-baseline", "--name", "r").exit_code == 0
+    told = json.loads(mtkd("export", "r", "--json").stdout)
+    assert told["scores"] == pytest.approx(told["student"], abs=1e-4)

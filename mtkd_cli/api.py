@@ -1,0 +1,108 @@
+"""mtkd from Python: the commands as functions. Importing this imports no torch.
+
+from mtkd_cli import api
+report = api.distill("digits", train={"epochs": 3}, strategy="mean")
+student = api.load_student(f"runs/{report['run']}")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mtkd_cli.predict import Answered
+    from mtkd_cli.resolve import Resolved
+    from mtkd_cli.trained import LoadedStudent
+
+
+def distill(
+    recipe: str | Path,
+    *,
+    name: str = "",
+    baseline: bool = True,
+    device: str = "auto",
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Run a recipe and return its report, as ``report.json`` has it. Shows nothing.
+
+    Args:
+        recipe: a file, or the name of a built-in recipe.
+        name: of the run; default: the time and the recipe's name.
+        baseline: whether the student alone is trained too.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        overrides: sections of the recipe: ``strategy="mean"``, ``train={"epochs": 3}``.
+
+    Raises:
+        MtkdError: as the command says it: ``what``, ``where``, ``hint``.
+    """
+    from mtkd_cli import pipeline
+    from mtkd_cli.progress import Progress
+    from mtkd_cli.run import Run, default_name
+
+    parts, recipe_name = _parts(recipe, overrides)
+    context = pipeline.prepare(parts, device, Progress())
+    return pipeline.distill(context, Run(name or default_name(recipe_name)), baseline)
+
+
+def record(recipe: str | Path, *, device: str = "auto", **overrides: Any) -> list[str]:
+    """Record a recipe's teachers, and return their names. Arguments as `distill` has them."""
+    from mtkd_cli import pipeline
+    from mtkd_cli.progress import Progress
+    from mtkd_cli.teachers import ready
+
+    context = pipeline.prepare(_parts(recipe, overrides)[0], device, Progress())
+    return [teacher.name for teacher in ready(context, pipeline.views_of(context.recipe))]
+
+
+def load_student(run: str | Path) -> LoadedStudent:
+    """Return the student of a run: its folder, or its name in ``runs/``; see `mtkd_cli.trained`."""
+    from mtkd_cli.trained import load_student as load
+
+    return load(run)
+
+
+def evaluate(run: str | Path | LoadedStudent, *overrides: str, split: str = "test") -> dict[str, Any]:
+    """Return the metrics of a run's student; overrides choose other data: ``"data.path=elsewhere"``."""
+    from mtkd_cli.scoring import score
+
+    return score(_student(run), overrides, split)
+
+
+def predict(
+    run: str | Path | LoadedStudent, paths: Sequence[str | Path], batch_size: int = 64
+) -> Iterator[Answered]:
+    """Yield what a run's student says of images, folders or tables; see `mtkd_cli.predict.Answered`."""
+    from mtkd_cli.predict import files_of
+    from mtkd_cli.predict import predict as answers
+
+    student = _student(run)
+    files = files_of(student, [Path(path) for path in paths])
+    yield from answers(student, files, batch_size, lambda done: None)
+
+
+def _student(run: str | Path | LoadedStudent) -> LoadedStudent:
+    return load_student(run) if isinstance(run, str | Path) else run
+
+
+def _parts(recipe: str | Path, overrides: Mapping[str, Any]) -> tuple[Resolved, str]:
+    import json
+
+    from mtkd_cli.plugins import installed
+    from mtkd_cli.read_recipe import read
+    from mtkd_cli.resolve import resolve
+
+    registry = installed()
+    given = [f"{key}={json.dumps(value)}" for key, value in _flat(overrides)]
+    found, name = read(str(recipe), given, registry)
+    return resolve(found, registry, str(recipe)), name
+
+
+def _flat(overrides: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ``("train.epochs", 3)`` of ``train={"epochs": 3}``; JSON is YAML, so any value can be given."""
+    for key, value in overrides.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value

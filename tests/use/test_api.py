@@ -1,0 +1,42 @@
+"""`mtkd_cli.api`: the examples of the documentation run, and looking at it imports no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtkd_cli import api
+from mtkd_cli.errors import RecipeError
+
+PAGE = Path(__file__).parents[2] / "docs" / "python-api.md"
+
+
+def test_the_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL))
+    exec(compile(code, str(PAGE), "exec"), {})
+    printed = capsys.readouterr().out
+    assert "zero.png Prediction" in printed
+    assert "missing.png the image cannot be read" in printed
+    assert json.loads(Path("runs/first/report.json").read_text())["run"] == "first"
+
+
+def test_overrides_are_checked_as_on_the_command_line() -> None:
+    with pytest.raises(RecipeError, match="1 problem"):
+        api.distill("digits", train={"epoch": 3})
+
+
+def test_teachers_are_recorded_without_a_student() -> None:
+    small = {"model": "mlp:8", "name": "t", "fit": {"epochs": 1}}
+    assert api.record("digits", teachers=[small]) == ["t"]
+    assert not Path("runs").exists()
+
+
+def test_importing_it_imports_no_torch() -> None:
+    code = "import sys; from mtkd_cli import api; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
