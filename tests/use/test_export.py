@@ -115,8 +115,8 @@ def test_boxes_are_the_same_in_the_form_that_exporters_need() -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "student"),
-    [("diabetes", "mlp:8"), ("digit-scenes-det", "tiny-fcos:16")],
-    ids=["table", "boxes"],
+    [("diabetes", "mlp:8"), ("digit-scenes-det", "tiny-fcos:16"), ("digit-scenes-seg", "unet:4-8")],
+    ids=["table", "boxes", "maps"],
 )
 def test_every_task_is_answered_by_onnx_alone(mtkd: Mtkd, recipe: str, student: str) -> None:
     teacher = "teachers=[{model: '" + student + "', name: t, fit: {epochs: 1}}]"
