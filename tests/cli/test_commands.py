@@ -82,7 +82,7 @@ def test_json_rows_hold_the_plugin_and_its_version() -> None:
 
 def test_show_prints_options_formula_and_paper() -> None:
     printed = mtkd("show", "strategy", "weighted").stdout
-    for said in ("formula", "mtkd_aggregators.weighted:Weighted", "tau", "0.1", "validation, fixed"):
+    for said in ("formula", "mtkd_aggregators.weighted:Weighted", "tau", "0.1", "validation, class, fixed"):
         assert said in printed
     facts = json.loads(mtkd("show", "strategy", "weighted", "--json").stdout)
     assert facts["options"][1]["minimum"] > 0

@@ -60,7 +60,11 @@ def test_a_model_is_split_at_its_first_colon(registry: Registry) -> None:
         ),
         (
             {"strategy": {"name": "weighted", "by": "luck"}},
-            ("by: must be one of validation, fixed, it is 'luck'", "r: strategy.by", "validation, or fixed"),
+            (
+                "by: must be one of validation, class, fixed, it is 'luck'",
+                "r: strategy.by",
+                "validation; class",
+            ),
         ),
     ],
 )
