@@ -15,6 +15,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
 from mtkd_cli.cli.tables import table
 from mtkd_cli.plugins import installed
+from mtkd_cli.report.files import write_pages
 from mtkd_cli.resolve import Resolved, strategies_for
 
 ROOT = Path("audits")
@@ -30,6 +31,7 @@ def run(parts: Resolved, name: str, recipe_name: str, device: str, threads: int,
     place = folder.create(ROOT, name or folder.default_name(ROOT, recipe_name))
     with atomic.disk_errors(place):
         atomic.write_json(place / "audit.json", facts)
+    write_pages(place)
     if as_json:
         console.out_json(facts)
         return

@@ -23,6 +23,7 @@ from mtkd_cli.compare.tune import Range, Tuned, ranges_of, require_optuna, tune,
 from mtkd_cli.plugins import installed
 from mtkd_cli.progress import Progress
 from mtkd_cli.read_recipe import read
+from mtkd_cli.report.files import write_pages
 from mtkd_cli.resolve import Resolved, resolve
 
 ROOT = Path("comparisons")
@@ -98,6 +99,7 @@ def _keep(facts: Mapping[str, Any], name: str, as_json: bool) -> None:
     place = folder.named(ROOT, name)
     with atomic.disk_errors(place):
         atomic.write_json(place / "comparison.json", facts)
+    write_pages(place)
     if as_json:
         console.out_json(facts)
         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtkd_cli.compare.grid import BEST, Cell, label_of, opponent_of
-from mtkd_cli.compare.verdict import Paired, Verdict, judge, paired
+from mtkd_cli.compare.verdict import INCONCLUSIVE, Paired, Verdict, judge, paired
 from mtkd_cli.errors import DataError
 
 Method = tuple[tuple[str, str], ...]
@@ -168,13 +168,15 @@ def _sentences(row: Mapping[str, Any], metric: str) -> list[str]:
     for who, verdict in row["against"].items():
         known = verdict["low"] is not None
         interval = f", 95 % interval {verdict['low']:+.4f} to {verdict['high']:+.4f}" if known else ""
-        said = f"{row['name']} {verdict['word']} the {who}: gain {verdict['gain']:+.4f} {metric}{interval}"
+        sure = verdict["word"] != INCONCLUSIVE
+        judged = f"{verdict['word']} the {who}" if sure else f"against the {who}: {verdict['word']}"
+        said = f"{row['name']} {judged}: gain {verdict['gain']:+.4f} {metric}{interval}"
         said += (
             f", p {verdict['p_holm']:.3g} after Holm" if known else ", one seed says nothing of the spread"
         )
         if verdict["seeds_to_settle"]:
             said += f"; about {verdict['seeds_to_settle']} seeds would settle it"
-        elif verdict["word"] == "INCONCLUSIVE" and known:
+        elif not sure and known:
             said += "; the difference is too small to be settled by 1,000 seeds"
         lines.append(said)
     return lines

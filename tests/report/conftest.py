@@ -62,3 +62,82 @@ REPORT: dict[str, Any] = {
 @pytest.fixture
 def report() -> dict[str, Any]:
     return copy.deepcopy(REPORT)
+
+
+def _span(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+
+def _classes(strength: float | None) -> list[dict[str, Any]]:
+    facts = {"samples": 5, "strength": strength, "right": 0.5, "confidence": 0.9, "surely_wrong": True}
+    return [{"name": EVIL, **facts}, {"name": "b", **facts}]
+
+
+AUDIT: dict[str, Any] = {
+    "recipe": {"data": {"name": "mine"}},
+    "task": "classification",
+    "metric": "accuracy",
+    "higher_is_better": True,
+    "samples": 10,
+    "classes": [EVIL, "b"],
+    "teachers": [
+        {
+            "name": name,
+            "labels_seen": "all",
+            "score": _span(score),
+            "loss": _span(0.5),
+            "metrics": {"accuracy": score, "nll": 0.5},
+            "reliability": [[0.6, 0.5, 4], [0.9, 0.8, 6]],
+            "classes": _classes(score),
+        }
+        for name, score in (("good", 0.9), (EVIL, 0.3))
+    ],
+    "pairs": [{"teachers": ["good", EVIL], "agreement": 0.5, "error_correlation": None}],
+    "oracle": _span(0.95),
+    "strategies": [
+        {
+            "name": name,
+            "score": _span(score),
+            "loss": _span(0.4),
+            "metrics": {},
+            "cross_fitted": name == "best",
+            "weights": weights,
+        }
+        for name, score, weights in (
+            ("mean", 0.8, [0.5, 0.5]),
+            ("best", 0.9, [1.0, 0.0]),
+            ("median", 0.7, []),
+        )
+    ],
+    "not_measured": {"route": "needs metadata"},
+    "left_out": [{"strategy": "mean", "teacher": EVIL, "gain": _span(0.1), "loss_gain": _span(0.2)}],
+    "added": [],
+    "configured": "mean",
+    "recommended": "best",
+    "advice": [{"about": "strategy", "sentence": f"use best; {EVIL} is wrong", "evidence": {}}],
+}
+
+VERDICT = {"word": "BEATS", "gain": 0.1, "low": 0.05, "high": 0.15, "p_holm": 0.01, "seeds_to_settle": None}
+
+
+def _row(name: str, against: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "scores": [0.8, 0.9],
+        "seeds": [{"train.seed": "0"}, {"train.seed": "1"}],
+        "mean": 0.85,
+        "interval": [0.8, 0.9],
+        "against": against,
+    }
+
+
+COMPARISON: dict[str, Any] = {
+    "task": "classification",
+    "metric": {"name": "accuracy", "higher_is_better": True},
+    "test_samples": 100,
+    "seeds": 2,
+    "rows": [_row("student alone", {}), _row(EVIL, {"student alone": VERDICT})],
+    "failures": {"strategy=mine": "it raised"},
+    "tuned": [{"method": EVIL, "settings": {"loss.temperature": 2}}],
+    "sentences": [f"{EVIL} BEATS the student alone"],
+}

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from mtkd_cli.report.audit_page import audit_page
+from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.run_page import run_page
+
+from .conftest import AUDIT, COMPARISON
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
@@ -66,6 +70,15 @@ def rendered(page: str, width: int, folder: Path) -> tuple[dict[str, Any], str]:
     assert title
     console = "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
     return json.loads(html.unescape(title.group(1))), console
+
+
+@pytest.mark.parametrize("width", [1200, 500])
+@pytest.mark.parametrize("name", ["audit", "comparison"])
+def test_pages_of_audits_and_comparisons_ask_nothing_and_fit(name: str, width: int, tmp_path: Path) -> None:
+    page = audit_page(AUDIT, "a") if name == "audit" else comparison_page(COMPARISON, "c")
+    seen, console = rendered(page, width, tmp_path)
+    assert console == ""
+    assert seen == {"scroll": 0, "cut": [], "asked": 0, "texts": 0}
 
 
 @pytest.mark.parametrize("width", [1200, 500])
