@@ -11,7 +11,11 @@ import re
 from dataclasses import MISSING, fields
 from pathlib import Path
 
+import typer
+from typer.cli import get_docs_for_click
+
 from mtkd_cli import hookspecs
+from mtkd_cli.cli.app import create
 from mtkd_cli.hooks import HOOKS, REGISTERING
 from mtkd_cli.recipe_schema import json_schema
 from mtkd_cli.specs import KINDS, Option
@@ -26,12 +30,24 @@ def pages() -> dict[Path, str]:
     found = {
         HERE / "recipe.schema.json": json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
         HERE / "hooks.md": hooks_page(),
+        HERE / "commands.md": commands_page(),
     }
     for page in sorted(HERE.glob("*.md")):
         text = page.read_text(encoding="utf-8")
         if INCLUDED.search(text):
             found[page] = INCLUDED.sub(_with_content, text)
     return found
+
+
+def commands_page() -> str:
+    """Return the reference of the commands, as ``--help`` has them, without those of plugins."""
+    command = typer.main.get_command(create(with_plugins=False))
+    context = typer.Context(command, info_name="mtkd")
+    text = get_docs_for_click(obj=command, ctx=context, name="mtkd", title="Commands")
+    return (
+        text.replace("# Commands\n", "# Commands\n\nGenerated from the command line itself.\n", 1).strip()
+        + "\n"
+    )
 
 
 def hooks_page() -> str:

@@ -38,6 +38,7 @@ CASES = {
     "weighted": ("{name: weighted, by: validation}", True),
     "weighted by class": ("{name: weighted, by: class}", True),
     "consensus": ("consensus", True),
+    "consensus by element": ("{name: consensus, by: element}", True),
     "median": ("median", True),
     "majority": ("majority", True),
     "stacking": ("stacking", True),
@@ -94,7 +95,7 @@ def permuted_copy(path: Path) -> str:
     teacher, part = context.recipe.teachers[0], context.parts.teachers[0]
     untouched = load_teacher(part, teacher, context.data, context.task)
     copied = fitted(untouched, who_is(teacher, part, context)["fit"], teacher, context).module
-    weights = {name: tensor.clone() for name, tensor in copied.state_dict().items()}
+    weights = {name: tensor.contiguous().clone() for name, tensor in copied.state_dict().items()}
     for name in ("head.weight", "head.bias"):
         weights[name] = weights[name].roll(1, dims=0)
     save_file(weights, path)

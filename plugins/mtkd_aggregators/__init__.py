@@ -86,8 +86,17 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "consensus",
             "Per sample, without labels: teachers far from the others count less.",
             "mtkd_aggregators.consensus:Consensus",
-            options=(Option("tau", float, 1.0, "softness, in units of the loss (nats)", minimum=1e-3),),
-            formula="w_k = softmax_k(-d_k / tau), d_k = median over j of the loss of k to j",
+            options=(
+                Option("tau", float, 0.1, "softness, in units of the distance (nats)", minimum=1e-3),
+                Option(
+                    "by",
+                    str,
+                    "sample",
+                    "of maps: the whole sample, or each element",
+                    choices=("sample", "element"),
+                ),
+            ),
+            formula="w_k = softmax_k(-d_k / tau), d_k = median over j of the distance of k to j",
         ),
         AggregatorSpec(
             "drop",

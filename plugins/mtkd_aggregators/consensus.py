@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
-from mtkd_cli.interfaces import AggregationBatch
+from mtkd_cli.interfaces import AggregationBatch, Merged
 
 
 class Consensus:
-    """``w_k = softmax_k(-d_k / tau)``, ``d_k`` the median over the others of the loss of k to each.
+    """``w_k = softmax_k(-d_k / tau)``, ``d_k`` the median over the others of the distance of k to each.
 
-    The loss is the task's distillation loss at T = 1 (for classification the divergence
-    ``KL(p_j || p_k)``), which is large for a teacher that is sure of what the others deny. So one
-    that is confidently wrong loses its say where ``entropy`` would give it the most. It needs a
-    majority that is right: two bad teachers that agree outvote one good one.
+    The distance of two teachers is the mean of the task's distillation losses, at T = 1, from the
+    middle of both to each: for classes the Jensen-Shannon divergence (Lin, 1991; 0 to log 2), for
+    values a quarter of the squared difference. It is the same from either side, so being unsure wins
+    nothing, and one that is confidently wrong loses its say where ``entropy`` would give it the most. It
+    needs a majority that is right: two bad teachers that agree outvote one good one.
 
     Args:
-        tau: softness, in units of the loss (nats).
+        tau: softness, in units of the distance (nats).
+        by: of maps, ``sample``: by the mean distance over the whole map; ``element``: each pixel by
+            itself, where the one who alone sees a small thing is outvoted by those who miss it.
     """
 
-    def __init__(self, tau: float) -> None:
-        self.tau = tau
+    def __init__(self, tau: float, by: str) -> None:
+        self.tau, self.by_sample = tau, by == "sample"
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B, *]``."""
+        """Return ``[K, B]``, or ``[K, B, *]`` by element."""
         teachers = range(len(batch.outputs))
         if len(teachers) == 1:
             first = batch.outputs[0]
             return torch.ones(1, len(first), device=first.device)
+        pairs = {(k, j): self._distance(batch, k, j) for k in teachers for j in teachers if k < j}
         distances = [
-            torch.stack([_distance(batch, k, other) for other in teachers if other != k]) for k in teachers
+            torch.stack([pairs[min(k, j), max(k, j)] for j in teachers if j != k]).quantile(0.5, dim=0)
+            for k in teachers
         ]
-        return torch.softmax(-torch.stack([d.quantile(0.5, dim=0) for d in distances]) / self.tau, dim=0)
+        return torch.softmax(-torch.stack(distances) / self.tau, dim=0)
 
-
-def _distance(batch: AggregationBatch, teacher: int, other: int) -> Tensor:
-    """Return the loss of a teacher to another one ``[B, *]``, over the classes that both know."""
-    answer, alone, restricted = batch.outputs[teacher].float(), batch.alone(other), batch.task.restricted
-    if batch.known is not None:
-        both = batch.known[teacher] & batch.known[other]
-        theirs = restricted(alone.outputs[0], both)
-        answer, alone = restricted(answer, both), replace(alone, outputs=(theirs,), known=both[None])
-    return batch.task.kd_loss(answer, alone, 1.0)
+    def _distance(self, batch: AggregationBatch, first: int, second: int) -> Tensor:
+        """Return the distance of two teachers ``[B]`` or ``[B, *]``, over the classes that both know."""
+        both = batch.outputs[first].float(), batch.outputs[second].float()
+        if batch.known is not None:
+            shared = batch.known[first] & batch.known[second]
+            both = batch.task.restricted(both[0], shared), batch.task.restricted(both[1], shared)
+        one = torch.ones(1, len(both[0]), *batch.task.elements, device=both[0].device)
+        middle = batch.task.mix(Merged(both, torch.cat([one, one]) / 2))
+        to_first, to_second = (batch.task.kd_loss(middle, Merged((output,), one), 1.0) for output in both)
+        distance = (to_first + to_second) / 2
+        return distance.flatten(1).mean(dim=1) if self.by_sample and distance.dim() > 1 else distance
