@@ -142,13 +142,14 @@ def identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...] | None 
     """
     import importlib.metadata
 
+    files = _files_of(part)  # says which extra is missing
     versions = {name: importlib.metadata.version(name) for name in ("mtkd", *part.spec.requires)}
     return {
         "provider": f"{part.plugin.distribution}:{part.spec.name}",
         "versions": {**versions, part.plugin.distribution: part.plugin.version},
         "model": part.model,
         "source": source_hash(part.model) if part.spec.name == "python" else "",
-        "files": _files_of(part),
+        "files": files,
         "pretrained": teacher.pretrained,
         "checkpoint": _file_hash(teacher.checkpoint, teacher.name),
         "classes": _declared_classes(teacher, teacher.name, classes),

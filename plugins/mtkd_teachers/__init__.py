@@ -16,6 +16,14 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             requires=("torch",),
         ),
         TeacherSpec(
+            "hf",
+            "An image classifier of Hugging Face transformers: a folder, or a name of its hub.",
+            "mtkd_teachers.hf:HfProvider",
+            example="hf:google/vit-base-patch16-224",
+            trainable=False,
+            requires=("torch", "transformers"),
+        ),
+        TeacherSpec(
             "mlp",
             "Fully connected layers of the widths in the name.",
             "mtkd_teachers.mlp:MlpProvider",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mtkd_cli.errors import DataError, UsageError, nearest_or_all
+from mtkd_cli.extras import need
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
@@ -27,6 +28,7 @@ class OnnxProvider:
         Raises:
             DataError: no such file, no ONNX file, or weights outside its folder.
         """
+        need("onnx", "onnx", f"onnx:{model}")
         import onnx
         from onnx.external_data_helper import _get_all_tensors, uses_external_data
 
@@ -46,6 +48,7 @@ class OnnxProvider:
 
     def build(self, request: ModelRequest) -> Model:
         """Return the model with the input and the class names that its file declares."""
+        need("onnxruntime", "onnx", f"onnx:{request.model}")
         import onnxruntime
 
         files = self.files(request.model)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.align import some
 from mtkd_cli.errors import DataError, nearest
+from mtkd_cli.extras import need
 from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest
 from mtkd_teachers.sound_trees import TREES, unsound
 
@@ -153,8 +154,7 @@ def load(path: Path, where: str) -> Any:
     Raises:
         DataError: skops is not there, the file holds types that are not known, or it is damaged.
     """
-    if importlib.util.find_spec("skops") is None:
-        raise DataError("sklearn: needs skops", where, "pip install 'mtkd[tabular]'")
+    need("skops", "tabular", where)
     import skops.io
 
     try:
