@@ -56,6 +56,15 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             requires=("torch",),
         ),
         TeacherSpec(
+            "run",
+            "The student of an earlier run: chains, born-again networks.",
+            "mtkd_teachers.run:RunProvider",
+            example="run:runs/first",
+            trainable=False,
+            requires=("torch",),
+            inputs=("image", "table"),
+        ),
+        TeacherSpec(
             "sklearn",
             "A fitted scikit-learn estimator or pipeline in a skops file; no pickle.",
             "mtkd_teachers.sklearn:SklearnProvider",
