@@ -24,6 +24,14 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             requires=("torch", "transformers"),
         ),
         TeacherSpec(
+            "keras",
+            "A Keras 3 model in a .keras file, run on Keras's torch backend; no code in it is run.",
+            "mtkd_teachers.keras:KerasProvider",
+            example="keras:model.keras",
+            trainable=False,
+            requires=("torch", "keras"),
+        ),
+        TeacherSpec(
             "mlp",
             "Fully connected layers of the widths in the name.",
             "mtkd_teachers.mlp:MlpProvider",

@@ -1,0 +1,86 @@
+"""Teachers of Keras: real files, saved here."""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+os.environ["KERAS_BACKEND"] = "torch"
+import keras
+
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.interfaces import Model, ModelRequest
+from mtkd_teachers.keras import KerasProvider
+
+VIEWS = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def save(*layers: keras.Layer, shape: tuple[int, ...] = (8, 8, 3)) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input(shape), *layers])
+    model.save("m.keras")
+    return model
+
+
+def dense() -> list[keras.Layer]:
+    layers = keras.layers
+    return [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Flatten(), layers.Dense(5)]
+
+
+def build(name: str = "m.keras") -> Model:
+    return KerasProvider().build(ModelRequest(name, 3, 8, 5, True))
+
+
+def test_it_answers_as_keras_does_with_channels_first_copied_and_in_threads() -> None:
+    expected = save(*dense()).predict(VIEWS.permute(0, 2, 3, 1).numpy(), verbose=0)
+    model = build()
+    assert (model.input.size, model.input.channels, model.trained) == (8, 3, True)
+    found = []
+
+    def ask() -> None:
+        with torch.inference_mode():
+            found.extend([model.module(VIEWS), copy.deepcopy(model.module).train()(VIEWS)])
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert len(found) == 2
+    for answer in found:
+        torch.testing.assert_close(answer, torch.from_numpy(expected), atol=1e-5, rtol=1e-5)
+
+
+def test_maps_come_with_channels_first() -> None:
+    save(keras.layers.Conv2D(5, 1))
+    assert build().module(VIEWS).shape == (2, 5, 8, 8)
+
+
+def test_a_lambda_is_refused_and_does_not_run() -> None:
+    save(keras.layers.Lambda(lambda x: (Path("marker").touch(), x)[1]), *dense())
+    Path("marker").unlink(missing_ok=True)
+    with pytest.raises(DataError, match="cannot load it") as caught:
+        build()
+    assert "ONNX" in caught.value.hint
+    assert not Path("marker").exists()
+
+
+def test_what_is_no_model_of_images_is_named() -> None:
+    for name, said in (("m.h5", r"no \.keras"), ("gone.keras", "no file"), ("bad.keras", "cannot load it")):
+        Path("bad.keras").write_bytes(b"not a model")
+        with pytest.raises(DataError, match=said):
+            build(name)
+    save(keras.layers.Flatten(), shape=(4, 8, 3))
+    with pytest.raises(DataError, match="4 x 8"):
+        build()
+
+
+def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    save(*dense())
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    with pytest.raises(UsageError, match="on jax") as caught:
+        build()
+    assert "KERAS_BACKEND=torch" in caught.value.hint
