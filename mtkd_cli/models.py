@@ -52,7 +52,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
     own = _declared_classes(teacher, where, data.classes)
     model = _build(part, teacher.input, data, len(own) if own else task.outputs, pretrained, seed)
     model = _with_checkpoint(model, teacher.checkpoint, where)
-    trained = model.trained or teacher.pretrained is True
+    trained = model.trained or (teacher.pretrained is True and not model.partly)
     if not trained and not (teacher.fit and teacher.fit.train == "all"):
         raise DataError(
             f"{teacher.model} has no trained weights",

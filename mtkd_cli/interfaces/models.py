@@ -74,6 +74,7 @@ class Model:
         head: dotted name of its last layer (``fc``), ``''`` if it has none that can be replaced.
         classes: its class names in order, None if unknown.
         trained: whether its weights are trained.
+        partly: whether trained weights are those of a part alone (an encoder): they make no teacher.
         channels_last: whether it may run in that memory format: faster convolutions, the same
             answers up to rounding; not for modules that call ``view`` on feature maps.
         scale: mean and deviation ``[C]`` that bring its raw outputs to the target's units; None if
@@ -91,6 +92,7 @@ class Model:
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     shaped: Callable[[Any], Any] | None = None
     resized: Callable[[int], Model] | None = None
+    partly: bool = False
 
 
 class ModelProvider(Protocol):

@@ -20,7 +20,8 @@ class SmpProvider:
     """``smp:DECODER/ENCODER``, and after ``?`` what else the library's model takes, ``key=value&key=value``.
 
     Trained weights are those of the encoder alone, so a teacher needs a checkpoint or ``fit: all``.
-    Its input is brought to the next size that the encoder can halve.
+    Its input is brought to the next size that the encoder can halve, and normalised as the encoder's
+    trained weights want it; as the data's is where none are loaded.
     """
 
     def build(self, request: ModelRequest) -> Model:
@@ -54,11 +55,12 @@ class SmpProvider:
             **options,
         )
         step = int(module.encoder.output_stride)
-        mean, std = _normalisation(encoder, weights)
+        fetched = request.pretrained and weights
+        mean, std = _normalisation(where, encoder, weights) if fetched else ((), ())
         spec = InputSpec(
             size=math.ceil(request.size / step) * step, channels=request.channels, mean=mean, std=std
         )
-        return Model(module, spec, head="segmentation_head.0")
+        return Model(module, spec, head="segmentation_head.0", partly=True)
 
 
 def parsed(name: str) -> tuple[str, str, dict[str, Any]]:
@@ -107,12 +109,17 @@ def _built(where: str, **arguments: Any) -> Any:
     return module
 
 
-def _normalisation(encoder: str, weights: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation that an encoder was trained with; empty where none are known."""
+def _normalisation(where: str, encoder: str, weights: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation that an encoder's trained weights want; they lie beside the weights."""
     import segmentation_models_pytorch as smp
 
     try:
-        found = smp.encoders.get_preprocessing_params(encoder, pretrained=weights or "imagenet")
-    except Exception:  # an encoder without published weights
-        return (), ()
-    return tuple(found.get("mean") or ()), tuple(found.get("std") or ())
+        found = smp.encoders.get_preprocessing_params(encoder, pretrained=weights)
+    except Exception as error:  # the hub's client raises errors of several libraries
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"the encoder's normalisation cannot be had: {said}",
+            where,
+            "go online once, or set pretrained: false",
+        ) from error
+    return tuple(found["mean"]), tuple(found["std"])

@@ -81,3 +81,17 @@ def test_a_misspelt_segmentation_model_is_named() -> None:
     with pytest.raises(UsageError, match="no model") as caught:
         TorchvisionProvider().build(request("deeplabv4_resnet50"))
     assert "deeplabv3_resnet50" in caught.value.hint
+
+
+def test_without_trained_weights_smp_asks_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", asked)
+    model = SmpProvider().build(request("unet/resnet18?encoder_depth=3&decoder_channels=16-8-8"))
+    assert (model.input.mean, model.input.std) == ((), ())
+
+
+def test_a_trained_encoder_alone_is_no_trained_model() -> None:
+    model = SmpProvider().build(request("unet/resnet18?encoder_depth=3&decoder_channels=16-8-8"))
+    assert model.partly and not model.trained
