@@ -27,6 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mtkd_cli import store
 from tests.small_run import RESUME, START, results
 
 PLACES = {
@@ -221,8 +222,11 @@ class Harness:
             content[self.chance.randrange(len(content))] ^= 1 << self.chance.randrange(8)
             file.write_bytes(content)
             code = wait(start(folder, RESUME))
-            if code == 0 and results(folder / "runs/run", folder / "store") == self.whole:
+            outcome = results(folder / "runs/run", folder / "store") if code == 0 else {}
+            if outcome == self.whole:
                 found["the same bits"] += 1
+            elif code == 0 and self._is_only_unread(outcome, file, folder / "store"):
+                found["the same bits, the damaged file not read"] += 1
             elif code in (2, 3):
                 found["refused"] += 1
             else:
@@ -230,6 +234,17 @@ class Harness:
                 continue
             shutil.rmtree(folder)
         return dict(found)
+
+    def _is_only_unread(self, outcome: dict[str, Any], file: Path, kept: Path) -> bool:
+        """Whether all is right but the damaged file itself, and the store knows that it is damaged."""
+        differ = {
+            key for key in outcome.keys() | self.whole.keys() if outcome.get(key) != self.whole.get(key)
+        }
+        return (
+            file.is_relative_to(kept)
+            and differ == {str(file.relative_to(kept))}
+            and not store.is_intact(file.parent)
+        )
 
     def _folder(self, name: str) -> Path:
         folder = self.home / name
