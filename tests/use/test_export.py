@@ -125,3 +125,29 @@ def test_every_task_is_answered_by_onnx_alone(mtkd: Mtkd, recipe: str, student: 
     assert mtkd("distill", recipe, *options, "--no-baseline", "--name", "r").exit_code == 0
     told = json.loads(mtkd("export", "r", "--json").stdout)
     assert told["scores"] == pytest.approx(told["student"], abs=1e-4)
+    assert_onnx_answers_as_the_student(told["file"], "r")
+
+
+def assert_onnx_answers_as_the_student(file: str, run: str) -> None:
+    """Ask onnxruntime, with nothing of mtkd, and the student itself about the same real samples."""
+    import onnxruntime
+    from sklearn.datasets import load_diabetes
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    about = json.loads(session.get_modelmeta().custom_metadata_map["mtkd"])
+    batch, *shape = about["input"]["shape"]
+    if len(shape) == 1:
+        samples = load_diabetes().data.astype(np.float32)[:40]
+    else:
+        scans = digits()[:160].reshape(40, 4, 8, 8)
+        wide = np.concatenate([scans[:, :2], scans[:, 2:]], axis=3).repeat(2, axis=2).repeat(2, axis=3)
+        samples = np.concatenate([wide[:, :1], wide[:, 1:]], axis=2)
+    assert list(samples.shape[1:]) == shape
+    student = load_student(run)
+    parts = np.split(samples, 40 if batch == 1 else 2)
+    for part in parts:
+        (found,) = session.run(None, {about["input"]["name"]: part})
+        expected = student.answer(part).numpy()
+        if about["task"] == "detection":  # equal scores may come in either order
+            found, expected = (np.sort(boxes[0, :, 4])[None] for boxes in (found, expected))
+        np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-4)
