@@ -171,7 +171,7 @@ def test_consensus_compares_teachers_on_the_classes_that_both_know(registry: Reg
     known = torch.tensor([[True, True, False], [True, True, True], [True, True, True]])
     target = torch.tensor([[HIDDEN]])
     outputs = answer([*BOX, 0.9, 0]), answer([*BOX, 0.9, 0], [*OTHER, 0.9, 2]), answer([*BOX, 0.9, 1])
-    strategy = registry.find("strategies", "consensus").spec.load()(tau=1.0)
+    strategy = registry.find("strategies", "consensus").spec.load()(tau=1.0, by="sample")
     weights = strategy.weights(batch(*outputs, target=target, known=known))[:, 0]
     assert weights[0] > weights[2]
 
