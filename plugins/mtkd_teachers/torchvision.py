@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from mtkd_teachers import torchvision_detection, torchvision_segmentation
 
 TIMEOUT = 20.0
 """Seconds without an answer after which a download is given up."""
+
+FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+"""What makes torch.load take tensors alone, whatever its caller asks for."""
 
 
 class TorchvisionProvider:
@@ -76,9 +80,15 @@ def trained(name: str, best: Any) -> nn.Module:
 
     file = Path(torch.hub.get_dir()) / "checkpoints" / best.url.rpartition("/")[2]
     try:
-        with _impatient():
+        with _impatient(), _tensors_only():
             module: nn.Module = models.get_model(name, weights=best)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            f"the weights of {name} hold more than tensors, or are damaged; nothing was run",
+            where=str(file),
+            hint="remove that file, so that it is fetched again",
+        ) from error
+    except (OSError, RuntimeError, EOFError) as error:
         damaged = file.exists()
         raise DataError(
             f"the weights of {name} cannot be {'read' if damaged else 'had'}: {str(error).splitlines()[0]}",
@@ -98,6 +108,20 @@ def _impatient() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def _tensors_only() -> Iterator[None]:
+    """Unpickle nothing: torchvision would, and a file in the cache is not hashed again."""
+    before = os.environ.get(FORCE)
+    os.environ[FORCE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FORCE]
+        else:
+            os.environ[FORCE] = before
 
 
 def _only_logits(_module: nn.Module, _inputs: Any, output: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -109,3 +110,32 @@ def test_cached_weights_need_no_network(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(DataError, match="cannot be read") as caught:
         build("squeezenet1_1", pretrained=True)
     assert caught.value.where == str(file)
+
+
+class Malicious:
+    """Leaves a marker when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.marker,)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "fcn_resnet50", "fasterrcnn_resnet50_fpn"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_in_the_cache_is_not_run(
+    name: str, zipped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", raising=False)
+    file = tmp_path / "hub" / "checkpoints" / models.get_model_weights(name).DEFAULT.url.rpartition("/")[2]
+    file.parent.mkdir(parents=True)
+    marker = tmp_path / "marker"
+    torch.save({"a": Malicious(marker)}, file, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(DataError, match="nothing was run") as caught:
+        build(name, pretrained=True)
+    assert not marker.exists()
+    assert caught.value.where == str(file)
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
