@@ -136,6 +136,9 @@ def load_student(run: str | Path, registry: Registry | None = None) -> LoadedStu
         DataError: files that are damaged, or are not those that the run wrote.
     """
     folder = folder_of(run)
+    for path in (folder / STUDENT, folder / WEIGHTS):
+        if path.is_symlink():
+            raise DataError("a link is not followed in a run", where=str(path), hint=AGAIN)
     facts = sealed.read(folder / STUDENT, hint=UNFINISHED)
     registry = registry or installed()
     try:

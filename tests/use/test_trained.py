@@ -149,3 +149,11 @@ def test_the_weights_say_themselves_what_they_are(run: Path) -> None:
     digest = facts.pop("weights")
     assert told == facts
     assert hashlib.sha256((run / "student.safetensors").read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.parametrize("name", ["student.json", "student.safetensors"])
+def test_a_link_in_a_run_is_not_followed(run: Path, name: str, tmp_path: Path) -> None:
+    elsewhere = (run / name).rename(tmp_path / name)
+    (run / name).symlink_to(elsewhere)
+    with pytest.raises(DataError, match="link"):
+        load_student(run)
