@@ -1,6 +1,6 @@
 """Regression with a good, a mediocre and a biased teacher: what each strategy makes of them.
 
-python docs/benchmarks/bad_teacher.py --seeds 5
+python docs/benchmarks/bad_teacher.py --seeds 10
 
 Diabetes, 60 labels. Good: ridge regression on all training labels. Mediocre: a tree of depth 2 on 40 of
 them. Biased: a forest on all training labels with 80 added to each. Writes bad_teacher.md beside this file.
@@ -46,7 +46,7 @@ CASES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=10)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     students: dict[str, list[float]] = {}
