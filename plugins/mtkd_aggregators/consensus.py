@@ -12,10 +12,11 @@ class Consensus:
     """``w_k = softmax_k(-d_k / tau)``, ``d_k`` the median over the others of the distance of k to each.
 
     The distance of two teachers is the mean of the task's distillation losses, at T = 1, from the
-    middle of both to each: for classes the Jensen-Shannon divergence (Lin, 1991; 0 to log 2), for
-    values a quarter of the squared difference. It is the same from either side, so being unsure wins
-    nothing, and one that is confidently wrong loses its say where ``entropy`` would give it the most. It
-    needs a majority that is right: two bad teachers that agree outvote one good one.
+    middle of both to each: for classes the Jensen-Shannon divergence (Lin, 1991; 0 to log 2, times
+    the class weights of that loss where it has some), for values a quarter of the squared difference.
+    It is the same from either side, so being unsure wins nothing, and one that is confidently wrong
+    loses its say where ``entropy`` would give it the most. It needs a majority that is right: two bad
+    teachers that agree outvote one good one.
 
     Args:
         tau: softness, in units of the distance (nats).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
 from mtkd_aggregators import mtkd_register_aggregators
@@ -17,6 +19,7 @@ from mtkd_cli import counters
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
 from mtkd_cli.recipe import Loss
 from mtkd_tasks.classification import Classification
+from mtkd_tasks.segmentation import Segmentation
 
 SPECS = {spec.name: spec for spec in mtkd_register_aggregators()}
 CLASSES = 4
@@ -67,6 +70,37 @@ def test_consensus_silences_a_confidently_wrong_teacher_that_entropy_follows() -
 def test_consensus_is_even_among_equals() -> None:
     same = logits(5, 0)
     torch.testing.assert_close(create("consensus").weights(batch([same] * 4)), torch.full((4, 5), 0.25))
+
+
+def test_consensus_goes_by_the_median_jensen_shannon_divergence_to_the_others() -> None:
+    outputs = [logits(6, seed, scale=3) for seed in range(4)]
+    p = torch.stack(outputs).double().softmax(2).numpy()
+    pairs = [[jensenshannon(p[k], p[j], axis=1) ** 2 for j in range(4) if j != k] for k in range(4)]
+    expected = torch.softmax(-torch.from_numpy(np.median(pairs, axis=1)) / 0.2, 0)
+    torch.testing.assert_close(create("consensus", tau=0.2).weights(batch(outputs)), expected.float())
+
+
+def test_consensus_gains_nothing_by_being_unsure() -> None:
+    """Of two teachers both are as far from the other, however sure they are."""
+    weights = create("consensus").weights(batch([logits(5, 0, scale=9), torch.zeros(5, CLASSES)]))
+    torch.testing.assert_close(weights, torch.full((2, 5), 0.5))
+
+
+def test_consensus_weighs_a_map_as_a_whole_or_each_element() -> None:
+    data = TaskData(tuple(map(str, range(CLASSES))), np.zeros((1, 2, 2), dtype=np.int64), InputSpec())
+    task = Segmentation(data, Loss())
+    right = 9 * torch.eye(CLASSES)[0].view(1, CLASSES, 1, 1).expand(2, -1, 2, 2)
+    odd = right.clone()
+    odd[1, :, 0, 0] = 9 * torch.eye(CLASSES)[1]
+    asked = replace(batch([logits(2, 0)] * 3), outputs=(right, right, odd), task=task)
+    whole = create("consensus").weights(asked)
+    each = create("consensus", by="element").weights(asked)
+    assert whole.shape == (3, 2)
+    torch.testing.assert_close(whole[:, 0], torch.full((3,), 1 / 3))
+    assert whole[2, 1] < whole[0, 1]
+    assert each.shape == (3, 2, 2, 2)
+    assert each[2, 1, 0, 0] < 0.02
+    torch.testing.assert_close(each[:, 1, 1, 1], torch.full((3,), 1 / 3))
 
 
 def test_best_is_the_teacher_with_the_best_score() -> None:
