@@ -23,6 +23,7 @@ def distill(
     name: str = "",
     baseline: bool = True,
     device: str = "auto",
+    trust_pickle: Sequence[str | Path] = (),
     **overrides: Any,
 ) -> dict[str, Any]:
     """Run a recipe and return its report, as ``report.json`` has it. Shows nothing.
@@ -32,6 +33,7 @@ def distill(
         name: of the run; default: the time and the recipe's name.
         baseline: whether the student alone is trained too.
         device: ``auto``, ``cpu`` or ``cuda``.
+        trust_pickle: model files that are loaded although that can run code in them.
         overrides: sections of the recipe: ``strategy="mean"``, ``train={"epochs": 3}``.
 
     Raises:
@@ -41,18 +43,20 @@ def distill(
     from mtkd_cli.progress import Progress
     from mtkd_cli.run import Run, default_name
 
-    parts, recipe_name = _parts(recipe, overrides)
+    parts, recipe_name = _parts(recipe, overrides, trust_pickle)
     context = pipeline.prepare(parts, device, Progress())
     return pipeline.distill(context, Run(name or default_name(recipe_name)), baseline)
 
 
-def record(recipe: str | Path, *, device: str = "auto", **overrides: Any) -> list[str]:
+def record(
+    recipe: str | Path, *, device: str = "auto", trust_pickle: Sequence[str | Path] = (), **overrides: Any
+) -> list[str]:
     """Record a recipe's teachers, and return their names. Arguments as `distill` has them."""
     from mtkd_cli import pipeline
     from mtkd_cli.progress import Progress
     from mtkd_cli.teachers import ready
 
-    context = pipeline.prepare(_parts(recipe, overrides)[0], device, Progress())
+    context = pipeline.prepare(_parts(recipe, overrides, trust_pickle)[0], device, Progress())
     return [teacher.name for teacher in ready(context, pipeline.views_of(context.recipe))]
 
 
@@ -86,17 +90,21 @@ def _student(run: str | Path | LoadedStudent) -> LoadedStudent:
     return load_student(run) if isinstance(run, str | Path) else run
 
 
-def _parts(recipe: str | Path, overrides: Mapping[str, Any]) -> tuple[Resolved, str]:
+def _parts(
+    recipe: str | Path, overrides: Mapping[str, Any], trust_pickle: Sequence[str | Path]
+) -> tuple[Resolved, str]:
     import json
 
     from mtkd_cli.plugins import installed
     from mtkd_cli.read_recipe import read
     from mtkd_cli.resolve import resolve
+    from mtkd_cli.trust import checked, trusting
 
     registry = installed()
     given = [f"{key}={json.dumps(value)}" for key, value in _flat(overrides)]
     found, name = read(str(recipe), given, registry)
-    return resolve(found, registry, str(recipe)), name
+    parts = resolve(found, registry, str(recipe))
+    return trusting(parts, checked(trust_pickle, [parts])), name
 
 
 def _flat(overrides: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -51,7 +51,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
     seed = teacher.fit.seed if teacher.fit else 0
     own = _declared_classes(teacher, where, data.classes)
     model = _build(part, teacher.input, data, len(own) if own else task.outputs, pretrained, seed)
-    model = _with_checkpoint(model, teacher.checkpoint, where)
+    model = _with_checkpoint(model, teacher.checkpoint, where, part.trusted)
     trained = model.trained or (teacher.pretrained is True and not model.partly)
     if not trained and not (teacher.fit and teacher.fit.train == "all"):
         raise DataError(
@@ -120,7 +120,7 @@ def build_student(part: ModelPart, student: Student, data: Dataset, task: Task, 
     """Return a student with initial weights from ``seed``, or trained ones, and the task's outputs."""
     model = _build(part, student.input, data, task.outputs, student.pretrained, seed)
     where = f"student ({student.model})"
-    model = _with_checkpoint(model, student.checkpoint, where)
+    model = _with_checkpoint(model, student.checkpoint, where, part.trusted)
     model = with_outputs(model, task.outputs, where, seed)
     wanted = complete(model.input, student.input, data.input)
     return replace(model, classes=data.classes, input=wanted, scale=task.scale, shaped=task.shaped)
@@ -202,15 +202,15 @@ def _build(part: ModelPart, wanted: Input, data: Dataset, outputs: int, pretrain
     columns = data.input.columns
     if columns:
         channels, size = data.input.channels or len(columns), 1
-    request = ModelRequest(part.model, channels, size, outputs, pretrained, columns)
+    request = ModelRequest(part.model, channels, size, outputs, pretrained, columns, part.trusted)
     model: Model = part.create().build(request)
     return model
 
 
-def _with_checkpoint(model: Model, checkpoint: str | None, where: str) -> Model:
+def _with_checkpoint(model: Model, checkpoint: str | None, where: str, trusted: frozenset[Path]) -> Model:
     if checkpoint is None:
         return model
-    tensors, _ = weights.read(checkpoint, where)
+    tensors, _ = weights.read(checkpoint, where, trusted=Path(checkpoint).resolve() in trusted)
     head_weight = tensors.get(f"{model.head}.weight")
     if model.head and head_weight is not None and head_weight.dim() >= 2:
         model = with_outputs(model, head_weight.shape[0], where, seed=0)

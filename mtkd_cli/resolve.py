@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import MtkdError, RecipeError, RecipeKeyError, UsageError, nearest_or_all
@@ -38,11 +39,12 @@ class Part:
 
 @dataclass(frozen=True)
 class ModelPart:
-    """A provider and the model it is asked for."""
+    """A provider and the model it is asked for; files that may run code for it, see `mtkd_cli.trust`."""
 
     spec: TeacherSpec
     plugin: Plugin
     model: str
+    trusted: frozenset[Path] = frozenset()
 
     def create(self) -> Any:
         """Import and construct the provider."""

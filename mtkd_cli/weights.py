@@ -1,4 +1,4 @@
-"""Read and write weights without pickle: safetensors, or ``.pt`` files of plain tensors."""
+"""Read and write weights: safetensors, or ``.pt`` files of plain tensors; more only of trusted files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from mtkd_cli.errors import DataError
 
 
-def read(path: str | Path, where: str = "") -> tuple[dict[str, Tensor], dict[str, str]]:
+def read(
+    path: str | Path, where: str = "", trusted: bool = False
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors of a file of weights and its metadata.
 
     Args:
         path: the file.
         where: what the weights are for, for the message that there is no such file.
+        trusted: whether a ``.pt`` file may be unpickled, which can run code in it.
 
     Raises:
         DataError: no such file, damaged, or holding more than tensors.
@@ -41,7 +44,7 @@ def read(path: str | Path, where: str = "") -> tuple[dict[str, Tensor], dict[str
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about files that are then refused
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            found = torch.load(path, map_location="cpu", weights_only=not trusted)
     except pickle.UnpicklingError as error:
         if not zipfile.is_zipfile(path) and "invalid load key" in str(error):
             raise DataError(
@@ -50,14 +53,15 @@ def read(path: str | Path, where: str = "") -> tuple[dict[str, Tensor], dict[str
         raise DataError(
             "the file holds more than tensors, and unpickling it would run its code",
             where=str(path),
-            hint="save model.state_dict() with safetensors.torch.save_file",
+            hint=f"save model.state_dict() as safetensors, or if you trust it: --trust-pickle {path}",
         ) from error
     except Exception as error:  # a damaged file raises almost anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
+        lacks_code = trusted and isinstance(error, ImportError | AttributeError)
         raise DataError(
             f"the weights cannot be read: {reason}",
             where=str(path),
-            hint="fetch it again",
+            hint="put the folder of its classes into PYTHONPATH" if lacks_code else "fetch it again",
         ) from error
     return _state_dict(found, path), {}
 
@@ -97,9 +101,12 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> N
 
 
 def _state_dict(found: object, path: Path) -> dict[str, Tensor]:
+    """Return the tensors of what a file holds; of a trusted one that may be a module, or hold one."""
     for key in ("state_dict", "model", "module"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping | nn.Module):
             found = found[key]
+    if isinstance(found, nn.Module):
+        found = found.state_dict()
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise DataError(
             "the file is not a state dict of tensors", where=str(path), hint="save model.state_dict()"

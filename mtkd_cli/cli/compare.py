@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.reading import TrustPickle
 from mtkd_cli.errors import UsageError
 
 
@@ -30,6 +31,7 @@ def compare(
     tune_seed: Annotated[int, typer.Option(min=0, help="Seed of the search of --tune.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
+    trust_pickle: TrustPickle = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Train a grid of students, and say which beat the student alone and the best single teacher."""
@@ -41,6 +43,8 @@ def compare(
         if len(runs) > 1 or (runs and place_of(recipe)):
             if tune:
                 raise UsageError("--tune trains; it goes with a recipe", where="--tune")
+            if trust_pickle:
+                raise UsageError("--trust-pickle goes with a recipe", where="--trust-pickle")
             from mtkd_cli.cli.comparing import compare_runs
 
             compare_runs(runs, name, as_json)
@@ -48,4 +52,5 @@ def compare(
 
         from mtkd_cli.cli.comparing import compare_grid
 
-        compare_grid(recipe, more, name, (tune, trials, tune_seed), device, threads, as_json)
+        tuning = (tune, trials, tune_seed)
+        compare_grid(recipe, more, name, tuning, device, threads, trust_pickle or [], as_json)

@@ -25,6 +25,7 @@ from mtkd_cli.progress import Progress
 from mtkd_cli.read_recipe import read
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.resolve import Resolved, resolve
+from mtkd_cli.trust import checked, trusting, warnings
 
 ROOT = Path("comparisons")
 
@@ -42,6 +43,7 @@ def compare_grid(
     tuning: tuple[str, int, int],
     device: str,
     threads: int,
+    trust_pickle: Sequence[str],
     as_json: bool,
 ) -> None:
     """Train a grid of students, or find them trained, and compare them."""
@@ -56,11 +58,15 @@ def compare_grid(
         first, recipe_name = parts_of(recipe, [*grid.fixed])
         methods = grid.methods(first.recipe.strategy.name, len(first.recipe.teachers))
         cells = grid.cells(methods)
-        for cell in cells:  # everything that is wrong, before anything is trained
-            _parts(recipe, cell.overrides)
+        # everything that is wrong, before anything is trained
+        trusted = checked(trust_pickle, [_parts(recipe, cell.overrides) for cell in cells])
+        console.warn(warnings(trusted))
         progress = Progress(Console(stderr=True))
         trainer = Trainer(
-            folder.plain(recipe_name), lambda changes: _parts(recipe, changes), device, progress
+            folder.plain(recipe_name),
+            lambda changes: trusting(_parts(recipe, changes), trusted),
+            device,
+            progress,
         )
         tuned = _tuned(trainer, cells[: len(methods)], ranges, trials, seed) if ranges else {}
         chosen = [with_settings(cell, tuned[cell.method].settings) if tuned else cell for cell in cells]

@@ -8,7 +8,7 @@ import typer
 
 from mtkd_cli import signals
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import parts_of, recipe_of_run
+from mtkd_cli.cli.reading import TrustPickle, parts_of, recipe_of_run
 from mtkd_cli.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
@@ -37,6 +37,7 @@ def distill(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
+    trust_pickle: TrustPickle = None,
     as_json: Json = False,
 ) -> None:
     """Distil a recipe's teachers into its student, and say whether it paid."""
@@ -48,7 +49,7 @@ def distill(
             raise UsageError("the recipe is missing", hint="mtkd list recipes shows the built-in ones")
         elif auto_resume and not name:
             raise UsageError("--auto-resume goes on with a run of some name", hint="give it with --name")
-        parts, recipe_name = parts_of(recipe, changes)
+        parts, recipe_name = parts_of(recipe, changes, trust_pickle)
 
         from mtkd_cli.cli.distilling import distil, plan
 

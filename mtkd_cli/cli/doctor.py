@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.reading import TrustPickle, parts_of
+from mtkd_cli.errors import UsageError
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -16,18 +18,21 @@ def doctor(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="e.g. data.path=mine")
     ] = None,
+    trust_pickle: TrustPickle = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Check the environment, and a recipe's data and teachers. Changes nothing; exit code 3 on a fault."""
     with console.errors_shown(as_json):
+        if trust_pickle and not recipe:
+            raise UsageError("--trust-pickle goes with a recipe", where="--trust-pickle")
+
         from mtkd_cli.cli.distilling import stdout_on_stderr
-        from mtkd_cli.cli.reading import parts_of
         from mtkd_cli.cli.tables import table
         from mtkd_cli.doctor.environment import environment
         from mtkd_cli.doctor.recipe import recipe as of_recipe
         from mtkd_cli.plugins import installed
 
-        parts = parts_of(recipe, overrides or [])[0] if recipe else None
+        parts = parts_of(recipe, overrides or [], trust_pickle)[0] if recipe else None
         with stdout_on_stderr():
             findings = environment(installed())
             findings += of_recipe(parts) if parts else []

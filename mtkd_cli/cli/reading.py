@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from mtkd_cli.cli import console
 
 if TYPE_CHECKING:
     from mtkd_cli.resolve import Resolved
 
+TrustPickle = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-pickle",
+        metavar="FILE",
+        help="Load this model file although that can run code in it. May be given several times.",
+    ),
+]
 
-def parts_of(recipe: str, overrides: list[str]) -> tuple[Resolved, str]:
-    """Return the parts of a recipe and its name."""
+
+def parts_of(recipe: str, overrides: list[str], trusted: Sequence[str] | None = None) -> tuple[Resolved, str]:
+    """Return the parts of a recipe and its name; code in ``trusted`` files may run."""
     from mtkd_cli.plugins import installed
     from mtkd_cli.read_recipe import read
     from mtkd_cli.resolve import local_references, resolve
+    from mtkd_cli.trust import checked, trusting, warnings
 
     registry = installed()
     console.warn(registry.warnings())
     read_recipe, name = read(recipe, overrides, registry)
     console.warn([f"this recipe runs local code: {reference}" for reference in local_references(read_recipe)])
-    return resolve(read_recipe, registry, recipe), name
+    parts = resolve(read_recipe, registry, recipe)
+    files = checked(trusted or (), [parts])
+    console.warn(warnings(files))
+    return trusting(parts, files), name
 
 
 def recipe_of_run(run: str) -> tuple[str, str]:

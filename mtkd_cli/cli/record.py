@@ -8,6 +8,7 @@ import typer
 
 from mtkd_cli import signals
 from mtkd_cli.cli import console
+from mtkd_cli.cli.reading import TrustPickle, parts_of
 
 
 def record(
@@ -17,13 +18,12 @@ def record(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
+    trust_pickle: TrustPickle = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Fit a recipe's teachers and record their answers; train no student."""
     with console.errors_shown(as_json), signals.handled():
-        from mtkd_cli.cli.reading import parts_of
-
-        parts, _ = parts_of(recipe, overrides or [])
+        parts, _ = parts_of(recipe, overrides or [], trust_pickle)
 
         from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
         from mtkd_cli.pipeline import views_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mtkd_cli.interfaces.data import Column
@@ -54,6 +55,7 @@ class ModelRequest:
         outputs: number of outputs the task needs.
         pretrained: whether to load the provider's trained weights.
         columns: a table's columns.
+        trusted: files whose loading may run code in them; the user names them on the command line.
     """
 
     model: str
@@ -62,6 +64,11 @@ class ModelRequest:
     outputs: int
     pretrained: bool
     columns: tuple[Column, ...] = ()
+    trusted: frozenset[Path] = frozenset()
+
+    def trusts(self, file: Path) -> bool:
+        """Whether code in a file may run."""
+        return file.resolve() in self.trusted
 
 
 @dataclass(frozen=True)

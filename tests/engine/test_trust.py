@@ -1,0 +1,108 @@
+"""A file that may run code is loaded only if the user names it on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner, Result
+
+from mtkd_cli import api, weights
+from mtkd_cli.cli.app import create
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.interfaces import ModelRequest
+from mtkd_teachers.mlp import MlpProvider
+
+RECIPE = ("digits", "data.labels=60", "teachers=[{model: 'mlp:8', checkpoint: teacher.pt}]", "student=mlp:4")
+
+
+class Tell:
+    """Leaves a marker when it is unpickled, and gives what it is told to."""
+
+    def __init__(self, gives: object) -> None:
+        self.gives = gives
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _told, (self.gives,)
+
+
+def _told(gives: object) -> object:
+    Path("marker").touch()
+    return gives
+
+
+def mtkd(*arguments: str) -> Result:
+    return CliRunner().invoke(create(with_plugins=False), list(arguments))
+
+
+def network() -> nn.Module:
+    return MlpProvider().build(ModelRequest("8", 1, 8, 10, False)).module
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda m: m, lambda m: {"epoch": 3, "model": m}, lambda m: {"model": m.state_dict()}]
+)
+def test_a_trusted_checkpoint_may_hold_a_whole_module(wrap: Any) -> None:
+    module = network()
+    torch.save(
+        {"more": Tell(1), **wrap(module)} if isinstance(wrap(module), dict) else wrap(module), "teacher.pt"
+    )
+    with pytest.raises(DataError, match="more than tensors") as error:
+        weights.read("teacher.pt")
+    assert error.value.hint.endswith("--trust-pickle teacher.pt")
+    assert not Path("marker").exists()
+    found, _ = weights.read("teacher.pt", trusted=True)
+    assert all(torch.equal(found[name], tensor) for name, tensor in module.state_dict().items())
+
+
+def test_a_trusted_file_of_what_is_not_installed_says_so() -> None:
+    torch.save(Tell(1), "teacher.pt")
+    content = Path("teacher.pt").read_bytes()
+    Path("teacher.pt").write_bytes(content.replace(b"_told", b"_gone"))
+    with pytest.raises(DataError) as error:
+        weights.read("teacher.pt", trusted=True)
+    assert "PYTHONPATH" in error.value.hint
+
+
+@pytest.mark.parametrize("command", ["record", "audit", "doctor", "distill", "compare"])
+def test_every_command_that_loads_models_refuses_first_and_takes_the_option(command: str) -> None:
+    torch.save({"model": network().state_dict(), "more": Tell(1)}, "teacher.pt")
+    more = ["--dry-run"] if command == "distill" else ["train.epochs=1"] if command == "compare" else []
+    refused = mtkd(command, *RECIPE, *more)
+    assert refused.exit_code == 3
+    assert "--trust-pickle teacher.pt" in refused.output.replace("\n", "")
+    assert not Path("marker").exists()
+    allowed = mtkd(command, *RECIPE, *more, "--trust-pickle", "teacher.pt")
+    assert allowed.exit_code == 0, allowed.output
+    assert f"warning: code in this file may run: {Path('teacher.pt').resolve()}" in allowed.stderr
+    assert Path("marker").exists()
+
+
+def test_the_python_api_takes_the_same() -> None:
+    torch.save({"model": network().state_dict(), "more": Tell(1)}, "teacher.pt")
+    overrides: dict[str, Any] = {
+        "data": {"labels": 60},
+        "teachers": [{"model": "mlp:8", "checkpoint": "teacher.pt"}],
+    }
+    with pytest.raises(DataError, match="more than tensors"):
+        api.record("digits", **overrides)
+    assert api.record("digits", trust_pickle=["teacher.pt"], **overrides) == ["mlp-8"]
+
+
+def test_a_trusted_file_must_be_there_and_belong_to_a_model_of_the_recipe() -> None:
+    missing = mtkd("record", *RECIPE, "--trust-pickle", "teacher.pt", "--json")
+    assert missing.exit_code == UsageError.exit_code
+    assert json.loads(missing.stdout)["error"]["message"] == "no file teacher.pt"
+    Path("other.pt").touch()
+    unused = mtkd("record", *RECIPE, "--trust-pickle", "other.pt", "--json")
+    assert json.loads(unused.stdout)["error"]["message"] == "no model is read from other.pt"
+
+
+def test_a_recipe_cannot_trust() -> None:
+    refused = mtkd("record", *RECIPE, "teachers.0.trusted=[teacher.pt]", "--json")
+    assert refused.exit_code == UsageError.exit_code
+    assert "trusted" in refused.stdout
