@@ -9,6 +9,7 @@ from mtkd_cli import bootstrap
 from mtkd_cli.audit.facts import Advice, Audit, Change, TeacherFacts
 from mtkd_cli.audit.panel import Outcome
 from mtkd_cli.bootstrap import Estimate
+from mtkd_cli.metric_names import spelt
 
 SHOWN = 4
 """Names of classes that a sentence gives at most."""
@@ -30,9 +31,9 @@ def advice_of(audit: Audit, measured: Mapping[str, Outcome], alone: Sequence[Out
 
 
 def _strategy(audit: Audit, measured: Mapping[str, Outcome]) -> Iterator[Advice]:
-    use, own = audit.recommended, audit.configured
+    use, own, metric = audit.recommended, audit.configured, spelt(audit.metric)
     score = bootstrap.estimate(*measured[use].score)
-    said = f"its ensemble has {audit.metric} {span(score)} and loss {measured[use].loss[0]:.4f} on validation"
+    said = f"its ensemble has {metric} {span(score)} and loss {measured[use].loss[0]:.4f} on validation"
     evidence = {"score": vars(score), "loss": measured[use].loss[0]}
     if own not in measured:
         yield Advice(
@@ -49,7 +50,7 @@ def _strategy(audit: Audit, measured: Mapping[str, Outcome]) -> Iterator[Advice]
     evidence |= {"gain": vars(gain), "loss_gain": vars(lower)}
     yield Advice(
         "strategy",
-        f"use `{use}`: {said}; against the recipe's `{own}` it gains {size(gain)} {audit.metric}, and "
+        f"use `{use}`: {said}; against the recipe's `{own}` it gains {size(gain)} {metric}, and "
         f"lowers the loss by {size(lower)}",
         evidence,
     )
@@ -74,7 +75,7 @@ def _teacher(audit: Audit, teacher: TeacherFacts) -> Iterator[Advice]:
         )
         return
     if harm:
-        text = f"teacher {teacher.name} does harm ({audit.metric} {span(teacher.score)}): {harm}"
+        text = f"teacher {teacher.name} does harm ({spelt(audit.metric)} {span(teacher.score)}): {harm}"
         yield Advice("harmful", text, _evidence(reference))
     right = sum(share * count for _, share, count in teacher.reliability)
     sure = sum(confidence * count for confidence, _, count in teacher.reliability)
@@ -94,7 +95,7 @@ def _harm(audit: Audit, change: Change | None) -> str:
         return ""
     gains = []
     if change.gain.low > 0:
-        gains.append(f"gains {size(change.gain)} {audit.metric}")
+        gains.append(f"gains {size(change.gain)} {spelt(audit.metric)}")
     if change.loss_gain.low > 0:
         gains.append(f"lowers its loss by {size(change.loss_gain)}")
     if not gains or change.gain.high < 0:
@@ -122,7 +123,8 @@ def _best_teacher(audit: Audit, ensemble: Outcome, alone: Sequence[Outcome]) -> 
         said = f"the best teacher alone, {name}, is better than `{use}` by {size(_turned(gain))}"
     else:
         said = (
-            f"`{use}` and the best teacher alone, {name}, cannot be told apart ({size(gain)} {audit.metric})"
+            f"`{use}` and the best teacher alone, {name}, cannot be told apart "
+            f"({size(gain)} {spelt(audit.metric)})"
         )
     yield Advice("best teacher", said, {"teacher": name, "gain": vars(gain)})
 
@@ -132,8 +134,8 @@ def _oracle(audit: Audit) -> Iterator[Advice]:
     if len(audit.teachers) > 1:
         yield Advice(
             "oracle",
-            f"an oracle that always takes the right teacher would have {audit.metric} {span(audit.oracle)}; "
-            f"`{found.name}` has {found.score.value:.4f}",
+            f"an oracle that always takes the right teacher would have {spelt(audit.metric)} "
+            f"{span(audit.oracle)}; `{found.name}` has {found.score.value:.4f}",
             {"oracle": vars(audit.oracle)},
         )
 

@@ -14,6 +14,7 @@ from mtkd_cli.audit.advice import digits
 from mtkd_cli.cli import console
 from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
 from mtkd_cli.cli.tables import table
+from mtkd_cli.metric_names import spelt
 from mtkd_cli.plugins import installed
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.resolve import Resolved, strategies_for
@@ -45,14 +46,14 @@ def run(parts: Resolved, name: str, recipe_name: str, device: str, threads: int,
 
 def tables(facts: Mapping[str, Any]) -> Iterator[Table]:
     """Yield the tables of an audit: teachers, pairs, strategies, teachers left out and added."""
-    metric, samples = facts["metric"], facts["samples"]
-    others = [name for name in facts["teachers"][0]["metrics"] if name != metric]
+    metric, samples = spelt(facts["metric"]), facts["samples"]
+    others = [name for name in facts["teachers"][0]["metrics"] if name != facts["metric"]]
     yield table(
         [
             [t["name"], span(t["score"]), *(number(t["metrics"][m]) for m in others)]
             for t in facts["teachers"]
         ],
-        ["teacher", metric, *others],
+        ["teacher", metric, *map(spelt, others)],
         f"teachers on {samples} validation samples (95 % interval)",
     )
     if facts["pairs"]:

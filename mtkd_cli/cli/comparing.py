@@ -20,6 +20,7 @@ from mtkd_cli.compare.comparison import Student, comparison_of
 from mtkd_cli.compare.finished import students_of
 from mtkd_cli.compare.grid import Cell, grid_of
 from mtkd_cli.compare.tune import Range, Tuned, ranges_of, require_optuna, tune, validated_as, with_settings
+from mtkd_cli.metric_names import spelt
 from mtkd_cli.plugins import installed
 from mtkd_cli.progress import Progress
 from mtkd_cli.read_recipe import read
@@ -121,7 +122,7 @@ def _keep(facts: Mapping[str, Any], name: str, as_json: bool) -> None:
 def comparison_table(facts: Mapping[str, Any]) -> Table:
     """Return the rows of a comparison for the terminal."""
     opponents = list(dict.fromkeys(who for row in facts["rows"] for who in row["against"]))
-    metric = facts["metric"]["name"]
+    metric = spelt(facts["metric"]["name"])
     rows = []
     for row in facts["rows"]:
         interval = f"{row['interval'][0]:.4f} to {row['interval'][1]:.4f}" if row["interval"] else "-"

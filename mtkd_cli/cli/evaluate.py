@@ -25,6 +25,7 @@ def evaluate(
         from mtkd_cli.cli.tables import table
         from mtkd_cli.cli.using import student_of
         from mtkd_cli.context import device_of
+        from mtkd_cli.metric_names import spelt
         from mtkd_cli.scoring import score
 
         where = device_of(device)
@@ -37,5 +38,5 @@ def evaluate(
         console.talk(f"{found['run']} on {found['data']}, {found['split']}: {found['samples']} samples")
         if found["drawn_anew"]:
             console.warn(["other options than the run's: samples here may have been trained on"])
-        rows = [[name, f"{value:.4f}"] for name, value in found["scores"].items()]
+        rows = [[spelt(name), f"{value:.4f}"] for name, value in found["scores"].items()]
         console.out(table(rows, ["metric", "value"]))

@@ -10,6 +10,7 @@ from typing import Any
 from mtkd_cli.compare.grid import BEST, Cell, label_of, opponent_of
 from mtkd_cli.compare.verdict import INCONCLUSIVE, Paired, Verdict, judge, paired
 from mtkd_cli.errors import DataError
+from mtkd_cli.metric_names import spelt
 
 Method = tuple[tuple[str, str], ...]
 Seeds = tuple[tuple[str, str], ...]
@@ -66,7 +67,7 @@ def comparison_of(
         "rows": [*_alone_rows(by_method, alone, varying), *rows],
         "failures": dict(failures or {}),
         "tuned": list(tuned),
-        "sentences": [sentence for row in rows for sentence in _sentences(row, metric["name"])],
+        "sentences": [sentence for row in rows for sentence in _sentences(row, spelt(metric["name"]))],
     }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.charts import bars, diagonal, matrix
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, page
-from mtkd_cli.report.summary import said
 
 MOST_CLASSES = 40
 """Classes up to which strengths are shown class by class."""
@@ -15,7 +15,7 @@ MOST_CLASSES = 40
 
 def audit_page(facts: Mapping[str, Any], name: str) -> str:
     """Return the page of an audit; ``facts``: what ``audit.json`` holds."""
-    metric, recipe = said(facts["metric"]), facts["recipe"]
+    metric, recipe = spelt(facts["metric"]), facts["recipe"]
     ranked = _ranked(facts)
     best = next((s for s in ranked if s["name"] == facts["recommended"]), ranked[0])
     tiles = [
@@ -63,8 +63,8 @@ def _teachers(facts: Mapping[str, Any], metric: str) -> Section:
         ]
         for t in teachers
     ]
-    header = ["teacher", metric, "95 % interval", *map(said, others), "labels of this data that it saw"]
-    figures = [_bars(f"{metric} of each teacher", teachers, metric)]
+    header = ["teacher", metric, "95 % interval", *map(spelt, others), "labels of this data that it saw"]
+    figures = [_bars(f"{metric} of each teacher", teachers, facts)]
     curves = {t["name"]: [(c, right) for c, right, _ in t["reliability"]] for t in teachers}
     if any(curves.values()):
         drawn = diagonal(
@@ -89,7 +89,7 @@ def _strategies(facts: Mapping[str, Any], ranked: Sequence[Mapping[str, Any]], m
         for s in ranked
     ]
     header = ["strategy", metric, "95 % interval", "loss", "cross-fitted"]
-    figures = [_bars(f"{metric} of each strategy's ensemble", ranked, metric)]
+    figures = [_bars(f"{metric} of each strategy's ensemble", ranked, facts)]
     weighing = [s for s in ranked if s["weights"]]
     if weighing:
         values = [s["weights"] for s in weighing]
@@ -100,11 +100,13 @@ def _strategies(facts: Mapping[str, Any], ranked: Sequence[Mapping[str, Any]], m
     return Section("What each strategy's ensemble answers", grids=[Grid(rows, header)], figures=figures)
 
 
-def _bars(title: str, rows: Sequence[Mapping[str, Any]], metric: str) -> Figure:
+def _bars(title: str, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> Figure:
     values = {row["name"]: row["score"]["value"] for row in rows}
     spans = {row["name"]: (row["score"]["low"], row["score"]["high"]) for row in rows}
     known = {name: span for name, span in spans.items() if None not in span}
-    return Figure(bars(title, values, known), f"{metric}, with its 95 % interval by bootstrap.")
+    drawn = bars(title, values, known, facts["higher_is_better"])
+    note = "with its 95 % interval by bootstrap. The best is in colour."
+    return Figure(drawn, f"{spelt(facts['metric'])}, {note}")
 
 
 def _pairs(facts: Mapping[str, Any]) -> Section | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -12,6 +12,7 @@ from mtkd_cli.report.svg import (
     SERIES,
     WIDTH,
     Scale,
+    alike,
     axes,
     element,
     fitting,
@@ -45,9 +46,17 @@ def lines(
 
 
 def bars(
-    title: str, values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]] | None = None
+    title: str,
+    values: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    higher_is_better: bool | None = None,
 ) -> Markup:
-    """Return horizontal bars from 0, the first one in the accent colour, with intervals where given."""
+    """Return horizontal bars from 0, with intervals where given.
+
+    The best ones are in the accent colour; none where neither direction is better.
+    """
+    best = None if higher_is_better is None else best_of(values.values(), higher_is_better)
+    numbers = alike(list(values.values()))
     letters = max(min(max(map(len, values), default=0), 24), 4)
     left, row = letters * LETTER + 10, 24
     ends = [end for pair in (intervals or {}).values() for end in pair]
@@ -61,7 +70,7 @@ def bars(
         if math.isfinite(value):
             ends_at = max(x.at(value), x.at(0))
             begin = min(x.at(0), x.at(value))
-            kind = "bar first" if place == 0 else "bar"
+            kind = "bar best" if value == best else "bar"
             parts.append(
                 element(
                     "rect",
@@ -78,8 +87,14 @@ def bars(
                 element("line", x1=x.at(low), x2=x.at(high), y1=top + 11, y2=top + 11, class_="whisker")
             )
             ends_at = max(ends_at, x.at(high))
-        parts.append(element("text", number(value), x=ends_at + 5, y=top + 15))
+        parts.append(element("text", numbers[place], x=ends_at + 5, y=top + 15))
     return picture(title, len(values) * row + 4, *parts)
+
+
+def best_of(values: Iterable[float], higher_is_better: bool) -> float | None:
+    """Return the best of the finite values, None if there is none."""
+    finite = [value for value in values if math.isfinite(value)]
+    return (max if higher_is_better else min)(finite, default=None)
 
 
 def matrix(

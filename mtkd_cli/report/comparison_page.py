@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mtkd_cli.compare.verdict import BEATS
+from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.charts import bars
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, page
-from mtkd_cli.report.summary import said
 
 
 def comparison_page(facts: Mapping[str, Any], name: str) -> str:
     """Return the page of a comparison; ``facts``: what ``comparison.json`` holds."""
-    metric, higher = said(facts["metric"]["name"]), facts["metric"]["higher_is_better"]
+    metric, higher = spelt(facts["metric"]["name"]), facts["metric"]["higher_is_better"]
     rows = facts["rows"]
-    best = (max if higher else min)((row for row in rows if row["against"]), key=lambda row: row["mean"])
-    words = [verdict["word"] for row in rows for verdict in row["against"].values()]
+    best = best_row(rows, higher)
     tiles = [
         Tile("best mean", f"{best['mean']:.4f}", best["name"]),
-        *(Tile(word, str(words.count(word)), "verdicts") for word in dict.fromkeys(words)),
+        *(_beaten(rows, who) for who in _opponents(rows)),
         Tile("seeds", str(facts["seeds"]), f"{facts['test_samples']:,} test samples"),
     ]
     sections = [
@@ -29,32 +29,61 @@ def comparison_page(facts: Mapping[str, Any], name: str) -> str:
         Section("Failed", text=[f"{cell}: {why}" for cell, why in facts["failures"].items()]),
     ]
     subtitle = f"comparison · {facts['task']} · {metric}, {'higher' if higher else 'lower'} is better"
-    lead = next((s for s in facts["sentences"] if s.startswith(best["name"])), "")
+    lead = _lead(facts, best, metric)
     return page(name, subtitle, lead, tiles, [s for s in sections if s and (s.text or s.grids or s.figures)])
+
+
+def best_row(rows: Sequence[Mapping[str, Any]], higher_is_better: bool) -> Mapping[str, Any]:
+    """Return the row of the best mean, students alone included; the first of equal ones."""
+    return (max if higher_is_better else min)(rows, key=lambda row: row["mean"])
+
+
+def _lead(facts: Mapping[str, Any], best: Mapping[str, Any], metric: str) -> str:
+    """Return what matters most: whether anything has a better mean than the student alone, how surely."""
+    alone = not best["runs"]
+    methods = [row for row in facts["rows"] if row["runs"]]
+    first = best_row(methods, facts["metric"]["higher_is_better"]) if alone else best
+    verdict = next((f"{said}." for row, said in _said(facts) if row is first), "")
+    if alone:
+        return f"Nothing has a better mean {metric} than the {best['name']}, {best['mean']:.4f}. {verdict}"
+    return verdict or f"{best['name']} has the best mean {metric}; no student alone was trained."
+
+
+def _said(facts: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Yield each verdict in words with its row: sentences stand in the order of rows and opponents."""
+    rows = (row for row in facts["rows"] for _ in row["against"])
+    return zip(rows, facts["sentences"], strict=True)
+
+
+def _opponents(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(who for row in rows for who in row["against"]))
+
+
+def _beaten(rows: Sequence[Mapping[str, Any]], who: str) -> Tile:
+    words = [row["against"][who]["word"] for row in rows if who in row["against"]]
+    others = [f"{words.count(word)} {word}" for word in dict.fromkeys(words) if word != BEATS]
+    return Tile(f"surely beat the {who}", f"{words.count(BEATS)} of {len(words)}", ", ".join(others))
 
 
 def _scores(facts: Mapping[str, Any], metric: str) -> Section:
     rows = facts["rows"]
-    opponents = list(dict.fromkeys(who for row in rows for who in row["against"]))
+    opponents = _opponents(rows)
     cells = [
         [
             row["name"],
-            str(len(row["scores"])),
             f"{row['mean']:.4f}",
-            f"{row['interval'][0]:.4f} to {row['interval'][1]:.4f}" if row["interval"] else "-",
             *(_verdict(row["against"].get(who)) for who in opponents),
+            f"{row['interval'][0]:.4f} to {row['interval'][1]:.4f}" if row["interval"] else "-",
+            str(len(row["scores"])),
         ]
         for row in rows
     ]
-    header = ["student", "seeds", f"mean {metric}", "95 % interval", *(f"against the {w}" for w in opponents)]
+    header = ["student", f"mean {metric}", *(f"against the {w}" for w in opponents), "95 % interval", "seeds"]
     values = {row["name"]: row["mean"] for row in rows}
     spans = {row["name"]: tuple(row["interval"]) for row in rows if row["interval"]}
-    chart = bars(f"mean {metric} of each student", values, spans)
-    return Section(
-        "Scores",
-        grids=[Grid(cells, header)],
-        figures=[Figure(chart, f"Mean {metric} on the test split, with Student's 95 % interval over seeds.")],
-    )
+    chart = bars(f"mean {metric} of each student", values, spans, facts["metric"]["higher_is_better"])
+    note = "on the test split, with Student's 95 % interval over seeds. The best is in colour."
+    return Section("Scores", grids=[Grid(cells, header)], figures=[Figure(chart, f"Mean {metric} {note}")])
 
 
 def _verdict(verdict: Mapping[str, Any] | None) -> str:
@@ -67,7 +96,7 @@ def _seeds(facts: Mapping[str, Any]) -> Section:
         for row in facts["rows"]
         for seed, score in zip(row["seeds"], row["scores"], strict=True)
     ]
-    return Section("Every student", grids=[Grid(rows, ["student", "seeds", said(facts["metric"]["name"])])])
+    return Section("Every student", grids=[Grid(rows, ["student", "seeds", spelt(facts["metric"]["name"])])])
 
 
 def _tuned(facts: Mapping[str, Any]) -> Section:

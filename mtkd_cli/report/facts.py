@@ -14,6 +14,7 @@ from torch import Tensor
 from mtkd_cli import bootstrap
 from mtkd_cli.context import Context
 from mtkd_cli.interfaces import Metric, Task
+from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.counted import Counted
 from mtkd_cli.run import ROOT
 from mtkd_cli.students import TrainedStudent, kd_ratio
@@ -169,7 +170,7 @@ def compare(context: Context, scores: Scores) -> dict[str, Any]:
     sure = low > 0 or high < 0
     what = ("Distillation helped" if gain > 0 else "Distillation hurt") if sure else "No clear difference"
     sentence = (
-        f"{what}: {metric.name} {student:.4f} against {student - difference:.4f} alone "
+        f"{what}: {spelt(metric.name)} {student:.4f} against {student - difference:.4f} alone "
         f"({difference:+.4f}; 95 % interval over test samples {low:+.4f} to {high:+.4f}, one seed). {kept}"
     )
     return {"difference": difference, "interval": [low, high], "sentence": sentence.strip()}
@@ -180,9 +181,9 @@ def _beside(metric: Metric, student: float, ensemble: float) -> str:
     if not ensemble:
         return ""
     if not metric.higher_is_better:
-        return f"Its {metric.name} is {student / ensemble:.3f} times the ensemble's."
+        return f"Its {spelt(metric.name)} is {student / ensemble:.3f} times the ensemble's."
     verb = "keeps" if student <= ensemble else "exceeds"
-    return f"It {verb} {100 * student / ensemble:.1f} % of the ensemble's {metric.name}."
+    return f"It {verb} {100 * student / ensemble:.1f} % of the ensemble's {spelt(metric.name)}."
 
 
 def _below_a_teacher(metric: Metric, scores: Scores) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.run_page import everyone
-from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds, said
+from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds
 from mtkd_cli.strict_yaml import dump
 
 KINDS = {
@@ -37,7 +38,7 @@ def model_card(report: Mapping[str, Any]) -> str:
         report["verdict"]["sentence"],
         "## Scores and costs",
         _table(
-            ["", *map(said, metrics), "weights", "size", "latency"],
+            ["", *map(spelt, metrics), "weights", "size", "latency"],
             [
                 [
                     name,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import importlib.resources
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mtkd_cli.report.svg import SERIES, element
 
@@ -59,9 +60,17 @@ def page(title: str, subtitle: str, lead: str, tiles: Sequence[Tile], sections: 
     """Return the page as HTML. Every text is escaped; the page forbids itself to load or run anything."""
     source = importlib.resources.files("mtkd_cli.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters["marked"] = marked
     return environment.from_string(source).render(
         title=title, subtitle=subtitle, lead=lead, tiles=tiles, sections=sections, series=SERIES
     )
+
+
+def marked(text: str) -> Markup:
+    """Return a sentence, escaped, in which what stands between backticks is code."""
+    plain, *rest = re.split(r"`([^`]+)`", text)
+    codes = (element("code", code) + escape(after) for code, after in zip(rest[::2], rest[1::2], strict=True))
+    return escape(plain) + Markup("").join(codes)
 
 
 def embedded(png: bytes, description: str) -> Markup:

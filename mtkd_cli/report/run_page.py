@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.charts import bars, diagonal, lines, matrix
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, embedded, page
-from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds, said
+from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds
 
 MOST_CLASSES = 40
 """Classes up to which a confusion matrix is drawn."""
@@ -77,7 +78,7 @@ def _tiles(report: Mapping[str, Any]) -> list[Tile]:
     scores, name = report["scores"], report["metric"]["name"]
     student, ensemble = scores["student"], scores["ensemble"]
     best = best_teacher(report)
-    tiles = [Tile(f"{said(name)}, test", f"{student[name]:.4f}", f"{report['data']['test']} samples")]
+    tiles = [Tile(f"{spelt(name)}, test", f"{student[name]:.4f}", f"{report['data']['test']} samples")]
     if scores["alone"]:
         low, high = report["verdict"]["interval"]
         gain = report["verdict"]["difference"]
@@ -110,29 +111,30 @@ def _times(theirs: float, mine: float) -> str:
 def _scores(report: Mapping[str, Any]) -> Section:
     rows, metric = everyone(report), report["metric"]
     metrics = [name for name in report["scores"]["student"] if name not in COSTS]
-    header = ["", *(said(name) for name in metrics), "weights", "size", "latency p50", "p95"]
+    header = ["", *(spelt(name) for name in metrics), "weights", "size", "latency p50", "p95"]
     cells = [
         [
-            name,
+            who,
             *(f"{row[m]:.4f}" for m in metrics),
             f"{row['parameters']:,}",
             bytes_in_words(row["bytes"]),
             milliseconds(row["latency_ms"]),
             milliseconds(row["latency_p95_ms"]),
         ]
-        for name, row in rows.items()
+        for who, row in rows.items()
     ]
     direction = "higher" if metric["higher_is_better"] else "lower"
+    name = spelt(metric["name"])
     chart = bars(
-        f"{said(metric['name'])} on the test split", {name: row[metric["name"]] for name, row in rows.items()}
+        f"{name} on the test split",
+        {who: row[metric["name"]] for who, row in rows.items()},
+        higher_is_better=metric["higher_is_better"],
     )
     note = "Latency is that of one sample on this machine; an ensemble's is the sum of its teachers'."
     return Section(
         "Scores and costs",
-        grids=[
-            Grid(cells, header, f"Test split; {said(metric['name'])} decides ({direction} is better).", True)
-        ],
-        figures=[Figure(chart, f"{said(metric['name'])}, {direction} is better. {note}")],
+        grids=[Grid(cells, header, f"Test split; {name} decides ({direction} is better).", True)],
+        figures=[Figure(chart, f"{name}, {direction} is better; the best is in colour. {note}")],
     )
 
 
@@ -143,8 +145,8 @@ def _learning(report: Mapping[str, Any]) -> Section | None:
     series = {name: [(row["step"], row[metric]) for row in rows] for name, rows in curves.items()}
     drawn = [
         Figure(
-            lines(f"{said(metric)} on validation while training", series, "optimizer step", said(metric)),
-            f"{said(metric)} on validation. Both students have the same labels, steps and search.",
+            lines(f"{spelt(metric)} on validation while training", series, "optimizer step", spelt(metric)),
+            f"{spelt(metric)} on validation. Both students have the same labels, steps and search.",
         )
     ]
     losses = {
@@ -191,7 +193,7 @@ def _classes(report: Mapping[str, Any]) -> Section | None:
     if not student["per_class"]:
         return None
     names = list(student["per_class"])
-    header = ["class", *(f"{name}, {who}" for name in names for who in found)]
+    header = ["class", *(f"{spelt(name)}, {who}" for name in names for who in found)]
     rows = [
         [label, *(_score(each["per_class"][name][place]) for name in names for each in found.values())]
         for place, label in enumerate(classes)

@@ -9,9 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from mtkd_cli.metric_names import spelt
+
 COSTS = ("parameters", "bytes", "latency_ms", "latency_p95_ms")
-SHORT = ("nll", "ece", "map", "mae", "rmse", "nrmse", "r2")
-"""Metrics whose names are initials."""
 
 
 def table(report: Mapping[str, Any]) -> Table:
@@ -28,7 +28,7 @@ def table(report: Mapping[str, Any]) -> Table:
     )
     shown.add_column("", overflow="fold", min_width=10)
     for name in metrics:
-        shown.add_column(said(name), justify="right", no_wrap=True)
+        shown.add_column(spelt(name), justify="right", no_wrap=True)
     for name in ("weights", "size", "latency"):
         shown.add_column(name, justify="right", no_wrap=True)
     rows = [
@@ -48,11 +48,6 @@ def table(report: Mapping[str, Any]) -> Table:
                 style=style,
             )
     return shown
-
-
-def said(metric: str) -> str:
-    """Return a metric's name as a table shows it."""
-    return metric.upper() if metric in SHORT else metric
 
 
 def milliseconds(latency: float | None) -> str:

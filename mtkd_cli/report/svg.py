@@ -92,6 +92,13 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def alike(values: Sequence[float]) -> list[str]:
+    """Return numbers with as many decimals each as the largest needs to have four digits."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    decimals = min(max(3 - math.floor(math.log10(largest)), 0), 9) if largest else 0
+    return [f"{value:,.{decimals}f}" if math.isfinite(value) else "-" for value in values]
+
+
 def fitting(text: str, letters: int) -> str:
     """Return a text of at most so many letters."""
     return text if len(text) <= letters else text[: letters - 1] + "…"

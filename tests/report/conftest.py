@@ -120,13 +120,14 @@ AUDIT: dict[str, Any] = {
 VERDICT = {"word": "BEATS", "gain": 0.1, "low": 0.05, "high": 0.15, "p_holm": 0.01, "seeds_to_settle": None}
 
 
-def _row(name: str, against: dict[str, Any]) -> dict[str, Any]:
+def row(name: str, against: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "scores": [0.8, 0.9],
         "seeds": [{"train.seed": "0"}, {"train.seed": "1"}],
         "mean": 0.85,
         "interval": [0.8, 0.9],
+        "runs": ["runs/a", "runs/b"] if against else [],
         "against": against,
     }
 
@@ -136,7 +137,7 @@ COMPARISON: dict[str, Any] = {
     "metric": {"name": "accuracy", "higher_is_better": True},
     "test_samples": 100,
     "seeds": 2,
-    "rows": [_row("student alone", {}), _row(EVIL, {"student alone": VERDICT})],
+    "rows": [row("student alone", {}), row(EVIL, {"student alone": VERDICT})],
     "failures": {"strategy=mine": "it raised"},
     "tuned": [{"method": EVIL, "settings": {"loss.temperature": 2}}],
     "sentences": [f"{EVIL} BEATS the student alone"],

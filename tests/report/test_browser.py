@@ -29,9 +29,11 @@ addEventListener("load", () => {
     const r = e.getBoundingClientRect();
     return r.right > innerWidth + 1 && !e.closest(".wide") && !e.closest("svg") && r.width > 0;
   });
-  document.title = JSON.stringify({
+  const key = [...document.querySelectorAll("tbody tr > :nth-child(-n+3)")];
+  parent.document.title = JSON.stringify({
     scroll: document.documentElement.scrollWidth - innerWidth,
     cut: wide.map(e => e.tagName),
+    hidden: key.filter(e => e.getBoundingClientRect().right > innerWidth).map(e => e.textContent),
     asked: performance.getEntriesByType("resource").filter(e => !e.name.startsWith("data:")).length,
     texts: overlaps(),
   });
@@ -51,6 +53,9 @@ function overlaps() {
 </script>
 """
 
+FITS: dict[str, Any] = {"scroll": 0, "cut": [], "hidden": [], "asked": 0, "texts": 0}
+"""Nothing beyond the window but in a table's own room, and there not its first three columns."""
+
 
 def rendered(page: str, width: int, folder: Path) -> tuple[dict[str, Any], str]:
     """Return what the probe saw in the page at a width, and what Chromium logged."""
@@ -61,10 +66,18 @@ def rendered(page: str, width: int, folder: Path) -> tuple[dict[str, Any], str]:
     policy = "default-src 'none'; style-src"
     assert policy in page
     probed = page.replace(policy, "default-src 'none'; script-src 'unsafe-inline'; style-src")
+    framed = html.escape(probed.replace("</body>", PROBE + "</body>"))
     file = folder / "page.html"
-    file.write_text(probed.replace("</body>", PROBE + "</body>"), encoding="utf-8")
+    style = f'style="border:0;width:{width}px;height:900px"'  # a window is no narrower than 500
+    file.write_text(f'<!doctype html><meta charset="utf-8"><iframe {style} srcdoc="{framed}"></iframe>')
     command = [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={folder / str(width)}"]
-    command += [f"--window-size={width},900", "--enable-logging=stderr", "--v=0", "--dump-dom", file.as_uri()]
+    command += [
+        f"--window-size={width + 50},950",
+        "--enable-logging=stderr",
+        "--v=0",
+        "--dump-dom",
+        file.as_uri(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
     assert title
@@ -72,18 +85,18 @@ def rendered(page: str, width: int, folder: Path) -> tuple[dict[str, Any], str]:
     return json.loads(html.unescape(title.group(1))), console
 
 
-@pytest.mark.parametrize("width", [1200, 500])
+@pytest.mark.parametrize("width", [1200, 500, 375])
 @pytest.mark.parametrize("name", ["audit", "comparison"])
 def test_pages_of_audits_and_comparisons_ask_nothing_and_fit(name: str, width: int, tmp_path: Path) -> None:
     page = audit_page(AUDIT, "a") if name == "audit" else comparison_page(COMPARISON, "c")
     seen, console = rendered(page, width, tmp_path)
     assert console == ""
-    assert seen == {"scroll": 0, "cut": [], "asked": 0, "texts": 0}
+    assert seen == FITS
 
 
-@pytest.mark.parametrize("width", [1200, 500])
+@pytest.mark.parametrize("width", [1200, 500, 375])
 def test_a_report_asks_nothing_and_fits(width: int, report: dict[str, Any], tmp_path: Path) -> None:
     report["details"]["student"]["points"] = {"price": [[1.0, 1.5], [2.0, 1.9]]}
     seen, console = rendered(run_page(report, "task: classification\n" * 3, None), width, tmp_path)
     assert console == ""
-    assert seen == {"scroll": 0, "cut": [], "asked": 0, "texts": 0}
+    assert seen == FITS

@@ -7,6 +7,7 @@ import html
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.files import write_pages
 
-from .conftest import AUDIT, COMPARISON
+from .conftest import AUDIT, COMPARISON, EVIL, VERDICT, row
 from .test_run_page import Tags
 
 PAGES = {"audit": audit_page(AUDIT, "a"), "comparison": comparison_page(COMPARISON, "c")}
@@ -76,8 +77,8 @@ def test_a_comparison_shows_verdicts_seeds_and_failures() -> None:
 
 def test_one_seed_has_no_interval() -> None:
     facts = copy.deepcopy(COMPARISON)
-    for row in facts["rows"]:
-        row["interval"] = None
+    for each in facts["rows"]:
+        each["interval"] = None
     assert "<td>-</td>" in comparison_page(facts, "c")
 
 
@@ -85,3 +86,73 @@ def test_one_seed_has_no_interval() -> None:
 def test_a_folder_makes_its_own_page(name: str, facts: object, tmp_path: Path) -> None:
     (tmp_path / f"{name}.json").write_text(json.dumps(facts))
     assert [path.name for path in write_pages(tmp_path)] == [f"{name}.html"]
+
+
+def lead(page: str) -> str:
+    (found,) = re.findall(r'<p class="verdict">(.*?)</p>', page)
+    return html.unescape(found)
+
+
+def compared(alone: float, higher: bool = True, **methods: float) -> dict[str, Any]:
+    """Return a comparison of methods by their means, each with a verdict against the student alone."""
+    facts = copy.deepcopy(COMPARISON)
+    rows = [row("student alone", {}), *(row(name, {"student alone": VERDICT}) for name in methods)]
+    for each, mean in zip(rows, (alone, *methods.values()), strict=True):
+        each["mean"] = mean
+    said = [f"{name} against the student alone" for name in methods]
+    metric = {"name": "accuracy", "higher_is_better": higher}
+    return facts | {"rows": rows, "sentences": said, "metric": metric}
+
+
+@pytest.mark.parametrize(
+    ("facts", "best", "mean"),
+    [
+        (compared(0.9, median=0.7, mean=0.8), "student alone", "0.9000"),
+        (compared(0.8, mean=0.8), "student alone", "0.8000"),
+        (compared(0.1, higher=False, median=0.3, mean=0.2), "student alone", "0.1000"),
+        (compared(0.7, median=0.8, mean=0.9), "mean", "0.9000"),
+    ],
+)
+def test_the_best_mean_is_everyones_the_student_alone_included(
+    facts: dict[str, Any], best: str, mean: str
+) -> None:
+    page = comparison_page(facts, "c")
+    assert f'best mean</span><b>{mean}</b><span class="soft">{best}</span>' in page
+    said = f"Nothing has a better mean accuracy than the student alone, {mean}. "
+    assert lead(page) == (said if best != "mean" else "") + "mean against the student alone."
+
+
+def test_a_method_whose_name_begins_like_the_best_ones_does_not_speak_for_it() -> None:
+    page = comparison_page(compared(0.5, **{"mean, lr=1": 0.6, "mean": 0.7}), "c")
+    assert lead(page) == "mean against the student alone."
+
+
+def test_methods_without_a_student_alone_are_compared_too() -> None:
+    facts = compared(0.5, mean=0.7)
+    facts |= {"rows": [facts["rows"][1] | {"against": {}}], "sentences": []}
+    assert lead(comparison_page(facts, "c")) == (
+        "mean has the best mean accuracy; no student alone was trained."
+    )
+
+
+def test_it_is_counted_how_many_methods_beat_each_opponent() -> None:
+    facts = compared(0.5, mean=0.7, median=0.6)
+    facts["rows"][2]["against"] = {"student alone": VERDICT | {"word": "INCONCLUSIVE"}}
+    page = comparison_page(facts, "c")
+    assert 'surely beat the student alone</span><b>1 of 2</b><span class="soft">1 INCONCLUSIVE' in page
+
+
+def test_code_in_a_sentence_is_code_on_the_page_and_still_only_text() -> None:
+    facts = copy.deepcopy(AUDIT)
+    facts["advice"][0]["sentence"] = f"use `{EVIL}` & not `mean`; a lone ` stays"
+    page = audit_page(facts, "a")
+    assert lead(page).count("<code>") == 2
+    assert "<code>mean</code>; a lone ` stays" in page
+    assert not [tag for tag, _ in Tags(page).seen if tag == "img"]
+
+
+def test_a_metric_has_one_name_on_every_page() -> None:
+    facts = copy.deepcopy(COMPARISON) | {"metric": {"name": "map", "higher_is_better": True}}
+    page = comparison_page(facts, "c")
+    assert "mean mAP" in page
+    assert not re.search(r"\b(map|MAP)\b", page)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtkd_cli.report.charts import bars, diagonal, lines, matrix
-from mtkd_cli.report.svg import Scale, element, legend, number, scale_of
+from mtkd_cli.report.svg import Scale, alike, element, legend, number, scale_of
 
 EVIL = '<script>alert("x")</script>&'
 
@@ -63,6 +63,23 @@ def test_bars_are_as_long_as_their_values() -> None:
     rectangles = parsed(bars("t", {"a": 0.4, "b": 0.8, "c": math.nan})).findall("rect")
     first, second = (float(part.attrib["width"]) for part in rectangles)
     assert second == pytest.approx(2 * first, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("higher", "best"), [(True, ["b", "c"]), (False, ["a"]), (None, [])], ids=["more", "less", "neither"]
+)
+def test_the_best_bars_are_in_colour(higher: bool | None, best: list[str]) -> None:
+    values = {"a": 0.4, "b": 0.8, "none": math.nan, "c": 0.8}
+    kinds = [part.attrib["class"] for part in parsed(bars("t", values, None, higher)).findall("rect")]
+    assert [n for n, kind in zip("abc", kinds, strict=True) if kind == "bar best"] == best
+
+
+def test_numbers_of_bars_have_as_many_decimals_each() -> None:
+    texts = [part.text for part in parsed(bars("t", {"a": 0.9, "b": 0.8512})).findall("text")]
+    assert texts == ["a", "0.9000", "b", "0.8512"]
+    assert alike([54.0, 3.256, math.nan]) == ["54.00", "3.26", "-"]
+    assert alike([12345.6, 0.0]) == ["12,346", "0"]
+    assert alike([]) == []
 
 
 def test_negative_bars_grow_to_the_left_of_zero() -> None:
