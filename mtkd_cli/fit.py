@@ -18,7 +18,7 @@ from mtkd_cli import store, weights
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
-from mtkd_cli.errors import TrainingError, UsageError
+from mtkd_cli.errors import TrainingError
 from mtkd_cli.evaluate import batches, judge, measure, plain_views
 from mtkd_cli.interfaces import Model
 from mtkd_cli.keeper import Keeper
@@ -54,12 +54,6 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
     """
     if teacher.fit is None:
         return model
-    if not any(p.requires_grad for p in model.module.parameters()):
-        raise UsageError(
-            "it has nothing that can be trained",
-            where=f"teacher {teacher.name!r} ({teacher.model})",
-            hint="leave its fit: out",
-        )
     fit = teacher.fit
 
     def write(folder: Path) -> None:

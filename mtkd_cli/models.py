@@ -60,6 +60,8 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
             hint="give a checkpoint:, or fit: all to train it here; pretrained: true if it brings its own",
         )
     if teacher.fit:
+        if not any(parameter.requires_grad for parameter in model.module.parameters()):
+            raise UsageError("it has nothing that can be trained", where=where, hint="leave its fit: out")
         if teacher.fit.train == "head" and (not model.head or task.elements):
             raise UsageError(
                 f"{teacher.model} has no last layer that can be trained alone",

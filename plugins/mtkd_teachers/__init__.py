@@ -16,6 +16,15 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             requires=("torch",),
         ),
         TeacherSpec(
+            "exported",
+            "A program of torch.export (.pt2) or a TorchScript archive; only with --trust-pickle.",
+            "mtkd_teachers.exported:ExportedProvider",
+            example="exported:model.pt2",
+            trainable=False,
+            requires=("torch",),
+            inputs=("image", "table"),
+        ),
+        TeacherSpec(
             "hf",
             "An image classifier of Hugging Face transformers: a folder, or a name of its hub.",
             "mtkd_teachers.hf:HfProvider",

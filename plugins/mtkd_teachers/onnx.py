@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from mtkd_cli.errors import DataError, UsageError, nearest_or_all
 from mtkd_cli.extras import need
-from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_cli.interfaces import Model, ModelRequest
+from mtkd_teachers.graph_input import GraphInput
 
-TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64}
 """Kinds of numbers that an input may have."""
 
 
@@ -66,7 +67,7 @@ class OnnxProvider:
 
 
 class _Session(nn.Module):
-    """Runs a session; in parts where the file fixes how many samples it takes at once."""
+    """Runs a session."""
 
     def __init__(self, session: Any, output: str, path: Path) -> None:
         super().__init__()
@@ -79,29 +80,22 @@ class _Session(nn.Module):
                 hint="export it with one input of floats",
             )
         self.session, self.output, self.name = session, output, inputs[0].name
-        self.numbers: Any = TYPES[inputs[0].type]
-        shape = inputs[0].shape
-        self.batch = shape[0] if isinstance(shape[0], int) else None
-        self.channels_stand_last = len(shape) == 4 and shape[1] not in (1, 3) and shape[3] in (1, 3)
-        self.spec = _input(shape, self.channels_stand_last, path)
+        shape = tuple(size if isinstance(size, int) else None for size in inputs[0].shape)
+        self.input = GraphInput(shape, TYPES[inputs[0].type])
+        self.spec = self.input.spec(path)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Session:
         return self  # it has no state that changes
 
     def forward(self, views: Tensor) -> Tensor:
         """Return the output for ``[B, C, H, W]`` or ``[B, F]``."""
-        images = views.permute(0, 2, 3, 1) if self.channels_stand_last else views
-        given = np.ascontiguousarray(images.detach().cpu().numpy().astype(self.numbers))
-        count = self.batch or len(given)
-        parts = [self._run(given[start : start + count]) for start in range(0, len(given), count)]
-        answer = torch.from_numpy(np.concatenate(parts).astype(np.float32)).to(views.device)
-        return answer.permute(0, 3, 1, 2) if self.channels_stand_last and answer.dim() == 4 else answer
+        return self.input.ask(self._run, views)
 
-    def _run(self, part: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        missing = (self.batch or len(part)) - len(part)
-        filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-        answer: np.ndarray[Any, Any] = self.session.run([self.output], {self.name: filled})[0]
-        return answer[: len(part)]
+    def _run(self, part: Tensor) -> Tensor:
+        answer: np.ndarray[Any, Any] = self.session.run(
+            [self.output], {self.name: part.detach().cpu().numpy()}
+        )[0]
+        return torch.from_numpy(answer)
 
 
 def _path(model: str) -> Path:
@@ -143,21 +137,6 @@ def _output(session: Any, model: str) -> str:
             hint=f"name the one that answers: onnx:{model}#{names[0]}",
         )
     return wanted or names[0]
-
-
-def _input(shape: list[Any], channels_stand_last: bool, path: Path) -> InputSpec:
-    """Return the input of a shape, whose free dimensions are not numbers."""
-    free = [size if isinstance(size, int) else None for size in shape]
-    if len(free) == 2:
-        return InputSpec(size=1, raw=True)
-    channels, height, width = (free[3], *free[1:3]) if channels_stand_last else free[1:]
-    if height != width:
-        raise DataError(
-            f"the model takes images of {height} x {width}; mtkd shows square ones",
-            where=str(path),
-            hint="export it for a square or a free size",
-        )
-    return InputSpec(size=height, channels=channels, mean=(0.0,), std=(1.0,))
 
 
 def _classes(metadata: Mapping[str, str]) -> tuple[str, ...] | None:

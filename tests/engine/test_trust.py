@@ -82,6 +82,28 @@ def test_every_command_that_loads_models_refuses_first_and_takes_the_option(comm
     assert Path("marker").exists()
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("file", ["teacher.pt2", "teacher.pt"])
+def test_an_exported_program_is_a_teacher_once_it_is_trusted(file: str) -> None:
+    module, views = network().eval(), torch.rand(2, 1, 8, 8)
+    if file == "teacher.pt2":
+        torch.export.save(torch.export.export(module, (views,)), file)
+    else:
+        torch.jit.script(module).save(file)
+    recipe = ("digits", "data.labels=60", f"teachers=['exported:{file}']", "student=mlp:4")
+    refused = mtkd("record", *recipe)
+    assert refused.exit_code == DataError.exit_code
+    assert refused.stderr.count("\n") == 3
+    assert f"--trust-pickle {file}" in refused.stderr
+    trusted = ("--trust-pickle", file)
+    assert mtkd("record", *recipe, *trusted).exit_code == 0
+    assert "everything is what was written" in mtkd("store", "verify", *recipe, *trusted).stderr
+    for fit in ("head", "all"):
+        fitted = mtkd("record", *recipe, f"teachers.0.fit={fit}", *trusted)
+        assert "it has nothing that can be trained" in fitted.stderr
+    assert mtkd("record", *recipe, f"student=exported:{file}", *trusted).exit_code == UsageError.exit_code
+
+
 def test_the_python_api_takes_the_same() -> None:
     torch.save({"model": network().state_dict(), "more": Tell(1)}, "teacher.pt")
     overrides: dict[str, Any] = {

@@ -1,0 +1,66 @@
+"""The one input of a model that comes as a finished graph: what its shape says, and how it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import InputSpec
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """Images, channels first or last, or rows of a table.
+
+    Attributes:
+        shape: ``(B, C, H, W)``, ``(B, H, W, C)`` or ``(B, F)``; None where the graph leaves it free.
+        dtype: of its numbers.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def channels_stand_last(self) -> bool:
+        """Whether it takes ``(B, H, W, C)``."""
+        return len(self.shape) == 4 and self.shape[1] not in (None, 1, 3) and self.shape[3] in (1, 3)
+
+    def spec(self, path: Path) -> InputSpec:
+        """Return the input of the model in a file.
+
+        Raises:
+            DataError: its images are not square.
+        """
+        if len(self.shape) == 2:
+            return InputSpec(size=1, raw=True)
+        _, *rest = self.shape
+        channels, height, width = (rest[2], *rest[:2]) if self.channels_stand_last else rest
+        if height != width:
+            raise DataError(
+                f"the model takes images of {height} x {width}; mtkd shows square ones",
+                where=str(path),
+                hint="export it for a square or a free size",
+            )
+        return InputSpec(size=height, channels=channels, mean=(0.0,), std=(1.0,))
+
+    def ask(self, run: Callable[[Tensor], Tensor], views: Tensor) -> Tensor:
+        """Return the answers to ``[B, C, H, W]`` or ``[B, F]``, in parts where the graph fixes how many."""
+        last = self.channels_stand_last
+        given = (views.permute(0, 2, 3, 1) if last else views).to(self.dtype).contiguous()
+        count = self.shape[0] or len(given)
+        parts = [_filled(run, given[start : start + count], count) for start in range(0, len(given), count)]
+        answer = torch.cat(parts).float().to(views.device)
+        return answer.permute(0, 3, 1, 2) if last and answer.dim() == 4 else answer
+
+
+def _filled(run: Callable[[Tensor], Tensor], part: Tensor, count: int) -> Tensor:
+    """Return the answers to at most ``count`` samples, whose last stands in for those that are missing."""
+    missing = count - len(part)
+    return run(torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part)[
+        : len(part)
+    ]

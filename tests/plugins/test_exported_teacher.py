@@ -1,0 +1,176 @@
+"""Teachers that torch exported: real files, written here. Nothing of an untrusted file runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import Column, Model, ModelRequest
+from mtkd_cli.models import prepared
+from mtkd_teachers.exported import ExportedProvider
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # torch would rather export than trace
+
+GENERATOR = torch.Generator().manual_seed(0)
+VIEWS = torch.rand(5, 3, 4, 4, generator=GENERATOR)
+FREE = torch.export.Dim.DYNAMIC
+
+
+def network() -> nn.Module:
+    layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(), nn.Linear(16, 3)]
+    return nn.Sequential(*layers).eval()
+
+
+def export(module: nn.Module, batch: int | None, path: str = "m.pt2", example: Tensor = VIEWS) -> str:
+    """Write a program for so many samples, None for any number."""
+    given = example if batch is None else example[:1].expand(batch, *example.shape[1:]).contiguous()
+    shapes = ({0: FREE},) if batch is None else None
+    torch.export.save(torch.export.export(module, (given,), dynamic_shapes=shapes), path)
+    return path
+
+
+def traced(module: nn.Module, path: str = "m.pt") -> str:
+    torch.jit.trace(module, VIEWS, check_trace=False).save(path)  # type: ignore[no-untyped-call]
+    return path
+
+
+def build(path: str, trusted: bool = True, **more: Any) -> Model:
+    files = frozenset({Path(path).resolve()} if trusted else ())
+    return ExportedProvider().build(ModelRequest(path, 3, 4, 3, True, trusted=files, **more))
+
+
+@pytest.mark.parametrize("batch", [None, 1, 2, 5, 8])
+def test_a_program_answers_as_the_model_does_for_any_number_of_samples(batch: int | None) -> None:
+    module = network()
+    model = build(export(module, batch))
+    torch.testing.assert_close(model.module(VIEWS), module(VIEWS))
+    assert (model.input.size, model.input.channels, model.trained) == (4, 3, True)
+
+
+def test_a_torchscript_archive_answers_as_the_model_does() -> None:
+    module = network()
+    model = build(traced(module))
+    torch.testing.assert_close(model.module(VIEWS), module(VIEWS))
+    assert (model.input.size, model.input.channels) == (None, None)
+
+
+def test_a_script_that_was_saved_in_training_mode_is_asked_in_eval_mode() -> None:
+    module = network()
+    torch.jit.script(module.train()).save("m.pt")
+    torch.testing.assert_close(build("m.pt").module(VIEWS), module.eval()(VIEWS))
+
+
+def test_a_program_that_was_exported_in_training_mode_is_refused() -> None:
+    with pytest.raises(DataError, match="in training mode"):
+        build(export(network().train(), None))
+
+
+@pytest.mark.parametrize("write", [lambda: export(network(), None), lambda: traced(network())])
+def test_it_stays_as_it_is_whatever_mode_it_is_put_in(write: Any) -> None:
+    model = build(write())
+    first = model.module.eval()(VIEWS)
+    assert torch.equal(first, model.module.train()(VIEWS))
+    assert not any(parameter.requires_grad for parameter in model.module.parameters())
+    assert sum(parameter.numel() for parameter in model.module.parameters()) == 171
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.float64])
+def test_numbers_of_another_kind_are_given_as_the_model_wants_them(half: torch.dtype) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(48, 3)).eval().to(half)
+    expected = module(VIEWS.to(half)).float()
+    assert torch.equal(build(export(module, None, example=VIEWS.to(half))).module(VIEWS), expected)
+    torch.jit.script(module).save("m.pt")
+    assert torch.equal(build("m.pt").module(VIEWS), expected)
+
+
+def test_channels_may_stand_last() -> None:
+    class Last(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.mean(dim=(1, 2))
+
+    example = VIEWS.permute(0, 2, 3, 1).contiguous()
+    model = build(export(Last(), None, example=example))
+    torch.testing.assert_close(model.module(VIEWS), VIEWS.mean(dim=(2, 3)))
+    assert (model.input.size, model.input.channels) == (4, 3)
+
+
+def test_a_tables_rows_come_as_they_are() -> None:
+    module = nn.Linear(4, 3).eval()
+    rows = torch.rand(5, 4)
+    columns = tuple(Column(name) for name in "abcd")
+    for model in (
+        build(export(module, None, example=rows), columns=columns),
+        build(_scripted(module), columns=columns),
+    ):
+        assert (model.input.size, model.input.raw) == (1, True)
+        torch.testing.assert_close(prepared(model)(rows), module(rows))
+
+
+def _scripted(module: nn.Module) -> str:
+    torch.jit.script(module).save("rows.pt")
+    return "rows.pt"
+
+
+def test_the_files_content_is_what_it_is_known_by() -> None:
+    assert ExportedProvider().files(traced(network())) == [Path("m.pt")]
+    with pytest.raises(DataError, match=r"no file gone\.pt2"):
+        ExportedProvider().files("gone.pt2")
+
+
+@pytest.mark.parametrize(
+    ("write", "kind"),
+    [
+        (lambda: export(network(), None), "a torch.export program"),
+        (lambda: traced(network()), "a TorchScript archive"),
+    ],
+)
+def test_without_trust_it_says_what_the_file_is_and_how_to_trust_it(write: Any, kind: str) -> None:
+    path = write()
+    with pytest.raises(DataError) as error:
+        build(path, trusted=False)
+    assert error.value.what == f"{path} is {kind}, and loading it would run code in it"
+    assert f"--trust-pickle {path}" in error.value.hint
+
+
+def test_what_is_neither_is_refused_before_anything_of_it_is_read() -> None:
+    torch.save(nn.Linear(2, 3), "m.pt")
+    Path("text.pt2").write_text("not an archive")
+    for path in ("m.pt", "text.pt2"):
+        with pytest.raises(DataError, match=r"neither a torch\.export program nor a TorchScript archive"):
+            build(path)
+
+
+def test_a_damaged_file_is_named() -> None:
+    for path in (export(network(), None), traced(network())):
+        content = Path(path).read_bytes()
+        middle = len(content) // 3
+        Path(path).write_bytes(content[:middle] + bytes(200) + content[middle + 200 :])
+        with pytest.raises(DataError) as error:
+            build(path)
+        assert error.value.where == path
+
+
+def test_what_is_no_model_of_images_is_named() -> None:
+    class Two(nn.Module):
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            return a + b
+
+    class Named(nn.Module):
+        def forward(self, images: Tensor) -> dict[str, Tensor]:
+            return {"out": images.mean(dim=(2, 3))}
+
+    torch.export.save(torch.export.export(Two(), (VIEWS, VIEWS)), "two.pt2")
+    with pytest.raises(DataError, match="takes one batch"):
+        build("two.pt2")
+    with pytest.raises(DataError, match="2 x 8; mtkd shows square"):
+        build(export(nn.Flatten(), None, example=torch.rand(2, 3, 2, 8)))
+    torch.jit.script(Named()).save("named.pt")
+    with pytest.raises(DataError, match="answers a dict"):
+        build("named.pt").module(VIEWS)
+    with pytest.raises(DataError, match=r"fails on \(5, 3, 9, 9\) on cpu"):
+        build(traced(network())).module(torch.rand(5, 3, 9, 9))
