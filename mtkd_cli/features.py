@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mtkd_cli import record, recorded
 from mtkd_cli.acceleration import sent
+from mtkd_cli.asking import by_views
 from mtkd_cli.context import Context
 from mtkd_cli.distill import Step
 from mtkd_cli.errors import UsageError
@@ -108,7 +109,7 @@ def _record(
         for number, key in keys.items():
             done[number] = record.record(
                 name,
-                module,
+                by_views(module, recipe, context.device),
                 key,
                 layout,
                 split,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,12 +96,22 @@ def read(file: Path, separator: str = ",") -> Frame:
 
 
 def _csv(file: Path, separator: str) -> Frame:
-    rows: list[list[str]] = []
-    lines: list[int] = []
+    (_, names), *rows = csv_rows(file, separator)
+    columns = {name: [row[place] for _, row in rows] for place, name in enumerate(names)}
+    return Frame(file, tuple(names), columns, tuple(line for line, _ in rows))
+
+
+def csv_rows(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the headings, then each row, with the line where it ends.
+
+    Raises:
+        DataError: it cannot be read, or a row does not fit the headings.
+    """
     try:
         with file.open(newline="", encoding="utf-8-sig") as opened:
             reader = csv.reader(opened, delimiter=separator, strict=True)
-            names = tuple(name.strip() for name in next(reader, []))
+            names = [name.strip() for name in next(reader, [])]
+            yield reader.line_num, names
             for row in reader:
                 if not row:
                     continue
@@ -108,27 +119,33 @@ def _csv(file: Path, separator: str) -> Frame:
                     raise DataError(
                         f"the row has {len(row)} cells for {len(names)} headings",
                         where=f"{file}, row {reader.line_num}",
-                        hint="mend the row, or set data.separator",
+                        hint=f"mend the row, if {separator!r} separates its cells",
                     )
-                rows.append([cell.strip() for cell in row])
-                lines.append(reader.line_num)
+                yield reader.line_num, [cell.strip() for cell in row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"the table cannot be read: {error}", str(file), "save it as UTF-8 CSV") from error
-    columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
-    return Frame(file, names, columns, tuple(lines))
 
 
-def _parquet(file: Path) -> Frame:
+def parquet(file: Path) -> Any:
+    """Return the ``pyarrow.Table`` in a file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     if importlib.util.find_spec("pyarrow") is None:
         raise DataError("parquet needs pyarrow", str(file), "pip install 'mtkd[tabular]'")
     import pyarrow
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(file)
+        return pyarrow.parquet.read_table(file)
     except (OSError, pyarrow.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"the table cannot be read: {reason}", str(file), "write it again") from error
+
+
+def _parquet(file: Path) -> Frame:
+    table = parquet(file)
     columns = {name: [_text(cell) for cell in table[name].to_pylist()] for name in table.column_names}
     return Frame(file, tuple(table.column_names), columns, tuple(range(1, len(table) + 1)))
 

@@ -28,12 +28,15 @@ ROUNDED = 2e-3
 
 @dataclass(frozen=True)
 class Facts:
-    """What a model costs. Latency is that of one sample, over repeated calls, in milliseconds."""
+    """What a model costs. Latency is that of one sample, over repeated calls, in milliseconds.
+
+    A file of predictions costs nothing, and has no latency.
+    """
 
     parameters: int
     bytes: int
-    latency_ms: float
-    latency_p95_ms: float
+    latency_ms: float | None
+    latency_p95_ms: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts for a report."""
@@ -51,6 +54,8 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
     seed = teacher.fit.seed if teacher.fit else 0
     own = _declared_classes(teacher, where, data.classes)
     model = _build(part, teacher.input, data, len(own) if own else task.outputs, pretrained, seed)
+    if model.predictions is not None:
+        _refuse_for_predictions(teacher, task, where)
     model = _with_checkpoint(model, teacher.checkpoint, where, part.trusted)
     trained = model.trained or (teacher.pretrained is True and not model.partly)
     if not trained and not (teacher.fit and teacher.fit.train == "all"):
@@ -75,12 +80,22 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
     return replace(model, classes=classes, input=wanted, shaped=_shaped(task, teacher, where))
 
 
+def _refuse_for_predictions(teacher: Teacher, task: Task, where: str) -> None:
+    """Raise if the recipe wants of predictions in a file what only a model can do, or not what they are."""
+    for key in ("fit", "checkpoint"):
+        if getattr(teacher, key) is not None:
+            raise UsageError(f"predictions in a file take no {key}", where, f"leave its {key}: out")
+    if teacher.outputs is None and task.over_classes:
+        raise UsageError(
+            "what the file holds is not said", where, "set outputs: probabilities, or outputs: logits"
+        )
+
+
 def _shaped(task: Task, teacher: Teacher, where: str) -> Callable[[Any], Any]:
     """Return what brings a teacher's answers to the task's form: probabilities become log-probabilities."""
-    if teacher.outputs is not None and not task.over_classes:
-        raise UsageError(
-            f"outputs: {teacher.outputs} is for classes; this task has none", where=where, hint="leave it out"
-        )
+    if teacher.outputs is not None and (teacher.outputs == "values") is task.over_classes:
+        hint = "use logits or probabilities" if task.over_classes else "leave it out"
+        raise UsageError(f"outputs: {teacher.outputs} is not for this task", where, hint)
     if teacher.outputs == "logits" or not task.over_classes:
         return task.shaped
     if teacher.outputs is None:
@@ -163,6 +178,8 @@ def identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...] | None 
 
 def facts(model: Model, example: Tensor) -> Facts:
     """Measure a model on one view, ``[1, C, H, W]`` or ``[1, F]``."""
+    if model.predictions is not None:
+        return Facts(0, 0, None, None)
     tensors = [*model.module.parameters(), *model.module.buffers()]
     module = prepared(model).eval()
     times: list[float] = []

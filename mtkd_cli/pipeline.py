@@ -269,7 +269,8 @@ def _scores(
     def costs_of(model: Model) -> dict[str, Any]:
         return facts(model, torch.zeros(1, *test.samples.inputs.shape[1:])).as_dict()
 
-    together = {name: sum(teacher.facts[name] for teacher in teachers) for name in COSTS}
+    each = {name: [teacher.facts[name] for teacher in teachers] for name in COSTS}
+    together = {name: None if None in costs else sum(costs) for name, costs in each.items()}
     return Scores(
         scored("student", costs_of(student.model)),
         scored("alone", costs_of(opponent.model)) if opponent else None,

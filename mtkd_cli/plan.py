@@ -23,16 +23,20 @@ from mtkd_cli.report.summary import bytes_in_words
 from mtkd_cli.resolve import ModelPart
 from mtkd_cli.search import candidates
 from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
-from mtkd_cli.teachers import alignment_of, answer_shape, arrays_of, find_recorded, who_is
+from mtkd_cli.teachers import alignment_of, answer_shape, arrays_of, find_recorded, tell_views, who_is
 from mtkd_cli.views import PLAIN, view
 
 TRAINING_PER_FORWARD = 3.0
 """A training step costs about three forward passes: one forward, two backward."""
 
+LOOK_UP = 1e-6
+"""Seconds that one answer from a file takes, about."""
+
 
 def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, Any]:
     """Return the plan as plain facts. Loads each teacher in turn and times one forward pass of each."""
     recipe, data = context.recipe, context.data
+    tell_views(context, views)
     steps, _ = plan_steps(context)
     tries = len(candidates(recipe.train))
     pairs = zip(recipe.teachers, context.parts.teachers, strict=True)
@@ -85,16 +89,15 @@ def teacher_facts(teacher: Teacher, part: ModelPart, context: Context, views: in
     """Return what is known of a teacher once it is loaded and has answered a few samples."""
     data, fit = context.data, teacher.fit
     model = load_teacher(part, teacher, data, context.task)
-    module = prepared(model).eval()
-    each = _seconds_a_sample(context, module)
-    shape = answer_shape(model, torch.zeros(2, *data.train.samples.inputs.shape[1:]), teacher.name)
+    each = LOOK_UP if part.spec.by_id else _seconds_a_sample(context, prepared(model).eval())
+    wanted = arrays_of(context, views, part.spec.by_id)
+    shape = answer_shape(model, teacher.name, [split for split, _ in wanted], context)
     alignment = alignment_of(teacher, model.classes, shape[0], context)
     who = who_is(teacher, part, context)
     passes = 0.0
     if fit and store.find("fitted", who["fit"]) is None:
         seen = len((data.all_labels if fit.labels == "all" else data.train).labelled)
         passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
-    wanted = arrays_of(context, views)
     kept = find_recorded(who, wanted, context)
     row = Layout.of(shape, context.recipe.store, context.task).dtype.itemsize
     asked = sum(len(split) for split, number in wanted if (split.name, number) not in kept)
@@ -102,7 +105,7 @@ def teacher_facts(teacher: Teacher, part: ModelPart, context: Context, views: in
     return {
         "name": teacher.name,
         "model": teacher.model,
-        "input_size": model.input.size,
+        "input_size": None if part.spec.by_id else model.input.size,
         "parameters": sum(p.numel() for p in model.module.parameters()),
         "same_classes": alignment.is_identity(len(model.classes or data.classes)),
         "aligned": [
@@ -154,7 +157,7 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
                 for c in (
                     t["name"],
                     t["model"],
-                    "table" if data["columns"] else f"{t['input_size']} px",
+                    _input(t["input_size"], bool(data["columns"])),
                     f"{t['parameters']:,}",
                     match,
                     t["fit"] or "-",
@@ -190,6 +193,13 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
         f"to be recorded: {bytes_in_words(plan['record_bytes'])}, into {store.root()}",
     ]
     return Group(*(Text(line) for line in lines), Text(), teachers, Text(), phases)
+
+
+def _input(size: int | None, table: bool) -> str:
+    """Return what a teacher is shown, in words."""
+    if size is None:
+        return "sample ids"
+    return "table" if table else f"{size} px"
 
 
 def _table(title: str) -> Table:

@@ -160,8 +160,8 @@ class Teacher(Section):
         description="Which of its classes make up one of the data's: {dog: [beagle, husky]}; else by name.",
     )
     input: Input = Field(default_factory=Input, description="How it wants its images.")
-    outputs: Literal["logits", "probabilities"] | None = Field(
-        None, description="What a classifier answers. Default: logits."
+    outputs: Literal["logits", "probabilities", "values"] | None = Field(
+        None, description="What it answers: of classes logits (default) or probabilities; else values."
     )
     weight: float | None = Field(None, ge=0, description="Fixed weight, for strategies that use one.")
     fit: Fit | None = Field(None, description="Adapt it to this data first: head, all, or settings.")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli import atomic, recorded, store
+from mtkd_cli.asking import Ask
 from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError
 from mtkd_cli.fold import folded
@@ -25,7 +26,7 @@ from mtkd_cli.layout import Layout
 from mtkd_cli.models import prepared
 from mtkd_cli.recipe import Recipe
 from mtkd_cli.recorded import Recorded
-from mtkd_cli.views import PLAIN, view
+from mtkd_cli.views import PLAIN
 
 VALUES_IN_A_BATCH = 2**21
 LARGEST_BATCH = {"cpu": 64}
@@ -79,7 +80,7 @@ def refuse_if_full(bytes_needed: int) -> None:
 
 def record(
     name: str,
-    module: nn.Module,
+    ask: Ask,
     array_key: Mapping[str, Any],
     layout: Layout,
     split: Split,
@@ -97,7 +98,7 @@ def record(
 
     Args:
         name: the teacher's, for messages.
-        module: views to outputs ``[B, C, *]``.
+        ask: asks it.
         array_key: see `key`.
         layout: what is kept of each row.
         split: the samples.
@@ -122,16 +123,7 @@ def record(
             if stop.is_set():
                 raise CancelledError
             part = slice(start, min(start + batch, place.stop))
-            views = view(
-                split.samples.read(part),
-                split.id_numbers[part],
-                number,
-                recipe.views.seed,
-                recipe.augment,
-                device,
-            )
-            with torch.inference_mode():
-                output = module(views).float().cpu()
+            output = ask(split, part, number).float().cpu()
             _refuse_odd(output, layout.shape, name, split.samples.ids[part])
             gaps = lost(output)
             if gaps.any():

@@ -142,6 +142,7 @@ class TeacherSpec(Spec):
         requires: distributions whose version decides what a model answers.
         inputs: what its models take: any of ``"image"`` and ``"table"``.
         tasks: names of the tasks that its models serve; empty means all.
+        by_id: whether its models have their answers by sample id (`Model.predictions`) and see no views.
     """
 
     example: str = ""
@@ -149,6 +150,7 @@ class TeacherSpec(Spec):
     requires: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ("image",)
     tasks: tuple[str, ...] = ()
+    by_id: bool = False
 
     kind: ClassVar[str] = "teachers"
 

@@ -14,19 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from filelock import Timeout
-from torch import nn
 
 from mtkd_cli import atomic, holds, record, recorded, store
+from mtkd_cli.asking import Ask
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.fit import fitted
 from mtkd_cli.layout import Layout
-from mtkd_cli.models import load_teacher, prepared
+from mtkd_cli.models import load_teacher
 from mtkd_cli.recorded import Recorded
-from mtkd_cli.teachers import who_is
-from mtkd_cli.views import view
+from mtkd_cli.teachers import asker, who_is
 
 KINDS = ("outputs", "fitted", "alone", "teachers", "images")
 FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.(partial|unfinished)")
@@ -108,9 +106,9 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
         if not arrays or (teacher.fit and store.find("fitted", who["fit"]) is None):
             continue
         model = fitted(load_teacher(part, teacher, data, context.task), who["fit"], teacher, context)
-        module = prepared(model).to(context.device).eval()
+        ask = asker(model, teacher.name, [split for split, _, _ in arrays], context)
         for split, number, array in arrays:
-            difference, largest = _difference(module, split, number, array, context)
+            difference, largest = _difference(ask, split, number, array)
             limit = TOLERANCE[array.layout.precision] * max(1.0, largest)
             place = {"teacher": teacher.name, "split": split.name, "view": number}
             yield {**place, "difference": difference, "same": difference <= limit}
@@ -126,22 +124,10 @@ def _recorded(who: dict[str, Any], context: Context) -> Iterator[tuple[Split, in
             yield split, number, array
 
 
-def _difference(
-    module: nn.Module, split: Split, number: int, array: Recorded, context: Context
-) -> tuple[float, float]:
+def _difference(ask: Ask, split: Split, number: int, array: Recorded) -> tuple[float, float]:
     """Return an array's largest difference to the live teacher on some samples, and the largest answer."""
     rows = np.linspace(0, len(split) - 1, min(VERIFIED, len(split))).astype(np.int64)
-    recipe = context.recipe
-    shown = view(
-        split.samples.read(rows),
-        split.id_numbers[rows],
-        number,
-        recipe.views.seed,
-        recipe.augment,
-        context.device,
-    )
-    with torch.inference_mode():
-        live = module(shown).float().cpu()
+    live = ask(split, rows, number).float().cpu()
     live = array.layout.decode(array.layout.encode(live)[0])
     return (live - array[rows]).abs().max().item(), live.abs().max().item()
 

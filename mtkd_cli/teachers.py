@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtkd_cli import atomic, record, recorded, store
+from mtkd_cli import asking, atomic, record, recorded, store
 from mtkd_cli.acceleration import sent
 from mtkd_cli.align import aligned_to
+from mtkd_cli.asking import Ask
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Step
-from mtkd_cli.errors import DataError
+from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.fit import fitted
 from mtkd_cli.fit import key as fit_key
 from mtkd_cli.gaps import lost
@@ -43,6 +44,7 @@ class ReadyTeacher:
         facts: parameters, bytes, latency in milliseconds of one sample, and its input size.
         arrays: the recorded answers of each (split name, view number).
         live: the loaded teacher, only where views are not recorded.
+        by_id: whether its answers are by sample id: those to the plain view serve every view.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ReadyTeacher:
     facts: Mapping[str, Any]
     arrays: Mapping[tuple[str, int], Recorded]
     live: Prepared | None = None
+    by_id: bool = False
 
     @property
     def own_classes(self) -> list[list[str]]:
@@ -61,7 +64,7 @@ class ReadyTeacher:
 
     def recorded(self, split: str, number: int, rows: Any = slice(None)) -> Tensor:
         """Return the aligned answers on a view of some samples of a split, ``[B, C, *]`` float32."""
-        return self.aligned(self.arrays[split, number][rows])
+        return self.aligned(self.arrays[split, PLAIN if self.by_id else number][rows])
 
     def aligned(self, outputs: Tensor) -> Tensor:
         """Return outputs as recorded, or as answered live, in the task's classes."""
@@ -102,15 +105,36 @@ def ready(context: Context, views: int | None) -> list[ReadyTeacher]:
     Raises:
         MtkdError: a teacher that cannot be loaded, fitted or understood; it is named.
     """
-    wanted = arrays_of(context, views)
+    tell_views(context, views)
     pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
-    return [_ready(teacher, part, wanted, views is None, context) for teacher, part in pairs]
+    return [_ready(teacher, part, views, context) for teacher, part in pairs]
 
 
-def arrays_of(context: Context, views: int | None) -> list[tuple[Split, int]]:
-    """Return the (split, view number) pairs that a run reads."""
-    data = context.data
-    return [(data.val, PLAIN), (data.test, PLAIN), *((data.train, number) for number in range(views or 0))]
+def tell_views(context: Context, views: int | None) -> None:
+    """Say which teachers' answers are of the plain view alone, if a run shows others; see `ready`.
+
+    Raises:
+        UsageError: these answers are maps or boxes, which do not follow a view.
+    """
+    pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
+    names = [teacher.name for teacher, part in pairs if part.spec.by_id]
+    if not names or views in (0, 1):
+        return
+    if context.task.spatial:
+        raise UsageError(
+            "predictions have places: they are those of the plain sample, other views move it",
+            where=f"teacher {names[0]!r}",
+            hint="set views: 1",
+        )
+    context.progress.say(f"{', '.join(names)}: answers by sample id; those to view 0 serve every view")
+
+
+def arrays_of(context: Context, views: int | None, by_id: bool = False) -> list[tuple[Split, int]]:
+    """Return the (split, view number) pairs that a run reads of a teacher."""
+    data, number = context.data, views or 0
+    if by_id:
+        number = 0 if views == 0 else 1
+    return [(data.val, PLAIN), (data.test, PLAIN), *((data.train, each) for each in range(number))]
 
 
 def who_is(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any]:
@@ -127,10 +151,9 @@ def who_is(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any
     return {**who, "fit": fit_key(who, teacher, context) if teacher.fit else None}
 
 
-def _ready(
-    teacher: Teacher, part: ModelPart, wanted: list[tuple[Split, int]], live: bool, context: Context
-) -> ReadyTeacher:
-    who = who_is(teacher, part, context)
+def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Context) -> ReadyTeacher:
+    who, by_id = who_is(teacher, part, context), part.spec.by_id
+    wanted, live = arrays_of(context, views, by_id), views is None and not by_id
     arrays = find_recorded(who, wanted, context)
     about = store.find("teachers", who)
     known = _facts_in(about) if about else {}
@@ -149,6 +172,7 @@ def _ready(
         known,
         arrays,
         prepared(model).to(context.device).eval().requires_grad_(False) if live and model else None,
+        by_id,
     )
 
 
@@ -170,11 +194,9 @@ def _record(
     """Record what is missing; a teacher is loaded once for all of it."""
     if not missing:
         return {}
-    example = _some_views(context.data.val)
-    module, difference = record.for_recording(model, example, context.device)
-    if difference:
-        context.progress.log(f"teacher {teacher.name}: folding moved its answers by at most {difference:.2e}")
-    layout = Layout.of(answer_shape(model, example, teacher.name), context.recipe.store, context.task)
+    splits = [split for split, _ in missing]
+    ask = asker(model, teacher.name, splits, context, fast=True)
+    layout = Layout.of(answer_shape(model, teacher.name, splits, context), context.recipe.store, context.task)
     keys = [record.key(who, split, number, context.recipe) for split, number in missing]
     record.refuse_if_full(
         sum(
@@ -188,7 +210,7 @@ def _record(
         for key, (split, number) in zip(keys, missing, strict=True):
             done[split.name, number] = record.record(
                 teacher.name,
-                module,
+                ask,
                 key,
                 layout,
                 split,
@@ -202,15 +224,35 @@ def _record(
     return done
 
 
+def asker(model: Model, name: str, splits: Sequence[Split], context: Context, fast: bool = False) -> Ask:
+    """Return what asks a teacher about samples of some splits.
+
+    Args:
+        model: the teacher.
+        name: its name.
+        splits: where it will be asked.
+        context: the run.
+        fast: whether it may be folded.
+    """
+    recipe, device = context.recipe, context.device
+    if model.predictions is not None:
+        return asking.by_id(model, splits, f"teacher {name!r}", recipe.store.on_nan)
+    if not fast:
+        return asking.by_views(prepared(model).to(device).eval(), recipe, device)
+    module, difference = record.for_recording(model, _some_views(context.data.val), device)
+    if difference:
+        context.progress.log(f"teacher {name}: folding moved its answers by at most {difference:.2e}")
+    return asking.by_views(module, recipe, device)
+
+
 def _described(model: Model, teacher: Teacher, who: Mapping[str, Any], context: Context) -> Path:
     """Return the folder of what is known of a teacher once it was loaded, so that it need not be again."""
-    example = _some_views(context.data.val)
-    outputs = answer_shape(model, example, teacher.name)[0]
+    outputs = answer_shape(model, teacher.name, [context.data.val], context)[0]
     alignment_of(teacher, model.classes, outputs, context)
 
     def write(folder: Path) -> None:
         known = {
-            **facts(model, example[:1]).as_dict(),
+            **facts(model, _some_views(context.data.val)[:1]).as_dict(),
             "input_size": model.input.size,
             "outputs": outputs,
             "classes": list(model.classes) if model.classes else None,
@@ -231,16 +273,20 @@ def _some_views(split: Split) -> Tensor:
     return view(split.samples.read(slice(4)), split.id_numbers[:4], PLAIN, 0, Augment())
 
 
-def answer_shape(model: Model, example: Tensor, name: str) -> tuple[int, ...]:
+def answer_shape(model: Model, name: str, splits: Sequence[Split], context: Context) -> tuple[int, ...]:
     """Return the shape of a teacher's answer to one sample, ``(C, *)``.
 
     Raises:
         DataError: the teacher fails, or its answer is none of the task's.
     """
-    where = f"teacher {name!r}"
+    where, example = f"teacher {name!r}", _some_views(context.data.val)
     try:
         with torch.inference_mode():
-            output = prepared(model).cpu().eval()(example)
+            if model.predictions is not None:
+                few = slice(len(example))
+                output = asker(model, name, splits, context)(splits[0], few, PLAIN)
+            else:
+                output = prepared(model).cpu().eval()(example)
     except DataError:
         raise
     except ValueError as error:  # what `Task.shaped` says
@@ -269,17 +315,23 @@ def answers(
     """Return a function from a training step to the teachers' aligned outputs, K of ``[B, C, *]``."""
     device, ids = context.device, context.data.train.samples.ids
 
+    def from_store(teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
+        array = teacher.arrays["train", PLAIN if teacher.by_id else number]
+        return teacher.aligned(sent(array[step.indices], device))
+
     def live(step: Step) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            found = tuple(t.aligned(t.live(step.views).float()) for t in teachers if t.live is not None)
+            found = tuple(
+                from_store(t, step, PLAIN) if t.live is None else t.aligned(t.live(step.views).float())
+                for t in teachers
+            )
         for teacher, output in zip(teachers, found, strict=True):
             gaps = lost(output)
             if context.recipe.store.on_nan == "error" and gaps.any():
                 raise record.no_answer(teacher.name, ids[step.indices[int(gaps.nonzero()[0].item())]])
         return found
 
-    def from_store(step: Step) -> tuple[Tensor, ...]:
-        number = train_view(step.epoch, views)
-        return tuple(t.aligned(sent(t.arrays["train", number][step.indices], device)) for t in teachers)
+    def all_from_store(step: Step) -> tuple[Tensor, ...]:
+        return tuple(from_store(teacher, step, train_view(step.epoch, views)) for teacher in teachers)
 
-    return live if views is None else from_store
+    return live if views is None else all_from_store

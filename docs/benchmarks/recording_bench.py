@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mtkd_cli import pipeline, record
+from mtkd_cli.asking import by_views
 from mtkd_cli.context import Context
 from mtkd_cli.fit import fitted
 from mtkd_cli.layout import Layout
@@ -124,7 +125,7 @@ def recorded_by(bench: Bench, k: int, number: int) -> Recorded:
     key = record.key({**bench.who[k], "again": time.time_ns()}, context.data.train, number, context.recipe)
     return record.record(
         f"t{k}",
-        bench.fast[k],
+        by_views(bench.fast[k], context.recipe, context.device),
         key,
         Layout((context.task.outputs,), "fp16"),
         context.data.train,

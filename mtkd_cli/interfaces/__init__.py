@@ -10,6 +10,7 @@ from mtkd_cli.interfaces.models import InputSpec as InputSpec
 from mtkd_cli.interfaces.models import Model as Model
 from mtkd_cli.interfaces.models import ModelProvider as ModelProvider
 from mtkd_cli.interfaces.models import ModelRequest as ModelRequest
+from mtkd_cli.interfaces.models import Predictions as Predictions
 from mtkd_cli.interfaces.strategy import AggregationBatch as AggregationBatch
 from mtkd_cli.interfaces.strategy import Aggregator as Aggregator
 from mtkd_cli.interfaces.strategy import CombiningAggregator as CombiningAggregator

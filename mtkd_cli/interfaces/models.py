@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mtkd_cli.interfaces.data import Column
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
 
@@ -72,6 +76,23 @@ class ModelRequest:
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """Answers that were made elsewhere, one for each sample.
+
+    Attributes:
+        file: where they are, for messages.
+        keys: of each the sample's id, its file's name, or that without the ending; ``[N]``.
+        rows: ``[N, C, *]``, NaN where there is no answer.
+        lines: where each stands in the file, for messages; ``[N]``.
+    """
+
+    file: Path
+    keys: tuple[str, ...]
+    rows: NDArray[np.float32]
+    lines: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Model:
     """A model that a provider built.
 
@@ -88,6 +109,8 @@ class Model:
             they are in them.
         shaped: `Task.shaped` of the task that it serves; set by the engine.
         resized: returns the model with a number of outputs, for one that has no single ``head``.
+        predictions: what it answers, of one that is asked by sample id (`TeacherSpec.by_id`) and shown no
+            views; its module is never called.
     """
 
     module: nn.Module
@@ -100,6 +123,7 @@ class Model:
     shaped: Callable[[Any], Any] | None = None
     resized: Callable[[int], Model] | None = None
     partly: bool = False
+    predictions: Predictions | None = None
 
 
 class ModelProvider(Protocol):

@@ -52,7 +52,19 @@ def check_provider(factory: Callable[[], Any], spec: TeacherSpec, model: str | N
     require(isinstance(built, Model), who, "build returns a Model", f"it returns a {type(built).__name__}")
     if not isinstance(built.module, nn.Module):
         raise NotCheckedError(f"{spec.name}:{name} answers without a module")
-    _answers(who, spec, built, data, table)
+    if spec.by_id:
+        _predictions(who, built)
+    else:
+        _answers(who, spec, built, data, table)
+
+
+def _predictions(who: str, built: Model) -> None:
+    said = built.predictions
+    require(said is not None, who, "by_id: a model has predictions", "its model has none")
+    counts = {len(said.keys), len(said.rows), len(said.lines)} if said else set()
+    require(
+        counts == {len(said.keys) if said else 0}, who, "a key and a line for each row", f"there are {counts}"
+    )
 
 
 def _answers(who: str, spec: TeacherSpec, built: Model, data: InputSpec, table: bool) -> None:

@@ -58,6 +58,16 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             inputs=("image", "table"),
         ),
         TeacherSpec(
+            "predictions",
+            "Answers in a file, by sample id: of a model that cannot be run here, or lives behind an API.",
+            "mtkd_teachers.predictions:PredictionsProvider",
+            example="predictions:answers.csv",
+            trainable=False,
+            requires=("numpy",),
+            inputs=("image", "table"),
+            by_id=True,
+        ),
+        TeacherSpec(
             "python",
             "A function in a local file or module that returns a torch module. Runs that code.",
             "mtkd_teachers.python:PythonProvider",

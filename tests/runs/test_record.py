@@ -14,6 +14,7 @@ from torch import nn
 
 from mtkd_cli import layout as layout_module
 from mtkd_cli import record, recorded, stock, teachers
+from mtkd_cli.asking import by_views
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.fold import folded
@@ -187,7 +188,7 @@ class Poisoned(nn.Module):
 def test_a_teacher_that_answers_nan_is_named_with_the_sample(context: Contexts) -> None:
     run = context()
     split, layout = run.data.train, Layout.of((10,), run.recipe.store, run.task)
-    bad = Poisoned(split.samples.read(np.array([200])))
+    bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
     with pytest.raises(DataError, match="'bad' answers NaN") as caught:
         record.record(
             "bad", bad, {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, print
@@ -199,7 +200,7 @@ def test_a_teacher_that_answers_nan_is_named_with_the_sample(context: Contexts) 
 def test_a_teacher_that_answers_nan_may_be_left_out_there(context: Contexts, top_k: str) -> None:
     run = context("store.on_nan=drop", f"store.top_k={top_k}")
     split, layout, said = run.data.train, Layout.of((10,), run.recipe.store, run.task), []
-    bad = Poisoned(split.samples.read(np.array([200])))
+    bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
     array = record.record(
         "bad", bad, {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, said.append
     )
@@ -218,7 +219,7 @@ def test_a_teacher_that_answers_for_the_batch_is_refused(context: Contexts) -> N
     with pytest.raises(DataError, match=r"'bad' gives \(1, 10\) for"):
         record.record(
             "bad",
-            OneForAll(),
+            by_views(OneForAll(), run.recipe, run.device),
             {"k": 1},
             layout,
             run.data.train,

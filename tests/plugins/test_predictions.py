@@ -1,0 +1,177 @@
+"""Files of predictions: CSV, arrays, parquet. What is wrong is named with its row; nothing is unpickled."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import Model, ModelRequest
+from mtkd_cli.plugins import Registry
+from mtkd_cli.testing import NotCheckedError, check
+from mtkd_teachers.predictions import PredictionsProvider
+
+IDS = ["a/1.png", "a/2.png", "b/1.png"]
+ROWS = np.array([[0.1, 0.9], [0.25, 0.75], [1 / 3, 2 / 3]], dtype=np.float32)
+CSV = "id,cat,dog\n" + "".join(
+    f"{key},{cat!r},{dog!r}\n" for key, (cat, dog) in zip(IDS, ROWS.tolist(), strict=True)
+)
+
+
+def read(name: str) -> Model:
+    return PredictionsProvider().build(ModelRequest(name, 3, 8, 2, True))
+
+
+def write(text: str) -> str:
+    Path("p.csv").write_text(text)
+    return "p.csv"
+
+
+def savez(**arrays: Any) -> str:
+    np.savez("p.npz", **arrays)
+    return "p.npz"
+
+
+def to_parquet(**columns: Any) -> str:
+    pyarrow.parquet.write_table(pyarrow.table(columns), "p.parquet")
+    return "p.parquet"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: write(CSV),
+        lambda: savez(ids=IDS, predictions=ROWS, classes=["cat", "dog"]),
+        lambda: savez(
+            ids=np.array(IDS, "S"), predictions=ROWS.astype("f8"), classes=np.array(["cat", "dog"], "S")
+        ),
+        lambda: to_parquet(cat=ROWS[:, 0], dog=ROWS[:, 1].astype("f8"), id=IDS),
+    ],
+    ids=["csv", "npz", "npz of bytes", "parquet"],
+)
+def test_every_kind_of_file_gives_keys_names_and_numbers(make: Any) -> None:
+    model = read(make())
+    said = model.predictions
+    assert said is not None
+    assert said.keys == tuple(IDS)
+    assert model.classes == ("cat", "dog")
+    assert model.trained
+    assert said.rows.dtype == np.float32
+    np.testing.assert_array_equal(said.rows, ROWS)
+
+
+def test_the_first_column_names_the_samples_where_none_is_called_id() -> None:
+    for text in (CSV.replace("id,", "picture,"), "cat,id,dog\n0.1,x,0.9\n"):
+        assert read(write(text)).classes == ("cat", "dog")
+
+
+def test_numbers_may_be_ids_and_one_value_needs_no_second_axis() -> None:
+    model = read(savez(ids=[3, 4], predictions=[0.5, 2.0]))
+    assert model.predictions is not None
+    assert model.predictions.keys == ("3", "4")
+    assert model.predictions.rows.tolist() == [[0.5], [2.0]]
+    assert model.classes is None
+
+
+def test_an_empty_cell_is_no_answer_and_one_beyond_32_bits_is_infinite() -> None:
+    said = read(write("id,cat,dog\nx,,NaN\ny,1e300,0\n")).predictions
+    assert said is not None
+    assert np.isnan(said.rows[0]).all()
+    assert said.rows[1].tolist() == [np.inf, 0]
+    assert list(said.lines) == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "where"),
+    [
+        ("", "the file has 0 columns", "p.csv"),
+        ("id,cat,dog\n", "the file has no predictions", "p.csv"),
+        ("id;cat;dog\nx;1;2\n", "the file has 1 columns", "p.csv"),
+        ("id,cat,dog\nx,1,2\ny,1\n", "the row has 2 cells for 3 headings", "p.csv, row 3"),
+        ("id,cat,dog\nx,1,2\ny,1,much\n", "'much' is no number", "p.csv, row 3, column 'dog'"),
+        ("id,cat,cat\nx,1,2\n", "two columns are called 'cat'", "p.csv"),
+        ('id,cat,dog\nx,"1,2\n', "the table cannot be read", "p.csv"),
+    ],
+)
+def test_what_is_wrong_in_a_csv_is_named_with_its_row(text: str, what: str, where: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read(write(text))
+    assert what in caught.value.what
+    assert caught.value.where == where
+
+
+@pytest.mark.parametrize(
+    ("arrays", "what"),
+    [
+        ({"ids": IDS}, "no array 'predictions'"),
+        ({"ids": IDS, "predictions": ROWS[:2]}, r"predictions are float32 of shape \(2, 2\)"),
+        ({"ids": IDS, "predictions": ROWS.astype(str)}, "predictions are <U"),
+        ({"ids": IDS, "predictions": ROWS[:, :0]}, r"predictions are float32 of shape \(3, 0\)"),
+        ({"ids": ROWS, "predictions": ROWS}, "ids are float32"),
+        ({"ids": [], "predictions": ROWS[:0]}, "ids are float64"),
+    ],
+)
+def test_what_is_wrong_in_arrays_is_named(arrays: dict[str, Any], what: str) -> None:
+    with pytest.raises(DataError, match=what):
+        read(savez(**arrays))
+
+
+def test_a_column_of_parquet_without_numbers_is_named() -> None:
+    with pytest.raises(DataError, match="the column 'dog' holds string, no numbers"):
+        read(to_parquet(id=IDS, cat=ROWS[:, 0], dog=["x", "y", "z"]))
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path("marker"),)
+
+
+def test_no_pickle_is_opened_whatever_file_holds_it() -> None:
+    bomb = np.array([Bomb()] * 3, dtype=object)
+    for arrays in ({"ids": IDS, "predictions": bomb}, {"ids": bomb, "predictions": ROWS}):
+        with pytest.raises(DataError, match="the arrays cannot be read: Object arrays"):
+            read(savez(**arrays))
+    inside = {"ids.npy": pickle.dumps(Bomb()), "predictions.npy": pickle.dumps(Bomb())}
+    with zipfile.ZipFile("p.npz", "w") as file:
+        for name, content in inside.items():
+            file.writestr(name, content)
+    with pytest.raises(DataError):
+        read("p.npz")
+    for name in ("p.npz", "p.csv", "p.parquet"):
+        Path(name).write_bytes(pickle.dumps(Bomb()))
+        with pytest.raises(DataError):
+            read(name)
+    assert not Path("marker").exists()
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.npz", "p.parquet"])
+def test_a_damaged_file_is_an_error_that_names_it(name: str) -> None:
+    savez(ids=IDS, predictions=ROWS)
+    to_parquet(id=IDS, cat=ROWS[:, 0])
+    write(CSV + "\n")
+    content = Path(name).read_bytes()
+    for damaged in (content[:40] + b"\xff\xfe\x00" + content[40 : len(content) // 2], b"\xff"):
+        Path(name).write_bytes(damaged)
+        with pytest.raises(DataError) as caught:
+            read(name)
+        assert name in caught.value.where
+
+
+def test_it_passes_the_checks_of_every_provider(registry: Registry) -> None:
+    spec = registry.find("teachers", "predictions").spec
+    assert check(spec, {"model": f"predictions:{write(CSV)}"})
+    with pytest.raises(NotCheckedError):
+        check(spec)
+
+
+def test_a_file_that_is_not_there_or_of_another_kind_is_named() -> None:
+    for name, what in (("gone.csv", r"no file gone\.csv"), ("p.pkl", "no file of predictions")):
+        with pytest.raises(DataError, match=what):
+            read(name)

@@ -1,0 +1,274 @@
+"""Teachers that are files of predictions, in whole runs: what they said is what is learnt from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from mtkd_cli import models, pipeline, stock, teachers
+from mtkd_cli.cli import app
+from mtkd_cli.context import Context
+from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.run import Run
+
+Contexts = Callable[..., Context]
+
+DIGITS = tuple(f"digits-{number:04d}" for number in range(1797))
+LOGITS = np.random.default_rng(0).normal(size=(1797, 10)).astype(np.float32)
+ROWS = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+FILE = "teachers=[{name: api, model: 'predictions:p.npz', outputs: probabilities}]"
+
+
+def save(ids: Any = DIGITS, rows: Any = ROWS, **more: Any) -> None:
+    np.savez("p.npz", ids=ids, predictions=rows, **more)
+
+
+def answered(run: Context, split: str = "test", views: int | None = 1) -> torch.Tensor:
+    return teachers.ready(run, views)[0].recorded(split, 0)
+
+
+def expected(run: Context, split: str = "test") -> torch.Tensor:
+    ids = getattr(run.data, split).samples.ids
+    return torch.from_numpy(ROWS[[DIGITS.index(sample) for sample in ids]])
+
+
+def test_each_sample_gets_its_own_prediction_whatever_their_order(context: Contexts) -> None:
+    order = np.random.default_rng(1).permutation(len(DIGITS))
+    save(np.array(DIGITS)[order], ROWS[order])
+    run = context(FILE)
+    for split in ("train", "val", "test"):
+        torch.testing.assert_close(
+            answered(run, split).softmax(dim=1), expected(run, split), atol=1e-3, rtol=1e-3
+        )
+
+
+def test_names_in_the_file_and_in_the_recipe_put_columns_in_order(context: Contexts) -> None:
+    turned = list("9876543210")
+    save(rows=ROWS[:, ::-1], classes=turned)
+    run = context(FILE)
+    torch.testing.assert_close(answered(run).softmax(dim=1), expected(run), atol=1e-3, rtol=1e-3)
+    save(rows=ROWS[:, ::-1])
+    named = context(FILE[:-2] + f", classes: {json.dumps(turned)}" + "}]")
+    torch.testing.assert_close(answered(named).softmax(dim=1), expected(run), atol=1e-3, rtol=1e-3)
+
+
+def test_a_file_of_logits_with_the_classes_it_knows(context: Contexts) -> None:
+    save(rows=LOGITS[:, :6], classes=list("012345"))
+    run = context(FILE.replace("probabilities", "logits"))
+    ids = [DIGITS.index(sample) for sample in run.data.test.samples.ids]
+    torch.testing.assert_close(answered(run)[:, :6], torch.from_numpy(LOGITS[ids, :6]), atol=1e-2, rtol=1e-3)
+    assert (answered(run)[:, 6:] < -1e8).all()
+
+
+@pytest.mark.parametrize("views", ["2", "live"])
+def test_one_prediction_serves_every_view_which_is_said_once(context: Contexts, views: str) -> None:
+    save()
+    run = context(FILE.replace("]", ", {model: 'mlp:8', fit: all}]"), f"views={views}", "augment.shift=0.1")
+    told: list[str] = []
+    object.__setattr__(run.progress, "say", told.append)
+    report = pipeline.distill(run, Run("run"), False)
+    assert [line for line in told if "serve every view" in line] == [
+        "api: answers by sample id; those to view 0 serve every view"
+    ]
+    costs = report["scores"]["teachers"]["api"]
+    assert (costs["parameters"], costs["bytes"], costs["latency_ms"]) == (0, 0, None)
+    assert report["scores"]["ensemble"]["latency_ms"] is None
+    ready = teachers.ready(run, None if views == "live" else 2)[0]
+    assert set(ready.arrays) == {("train", 0), ("val", 0), ("test", 0)}
+
+
+def test_the_file_is_known_by_its_content(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
+    save()
+    first = teachers.ready(context(FILE), 1)[0]
+    monkeypatch.setattr(models, "load_teacher", lambda *_: pytest.fail("it was read again"))
+    monkeypatch.setattr(teachers, "load_teacher", models.load_teacher)
+    assert teachers.ready(context(FILE), 1)[0].hash == first.hash
+    monkeypatch.undo()
+    save(rows=ROWS[::-1])
+    assert teachers.ready(context(FILE), 1)[0].hash != first.hash
+
+
+def test_what_was_recorded_is_compared_with_the_file(context: Contexts) -> None:
+    save()
+    run = context(FILE)
+    teachers.ready(run, 1)
+    found = list(stock.differences(run))
+    assert len(found) == 3
+    assert all(row["same"] for row in found)
+
+
+def test_only_samples_that_are_used_need_a_prediction(context: Contexts) -> None:
+    run = context(FILE)
+    used = [*run.data.val.samples.ids, *run.data.test.samples.ids]
+    rows = ROWS[[DIGITS.index(sample) for sample in used]]
+    save(used, rows)
+    assert answered(run, "val", views=0).shape == (len(run.data.val), 10)
+    with pytest.raises(DataError) as caught:
+        teachers.ready(run, 1)
+    train = run.data.train.samples.ids
+    assert caught.value.what == (
+        f"no prediction for {len(train)} of {len(train)} samples, the first is {train[0]!r}"
+    )
+    assert caught.value.where == "teacher 'api', p.npz"
+
+
+def broken(kind: str) -> dict[str, Any]:
+    """Return arrays of which the row 7 is not right."""
+    ids, rows = list(DIGITS), ROWS.copy()
+    if kind == "twice":
+        ids.insert(7, DIGITS[3])
+        rows = np.insert(rows, 7, rows[3], axis=0)
+    elif kind == "unsure":
+        rows[7] = 0.5
+    else:
+        rows[7, 2] = np.nan
+    return {"ids": ids, "rows": rows}
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("twice", "'digits-0003' stands twice"),
+        ("unsure", "no probabilities that sum to 1"),
+        ("nan", "the prediction for 'digits-0007' is NaN, infinite or missing"),
+    ],
+)
+def test_a_row_that_is_not_right_is_named(context: Contexts, kind: str, what: str) -> None:
+    save(**broken(kind))
+    with pytest.raises(DataError) as caught:
+        teachers.ready(context(FILE), 1)
+    assert what in caught.value.what
+    assert caught.value.where == "teacher 'api', p.npz, row 7"
+
+
+def test_a_row_without_a_number_is_left_out_where_the_recipe_says_so(context: Contexts) -> None:
+    save(**broken("nan"))
+    run = context(FILE, "store.on_nan=drop")
+    ready = teachers.ready(run, 1)[0]
+    gaps = {
+        split.name: [
+            split.samples.ids[row] for row in ready.recorded(split.name, 0).isnan().all(dim=1).nonzero()
+        ]
+        for split in run.data.splits
+    }
+    assert [sample for found in gaps.values() for sample in found] == ["digits-0007"]
+
+
+def test_what_a_file_cannot_do_is_said(context: Contexts) -> None:
+    save()
+    for change, what in (
+        (", fit: head", "take no fit"),
+        (", checkpoint: p.npz", "take no checkpoint"),
+    ):
+        with pytest.raises(UsageError, match=what):
+            teachers.ready(context(FILE[:-2] + change + "}]"), 1)
+    with pytest.raises(UsageError, match="what the file holds is not said"):
+        teachers.ready(context(FILE.replace(", outputs: probabilities", "")), 1)
+    with pytest.raises(UsageError, match="outputs: values is not for this task"):
+        teachers.ready(context(FILE.replace("probabilities", "values")), 1)
+    with pytest.raises(UsageError, match="no last layer whose input could be learnt from"):
+        pipeline.distill(context(FILE, "loss.features=1"), Run("features"), False)
+
+
+def test_values_teach_a_regression(context: Contexts) -> None:
+    from sklearn.datasets import load_diabetes
+
+    run = context(
+        "student=mlp:4",
+        "train={epochs: 2, lr: 0.01}",
+        FILE.replace("probabilities", "values"),
+        recipe="diabetes",
+    )
+    (name,) = run.data.classes
+    ids = [sample for split in run.data.splits for sample in split.samples.ids]
+    truth = np.concatenate(
+        [split.samples.targets for split in (run.data.all_labels, run.data.val, run.data.test)]
+    )
+    assert len(truth) == len(load_diabetes().target)
+    save(ids, truth + 3, classes=[name])
+    report = pipeline.distill(run, Run("values"), False)
+    assert report["scores"]["teachers"]["api"]["mae"] == pytest.approx(3, abs=1e-4)
+
+
+def test_maps_teach_a_segmentation_with_one_view_only(context: Contexts) -> None:
+    scenes = ("data.scenes=12", "data.test_scenes=10", "data.size=16", "data.labels=8", "data.val=0.5")
+    small = (
+        *scenes,
+        "student=unet:4",
+        "train={epochs: 1, lr: 0.01}",
+        FILE.replace("probabilities", "logits"),
+    )
+    run = context(*small, "views=1", recipe="digit-scenes-seg")
+    ids = [sample for split in run.data.splits for sample in split.samples.ids]
+    maps = np.random.default_rng(0).normal(size=(len(ids), len(run.data.classes), 16, 16)).astype(np.float32)
+    save(ids, maps)
+    report = pipeline.distill(run, Run("maps"), False)
+    assert 0 <= report["scores"]["teachers"]["api"]["miou"] < 0.5
+    with pytest.raises(UsageError, match="other views move it"):
+        teachers.ready(context(*small, "views=2", recipe="digit-scenes-seg"), 2)
+
+
+RECIPE = """
+task: classification
+data: {name: image-folder, path: images, size: 8, val: 0.25, test: 0.25}
+teachers: [{name: api, model: "predictions:p.csv", outputs: probabilities}]
+strategy: mean
+student: mlp:4
+train: {epochs: 1, lr: 0.01}
+"""
+
+
+def mtkd(*arguments: str) -> Result:
+    return CliRunner().invoke(app.create(), arguments, catch_exceptions=False)
+
+
+def images(*names: str) -> None:
+    from PIL import Image
+
+    for number, name in enumerate(names):
+        path = Path("images", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number * 5, 9, 9)).save(path)
+
+
+def test_images_are_found_by_path_or_by_name_and_never_by_a_name_that_two_have() -> None:
+    names = [f"{label}/{label}{number}.png" for label in ("cat", "dog") for number in range(8)]
+    images(*names)
+    Path("r.yaml").write_text(RECIPE)
+    for called in (str, lambda name: name.partition("/")[2], lambda name: Path(name).stem):
+        lines = [
+            f"{called(name)},{0.9 if 'cat' in name else 0.1},{0.1 if 'cat' in name else 0.9}"
+            for name in names
+        ]
+        Path("p.csv").write_text("\n".join(["file,cat,dog", *lines]))
+        done = mtkd("distill", "r.yaml", "--no-baseline", "--json")
+        assert done.exit_code == 0, done.stderr
+        assert json.loads(done.stdout)["scores"]["teachers"]["api"]["accuracy"] == 1
+    images("dog/cat0.png")
+    refused = mtkd("distill", "r.yaml")
+    assert refused.exit_code == 3
+    assert "one prediction would answer two samples" in refused.stderr
+    assert "p.csv, row 2" in refused.stderr
+
+
+def test_the_plan_and_the_doctor_know_such_a_teacher() -> None:
+    save()
+    told = FILE.replace("]", ", {model: 'mlp:8', fit: all}]")
+    planned = mtkd("distill", "digits", told, "--dry-run", "--json")
+    assert planned.exit_code == 0, planned.stderr
+    found = json.loads(planned.stdout)["plan"]["teachers"][0]
+    assert (found["input_size"], found["parameters"]) == (None, 0)
+    assert "sample ids" in mtkd("distill", "digits", told, "--dry-run").stdout
+    save(DIGITS[5:], ROWS[5:])
+    checked = mtkd("doctor", "digits", told, "--json")
+    rows = {row["check"]: row for row in json.loads(checked.stdout)["findings"]}
+    assert rows["teacher mlp-8"]["status"] == "ok"
+    assert rows["teacher api"]["status"] == "fail"
+    assert "no prediction for" in rows["teacher api"]["found"]
