@@ -82,5 +82,11 @@ def _of_class(hits: NDArray[np.bool_], positives: float) -> NDArray[np.float64]:
     precision = right / np.arange(1, len(hits) + 1)[:, None]
     best_from_here = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
     padded = np.vstack([best_from_here, np.zeros(len(OVERLAPS))])
-    reached = [np.searchsorted(column, RECALLS) for column in (right / positives).T]
-    return np.array([padded[places, column].mean() for column, places in enumerate(reached)])
+    wanted = np.searchsorted(np.arange(int(positives) + 1) / positives, RECALLS)  # boxes found by each recall
+    first = np.full((int(positives) + 1, len(OVERLAPS)), len(hits))
+    first[0] = 0
+    rows, columns = np.nonzero(hits)
+    first[right[rows, columns], columns] = rows
+    reached: NDArray[np.float64] = np.take_along_axis(padded, first[wanted], axis=0)
+    mean: NDArray[np.float64] = np.ascontiguousarray(reached.T).mean(axis=1)
+    return mean
