@@ -131,7 +131,7 @@ def _best_teacher(audit: Audit, ensemble: Outcome, alone: Sequence[Outcome]) -> 
 
 def _oracle(audit: Audit) -> Iterator[Advice]:
     found = next(s for s in audit.strategies if s.name == audit.recommended)
-    if len(audit.teachers) > 1:
+    if audit.oracle and len(audit.teachers) > 1:
         yield Advice(
             "oracle",
             f"an oracle that always takes the right teacher would have {spelt(audit.metric)} "

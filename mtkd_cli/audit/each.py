@@ -14,6 +14,7 @@ from mtkd_cli import bootstrap
 from mtkd_cli.audit.facts import ClassFacts, PairFacts, TeacherFacts
 from mtkd_cli.audit.panel import Outcome, Panel
 from mtkd_cli.evaluate import batches, measured
+from mtkd_cli.interfaces import Details
 from mtkd_cli.report.facts import labels_seen
 
 SURE = 0.7
@@ -47,20 +48,22 @@ def teachers(panel: Panel, found: list[Outcome]) -> tuple[TeacherFacts, ...]:
                 bootstrap.estimate(*outcome.loss),
                 outcome.measured.metrics,
                 details.reliability,
-                _classes(panel, k, next(iter(details.per_class.values()), ())),
+                _classes(panel, k, details),
             )
         )
     return tuple(rows)
 
 
-def _classes(panel: Panel, teacher: int, strengths: tuple[float, ...]) -> tuple[ClassFacts, ...]:
+def _classes(panel: Panel, teacher: int, details: Details) -> tuple[ClassFacts, ...]:
     """Return the teacher on each class; nothing where the task has no measure of a class."""
-    names = panel.context.data.classes
+    names, strengths = panel.context.data.classes, next(iter(details.per_class.values()), ())
     strength = [s if math.isfinite(s) else None for s in strengths] or [None] * len(names)
     if not panel.task.over_classes:
         if len(strengths) != len(names):
             return ()
-        return tuple(ClassFacts(n, 0, s, None, None, False) for n, s in zip(names, strength, strict=True))
+        counts = details.counts or [None] * len(names)
+        rows = zip(names, counts, strength, strict=True)
+        return tuple(ClassFacts(name, count, s, None, None, False) for name, count, s in rows)
     sums = torch.zeros(len(names), 3, dtype=torch.float64)
     for output, target in _alone(panel, teacher):
         confidence, answer = panel.task.averageable(output).max(dim=1)
@@ -120,24 +123,3 @@ def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
     if both.sum() < 3 or any(np.ptp(values) == 0 for values in ranks):
         return None
     return float(np.corrcoef(ranks)[0, 1])
-
-
-def oracle(panel: Panel) -> Outcome:
-    """Return what answers are worth that take the right teacher each time, element by element."""
-    task = panel.task
-
-    def chosen() -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in batches(panel.rows):
-            answers, target = panel.answers(rows), panel.targets(rows)
-            error = task.error(answers, target)
-            if task.over_classes:  # right with little confidence is right
-                error = error + 1e6 * torch.stack([answer.argmax(dim=1) != target for answer in answers])
-            for k, known in enumerate(panel.labels(rows)):
-                error[k] = error[k].masked_fill(~task.labelled(known), torch.inf)
-            best = error.argmin(dim=0)
-            stacked = torch.stack(answers)
-            shape = (len(best), 1, *task.elements) if task.elements else (-1, *[1] * (stacked.dim() - 2))
-            place = best.reshape(shape).expand_as(stacked[0])
-            yield stacked.gather(0, place[None])[0], target
-
-    return panel.outcome(measured(chosen(), task))

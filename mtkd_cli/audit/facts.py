@@ -15,7 +15,7 @@ class ClassFacts:
     """A teacher on the samples of one class.
 
     Attributes:
-        samples: how many there are (elements, for dense tasks).
+        samples: how many there are (pixels of a map, labelled boxes); None where the task does not say.
         strength: the task's first metric of each class; None if there is none.
         right: share on which its answer is right, None where the task has no classes to answer.
         confidence: mean probability of its answer there, None likewise.
@@ -23,7 +23,7 @@ class ClassFacts:
     """
 
     name: str
-    samples: int
+    samples: int | None
     strength: float | None
     right: float | None
     confidence: float | None
@@ -98,7 +98,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class Audit:
-    """Everything that an audit found."""
+    """Everything that an audit found. ``not_measured``: why, of strategies and of the oracle, by name."""
 
     task: str
     metric: str
@@ -107,7 +107,7 @@ class Audit:
     classes: tuple[str, ...]
     teachers: tuple[TeacherFacts, ...]
     pairs: tuple[PairFacts, ...]
-    oracle: Estimate
+    oracle: Estimate | None
     strategies: tuple[StrategyFacts, ...]
     not_measured: dict[str, str]
     left_out: tuple[Change, ...]

@@ -12,6 +12,7 @@ from mtkd_cli import bootstrap, counters
 from mtkd_cli.audit import each
 from mtkd_cli.audit.advice import advice_of
 from mtkd_cli.audit.facts import Audit, Change, StrategyFacts
+from mtkd_cli.audit.oracle import oracle_of
 from mtkd_cli.audit.panel import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.audit.recommend import recommended
 from mtkd_cli.context import Context
@@ -60,6 +61,9 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
     own = strategies[0].spec.name
     best = max(range(len(alone)), key=lambda k: alone[k].score[0] if higher else -alone[k].score[0])
     chosen = recommended(measured, own, higher)
+    oracle = oracle_of(panel, alone)
+    if isinstance(oracle, str):
+        not_measured["oracle"] = oracle
     named = {part.spec.name: part for part in strategies}
     wanted = [named[name] for name in dict.fromkeys((own, REFERENCE, chosen)) if name in measured]
     out, added = _changes(panel, wanted, measured, alone[best], best, folds)
@@ -71,7 +75,7 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
         classes=panel.context.data.classes,
         teachers=each.teachers(panel, alone),
         pairs=each.pairs(panel),
-        oracle=bootstrap.estimate(*each.oracle(panel).score),
+        oracle=None if isinstance(oracle, str) else oracle,
         strategies=tuple(_facts(name, outcome, named[name]) for name, outcome in measured.items()),
         not_measured=not_measured,
         left_out=out,

@@ -83,12 +83,14 @@ class Details:
         confusion: ``[C][C]`` counts, a row for each class of the labels, a column for each of the answers.
         reliability: of answers of about the same confidence (mean confidence, share that is right, number).
         points: by target, pairs (label, answer) of some samples.
+        counts: how many labels each class has: samples, pixels or boxes.
     """
 
     per_class: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     confusion: tuple[tuple[int, ...], ...] = ()
     reliability: tuple[tuple[float, float, int], ...] = ()
     points: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,8 @@ class Task(Protocol):
         pictured: test samples that `picture` is given.
         class_score: of `details`, the measure by which a teacher is believed about each class.
         any_label_space: whether `kd_loss` understands teachers that know some classes only.
+        by_element: whether `primary` is best where each element's answer is; not of a metric that ranks the
+            answers of all samples together. Only then an audit has an oracle.
         plain_logits: whether `kd_loss` needs no more of outputs than log-probabilities, so that top-k
             recordings serve it.
     """
@@ -145,6 +149,7 @@ class Task(Protocol):
     pictured: int = 8
     class_score: str = ""
     any_label_space: bool = True
+    by_element: bool = True
     plain_logits: bool = True
 
     def shaped(self, output: Any) -> Any:

@@ -16,12 +16,12 @@ MOST_CLASSES = 40
 def audit_page(facts: Mapping[str, Any], name: str) -> str:
     """Return the page of an audit; ``facts``: what ``audit.json`` holds."""
     metric, recipe = spelt(facts["metric"]), facts["recipe"]
-    ranked = _ranked(facts)
+    ranked, oracle = _ranked(facts), facts["oracle"]
     best = next((s for s in ranked if s["name"] == facts["recommended"]), ranked[0])
     tiles = [
         Tile("recommended strategy", facts["recommended"], f"{metric} {_number(best['score']['value'])}"),
         Tile("best teacher", *_best_teacher(facts)),
-        Tile("oracle", _number(facts["oracle"]["value"]), "any teacher right"),
+        *([Tile("oracle", _number(oracle["value"]), "the right teacher each time")] if oracle else []),
         Tile("validation samples", f"{facts['samples']:,}", "all numbers here are of these"),
     ]
     sections = [
@@ -127,12 +127,12 @@ def _classes(facts: Mapping[str, Any]) -> Section | None:
     teachers, count = facts["teachers"], len(facts["classes"])
     if not teachers[0]["classes"] or count > MOST_CLASSES:
         return None
-    header = ["class", "samples", *(t["name"] for t in teachers)]
+    header = ["class", "labels", *(t["name"] for t in teachers)]
     rows = []
     for place, first in enumerate(teachers[0]["classes"]):
         each = [t["classes"][place] for t in teachers]
         cells = [_number(c["strength"]) + (", surely wrong" if c["surely_wrong"] else "") for c in each]
-        rows.append([first["name"], f"{first['samples']:,}", *cells])
+        rows.append([first["name"], "-" if first["samples"] is None else f"{first['samples']:,}", *cells])
     return Section("Strength by class", grids=[Grid(rows, header)])
 
 

@@ -48,6 +48,7 @@ class Detection(Task):
 
     primary = Metric("map", higher_is_better=True)
     spatial = True
+    by_element = False
     precision = "fp32"
 
     def __init__(
@@ -213,10 +214,12 @@ class Detection(Task):
         return {"map": float(mean.mean()), "ap50": float(mean[0]), "ap75": float(mean[5])}
 
     def details(self, statistics: Tensor) -> Details:
-        """Return the average precision of each class."""
+        """Return the average precision and the number of labelled boxes of each class."""
         precision = self._precision(statistics)
+        boxes_of = statistics[:, -self.outputs :].nan_to_num().sum(dim=0)
         return Details(
-            {"ap": tuple(precision.mean(axis=1).tolist()), "ap50": tuple(precision[:, 0].tolist())}
+            {"ap": tuple(precision.mean(axis=1).tolist()), "ap50": tuple(precision[:, 0].tolist())},
+            counts=tuple(int(count) for count in boxes_of),
         )
 
     def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image:

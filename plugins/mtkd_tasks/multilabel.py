@@ -29,6 +29,7 @@ class MultiLabel(Task):
 
     primary = Metric("map", higher_is_better=True)
     any_label_space = False
+    by_element = False
 
     def __init__(self, data: TaskData, loss: Loss) -> None:
         classes, labels = len(data.classes), torch.from_numpy(data.targets)
@@ -110,9 +111,11 @@ class MultiLabel(Task):
         return {name: values.nanmean().nan_to_num().item() for name, values in each.items()}
 
     def details(self, statistics: Tensor) -> Details:
-        """Return both metrics of each class."""
+        """Return both metrics of each class, and how many samples have it."""
+        have = (statistics.chunk(2, dim=1)[1] == 1).sum(dim=0)
         each = {"map": _average_precision(statistics), "f1": _f1(statistics)}
-        return Details(per_class={name: tuple(values.tolist()) for name, values in each.items()})
+        per_class = {name: tuple(values.tolist()) for name, values in each.items()}
+        return Details(per_class=per_class, counts=tuple(have.tolist()))
 
     def _target(self, merged: Merged, temperature: float) -> Tensor:
         if merged.combined is not None:

@@ -63,6 +63,14 @@ def test_an_audit_of_values_has_no_classes_and_no_reliability() -> None:
     assert "surer than right" not in page
 
 
+def test_what_a_task_does_not_have_is_not_invented() -> None:
+    facts = copy.deepcopy(AUDIT) | {"oracle": None}
+    facts["teachers"][0]["classes"][1]["samples"] = None
+    page = audit_page(facts, "a")
+    assert "oracle</span>" not in page
+    assert '<th scope="row">b</th><td>-</td>' in page
+
+
 def test_a_comparison_shows_verdicts_seeds_and_failures() -> None:
     assert parts(PAGES["comparison"]) == [
         "Scores",

@@ -1,0 +1,108 @@
+"""`mtkd audit` of maps, of boxes and of several labels at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtkd_cli.audit import audit_of, each
+from mtkd_cli.audit.oracle import oracle_of
+from mtkd_cli.audit.panel import panel_of
+from mtkd_cli.bootstrap import Estimate
+from mtkd_cli.context import Context
+from mtkd_cli.interfaces import Task
+from mtkd_cli.plugins import Registry
+from mtkd_cli.report.audit_page import audit_page
+from mtkd_cli.resolve import strategies_for
+from mtkd_cli.teachers import ready
+
+Contexts = Callable[..., Context]
+SCENES = ("data.scenes=30", "data.test_scenes=10", "data.size=16", "data.labels=24", "data.val=0.5")
+MAPS = (*SCENES, "fit.epochs=2", "teachers=[{model: 'unet:8', fit: all}, {model: 'unet:4-4', fit: all}]")
+BOXES = (
+    *SCENES,
+    "data.size=32",
+    "fit.epochs=2",
+    "teachers=[{model: 'tiny-fcos:16', fit: all}, {model: 'tiny-fcos:8', fit: all}]",
+)
+SEVERAL = """
+task: multilabel
+data: {name: digit-scenes, scenes: 30, test_scenes: 10, labels: 24, val: 0.5}
+teachers: [{model: "convnet:8", fit: all}, {model: "mlp:16", fit: all}]
+strategy: mean
+student: mlp:4
+fit: {epochs: 2, labels: all}
+"""
+
+
+@pytest.fixture
+def audited(
+    context: Contexts, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[dict[str, Any], Context]]:
+    """Audit a recipe under a few strategies, with few draws."""
+    monkeypatch.setattr(Task, "resamples", 60)
+
+    def run(recipe: str, *changes: str) -> tuple[dict[str, Any], Context]:
+        made = context(*changes, recipe=recipe)
+        found = strategies_for(made.recipe.task.name, registry, "test")
+        wanted = [part for part in found if part.spec.name in ("mean", "weighted")]
+        return {"recipe": made.recipe.as_dict(), **audit_of(made, wanted)}, made
+
+    return run
+
+
+def labels_of(facts: dict[str, Any]) -> list[list[int]]:
+    return [[found["samples"] for found in teacher["classes"]] for teacher in facts["teachers"]]
+
+
+def test_maps_are_audited_pixel_by_pixel(audited: Callable[..., Any]) -> None:
+    facts, context = audited("digit-scenes-seg", *MAPS)
+    assert (facts["metric"], facts["samples"]) == ("miou", 12)
+    assert facts["oracle"]["value"] >= max(t["score"]["value"] for t in facts["teachers"])
+    masks = context.data.val.samples.targets[context.data.val.labelled]
+    counts = np.bincount(masks[masks >= 0], minlength=11).tolist()
+    assert labels_of(facts) == [counts, counts]
+    assert 0 < facts["pairs"][0]["agreement"] <= 1
+    assert {s["name"] for s in facts["strategies"]} == {"mean", "weighted"}
+    assert "mIoU of each teacher" in audit_page(facts, "maps")
+
+
+def test_boxes_are_audited_and_have_no_oracle_because_their_score_is_no_sum_over_images(
+    audited: Callable[..., Any],
+) -> None:
+    facts, context = audited("digit-scenes-det", *BOXES)
+    assert (facts["metric"], facts["samples"]) == ("map", 12)
+    assert facts["oracle"] is None
+    assert facts["not_measured"]["oracle"].startswith("mAP ranks the answers of all samples")
+    assert "oracle" not in {advice["about"] for advice in facts["advice"]}
+    boxes = context.data.val.samples.targets[context.data.val.labelled][..., 4]
+    counts = np.bincount(boxes[boxes >= 0].astype(int), minlength=10).tolist()
+    assert labels_of(facts) == [counts, counts]
+    assert {c["teacher"] for c in facts["left_out"]} == {t["name"] for t in facts["teachers"]}
+    page = audit_page(facts, "boxes")
+    assert "mAP of each teacher" in page
+    assert "the right teacher each time" not in page
+
+
+def test_several_labels_at_once_are_audited_class_by_class(audited: Callable[..., Any]) -> None:
+    Path("several.yaml").write_text(SEVERAL)
+    facts, context = audited("several.yaml")
+    there = context.data.val.samples.targets[context.data.val.labelled] == 1
+    assert labels_of(facts) == [there.sum(axis=0).tolist()] * 2
+    assert facts["oracle"] is None
+
+
+def test_an_oracle_below_a_teacher_is_no_bound_and_not_told(context: Contexts) -> None:
+    made = context("data.labels=100")
+    panel = panel_of(made, ready(made, 0))
+    alone = each.outcomes(panel)
+    found = oracle_of(panel, alone)
+    assert isinstance(found, Estimate)
+    assert found.value >= max(outcome.score[0] for outcome in alone)
+    other = replace(alone[0], score=(found.value + 0.01, alone[0].score[1]))
+    assert "it is no bound here" in str(oracle_of(panel, [*alone[1:], other]))
