@@ -29,6 +29,8 @@ def mapped(path: Path) -> NDArray[Any]:
             fcntl.flock(file, fcntl.LOCK_SH)
         npy.read_magic(file)
         shape, _, dtype = npy.read_array_header_1_0(file)
+        if dtype.hasobject:
+            raise ValueError("the array holds objects")  # its bytes would be taken for their addresses
         return np.memmap(file, dtype, "r", file.tell(), shape)
 
 

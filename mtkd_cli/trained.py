@@ -28,6 +28,7 @@ from mtkd_cli.preprocess import Prepared
 from mtkd_cli.recipe import Loss
 from mtkd_cli.resolve import ModelPart, Part
 from mtkd_cli.run import ROOT, STUDENT, WEIGHTS
+from mtkd_cli.specs import TeacherSpec
 
 FORMAT = 1
 UNFINISHED = "has the run finished? mtkd distill writes it at the end"
@@ -177,7 +178,11 @@ def folder_of(run: str | Path) -> Path:
 
 def local_code(facts: Mapping[str, Any]) -> list[str]:
     """Return what a student names of local code, which runs when it is loaded."""
-    return [name for name in (facts["model"], facts["task"]["name"]) if name.startswith(PREFIX)]
+    try:
+        model = f"{facts['provider'].rpartition(':')[2]}:{facts['request']['model']}"
+        return [name for name in (model, facts["task"]["name"]) if name.startswith(PREFIX)]
+    except (KeyError, TypeError, AttributeError):
+        return []  # it describes no student, which `load_student` says
 
 
 def _tensors(path: Path, sha256: str) -> dict[str, Tensor]:
@@ -214,9 +219,12 @@ def _task(facts: Mapping[str, Any], registry: Registry) -> Task:
 
 def _model(facts: Mapping[str, Any], task: Task, registry: Registry, where: str) -> Model:
     """Return the student's architecture, its weights still to be filled in."""
-    provider = registry.find("teachers", facts["provider"]).spec.load()()
+    spec = registry.find("teachers", facts["provider"]).spec
+    if not (isinstance(spec, TeacherSpec) and spec.trainable):
+        raise ValueError(f"{facts['provider']!r} builds no students")
+    asked = {name: facts["request"][name] for name in ("model", "channels", "size", "outputs")}
     with torch.random.fork_rng(devices=[]):
-        built: Model = provider.build(ModelRequest(**facts["request"], pretrained=False))
+        built: Model = spec.load()().build(ModelRequest(**asked, pretrained=False))
         built = with_outputs(built, facts["request"]["outputs"], where, seed=0)
     scale = facts["scale"]
     return replace(

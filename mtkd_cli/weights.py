@@ -13,7 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mtkd_cli.archives import refuse_bomb
 from mtkd_cli.errors import DataError
+
+SCRIPT = "TorchScript archives"
+"""What torch speaks of when it is asked for the tensors alone of such a program."""
 
 
 def read(
@@ -41,29 +45,31 @@ def read(
             raise DataError(
                 f"not a safetensors file: {error}", where=str(path), hint="fetch it again"
             ) from error
+    refuse_bomb(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about files that are then refused
             found = torch.load(path, map_location="cpu", weights_only=not trusted)
-    except pickle.UnpicklingError as error:
-        if not zipfile.is_zipfile(path) and "invalid load key" in str(error):
-            raise DataError(
-                "not a file of weights", where=str(path), hint="give a .safetensors or .pt file"
-            ) from error
-        raise DataError(
+    except Exception as error:  # a damaged file raises almost anything
+        raise _refusal(error, path, trusted) from error
+    return _state_dict(found, path), {}
+
+
+def _refusal(error: Exception, path: Path, trusted: bool) -> DataError:
+    """Return what is wrong with a file that cannot be loaded."""
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    is_pickle = isinstance(error, pickle.UnpicklingError)
+    if is_pickle and "invalid load key" in str(error) and not zipfile.is_zipfile(path):
+        return DataError("not a file of weights", str(path), "give a .safetensors or .pt file")
+    if not trusted and (is_pickle or SCRIPT in reason):
+        return DataError(
             "the file holds more than tensors, and unpickling it would run its code",
             where=str(path),
             hint=f"save model.state_dict() as safetensors, or if you trust it: --trust-pickle {path}",
-        ) from error
-    except Exception as error:  # a damaged file raises almost anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        lacks_code = trusted and isinstance(error, ImportError | AttributeError)
-        raise DataError(
-            f"the weights cannot be read: {reason}",
-            where=str(path),
-            hint="put the folder of its classes into PYTHONPATH" if lacks_code else "fetch it again",
-        ) from error
-    return _state_dict(found, path), {}
+        )
+    lacks_code = trusted and isinstance(error, ImportError | AttributeError)
+    hint = "put the folder of its classes into PYTHONPATH" if lacks_code else "fetch it again"
+    return DataError(f"the weights cannot be read: {reason}", str(path), hint)
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:

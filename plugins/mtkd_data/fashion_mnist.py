@@ -24,6 +24,9 @@ CLASSES = (
     "Bag",
     "Ankle boot",
 )
+LARGEST = 2**26
+"""Bytes that a file may hold; the largest of the data set holds 47 million."""
+
 PREFIXES = {"train": "train", "test": "t10k"}
 
 
@@ -66,7 +69,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     """
     try:
         with gzip.open(path) as file:
-            content = file.read()
+            content = file.read(LARGEST + 1)
     except FileNotFoundError as error:
         raise DataError(
             f"no file {path.name}",
@@ -75,6 +78,8 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         ) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"the file is damaged: {error}", where=str(path), hint="fetch it again") from error
+    if len(content) > LARGEST:
+        raise DataError("the file holds too much to be of this data set", str(path), "fetch it again")
     dimensions = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
     header = 4 + 4 * dimensions
     shape = tuple(np.frombuffer(content[4:header], dtype=">i4")) if len(content) >= header else ()

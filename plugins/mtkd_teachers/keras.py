@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mtkd_cli.archives import refuse_bomb
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.extras import need
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
@@ -35,6 +36,7 @@ class KerasProvider:
         where = f"keras:{request.model}"
         need("keras", "keras", where)
         path = self.files(request.model)[0]
+        refuse_bomb(path)
         keras = _keras(where)
         try:
             with keras.device("cpu"):

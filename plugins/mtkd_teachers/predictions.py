@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from mtkd_cli.archives import refuse_bomb
 from mtkd_cli.encode import MISSING, number
 from mtkd_cli.errors import DataError, nearest_or_all
 from mtkd_cli.frame import csv_rows, parquet
@@ -101,6 +102,7 @@ def _key(names: Sequence[str], path: Path) -> int:
 
 def _npz(path: Path) -> Table:
     """Read arrays ``ids [N]`` and ``predictions [N, C, *]``, and ``classes [C]`` if there are names."""
+    refuse_bomb(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             there = list(getattr(file, "files", ()))

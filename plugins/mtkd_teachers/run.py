@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from mtkd_cli import sealed
 from mtkd_cli.interfaces import Model, ModelRequest
 from mtkd_cli.run import STUDENT, WEIGHTS
-from mtkd_cli.trained import folder_of, load_student
+from mtkd_cli.trained import UNFINISHED, folder_of, load_student, local_code
 
 
 class RunProvider:
@@ -16,6 +18,9 @@ class RunProvider:
 
     def build(self, request: ModelRequest) -> Model:
         """Return the student, with its own preprocessing and classes."""
+        facts = sealed.read(folder_of(request.model) / STUDENT, UNFINISHED)
+        for name in local_code(facts):
+            logging.getLogger("mtkd").warning("the student of %s runs local code: %s", request.model, name)
         student = load_student(request.model)
         return replace(student.model, classes=student.classes, trained=True, shaped=None)
 

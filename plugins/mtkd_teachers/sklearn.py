@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.align import some
+from mtkd_cli.archives import refuse_bomb
 from mtkd_cli.errors import DataError, nearest
 from mtkd_cli.extras import need
 from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest
@@ -157,6 +158,7 @@ def load(path: Path, where: str) -> Any:
     need("skops", "tabular", where)
     import skops.io
 
+    refuse_bomb(path)
     try:
         content = path.read_bytes()
         unknown = [name for name in skops.io.get_untrusted_types(data=content) if name not in HARMLESS]

@@ -12,6 +12,7 @@ from torch import nn
 
 from mtkd_cli.errors import DataError, UsageError, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_teachers.tensors_only import tensors_only
 
 EXAMPLE = "smp:unet/resnet34, or smp:unet/resnet18?encoder_depth=3&decoder_channels=64-32-16"
 
@@ -95,7 +96,8 @@ def _built(where: str, **arguments: Any) -> Any:
     import segmentation_models_pytorch as smp
 
     try:
-        module: nn.Module = smp.create_model(**arguments)
+        with tensors_only():
+            module: nn.Module = smp.create_model(**arguments)
     except (TypeError, ValueError, KeyError) as error:
         said = (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
         raise UsageError(f"smp cannot build it: {said}", where, f"write {EXAMPLE}") from error

@@ -10,6 +10,7 @@ from torch import nn
 
 from mtkd_cli.errors import DataError, UsageError, nearest, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_teachers.tensors_only import tensors_only
 
 TIMEOUT = 10.0
 """Seconds that the hub has to answer before only its cache is used."""
@@ -97,7 +98,7 @@ def _trained(name: str) -> nn.Module:
             hint="give a file with checkpoint:, or fit: all to train it on this data",
         )
     try:
-        with _impatient():
+        with _impatient(), tensors_only():
             module: nn.Module = timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub's client raises errors of several libraries
         raise DataError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import socket
 from collections.abc import Iterator
@@ -16,12 +15,10 @@ from torch import Tensor, nn
 from mtkd_cli.errors import DataError, UsageError, nearest
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_teachers import torchvision_detection, torchvision_segmentation
+from mtkd_teachers.tensors_only import tensors_only
 
 TIMEOUT = 20.0
 """Seconds without an answer after which a download is given up."""
-
-FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-"""What makes torch.load take tensors alone, whatever its caller asks for."""
 
 
 class TorchvisionProvider:
@@ -80,7 +77,7 @@ def trained(name: str, best: Any) -> nn.Module:
 
     file = Path(torch.hub.get_dir()) / "checkpoints" / best.url.rpartition("/")[2]
     try:
-        with _impatient(), _tensors_only():
+        with _impatient(), tensors_only():
             module: nn.Module = models.get_model(name, weights=best)
     except pickle.UnpicklingError as error:
         raise DataError(
@@ -108,20 +105,6 @@ def _impatient() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-@contextmanager
-def _tensors_only() -> Iterator[None]:
-    """Unpickle nothing: torchvision would, and a file in the cache is not hashed again."""
-    before = os.environ.get(FORCE)
-    os.environ[FORCE] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[FORCE]
-        else:
-            os.environ[FORCE] = before
 
 
 def _only_logits(_module: nn.Module, _inputs: Any, output: Any) -> Tensor:

@@ -136,7 +136,11 @@ def test_weights_of_another_architecture_are_refused(run: Path) -> None:
 def test_local_code_is_known_before_it_runs(run: Path) -> None:
     facts = sealed.read(run / "student.json")
     assert local_code(facts) == []
-    assert local_code({**facts, "model": "python:mine.py:build"}) == ["python:mine.py:build"]
+    code = {"provider": "mtkd:python", "request": {**facts["request"], "model": "mine.py:build"}}
+    assert local_code({**facts, **code}) == ["python:mine.py:build"]
+    task = {"task": {"name": "python:mine.py:Mine", "options": {}}}
+    assert local_code({**facts, **task}) == ["python:mine.py:Mine"]
+    assert local_code({"model": "nonsense"}) == []
 
 
 def test_the_weights_say_themselves_what_they_are(run: Path) -> None:
