@@ -24,14 +24,12 @@ class Estimate:
     high: float
 
     @property
-    def half(self) -> float:
-        """Half the width of the interval."""
-        return (self.high - self.low) / 2
-
-    @property
     def sure(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.low > 0 or self.high < 0
+
+    def __neg__(self) -> Estimate:
+        return Estimate(-self.value, -self.high, -self.low)
 
     def as_dict(self) -> dict[str, float]:
         """Return the numbers for JSON; what is not finite is left out."""

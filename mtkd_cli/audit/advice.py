@@ -8,6 +8,7 @@ from dataclasses import replace
 from mtkd_cli import bootstrap
 from mtkd_cli.audit.facts import Advice, Audit, Change, TeacherFacts
 from mtkd_cli.audit.panel import Outcome
+from mtkd_cli.audit.recommend import best_of, only_heard
 from mtkd_cli.bootstrap import Estimate
 from mtkd_cli.metric_names import spelt
 
@@ -25,7 +26,7 @@ def advice_of(audit: Audit, measured: Mapping[str, Outcome], alone: Sequence[Out
         *_strategy(audit, measured),
         *(line for teacher in audit.teachers for line in _teacher(audit, teacher)),
         *_best_teacher(audit, measured[use], alone),
-        *_oracle(audit),
+        *_oracle(audit, measured[use]),
     ]
     return replace(audit, advice=tuple(lines))
 
@@ -34,6 +35,8 @@ def _strategy(audit: Audit, measured: Mapping[str, Outcome]) -> Iterator[Advice]
     use, own, metric = audit.recommended, audit.configured, spelt(audit.metric)
     score = bootstrap.estimate(*measured[use].score)
     said = f"its ensemble has {metric} {span(score)} and loss {measured[use].loss[0]:.4f} on validation"
+    if (heard := only_heard(measured[use])) is not None and len(audit.teachers) > 1:
+        said += f", and hears hardly any teacher but {audit.teachers[heard].name}"
     evidence = {"score": vars(score), "loss": measured[use].loss[0]}
     if own not in measured:
         yield Advice(
@@ -50,8 +53,7 @@ def _strategy(audit: Audit, measured: Mapping[str, Outcome]) -> Iterator[Advice]
     evidence |= {"gain": vars(gain), "loss_gain": vars(lower)}
     yield Advice(
         "strategy",
-        f"use `{use}`: {said}; against the recipe's `{own}` it gains {size(gain)} {metric}, and "
-        f"lowers the loss by {size(lower)}",
+        f"use `{use}`: {said}; against the recipe's `{own}` {_change(gain, lower, metric)}",
         evidence,
     )
 
@@ -74,9 +76,15 @@ def _teacher(audit: Audit, teacher: TeacherFacts) -> Iterator[Advice]:
             {"classes": [c.name for c in wrong], **_evidence(reference if harm else None)},
         )
         return
-    if harm:
-        text = f"teacher {teacher.name} does harm ({spelt(audit.metric)} {span(teacher.score)}): {harm}"
-        yield Advice("harmful", text, _evidence(reference))
+    if harm and reference:
+        metric = f"{spelt(audit.metric)} {span(teacher.score)}"
+        if reference.gain.low > 0:
+            yield Advice(
+                "harmful", f"teacher {teacher.name}, {metric}, does harm: {harm}", _evidence(reference)
+            )
+        else:
+            text = f"teacher {teacher.name}, {metric}, raises the loss: {harm}"
+            yield Advice("raises the loss", text, _evidence(reference))
     right = sum(share * count for _, share, count in teacher.reliability)
     sure = sum(confidence * count for confidence, _, count in teacher.reliability)
     count = sum(count for *_, count in teacher.reliability)
@@ -91,16 +99,26 @@ def _teacher(audit: Audit, teacher: TeacherFacts) -> Iterator[Advice]:
 
 def _harm(audit: Audit, change: Change | None) -> str:
     """Return in words that a strategy is surely better without a teacher; nothing if it is not."""
-    if change is None:
+    if change is None or change.gain.high < 0 or not (change.gain.low > 0 or change.loss_gain.low > 0):
         return ""
-    gains = []
-    if change.gain.low > 0:
-        gains.append(f"gains {size(change.gain)} {spelt(audit.metric)}")
-    if change.loss_gain.low > 0:
-        gains.append(f"lowers its loss by {size(change.loss_gain)}")
-    if not gains or change.gain.high < 0:
-        return ""
-    return f"without it `{change.strategy}` {' and '.join(gains)}"
+    return f"without it `{change.strategy}` {_change(change.gain, change.loss_gain, spelt(audit.metric))}"
+
+
+def _change(gain: Estimate, lower: Estimate, metric: str) -> str:
+    """Return two differences in words that follow their intervals; positive is better."""
+    score = _told(
+        gain, f"gains {{}} {metric}", f"loses {{}} {metric}", f"does not surely change {metric}, {{}},"
+    )
+    loss = _told(
+        lower, "lowers the loss by {}", "raises the loss by {}", "does not surely lower the loss, by {}"
+    )
+    return f"{score} and {loss}"
+
+
+def _told(found: Estimate, better: str, worse: str, unsure: str) -> str:
+    if not found.sure:
+        return unsure.replace("{}", span(found, "+"))
+    return better.replace("{}", span(found)) if found.low > 0 else worse.replace("{}", span(-found))
 
 
 def _evidence(change: Change | None) -> dict[str, object]:
@@ -113,47 +131,35 @@ def _best_teacher(audit: Audit, ensemble: Outcome, alone: Sequence[Outcome]) -> 
     """Say whether several teachers know more than the best one."""
     if len(alone) < 2:
         return
-    sign = 1 if audit.higher_is_better else -1
-    best = max(range(len(alone)), key=lambda k: sign * alone[k].score[0])
+    best = best_of(alone, audit.higher_is_better)
     gain = ensemble.gain_over(alone[best], audit.higher_is_better)
     name, use = audit.teachers[best].name, audit.recommended
     if gain.low > 0:
-        said = f"together they are better than the best teacher: `{use}` gains {size(gain)} over {name} alone"
+        said = f"together they are better than the best teacher: `{use}` gains {span(gain)} over {name} alone"
     elif gain.high < 0:
-        said = f"the best teacher alone, {name}, is better than `{use}` by {size(_turned(gain))}"
+        said = f"the best teacher alone, {name}, is better than `{use}` by {span(-gain)}"
     else:
         said = (
-            f"`{use}` and the best teacher alone, {name}, cannot be told apart "
-            f"({size(gain)} {spelt(audit.metric)})"
+            f"`{use}` and the best teacher alone, {name}, cannot be told apart: "
+            f"{spelt(audit.metric)} {span(gain, '+')}"
         )
     yield Advice("best teacher", said, {"teacher": name, "gain": vars(gain)})
 
 
-def _oracle(audit: Audit) -> Iterator[Advice]:
-    found = next(s for s in audit.strategies if s.name == audit.recommended)
+def _oracle(audit: Audit, ensemble: Outcome) -> Iterator[Advice]:
     if audit.oracle and len(audit.teachers) > 1:
         yield Advice(
             "oracle",
             f"an oracle that always takes the right teacher would have {spelt(audit.metric)} "
-            f"{span(audit.oracle)}; `{found.name}` has {found.score.value:.4f}",
+            f"{span(audit.oracle)}; `{audit.recommended}` has {ensemble.score[0]:.4f}",
             {"oracle": vars(audit.oracle)},
         )
 
 
-def _turned(gain: Estimate) -> Estimate:
-    return Estimate(-gain.value, -gain.high, -gain.low)
-
-
-def size(gain: Estimate) -> str:
-    """Return ``0.0412 ± 0.0060``: a difference and half the width of its interval."""
-    kind = digits(max(gain.value, gain.half, key=abs))
-    return f"{gain.value:{kind}} ± {gain.half:{kind}}"
-
-
-def span(score: Estimate) -> str:
-    """Return ``0.8712 (0.8512 to 0.8901)``."""
-    kind = digits(score.value)
-    return f"{score.value:{kind}} ({score.low:{kind}} to {score.high:{kind}})"
+def span(found: Estimate, sign: str = "") -> str:
+    """Return ``0.8712 (0.8512 to 0.8901)``; ``sign``: ``+`` writes it of positive numbers too."""
+    kind = sign + digits(max(found.value, found.low, found.high, key=abs))
+    return f"{found.value:{kind}} ({found.low:{kind}} to {found.high:{kind}})"
 
 
 def digits(value: float) -> str:

@@ -14,7 +14,7 @@ from mtkd_cli.audit.advice import advice_of
 from mtkd_cli.audit.facts import Audit, Change, StrategyFacts
 from mtkd_cli.audit.oracle import oracle_of
 from mtkd_cli.audit.panel import Outcome, Panel, ensemble, panel_of
-from mtkd_cli.audit.recommend import recommended
+from mtkd_cli.audit.recommend import best_of, recommended
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.resolve import Part
@@ -59,7 +59,7 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
         measured, not_measured = _ensembles(panel, strategies, folds, bar.advance)
     higher = panel.task.primary.higher_is_better
     own = strategies[0].spec.name
-    best = max(range(len(alone)), key=lambda k: alone[k].score[0] if higher else -alone[k].score[0])
+    best = best_of(alone, higher)
     chosen = recommended(measured, own, higher)
     oracle = oracle_of(panel, alone)
     if isinstance(oracle, str):

@@ -16,7 +16,7 @@ MOST_CLASSES = 40
 def audit_page(facts: Mapping[str, Any], name: str) -> str:
     """Return the page of an audit; ``facts``: what ``audit.json`` holds."""
     metric, recipe = spelt(facts["metric"]), facts["recipe"]
-    ranked, oracle = _ranked(facts), facts["oracle"]
+    ranked, oracle = _ranked(facts, "strategies"), facts["oracle"]
     best = next((s for s in ranked if s["name"] == facts["recommended"]), ranked[0])
     tiles = [
         Tile("recommended strategy", facts["recommended"], f"{metric} {_number(best['score']['value'])}"),
@@ -39,14 +39,14 @@ def audit_page(facts: Mapping[str, Any], name: str) -> str:
     return page(name, subtitle, lead, tiles, [s for s in sections if s and (s.text or s.grids or s.figures)])
 
 
-def _ranked(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _ranked(facts: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """Return teachers or strategies, the best first; equal scores by loss."""
     sign = -1 if facts["higher_is_better"] else 1
-    return sorted(facts["strategies"], key=lambda s: (sign * s["score"]["value"], s["loss"]["value"]))
+    return sorted(facts[key], key=lambda s: (sign * s["score"]["value"], s["loss"]["value"]))
 
 
 def _best_teacher(facts: Mapping[str, Any]) -> tuple[str, str]:
-    sign = 1 if facts["higher_is_better"] else -1
-    best = max(facts["teachers"], key=lambda t: sign * t["score"]["value"])
+    best = _ranked(facts, "teachers")[0]
     return _number(best["score"]["value"]), best["name"]
 
 
