@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +14,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import checkpoint, keeper, metrics, pipeline, recorded, sealed
+from mtkd_cli import checkpoint, keeper, metrics, pipeline, recorded
 from mtkd_cli.cli import app as application
-from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.progress import Progress
 from mtkd_cli.run import Run
 from tests.small_run import FITS, RESUME, START, STUDENT, results
@@ -219,53 +215,6 @@ def test_a_wrong_call_is_explained(arguments: tuple[str, ...], said: str) -> Non
     assert said in result.stderr
 
 
-def holder(*, stopped: bool = False) -> subprocess.Popen[str]:
-    """Start a process that holds the run ``taken``."""
-    script = (
-        "import sys, time; from pathlib import Path; from mtkd_cli import run_lock\n"
-        "Path('runs/taken').mkdir(parents=True, exist_ok=True)\n"
-        "file = run_lock.take(Path('runs/taken')); print('held', flush=True); time.sleep(600)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    if stopped:
-        process.send_signal(signal.SIGSTOP)
-    return process
-
-
-@pytest.mark.parametrize("stopped", [False, True])
-def test_a_run_in_use_is_refused_and_its_owner_named(stopped: bool) -> None:
-    with holder(stopped=stopped) as process:
-        try:
-            with pytest.raises(UsageError, match=f"in use: process {process.pid} on ") as caught:
-                Run("taken", go_on=True)
-            assert caught.value.exit_code == 2
-        finally:
-            process.kill()
-    Run("taken", go_on=True).close()
-
-
-def test_the_lock_of_an_owner_that_was_killed_is_no_obstacle() -> None:
-    with holder() as process:
-        process.kill()
-    run = Run("taken")
-    with pytest.raises(UsageError, match=f"in use: process {os.getpid()} on "):
-        Run("taken")
-    run.close()
-    Run("taken").close()
-
-
-def test_a_run_that_was_killed_before_it_began_is_as_good_as_new() -> None:
-    folder = Path("runs/early")
-    folder.mkdir(parents=True)
-    for name in (".lock", "recipe.yaml", ".manifest.json.ab12", ".student.partial"):
-        (folder / name).write_text("cut")
-    run = Run("early")
-    assert run.begun is None
-    assert {path.name for path in folder.iterdir()} == {".lock", "recipe.yaml"}
-
-
 def test_a_full_disk_at_a_checkpoint_loses_none(
     whole: dict[str, Any], whole_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,59 +247,3 @@ def test_if_every_checkpoint_is_damaged_the_run_says_so_and_removes_nothing(
     assert damaged.exit_code == 3
     assert "every checkpoint is damaged" in damaged.stderr
     assert sorted(Path("runs/run/checkpoints").rglob("*.safetensors")) == files
-
-
-def test_of_100_flipped_bits_of_a_manifest_none_is_used() -> None:
-    facts = {
-        "recipe": {"train": {"epochs": 30, "lr": [0.1]}},
-        "views": None,
-        "teachers": {"a": {"hash": "0"}},
-    }
-    path, chance = Path("manifest.json"), random.Random(1)
-    sealed.write(path, facts)
-    whole = path.read_bytes()
-    for _ in range(100):
-        content = bytearray(whole)
-        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
-        path.write_bytes(content)
-        try:
-            assert sealed.read(path) == facts
-        except DataError:
-            continue
-
-
-ROWS = [{"phase": "fit a", "step": 1}, {"phase": "distil", "candidate": 1, "step": 1, "kd": 1 / 3}]
-
-
-def test_rows_are_read_without_the_one_that_was_cut() -> None:
-    path = Path("metrics.jsonl")
-    for row in ROWS:
-        metrics.append(path, row)
-    path.write_text(path.read_text() + '{"phase": "dis')
-    assert metrics.read(path) == ROWS
-
-
-@pytest.mark.parametrize(
-    ("label", "rows", "expected"),
-    [
-        ({"phase": "fit a"}, [{"step": 1}], ROWS),
-        ({"phase": "fit a"}, [], ROWS[1:]),
-        ({"phase": "fit b"}, [{"step": 1}], [*ROWS, {"phase": "fit b", "step": 1}]),
-        ({"phase": "distil"}, [], ROWS),
-        (
-            {"phase": "distil", "candidate": 1},
-            [{"step": 2}],
-            [ROWS[0], {"phase": "distil", "candidate": 1, "step": 2}],
-        ),
-    ],
-)
-def test_rows_of_one_training_are_settled_and_those_of_others_stay(
-    label: dict[str, Any], rows: list[dict[str, Any]], expected: list[dict[str, Any]]
-) -> None:
-    path = Path("metrics.jsonl")
-    for row in ROWS:
-        metrics.append(path, row)
-    path.write_text(path.read_text() + '{"phase": "dis')
-    metrics.settle(path, label, rows)
-    assert metrics.read(path) == expected
-    assert path.read_text().count("\n") == len(expected)

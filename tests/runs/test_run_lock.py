@@ -1,0 +1,61 @@
+"""One process a run folder: who holds it is named, and who was killed is no obstacle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtkd_cli.errors import UsageError
+from mtkd_cli.run import Run
+
+
+def holder(*, stopped: bool = False) -> subprocess.Popen[str]:
+    """Start a process that holds the run ``taken``."""
+    script = (
+        "import sys, time; from pathlib import Path; from mtkd_cli import run_lock\n"
+        "Path('runs/taken').mkdir(parents=True, exist_ok=True)\n"
+        "file = run_lock.take(Path('runs/taken')); print('held', flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    if stopped:
+        process.send_signal(signal.SIGSTOP)
+    return process
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_run_in_use_is_refused_and_its_owner_named(stopped: bool) -> None:
+    with holder(stopped=stopped) as process:
+        try:
+            with pytest.raises(UsageError, match=f"in use: process {process.pid} on ") as caught:
+                Run("taken", go_on=True)
+            assert caught.value.exit_code == 2
+        finally:
+            process.kill()
+    Run("taken", go_on=True).close()
+
+
+def test_the_lock_of_an_owner_that_was_killed_is_no_obstacle() -> None:
+    with holder() as process:
+        process.kill()
+    run = Run("taken")
+    with pytest.raises(UsageError, match=f"in use: process {os.getpid()} on "):
+        Run("taken")
+    run.close()
+    Run("taken").close()
+
+
+def test_a_run_that_was_killed_before_it_began_is_as_good_as_new() -> None:
+    folder = Path("runs/early")
+    folder.mkdir(parents=True)
+    for name in (".lock", "recipe.yaml", ".manifest.json.ab12", ".student.partial"):
+        (folder / name).write_text("cut")
+    run = Run("early")
+    assert run.begun is None
+    assert {path.name for path in folder.iterdir()} == {".lock", "recipe.yaml"}
