@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -116,11 +117,26 @@ def _pairs(facts: Mapping[str, Any]) -> Section | None:
     rows = [
         [" + ".join(p["teachers"]), _number(p["agreement"]), _number(p["error_correlation"])] for p in pairs
     ]
+    drawn = [
+        _between(facts, "agreement", "How often two teachers give the same answer."),
+        _between(facts, "error_correlation", "How the errors of two teachers go together, sample by sample."),
+    ]
     return Section(
         "Pairs of teachers",
         text=["Teachers whose errors do not go together have more to give each other."],
         grids=[Grid(rows, ["teachers", "same answer", "correlation of errors"])],
+        figures=[figure for figure in drawn if figure],
     )
+
+
+def _between(facts: Mapping[str, Any], key: str, caption: str) -> Figure | None:
+    """Return a fact of pairs as a square of all teachers, three or more; None if it is unknown."""
+    names = [t["name"] for t in facts["teachers"]]
+    known = {frozenset(p["teachers"]): p[key] for p in facts["pairs"] if p[key] is not None}
+    if len(names) < 3 or not known:
+        return None
+    values = [[known.get(frozenset((row, column)), math.nan) for column in names] for row in names]
+    return Figure(matrix(caption, names, names, values, across=True), caption)
 
 
 def _classes(facts: Mapping[str, Any]) -> Section | None:

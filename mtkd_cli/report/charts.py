@@ -103,8 +103,21 @@ def matrix(
     columns: Sequence[str],
     values: Sequence[Sequence[float]],
     whole: bool = False,
+    across: bool = False,
 ) -> Markup:
-    """Return a table of shaded cells: each as strong as its share of its row's sum; counts if ``whole``."""
+    """Return a table of shaded cells; those that are not finite are empty.
+
+    Args:
+        title: read out where pictures are not seen.
+        rows: names of the rows.
+        columns: names of the columns.
+        values: of each row, one for each column.
+        whole: numbers are counts.
+        across: a cell is as strong as its place between the smallest and the largest of all cells; by
+            default, as its share of its row's sum.
+    """
+    finite = [value for row in values for value in row if math.isfinite(value)] or [0.0]
+    lowest, spread = min(finite), max(finite) - min(finite) or 1.0
     letters = max(min(max(map(len, rows), default=0), 16), 2)
     left = letters * LETTER + 8
     cell = min((WIDTH - left - 2) / max(len(columns), 1), 60.0)
@@ -133,7 +146,9 @@ def matrix(
         total = sum(value for value in row if math.isfinite(value)) or 1.0
         for place, value in enumerate(row):
             x = left + place * cell
-            share = value / total if math.isfinite(value) else 0.0
+            if not math.isfinite(value):
+                continue
+            share = (value - lowest) / spread if across else value / total
             said = f"{name}, {columns[place]}: {number(value)}"
             parts.append(
                 element(
@@ -147,7 +162,7 @@ def matrix(
                     fill_opacity=0.04 + 0.56 * max(0.0, min(1.0, share)),
                 )
             )
-            if len(columns) <= MOST_NUMBERS and value:
+            if len(columns) <= MOST_NUMBERS and (value or not whole):
                 text = f"{value:.0f}" if whole else f"{value:.2f}"
                 parts.append(
                     element(

@@ -7,8 +7,8 @@ from typing import Any
 
 from mtkd_cli.compare.verdict import BEATS
 from mtkd_cli.metric_names import spelt
-from mtkd_cli.report.charts import bars
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, page
+from mtkd_cli.report.strips import strips
 
 
 def comparison_page(facts: Mapping[str, Any], name: str) -> str:
@@ -81,9 +81,11 @@ def _scores(facts: Mapping[str, Any], metric: str) -> Section:
     header = ["student", f"mean {metric}", *(f"against the {w}" for w in opponents), "95 % interval", "seeds"]
     values = {row["name"]: row["mean"] for row in rows}
     spans = {row["name"]: tuple(row["interval"]) for row in rows if row["interval"]}
-    chart = bars(f"mean {metric} of each student", values, spans, facts["metric"]["higher_is_better"])
-    note = "on the test split, with Student's 95 % interval over seeds. The best is in colour."
-    return Section("Scores", grids=[Grid(cells, header)], figures=[Figure(chart, f"Mean {metric} {note}")])
+    seeds = {row["name"]: row["scores"] for row in rows}
+    chart = strips(f"{metric} of each student", seeds, values, spans, facts["metric"]["higher_is_better"])
+    note = "on the test split: every seed a point, the mean a bar, with Student's 95 % interval over seeds."
+    figure = Figure(chart, f"{metric} {note} The best mean is in colour. The axis does not begin at 0.")
+    return Section("Scores", grids=[Grid(cells, header)], figures=[figure])
 
 
 def _verdict(verdict: Mapping[str, Any] | None) -> str:

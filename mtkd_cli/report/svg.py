@@ -100,8 +100,9 @@ def alike(values: Sequence[float]) -> list[str]:
 
 
 def fitting(text: str, letters: int) -> str:
-    """Return a text of at most so many letters."""
-    return text if len(text) <= letters else text[: letters - 1] + "…"
+    """Return a text of at most so many letters, its beginning and its end: names often differ in the end."""
+    end = letters // 2
+    return text if len(text) <= letters else text[: letters - 1 - end] + "…" + text[len(text) - end :]
 
 
 def legend(names: Sequence[str], top: float) -> tuple[list[Markup], float]:

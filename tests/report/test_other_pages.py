@@ -47,6 +47,21 @@ def test_an_audit_shows_everything_it_found() -> None:
     assert "+0.1000 (0.0000 to 0.2000)" in PAGES["audit"]
 
 
+def test_three_teachers_are_shown_beside_each_other_in_a_square() -> None:
+    facts = copy.deepcopy(AUDIT)
+    facts["teachers"].append({**facts["teachers"][0], "name": "third"})
+    facts["pairs"] += [
+        {"teachers": [name, "third"], "agreement": share, "error_correlation": None}
+        for name, share in (("good", 0.8125), (EVIL, 0.25))
+    ]
+    page = html.unescape(audit_page(facts, "a"))
+    for pair in ("good, third: 0.812", "third, good: 0.812", f"third, {EVIL}: 0.25"):
+        assert page.count(pair) == 1
+    assert "third, third" not in page
+    assert "errors of two teachers go together" not in page, "no coefficient is known"
+    assert "give the same answer." not in PAGES["audit"], "two teachers are one pair"
+
+
 def test_strategies_are_ranked_in_the_metrics_direction() -> None:
     lower = copy.deepcopy(AUDIT) | {"higher_is_better": False}
     for facts, first in ((AUDIT, "best"), (lower, "median")):

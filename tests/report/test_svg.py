@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtkd_cli.report.charts import bars, diagonal, lines, matrix
-from mtkd_cli.report.svg import Scale, alike, element, legend, number, scale_of
+from mtkd_cli.report.strips import strips
+from mtkd_cli.report.svg import Scale, alike, element, fitting, legend, number, scale_of
 
 EVIL = '<script>alert("x")</script>&'
 
@@ -82,6 +83,18 @@ def test_numbers_of_bars_have_as_many_decimals_each() -> None:
     assert alike([]) == []
 
 
+def test_each_seed_is_a_point_and_the_mean_between_them() -> None:
+    points = {"a": [0.81, 0.83], "b": [0.9]}
+    tree = parsed(strips("t", points, {"a": 0.82, "b": 0.9}, {"a": (0.8, 0.84)}, higher_is_better=False))
+    low, high, one = (float(part.attrib["cx"]) for part in tree.findall("circle"))
+    assert 0 < low < high < one < 440
+    best, other = tree.findall("rect")
+    assert float(best.attrib["x"]) + 3 == pytest.approx((low + high) / 2, abs=0.02)
+    assert (best.attrib["class"], other.attrib["class"]) == ("bar best", "bar")
+    (whisker,) = [part for part in tree.findall("line") if part.attrib["class"] == "whisker"]
+    assert float(whisker.attrib["x1"]) < low < high < float(whisker.attrib["x2"])
+
+
 def test_negative_bars_grow_to_the_left_of_zero() -> None:
     low, high = parsed(bars("t", {"a": -0.5, "b": 0.5})).findall("rect")
     left = float(low.attrib["x"]) + float(low.attrib["width"])
@@ -95,6 +108,14 @@ def test_cells_are_shaded_by_their_share_of_the_row() -> None:
     assert dark == pytest.approx(0.04 + 0.56 * 3 / 4, abs=0.01)
 
 
+def test_cells_are_shaded_by_their_place_among_all_and_unknown_ones_are_empty() -> None:
+    tree = parsed(matrix("t", "ab", "ab", [[math.nan, 0.9], [0.7, 0.8]], across=True))
+    shades = [float(cell.attrib["fill-opacity"]) for cell in tree.findall("rect")]
+    assert shades == pytest.approx([0.6, 0.04, 0.32], abs=0.01)
+    texts = [str(part.text) for part in tree.findall("text")]
+    assert [text for text in texts if text[0] == "0"] == ["0.90", "0.70", "0.80"]
+
+
 def test_many_classes_still_make_a_picture() -> None:
     names = [f"class {n}" for n in range(80)]
     assert len(parsed(matrix("t", names, names, [[1.0] * 80] * 80)).findall("rect")) == 6400
@@ -104,6 +125,11 @@ def test_a_long_legend_takes_several_rows() -> None:
     _, one = legend(["a"], 0)
     _, many = legend([f"teacher number {n}" for n in range(9)], 0)
     assert many > one
+
+
+def test_long_names_keep_their_end_in_which_they_differ() -> None:
+    assert fitting("label_correctness, loss.temperature=4", 12) == "label…ture=4"
+    assert [fitting("abc", letters) for letters in (1, 2, 3)] == ["…", "…c", "abc"]
 
 
 def test_numbers_are_short() -> None:
