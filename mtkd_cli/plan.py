@@ -17,13 +17,14 @@ from mtkd_cli import store
 from mtkd_cli.context import Context
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import facts, load_teacher, prepared
+from mtkd_cli.probe import probed
 from mtkd_cli.recipe import Teacher
 from mtkd_cli.report.facts import labels_seen
 from mtkd_cli.report.summary import bytes_in_words
 from mtkd_cli.resolve import ModelPart
 from mtkd_cli.search import candidates
 from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
-from mtkd_cli.teachers import alignment_of, answer_shape, arrays_of, find_recorded, tell_views, who_is
+from mtkd_cli.teachers import alignment_of, arrays_of, find_recorded, tell_views, who_is
 from mtkd_cli.views import PLAIN, view
 
 TRAINING_PER_FORWARD = 3.0
@@ -89,9 +90,9 @@ def teacher_facts(teacher: Teacher, part: ModelPart, context: Context, views: in
     """Return what is known of a teacher once it is loaded and has answered a few samples."""
     data, fit = context.data, teacher.fit
     model = load_teacher(part, teacher, data, context.task)
-    each = LOOK_UP if part.spec.by_id else _seconds_a_sample(context, prepared(model).eval())
     wanted = arrays_of(context, views, part.spec.by_id)
-    shape = answer_shape(model, teacher.name, [split for split, _ in wanted], context)
+    shape = probed(model, teacher.name, [split for split, _ in wanted], context)
+    each = LOOK_UP if part.spec.by_id else _seconds_a_sample(context, prepared(model).eval())
     alignment = alignment_of(teacher, model.classes, shape[0], context)
     who = who_is(teacher, part, context)
     passes = 0.0

@@ -144,7 +144,10 @@ class Prepared(nn.Module):
 
     def forward(self, views: Tensor) -> Any:
         """Return the module's outputs on ``[B, C, H, W]`` views (0 to 1), or on ``[B, F]``."""
-        output = self.module(prepare(views, self.spec))
+        return self.finished(self.module(prepare(views, self.spec)))
+
+    def finished(self, output: Any) -> Any:
+        """Return what the module answered, in the target's units and the task's form."""
         if self.scale is not None:
             mean, deviation = (torch.tensor(values, device=output.device) for values in self.scale)
             output = output * deviation + mean

@@ -18,7 +18,7 @@ from mtkd_cli.asking import Ask
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Step
-from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.errors import UsageError
 from mtkd_cli.fit import fitted
 from mtkd_cli.fit import key as fit_key
 from mtkd_cli.gaps import lost
@@ -26,10 +26,11 @@ from mtkd_cli.interfaces import Alignment, Model, Task
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import facts, identity, load_teacher, prepared
 from mtkd_cli.preprocess import Prepared
-from mtkd_cli.recipe import Augment, Teacher
+from mtkd_cli.probe import probed, some_views
+from mtkd_cli.recipe import Teacher
 from mtkd_cli.recorded import Recorded
 from mtkd_cli.resolve import ModelPart
-from mtkd_cli.views import PLAIN, view
+from mtkd_cli.views import PLAIN
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,9 @@ def ready(context: Context, views: int | None) -> list[ReadyTeacher]:
         MtkdError: a teacher that cannot be loaded, fitted or understood; it is named.
     """
     tell_views(context, views)
-    pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
+    pairs = list(zip(context.recipe.teachers, context.parts.teachers, strict=True))
+    for teacher, part in pairs:
+        _check(teacher, part, views, context)
     return [_ready(teacher, part, views, context) for teacher, part in pairs]
 
 
@@ -161,9 +164,10 @@ def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
     if live or about is None or len(arrays) < len(wanted):
         untouched = load_teacher(part, teacher, context.data, context.task)
         model = fitted(untouched, who["fit"], teacher, context)
-        known = _facts_in(_described(model, teacher, who, context))
+        shape = probed(model, teacher.name, [context.data.val], context)
+        known = _facts_in(_described(model, teacher, who, shape[0], context))
         missing = [(split, number) for split, number in wanted if (split.name, number) not in arrays]
-        arrays |= _record(model, teacher, who, missing, context)
+        arrays |= _record(model, teacher, who, shape, missing, context)
     return ReadyTeacher(
         teacher.name,
         store.digest(who),
@@ -174,6 +178,19 @@ def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
         prepared(model).to(context.device).eval().requires_grad_(False) if live and model else None,
         by_id,
     )
+
+
+def _check(teacher: Teacher, part: ModelPart, views: int | None, context: Context) -> None:
+    """Ask a teacher that is not known yet about a few samples, before any other is fitted or recorded."""
+    about = store.find("teachers", who_is(teacher, part, context))
+    if about:
+        known = _facts_in(about)
+        alignment_of(teacher, known["classes"], known["outputs"], context)
+        return
+    model = load_teacher(part, teacher, context.data, context.task)
+    splits = [split for split, _ in arrays_of(context, views, part.spec.by_id)]
+    outputs = probed(model, teacher.name, splits, context)[0]
+    alignment_of(teacher, model.classes, outputs, context)
 
 
 def find_recorded(
@@ -189,14 +206,18 @@ def find_recorded(
 
 
 def _record(
-    model: Model, teacher: Teacher, who: Mapping[str, Any], missing: list[tuple[Split, int]], context: Context
+    model: Model,
+    teacher: Teacher,
+    who: Mapping[str, Any],
+    shape: tuple[int, ...],
+    missing: list[tuple[Split, int]],
+    context: Context,
 ) -> dict[tuple[str, int], Recorded]:
     """Record what is missing; a teacher is loaded once for all of it."""
     if not missing:
         return {}
-    splits = [split for split, _ in missing]
-    ask = asker(model, teacher.name, splits, context, fast=True)
-    layout = Layout.of(answer_shape(model, teacher.name, splits, context), context.recipe.store, context.task)
+    ask = asker(model, teacher.name, [split for split, _ in missing], context, fast=True)
+    layout = Layout.of(shape, context.recipe.store, context.task)
     keys = [record.key(who, split, number, context.recipe) for split, number in missing]
     record.refuse_if_full(
         sum(
@@ -239,20 +260,21 @@ def asker(model: Model, name: str, splits: Sequence[Split], context: Context, fa
         return asking.by_id(model, splits, f"teacher {name!r}", recipe.store.on_nan)
     if not fast:
         return asking.by_views(prepared(model).to(device).eval(), recipe, device)
-    module, difference = record.for_recording(model, _some_views(context.data.val), device)
+    module, difference = record.for_recording(model, some_views(context.data.val), device)
     if difference:
         context.progress.log(f"teacher {name}: folding moved its answers by at most {difference:.2e}")
     return asking.by_views(module, recipe, device)
 
 
-def _described(model: Model, teacher: Teacher, who: Mapping[str, Any], context: Context) -> Path:
+def _described(
+    model: Model, teacher: Teacher, who: Mapping[str, Any], outputs: int, context: Context
+) -> Path:
     """Return the folder of what is known of a teacher once it was loaded, so that it need not be again."""
-    outputs = answer_shape(model, teacher.name, [context.data.val], context)[0]
     alignment_of(teacher, model.classes, outputs, context)
 
     def write(folder: Path) -> None:
         known = {
-            **facts(model, _some_views(context.data.val)[:1]).as_dict(),
+            **facts(model, some_views(context.data.val)[:1]).as_dict(),
             "input_size": model.input.size,
             "outputs": outputs,
             "classes": list(model.classes) if model.classes else None,
@@ -266,47 +288,6 @@ def _facts_in(folder: Path) -> dict[str, Any]:
     with atomic.disk_errors(folder):
         facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
     return facts
-
-
-def _some_views(split: Split) -> Tensor:
-    """Return the plain views of a few samples."""
-    return view(split.samples.read(slice(4)), split.id_numbers[:4], PLAIN, 0, Augment())
-
-
-def answer_shape(model: Model, name: str, splits: Sequence[Split], context: Context) -> tuple[int, ...]:
-    """Return the shape of a teacher's answer to one sample, ``(C, *)``.
-
-    Raises:
-        DataError: the teacher fails, or its answer is none of the task's.
-    """
-    where, example = f"teacher {name!r}", _some_views(context.data.val)
-    try:
-        with torch.inference_mode():
-            if model.predictions is not None:
-                few = slice(len(example))
-                output = asker(model, name, splits, context)(splits[0], few, PLAIN)
-            else:
-                output = prepared(model).cpu().eval()(example)
-    except DataError:
-        raise
-    except ValueError as error:  # what `Task.shaped` says
-        raise DataError(
-            f"the teacher gives {error}", where=where, hint="is it made for this task?"
-        ) from error
-    except Exception as error:
-        raise DataError(
-            f"the teacher fails on an image: {str(error).splitlines()[0]}",
-            where=where,
-            hint="check its input: size, channels",
-        ) from error
-    if not isinstance(output, Tensor) or output.dim() < 2 or len(output) != len(example):
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise DataError(
-            f"the teacher gives {shape} for {len(example)} samples; the task needs one answer for each",
-            where=where,
-            hint="is it made for this task?",
-        )
-    return tuple(output.shape[1:])
 
 
 def answers(

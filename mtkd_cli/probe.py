@@ -1,0 +1,140 @@
+"""Ask a teacher about a few samples before anything trains, and say what is wrong with its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mtkd_cli.asking import by_id
+from mtkd_cli.context import Context
+from mtkd_cli.dataset import Split
+from mtkd_cli.errors import DataError
+from mtkd_cli.evaluate import batches
+from mtkd_cli.gaps import lost
+from mtkd_cli.interfaces import Model, Task
+from mtkd_cli.models import prepared
+from mtkd_cli.preprocess import Prepared, prepare
+from mtkd_cli.recipe import Augment
+from mtkd_cli.record import no_answer
+from mtkd_cli.views import PLAIN, view
+
+SAMPLES = 4
+
+
+def some_views(split: Split) -> Tensor:
+    """Return the plain views of a few samples."""
+    few = slice(SAMPLES)
+    return view(split.samples.read(few), split.id_numbers[few], PLAIN, 0, Augment())
+
+
+def probed(model: Model, name: str, splits: Sequence[Split], context: Context) -> tuple[int, ...]:
+    """Return the shape of a teacher's answer to one sample, ``(C, *)``.
+
+    One with predictions is asked about every sample of the splits, others about a few of the first.
+
+    Raises:
+        DataError: the teacher fails, or its answer is none of the task's; says which key to set.
+    """
+    where, few = f"teacher {name!r}", splits[0]
+    if model.predictions is not None:
+        return _looked_up(model, splits, where, context)
+    module, views = prepared(model).cpu().eval(), some_views(few)
+    with torch.inference_mode():
+        raw = _raw(module, views, where)
+        _refuse_classes_last(raw, model, context.task, where)
+        output = _finished(module, raw, context.task, where)
+    if not isinstance(output, Tensor) or output.dim() < 2 or len(output) != len(views):
+        raise DataError(
+            f"the teacher gives {_what(output)} for {len(views)} samples; the task needs one answer for each",
+            where=where,
+            hint="is it made for this task?",
+        )
+    gaps = lost(output)
+    if context.recipe.store.on_nan == "error" and gaps.any():
+        raise no_answer(name, few.samples.ids[int(gaps.nonzero()[0])])
+    return tuple(output.shape[1:])
+
+
+def _looked_up(model: Model, splits: Sequence[Split], where: str, context: Context) -> tuple[int, ...]:
+    ask = by_id(model, splits, where, context.recipe.store.on_nan)
+    shape: tuple[int, ...] = ()
+    for split in splits:
+        for rows in batches(np.arange(len(split))):
+            try:
+                shape = tuple(ask(split, rows, PLAIN).shape[1:])
+            except ValueError as error:  # what `Task.shaped` says
+                raise DataError(f"the file gives {error}", where, "is it made for this task?") from error
+    return shape
+
+
+def _raw(module: Prepared, views: Tensor, where: str) -> Any:
+    """Return what a module answers, as it answers it."""
+    shown = prepare(views, module.spec)
+    try:
+        raw = module.module(shown)
+    except Exception as error:  # whatever the model raises
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"the teacher fails on inputs {_what(shown)}: {said}",
+            where=where,
+            hint=_input_hint(module.module, shown),
+        ) from error
+    if raw is None:
+        raise DataError("the teacher answers nothing (None)", where, "let its forward return a tensor")
+    return raw
+
+
+def _input_hint(module: nn.Module, shown: Tensor) -> str:
+    """Return which key of ``input:`` is likely to be wrong."""
+    first = next((layer for layer in module.modules() if isinstance(layer, nn.Conv2d)), None)
+    wanted = first.in_channels if first else None
+    if shown.dim() == 4 and wanted in (1, 3) and wanted != shown.shape[1]:
+        return f"set input: {{channels: {wanted}}}"
+    return "set its input: size and channels" if shown.dim() == 4 else "does it take these columns?"
+
+
+def _finished(module: Prepared, raw: Any, task: Task, where: str) -> Any:
+    """Return an answer in the task's form."""
+    try:
+        return module.finished(raw)
+    except DataError:
+        raise
+    except Exception as error:  # a ValueError is what `Task.shaped` says
+        needs = str(error).partition("; ")[2] or (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"the teacher gives {_what(raw)}; {needs}", where, _form_hint(raw, task)) from error
+
+
+def _form_hint(raw: Any, task: Task) -> str:
+    if isinstance(raw, Mapping | tuple | list):
+        return "return one entry of it: wrap the model in a python: function"
+    if isinstance(raw, Tensor) and raw.dim() == 4 and task.over_classes and not task.elements:
+        return "it answers with maps: pool them, or is it made for segmentation?"
+    return "is it made for this task?"
+
+
+def _refuse_classes_last(raw: Any, model: Model, task: Task, where: str) -> None:
+    """Raise if a map's classes stand last, as other libraries than PyTorch have them."""
+    if not isinstance(raw, Tensor) or raw.dim() != 4 or not (task.over_classes and task.elements):
+        return
+    expected = {task.outputs, len(model.classes or ())}
+    if raw.shape[1] not in expected and raw.shape[3] in expected:
+        raise DataError(
+            f"the teacher gives {_what(raw)}, classes last; the task needs (samples, classes, height, width)",
+            where=where,
+            hint="turn its answer with permute(0, 3, 1, 2): wrap the model in a python: function",
+        )
+
+
+def _what(answer: Any) -> str:
+    """Return an answer in a few words."""
+    if isinstance(answer, Tensor):
+        return str(tuple(answer.shape))
+    if isinstance(answer, Mapping):
+        return f"a {type(answer).__name__} of {', '.join(map(str, answer)) or 'nothing'}"
+    if isinstance(answer, tuple | list):
+        return f"a {type(answer).__name__} of {len(answer)}"
+    return f"a {type(answer).__name__}"
