@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mtkd_cli import counters, store, weights
+from mtkd_cli.asking import ROUNDED, refuse_unfit
 from mtkd_cli.dataset import Dataset
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Model, ModelRequest, Task
@@ -21,9 +22,6 @@ from mtkd_cli.local_code import source_hash
 from mtkd_cli.preprocess import Prepared, complete
 from mtkd_cli.recipe import Input, Student, Teacher
 from mtkd_cli.resolve import ModelPart
-
-ROUNDED = 2e-3
-"""How far probabilities may be from a distribution: fp16 and files round them."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
     own = _declared_classes(teacher, where, data.classes)
     model = _build(part, teacher.input, data, len(own) if own else task.outputs, pretrained, seed)
     if model.predictions is not None:
-        _refuse_for_predictions(teacher, task, where)
+        refuse_unfit(model.predictions, teacher, task, where)
     model = _with_checkpoint(model, teacher.checkpoint, where, part.trusted)
     trained = model.trained or (teacher.pretrained is True and not model.partly)
     if not trained and not (teacher.fit and teacher.fit.train == "all"):
@@ -80,23 +78,12 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
     return replace(model, classes=classes, input=wanted, shaped=_shaped(task, teacher, where))
 
 
-def _refuse_for_predictions(teacher: Teacher, task: Task, where: str) -> None:
-    """Raise if the recipe wants of predictions in a file what only a model can do, or not what they are."""
-    for key in ("fit", "checkpoint"):
-        if getattr(teacher, key) is not None:
-            raise UsageError(f"predictions in a file take no {key}", where, f"leave its {key}: out")
-    if teacher.outputs is None and task.over_classes:
-        raise UsageError(
-            "what the file holds is not said", where, "set outputs: probabilities, or outputs: logits"
-        )
-
-
 def _shaped(task: Task, teacher: Teacher, where: str) -> Callable[[Any], Any]:
     """Return what brings a teacher's answers to the task's form: probabilities become log-probabilities."""
-    if teacher.outputs is not None and (teacher.outputs == "values") is task.over_classes:
-        hint = "use logits or probabilities" if task.over_classes else "leave it out"
+    if teacher.outputs is not None and (teacher.outputs == "values") is task.logits:
+        hint = "use logits or probabilities" if task.logits else "leave it out"
         raise UsageError(f"outputs: {teacher.outputs} is not for this task", where, hint)
-    if teacher.outputs == "logits" or not task.over_classes:
+    if teacher.outputs != "probabilities" and not (teacher.outputs is None and task.over_classes):
         return task.shaped
     if teacher.outputs is None:
         return lambda output: _no_probabilities(task.shaped(output), where)
@@ -106,8 +93,9 @@ def _shaped(task: Task, teacher: Teacher, where: str) -> Callable[[Any], Any]:
         again = task.averageable(task.as_output(probabilities))
         if not torch.allclose(again, probabilities, atol=ROUNDED, rtol=0):
             low, high = probabilities.min().item(), probabilities.max().item()
+            kind = "probabilities that sum to 1" if task.over_classes else "probabilities"
             raise DataError(
-                f"the teacher's answers, from {low:.3g} to {high:.3g}, are no probabilities that sum to 1",
+                f"the teacher's answers, from {low:.3g} to {high:.3g}, are no {kind}",
                 where=where,
                 hint="set outputs: logits, or leave it out",
             )
@@ -321,7 +309,7 @@ def _class_name(given: str | int, where: str, data: tuple[str, ...] | None) -> s
 def _files_of(part: ModelPart) -> list[str]:
     """Return the hashes of the files that a model is made of, in the provider's order."""
     files = getattr(part.create(), "files", None)
-    return [] if files is None else [store.file_sha256(path) for path in files(part.model)]
+    return [] if files is None else [_sha256(path) for path in files(part.model)]
 
 
 def _file_hash(path: str | None, where: str) -> str:
@@ -333,4 +321,13 @@ def _file_hash(path: str | None, where: str) -> str:
             where=f"teacher {where!r}: checkpoint" if where else "student: checkpoint",
             hint="a path is taken relative to where mtkd is started",
         )
-    return store.file_sha256(Path(path))
+    return _sha256(Path(path))
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return store.file_sha256(path)
+    except OSError as error:
+        raise DataError(
+            f"the file cannot be read: {error.strerror}", str(path), "may you read it?"
+        ) from error

@@ -21,6 +21,7 @@ from mtkd_cli.progress import Progress
 from mtkd_cli.report.summary import bytes_in_words
 from mtkd_cli.resolve import Resolved
 from mtkd_cli.students import build
+from mtkd_cli.teachers import tell_views
 
 STUDENT_COPIES = 4
 """Weights, gradients and the two moments of AdamW."""
@@ -45,6 +46,8 @@ def _models(context: Context) -> Iterator[Finding]:
     views = views_of(context.recipe)
     told = []
     findings: list[Finding] = []
+    with failing("views", findings):
+        tell_views(context, views)
     pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
     for teacher, part in pairs:
         check = f"teacher {teacher.name}"
@@ -53,9 +56,10 @@ def _models(context: Context) -> Iterator[Finding]:
             told.append(about)
             known = sum(bool(group) for _, group in about["aligned"])
             fit = f", fitted here ({about['fit']})" if about["fit"] else ""
-            line = (
-                f"{about['parameters']:,} parameters; knows {known} of {len(about['aligned'])} classes{fit}"
-            )
+            what = f"{about['parameters']:,} parameters"
+            if part.spec.by_id:
+                what = "answers by sample id"
+            line = f"{what}; knows {known} of {len(about['aligned'])} classes{fit}"
             findings.append(Finding(check, "ok" if known else "warn", line))
     student = 0
     with failing("student", findings):

@@ -122,6 +122,7 @@ class Task(Protocol):
         outputs: number of outputs that a model built for the task has.
         elements: shape of what is weighed within one sample.
         over_classes: whether outputs have classes along dimension 1, and targets are class numbers.
+        logits: whether outputs are logits, which `as_output` makes of probabilities.
         spatial: whether labels have places, so that they follow a view's geometry.
         scale: mean and deviation of the targets, then of outputs that are no targets, for models that are
             trained here; see `Model.scale`.
@@ -141,6 +142,7 @@ class Task(Protocol):
     outputs: int
     elements: tuple[int, ...] = ()
     over_classes: bool = False
+    logits: bool = False
     spatial: bool = False
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     precision: str = "fp16"

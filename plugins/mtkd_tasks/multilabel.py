@@ -28,6 +28,7 @@ class MultiLabel(Task):
     """
 
     primary = Metric("map", higher_is_better=True)
+    logits = True
     any_label_space = False
     by_element = False
 

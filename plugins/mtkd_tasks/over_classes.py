@@ -28,7 +28,7 @@ class OverClasses(Task):
         loss: label smoothing and class weights of the task loss.
     """
 
-    over_classes = True
+    over_classes = logits = True
 
     def __init__(self, data: TaskData, loss: Loss) -> None:
         self.classes, self.outputs = data.classes, len(data.classes)

@@ -62,7 +62,7 @@ def _csv(path: Path) -> Table:
     keys, values, lines = [], [], []
     for line, cells in rows:
         keys.append(cells.pop(place))
-        numbers = [np.nan if cell in MISSING else number(cell) for cell in cells]
+        numbers = _numbers(cells)
         if None in numbers:
             wrong = numbers.index(None)
             raise DataError(
@@ -73,6 +73,14 @@ def _csv(path: Path) -> Table:
         values.append(_narrow(np.array(numbers, dtype=np.float64)))
         lines.append(line)
     return keys, outputs, np.stack(values) if values else np.empty((0, len(outputs)), np.float32), lines
+
+
+def _numbers(cells: Sequence[str]) -> Sequence[float | None]:
+    """Return the numbers in cells, NaN where one is empty, None where one is no number."""
+    try:
+        return list(map(float, cells))
+    except ValueError:
+        return [np.nan if cell in MISSING else number(cell) for cell in cells]
 
 
 def _parquet(path: Path) -> Table:

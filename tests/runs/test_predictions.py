@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import models, pipeline, stock, teachers
+from mtkd_cli import pipeline, stock, teachers
 from mtkd_cli.cli import app
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, UsageError
@@ -87,10 +87,9 @@ def test_one_prediction_serves_every_view_which_is_said_once(context: Contexts, 
 def test_the_file_is_known_by_its_content(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     save()
     first = teachers.ready(context(FILE), 1)[0]
-    monkeypatch.setattr(models, "load_teacher", lambda *_: pytest.fail("it was read again"))
-    monkeypatch.setattr(teachers, "load_teacher", models.load_teacher)
-    assert teachers.ready(context(FILE), 1)[0].hash == first.hash
-    monkeypatch.undo()
+    with monkeypatch.context() as warm:
+        warm.setattr(teachers, "load_teacher", lambda *_: pytest.fail("it was read again"))
+        assert teachers.ready(context(FILE), 1)[0].hash == first.hash
     save(rows=ROWS[::-1])
     assert teachers.ready(context(FILE), 1)[0].hash != first.hash
 
@@ -161,6 +160,22 @@ def test_a_row_without_a_number_is_left_out_where_the_recipe_says_so(context: Co
     assert [sample for found in gaps.values() for sample in found] == ["digits-0007"]
 
 
+def test_a_file_that_cannot_be_read_is_named(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
+    save()
+    run = context(FILE)
+    opened = Path.open
+
+    def refuse(path: Path, *more: Any) -> Any:
+        if path.name == "p.npz":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *more)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
+        teachers.ready(run, 1)
+    assert caught.value.where == "p.npz"
+
+
 def test_what_a_file_cannot_do_is_said(context: Contexts) -> None:
     save()
     for change, what in (
@@ -171,6 +186,8 @@ def test_what_a_file_cannot_do_is_said(context: Contexts) -> None:
             teachers.ready(context(FILE[:-2] + change + "}]"), 1)
     with pytest.raises(UsageError, match="what the file holds is not said"):
         teachers.ready(context(FILE.replace(", outputs: probabilities", "")), 1)
+    with pytest.raises(UsageError, match="the file's answers are probabilities, and count as logits"):
+        teachers.ready(context(FILE.replace("probabilities", "logits")), 1)
     with pytest.raises(UsageError, match="outputs: values is not for this task"):
         teachers.ready(context(FILE.replace("probabilities", "values")), 1)
     with pytest.raises(UsageError, match="no last layer whose input could be learnt from"):
@@ -195,6 +212,22 @@ def test_values_teach_a_regression(context: Contexts) -> None:
     save(ids, truth + 3, classes=[name])
     report = pipeline.distill(run, Run("values"), False)
     assert report["scores"]["teachers"]["api"]["mae"] == pytest.approx(3, abs=1e-4)
+
+
+def test_probabilities_of_each_label_teach_a_multilabel_task(context: Contexts) -> None:
+    small = (
+        "task=multilabel",
+        "data={name: digit-scenes, scenes: 24, test_scenes: 10, size: 16, labels: 12, val: 0.5}",
+    )
+    rest = ("student=mlp:4", "train={epochs: 1, lr: 0.01}", "strategy=mean", FILE)
+    run = context(*small, *rest)
+    ids = [sample for split in run.data.splits for sample in split.samples.ids]
+    save(ids, ROWS[: len(ids)])
+    there = torch.from_numpy(ROWS[[ids.index(sample) for sample in run.data.test.samples.ids]])
+    torch.testing.assert_close(answered(run).sigmoid(), there, atol=1e-3, rtol=1e-3)
+    save(ids, LOGITS[: len(ids)])
+    with pytest.raises(DataError, match="are no probabilities"):
+        teachers.ready(context(*small, *rest), 1)
 
 
 def test_maps_teach_a_segmentation_with_one_view_only(context: Contexts) -> None:
@@ -270,5 +303,6 @@ def test_the_plan_and_the_doctor_know_such_a_teacher() -> None:
     checked = mtkd("doctor", "digits", told, "--json")
     rows = {row["check"]: row for row in json.loads(checked.stdout)["findings"]}
     assert rows["teacher mlp-8"]["status"] == "ok"
+    assert "views" not in rows
     assert rows["teacher api"]["status"] == "fail"
     assert "no prediction for" in rows["teacher api"]["found"]
