@@ -1,4 +1,4 @@
-"""What makes a device fast without changing what is learnt: transfers, autocast, compilation."""
+"""What makes a device fast without changing what is learnt: transfers, autocast, compilation, processes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mtkd_cli.errors import UsageError
 from mtkd_cli.recipe import Train
 
 
@@ -34,6 +35,24 @@ def autocast(settings: Train, device: torch.device) -> AbstractContextManager[An
     """Return the context of a forward pass. Weights, losses and optimizer stay in float32."""
     wanted = number_format(settings, device)
     return nullcontext() if wanted is torch.float32 else torch.autocast(device.type, wanted)
+
+
+def synchronised(module: nn.Module, settings: Train, device: torch.device) -> nn.Module:
+    """Return the module with BatchNorm over all processes, if the recipe asks for that.
+
+    Raises:
+        UsageError: not on a CUDA device, where alone torch has it.
+    """
+    if not settings.sync_batchnorm:
+        return module
+    if device.type != "cuda":
+        raise UsageError(
+            f"train.sync_batchnorm needs CUDA devices, this is {device.type}",
+            where="train.sync_batchnorm",
+            hint="leave it out: each process then takes the statistics of its own samples",
+        )
+    made: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+    return made
 
 
 def compiled(module: nn.Module, settings: Train) -> Callable[[Tensor], Any]:

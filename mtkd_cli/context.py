@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import __version__
+from mtkd_cli import __version__, world
 from mtkd_cli.acceleration import sent
 from mtkd_cli.dataset import Dataset, Split
 from mtkd_cli.distill import Evaluation, Step
@@ -31,7 +31,7 @@ class Context:
     """A resolved recipe, its data and task, and where it runs.
 
     Attributes:
-        engine: versions, device and threads: what decides the bits of a result besides the recipe.
+        engine: versions, device, threads and processes: what decides the bits of a result besides the recipe.
     """
 
     recipe: Recipe
@@ -97,6 +97,7 @@ class Context:
             "python": platform.python_version(),
             "device": device_name(self.device),
             "threads": torch.get_num_threads(),
+            **({"processes": world.size()} if world.size() > 1 else {}),
         }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from mtkd_cli import counters, signals
+from mtkd_cli import counters, signals, world
 from mtkd_cli.acceleration import autocast, compiled
-from mtkd_cli.errors import TrainingError
+from mtkd_cli.errors import TrainingError, UsageError
+from mtkd_cli.gradients import summed_with
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.optimise import schedule_of
 from mtkd_cli.recipe import Train
@@ -25,13 +26,21 @@ from mtkd_cli.training import Training
 
 @dataclass(frozen=True)
 class Step:
-    """Where training stands, and the samples of this step."""
+    """Where training stands, and the samples of this step.
+
+    Attributes:
+        indices, views: this process's share of the batch.
+        place: which part of the batch that is; None: all of it.
+        batch: samples of the whole batch; 0: as many as there are indices.
+    """
 
     number: int
     epoch: int
     progress: float
     indices: NDArray[np.int64]
     views: Tensor
+    place: slice | None = None
+    batch: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,10 +64,10 @@ class Losses:
         return self.task if self.kd is None else (1 - self.kd_ratio) * self.task + self.kd_ratio * self.kd
 
     def shares(self) -> dict[str, float]:
-        """Return the mean weight of each teacher where one is heard, as ``weight/NAME``."""
+        """Return the mean weight of each teacher where one is heard, in all processes, as ``weight/NAME``."""
         if self.weights is None:
             return {}
-        sums = self.weights.detach().double().flatten(1).sum(dim=1)
+        sums = world.summed(self.weights.detach().double().flatten(1).sum(dim=1))
         means = (sums / sums.sum().clamp(min=1e-12)).tolist()
         return {f"weight/{name}": mean for name, mean in zip(self.teachers, means, strict=True)}
 
@@ -98,11 +107,13 @@ def train(
 ) -> Trained:
     """Train ``module`` in place and return the best of its evaluations.
 
+    Several processes each see their share of every batch, and make the same step.
+
     Args:
-        module: views to outputs.
+        module: views to outputs; the same in every process.
         samples: number of training samples N.
         views: the views of the samples at some indices, for an epoch.
-        objective: the losses of the module's output at a step.
+        objective: the losses of the module's output at a step: this process's share of them.
         evaluate: validates a module without changing it.
         settings: optimizer, batch size, seed; with one learning rate and one weight decay.
         steps: optimizer steps in all.
@@ -112,8 +123,11 @@ def train(
 
     Raises:
         TrainingError: a loss that is not finite; the step and the epoch are named.
-        Interrupted: a signal came; the step was finished and kept.
+        UsageError: too few samples in a batch for so many processes.
+        EngineError: another process is gone.
+        Interrupted: a signal came, to any process; the step was finished and kept.
     """
+    refuse_small_batches(samples, settings.batch_size)
     training = Training.of(module, settings)
     if keeper is not None:
         keeper.restore(training)
@@ -125,13 +139,16 @@ def train(
     forward = compiled(module, settings)
     with signals.deferred() as stopping:
         for number, (epoch, indices) in zip(range(training.done, steps), batches, strict=False):
-            step = Step(number, epoch, number / steps, indices, views(indices, epoch))
-            counters.seed_torch("step", settings.seed, number)
+            place = world.share(len(indices))
+            mine = indices[place]
+            step = Step(number, epoch, number / steps, mine, views(mine, epoch), place, len(indices))
+            counters.seed_torch("step", settings.seed, number, *([world.rank()] if world.rank() else []))
             with autocast(settings, step.views.device):
                 output = forward(step.views)
             losses = objective(output, step)
             optimizer.zero_grad()
             losses.total.backward()  # type: ignore[no-untyped-call]
+            losses, stop = _of_everyone(module, losses, stopping())
             norm = clip_grad_norm_(module.parameters(), settings.clip or math.inf)
             _refuse_non_finite(losses.total, norm, step, steps)
             optimizer.step()
@@ -145,14 +162,23 @@ def train(
             if evaluated:
                 _evaluate(training, evaluate, epoch, losses, watcher)
             if keeper is not None:
-                keeper.stepped(training, evaluated, last=training.done == steps or stopping())
-            if stopping():
+                keeper.stepped(training, evaluated, last=training.done == steps or stop)
+            if stop:
                 raise signals.Interrupted
     if training.best is None:
         raise TrainingError("no step was trained", hint="raise train.epochs")
     if keeper is not None:
         keeper.finished()
     return Trained(training.best, tuple(training.curve))
+
+
+def _of_everyone(module: nn.Module, losses: Losses, stop: bool) -> tuple[Losses, bool]:
+    """Sum gradients and losses over the processes; return the losses, and whether any is to stop."""
+    kd = 0.0 if losses.kd is None else losses.kd.item()
+    task, kd, stops = summed_with(module, (losses.task.item(), kd, float(stop)))
+    return replace(
+        losses, task=torch.tensor(task), kd=None if losses.kd is None else torch.tensor(kd)
+    ), stops > 0
 
 
 def _evaluate(
@@ -199,7 +225,7 @@ def _refuse_non_finite(loss: Tensor, norm: Tensor, step: Step, steps: int) -> No
 def order(samples: int, batch_size: int, seed: int, done: int = 0) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Yield (epoch, indices) for ever, from the step after ``done`` on.
 
-    A last batch of one joins the one before: BatchNorm needs two.
+    A last batch of fewer than two a process joins the one before: BatchNorm needs two.
     """
     each = steps_per_epoch(samples, batch_size)
     epoch, first = divmod(done, each)
@@ -216,4 +242,19 @@ def order(samples: int, batch_size: int, seed: int, done: int = 0) -> Iterator[t
 def steps_per_epoch(samples: int, batch_size: int) -> int:
     """Return the number of batches of one pass."""
     full = math.ceil(samples / batch_size)
-    return full - 1 if full > 1 and samples % batch_size == 1 else full
+    return full - 1 if full > 1 and 0 < samples % batch_size < world.LEAST * world.size() else full
+
+
+def refuse_small_batches(samples: int, batch_size: int) -> None:
+    """Raise if not every process can have a share of every batch.
+
+    Raises:
+        UsageError: which says how many samples there are, and how many are needed.
+    """
+    there, least = min(samples, batch_size), world.LEAST * world.size()
+    if world.size() > 1 and there < least:
+        raise UsageError(
+            f"{world.size()} processes need {least} samples in a batch, there are {there}",
+            where="--processes",
+            hint="start fewer processes, raise train.batch_size, or give more labels",
+        )

@@ -96,6 +96,13 @@ class TrainingError(MtkdError):
     code = "training"
 
 
+class EngineError(MtkdError):
+    """Several processes that cannot go on together: one is gone, or they never met."""
+
+    exit_code = 5
+    code = "engine"
+
+
 class PluginError(MtkdError):
     """A plugin that failed while it was used."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mtkd_cli import world
 from mtkd_cli.batchnorm import reestimated
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation
@@ -59,29 +60,38 @@ def plain_views(
         yield view(split.samples.read(part), split.id_numbers[part], PLAIN, 0, Augment(), device)
 
 
-def outputs_of(
-    module: nn.Module, split: Split, rows: NDArray[np.int64], device: torch.device | str = "cpu"
-) -> Iterator[Tensor]:
-    """Yield the module's outputs on view 0 of the samples at ``rows``, in `batches`, float32 on the CPU."""
+def answering(
+    module: nn.Module, split: Split, device: torch.device | str = "cpu"
+) -> Callable[[NDArray[np.int64]], Tensor]:
+    """Return a function from rows to the module's outputs on their view 0, ``[B, C, *]`` float32 on the CPU.
+
+    It is meant for one of `batches` at a time.
+    """
     module.eval()
-    for shown in plain_views(split, rows, device):
-        with torch.no_grad():  # not around the yield: a generator's mode would be its caller's, too
-            output = module(shown).float().cpu()
-        yield output
+
+    def answer(rows: NDArray[np.int64]) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([module(shown).float().cpu() for shown in plain_views(split, rows, device)])
+
+    return answer
 
 
-def predict(module: nn.Module, split: Split, device: torch.device | str = "cpu") -> Tensor:
-    """Return the module's outputs on view 0 of every sample, ``[N, C, *]`` float32 on the CPU."""
-    return torch.cat(list(outputs_of(module, split, np.arange(len(split)), device)))
+def measure(
+    answer: Callable[[NDArray[np.int64]], Tensor], split: Split, task: Task, gaps: bool = False
+) -> Measured:
+    """Measure what is answered on a split's labelled samples.
 
+    Several processes each answer some of the `batches` of them.
 
-def measure(outputs: Iterable[Tensor], split: Split, task: Task, gaps: bool = False) -> Measured:
-    """Measure the outputs on a split's labelled samples, given in `batches` of `Split.labelled`.
-
-    With ``gaps``, a sample whose output has NaN is passed over, as one without a label.
+    Args:
+        answer: gives the outputs ``[B, C, *]`` on the samples at some rows.
+        split: whose samples.
+        task: what the outputs are.
+        gaps: pass over a sample whose output has NaN, as over one without a label.
     """
     targets = torch.from_numpy(split.samples.targets)
-    pairs = zip(outputs, (targets[part] for part in batches(split.labelled)), strict=True)
+    parts = batches(split.labelled)
+    pairs = ((answer(part), targets[part]) for part in parts[world.share(len(parts))])
     return measured((_passed_over(*pair) for pair in pairs) if gaps else pairs, task)
 
 
@@ -92,19 +102,17 @@ def _passed_over(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def measured(answers: Iterable[tuple[Tensor, Tensor]], task: Task) -> Measured:
-    """Measure pairs of outputs ``[B, C, *]`` and their labels."""
-    found: list[Tensor] = []
-    losses: list[Tensor] = []
-    counts: list[Tensor] = []
+    """Measure pairs of outputs ``[B, C, *]`` and their labels, every process's together."""
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
     with torch.no_grad():
         for output, target in answers:
-            found.append(task.statistics(output, target))
             there = task.labelled(target)
             loss = torch.where(there, task.evaluation_loss(output, target), 0)
-            losses.append(loss.double().reshape(len(there), -1).sum(dim=1))
-            counts.append(there.reshape(len(there), -1).sum(dim=1))
-    statistics = torch.cat(found)
-    return Measured(statistics, task.metrics(statistics), torch.cat(losses), torch.cat(counts))
+            sums = loss.double().reshape(len(there), -1).sum(dim=1)
+            found.append((task.statistics(output, target), sums, there.reshape(len(there), -1).sum(dim=1)))
+    rows = [row for mine in world.everyones(found) for row in mine]
+    statistics, losses, counts = (torch.cat(column) for column in zip(*rows, strict=True))
+    return Measured(statistics, task.metrics(statistics), losses, counts)
 
 
 def judge(module: nn.Module, measured: Measured, task: Task) -> Evaluation:
@@ -123,4 +131,4 @@ def validate(
     """Evaluate a copy of ``module`` with fresh BatchNorm statistics."""
     rows = np.arange(min(BATCHNORM_SAMPLES, len(train)))
     twin = reestimated(module, plain_views(train, rows, device))
-    return judge(twin, measure(outputs_of(twin, val, val.labelled, device), val, task), task)
+    return judge(twin, measure(answering(twin, val, device), val, task), task)

@@ -110,8 +110,8 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
             part = _quantized(part, student)
             run = _onnx(part, one_by_one(student))
             difference, _ = _compared(own_answer, run, split, boxes)
-        scores = measure(_answers(run, split), split, student.task).metrics
-        own = measure(_answers(own_answer, split), split, student.task).metrics
+        scores = measure(_answering(run, split), split, student.task).metrics
+        own = measure(_answering(own_answer, split), split, student.task).metrics
         with atomic.disk_errors(file):
             atomic.publish(part, file)
     return Exported(file, difference, len(rows), scores, own)
@@ -254,9 +254,8 @@ def _each(run: Run) -> Run:
     return lambda inputs: torch.cat([run(inputs[place : place + 1]) for place in range(len(inputs))])
 
 
-def _answers(run: Run, split: Split) -> Iterator[Tensor]:
-    for part in batches(split.labelled):
-        yield run(split.samples.read(part)).float()
+def _answering(run: Run, split: Split) -> Callable[[NDArray[np.int64]], Tensor]:
+    return lambda rows: run(split.samples.read(rows)).float()
 
 
 def _compared(own: Run, other: Run, split: Split, boxes: bool) -> tuple[float, float]:

@@ -14,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import store, weights
+from mtkd_cli import store, weights, world
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.evaluate import batches, judge, measure, plain_views
 from mtkd_cli.interfaces import Model
+from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.models import prepared, tail_of
 from mtkd_cli.objectives import FromLabels
@@ -66,7 +67,7 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
     samples = len(_split(fit, context).labelled)
     steps = fit.epochs * steps_per_epoch(samples, min(fit.batch_size, samples))
     with context.progress.phase(f"fit {teacher.name}", steps):
-        folder = store.keep("fitted", fit_key, write)
+        folder = keep_together("fitted", fit_key, write)
     tensors, _ = weights.read(folder / "teacher.safetensors")
     weights.load_into(model.module, tensors, f"fitted teacher {teacher.name!r}")
     return replace(model, trained=True)
@@ -97,12 +98,13 @@ def _fit_head(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[
     features = _features(model, head, split, rows, context)
     val_features = _features(model, head, val, val.labelled, context)
     labels = context.labels(split, rows, lambda _: PLAIN)
+    place = np.zeros(len(val), dtype=np.int64)  # of each sample among the labelled
+    place[val.labelled] = np.arange(len(val.labelled))
 
     def evaluate(candidate: nn.Module) -> Evaluation:
         with torch.no_grad():
-            parts = batches(np.arange(len(val_features)))
-            outputs = (candidate(val_features[part]).cpu() for part in parts)
-            return judge(copy.deepcopy(candidate), measure(outputs, val, context.task), context.task)
+            found = measure(lambda part: candidate(val_features[place[part]]).cpu(), val, context.task)
+        return judge(copy.deepcopy(candidate), found, context.task)
 
     trained = _train(
         tail,
@@ -122,17 +124,20 @@ def _fit_head(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[
 def _features(
     model: Model, head: nn.Module, split: Split, rows: NDArray[np.int64], context: Context
 ) -> Tensor:
-    """Return what reaches the head on the plain views of ``rows``."""
+    """Return what reaches the head on the plain views of ``rows``; several processes each run some."""
     seen: list[Tensor] = []
+    parts = batches(rows)
     hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     module = prepared(model).to(context.device).eval()
     try:
         with torch.no_grad():
-            for views in plain_views(split, rows, context.device):
-                module(views)
+            for part in parts[world.share(len(parts))]:
+                for views in plain_views(split, part, context.device):
+                    module(views)
     finally:
         hook.remove()
-    return torch.cat(seen)
+    everyones = world.everyones([features.cpu() for features in seen])
+    return torch.cat([features for mine in everyones for features in mine]).to(context.device)
 
 
 def _train(

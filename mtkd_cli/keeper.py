@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mtkd_cli import checkpoint
+from mtkd_cli import checkpoint, world
+from mtkd_cli.checkpoint import Checkpoint
 from mtkd_cli.training import Training
 
 EVERY_SECONDS = 300.0
@@ -16,7 +17,7 @@ TIMES_ITS_COST = 20.0
 
 
 class Keeper:
-    """Keeps the checkpoints of one training in one folder.
+    """Keeps the checkpoints of one training in one folder; of several processes, the first one does.
 
     Args:
         place: the folder.
@@ -33,14 +34,21 @@ class Keeper:
         Raises:
             DataError: every checkpoint is damaged.
         """
+        found = world.same(self._newest() if world.is_first() else None)
+        if found is None:
+            return
+        training.restore(found, str(self.place))
+        self._kept, self._kept_at = training.done, time.monotonic()
+
+    def _newest(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is what was written; damaged ones are set aside."""
         found = checkpoint.newest(self.place)
         if found.checkpoint is None:
-            return
+            return None
         for folder, reason in found.damaged.items():
             self._say(f"the checkpoint {folder} is damaged, the one before it is used: {reason}")
             checkpoint.set_aside(folder)
-        training.restore(found.checkpoint, str(self.place))
-        self._kept, self._kept_at = training.done, time.monotonic()
+        return found.checkpoint
 
     def stepped(self, training: Training, epoch_ended: bool, last: bool) -> None:
         """Keep the training after a step if it is time; certainly after the ``last`` one of this process.
@@ -50,7 +58,7 @@ class Keeper:
         """
         since, least = time.monotonic() - self._kept_at, TIMES_ITS_COST * self._cost
         due = since >= (least if epoch_ended else max(EVERY_SECONDS, least))
-        if training.done == self._kept or not (due or last):
+        if not world.is_first() or training.done == self._kept or not (due or last):
             return
         started = time.monotonic()
         checkpoint.write(self.place, training.done, training.tensors(), training.facts())
@@ -59,4 +67,5 @@ class Keeper:
 
     def finished(self) -> None:
         """Remove all but the last checkpoint."""
-        checkpoint.keep_last(self.place, 1)
+        if world.is_first():
+            checkpoint.keep_last(self.place, 1)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtkd_cli import world
+
 
 def kl_divergence(student: Tensor, target: Tensor, temperature: float) -> Tensor:
     """Return ``T^2 KL(target || softmax(student / T))``, ``[B, *]``.
@@ -65,6 +67,16 @@ def mean_over(loss: Tensor, counted: Tensor) -> Tensor:
         counted: bool, the same shape.
     """
     return torch.where(counted, loss, 0).sum() / counted.sum().clamp(min=1)
+
+
+def share_of_mean(loss: Tensor, counted: Tensor) -> Tensor:
+    """Return this process's part of the mean over what counts in every process: their sum is the mean.
+
+    Args:
+        loss: per element.
+        counted: bool, the same shape.
+    """
+    return torch.where(counted, loss, 0).sum() / world.summed(counted.sum()).clamp(min=1)
 
 
 def squared_logits(student: Tensor, teacher: Tensor) -> Tensor:

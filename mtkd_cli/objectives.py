@@ -20,12 +20,12 @@ from mtkd_cli.gaps import filled
 from mtkd_cli.guided import WithFeatures
 from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.labels import without_labels
-from mtkd_cli.losses import feature_loss, mean_over
+from mtkd_cli.losses import feature_loss, share_of_mean
 
 
 @dataclass(frozen=True)
 class FromLabels:
-    """The task loss over what is labelled.
+    """The task loss over what is labelled, in every process's share of the batch.
 
     Attributes:
         labels: the labels of a step's samples, as its views show them.
@@ -37,7 +37,7 @@ class FromLabels:
     def __call__(self, output: Any, step: Step) -> Losses:
         """Return the losses of the outputs of a step."""
         target = self.labels(step)
-        return Losses(mean_over(self.task.task_loss(output, target), self.task.labelled(target)))
+        return Losses(share_of_mean(self.task.task_loss(output, target), self.task.labelled(target)))
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Hints:
         pairs = zip(student, self.features(step), strict=True)
         losses = torch.stack([feature_loss(mine.float(), theirs) for mine, theirs in pairs])
         if weights is None:
-            return self.ratio * losses.mean()
+            return self.ratio * share_of_mean(losses, torch.ones_like(losses, dtype=torch.bool))
         each = weights.flatten(2).mean(dim=2) if weights.dim() > 2 else weights
-        return self.ratio * mean_over((each * losses).sum(dim=0), each.sum(dim=0) > 0)
+        return self.ratio * share_of_mean((each * losses).sum(dim=0), each.sum(dim=0) > 0)
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ class FromTeachers:
             raise
         kd = self.task.kd_loss(output, merged, self.temperature)
         heard = torch.ones_like(kd) if merged.weights is None else merged.weights.sum(dim=0)
-        labels = mean_over(self.task.task_loss(output, target), self.task.labelled(target))
-        weights, kd_loss = merged.weights, mean_over(kd, heard > 0)
+        labels = share_of_mean(self.task.task_loss(output, target), self.task.labelled(target))
+        weights, kd_loss = merged.weights, share_of_mean(kd, heard > 0)
         if self.hints is not None:
             kd_loss = kd_loss + self.hints.loss(features, merged.weights, step)
         return Losses(labels, kd_loss, self.kd_ratio, weights, batch.teacher_names)
@@ -144,7 +144,6 @@ class Batches:
         if target is None:
             target = without_labels(torch.from_numpy(self.split.samples.targets[indices])).to(device)
         outputs, answered = filled(outputs) if self.gaps else (outputs, None)
-        number = step.number if step else 0
         given = any(weight is not None for weight in self.declared)
         weights = (
             torch.tensor([1.0 if w is None else w for w in self.declared], device=device) if given else None
@@ -163,7 +162,13 @@ class Batches:
             labelled=self.task.labelled(target),
             student_output=student,
             metadata={name: column[indices] for name, column in self.split.samples.metadata.items()},
-            draw=lambda name, shape: counters.torch_uniform(shape, "strategy", self.seed, number, name).to(
-                device
-            ),
+            draw=lambda name, shape: self._drawn(name, shape, len(indices), step).to(device),
         )
+
+    def _drawn(self, name: str, shape: tuple[int, ...], samples: int, step: Step | None) -> Tensor:
+        """Return random numbers of a step; of those for samples, the part of this process's share."""
+        number = step.number if step else 0
+        if step and step.batch > samples and shape[:1] == (samples,):
+            whole = counters.torch_uniform((step.batch, *shape[1:]), "strategy", self.seed, number, name)
+            return whole[step.place]
+        return counters.torch_uniform(shape, "strategy", self.seed, number, name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import dataset, manifest, store
+from mtkd_cli import dataset, manifest, store, world
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.align import remarks
 from mtkd_cli.context import Context, device_of
+from mtkd_cli.distill import refuse_small_batches
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.evaluate import batches, measure, outputs_of
+from mtkd_cli.evaluate import answering, measure
 from mtkd_cli.interfaces import Merged, Model, Task
 from mtkd_cli.models import facts, prepared
 from mtkd_cli.objectives import Batches
@@ -35,6 +38,8 @@ from mtkd_cli.teachers import ReadyTeacher, known_classes, ready
 from mtkd_cli.trackers import following
 from mtkd_cli.trained import described
 from mtkd_cli.views import PLAIN
+
+Answer = Callable[[NDArray[np.int64]], Tensor]
 
 MOST_VIEWS = 8
 EPOCHS_A_VIEW = 4
@@ -120,30 +125,67 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
         context.progress.on_began = run.settle_rows
         views = run.begin(context.recipe, manifest.of(context, views_of(context.recipe), baseline))
         tell("run_started", context.recipe.as_dict(), run.folder)
-        report = _every_phase(context, run, baseline, views)
+        trained = _trained(context, world.same(views), baseline, run.checkpoints)
+        report = _reported(context, run, trained)
         run.finish()
         tell("run_finished", report)
     return report
 
 
-def _every_phase(context: Context, run: Run, baseline: bool, views: int | None) -> dict[str, Any]:
+def assist(context: Context, baseline: bool, checkpoints: Path) -> None:
+    """Do this process's share of every phase of a run that the first process keeps and reports.
+
+    Args:
+        context: the run.
+        baseline: whether the student alone is trained too.
+        checkpoints: where the first process keeps those of the distilled student.
+    """
+    _trained(context, world.same(None), baseline, checkpoints)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What a run has before it is reported."""
+
+    views: int | None
+    teachers: list[ReadyTeacher]
+    strategy: Strategy
+    student: TrainedStudent
+    opponent: TrainedStudent | None
+    answers: Mapping[str, Answer]
+    scores: Scores
+
+
+def _trained(context: Context, views: int | None, baseline: bool, checkpoints: Path) -> _Trained:
+    """Run every phase in which all processes have a share."""
+    for samples in (len(context.data.train), *([len(context.data.train.labelled)] if baseline else [])):
+        refuse_small_batches(samples, context.recipe.train.batch_size)
     strategy = Strategy(context.parts.strategy)
     teachers = ready(context, views)
     _tell_alignment(context, teachers)
     _refuse_partial(context, strategy, teachers)
     fit_strategy(strategy, context, teachers)
     student = distilled(
-        context, teachers, strategy, batches_of(context, context.data.train, teachers), views, run.checkpoints
+        context, teachers, strategy, batches_of(context, context.data.train, teachers), views, checkpoints
     )
     opponent = alone(context) if baseline else None
     with context.progress.phase("evaluate", 1):
         answers = _answers(context, teachers, strategy, student, opponent)
         scores = _scores(context, teachers, student, opponent, answers)
-        about = batches_of(context, context.data.val, teachers)
-        weights = counted(context, teachers, strategy, about, student.model)
-        report = report_of(context, run.folder.name, views, teachers, student, opponent, scores, weights)
-    run.write_student(student.model, described(context, student.model, scores.student.metrics))
-    run.write_picture(picture(context, answers))
+    return _Trained(views, teachers, strategy, student, opponent, answers, scores)
+
+
+def _reported(context: Context, run: Run, done: _Trained) -> dict[str, Any]:
+    """Write the student, the report and its pages, and return the report."""
+    student = done.student
+    with context.progress.phase("report", 1):
+        about = batches_of(context, context.data.val, done.teachers)
+        weights = counted(context, done.teachers, done.strategy, about, student.model)
+        report = report_of(
+            context, run.folder.name, done.views, done.teachers, student, done.opponent, done.scores, weights
+        )
+    run.write_student(student.model, described(context, student.model, done.scores.student.metrics))
+    run.write_picture(picture(context, done.answers))
     run.write_report(report)
     write_pages(run.folder)
     return report
@@ -211,9 +253,6 @@ def batches_of(context: Context, split: dataset.Split, teachers: list[ReadyTeach
     )
 
 
-Answer = Callable[[NDArray[np.int64]], Tensor]
-
-
 def _answers(
     context: Context,
     teachers: list[ReadyTeacher],
@@ -228,8 +267,7 @@ def _answers(
     test = context.data.test
 
     def of_model(model: Model) -> Answer:
-        module = prepared(model)
-        return lambda rows: torch.cat(list(outputs_of(module, test, rows)))
+        return answering(prepared(model), test)
 
     def of_teacher(teacher: ReadyTeacher) -> Answer:
         return lambda rows: teacher.recorded("test", PLAIN, rows)
@@ -262,8 +300,7 @@ def _scores(
     test, task = context.data.test, context.task
 
     def scored(who: str, costs: Mapping[str, Any]) -> Scored:
-        outputs = (answers[who](part) for part in batches(test.labelled))
-        measured = measure(outputs, test, task, gaps=who.startswith("teacher "))
+        measured = measure(answers[who], test, task, gaps=who.startswith("teacher "))
         return Scored(measured.statistics, measured.metrics, {name: costs[name] for name in COSTS})
 
     def costs_of(model: Model) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class Progress:
 
     def stepped(self, step: Step, losses: Losses) -> None:
         """Show one optimizer step."""
-        self._samples += len(step.indices)
+        self._samples += step.batch or len(step.indices)
 
         def note() -> str:
             rate = self._samples / max(1e-9, time.monotonic() - self._started)

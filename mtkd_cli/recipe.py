@@ -243,6 +243,9 @@ class Train(Section):
         description="Number format of the forward pass; auto: bf16 on a CUDA device that computes in it.",
     )
     compile: bool = Field(False, description="Compile the student while training (needs a C++ compiler).")
+    sync_batchnorm: bool = Field(
+        False, description="Take BatchNorm's statistics over all processes; on CUDA devices only."
+    )
 
 
 class Store(Section):

@@ -7,7 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import atomic, recorded, store
+from mtkd_cli import atomic, recorded, store, world
 from mtkd_cli.asking import Ask
 from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError
@@ -94,7 +94,8 @@ def record(
     """Record the shards of one view of one split that are not there; return the complete array.
 
     On the CPU each shard is one thread's, with one thread inside the teacher: faster than one
-    batch over all cores, and the answers do not depend on how many cores there are.
+    batch over all cores, and the answers do not depend on how many cores there are. Several
+    processes each record some of the shards.
 
     Args:
         name: the teacher's, for messages.
@@ -137,29 +138,38 @@ def record(
             clamped += beyond
         return np.concatenate(rows), clamped
 
-    with store.locked(recorded.folder_of(array_key)):
-        array = recorded.create(array_key, layout, samples)
-        wanted = recorded.missing(array, samples)
+    folder = recorded.folder_of(array_key)
+    with store.locked(folder) if world.is_first() else nullcontext():
+        wanted = world.same(_to_record(array_key, layout, samples) if world.is_first() else [])
+        array = recorded.begun(array_key, layout, samples)
+        together = world.size()
         advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in wanted))
         clamped = 0
         with _one_thread_each(device) as workers, ThreadPoolExecutor(workers) as pool:
-            futures = {pool.submit(answers, shard): shard for shard in wanted}
+            futures = {pool.submit(answers, shard): shard for shard in wanted[world.rank() :: together]}
             try:
                 for future in as_completed(futures):
                     rows, beyond = future.result()
                     recorded.write(array, futures.pop(future), rows, samples)
                     clamped += beyond
-                    advance(len(rows))
+                    advance(len(rows) * together)
             except BaseException:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
+        everyones = world.everyones((dropped, clamped))
+    dropped = [sample for theirs, _ in everyones for sample in theirs]
+    clamped = sum(theirs for _, theirs in everyones)
     if dropped:
         count = sum(number for _, number in dropped)
         say(f"teacher {name}: NaN or infinity on {count} samples ({min(dropped)[0]}), not heard there")
     if clamped:
         say(f"teacher {name}: {clamped} outputs beyond ±65504 were clamped; store.precision: fp32 keeps them")
-    return array
+    return recorded.begun(array_key, layout, samples)
+
+
+def _to_record(array_key: Mapping[str, Any], layout: Layout, samples: int) -> list[int]:
+    return recorded.missing(recorded.create(array_key, layout, samples), samples)
 
 
 def _length(rows: slice) -> int:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import atomic, holds, store
+from mtkd_cli.errors import DataError
 from mtkd_cli.layout import Layout
 
 ZEROS = bytes(2**20)
@@ -92,6 +93,22 @@ def create(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def begun(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
+    """Return an array that was created, perhaps by another process, as it is on the disk now.
+
+    Raises:
+        DataError: it is not there: this process sees another store.
+    """
+    found = opened(folder_of(key), samples)
+    if found is None or found.layout != layout:
+        raise DataError(
+            "what another process of this run began to record is not there",
+            where=str(folder_of(key)),
+            hint="set MTKD_STORE to a folder that every machine sees",
+        )
+    return found
 
 
 def bytes_to_take(key: Mapping[str, Any], layout: Layout, samples: int) -> int:

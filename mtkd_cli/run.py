@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path("runs")
 STUDENT, WEIGHTS = "student.json", "student.safetensors"
+CHECKPOINTS = "checkpoints"
 MANIFEST, ROWS = "manifest.json", "metrics.jsonl"
 RESULTS = (WEIGHTS, STUDENT, "report.json")
 BEFORE_IT_BEGINS = {run_lock.NAME, "recipe.yaml"}
@@ -70,7 +71,7 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         """Where the checkpoints of the distilled student are kept."""
-        return self.folder / "checkpoints"
+        return self.folder / CHECKPOINTS
 
     def begin(self, recipe: Recipe, now: Mapping[str, Any]) -> int | None:
         """Write what decides the run, or compare it with what the run began with; return the views.
@@ -181,6 +182,13 @@ class Run:
         path = self.folder / "log.txt"
         with atomic.disk_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.datetime.now().isoformat(timespec='seconds')} {line}\n")
+
+
+def processes_of(name: str) -> int:
+    """Return how many processes a run began with; 1 if it has not begun."""
+    path = ROOT / name / MANIFEST
+    engine: dict[str, int] = sealed.read(path)["engine"] if path.exists() else {}
+    return engine.get("processes", 1)
 
 
 def default_name(recipe_name: str) -> str:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from mtkd_cli import dataset, store
 from mtkd_cli.dataset import Dataset, Split
 from mtkd_cli.errors import DataError, RecipeError, UsageError
-from mtkd_cli.evaluate import measure, outputs_of
+from mtkd_cli.evaluate import answering, measure
 from mtkd_cli.explain import explain
 from mtkd_cli.interfaces import Task
 from mtkd_cli.plugins import Registry, installed
@@ -52,7 +52,7 @@ def score(
     data = load_data(student, options, registry or installed())
     part = for_student(student, data, {s.name: s for s in data.splits}[split])
     module = student.module.to(device)
-    measured = measure(outputs_of(module, part, part.labelled, device), part, student.task)
+    measured = measure(answering(module, part, device), part, student.task)
     student.module.to("cpu")
     return {
         "run": str(student.folder),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli import store, weights
+from mtkd_cli.acceleration import synchronised
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
@@ -20,6 +21,7 @@ from mtkd_cli.distill import Losses, Step, Trained, steps_per_epoch, train
 from mtkd_cli.features import of_each, recorded_features
 from mtkd_cli.guided import Guided
 from mtkd_cli.interfaces import Model
+from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.models import build_student, identity, prepared
 from mtkd_cli.objectives import Batches, FromLabels, FromTeachers, Hints
@@ -109,7 +111,7 @@ def alone(context: Context) -> TrainedStudent:
         facts = {"settings": student.settings, "trials": student.trials, "curve": student.curve}
         (folder / "facts.json").write_text(json.dumps(facts))
 
-    folder = store.keep("alone", alone_key(context), write)
+    folder = keep_together("alone", alone_key(context), write)
     facts = json.loads((folder / "facts.json").read_text())
     model = build(context)
     tensors, _ = weights.read(folder / "student.safetensors")
@@ -148,6 +150,7 @@ def _search(
 
     def train_one(settings: Train, number: int) -> Trained:
         module = _trainable(build(context), features, context).to(context.device)
+        module = synchronised(module, recipe.train, context.device)
         settings = settings.model_copy(update={"batch_size": min(settings.batch_size, len(rows))})
         watcher = context.progress.candidate(number) if several else context.progress
         keeper = Keeper(place / f"candidate-{number}", context.progress.say) if place else None

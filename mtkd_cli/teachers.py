@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtkd_cli import asking, atomic, record, recorded, store
+from mtkd_cli import asking, atomic, record, recorded, store, world
 from mtkd_cli.acceleration import sent
 from mtkd_cli.align import aligned_to
 from mtkd_cli.asking import Ask
@@ -161,12 +161,14 @@ def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
     about = store.find("teachers", who)
     known = _facts_in(about) if about else {}
     model: Model | None = None
-    if live or about is None or len(arrays) < len(wanted):
+    lacking = [(split.name, number) for split, number in wanted if (split.name, number) not in arrays]
+    known_before, lacking = world.same((about is not None, lacking))
+    if live or not known_before or lacking:
         untouched = load_teacher(part, teacher, context.data, context.task)
         model = fitted(untouched, who["fit"], teacher, context)
         shape = probed(model, teacher.name, [context.data.val], context)
         known = _facts_in(_described(model, teacher, who, shape[0], context))
-        missing = [(split, number) for split, number in wanted if (split.name, number) not in arrays]
+        missing = [(split, number) for split, number in wanted if (split.name, number) in lacking]
         arrays |= _record(model, teacher, who, shape, missing, context)
     return ReadyTeacher(
         teacher.name,

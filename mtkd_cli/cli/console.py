@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from mtkd_cli import first_failure
 from mtkd_cli.errors import MtkdError, RecipeError, ResumeError, StoppedError
 from mtkd_cli.signals import Interrupted
 
@@ -59,7 +61,9 @@ def out_json(value: Any) -> None:
 
 
 def warn(lines: list[str]) -> None:
-    """Print warnings on stderr."""
+    """Print warnings on stderr; of several processes, the first one does."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     for line in lines:
         talk(f"warning: {line}", style="yellow")
 
@@ -74,17 +78,22 @@ def errors_shown(as_json: bool) -> Iterator[None]:
     except MtkdError as error:
         if debug:
             raise
-        show(error, as_json)
-        raise typer.Exit(error.exit_code) from None
+        _fail(error, as_json, error.exit_code)
     except KeyboardInterrupt as stop:
         how = str(stop) or "start it again: what is finished is not repeated"
-        show(StoppedError("interrupted", hint=how), as_json)
-        raise typer.Exit(StoppedError.exit_code if isinstance(stop, Interrupted) else 130) from None
+        code = StoppedError.exit_code if isinstance(stop, Interrupted) else 130
+        _fail(StoppedError("interrupted", hint=how), as_json, code)
     except Exception as error:
         if debug:
             raise
-        show(_unexpected(error), as_json)
-        raise typer.Exit(1) from None
+        _fail(_unexpected(error), as_json, 1)
+
+
+def _fail(error: MtkdError, as_json: bool, code: int) -> NoReturn:
+    """Show the error, unless another process of this run told the first one, and end with its code."""
+    if first_failure.is_told_here(code):
+        show(error, as_json)
+    raise typer.Exit(code) from None
 
 
 def show(error: MtkdError, as_json: bool) -> None:

@@ -8,8 +8,18 @@ import typer
 
 from mtkd_cli import signals
 from mtkd_cli.cli import console
+from mtkd_cli.cli.processes import (
+    Nodes,
+    Processes,
+    Rendezvous,
+    Restarts,
+    is_one_of_several,
+    launch_if_several,
+    was_started_before,
+)
 from mtkd_cli.cli.reading import TrustPickle, parts_of, recipe_of_run
 from mtkd_cli.errors import UsageError
+from mtkd_cli.parent import end_with_parent
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
 
@@ -37,11 +47,17 @@ def distill(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
+    processes: Processes = 0,
+    nodes: Nodes = 1,
+    rendezvous: Rendezvous = "",
+    restarts: Restarts = 3,
     trust_pickle: TrustPickle = None,
     as_json: Json = False,
 ) -> None:
     """Distil a recipe's teachers into its student, and say whether it paid."""
     with console.errors_shown(as_json), signals.handled():
+        if is_one_of_several():
+            end_with_parent()
         changes = list(overrides or [])
         if resume:
             name, recipe, changes = _resumed(resume, recipe, changes, name, auto_resume)
@@ -57,10 +73,17 @@ def distill(
             plan(parts, device, threads, baseline is not False, as_json)
             return
 
-        from mtkd_cli.run import default_name
+        from mtkd_cli.run import default_name, processes_of
 
-        go_on = bool(resume) or auto_resume
-        distil(parts, name or default_name(recipe_name), go_on, device, threads, baseline, as_json)
+        go_on = bool(resume) or auto_resume or was_started_before()
+        if nodes > 1 and not name:
+            raise UsageError("the run on several machines needs a name", hint="give the same --name on each")
+        processes = processes or (processes_of(name) // nodes if go_on else 1)
+        named = [] if name else ["--name", default_name(recipe_name)]
+        name = name or named[1]
+        again = f"Go on with: mtkd distill --resume {name}"
+        launch_if_several(processes, nodes, rendezvous, restarts, name, again, named)
+        distil(parts, name, go_on, device, threads, baseline, as_json)
 
 
 def _resumed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -11,14 +12,14 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from mtkd_cli import pipeline, strict_yaml
+from mtkd_cli import pipeline, strict_yaml, world
 from mtkd_cli.cli import console
 from mtkd_cli.context import Context
 from mtkd_cli.plan import plan_of, plan_table
 from mtkd_cli.progress import Progress
 from mtkd_cli.report.summary import table
 from mtkd_cli.resolve import Resolved
-from mtkd_cli.run import Run
+from mtkd_cli.run import CHECKPOINTS, MANIFEST, ROOT, Run
 
 
 def distil(
@@ -35,25 +36,43 @@ def distil(
         baseline: train the student alone; None: as before, at first yes.
         as_json: print the report as JSON.
     """
-    with stdout_on_stderr(), Run(name, go_on) as run:
-        begun: Mapping[str, Any] = run.begun or {}
-        baseline = begun.get("baseline", True) if baseline is None else baseline
-        same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), begun.get("baseline"))
-        report = run.finished_report() if same else None
-        if report is None:
-            device = begun.get("device", device) if device == "auto" else device
-            threads = threads or begun.get("engine", {}).get("threads", 0)
-            try:
-                report = pipeline.distill(context_of(parts, device, threads), run, baseline)
-            except KeyboardInterrupt as stop:
-                how = f"go on with: mtkd distill --resume {name}" if run.begun else ""
-                raise type(stop)(how) from None
+    with stdout_on_stderr(), world.joined(device):
+        try:
+            if not world.is_first():
+                _assist(parts, name)
+                return
+            report = _lead(parts, name, go_on, device, threads, baseline)
+        except KeyboardInterrupt as stop:
+            how = f"go on with: mtkd distill --resume {name}" if (ROOT / name / MANIFEST).exists() else ""
+            raise type(stop)(how) from None
     if as_json:
         console.out_json(report)
         return
     console.out(table(report))
     console.out(f"\n{report['verdict']['sentence']}")
-    console.out(f"Everything is in {run.folder}/")
+    console.out(f"Everything is in {ROOT / name}/")
+
+
+def _lead(
+    parts: Resolved, name: str, go_on: bool, device: str, threads: int, baseline: bool | None
+) -> dict[str, Any]:
+    """Do this run, or lead the other processes of it, and return its report."""
+    with Run(name, go_on) as run:
+        begun: Mapping[str, Any] = run.begun or {}
+        baseline = begun.get("baseline", True) if baseline is None else baseline
+        same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), begun.get("baseline"))
+        report = run.finished_report() if same else None
+        device = begun.get("device", device) if device == "auto" else device
+        threads = threads or begun.get("engine", {}).get("threads", 0)
+        world.same(None if report else (device, threads, baseline))
+        return report or pipeline.distill(context_of(parts, device, threads), run, baseline)
+
+
+def _assist(parts: Resolved, name: str) -> None:
+    """Do this process's share of a run that another leads."""
+    if led := world.same(None):
+        device, threads, baseline = led
+        pipeline.assist(context_of(parts, device, threads), baseline, ROOT / name / CHECKPOINTS)
 
 
 def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bool) -> None:
@@ -70,13 +89,19 @@ def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bo
 
 def context_of(parts: Resolved, device: str, threads: int) -> Context:
     """Load the data and the task of a recipe, with progress on stderr."""
-    _use_threads(threads)
-    return pipeline.prepare(parts, device, Progress(Console(stderr=True)))
+    _use_threads(threads or _share_of_threads())
+    return pipeline.prepare(parts, device, Progress(Console(stderr=True) if world.is_first() else None))
 
 
 def stdout_on_stderr() -> AbstractContextManager[object]:
     """Keep stdout for results: libraries and plugins that print meanwhile do so on stderr."""
     return contextlib.redirect_stdout(sys.stderr)
+
+
+def _share_of_threads() -> int:
+    """Return the threads of one of several processes on this machine; 0 of one alone: as torch takes."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or world.size())
+    return max(1, (os.cpu_count() or 1) // processes) if world.size() > 1 else 0
 
 
 def _use_threads(threads: int) -> None:

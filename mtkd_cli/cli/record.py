@@ -8,7 +8,16 @@ import typer
 
 from mtkd_cli import signals
 from mtkd_cli.cli import console
+from mtkd_cli.cli.processes import (
+    Nodes,
+    Processes,
+    Rendezvous,
+    Restarts,
+    is_one_of_several,
+    launch_if_several,
+)
 from mtkd_cli.cli.reading import TrustPickle, parts_of
+from mtkd_cli.parent import end_with_parent
 
 
 def record(
@@ -18,20 +27,32 @@ def record(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
+    processes: Processes = 0,
+    nodes: Nodes = 1,
+    rendezvous: Rendezvous = "",
+    restarts: Restarts = 3,
     trust_pickle: TrustPickle = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Fit a recipe's teachers and record their answers; train no student."""
     with console.errors_shown(as_json), signals.handled():
+        if is_one_of_several():
+            end_with_parent()
         parts, _ = parts_of(recipe, overrides or [], trust_pickle)
 
+        again = "Run it again: what is recorded stays"
+        launch_if_several(processes, nodes, rendezvous, restarts, "record", again)
+
+        from mtkd_cli import world
         from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
         from mtkd_cli.pipeline import views_of
         from mtkd_cli.teachers import ready
 
-        with stdout_on_stderr():
+        with stdout_on_stderr(), world.joined(device):
             context = context_of(parts, device, threads)
             teachers = ready(context, views_of(context.recipe))
+            if not world.is_first():
+                return
         rows = [
             {"name": t.name, "arrays": len(t.arrays), "bytes": sum(a.rows.nbytes for a in t.arrays.values())}
             for t in teachers

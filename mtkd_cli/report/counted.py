@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context
-from mtkd_cli.evaluate import batches, outputs_of
+from mtkd_cli.evaluate import answering, batches
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models import prepared
 from mtkd_cli.objectives import Batches
@@ -53,11 +53,11 @@ def counted(
     parts = batches(val.labelled)
     classes = context.data.classes if task.over_classes else ()
     sums = torch.zeros(len(classes) + 1, len(teachers) + 1, dtype=torch.float64)
-    outputs = outputs_of(prepared(student), val, val.labelled)
-    for part, output in zip(parts, outputs, strict=True):
+    answer = answering(prepared(student), val)
+    for part in parts:
         answers = tuple(teacher.recorded("val", PLAIN, part) for teacher in teachers)
         target = torch.from_numpy(val.samples.targets[part])
-        weights = strategy.merge(about(answers, part, target, student=output)).weights
+        weights = strategy.merge(about(answers, part, target, student=answer(part))).weights
         if weights is None:
             return None
         there = task.labelled(target) & (weights.sum(dim=0) > 0)

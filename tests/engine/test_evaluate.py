@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mtkd_cli.dataset import Split
-from mtkd_cli.evaluate import BATCH, judge, measure, plain_views, predict, validate
+from mtkd_cli.evaluate import BATCH, answering, judge, measure, plain_views, validate
 from mtkd_cli.interfaces import InputSpec, Metric, Samples, TaskData
 from mtkd_cli.recipe import Loss
 from mtkd_tasks.classification import Classification
@@ -48,7 +48,7 @@ def test_chosen_rows_are_shown_in_their_order() -> None:
 def test_predictions_are_float32_without_gradient_or_dropout() -> None:
     data = split(5)
     module = nn.Sequential(nn.Flatten(), nn.Dropout(0.5)).double().train()
-    output = predict(nn.Sequential(module), data)
+    output = answering(nn.Sequential(module), data)(np.arange(5))
     assert torch.equal(output, torch.from_numpy(data.samples.inputs).float().flatten(1) / 255)
     assert output.dtype == torch.float32
     assert not output.requires_grad
@@ -56,14 +56,16 @@ def test_predictions_are_float32_without_gradient_or_dropout() -> None:
 
 def test_only_labelled_samples_are_measured() -> None:
     data = split(8, hidden=4)
-    assert measure([answers(6, 8)[4:]], data, TASK).metrics["accuracy"] == 0.5
-    assert measure([answers(8, 8)[4:]], data, TASK).metrics["accuracy"] == 1.0
+    assert measure(lambda rows: answers(6, 8)[rows], data, TASK).metrics["accuracy"] == 0.5
+    assert measure(lambda rows: answers(8, 8)[rows], data, TASK).metrics["accuracy"] == 1.0
 
 
 def test_the_better_score_ranks_higher_and_of_equals_the_smaller_loss() -> None:
     data, module = split(9), nn.Identity()
     outputs = (answers(6, 9), answers(3, 9), answers(6, 9) * 5)
-    good, poor, surely_wrong = (judge(module, measure([given], data, TASK), TASK) for given in outputs)
+    good, poor, surely_wrong = (
+        judge(module, measure(given.__getitem__, data, TASK), TASK) for given in outputs
+    )
     assert good.rank > poor.rank
     assert good.rank > surely_wrong.rank
     assert good.metrics["accuracy"] == surely_wrong.metrics["accuracy"] == pytest.approx(6 / 9)
@@ -75,7 +77,9 @@ def test_where_less_is_better_the_smaller_score_ranks_higher() -> None:
 
     task = Errors(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
     data = split(9)
-    better, worse = (judge(nn.Identity(), measure([answers(right, 9)], data, task), task) for right in (9, 3))
+    better, worse = (
+        judge(nn.Identity(), measure(answers(right, 9).__getitem__, data, task), task) for right in (9, 3)
+    )
     assert better.rank > worse.rank
 
 

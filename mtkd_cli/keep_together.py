@@ -1,0 +1,31 @@
+"""Keep in the store what all processes of a run make together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mtkd_cli import store, world
+
+
+def keep_together(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
+    """Return the folder of ``key`` as `mtkd_cli.store.keep` does; every process has a share in ``write``.
+
+    The first process keeps what it wrote; what the others wrote is thrown away.
+    """
+    if world.is_first():
+
+        def lead(folder: Path) -> None:
+            world.same(True)
+            write(folder)
+
+        kept = store.keep(kind, key, lead)
+        world.same(False)
+        return kept
+    if world.same(False):
+        with TemporaryDirectory() as aside:
+            write(Path(aside))
+        world.same(False)
+    return store.root() / kind / store.digest(key)

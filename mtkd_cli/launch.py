@@ -1,0 +1,111 @@
+"""Start a run's processes on this machine by torch's elastic launcher; start them again if some are lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous.api import RendezvousError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from mtkd_cli import first_failure
+from mtkd_cli.errors import EngineError, StoppedError
+from mtkd_cli.parent import PARENT
+
+ATTEMPT = "MTKD_ATTEMPT"
+"""Tells a process how often its run was started before it, so that it goes on."""
+MEET_SECONDS = 600
+"""How long the machines wait for each other."""
+
+
+def launch(
+    arguments: Sequence[str],
+    processes: int,
+    nodes: int,
+    rendezvous: str,
+    restarts: int,
+    run: str,
+    again: str,
+    say: Callable[[str], None],
+) -> int:
+    """Run mtkd with some arguments in several processes; return the exit code.
+
+    A process that ends without telling why (it was killed, its machine is gone) ends the others, and all
+    start again from the last checkpoint. What a process does tell is final.
+
+    Args:
+        arguments: of mtkd, for each process.
+        processes: on this machine.
+        nodes: machines that do this together.
+        rendezvous: where they meet, ``HOST:PORT``; empty on one machine.
+        restarts: how often to start again.
+        run: what the machines call it, all the same.
+        again: how the user goes on with it.
+        say: told of each new start.
+
+    Raises:
+        EngineError: the processes are lost once more than ``restarts``, or the machines do not meet.
+    """
+    logging.disable(logging.ERROR)  # the launcher's own account of what is told here
+    lost = ""
+    for attempt in range(restarts + 1):
+        if attempt:
+            say(f"{lost}; starting again from the last checkpoint ({attempt} of {restarts})")
+        with TemporaryDirectory() as folder:
+            failure = Path(folder) / "failure"
+            os.environ |= {first_failure.FILE: str(failure), ATTEMPT: str(attempt), PARENT: str(os.getpid())}
+            config = _config(processes, nodes, rendezvous, f"{run}-{attempt}")
+            try:
+                elastic_launch(config, sys.executable)("-m", "mtkd_cli", *arguments)
+                return 0
+            except ChildFailedError as error:
+                lost = _what_was_lost(error)
+            except SignalException:
+                return _code_in(failure) or StoppedError.exit_code
+            except RendezvousError as error:
+                raise EngineError(
+                    f"the machines do not meet: {str(error).splitlines()[0] or type(error).__name__}",
+                    where=f"--rendezvous {rendezvous}",
+                    hint="run the same command on every machine; can they reach that host and port?",
+                ) from error
+            if code := _code_in(failure):
+                return code
+    raise EngineError(
+        lost,
+        where=f"{processes} processes on this machine, started {restarts + 1} times",
+        hint=f"was there too little memory? {again}",
+    )
+
+
+def _config(processes: int, nodes: int, rendezvous: str, run_id: str) -> LaunchConfig:
+    return LaunchConfig(
+        min_nodes=nodes,
+        max_nodes=nodes,
+        nproc_per_node=processes,
+        run_id=run_id,
+        rdzv_backend="c10d",
+        rdzv_endpoint=rendezvous or "localhost:0",
+        rdzv_configs={"timeout": MEET_SECONDS},
+        local_addr=None if rendezvous else "localhost",
+        max_restarts=0,
+    )
+
+
+def _what_was_lost(error: ChildFailedError) -> str:
+    number, failure = error.get_first_failure()
+    how = f"signal {-failure.exitcode}" if failure.exitcode < 0 else f"exit code {failure.exitcode}"
+    return f"process {number} ended with {how}"
+
+
+def _code_in(file: Path) -> int:
+    """Return the exit code that the first failure left, 0 if none did."""
+    try:
+        return int(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0

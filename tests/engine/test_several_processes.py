@@ -1,0 +1,225 @@
+"""Several processes come to what one comes to with the same batches."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mtkd_cli import evaluate, signals, world
+from mtkd_cli.aggregate import Strategy
+from mtkd_cli.dataset import Split
+from mtkd_cli.distill import Losses, Step, order, steps_per_epoch, train
+from mtkd_cli.errors import EngineError, UsageError
+from mtkd_cli.gradients import summed_with
+from mtkd_cli.interfaces import InputSpec, Samples, Task, TaskData
+from mtkd_cli.keep_together import keep_together
+from mtkd_cli.keeper import Keeper
+from mtkd_cli.objectives import Batches, FromTeachers
+from mtkd_cli.plugins import installed
+from mtkd_cli.recipe import Loss, Train
+from mtkd_cli.resolve import Part
+from mtkd_tasks.classification import Classification
+from mtkd_tasks.segmentation import Segmentation
+from tests.several import together
+
+SAMPLES, CLASSES, SIDE = 26, 3, 4
+SETTINGS = Train(epochs=2, batch_size=10, lr=(0.05,), weight_decay=(0.01,), clip=0.5)
+
+
+def drawn(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def problem(dense: bool) -> tuple[Task, Split, nn.Module, tuple[Tensor, ...]]:
+    """Return a task, samples of which some are labelled, a student, and two teachers' answers."""
+    place = (SIDE, SIDE) if dense else ()
+    data = TaskData(tuple("abc"), np.zeros(1, dtype=np.int64), InputSpec(size=SIDE))
+    task: Task = (Segmentation if dense else Classification)(data, Loss())
+    targets = drawn(SAMPLES, *place, seed=0).sign().long()  # -1 is no label
+    inputs = np.zeros((SAMPLES, 1, SIDE, SIDE), np.uint8)
+    samples = Samples(tuple(f"s{i}" for i in range(SAMPLES)), inputs, targets.numpy(), {})
+    torch.manual_seed(1)
+    student = (
+        nn.Sequential(nn.Conv2d(1, 5, 3, padding=1), nn.Tanh(), nn.Conv2d(5, CLASSES, 1))
+        if dense
+        else nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 5), nn.Tanh(), nn.Linear(5, CLASSES))
+    )
+    teachers = tuple(3 * drawn(SAMPLES, CLASSES, *place, seed=seed) for seed in (2, 3))
+    return task, Split("train", samples, "digest"), student, teachers
+
+
+def trained(dense: bool, strategy: str, place: Path, stop_at: int | None = None) -> dict[str, Any]:
+    """Train in float64 for two epochs, or until the last process gets a signal; return weights and rows."""
+    torch.set_default_dtype(torch.float64)
+    Tensor.float = Tensor.double  # type: ignore[method-assign]
+    task, split, student, teachers = problem(dense)
+    inputs = drawn(SAMPLES, 1, SIDE, SIDE, seed=4)
+    targets = torch.from_numpy(split.samples.targets)
+
+    def answers(step: Step) -> tuple[Tensor, ...]:
+        return tuple(teacher[step.indices] for teacher in teachers)
+
+    def validated(module: nn.Module) -> evaluate.Evaluation:
+        return evaluate.judge(module, evaluate.measure(lambda rows: module(inputs[rows]), split, task), task)
+
+    found = installed().find("strategies", strategy)
+    part = Part(found.spec, found.plugin, {o.name: o.default for o in found.spec.options}, found.spec.load)
+    about = Batches(task, split, ("a", "b"), (None, None), 2.0, seed=0)
+    merging = Strategy(part)
+    merging.fit(about(teachers, np.arange(SAMPLES), targets))
+    objective = FromTeachers(task, merging, answers, about, lambda s: targets[s.indices], 2.0, 0.7)
+    watcher = Watcher(stop_at if world.rank() + 1 == world.size() else None)
+    with signals.handled():
+        try:
+            curve = _train(student, inputs, objective, validated, watcher, Keeper(place, print))
+        except signals.Interrupted:
+            curve = ()
+    return {"weights": student.state_dict(), "curve": curve, "steps": watcher.steps}
+
+
+@dataclass
+class Watcher:
+    """Counts steps, and sends its process a signal after one of them."""
+
+    stop_at: int | None
+    steps: int = 0
+
+    def began(self, done: int, curve: list[dict[str, float]]) -> None:
+        pass
+
+    def evaluated(self, row: dict[str, float]) -> None:
+        pass
+
+    def stepped(self, step: Step, losses: Losses) -> None:
+        self.steps += 1
+        if step.number == self.stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _train(
+    student: nn.Module, inputs: Tensor, objective: Any, validated: Any, watcher: Watcher, keeper: Keeper
+) -> tuple[dict[str, float], ...]:
+    return train(
+        student,
+        SAMPLES,
+        lambda indices, epoch: inputs[indices],
+        objective,
+        validated,
+        SETTINGS,
+        steps=6,
+        evaluate_every=2,
+        watcher=watcher,
+        keeper=keeper,
+    ).curve
+
+
+@pytest.mark.parametrize("strategy", ["confidence", "drop"])
+@pytest.mark.parametrize("dense", [False, True], ids=["classification", "segmentation"])
+def test_several_processes_learn_what_one_learns(dense: bool, strategy: str, tmp_path: Path) -> None:
+    """In float64, to rounding: weights, losses, scores, teachers' weights; also with random strategies."""
+
+    def work() -> dict[str, Any]:
+        return trained(dense, strategy, tmp_path / "kept")
+
+    (alone,) = together(lambda: trained(dense, strategy, tmp_path / "alone"), 1, tmp_path)
+    found = together(work, 2, tmp_path)
+    for each in found:
+        for name, weight in alone["weights"].items():
+            torch.testing.assert_close(each["weights"][name], weight, rtol=1e-9, atol=1e-12)
+        for row, expected in zip(each["curve"], alone["curve"], strict=True):
+            assert row == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_signal_to_one_of_three_stops_all_after_one_step_and_they_go_on_to_the_same_bits(
+    tmp_path: Path,
+) -> None:
+    """Three: from there on it matters in which order numbers are added up."""
+    whole = together(lambda: trained(False, "confidence", tmp_path / "whole"), 3, tmp_path)
+    stopped = together(lambda: trained(False, "confidence", tmp_path / "kept", stop_at=2), 3, tmp_path)
+    assert len({each["steps"] for each in stopped}) == 1
+    assert stopped[0]["steps"] in (3, 4)
+    gone_on = together(lambda: trained(False, "confidence", tmp_path / "kept"), 3, tmp_path)
+    assert gone_on[0]["steps"] + stopped[0]["steps"] == 6
+    for each in whole + gone_on:
+        assert each["curve"] == whole[0]["curve"]
+        assert all(torch.equal(each["weights"][name], w) for name, w in whole[0]["weights"].items())
+
+
+def test_buffers_are_the_first_process_s_and_what_no_process_uses_has_no_gradient(tmp_path: Path) -> None:
+    def work() -> Any:
+        module = nn.ModuleDict({"used": nn.Linear(2, 1), "some": nn.Linear(2, 1), "not": nn.Linear(2, 1)})
+        module.register_buffer("seen", torch.tensor([float(world.rank()), 7.0]))
+        ones, rank = torch.ones(1, 2), world.rank()
+        loss = module["used"](ones) * (rank + 1) + (module["some"](ones) if rank else 0)
+        loss.sum().backward()
+        return (
+            summed_with(module, (1.0, rank)),
+            {n: p.grad for n, p in module.named_parameters()},
+            module.seen,
+        )
+
+    for values, gradients, seen in together(work, 2, tmp_path):
+        assert values == [2.0, 1.0]
+        assert gradients["used.weight"].tolist() == [[3.0, 3.0]]
+        assert gradients["some.bias"].tolist() == [1.0]
+        assert gradients["not.weight"] is None
+        assert seen.tolist() == [0.0, 7.0]
+
+
+def test_what_all_make_together_is_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTKD_STORE", str(tmp_path / "store"))
+
+    def work() -> tuple[str, list[int]]:
+        made = []
+
+        def write(folder: Path) -> None:
+            made.extend(world.everyones(world.rank()))
+            (folder / "by").write_text(str(world.rank()))
+
+        first = keep_together("fitted", {"a": 1}, write)
+        again = keep_together("fitted", {"a": 1}, write)
+        assert first == again
+        return (first / "by").read_text(), made
+
+    assert together(work, 2, tmp_path) == [("0", [0, 1])] * 2
+
+
+def test_every_process_has_a_share_of_every_batch_and_none_fewer_than_two_samples(tmp_path: Path) -> None:
+    def work() -> list[tuple[int, int]]:
+        batches = order(23, 10, seed=0)
+        sizes = [len(next(batches)[1]) for _ in range(steps_per_epoch(23, 10))]
+        return [(size, len(range(size)[world.share(size)])) for size in sizes]
+
+    assert together(work, 2, tmp_path) == [[(10, 5), (13, 6)], [(10, 5), (13, 7)]]
+
+    def too_small() -> str:
+        try:
+            trained(False, "mean", tmp_path / "none")
+        except UsageError as error:
+            return error.what
+        return ""
+
+    (told, *_) = together(too_small, 6, tmp_path)
+    assert told == "6 processes need 12 samples in a batch, there are 10"
+
+
+def test_a_process_whose_neighbour_is_gone_says_so(tmp_path: Path) -> None:
+    def work() -> str:
+        if world.rank():
+            return ""
+        try:
+            while True:
+                world.everyones(None)
+        except EngineError as error:
+            return error.what
+
+    first, _ = together(work, 2, tmp_path)
+    assert first == "another process of this run is gone"

@@ -1,0 +1,61 @@
+"""Several processes on one machine, as torchrun or Slurm start them, but forked: torch is there already."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch._dynamo  # which an optimizer imports: once, instead of in every fork
+
+from mtkd_cli import world
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def environment(rank: int, processes: int, port: int) -> dict[str, str]:
+    """Return what torchrun tells a process."""
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+    return {name: str(number) for name, number in numbers.items()} | {
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": str(port),
+    }
+
+
+def together(work: Callable[[], Any], processes: int, folder: Path) -> list[Any]:
+    """Let several processes do some work together; return what each of them returned."""
+    port = free_port()
+    numbers = [
+        _fork(work, environment(rank, processes, port), folder / str(rank)) for rank in range(processes)
+    ]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]) for number in numbers]
+    assert codes == [0] * processes, codes
+    return [pickle.loads((folder / str(rank)).read_bytes()) for rank in range(processes)]
+
+
+def _fork(work: Callable[[], Any], told: dict[str, str], result: Path) -> int:
+    number = os.fork()
+    if number:
+        return number
+    code = 1
+    try:
+        os.environ |= told
+        torch.set_num_threads(1)
+        with world.joined("cpu"):
+            result.write_bytes(pickle.dumps(work()))
+        code = 0
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+    os._exit(code)
