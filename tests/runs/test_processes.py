@@ -1,0 +1,169 @@
+"""`--processes`, torchrun and Slurm: the same run, shared out, whoever dies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtkd_cli import weights
+from tests.kill_harness import start, wait
+from tests.several import environment, free_port
+
+ROOT = Path(__file__).parents[2]
+PLAIN = (
+    "digits",
+    "data.labels=60",
+    "fit={epochs: 2, labels: all}",
+    "teachers=[{model: 'mlp:8', fit: all}, {model: 'mlp:16', fit: head, pretrained: true}]",
+    "train={epochs: 2, batch_size: 256, lr: 0.01}",
+    "student=mlp:8",
+    "views=2",
+)
+"""Without BatchNorm and dropout: there, several processes come to what one comes to."""
+
+
+def mtkd(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    told = {name: value for name, value in os.environ.items() if not name.startswith("MTKD_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "mtkd_cli", *arguments],
+        cwd=folder,
+        env={**told, "MTKD_STORE": str(folder / "store"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def as_torchrun(folder: Path, arguments: tuple[str, ...], processes: int) -> list[int]:
+    """Let several processes do a command, told who they are as torchrun tells; return their exit codes."""
+    port = free_port()
+    told = [environment(rank, processes, port) for rank in range(processes)]
+
+    def telling(each: dict[str, str]) -> Any:
+        def prepare() -> None:
+            os.environ |= each
+            sys.stdout, sys.stderr = (os.fdopen(number, "w") for number in (1, 2))  # not those of pytest
+
+        return prepare
+
+    return [wait(number) for number in [start(folder, arguments, telling(each)) for each in told]]
+
+
+def test_two_processes_record_fit_train_and_score_as_one_does(tmp_path: Path) -> None:
+    found = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        command = ("distill", *PLAIN, "--name", "run", "--threads", "1")
+        assert as_torchrun(folder, command, processes) == [0] * processes, (folder / "output.txt").read_text()
+        report = json.loads((folder / "runs/run/report.json").read_text())
+        manifest = json.loads((folder / "runs/run/manifest.json").read_text())
+        student, _ = weights.read(folder / "runs/run/student.safetensors")
+        recorded = {path.parent.name: np.load(path) for path in folder.glob("store/outputs/*/outputs.npy")}
+        found.append((report, manifest["engine"].get("processes"), student, recorded))
+    (one, alone, student, outputs), (two, processes, other, shared) = found
+    assert (alone, processes) == (None, 2)
+    for name, weight in student.items():
+        np.testing.assert_allclose(other[name], weight, atol=1e-4)
+    for who in ("student", "alone", "ensemble"):
+        assert two["scores"][who]["nll"] == pytest.approx(one["scores"][who]["nll"], abs=1e-4)
+    assert len(shared) == len(outputs) == 8
+    assert sorted(a.shape for a in shared.values()) == sorted(a.shape for a in outputs.values())
+
+
+def test_the_first_cause_is_told_once_and_all_stop(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        "import os, torch\n"
+        "class Odd(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        out = x.flatten(1)[:, :10] * 1.0\n"
+        "        return out / 0 if os.environ['RANK'] == '1' and len(x) > 4 else out\n"
+        "def build():\n"
+        "    return Odd()\n"
+    )
+    command = (
+        "record",
+        "digits",
+        "teachers=[{model: 'python:odd.py:build', pretrained: true}]",
+        "--threads",
+        "1",
+    )
+    codes = as_torchrun(tmp_path, command, 2)
+    told = (tmp_path / "output.txt").read_text()
+    assert codes[1] == 3
+    assert codes[0] in (3, 5)
+    assert told.count("answers NaN or infinity") == 1
+    assert "Traceback" not in told
+
+
+@contextlib.contextmanager
+def running(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    process = mtkd(*arguments, folder=folder)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate()
+
+
+def children(number: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
+
+
+def wait_for(folder: Path, pattern: str, seconds: float = 120) -> None:
+    ends = time.monotonic() + seconds
+    while not any(folder.glob(pattern)):
+        assert time.monotonic() < ends, f"no {pattern}"
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_started_again_and_a_signal_stops_all_with_75(tmp_path: Path) -> None:
+    long = ("train.epochs=400", "train.batch_size=64", "views=1", "--no-baseline", "--name", "run")
+    with running("distill", *PLAIN, *long, "--processes", "2", folder=tmp_path) as process:
+        wait_for(tmp_path, "runs/run/checkpoints/*/step-*")
+        (_, victim) = children(process.pid)
+        os.kill(victim, signal.SIGKILL)
+        wait_for(tmp_path, "runs/run/log.txt")
+        while "going on after step" not in (tmp_path / "runs/run/log.txt").read_text():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=120)
+    assert process.returncode == 75, told
+    assert "process 1 ended with signal 9; starting again from the last checkpoint (1 of 3)" in told
+    assert "mtkd distill --resume run" in told
+    assert told.count("error:") == 1
+    with running("distill", "--resume", "run", "train.seed=1", folder=tmp_path) as process:
+        _, told = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "recipe.train.seed: 0 became 1" in told
+    assert "processes" not in told  # as many as before were started
+
+
+@pytest.mark.slow
+def test_killing_one_process_the_parent_or_all_changes_no_bit() -> None:
+    command = [sys.executable, "-m", "tests.kill_several", "--kills", "3"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = json.loads(done.stdout)["survived, of so many, by who was killed"]
+    assert all(survived == killed for survived, killed in counts.values())
