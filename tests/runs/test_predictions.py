@@ -248,6 +248,19 @@ def test_maps_teach_a_segmentation_with_one_view_only(context: Contexts) -> None
         teachers.ready(context(*small, "views=2", recipe="digit-scenes-seg"), 2)
 
 
+def test_boxes_teach_a_detection(context: Contexts) -> None:
+    task = ("task=detection", "data={name: digit-scenes, scenes: 24, test_scenes: 10, size: 32, labels: 12}")
+    train = ("views=1", "student=tiny-fcos:8-1", "train={epochs: 1, lr: 0.01}", "strategy=mean")
+    run = context(*task, *train, FILE.replace(", outputs: probabilities", ""))
+    splits = (run.data.all_labels, run.data.val, run.data.test)
+    labels = np.concatenate([split.samples.targets for split in splits])
+    ids = [sample for split in splits for sample in split.samples.ids]
+    scores = np.where(labels[..., 4:] >= 0, 0.9, 0)
+    save(ids, np.concatenate([labels[..., :4], scores, labels[..., 4:]], axis=2))
+    report = pipeline.distill(run, Run("boxes"), False)
+    assert report["scores"]["teachers"]["api"]["map"] == 1
+
+
 RECIPE = """
 task: classification
 data: {name: image-folder, path: images, size: 8, val: 0.25, test: 0.25}
