@@ -52,6 +52,13 @@ def batches(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return np.array_split(rows, math.ceil(len(rows) / BATCH)) if len(rows) else []
 
 
+def at_most(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return so many of the rows, evenly spread."""
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, max(1, count)).round().astype(np.int64)]
+
+
 def plain_views(
     split: Split, rows: NDArray[np.int64] | None = None, device: torch.device | str = "cpu"
 ) -> Iterator[Tensor]:

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import dataset, manifest, store, world
+from mtkd_cli import calibrate, dataset, manifest, store, world
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.align import remarks
 from mtkd_cli.context import Context, device_of
 from mtkd_cli.distill import refuse_small_batches
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.evaluate import answering, measure
+from mtkd_cli.evaluate import answering, at_most, measure
 from mtkd_cli.interfaces import Merged, Model, Task
 from mtkd_cli.models import facts, prepared
 from mtkd_cli.objectives import Batches
@@ -55,6 +55,7 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     data = dataset.load(source, recipe.data)
     task = parts.task.create(data=data.for_task, loss=recipe.loss)
     _refuse_top_k(recipe, task)
+    calibrate.refuse(recipe, task)
     _refuse_wrong_labels(data, task)
     return Context(recipe, parts, data, task, device_of(device), progress)
 
@@ -220,7 +221,7 @@ def _tell_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
 def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeacher]) -> None:
     """Show a strategy the validation split, if it needs to see it."""
     val = context.data.val
-    rows = _at_most(val.labelled, MOST_VALUES // (len(teachers) * max(1, _values(teachers, "val"))))
+    rows = at_most(val.labelled, MOST_VALUES // (len(teachers) * max(1, _values(teachers, "val"))))
     outputs = tuple(teacher.recorded("val", PLAIN, rows) for teacher in teachers)
     target = torch.from_numpy(val.samples.targets[rows])
     strategy.fit(batches_of(context, val, teachers)(outputs, rows, target))
@@ -229,13 +230,6 @@ def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeach
 def _values(teachers: list[ReadyTeacher], split: str) -> int:
     """Return how many numbers the largest answer to one sample has."""
     return max(math.prod(teacher.arrays[split, PLAIN].layout.shape) for teacher in teachers)
-
-
-def _at_most(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return so many of the rows, evenly spread."""
-    if len(rows) <= count:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, max(1, count)).round().astype(np.int64)]
 
 
 def batches_of(context: Context, split: dataset.Split, teachers: list[ReadyTeacher]) -> Batches:

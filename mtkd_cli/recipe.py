@@ -283,6 +283,7 @@ class Recipe(Section):
     augment: Augment = Field(default_factory=Augment)
     fit: Fit = Field(default_factory=Fit, description="Defaults of every teacher's fit.")
     teachers: tuple[Teacher, ...] = Field(min_length=1)
+    calibrate: bool = Field(False, description="Fit one temperature for each teacher on validation.")
     strategy: Plug
     student: Student
     loss: Loss = Field(default_factory=Loss)

@@ -15,6 +15,7 @@ from mtkd_cli import asking, atomic, record, recorded, store, world
 from mtkd_cli.acceleration import sent
 from mtkd_cli.align import aligned_to
 from mtkd_cli.asking import Ask
+from mtkd_cli.calibrate import Calibration, calibrated, softened
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Step
@@ -46,6 +47,7 @@ class ReadyTeacher:
         arrays: the recorded answers of each (split name, view number).
         live: the loaded teacher, only where views are not recorded.
         by_id: whether its answers are by sample id: those to the plain view serve every view.
+        calibration: the temperature that its aligned answers are divided by, if there is one.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ReadyTeacher:
     arrays: Mapping[tuple[str, int], Recorded]
     live: Prepared | None = None
     by_id: bool = False
+    calibration: Calibration | None = None
 
     @property
     def own_classes(self) -> list[list[str]]:
@@ -68,8 +71,9 @@ class ReadyTeacher:
         return self.aligned(self.arrays[split, PLAIN if self.by_id else number][rows])
 
     def aligned(self, outputs: Tensor) -> Tensor:
-        """Return outputs as recorded, or as answered live, in the task's classes."""
-        return self.task.aligned(outputs, self.alignment)
+        """Return outputs as recorded, or as answered live, in the task's classes, calibrated."""
+        aligned = self.task.aligned(outputs, self.alignment)
+        return softened(aligned, self.calibration.temperature) if self.calibration else aligned
 
 
 def alignment_of(
@@ -110,7 +114,8 @@ def ready(context: Context, views: int | None) -> list[ReadyTeacher]:
     pairs = list(zip(context.recipe.teachers, context.parts.teachers, strict=True))
     for teacher, part in pairs:
         _check(teacher, part, views, context)
-    return [_ready(teacher, part, views, context) for teacher, part in pairs]
+    found = [_ready(teacher, part, views, context) for teacher, part in pairs]
+    return calibrated(found, context) if context.recipe.calibrate else found
 
 
 def tell_views(context: Context, views: int | None) -> None:

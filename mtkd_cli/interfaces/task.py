@@ -122,7 +122,8 @@ class Task(Protocol):
         outputs: number of outputs that a model built for the task has.
         elements: shape of what is weighed within one sample.
         over_classes: whether outputs have classes along dimension 1, and targets are class numbers.
-        logits: whether outputs are logits, which `as_output` makes of probabilities.
+        logits: whether outputs are logits, which `as_output` makes of probabilities. Then `error` is the
+            negative log-likelihood of a label, also of pixels that come as samples: `calibrate` needs it.
         spatial: whether labels have places, so that they follow a view's geometry.
         scale: mean and deviation of the targets, then of outputs that are no targets, for models that are
             trained here; see `Model.scale`.

@@ -119,6 +119,7 @@ def report_of(
                 "hash": teacher.hash,
                 "labels_seen": labels_seen(wanted.fit, context),
                 "classes": dict(zip(data.classes, teacher.own_classes, strict=True)),
+                "calibration": teacher.calibration.as_dict() if teacher.calibration else None,
             }
             for teacher, wanted in zip(teachers, recipe.teachers, strict=True)
         ],

@@ -257,7 +257,19 @@ def _teachers(report: Mapping[str, Any]) -> Section:
         for t in report["teachers"]
     ]
     header = ["teacher", "model", "labels of this data that it saw", "licence", "content hash"]
+    temperatures = [_temperature(t.get("calibration")) for t in report["teachers"]]
+    if any(temperatures):
+        header.append("temperature")
+        rows = [[*row, cell] for row, cell in zip(rows, temperatures, strict=True)]
     return Section("Teachers", grids=[Grid(rows, header, words=True)])
+
+
+def _temperature(calibration: Mapping[str, Any] | None) -> str:
+    if calibration is None:
+        return ""
+    if calibration["kept"]:
+        return f"1 ({calibration['kept']})"
+    return f"{calibration['temperature']:.3g} (NLL {calibration['before']:.3f} to {calibration['after']:.3f})"
 
 
 def _repeat(report: Mapping[str, Any], recipe: str) -> Section:
