@@ -49,6 +49,7 @@ def teachers(panel: Panel, found: list[Outcome]) -> tuple[TeacherFacts, ...]:
                 outcome.measured.metrics,
                 details.reliability,
                 _classes(panel, k, details),
+                teacher.calibration.as_dict() if teacher.calibration else None,
             )
         )
     return tuple(rows)

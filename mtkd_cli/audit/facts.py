@@ -32,7 +32,10 @@ class ClassFacts:
 
 @dataclass(frozen=True)
 class TeacherFacts:
-    """A teacher on validation. ``reliability``: (mean confidence, share right, number) by confidence."""
+    """A teacher on validation. ``reliability``: (mean confidence, share right, number) by confidence.
+
+    ``calibration``: its temperature and how that was found, None if it is not calibrated.
+    """
 
     name: str
     labels_seen: str
@@ -41,6 +44,7 @@ class TeacherFacts:
     metrics: dict[str, float]
     reliability: tuple[tuple[float, float, int], ...]
     classes: tuple[ClassFacts, ...]
+    calibration: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.charts import bars, diagonal, matrix
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, page
+from mtkd_cli.report.temperatures import with_temperatures
 
 MOST_CLASSES = 40
 """Classes up to which strengths are shown class by class."""
@@ -65,6 +66,7 @@ def _teachers(facts: Mapping[str, Any], metric: str) -> Section:
         for t in teachers
     ]
     header = ["teacher", metric, "95 % interval", *map(spelt, others), "labels of this data that it saw"]
+    header, rows = with_temperatures(header, rows, teachers)
     figures = [_bars(f"{metric} of each teacher", teachers, facts)]
     curves = {t["name"]: [(c, right) for c, right, _ in t["reliability"]] for t in teachers}
     if any(curves.values()):

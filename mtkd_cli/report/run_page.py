@@ -11,6 +11,7 @@ from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.charts import bars, diagonal, lines, matrix
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, embedded, page
 from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds
+from mtkd_cli.report.temperatures import with_temperatures
 
 MOST_CLASSES = 40
 """Classes up to which a confusion matrix is drawn."""
@@ -257,19 +258,8 @@ def _teachers(report: Mapping[str, Any]) -> Section:
         for t in report["teachers"]
     ]
     header = ["teacher", "model", "labels of this data that it saw", "licence", "content hash"]
-    temperatures = [_temperature(t.get("calibration")) for t in report["teachers"]]
-    if any(temperatures):
-        header.append("temperature")
-        rows = [[*row, cell] for row, cell in zip(rows, temperatures, strict=True)]
+    header, rows = with_temperatures(header, rows, report["teachers"])
     return Section("Teachers", grids=[Grid(rows, header, words=True)])
-
-
-def _temperature(calibration: Mapping[str, Any] | None) -> str:
-    if calibration is None:
-        return ""
-    if calibration["kept"]:
-        return f"1 ({calibration['kept']})"
-    return f"{calibration['temperature']:.3g} (NLL {calibration['before']:.3f} to {calibration['after']:.3f})"
 
 
 def _repeat(report: Mapping[str, Any], recipe: str) -> Section:

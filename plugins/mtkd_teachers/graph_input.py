@@ -28,7 +28,7 @@ class GraphInput:
     @property
     def channels_stand_last(self) -> bool:
         """Whether it takes ``(B, H, W, C)``."""
-        return len(self.shape) == 4 and self.shape[1] not in (None, 1, 3) and self.shape[3] in (1, 3)
+        return len(self.shape) == 4 and self.shape[1] not in (1, 3) and self.shape[3] in (1, 3)
 
     def spec(self, path: Path) -> InputSpec:
         """Return the input of the model in a file.

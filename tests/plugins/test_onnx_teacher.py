@@ -73,6 +73,9 @@ def test_channels_may_stand_last() -> None:
 
 def test_free_sizes_are_the_datas() -> None:
     assert build(write("m.onnx", ("n", 3, "h", "w"))).input.size is None
+    last = build(write("m.onnx", ("n", "h", "w", 3)))
+    assert (last.input.size, last.input.channels) == (None, 3)
+    torch.testing.assert_close(last.module(VIEWS), by_hand(VIEWS.permute(0, 2, 3, 1)), atol=1e-5, rtol=1e-5)
 
 
 def test_of_several_outputs_one_is_named() -> None:

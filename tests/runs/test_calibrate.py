@@ -110,6 +110,8 @@ def test_an_audit_judges_calibrated_teachers(context: Contexts, registry: Regist
     for before, after in zip(plain, calibrated, strict=True):
         assert after["metrics"]["nll"] <= before["metrics"]["nll"]
         assert after["score"] == before["score"]
+        assert before["calibration"] is None
+        assert after["calibration"]["after"] == pytest.approx(after["metrics"]["nll"], rel=1e-4)
 
 
 def test_maps_are_calibrated_pixel_by_pixel(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
