@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from mtkd_cli import counters
 from mtkd_cli.interfaces import Task
 
 LEVEL = 0.95
+MOST_KEPT = 2**13
+"""Samples up to which draws are kept: an audit measures dozens of answers on the same ones."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,14 @@ class Estimate:
 
 def drawn(number: int, samples: int) -> NDArray[np.int64]:
     """Return the samples of one draw: the same for everyone who is measured on them, so draws pair up."""
+    return _kept(number, samples) if samples <= MOST_KEPT else _draw(number, samples)
+
+
+def _draw(number: int, samples: int) -> NDArray[np.int64]:
     return counters.generator("bootstrap", number).integers(0, samples, samples)
+
+
+_kept = functools.lru_cache(maxsize=512)(_draw)
 
 
 def scores(task: Task, statistics: Tensor, draws: int) -> NDArray[np.float64]:

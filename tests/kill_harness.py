@@ -264,6 +264,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
+    import sklearn.datasets  # noqa: F401
     import torch
     import torchmetrics  # noqa: F401
     import torchvision  # noqa: F401

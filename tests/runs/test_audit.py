@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +12,7 @@ from mtkd_cli import teachers as teachers_module
 from mtkd_cli.audit import audit_of
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import Task
 from mtkd_cli.plugins import Registry
 from mtkd_cli.resolve import Part, strategies_for
 
@@ -30,6 +27,11 @@ def build(outputs):
 """
 LABELS = "data.labels=500"
 TEACHERS = "teachers=[{model: 'mlp:32', fit: all}, {model: 'mlp:24', fit: all}, {model: 'mlp:16', fit: all}"
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Task, "resamples", 100)
 
 
 @pytest.fixture
@@ -153,36 +155,3 @@ def test_a_table_of_values_is_audited_too(context: Contexts, registry: Registry)
     assert (facts["metric"], facts["higher_is_better"]) == ("rmse", False)
     assert facts["oracle"]["value"] <= min(t["score"]["value"] for t in facts["teachers"])
     assert facts["recommended"] in by_name(facts["strategies"])
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = (
-        "import sys; sys.argv[0] = 'mtkd'\n"
-        "from mtkd_cli.__main__ import main\n"
-        "try:\n    main()\n"
-        "finally:\n    print('loaded', *sorted(sys.modules), file=sys.stderr)\n"
-    )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, env=environment
-    )
-
-
-def test_a_recorded_recipe_is_audited_without_loading_libraries_of_models() -> None:
-    recipe = [
-        "digits",
-        "data.labels=100",
-        "fit.epochs=1",
-        "teachers=[{model: 'timm:test_convnext', fit: all, pretrained: false, input: {size: 32}}, "
-        "{model: 'torchvision:squeezenet1_1', fit: all, pretrained: false, input: {size: 32}}]",
-    ]
-    first = run("audit", *recipe, "--name", "first")
-    assert first.returncode == 0, first.stderr
-    assert {"timm", "torchvision"} <= set(first.stderr.rpartition("loaded ")[2].split())
-    second = run("audit", *recipe, "--json")
-    assert second.returncode == 0, second.stderr
-    assert not {"timm", "torchvision", "torchmetrics"} & set(second.stderr.rpartition("loaded ")[2].split())
-    assert json.loads(second.stdout) == json.loads(Path("audits/first/audit.json").read_text())
-    again = run("audit", *recipe, "--name", "first")
-    assert again.returncode == 2
-    assert "audits/first exists" in again.stderr
