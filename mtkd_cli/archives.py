@@ -1,4 +1,4 @@
-"""Refuse zip archives that would fill the memory when they are read: a few kilobytes can hold gigabytes."""
+"""Refuse files that would fill the memory when they are read: a few kilobytes can hold gigabytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from mtkd_cli.errors import DataError
 
 MOST_TIMES = 100
-"""How many times as large as its archive the content may be; model files are hardly compressed."""
+"""How many times as large as its file the content may be; model files are hardly compressed."""
 
 ALWAYS_BYTES = 2**28
 """Content that is never refused."""
@@ -25,9 +25,19 @@ def refuse_bomb(path: Path) -> None:
             content = sum(entry.file_size for entry in archive.infolist())
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return  # no archive, or a damaged one: whoever reads it says so
-    if content > max(ALWAYS_BYTES, MOST_TIMES * path.stat().st_size):
+    refuse_content(path, content)
+
+
+def refuse_content(path: Path, content: int) -> None:
+    """Raise if a file says that it holds far more bytes than it has.
+
+    Raises:
+        DataError: it does.
+    """
+    size = max(1, path.stat().st_size)
+    if content > max(ALWAYS_BYTES, MOST_TIMES * size):
         raise DataError(
-            f"its content would take {content:,} bytes, {content // path.stat().st_size} times the file",
+            f"its content would take {content:,} bytes, {content // size} times the file",
             where=str(path),
             hint="if it is what it should be, save it without compression",
         )

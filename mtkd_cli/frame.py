@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtkd_cli.archives import refuse_content
 from mtkd_cli.errors import DataError, nearest_or_all
 
 ENDINGS = (".csv", ".parquet")
+CELL_BYTES = 8
+"""Bytes that a cell of a parquet file takes at least once it is read, however few it takes there."""
+
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 """The names that a split's file may have."""
 
@@ -138,6 +142,8 @@ def parquet(file: Path) -> Any:
     import pyarrow.parquet
 
     try:
+        told = pyarrow.parquet.read_metadata(file)
+        refuse_content(file, told.num_rows * told.num_columns * CELL_BYTES)
         return pyarrow.parquet.read_table(file)
     except (OSError, pyarrow.ArrowException) as error:
         reason = str(error).splitlines()[0]

@@ -189,6 +189,18 @@ def parquet_type(path: Path) -> None:
     parquet.write_table(pyarrow.table({"id": ["0"], "0": [b"1"]}, schema=schema), path)
 
 
+def parquet_bomb(path: Path) -> None:
+    """Fifty million equal numbers, of which the file keeps one and how often it stands there."""
+    import pyarrow
+    from pyarrow import parquet
+
+    schema = pyarrow.schema([("id", pyarrow.int8()), ("0", pyarrow.int8())])
+    with parquet.ParquetWriter(path, schema) as writer:
+        part = pyarrow.table({name: pyarrow.array(np.zeros(10_000_000, np.int8)) for name in schema.names})
+        for _ in range(5):
+            writer.write_table(part, row_group_size=len(part))
+
+
 def folder_of_pickle(path: Path) -> None:
     path.mkdir()
     (path / "config.json").write_text(
@@ -240,6 +252,7 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "predictions:c.parquet": parquet_type,
     "predictions:d.parquet": pickled,
     "predictions:bomb.npz": bomb,
+    "predictions:bomb.parquet": parquet_bomb,
 }
 
 SKOPS: dict[str, Callable[[Path], None]] = {
