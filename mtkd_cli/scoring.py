@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from mtkd_cli.errors import DataError, RecipeError, UsageError
 from mtkd_cli.evaluate import answering, measure
 from mtkd_cli.explain import explain
 from mtkd_cli.interfaces import Task
+from mtkd_cli.local_code import PREFIX
 from mtkd_cli.plugins import Registry, installed
 from mtkd_cli.read_recipe import apply
 from mtkd_cli.recipe import Data, expand
@@ -89,7 +91,9 @@ def options_of(student: LoadedStudent, overrides: Sequence[str]) -> Data:
 
 
 def load_data(student: LoadedStudent, options: Data, registry: Registry) -> Dataset:
-    """Return the data of a section, as the student's task has it."""
+    """Return the data of a section, as the student's task has it; says so if it is local code."""
+    if options.name.startswith(PREFIX):
+        logging.getLogger("mtkd").warning("the student's data runs local code: %s", options.name)
     part = find_data(options, registry, "data")
     task = student.facts["task"]["name"].rpartition(":")[2]
     told = {"task": task} if part.takes("task") else {}

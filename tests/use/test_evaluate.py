@@ -13,6 +13,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from typer.testing import Result
 
+from mtkd_cli import sealed
+
 Mtkd = Callable[..., Result]
 
 
@@ -65,3 +67,15 @@ def test_what_chooses_no_data_is_refused(mtkd: Mtkd, run: Path, wrong: str) -> N
 def test_a_split_drawn_anew_is_warned_of(mtkd: Mtkd, run: Path) -> None:
     assert "may have been trained on" in mtkd("evaluate", run, "data.seed=1").stderr
     assert mtkd("evaluate", run, "--split", "tset").exit_code == 2
+
+
+def test_data_of_local_code_is_announced_before_it_runs(
+    mtkd: Mtkd, run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("mine.py").write_text("import logging\nlogging.getLogger('mtkd').warning('it runs')\n")
+    facts = sealed.read(run / "student.json")
+    sealed.write(run / "student.json", {**facts, "data": {"name": "python:mine.py:Data"}})
+    mtkd("evaluate", run)
+    warning, it_runs = [record.getMessage() for record in caplog.records if record.name == "mtkd"]
+    assert "runs local code: python:mine.py:Data" in warning
+    assert it_runs == "it runs"
