@@ -39,6 +39,7 @@ def export(
         from mtkd_cli.cli.using import student_of
         from mtkd_cli.export import ENDINGS
         from mtkd_cli.export import export as exported
+        from mtkd_cli.metric_names import spelt
         from mtkd_cli.plugins import installed
         from mtkd_cli.scoring import for_student, load_data, options_of
 
@@ -57,4 +58,4 @@ def export(
             f"largest difference to the student on {done.samples} test samples: {done.difference:.2e}"
         )
         name = student.task.primary.name
-        console.out(f"{name} {done.scores[name]:.4f}, the student's {done.student[name]:.4f}")
+        console.out(f"{spelt(name)} {done.scores[name]:.4f}, the student's {done.student[name]:.4f}")

@@ -84,7 +84,7 @@ def _scores(facts: Mapping[str, Any], metric: str) -> Section:
     seeds = {row["name"]: row["scores"] for row in rows}
     chart = strips(f"{metric} of each student", seeds, values, spans, facts["metric"]["higher_is_better"])
     note = "on the test split: every seed a point, the mean a bar, with Student's 95 % interval over seeds."
-    figure = Figure(chart, f"{metric} {note} The best mean is in colour. The axis does not begin at 0.")
+    figure = Figure(chart, f"{metric} {note} The best mean is in colour. The axis need not begin at 0.")
     return Section("Scores", grids=[Grid(cells, header)], figures=[figure])
 
 
