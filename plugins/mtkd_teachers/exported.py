@@ -27,6 +27,9 @@ PROGRAM, SCRIPT = "a torch.export program", "a TorchScript archive"
 MARKS = {"constants.pkl": SCRIPT, "archive_format": PROGRAM, "serialized_exported_program.json": PROGRAM}
 """File names within an archive that only one kind has; the last is of torch before 2.8."""
 
+UNBOUNDED = 2**31
+"""Samples that nobody shows at once."""
+
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -145,7 +148,13 @@ def _program(path: Path) -> tuple[nn.Module, GraphInput]:
     if any(_trains(node) for node in program.graph.nodes):
         raise DataError("it was exported in training mode", str(path), "call model.eval() before the export")
     shape = tuple(size if isinstance(size, int) else None for size in first.shape)
-    return program.module(), GraphInput(shape, first.dtype)
+    return program.module(), GraphInput(shape, first.dtype, _most(program, first.shape[0]))
+
+
+def _most(program: torch.export.ExportedProgram, size: Any) -> int | None:
+    """Return how many samples a program takes at most, None if any number."""
+    bounds = None if isinstance(size, int) else program.range_constraints.get(size.node.expr)
+    return int(bounds.upper) if bounds is not None and bounds.upper < UNBOUNDED else None
 
 
 def _trains(node: torch.fx.Node) -> bool:

@@ -20,10 +20,12 @@ class GraphInput:
     Attributes:
         shape: ``(B, C, H, W)``, ``(B, H, W, C)`` or ``(B, F)``; None where the graph leaves it free.
         dtype: of its numbers.
+        most: samples that it takes at once, where the graph leaves them free; None: any number.
     """
 
     shape: tuple[int | None, ...]
     dtype: torch.dtype = torch.float32
+    most: int | None = None
 
     @property
     def channels_stand_last(self) -> bool:
@@ -49,18 +51,19 @@ class GraphInput:
         return InputSpec(size=height, channels=channels, mean=(0.0,), std=(1.0,))
 
     def ask(self, run: Callable[[Tensor], Tensor], views: Tensor) -> Tensor:
-        """Return the answers to ``[B, C, H, W]`` or ``[B, F]``, in parts where the graph fixes how many."""
+        """Return the answers to ``[B, C, H, W]`` or ``[B, F]``, in parts where the graph limits how many."""
         last = self.channels_stand_last
         given = (views.permute(0, 2, 3, 1) if last else views).to(self.dtype).contiguous()
-        count = self.shape[0] or len(given)
-        parts = [_filled(run, given[start : start + count], count) for start in range(0, len(given), count)]
+        count = self.shape[0] or self.most or len(given)
+        parts = [
+            _filled(run, given[start : start + count], self.shape[0]) for start in range(0, len(given), count)
+        ]
         answer = torch.cat(parts).float().to(views.device)
         return answer.permute(0, 3, 1, 2) if last and answer.dim() == 4 else answer
 
 
-def _filled(run: Callable[[Tensor], Tensor], part: Tensor, count: int) -> Tensor:
-    """Return the answers to at most ``count`` samples, whose last stands in for those that are missing."""
-    missing = count - len(part)
-    return run(torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part)[
-        : len(part)
-    ]
+def _filled(run: Callable[[Tensor], Tensor], part: Tensor, count: int | None) -> Tensor:
+    """Return the answers to some samples, whose last stands in for those that lack to ``count``."""
+    missing = 0 if count is None else count - len(part)
+    whole = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part
+    return run(whole)[: len(part)]

@@ -52,6 +52,13 @@ def test_a_program_answers_as_the_model_does_for_any_number_of_samples(batch: in
     assert (model.input.size, model.input.channels, model.trained) == (4, 3, True)
 
 
+def test_a_program_that_takes_a_few_samples_at_most_serves_any_number() -> None:
+    module = network()
+    shapes = ({0: torch.export.Dim("batch", max=3)},)
+    torch.export.save(torch.export.export(module, (VIEWS[:2],), dynamic_shapes=shapes), "m.pt2")
+    torch.testing.assert_close(build("m.pt2").module(VIEWS), module(VIEWS))
+
+
 def test_a_torchscript_archive_answers_as_the_model_does() -> None:
     module = network()
     model = build(traced(module))
