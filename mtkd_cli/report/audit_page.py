@@ -168,7 +168,7 @@ def _number(value: float | None) -> str:
 
 
 def _span(found: Mapping[str, float | None]) -> str:
-    return f"{_number(found['low'])} to {_number(found['high'])}"
+    return "\u00a0to\u00a0".join(_number(found[end]) for end in ("low", "high"))
 
 
 def _signed(found: Mapping[str, float | None]) -> str:

@@ -73,7 +73,7 @@ def _scores(facts: Mapping[str, Any], metric: str) -> Section:
             row["name"],
             f"{row['mean']:.4f}",
             *(_verdict(row["against"].get(who)) for who in opponents),
-            f"{row['interval'][0]:.4f} to {row['interval'][1]:.4f}" if row["interval"] else "-",
+            "\u00a0to\u00a0".join(f"{end:.4f}" for end in row["interval"]) if row["interval"] else "-",
             str(len(row["scores"])),
         ]
         for row in rows
