@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,12 +17,14 @@ from torch.distributed.elastic.rendezvous.api import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from mtkd_cli import first_failure
-from mtkd_cli.errors import EngineError, StoppedError
+from mtkd_cli.errors import EngineError
 from mtkd_cli.parent import PARENT
+from mtkd_cli.signals import Interrupted
 
 ATTEMPT = "MTKD_ATTEMPT"
 """Tells a process how often its run was started before it, so that it goes on."""
-MEET_SECONDS = 600
+AGAIN_SECONDS = 1.0
+MEET_SECONDS = 300
 """How long the machines wait for each other."""
 
 
@@ -50,6 +54,7 @@ def launch(
         say: told of each new start.
 
     Raises:
+        Interrupted: a signal came; the processes have stopped.
         EngineError: the processes are lost once more than ``restarts``, or the machines do not meet.
     """
     logging.disable(logging.ERROR)  # the launcher's own account of what is told here
@@ -59,28 +64,46 @@ def launch(
             say(f"{lost}; starting again from the last checkpoint ({attempt} of {restarts})")
         with TemporaryDirectory() as folder:
             failure = Path(folder) / "failure"
-            os.environ |= {first_failure.FILE: str(failure), ATTEMPT: str(attempt), PARENT: str(os.getpid())}
+            told = {first_failure.FILE: str(failure), ATTEMPT: str(attempt), PARENT: str(os.getpid())}
             config = _config(processes, nodes, rendezvous, f"{run}-{attempt}")
             try:
-                elastic_launch(config, sys.executable)("-m", "mtkd_cli", *arguments)
-                return 0
-            except ChildFailedError as error:
-                lost = _what_was_lost(error)
-            except SignalException:
-                return _code_in(failure) or StoppedError.exit_code
-            except RendezvousError as error:
-                raise EngineError(
-                    f"the machines do not meet: {str(error).splitlines()[0] or type(error).__name__}",
-                    where=f"--rendezvous {rendezvous}",
-                    hint="run the same command on every machine; can they reach that host and port?",
-                ) from error
-            if code := _code_in(failure):
+                with _environment(told):
+                    lost = _lost(arguments, config, first_failure.mark_of(failure))
+            except SignalException as stop:
+                if not first_failure.code_in(failure):
+                    raise Interrupted(again) from stop
+            code = first_failure.code_in(failure)
+            if code or not lost:
                 return code
     raise EngineError(
         lost,
         where=f"{processes} processes on this machine, started {restarts + 1} times",
         hint=f"was there too little memory? {again}",
     )
+
+
+def _lost(arguments: Sequence[str], config: LaunchConfig, started: Path) -> str:
+    """Run the processes of one attempt; return what was lost, or nothing if all are done.
+
+    The machine where they meet may be between two attempts: then there is nobody to meet for a moment.
+    """
+    ends = time.monotonic() + MEET_SECONDS
+    while True:
+        try:
+            elastic_launch(config, sys.executable)("-m", "mtkd_cli", *arguments)
+            return ""
+        except ChildFailedError as error:
+            return _what_was_lost(error)
+        except RendezvousError as error:
+            if started.exists():
+                return "the machine where all met is gone"
+            if time.monotonic() > ends:
+                raise EngineError(
+                    f"the machines do not meet: {str(error).splitlines()[0] or type(error).__name__}",
+                    where=f"--rendezvous {config.rdzv_endpoint}",
+                    hint="run the same command on every machine; can they reach that host and port?",
+                ) from error
+        time.sleep(AGAIN_SECONDS)
 
 
 def _config(processes: int, nodes: int, rendezvous: str, run_id: str) -> LaunchConfig:
@@ -97,15 +120,18 @@ def _config(processes: int, nodes: int, rendezvous: str, run_id: str) -> LaunchC
     )
 
 
+@contextmanager
+def _environment(told: Mapping[str, str]) -> Iterator[None]:
+    """Within, what is started is told this; this process itself is no worker."""
+    os.environ |= told
+    try:
+        yield
+    finally:
+        for name in told:
+            del os.environ[name]
+
+
 def _what_was_lost(error: ChildFailedError) -> str:
     number, failure = error.get_first_failure()
     how = f"signal {-failure.exitcode}" if failure.exitcode < 0 else f"exit code {failure.exitcode}"
     return f"process {number} ended with {how}"
-
-
-def _code_in(file: Path) -> int:
-    """Return the exit code that the first failure left, 0 if none did."""
-    try:
-        return int(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return 0

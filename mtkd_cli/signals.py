@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from mtkd_cli.parent import PARENT
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+ONE_SIGNAL_SECONDS = 10.0
+"""Whoever starts several processes passes a signal on that a scheduler sent them too: that is one signal."""
+
 _received = 0
+_first_at = 0.0
 _deferring = 0
 
 
@@ -59,8 +66,10 @@ def deferred() -> Iterator[Callable[[], bool]]:
 
 
 def _receive(number: int, frame: FrameType | None) -> None:
-    global _received
-    _received += 1
+    global _received, _first_at
+    if _received and PARENT in os.environ and time.monotonic() - _first_at < ONE_SIGNAL_SECONDS:
+        return
+    _received, _first_at = _received + 1, time.monotonic()
     if _received > 2:
         os._exit(130)
     if _received > 1:

@@ -15,14 +15,18 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed.rendezvous import rendezvous
 
 from mtkd_cli.errors import EngineError, UsageError
 
 Value = TypeVar("Value")
 Arguments = ParamSpec("Arguments")
 
-PATIENCE = datetime.timedelta(days=7)
-"""How long one process waits for another; when one fails, whoever started them ends the others."""
+PATIENCE = datetime.timedelta(hours=1)
+"""How long one process waits for another at work. That one has failed is noticed at once; this is for a
+machine that vanishes without a word."""
+MEET = datetime.timedelta(minutes=5)
+"""How long the processes wait for each other at first."""
 LEAST = 2
 """Samples of a batch that each process has at least: BatchNorm needs two."""
 
@@ -62,7 +66,7 @@ def joined(device: str) -> Iterator[None]:
     if cuda:
         _take_cuda_device(int(os.environ.get("LOCAL_RANK") or 0))
     try:
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
+        _meet("cpu:gloo,cuda:nccl" if cuda else "gloo")
     except (RuntimeError, ValueError) as error:
         raise EngineError(
             f"the processes do not find each other: {str(error).splitlines()[0]}",
@@ -73,6 +77,14 @@ def joined(device: str) -> Iterator[None]:
         yield
     finally:
         distributed.destroy_process_group()
+
+
+def _meet(backend: str) -> None:
+    """Wait until every process is there, then join them."""
+    store, number, processes = next(rendezvous("env://", timeout=MEET))
+    store.set(f"here/{number}", "")
+    store.wait([f"here/{each}" for each in range(processes)], MEET)
+    distributed.init_process_group(backend, store=store, rank=number, world_size=processes, timeout=PATIENCE)
 
 
 def _take_cuda_device(number: int) -> None:

@@ -13,13 +13,12 @@ from mtkd_cli.cli.processes import (
     Processes,
     Rendezvous,
     Restarts,
-    is_one_of_several,
+    begin,
     launch_if_several,
     was_started_before,
 )
 from mtkd_cli.cli.reading import TrustPickle, parts_of, recipe_of_run
 from mtkd_cli.errors import UsageError
-from mtkd_cli.parent import end_with_parent
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
 
@@ -56,8 +55,7 @@ def distill(
 ) -> None:
     """Distil a recipe's teachers into its student, and say whether it paid."""
     with console.errors_shown(as_json), signals.handled():
-        if is_one_of_several():
-            end_with_parent()
+        begin(processes, nodes)
         changes = list(overrides or [])
         if resume:
             name, recipe, changes = _resumed(resume, recipe, changes, name, auto_resume)

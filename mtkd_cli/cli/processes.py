@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from mtkd_cli import first_failure
 from mtkd_cli.cli import console
 from mtkd_cli.errors import UsageError
+from mtkd_cli.parent import end_with_parent
 
 Processes = Annotated[
     int, typer.Option(min=0, help="Processes on this machine; 0: one, or as many as the run has.")
@@ -62,6 +64,15 @@ def launch_if_several(
     arguments = [*sys.argv[1:], *more]
     code = launch(arguments, max(1, processes), nodes, rendezvous, restarts, name, again, console.talk)
     raise typer.Exit(code)
+
+
+def begin(processes: int, nodes: int) -> None:
+    """Do what must be done before torch is imported: watch the parent, silence torch about the others."""
+    if is_one_of_several():
+        first_failure.begin()
+        end_with_parent()
+    elif max(1, processes) * nodes > 1:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def is_one_of_several() -> bool:

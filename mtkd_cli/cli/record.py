@@ -13,11 +13,10 @@ from mtkd_cli.cli.processes import (
     Processes,
     Rendezvous,
     Restarts,
-    is_one_of_several,
+    begin,
     launch_if_several,
 )
 from mtkd_cli.cli.reading import TrustPickle, parts_of
-from mtkd_cli.parent import end_with_parent
 
 
 def record(
@@ -36,8 +35,7 @@ def record(
 ) -> None:
     """Fit a recipe's teachers and record their answers; train no student."""
     with console.errors_shown(as_json), signals.handled():
-        if is_one_of_several():
-            end_with_parent()
+        begin(processes, nodes)
         parts, _ = parts_of(recipe, overrides or [], trust_pickle)
 
         again = "Run it again: what is recorded stays"

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli import evaluate, signals, world
+from mtkd_cli import evaluate, first_failure, signals, world
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step, order, steps_per_epoch, train
@@ -23,6 +23,7 @@ from mtkd_cli.interfaces import InputSpec, Samples, Task, TaskData
 from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.objectives import Batches, FromTeachers
+from mtkd_cli.parent import PARENT
 from mtkd_cli.plugins import installed
 from mtkd_cli.recipe import Loss, Train
 from mtkd_cli.resolve import Part
@@ -223,3 +224,27 @@ def test_a_process_whose_neighbour_is_gone_says_so(tmp_path: Path) -> None:
 
     first, _ = together(work, 2, tmp_path)
     assert first == "another process of this run is gone"
+
+
+def test_a_failure_is_told_once_and_never_that_another_process_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert first_failure.is_told_here(5)  # alone, every failure is told
+    failure = tmp_path / "failure"
+    monkeypatch.setenv(first_failure.FILE, str(failure))
+    assert [first_failure.is_told_here(code) for code in (5, 75, 130)] == [False] * 3
+    assert first_failure.code_in(failure) == 0
+    assert [first_failure.is_told_here(code) for code in (3, 4)] == [True, False]
+    assert first_failure.code_in(failure) == 3
+
+
+def test_a_signal_that_launcher_and_scheduler_both_send_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for parent, ends in ((True, signals.Interrupted), (False, KeyboardInterrupt)):
+        if parent:
+            monkeypatch.setenv(PARENT, str(os.getppid()))
+        else:
+            monkeypatch.delenv(PARENT)
+        with pytest.raises(KeyboardInterrupt) as caught, signals.handled(), signals.deferred():
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert caught.type is ends
