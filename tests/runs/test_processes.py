@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from mtkd_cli import weights
+from mtkd_cli.cli import app as application
 from tests.kill_harness import start, wait
 from tests.several import environment, free_port
 
@@ -151,6 +153,34 @@ def test_a_killed_process_is_started_again_and_a_signal_stops_all_with_75(tmp_pa
     assert process.returncode == 2
     assert "recipe.train.seed: 0 became 1" in told
     assert "processes" not in told  # as many as before were started
+
+
+@pytest.mark.slow
+def test_two_machines_meet_and_make_one_run(tmp_path: Path) -> None:
+    """Both are this machine; each runs the same command, in the same folder."""
+    where = ("--nodes", "2", "--processes", "1", "--rendezvous", f"localhost:{free_port()}")
+    command = ("distill", *PLAIN, "--no-baseline", "--name", "run", "--json", *where)
+    with running(*command, folder=tmp_path) as one, running(*command, folder=tmp_path) as other:
+        outputs = [process.communicate(timeout=240) for process in (one, other)]
+    assert [one.returncode, other.returncode] == [0, 0], outputs
+    (report,) = [json.loads(out) for out, _ in outputs if out]
+    assert report["run"] == "run"
+    manifest = json.loads((tmp_path / "runs/run/manifest.json").read_text())
+    assert manifest["engine"]["processes"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--nodes", "2"), "the run on several machines needs a name"),
+        (("--nodes", "2", "--name", "x"), "several machines must know where to meet"),
+        (("--rendezvous", "localhost:1", "--name", "x"), "one machine meets nobody"),
+    ],
+)
+def test_options_that_do_not_go_together_are_explained(options: tuple[str, ...], said: str) -> None:
+    result = CliRunner().invoke(application.create(), ("distill", "digits", *options))
+    assert result.exit_code == 2
+    assert said in result.stderr
 
 
 @pytest.mark.slow
