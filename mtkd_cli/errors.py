@@ -90,10 +90,17 @@ class DataError(MtkdError):
 
 
 class TrainingError(MtkdError):
-    """Training that cannot go on (NaN, out of memory)."""
+    """Training that cannot go on: a loss or gradient that is not finite."""
 
     exit_code = 4
     code = "training"
+
+
+class MemoryFullError(MtkdError):
+    """What does not fit into memory."""
+
+    exit_code = 4
+    code = "memory"
 
 
 class EngineError(MtkdError):

@@ -23,6 +23,7 @@ from mtkd_cli.evaluate import batches, judge, measure, plain_views
 from mtkd_cli.interfaces import Model
 from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
+from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import prepared, tail_of
 from mtkd_cli.objectives import FromLabels
 from mtkd_cli.recipe import Fit, Teacher, Train
@@ -158,11 +159,11 @@ def _train(
         seed=fit.seed,
     )
     each = steps_per_epoch(samples, settings.batch_size)
+    steps, watcher = each * fit.epochs, context.progress
+    where = f"fitting a teacher, batches of {settings.batch_size}"
     try:
-        steps = each * fit.epochs
-        return train(
-            module, samples, views, objective, evaluate, settings, steps, each, context.progress, keeper
-        )
+        with memory_errors(where, "lower fit.batch_size, or fit: head instead of all"):
+            return train(module, samples, views, objective, evaluate, settings, steps, each, watcher, keeper)
     except TrainingError as error:
         raise TrainingError(error.what, f"fitting a teacher, {error.where}", "lower fit.lr") from error
 

@@ -23,6 +23,7 @@ from mtkd_cli.fold import folded
 from mtkd_cli.gaps import lost, over
 from mtkd_cli.interfaces import Model
 from mtkd_cli.layout import Layout
+from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import prepared
 from mtkd_cli.recipe import Recipe
 from mtkd_cli.recorded import Recorded
@@ -33,6 +34,7 @@ LARGEST_BATCH = {"cpu": 64}
 """By kind of device, else 256. On a CPU, more would not fit its cache and be slower by a fifth."""
 FORMAT = 2
 """Changes when what is recorded is kept in another way."""
+LESS = "lower --threads, take a smaller input: size, or another device"
 ROOM = 1.1
 """Free bytes that must be there, as a share of those to be written."""
 
@@ -112,6 +114,7 @@ def record(
 
     Raises:
         DataError: the teacher answers NaN or infinity (teacher and sample are named), or the disk is full.
+        MemoryFullError: a batch does not fit.
     """
     samples, stop = len(split), threading.Event()
     dropped: list[tuple[str, int]] = []
@@ -149,7 +152,8 @@ def record(
             futures = {pool.submit(answers, shard): shard for shard in wanted[world.rank() :: together]}
             try:
                 for future in as_completed(futures):
-                    rows, beyond = future.result()
+                    with memory_errors(f"teacher {name!r}, batches of {batch}, {workers} at once", LESS):
+                        rows, beyond = future.result()
                     recorded.write(array, futures.pop(future), rows, samples)
                     clamped += beyond
                     advance(len(rows) * together)

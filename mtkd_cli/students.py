@@ -23,12 +23,15 @@ from mtkd_cli.guided import Guided
 from mtkd_cli.interfaces import Model
 from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
+from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import build_student, identity, prepared
 from mtkd_cli.objectives import Batches, FromLabels, FromTeachers, Hints
 from mtkd_cli.recipe import Augment, Teacher, Train
 from mtkd_cli.search import candidates, search
 from mtkd_cli.teachers import ReadyTeacher, answers, train_view
 from mtkd_cli.views import PLAIN, view
+
+LESS = "lower train.batch_size, record teachers that are live, or take a smaller student"
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ def _search(
     model, views = build(context), context.views(split, rows, number)
 
     several = len(candidates(recipe.train)) > 1
+    beside = f", {len(recipe.teachers)} live teachers" if recipe.views.count == "live" else ""
 
     def train_one(settings: Train, number: int) -> Trained:
         module = _trainable(build(context), features, context).to(context.device)
@@ -154,9 +158,10 @@ def _search(
         settings = settings.model_copy(update={"batch_size": min(settings.batch_size, len(rows))})
         watcher = context.progress.candidate(number) if several else context.progress
         keeper = Keeper(place / f"candidate-{number}", context.progress.say) if place else None
-        return train(
-            module, len(rows), views, objective, context.validate, settings, steps, every, watcher, keeper
-        )
+        with memory_errors(f"{name}, batches of {settings.batch_size}{beside}", LESS):
+            return train(
+                module, len(rows), views, objective, context.validate, settings, steps, every, watcher, keeper
+            )
 
     with context.progress.phase(name, steps * len(candidates(recipe.train))):
         found = search(recipe.train, train_one, context.progress.say)

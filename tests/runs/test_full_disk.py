@@ -15,7 +15,7 @@ from tests.small_run import START
 ROOT = Path(__file__).parents[2]
 SMALL_DISK = "mount -t tmpfs -o size=1m tmpfs disk && exec "
 ON_IT = """
-import json, os, shutil, sys
+import json, os, shutil, subprocess, sys
 from pathlib import Path
 from typer.testing import CliRunner
 from mtkd_cli import keeper, weights
@@ -43,6 +43,9 @@ told["same"] = student() == told.pop("student")
 os.environ["MTKD_STORE"] = "store"
 filler.write_bytes(b"x" * (shutil.disk_usage(".").free - 8_192))
 told["store"] = mtkd("record", *start[1:-4])
+filler.unlink()
+subprocess.run(["mount", "-o", "remount,ro", "."], check=True)
+told["read-only"] = mtkd(*start, "--auto-resume", "train.epochs=4")
 print(json.dumps(told))
 """
 
@@ -83,5 +86,7 @@ def test_a_disk_that_is_really_full_loses_nothing(tmp_path: Path) -> None:
     assert not told["left"]
     assert told["again"]["code"] == 0, told["again"]["said"]
     assert told["same"]
+    assert told["read-only"]["code"] == 3
+    assert "ead-only" in told["read-only"]["said"]
     assert told["store"]["code"] == 3
     assert "bytes" in told["store"]["said"]

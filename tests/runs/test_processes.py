@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mtkd_cli import weights
+from mtkd_cli import launch, weights
 from mtkd_cli.cli import app as application
+from mtkd_cli.errors import EngineError
 from tests.kill_harness import start, wait
 from tests.several import environment, free_port
 
@@ -81,6 +82,9 @@ def test_two_processes_record_fit_train_and_score_as_one_does(tmp_path: Path) ->
     for who in ("student", "alone", "ensemble"):
         assert two["scores"][who]["nll"] == pytest.approx(one["scores"][who]["nll"], abs=1e-4)
     assert len(shared) == len(outputs) == 8
+    refused = as_torchrun(tmp_path / "2", ("distill", "--resume", "run", "train.epochs=3"), 1)
+    assert refused == [2]
+    assert "engine.processes: 2 became None" in (tmp_path / "2/output.txt").read_text()
     assert sorted(a.shape for a in shared.values()) == sorted(a.shape for a in outputs.values())
 
 
@@ -129,6 +133,19 @@ def wait_for(folder: Path, pattern: str, seconds: float = 120) -> None:
     while not any(folder.glob(pattern)):
         assert time.monotonic() < ends, f"no {pattern}"
         time.sleep(0.02)
+
+
+def test_processes_lost_each_time_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = tmp_path / "ends"
+    ends.write_text("#!/bin/sh\nkill -9 $$\n")
+    ends.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(ends))
+    said: list[str] = []
+    with pytest.raises(EngineError, match="ended with signal 9") as caught:
+        launch.launch((), 2, 1, "", 1, "run", "Go on", said.append)
+    assert caught.value.exit_code == 5
+    assert len(said) == 1
+    assert "(1 of 1)" in said[0]
 
 
 @pytest.mark.slow
