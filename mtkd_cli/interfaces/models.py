@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mtkd_cli.interfaces.data import Column
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
     from torch import nn
