@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,7 @@ class ExportedProvider:
                 where=f"exported:{request.model}",
                 hint=f"if you trust where it comes from: --trust-pickle {path}; or export it to ONNX",
             )
+        _refuse_damaged(path)
         try:
             with _quiet():
                 loaded = _program(path) if kind == PROGRAM else _script(path, table=bool(request.columns))
@@ -130,6 +132,17 @@ def kind_of(path: Path) -> str:
             hint="weights alone go to an architecture's checkpoint:",
         )
     return kinds[0]
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Raise if a file within the archive is not what was written, which torch does not always notice."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (OSError, zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError) as error:
+        damaged = str(error) or type(error).__name__
+    if damaged:
+        raise DataError(f"it is damaged: {damaged}", str(path), "copy it, or export it, again")
 
 
 def _program(path: Path) -> tuple[nn.Module, GraphInput]:

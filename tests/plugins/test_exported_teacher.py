@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +154,21 @@ def test_what_is_neither_is_refused_before_anything_of_it_is_read() -> None:
             build(path)
 
 
+def _lengths(content: bytearray, header: int) -> tuple[int, int]:
+    """Return the lengths of the name and of the extra field that stand between a header and its file."""
+    name, extra = struct.unpack_from("<HH", content, header + 26)
+    return name, extra
+
+
 def test_a_damaged_file_is_named() -> None:
     for path in (export(network(), None), traced(network())):
-        content = Path(path).read_bytes()
-        middle = len(content) // 3
-        Path(path).write_bytes(content[:middle] + bytes(200) + content[middle + 200 :])
-        with pytest.raises(DataError) as error:
+        content = bytearray(Path(path).read_bytes())
+        with zipfile.ZipFile(path) as archive:
+            stored = [info for info in archive.infolist() if info.compress_type == zipfile.ZIP_STORED]
+        largest = max(stored, key=lambda info: info.file_size)
+        content[largest.header_offset + 30 + sum(_lengths(content, largest.header_offset))] ^= 1
+        Path(path).write_bytes(content)
+        with pytest.raises(DataError, match="damaged") as error:
             build(path)
         assert error.value.where == path
 
