@@ -16,6 +16,10 @@ import torch._dynamo  # which an optimizer imports: once, instead of in every fo
 
 from mtkd_cli import world
 
+# Autograd looks for devices once. Later a library may have registered one of its own, for which it would
+# start threads, and a process with those cannot be forked.
+torch.zeros(1, requires_grad=True).backward()  # type: ignore[no-untyped-call]
+
 
 def free_port() -> int:
     """Return a port that nobody listens on."""
