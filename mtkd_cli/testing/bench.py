@@ -39,11 +39,19 @@ class Bench:
 
     def answer(self, batch: AggregationBatch, withheld: tuple[str, ...] | None = None) -> Any:
         """Return what a fresh strategy, fitted on the batch's teachers, answers."""
+        return self.ask(self.fitted(batch), batch, withheld)
+
+    def fitted(self, batch: AggregationBatch) -> Any:
+        """Return a fresh strategy, fitted on the batch's teachers if it is one to be fitted."""
         strategy = self.create()
         if "validation" in self.spec.needs:
             target = targets_for(self.task)
             labelled = self.task.labelled(target)
             strategy.fit(replace(batch, target=target, labelled=labelled, progress=0.0, student_output=None))
+        return strategy
+
+    def ask(self, strategy: Any, batch: AggregationBatch, withheld: tuple[str, ...] | None = None) -> Any:
+        """Return what a strategy answers, which is given what it declares, or all but what is withheld."""
         undeclared = tuple(need for need in GIVEN if need not in self.spec.needs)
         batch = batch.without(*(undeclared if withheld is None else withheld))
         return strategy.combine(batch) if self.combines else strategy.weights(batch)

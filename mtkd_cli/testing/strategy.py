@@ -178,6 +178,14 @@ def _repeatable(bench: Bench) -> None:
         first, second = bench.answer(batch), bench.answer(batch)
     if not torch.equal(first, second):
         raise bench.broken("the same batch gives the same answer", "draw with batch.random(name, shape)")
+    strategy = bench.fitted(batch)
+    first = bench.ask(strategy, batch)
+    bench.ask(strategy, replace(batch, outputs=tuple(2 * o for o in batch.outputs), progress=0.5))
+    if not torch.equal(first, bench.ask(strategy, batch)):
+        raise bench.broken(
+            "nothing is kept between batches",
+            "a run that goes on could not repeat; batch.progress tells when",
+        )
     if not all(torch.equal(old, new) for old, new in zip(before, batch.outputs, strict=True)):
         raise bench.broken("the teachers' outputs are left as they are", "it changes them in place")
 

@@ -212,6 +212,21 @@ def test_an_answer_that_is_another_each_time_is_found() -> None:
         check(from_a_generator)
 
 
+def test_a_strategy_that_keeps_something_between_batches_is_found() -> None:
+    class Moving:
+        """Leans to the teacher that was surest so far: after a crash it would begin anew."""
+
+        seen = 0.0
+
+        def weights(self, batch: AggregationBatch) -> Tensor:
+            surest = torch.stack([output.abs().amax() for output in batch.outputs])
+            self.seen = 0.9 * self.seen + surest / surest.sum()
+            return (self.seen / self.seen.sum())[:, None].expand(-1, len(batch.sample_ids))
+
+    with pytest.raises(BrokenRuleError, match="nothing is kept between batches"):
+        check_strategy(Moving, AggregatorSpec("mine", "", "", tasks=("classification",)))
+
+
 def test_a_combined_answer_must_have_the_strength_of_one_teacher() -> None:
     with pytest.raises(BrokenRuleError, match=r"K identical teachers give the gradient of one.*times"):
         check(None, combine=lambda batch: torch.stack(batch.outputs).float().sum(0))  # type: ignore[arg-type]
