@@ -12,6 +12,7 @@ import typer
 
 from mtkd_cli import first_failure
 from mtkd_cli.errors import MtkdError, RecipeError, ResumeError, StoppedError
+from mtkd_cli.parent import PARENT
 from mtkd_cli.signals import Interrupted
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ def out_json(value: Any) -> None:
 
 
 def warn(lines: list[str]) -> None:
-    """Print warnings on stderr; of several processes, the first one does."""
-    if os.environ.get("RANK", "0") != "0":
+    """Print warnings on stderr; of several processes mtkd itself that started them, or else the first one."""
+    if PARENT in os.environ or os.environ.get("RANK", "0") != "0":
         return
     for line in lines:
         talk(f"warning: {line}", style="yellow")

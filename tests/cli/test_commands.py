@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from mtkd_cli import __version__
 from mtkd_cli.cli import app as application
+from mtkd_cli.parent import PARENT
 from mtkd_cli.specs import KINDS
 
 if TYPE_CHECKING:
@@ -149,6 +150,15 @@ def test_local_code_is_announced_before_it_runs(monkeypatch: pytest.MonkeyPatch)
     result = mtkd("distill", "digits", "strategy=python:my.py:Mine")
     assert result.exit_code == 0
     assert result.stderr == "warning: this recipe runs local code: python:my.py:Mine\n"
+
+
+def test_one_of_several_processes_that_mtkd_started_does_not_warn_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stub(monkeypatch, lambda *_: None)
+    Path("my.py").write_text("class Mine:\n    'Mine.'\n")
+    result = mtkd("distill", "digits", "strategy=python:my.py:Mine", **{PARENT: "1"})
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_a_surprise_is_one_line_and_a_traceback_only_with_debug(monkeypatch: pytest.MonkeyPatch) -> None:
