@@ -168,7 +168,6 @@ def facts(model: Model, example: Tensor) -> Facts:
     """Measure a model on one view, ``[1, C, H, W]`` or ``[1, F]``."""
     if model.predictions is not None:
         return Facts(0, 0, None, None)
-    tensors = [*model.module.parameters(), *model.module.buffers()]
     module = prepared(model).eval()
     times: list[float] = []
     with torch.inference_mode():
@@ -178,12 +177,22 @@ def facts(model: Model, example: Tensor) -> Facts:
             started = time.perf_counter()
             module(example)
             times.append(time.perf_counter() - started)
+    parameters, held = weights_of(model)
     return Facts(
-        parameters=sum(p.numel() for p in model.module.parameters()),
-        bytes=sum(t.numel() * t.element_size() for t in tensors),
+        parameters=parameters,
+        bytes=held,
         latency_ms=round(float(np.median(times)) * 1000, 4),
         latency_p95_ms=round(float(np.quantile(times, 0.95)) * 1000, 4),
     )
+
+
+def weights_of(model: Model) -> tuple[int, int]:
+    """Return how many parameters a model has, and the bytes of these and of its buffers."""
+    if model.weights is not None:
+        return model.weights
+    parameters = list(model.module.parameters())
+    held = sum(t.numel() * t.element_size() for t in [*parameters, *model.module.buffers()])
+    return sum(p.numel() for p in parameters), held
 
 
 def tail_of(model: Model) -> nn.Module:

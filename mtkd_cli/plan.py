@@ -16,7 +16,7 @@ from rich.text import Text
 from mtkd_cli import store
 from mtkd_cli.context import Context
 from mtkd_cli.layout import Layout
-from mtkd_cli.models import facts, load_teacher, prepared
+from mtkd_cli.models import facts, load_teacher, prepared, weights_of
 from mtkd_cli.probe import probed
 from mtkd_cli.recipe import Teacher
 from mtkd_cli.report.facts import labels_seen
@@ -107,7 +107,7 @@ def teacher_facts(teacher: Teacher, part: ModelPart, context: Context, views: in
         "name": teacher.name,
         "model": teacher.model,
         "input_size": None if part.spec.by_id else model.input.size,
-        "parameters": sum(p.numel() for p in model.module.parameters()),
+        "parameters": weights_of(model)[0],
         "same_classes": alignment.is_identity(len(model.classes or data.classes)),
         "aligned": [
             [label, list(group)] for label, group in zip(data.classes, alignment.groups, strict=True)

@@ -109,6 +109,8 @@ class Model:
         resized: returns the model with a number of outputs, for one that has no single ``head``.
         predictions: what it answers, of one that is asked by sample id (`TeacherSpec.by_id`) and shown no
             views; its module is never called.
+        weights: how many numbers its weights are, and their bytes, of one whose module does not hold them
+            as parameters: another library runs it.
     """
 
     module: nn.Module
@@ -122,6 +124,7 @@ class Model:
     resized: Callable[[int], Model] | None = None
     partly: bool = False
     predictions: Predictions | None = None
+    weights: tuple[int, int] | None = None
 
 
 class ModelProvider(Protocol):

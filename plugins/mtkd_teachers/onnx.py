@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,17 +31,12 @@ class OnnxProvider:
             DataError: no such file, no ONNX file, or weights outside its folder.
         """
         need("onnx", "onnx", f"onnx:{model}")
-        import onnx
-        from onnx.external_data_helper import _get_all_tensors, uses_external_data
+        from onnx.external_data_helper import uses_external_data
 
         path = _path(model)
-        try:
-            graph = onnx.load(path, load_external_data=False)
-        except Exception as error:  # protobuf's errors are of no one kind
-            raise DataError("not an ONNX file", where=str(path), hint="export or fetch it again") from error
         beside = {
             entry.value
-            for tensor in _get_all_tensors(graph)
+            for tensor in _tensors(path)
             if uses_external_data(tensor)
             for entry in tensor.external_data
             if entry.key == "location"
@@ -63,7 +59,8 @@ class OnnxProvider:
             raise DataError(f"onnxruntime cannot run it: {reason}", where=str(files[0])) from error
         module = _Session(session, _output(session, request.model), files[0])
         names = _classes(session.get_modelmeta().custom_metadata_map)
-        return Model(module, module.spec, classes=names, trained=True, channels_last=False)
+        weights = _weights(files[0])
+        return Model(module, module.spec, classes=names, trained=True, channels_last=False, weights=weights)
 
 
 class _Session(nn.Module):
@@ -107,6 +104,30 @@ def _path(model: str) -> Path:
             hint="a path is taken relative to where mtkd is started",
         )
     return path
+
+
+def _tensors(path: Path) -> list[Any]:
+    """Return the tensors that a file names, wherever their numbers are."""
+    import onnx
+    from onnx.external_data_helper import _get_all_tensors
+
+    try:
+        return list(_get_all_tensors(onnx.load(path, load_external_data=False)))
+    except Exception as error:  # protobuf's errors are of no one kind
+        raise DataError("not an ONNX file", where=str(path), hint="export or fetch it again") from error
+
+
+def _weights(path: Path) -> tuple[int, int]:
+    """Return how many numbers the weights are, and the bytes of all tensors.
+
+    Weights are those that have dimensions and are not int64, the kind of shapes and indices.
+    """
+    from onnx import TensorProto
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    sizes = [(t, math.prod(t.dims)) for t in _tensors(path)]
+    count = sum(size for t, size in sizes if t.dims and t.data_type != TensorProto.INT64)
+    return count, sum(size * tensor_dtype_to_np_dtype(t.data_type).itemsize for t, size in sizes)
 
 
 def _inside(path: Path, name: str) -> Path:

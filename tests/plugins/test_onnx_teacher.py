@@ -56,6 +56,7 @@ def test_it_answers_as_the_model_does() -> None:
     torch.testing.assert_close(model.module(VIEWS), by_hand(VIEWS), atol=1e-5, rtol=1e-5)
     assert (model.classes, model.trained) == (("a", "b", "c"), True)
     assert (model.input.size, model.input.channels) == (4, 3)
+    assert model.weights == (48 * 3, 48 * 3 * 4)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 8])
