@@ -33,8 +33,9 @@ class Scored:
     costs: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return metrics, the primary one first, and costs."""
-        return {**{name: round(value, 6) for name, value in self.metrics.items()}, **self.costs}
+        """Return metrics, the primary one first, and costs; None for a metric that is not finite."""
+        metrics = {n: round(v, 6) if math.isfinite(v) else None for n, v in self.metrics.items()}
+        return {**metrics, **self.costs}
 
     def details(self, task: Task) -> dict[str, Any]:
         """Return what is shown of its answers besides the metrics, as JSON has it."""

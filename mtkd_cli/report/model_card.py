@@ -7,7 +7,7 @@ from typing import Any
 
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.run_page import everyone
-from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds
+from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds, score_in_words
 from mtkd_cli.strict_yaml import dump
 
 KINDS = {
@@ -42,7 +42,7 @@ def model_card(report: Mapping[str, Any]) -> str:
             [
                 [
                     name,
-                    *(f"{row[m]:.4f}" for m in metrics),
+                    *(score_in_words(row[m]) for m in metrics),
                     f"{row['parameters']:,}",
                     bytes_in_words(row["bytes"]),
                     milliseconds(row["latency_ms"]),

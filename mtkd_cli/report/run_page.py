@@ -10,7 +10,7 @@ from typing import Any
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.charts import bars, diagonal, lines, matrix
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, embedded, page
-from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds
+from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds, score_in_words
 from mtkd_cli.report.temperatures import with_temperatures
 
 MOST_CLASSES = 40
@@ -116,7 +116,7 @@ def _scores(report: Mapping[str, Any]) -> Section:
     cells = [
         [
             who,
-            *(f"{row[m]:.4f}" for m in metrics),
+            *(score_in_words(row[m]) for m in metrics),
             f"{row['parameters']:,}",
             bytes_in_words(row["bytes"]),
             milliseconds(row["latency_ms"]),

@@ -41,13 +41,18 @@ def table(report: Mapping[str, Any]) -> Table:
         if row is not None:
             shown.add_row(
                 Text(label),
-                *(f"{row[m]:.4f}" for m in metrics),
+                *(score_in_words(row[m]) for m in metrics),
                 f"{row['parameters']:,}",
                 bytes_in_words(row["bytes"]),
                 milliseconds(row["latency_ms"]),
                 style=style,
             )
     return shown
+
+
+def score_in_words(score: float | None) -> str:
+    """Return a score with four decimals; one that is not finite is none."""
+    return "-" if score is None else f"{score:.4f}"
 
 
 def milliseconds(latency: float | None) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
+from mtkd_cli.align import UNKNOWN
 from mtkd_cli.interfaces import Details, Merged, Metric, TaskData
 from mtkd_cli.labels import present
 from mtkd_cli.losses import cross_entropy, decoupled, relational, squared_logits, standardised
@@ -87,8 +88,13 @@ class Classification(OverClasses):
         return relational(student, teacher, temperature)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return (right, nll, confidence, answer, label) of each sample, ``[B, 5]``; NaN without a label."""
+        """Return (right, nll, confidence, answer, label) of each sample, ``[B, 5]``; NaN without a label.
+
+        The nll of a class that a teacher does not know is infinite.
+        """
         probabilities, nll = self.averageable(output), cross_entropy(output.float(), target)
+        unknown = output.gather(1, target.clamp(min=0).long()[:, None])[:, 0] == UNKNOWN
+        nll = nll.masked_fill(unknown, math.inf)
         confidence, answer = probabilities.max(dim=1)
         found = torch.stack([(answer == target).float(), nll, confidence, answer, target], dim=1)
         return found.masked_fill(~present(target)[:, None], math.nan)
