@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.elastic.rendezvous.api import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from mtkd_cli import first_failure
-from mtkd_cli.errors import EngineError
+from mtkd_cli.errors import EngineError, StoppedError
 from mtkd_cli.parent import PARENT
 from mtkd_cli.signals import Interrupted
 
@@ -26,6 +26,8 @@ ATTEMPT = "MTKD_ATTEMPT"
 AGAIN_SECONDS = 1.0
 MEET_SECONDS = 300
 """How long the machines wait for each other."""
+STOP_SECONDS = 3600
+"""How long processes that a signal came to may take to finish what they are at; a second signal ends them."""
 
 
 def launch(
@@ -54,7 +56,8 @@ def launch(
         say: told of each new start.
 
     Raises:
-        Interrupted: a signal came; the processes have stopped.
+        Interrupted: a signal came, here or to a process; the processes have stopped.
+        KeyboardInterrupt: a second signal came; the processes end because this one does.
         EngineError: the processes are lost once more than ``restarts``, or the machines do not meet.
     """
     logging.disable(logging.ERROR)  # the launcher's own account of what is told here
@@ -65,13 +68,14 @@ def launch(
         with TemporaryDirectory() as folder:
             failure = Path(folder) / "failure"
             told = {first_failure.FILE: str(failure), ATTEMPT: str(attempt), PARENT: str(os.getpid())}
-            config = _config(processes, nodes, rendezvous, f"{run}-{attempt}")
+            config = _config(processes, nodes, rendezvous, f"{run}-{attempt}", folder)
             try:
                 with _environment(told):
                     lost = _lost(arguments, config, first_failure.mark_of(failure))
-            except SignalException as stop:
+            except (SignalException, KeyboardInterrupt) as stop:
                 if not first_failure.code_in(failure):
-                    raise Interrupted(again) from stop
+                    at_once = isinstance(stop, KeyboardInterrupt) and not isinstance(stop, Interrupted)
+                    raise (KeyboardInterrupt if at_once else Interrupted)(again) from stop
             code = first_failure.code_in(failure)
             if code or not lost:
                 return code
@@ -93,7 +97,11 @@ def _lost(arguments: Sequence[str], config: LaunchConfig, started: Path) -> str:
             elastic_launch(config, sys.executable)("-m", "mtkd_cli", *arguments)
             return ""
         except ChildFailedError as error:
-            return _what_was_lost(error)
+            number, failure = error.get_first_failure()
+            if failure.exitcode == StoppedError.exit_code:
+                raise Interrupted from error
+            how = f"signal {-failure.exitcode}" if failure.exitcode < 0 else f"exit code {failure.exitcode}"
+            return f"process {number} ended with {how}"
         except RendezvousError as error:
             if started.exists():
                 return "the machine where all met is gone"
@@ -106,7 +114,8 @@ def _lost(arguments: Sequence[str], config: LaunchConfig, started: Path) -> str:
         time.sleep(AGAIN_SECONDS)
 
 
-def _config(processes: int, nodes: int, rendezvous: str, run_id: str) -> LaunchConfig:
+def _config(processes: int, nodes: int, rendezvous: str, run_id: str, folder: str) -> LaunchConfig:
+    """Return what the launcher is told. SIGINT and SIGTERM are left to `mtkd_cli.signals`."""
     return LaunchConfig(
         min_nodes=nodes,
         max_nodes=nodes,
@@ -117,6 +126,9 @@ def _config(processes: int, nodes: int, rendezvous: str, run_id: str) -> LaunchC
         rdzv_configs={"timeout": MEET_SECONDS},
         local_addr=None if rendezvous else "localhost",
         max_restarts=0,
+        logs_specs=DefaultLogsSpecs(folder),
+        signals_to_handle="SIGQUIT",
+        shutdown_timeout=STOP_SECONDS,
     )
 
 
@@ -129,9 +141,3 @@ def _environment(told: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in told:
             del os.environ[name]
-
-
-def _what_was_lost(error: ChildFailedError) -> str:
-    number, failure = error.get_first_failure()
-    how = f"signal {-failure.exitcode}" if failure.exitcode < 0 else f"exit code {failure.exitcode}"
-    return f"process {number} ended with {how}"

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from mtkd_cli.parent import PARENT
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+PASSED_ON = "TORCHELASTIC_RUN_ID"
+"""Is set in what torch's launcher started, which passes signals on."""
 ONE_SIGNAL_SECONDS = 10.0
-"""Whoever starts several processes passes a signal on that a scheduler sent them too: that is one signal."""
+"""A signal that a launcher passes on, and that a scheduler sent to all, is one."""
 
 _received = 0
 _first_at = 0.0
@@ -67,7 +67,7 @@ def deferred() -> Iterator[Callable[[], bool]]:
 
 def _receive(number: int, frame: FrameType | None) -> None:
     global _received, _first_at
-    if _received and PARENT in os.environ and time.monotonic() - _first_at < ONE_SIGNAL_SECONDS:
+    if _received and PASSED_ON in os.environ and time.monotonic() - _first_at < ONE_SIGNAL_SECONDS:
         return
     _received, _first_at = _received + 1, time.monotonic()
     if _received > 2:
@@ -76,5 +76,7 @@ def _receive(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
     if not _deferring:
         raise Interrupted
+    if os.environ.get("RANK", "0") != "0":
+        return
     # Not through a stream of Python's, which may be in the middle of a write.
     os.write(2, b"\nstopping after this step; again to stop at once\n")

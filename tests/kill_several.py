@@ -75,13 +75,13 @@ def kill(folder: Path, launcher: int, kind: str, seconds: float, chance: random.
             os.kill(victim, signal.SIGKILL)
     os.waitpid(launcher, 0)
     deadline = time.monotonic() + ENDS_WITHIN
-    while any(_runs(worker) for worker in workers):
+    while any(runs(worker) for worker in workers):
         assert time.monotonic() < deadline, f"processes outlive their parent, {kind} killed"
         time.sleep(0.05)
     return True
 
 
-def _runs(number: int) -> bool:
+def runs(number: int) -> bool:
     """Whether a process is there and is no zombie that waits to be collected."""
     try:
         stat = Path(f"/proc/{number}/stat").read_text(encoding="utf-8")

@@ -77,22 +77,20 @@ def errors_shown(as_json: bool) -> Iterator[None]:
     except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
     except MtkdError as error:
-        if debug:
-            raise
-        _fail(error, as_json, error.exit_code)
+        _fail(error, as_json, error.exit_code, error)
     except KeyboardInterrupt as stop:
         how = str(stop) or "start it again: what is finished is not repeated"
         code = StoppedError.exit_code if isinstance(stop, Interrupted) else 130
         _fail(StoppedError("interrupted", hint=how), as_json, code)
     except Exception as error:
-        if debug:
-            raise
-        _fail(_unexpected(error), as_json, 1)
+        _fail(_unexpected(error), as_json, 1, error)
 
 
-def _fail(error: MtkdError, as_json: bool, code: int) -> NoReturn:
+def _fail(error: MtkdError, as_json: bool, code: int, cause: Exception | None = None) -> NoReturn:
     """Show the error, unless another process of this run told the first one, and end with its code."""
     if first_failure.is_told_here(code):
+        if debug and cause is not None:
+            raise cause
         show(error, as_json)
     raise typer.Exit(code) from None
 

@@ -67,8 +67,19 @@ def launch_if_several(
 
 
 def begin(processes: int, nodes: int) -> None:
-    """Do what must be done before torch is imported: watch the parent, silence torch about the others."""
+    """Do what must be done before torch is imported: watch the parent, silence torch about the others.
+
+    Raises:
+        UsageError: another number of processes than whoever started this one tells.
+    """
     if is_one_of_several():
+        there = os.environ["WORLD_SIZE"]
+        if processes and str(processes * nodes) != there:
+            raise UsageError(
+                f"this is one of {there} processes already, {processes * nodes} are asked for",
+                where="--processes, WORLD_SIZE",
+                hint="leave --processes out: whoever started this process says how many there are",
+            )
         first_failure.begin()
         end_with_parent()
     elif max(1, processes) * nodes > 1:
@@ -77,7 +88,7 @@ def begin(processes: int, nodes: int) -> None:
 
 def is_one_of_several() -> bool:
     """Whether someone started this process as one of several."""
-    return "WORLD_SIZE" in os.environ
+    return os.environ.get("WORLD_SIZE", "") not in ("", "1")
 
 
 def was_started_before() -> bool:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,11 @@ from typer.testing import CliRunner
 
 from mtkd_cli import launch, weights
 from mtkd_cli.cli import app as application
+from mtkd_cli.cli.processes import is_one_of_several
 from mtkd_cli.errors import EngineError
+from mtkd_cli.signals import Interrupted
 from tests.kill_harness import start, wait
+from tests.kill_several import runs
 from tests.several import environment, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -128,24 +132,69 @@ def children(number: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
 
 
-def wait_for(folder: Path, pattern: str, seconds: float = 120) -> None:
+def program(folder: Path, does: str) -> str:
+    """Return a program that stands for mtkd in a process."""
+    path = folder / "program"
+    path.write_text(f"#!/bin/sh\n{does}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def wait_for(folder: Path, pattern: str, seconds: float = 120, count: int = 1) -> None:
     ends = time.monotonic() + seconds
-    while not any(folder.glob(pattern)):
+    while len(list(folder.glob(pattern))) < count:
         assert time.monotonic() < ends, f"no {pattern}"
         time.sleep(0.02)
 
 
 def test_processes_lost_each_time_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = tmp_path / "ends"
-    ends.write_text("#!/bin/sh\nkill -9 $$\n")
-    ends.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(ends))
+    monkeypatch.setattr(sys, "executable", program(tmp_path, "kill -9 $$"))
     said: list[str] = []
     with pytest.raises(EngineError, match="ended with signal 9") as caught:
         launch.launch((), 2, 1, "", 1, "run", "Go on", said.append)
     assert caught.value.exit_code == 5
     assert len(said) == 1
     assert "(1 of 1)" in said[0]
+
+
+def test_a_process_that_a_signal_stopped_is_not_started_again_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", program(tmp_path, "exit 75"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    said: list[str] = []
+    with pytest.raises(Interrupted, match="Go on"):
+        launch.launch((), 2, 1, "", 1, "run", "Go on", said.append)
+    assert not said
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_a_second_signal_ends_processes_that_are_busy_at_once(tmp_path: Path) -> None:
+    busy = program(
+        tmp_path,
+        f'exec {sys.executable} -c "import os, pathlib, signal, time; import mtkd_cli.parent as p\n'
+        "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\n"
+        "p.end_with_parent(); pathlib.Path(f'pid-{os.getpid()}').touch(); time.sleep(300)\"",
+    )
+    code = (
+        "import sys; sys.executable = sys.argv[1]; from mtkd_cli import launch, signals\n"
+        "with signals.handled(): launch.launch((), 2, 1, '', 1, 'run', '', print)"
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", code, busy], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    wait_for(tmp_path, "pid-*", count=2)
+    launcher.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        launcher.wait(1)
+    launcher.send_signal(signal.SIGINT)
+    launcher.wait(20)
+    ends = time.monotonic() + 5
+    for found in tmp_path.glob("pid-*"):
+        while runs(int(found.name.removeprefix("pid-"))):
+            assert time.monotonic() < ends
+            time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -198,6 +247,15 @@ def test_options_that_do_not_go_together_are_explained(options: tuple[str, ...],
     result = CliRunner().invoke(application.create(), ("distill", "digits", *options))
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_who_is_one_of_several_already_is_asked_for_no_other_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert not is_one_of_several()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = CliRunner().invoke(application.create(), ("distill", "digits", "--processes", "3"))
+    assert result.exit_code == 2
+    assert "this is one of 2 processes already, 3 are asked for" in result.stderr
 
 
 @pytest.mark.slow
