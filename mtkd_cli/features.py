@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli import record, recorded, world
+from mtkd_cli import record, recorded, store, world
 from mtkd_cli.acceleration import sent
 from mtkd_cli.asking import by_views
 from mtkd_cli.context import Context
@@ -80,8 +80,13 @@ def recorded_features(context: Context, views: int | None) -> tuple[TeacherFeatu
 def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context) -> TeacherFeatures:
     split, who = context.data.train, who_is(teacher, part, context)
     keys = [{**record.key(who, split, number, context.recipe), "what": "features"} for number in range(views)]
-    found = {number: recorded.find(key, len(split)) for number, key in enumerate(keys)}
-    missing = world.same([number for number, array in found.items() if array is None])
+    found = world.after_the_first(
+        lambda: {number: recorded.find(key, len(split)) for number, key in enumerate(keys)}
+    )
+    here = [number for number, array in found.items() if array is None]
+    missing = world.same(here)
+    if not set(here) <= set(missing):
+        raise store.not_here(store.root())
     if missing:
         model = fitted(load_teacher(part, teacher, context.data, context.task), who["fit"], teacher, context)
         found |= _record(model, teacher.name, {number: keys[number] for number in missing}, context)

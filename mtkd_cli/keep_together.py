@@ -14,6 +14,9 @@ def keep_together(kind: str, key: Mapping[str, Any], write: Callable[[Path], Non
     """Return the folder of ``key`` as `mtkd_cli.store.keep` does; every process has a share in ``write``.
 
     The first process keeps what it wrote; what the others wrote is thrown away.
+
+    Raises:
+        DataError: the disk is full, read-only or otherwise unusable, or this process sees another store.
     """
     if world.is_first():
 
@@ -28,4 +31,7 @@ def keep_together(kind: str, key: Mapping[str, Any], write: Callable[[Path], Non
         with TemporaryDirectory() as aside:
             write(Path(aside))
         world.same(False)
-    return store.root() / kind / store.digest(key)
+    folder = store.root() / kind / store.digest(key)
+    if not folder.is_dir():
+        raise store.not_here(folder)
+    return folder

@@ -63,11 +63,13 @@ def for_recording(model: Model, example: Tensor, device: torch.device) -> tuple[
 
 
 def refuse_if_full(bytes_needed: int) -> None:
-    """Raise before recording what the disk cannot hold.
+    """Raise before recording what the disk cannot hold; of several processes the first one, which takes it.
 
     Raises:
         DataError: with needed and free bytes, or the store is unusable.
     """
+    if not world.is_first():
+        return
     folder = store.root()
     with atomic.disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

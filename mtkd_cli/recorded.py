@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import atomic, holds, store
-from mtkd_cli.errors import DataError
 from mtkd_cli.layout import Layout
 
 ZEROS = bytes(2**20)
@@ -103,11 +102,7 @@ def begun(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
     """
     found = opened(folder_of(key), samples)
     if found is None or found.layout != layout:
-        raise DataError(
-            "what another process of this run began to record is not there",
-            where=str(folder_of(key)),
-            hint="set MTKD_STORE to a folder that every machine sees",
-        )
+        raise store.not_here(folder_of(key))
     return found
 
 

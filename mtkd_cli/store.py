@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from mtkd_cli import atomic
+from mtkd_cli.errors import DataError
 
 FORMAT = 2
 """Raised when files of the same key would be read differently."""
@@ -138,7 +139,7 @@ def locked(folder: Path, wait: bool = True) -> Iterator[None]:
         except Timeout:
             if not wait:
                 raise
-            logging.getLogger("mtkd").warning("another mtkd is making %s; waiting for it", folder)
+            logging.getLogger("mtkd").warning("another process is making %s; waiting for it", folder)
             lock.acquire()
     except Timeout:
         raise
@@ -148,6 +149,15 @@ def locked(folder: Path, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def not_here(folder: Path) -> DataError:
+    """Return the error of one of several processes that does not see what the first one keeps."""
+    return DataError(
+        "what the first process of this run keeps is not there",
+        where=str(folder),
+        hint="set MTKD_STORE to a folder that every machine sees",
+    )
 
 
 def is_intact(folder: Path) -> bool:

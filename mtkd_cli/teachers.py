@@ -162,12 +162,15 @@ def who_is(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any
 def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Context) -> ReadyTeacher:
     who, by_id = who_is(teacher, part, context), part.spec.by_id
     wanted, live = arrays_of(context, views, by_id), views is None and not by_id
-    arrays = find_recorded(who, wanted, context)
-    about = store.find("teachers", who)
+    arrays, about = world.after_the_first(
+        lambda: (find_recorded(who, wanted, context), store.find("teachers", who))
+    )
     known = _facts_in(about) if about else {}
     model: Model | None = None
-    lacking = [(split.name, number) for split, number in wanted if (split.name, number) not in arrays]
-    known_before, lacking = world.same((about is not None, lacking))
+    here = [(split.name, number) for split, number in wanted if (split.name, number) not in arrays]
+    known_before, lacking = world.same((about is not None, here))
+    if (known_before and not about) or not set(here) <= set(lacking):
+        raise store.not_here(store.root())
     if live or not known_before or lacking:
         untouched = load_teacher(part, teacher, context.data, context.task)
         model = fitted(untouched, who["fit"], teacher, context)

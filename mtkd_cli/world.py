@@ -57,7 +57,7 @@ def joined(device: str) -> Iterator[None]:
         UsageError: more processes than CUDA devices on this machine, or one device is named.
         EngineError: the processes do not find each other.
     """
-    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+    if os.environ.get("WORLD_SIZE", "") in ("", "1"):
         yield
         return
     if ":" in device:
@@ -122,6 +122,16 @@ def same(value: Value) -> Value:
     box: list[Any] = [value]
     distributed.broadcast_object_list(box, src=0)
     found: Value = box[0]
+    return found
+
+
+def after_the_first(look: Callable[[], Value]) -> Value:
+    """Return what this process finds once the first one has looked: what that found is there then."""
+    if not is_first():
+        same(None)
+        return look()
+    found = look()
+    same(None)
     return found
 
 

@@ -88,8 +88,8 @@ def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bo
 
 
 def context_of(parts: Resolved, device: str, threads: int) -> Context:
-    """Load the data and the task of a recipe, with progress on stderr."""
-    _use_threads(threads or _share_of_threads())
+    """Load the data and the task of a recipe, with progress on stderr; all processes take as many threads."""
+    _use_threads(world.same(threads or _share_of_threads()))
     return pipeline.prepare(parts, device, Progress(Console(stderr=True) if world.is_first() else None))
 
 

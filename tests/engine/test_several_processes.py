@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typer
 from torch import Tensor, nn
 
 from mtkd_cli import evaluate, first_failure, signals, world
 from mtkd_cli.aggregate import Strategy
+from mtkd_cli.cli import console
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step, order, steps_per_epoch, train
-from mtkd_cli.errors import EngineError, UsageError
+from mtkd_cli.errors import DataError, EngineError, UsageError
 from mtkd_cli.gradients import summed_with
 from mtkd_cli.interfaces import InputSpec, Samples, Task, TaskData
 from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.objectives import Batches, FromTeachers
-from mtkd_cli.parent import PARENT
 from mtkd_cli.plugins import installed
 from mtkd_cli.recipe import Loss, Train
+from mtkd_cli.record import refuse_if_full
 from mtkd_cli.resolve import Part
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
@@ -193,6 +196,49 @@ def test_what_all_make_together_is_kept_once(tmp_path: Path, monkeypatch: pytest
     assert together(work, 2, tmp_path) == [("0", [0, 1])] * 2
 
 
+def test_a_process_that_sees_another_store_says_so(tmp_path: Path) -> None:
+    def work() -> tuple[str, bool]:
+        os.environ["MTKD_STORE"] = str(tmp_path / f"store-{world.rank()}")
+        try:
+            return "", keep_together("fitted", {"a": 1}, lambda folder: None).is_dir()
+        except DataError as error:
+            return error.what, False
+
+    first, other = together(work, 2, tmp_path)
+    assert first == ("", True)
+    assert other == ("what the first process of this run keeps is not there", False)
+
+
+def test_the_process_that_takes_the_disk_judges_whether_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTKD_STORE", str(tmp_path))
+
+    def work() -> str:
+        try:
+            refuse_if_full(2**62)
+        except DataError as error:
+            return error.what
+        return ""
+
+    first, other = together(work, 2, tmp_path)
+    assert "bytes, " in first
+    assert not other
+
+
+def test_what_the_first_process_finds_is_there_when_the_others_look(tmp_path: Path) -> None:
+    def work() -> bool:
+        def look() -> bool:
+            if world.is_first():
+                time.sleep(0.2)
+                (tmp_path / "made").touch()
+            return (tmp_path / "made").exists()
+
+        return world.after_the_first(look)
+
+    assert together(work, 2, tmp_path) == [True, True]
+
+
 def test_every_process_has_a_share_of_every_batch_and_none_fewer_than_two_samples(tmp_path: Path) -> None:
     def work() -> list[tuple[int, int]]:
         batches = order(23, 10, seed=0)
@@ -238,12 +284,35 @@ def test_a_failure_is_told_once_and_never_that_another_process_is_gone(
     assert first_failure.code_in(failure) == 3
 
 
+def test_with_tracebacks_too_a_failure_is_noted_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(first_failure.FILE, str(tmp_path / "failure"))
+    monkeypatch.setattr(console, "debug", True)
+    with pytest.raises(DataError, match="first"), console.errors_shown(as_json=False):
+        raise DataError("first")
+    assert first_failure.code_in(tmp_path / "failure") == 3
+    with pytest.raises(typer.Exit), console.errors_shown(as_json=False):
+        raise DataError("because of the first")
+
+
+def test_warnings_come_from_the_first_process_or_from_mtkd_that_started_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rank, started, shown in (("0", False, 1), ("1", False, 0), ("0", True, 0)):
+        monkeypatch.setenv("RANK", rank)
+        if started:
+            monkeypatch.setenv(first_failure.FILE, "failure")
+        console.warn(["careful"])
+        assert capsys.readouterr().err.count("careful") == shown
+
+
 def test_a_signal_that_launcher_and_scheduler_both_send_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for parent, ends in ((True, signals.Interrupted), (False, KeyboardInterrupt)):
-        if parent:
-            monkeypatch.setenv(PARENT, str(os.getppid()))
+    for launcher, ends in ((True, signals.Interrupted), (False, KeyboardInterrupt)):
+        if launcher:
+            monkeypatch.setenv("TORCHELASTIC_RUN_ID", "run")
         else:
-            monkeypatch.delenv(PARENT)
+            monkeypatch.delenv("TORCHELASTIC_RUN_ID")
         with pytest.raises(KeyboardInterrupt) as caught, signals.handled(), signals.deferred():
             for _ in range(2):
                 os.kill(os.getpid(), signal.SIGTERM)
