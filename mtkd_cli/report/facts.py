@@ -138,8 +138,13 @@ def report_of(
         },
         "machine": f"{platform.system()} {platform.machine()}",
         "repeat": f"mtkd distill {ROOT / name / 'recipe.yaml'} --device {context.device.type} "
-        f"--threads {context.engine['threads']}",
+        f"--threads {context.engine['threads']}" + _processes(context),
     }
+
+
+def _processes(context: Context) -> str:
+    number = context.engine.get("processes", 1)
+    return f" --processes {number}" if number > 1 else ""
 
 
 def labels_seen(fit: Any, context: Context) -> str:

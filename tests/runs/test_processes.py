@@ -81,6 +81,7 @@ def test_two_processes_record_fit_train_and_score_as_one_does(tmp_path: Path) ->
         found.append((report, manifest["engine"].get("processes"), student, recorded))
     (one, alone, student, outputs), (two, processes, other, shared) = found
     assert (alone, processes) == (None, 2)
+    assert [report["repeat"].partition(" --processes ")[2] for report in (one, two)] == ["", "2"]
     for name, weight in student.items():
         np.testing.assert_allclose(other[name], weight, atol=1e-4)
     for who in ("student", "alone", "ensemble"):
