@@ -87,7 +87,8 @@ def test_two_processes_record_fit_train_and_score_as_one_does(tmp_path: Path) ->
     for who in ("student", "alone", "ensemble"):
         assert two["scores"][who]["nll"] == pytest.approx(one["scores"][who]["nll"], abs=1e-4)
     assert len(shared) == len(outputs) == 8
-    refused = as_torchrun(tmp_path / "2", ("distill", "--resume", "run", "train.epochs=3"), 1)
+    again = ("distill", "--resume", "run", "train.epochs=3", "--processes", "1")
+    refused = as_torchrun(tmp_path / "2", again, 1)
     assert refused == [2]
     assert "engine.processes: 2 became None" in (tmp_path / "2/output.txt").read_text()
     assert sorted(a.shape for a in shared.values()) == sorted(a.shape for a in outputs.values())
