@@ -296,17 +296,6 @@ def test_with_tracebacks_too_a_failure_is_noted_and_told_once(
         raise DataError("because of the first")
 
 
-def test_warnings_come_from_the_first_process_or_from_mtkd_that_started_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for rank, started, shown in (("0", False, 1), ("1", False, 0), ("0", True, 0)):
-        monkeypatch.setenv("RANK", rank)
-        if started:
-            monkeypatch.setenv(first_failure.FILE, "failure")
-        console.warn(["careful"])
-        assert capsys.readouterr().err.count("careful") == shown
-
-
 def test_a_signal_that_launcher_and_scheduler_both_send_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for launcher, ends in ((True, signals.Interrupted), (False, KeyboardInterrupt)):
         if launcher:
