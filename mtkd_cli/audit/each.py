@@ -15,6 +15,7 @@ from mtkd_cli.audit.facts import ClassFacts, PairFacts, TeacherFacts
 from mtkd_cli.audit.panel import Outcome, Panel
 from mtkd_cli.evaluate import batches, measured
 from mtkd_cli.interfaces import Details
+from mtkd_cli.pipeline import mixture
 from mtkd_cli.report.facts import labels_seen
 
 SURE = 0.7
@@ -29,14 +30,31 @@ def outcomes(panel: Panel) -> list[Outcome]:
     return [panel.outcome(measured(_alone(panel, k), panel.task)) for k in range(len(panel.teachers))]
 
 
+def on_every_label(panel: Panel, alone: list[Outcome]) -> list[Outcome]:
+    """Return what each teacher's answer is worth as a whole: wrong on a class that it does not know.
+
+    Args:
+        panel: the teachers.
+        alone: what each is worth on the classes that it knows.
+    """
+    if panel.batches.known is None:
+        return alone
+    return [panel.outcome(measured(_whole(panel, k), panel.task)) for k in range(len(panel.teachers))]
+
+
+def _whole(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:
+    for rows in batches(panel.rows):
+        yield mixture(panel.task, panel.batch(rows).alone(teacher)), panel.targets(rows)
+
+
 def _alone(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:
     for rows in batches(panel.rows):
         yield panel.only([teacher]).answers(rows)[0], panel.labels(rows)[teacher]
 
 
-def teachers(panel: Panel, found: list[Outcome]) -> tuple[TeacherFacts, ...]:
-    """Return the facts of each teacher."""
-    wanted = panel.context.recipe.teachers
+def teachers(panel: Panel, found: list[Outcome], whole: list[Outcome]) -> tuple[TeacherFacts, ...]:
+    """Return the facts of each teacher, measured on classes that it knows and on every label."""
+    wanted, known = panel.context.recipe.teachers, panel.batches.known
     rows = []
     for k, (teacher, outcome) in enumerate(zip(panel.teachers, found, strict=True)):
         details = panel.task.details(outcome.measured.statistics)
@@ -50,6 +68,7 @@ def teachers(panel: Panel, found: list[Outcome]) -> tuple[TeacherFacts, ...]:
                 details.reliability,
                 _classes(panel, k, details),
                 teacher.calibration.as_dict() if teacher.calibration else None,
+                None if known is None or known[k].all() else bootstrap.estimate(*whole[k].score),
             )
         )
     return tuple(rows)

@@ -34,7 +34,9 @@ class ClassFacts:
 class TeacherFacts:
     """A teacher on validation. ``reliability``: (mean confidence, share right, number) by confidence.
 
-    ``calibration``: its temperature and how that was found, None if it is not calibrated.
+    ``calibration``: its temperature and how that was found, None if it is not calibrated. All of this is
+    measured on labels of classes that it knows; ``on_every_label`` is its score if the others are wrong
+    answers, None if it knows them all.
     """
 
     name: str
@@ -45,6 +47,7 @@ class TeacherFacts:
     reliability: tuple[tuple[float, float, int], ...]
     classes: tuple[ClassFacts, ...]
     calibration: dict[str, Any] | None = None
+    on_every_label: Estimate | None = None
 
 
 @dataclass(frozen=True)

@@ -55,25 +55,26 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
     """Measure a panel under strategies, of which the first is the recipe's own."""
     folds = folds_of(len(panel.rows))
     alone = each.outcomes(panel)
+    whole = each.on_every_label(panel, alone)
     with panel.context.progress.phase("audit", len(strategies)) as bar:
         measured, not_measured = _ensembles(panel, strategies, folds, bar.advance)
     higher = panel.task.primary.higher_is_better
     own = strategies[0].spec.name
-    best = best_of(alone, higher)
+    best = best_of(whole, higher)
     chosen = recommended(measured, own, higher)
-    oracle = oracle_of(panel, alone)
+    oracle = oracle_of(panel, whole)
     if isinstance(oracle, str):
         not_measured["oracle"] = oracle
     named = {part.spec.name: part for part in strategies}
     wanted = [named[name] for name in dict.fromkeys((own, REFERENCE, chosen)) if name in measured]
-    out, added = _changes(panel, wanted, measured, alone[best], best, folds)
+    out, added = _changes(panel, wanted, measured, whole[best], best, folds)
     facts = Audit(
         task=panel.context.recipe.task.name,
         metric=panel.task.primary.name,
         higher_is_better=higher,
         samples=len(panel.rows),
         classes=panel.context.data.classes,
-        teachers=each.teachers(panel, alone),
+        teachers=each.teachers(panel, alone, whole),
         pairs=each.pairs(panel),
         oracle=None if isinstance(oracle, str) else oracle,
         strategies=tuple(_facts(name, outcome, named[name]) for name, outcome in measured.items()),
@@ -84,7 +85,7 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
         recommended=chosen,
         advice=(),
     )
-    return advice_of(facts, measured, alone)
+    return advice_of(facts, measured, whole)
 
 
 def folds_of(samples: int) -> list[NDArray[np.int64]]:

@@ -26,7 +26,7 @@ def oracle_of(panel: Panel, alone: Sequence[Outcome]) -> Estimate | str:
         return f"{spelt(metric.name)} ranks the answers of all samples, so no teacher is right on one of them"
     found = panel.outcome(measured(_right(panel), panel.task))
     if any(metric.better(outcome.score[0], found.score[0]) for outcome in alone):
-        return "it is no bound here: a teacher by itself has a better score, on the classes that it knows"
+        return "it is no bound here: a teacher by itself has a better score"
     return bootstrap.estimate(*found.score)
 
 

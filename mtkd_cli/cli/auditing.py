@@ -20,6 +20,8 @@ from mtkd_cli.report.files import write_pages
 from mtkd_cli.resolve import Resolved, strategies_for
 
 ROOT = Path("audits")
+PARTIAL = "{} if unknown classes are wrong"
+"""Title of a column that is there if a teacher does not know all classes."""
 
 
 def run(parts: Resolved, name: str, recipe_name: str, device: str, threads: int, as_json: bool) -> None:
@@ -48,12 +50,18 @@ def tables(facts: Mapping[str, Any]) -> Iterator[Table]:
     """Yield the tables of an audit: teachers, pairs, strategies, teachers left out and added."""
     metric, samples = spelt(facts["metric"]), facts["samples"]
     others = [name for name in facts["teachers"][0]["metrics"] if name != facts["metric"]]
+    partial = [PARTIAL] if any(t["on_every_label"] for t in facts["teachers"]) else []
     yield table(
         [
-            [t["name"], span(t["score"]), *(number(t["metrics"][m]) for m in others)]
+            [
+                t["name"],
+                span(t["score"]),
+                *(number(t["metrics"][m]) for m in others),
+                *(number((t["on_every_label"] or t["score"])["value"]) for _ in partial),
+            ]
             for t in facts["teachers"]
         ],
-        ["teacher", metric, *map(spelt, others)],
+        ["teacher", metric, *map(spelt, others), *(said.format(metric) for said in partial)],
         f"teachers on {samples} validation samples (95 % interval)",
     )
     if facts["pairs"]:

@@ -77,6 +77,22 @@ class AggregationBatch:
         return tuple(self.task.metrics(found)[self.task.primary.name] for found in self._statistics)
 
     @cached_property
+    def scores_alone(self) -> tuple[float, ...]:
+        """Each teacher's primary metric on every label, one of a class that it does not know being wrong.
+
+        It is what each is worth if it answers alone. Needs ``labels``.
+        """
+        if self.known is None:
+            return self.scores
+        if self.target is None or self.labelled is None:
+            raise LookupError("labels were not asked for: declare needs=('labels',)")
+        from mtkd_cli.labels import any_of
+
+        rows = any_of(self.labelled)
+        found = (self.task.statistics(output, self.target)[rows] for output in self.outputs)
+        return tuple(self.task.metrics(each)[self.task.primary.name] for each in found)
+
+    @cached_property
     def class_scores(self) -> Tensor | None:
         """Each teacher's score of each class ``[K, C]`` (`Task.class_score`), NaN where there is none.
 

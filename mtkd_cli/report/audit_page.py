@@ -44,12 +44,18 @@ def audit_page(facts: Mapping[str, Any], name: str) -> str:
 def _ranked(facts: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     """Return teachers or strategies, the best first; equal scores by loss."""
     sign = -1 if facts["higher_is_better"] else 1
-    return sorted(facts[key], key=lambda s: (sign * s["score"]["value"], s["loss"]["value"]))
+    return sorted(facts[key], key=lambda s: (sign * _whole(s)["value"], s["loss"]["value"]))
+
+
+def _whole(row: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return a teacher's score on every label, or a strategy's."""
+    found: Mapping[str, float] = row.get("on_every_label") or row["score"]
+    return found
 
 
 def _best_teacher(facts: Mapping[str, Any]) -> tuple[str, str]:
     best = _ranked(facts, "teachers")[0]
-    return _number(best["score"]["value"]), best["name"]
+    return _number(_whole(best)["value"]), best["name"]
 
 
 def _teachers(facts: Mapping[str, Any], metric: str) -> Section:
@@ -66,6 +72,9 @@ def _teachers(facts: Mapping[str, Any], metric: str) -> Section:
         for t in teachers
     ]
     header = ["teacher", metric, "95 % interval", *map(spelt, others), "labels of this data that it saw"]
+    if any(t.get("on_every_label") for t in teachers):
+        header = [*header, f"{metric} if unknown classes are wrong"]
+        rows = [[*row, _number(_whole(t)["value"])] for row, t in zip(rows, teachers, strict=True)]
     header, rows = with_temperatures(header, rows, teachers)
     figures = [_bars(f"{metric} of each teacher", teachers, facts)]
     curves = {t["name"]: [(c, right) for c, right, _ in t["reliability"]] for t in teachers}

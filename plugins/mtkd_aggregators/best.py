@@ -16,7 +16,7 @@ class Best:
 
     def fit(self, validation: AggregationBatch) -> None:
         """Keep the best teacher's name."""
-        scores = dict(zip(validation.teacher_names, validation.scores, strict=True))
+        scores = dict(zip(validation.teacher_names, validation.scores_alone, strict=True))
         choose = max if validation.task.primary.higher_is_better else min
         self.name = choose(scores, key=scores.__getitem__)
 

@@ -20,7 +20,7 @@ class Progressive:
 
     def fit(self, validation: AggregationBatch) -> None:
         """Keep each teacher's rank, the weakest first."""
-        scores = dict(zip(validation.teacher_names, validation.scores, strict=True))
+        scores = dict(zip(validation.teacher_names, validation.scores_alone, strict=True))
         ordered = sorted(scores, key=scores.__getitem__, reverse=not validation.task.primary.higher_is_better)
         self.rank = {name: rank for rank, name in enumerate(ordered)}
 

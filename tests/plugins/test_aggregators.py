@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli import counters
+from mtkd_cli.align import UNKNOWN
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Metric, TaskData
 from mtkd_cli.recipe import Loss
@@ -287,3 +289,16 @@ def test_entropy_of_one_teacher_is_1() -> None:
     weights = merged(create("entropy"), batch([torch.randn(3, 2)])).weights
     assert weights is not None
     assert weights.tolist() == [[1, 1, 1]]
+
+
+@pytest.mark.parametrize("name", ["best", "progressive"])
+def test_a_teacher_that_is_right_on_the_few_classes_it_knows_is_not_the_best_one(name: str) -> None:
+    knows_one = torch.tensor([[9.0, UNKNOWN, UNKNOWN]]).repeat(4, 1)
+    mostly_right = torch.eye(3)[[1, 0, 1, 2]]
+    known = torch.tensor([[True, False, False], [True, True, True]])
+    given = batch([knows_one, mostly_right], [0, 0, 1, 2], known=known)
+    assert given.scores == (1.0, 0.75)
+    assert given.scores_alone == (0.5, 0.75)
+    strategy = create(name)
+    strategy.fit(given)
+    assert strategy.weights(replace(given, progress=1.0)).tolist() == [[0.0] * 4, [1.0] * 4]

@@ -145,6 +145,8 @@ def test_teachers_that_know_some_classes_are_measured_on_these(context: Contexts
     )
     low = by_name(facts["teachers"])["low"]
     assert [c["samples"] > 0 for c in low["classes"]] == [number < 6 for number in range(10)]
+    assert low["on_every_label"]["value"] < low["score"]["value"]
+    assert facts["oracle"]["value"] >= low["on_every_label"]["value"]
     assert "needs teachers that know every class" in facts["not_measured"]["median"]
     assert facts["pairs"][0]["agreement"] is not None
 
