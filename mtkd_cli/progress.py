@@ -85,7 +85,7 @@ class Progress:
         self._shown, self._note = now, note()
         if self._bars is not None:
             self._bars.update(self._bars.task_ids[0], completed=self._done, note=self._note)
-        elif self._done < self._total:
+        elif 0 < self._done < self._total:
             left = (now - self._started) / self._done * (self._total - self._done)
             self.say(
                 f"{self._name}: {self._done} of {self._total}, about {left:.0f} s left  {self._note}".rstrip()

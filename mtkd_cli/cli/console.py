@@ -59,6 +59,7 @@ def out_json(value: Any) -> None:
     # A terminal that cannot show every letter gets escapes, which mean the same in JSON.
     unicode = "utf" in (sys.stdout.encoding or "").lower()
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not unicode, allow_nan=False) + "\n")
+    sys.stdout.flush()  # whoever does not listen any more is noticed here
 
 
 def warn(lines: list[str]) -> None:
@@ -74,7 +75,10 @@ def errors_shown(as_json: bool) -> Iterator[None]:
     """Turn an error into its lines (or JSON) and its exit code; a traceback only with ``--debug``."""
     try:
         yield
-    except (typer.Exit, typer.Abort, BrokenPipeError):
+    except (typer.Exit, typer.Abort):
+        raise
+    except BrokenPipeError:
+        first_failure.is_told_here(1)
         raise
     except MtkdError as error:
         _fail(error, as_json, error.exit_code, error)

@@ -296,6 +296,13 @@ def test_with_tracebacks_too_a_failure_is_noted_and_told_once(
         raise DataError("because of the first")
 
 
+def test_a_reader_that_is_gone_is_final_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(first_failure.FILE, str(tmp_path / "failure"))
+    with pytest.raises(BrokenPipeError), console.errors_shown(as_json=True):
+        raise BrokenPipeError
+    assert first_failure.code_in(tmp_path / "failure") == 1
+
+
 def test_a_signal_that_launcher_and_scheduler_both_send_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for launcher, ends in ((True, signals.Interrupted), (False, KeyboardInterrupt)):
         if launcher:

@@ -1,0 +1,25 @@
+"""What is shown while a run goes on."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from mtkd_cli import progress
+from mtkd_cli.progress import Progress
+
+
+def test_a_phase_that_waits_before_anything_is_done_gives_no_estimate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of a process that waits for another one, or for its first share."""
+    monkeypatch.setattr(progress, "PLAIN_EVERY_SECONDS", 0.0)
+    said: list[str] = []
+    shown = Progress(log=said.append)
+    with shown.phase("record", 10):
+        shown.advance(0)
+        assert not said
+        time.sleep(0.001)
+        shown.advance(4)
+    assert said[0].startswith("record: 4 of 10, about ")
