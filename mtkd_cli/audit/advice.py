@@ -53,7 +53,7 @@ def _strategy(audit: Audit, measured: Mapping[str, Outcome]) -> Iterator[Advice]
     evidence |= {"gain": vars(gain), "loss_gain": vars(lower)}
     yield Advice(
         "strategy",
-        f"use `{use}`: {said}; against the recipe's `{own}` {_change(gain, lower, metric)}",
+        f"use `{use}`: {said}; against the recipe's `{own}` it {_change(gain, lower, metric)}",
         evidence,
     )
 
