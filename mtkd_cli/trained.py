@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mtkd_cli import images, sealed, weights
 from mtkd_cli.context import Context
-from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.errors import DataError, UsageError, nearest
 from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest, Task, TaskData
 from mtkd_cli.labels import none_like
 from mtkd_cli.local_code import PREFIX, load_attribute
@@ -172,8 +172,8 @@ def folder_of(run: str | Path) -> Path:
         if folder.is_dir():
             return folder
     known = sorted(path.name for path in ROOT.iterdir() if path.is_dir()) if ROOT.is_dir() else []
-    hint = f"runs here: {', '.join(known[-5:])}" if known else "mtkd distill makes one"
-    raise UsageError(f"no run {str(run)!r}", where="RUN", hint=hint)
+    some = f"runs here: {', '.join(known[-5:])}" if known else "mtkd distill makes one"
+    raise UsageError(f"no run {str(run)!r}", where="RUN", hint=nearest(str(run), known) or some)
 
 
 def local_code(facts: Mapping[str, Any]) -> list[str]:

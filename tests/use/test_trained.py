@@ -46,7 +46,10 @@ def test_a_run_is_found_by_its_name(run: Path) -> None:
 def test_a_wrong_name_is_answered_with_the_runs_there_are(run: Path) -> None:
     with pytest.raises(UsageError, match="no run 'smal'") as caught:
         load_student("smal")
-    assert "small" in caught.value.hint
+    assert caught.value.hint == "did you mean 'small'?"
+    with pytest.raises(UsageError) as caught:
+        load_student("flowers")
+    assert caught.value.hint == "runs here: small"
 
 
 def test_files_are_shown_as_in_training(run: Path) -> None:
