@@ -101,9 +101,25 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> N
         raise DataError(
             f"the weights do not fit the model: {'; '.join(f for f in facts if f)}",
             where=where,
-            hint="is it this architecture? docs/teachers.md says how to rename a checkpoint's keys",
+            hint=_channels(module, tensors)
+            or "is it this architecture? docs/teachers.md says how to rename a checkpoint's keys",
         )
     module.load_state_dict(dict(tensors), strict=False)
+
+
+def _channels(module: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    """Return what to set if only the channels of the input differ, else nothing."""
+    differ = [
+        (tensors[n], t)
+        for n, t in module.state_dict().items()
+        if n in tensors and tensors[n].shape != t.shape
+    ]
+    if len(differ) != 1 or differ[0][0].dim() != 4:
+        return ""
+    theirs, mine = (tuple(t.shape) for t in differ[0])
+    if theirs[1] not in (1, 3) or (theirs[0], *theirs[2:]) != (mine[0], *mine[2:]):
+        return ""
+    return f"its first layer has {theirs[1]} input channels: set input: {{channels: {theirs[1]}}}"
 
 
 def _state_dict(found: object, path: Path) -> dict[str, Tensor]:

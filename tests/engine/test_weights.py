@@ -145,6 +145,16 @@ def test_missing_unknown_and_misshapen_weights_are_named_and_nothing_is_loaded()
     assert torch.equal(module[0].bias, before)
 
 
+def test_weights_of_a_model_for_grey_images_say_what_to_set() -> None:
+    grey, colour = nn.Sequential(nn.Conv2d(1, 4, 3)), nn.Sequential(nn.Conv2d(3, 4, 3))
+    with pytest.raises(DataError) as error:
+        weights.load_into(colour, grey.state_dict(), "here")
+    assert error.value.hint == "its first layer has 1 input channels: set input: {channels: 1}"
+    with pytest.raises(DataError) as error:
+        weights.load_into(colour, nn.Sequential(nn.Conv2d(3, 4, 5)).state_dict(), "here")
+    assert "is it this architecture?" in error.value.hint
+
+
 def test_batchnorms_counter_may_be_missing() -> None:
     module = nn.BatchNorm1d(2)
     tensors = {n: t + 1 for n, t in module.state_dict().items() if n != "num_batches_tracked"}
