@@ -208,14 +208,16 @@ def _tell_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
     """Say whose classes are not the data's."""
     alignments = {teacher.name: teacher.alignment for teacher in teachers}
     own = {teacher.name: teacher.facts["classes"] for teacher in teachers}
-    for teacher in context.recipe.teachers:
-        if any(isinstance(given, int) for given in teacher.classes or ()):
-            context.progress.say(f"teacher {teacher.name}: classes go by number; names are safer")
-    for line in remarks(alignments, own, context.data.classes):
-        context.progress.say(line)
-    if not all(t.alignment.is_identity(len(t.facts["classes"] or context.data.classes)) for t in teachers):
-        answered = {teacher.name: teacher.own_classes for teacher in teachers}
-        context.progress.show(alignment.table(context.data.classes, answered))
+    lines = [
+        f"teacher {teacher.name}: classes go by number; names are safer"
+        for teacher in context.recipe.teachers
+        if any(isinstance(given, int) for given in teacher.classes or ())
+    ]
+    lines += remarks(alignments, own, context.data.classes)
+    answered = {teacher.name: teacher.own_classes for teacher in teachers}
+    same = all(t.alignment.is_identity(len(t.facts["classes"] or context.data.classes)) for t in teachers)
+    shown = None if same else alignment.table(context.data.classes, answered)
+    context.progress.remark(lines, shown, about=answered)
 
 
 def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeacher]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ class Progress:
         on_began: Callable[[Mapping[str, Any], list[dict[str, float]]], None] = lambda _, __: None,
     ) -> None:
         self.console, self.log, self.on_row, self.on_began = console, log, on_row, on_began
+        self.told: set[str] = set()
         self._label: dict[str, Any] = {}
         self._bars: Bars | None = None
         self._name, self._note, self._score, self._total, self._done, self._samples = "", "", "", 0, 0, 0
@@ -106,6 +107,20 @@ class Progress:
         """Print a table."""
         if self.console is not None:
             self.console.print(table)
+
+    def remark(self, lines: Sequence[str], table: Table | None = None, about: object = None) -> None:
+        """Log some lines, and show them and a table; not again what was told ``about`` the same before.
+
+        `told` says what was: runs after each other that share it do not repeat each other.
+        """
+        key = repr((tuple(lines), about))
+        known = key in self.told
+        self.told.add(key)
+        tell = self.log if known else self.say
+        for line in lines:
+            tell(line)
+        if table is not None and not known:
+            self.show(table)
 
     def began(self, done: int, curve: list[dict[str, float]]) -> None:
         """Show a training that goes on, and pass on the rows that it has."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from mtkd_cli import progress
 from mtkd_cli.progress import Progress
@@ -23,3 +25,15 @@ def test_a_phase_that_waits_before_anything_is_done_gives_no_estimate(
         time.sleep(0.001)
         shown.advance(4)
     assert said[0].startswith("record: 4 of 10, about ")
+
+
+def test_runs_that_share_what_was_told_say_it_once_and_each_keep_it() -> None:
+    shown, logs = StringIO(), [list[str](), list[str]()]
+    first, second = (Progress(Console(file=shown), log.append) for log in logs)
+    second.told = first.told
+    for each in (first, second):
+        each.remark(["teacher a does not know b"], about={"a": ["c"]})
+    assert shown.getvalue() == "teacher a does not know b\n"
+    assert logs == [["teacher a does not know b"]] * 2
+    second.remark(["teacher a does not know b"], about={"a": ["another"]})
+    assert shown.getvalue().count("\n") == 2
