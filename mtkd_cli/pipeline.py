@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mtkd_cli import calibrate, dataset, manifest, store, world
 from mtkd_cli.aggregate import Strategy
-from mtkd_cli.align import remarks
+from mtkd_cli.align import remarks, some
 from mtkd_cli.context import Context, device_of
 from mtkd_cli.distill import refuse_small_batches
 from mtkd_cli.errors import DataError, UsageError
@@ -212,6 +212,12 @@ def _tell_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
         f"teacher {teacher.name}: classes go by number; names are safer"
         for teacher in context.recipe.teachers
         if any(isinstance(given, int) for given in teacher.classes or ())
+    ]
+    in_order = some(context.data.classes)
+    lines += [
+        f"teacher {name} names no classes: its outputs are taken in the data's order: {in_order}"
+        for name, wanted in zip(own, context.recipe.teachers, strict=True)
+        if context.task.over_classes and own[name] is None and wanted.fit is None
     ]
     lines += remarks(alignments, own, context.data.classes)
     answered = {teacher.name: teacher.own_classes for teacher in teachers}

@@ -319,3 +319,12 @@ def test_the_plan_and_the_doctor_know_such_a_teacher() -> None:
     assert "views" not in rows
     assert rows["teacher api"]["status"] == "fail"
     assert "no prediction for" in rows["teacher api"]["found"]
+
+
+def test_outputs_without_names_are_said_to_be_taken_in_order() -> None:
+    small = ("data.labels=40", "train={epochs: 1, lr: 0.01}", "student=mlp:4", "--no-baseline")
+    says = "teacher api names no classes: its outputs are taken in the data's order: 0, 1, 2"
+    save()
+    assert says in mtkd("distill", "digits", FILE, *small).stderr
+    save(classes=list("0123456789"))
+    assert "names no classes" not in mtkd("distill", "digits", FILE, *small).stderr
