@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mtkd_cli import store
+from mtkd_cli.align import some
 from mtkd_cli.context import Context
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import facts, load_teacher, prepared, weights_of
@@ -146,12 +147,11 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
     for column in ("name", "model", "input", "parameters", "classes", "fit", "labels it saw"):
         teachers.add_column(column)
     for t in plan["teachers"]:
-        known = sum(bool(group) for _, group in t["aligned"])
-        match = (
-            "the data's, in order"
-            if t["same_classes"]
-            else f"{known} of the data's {len(t['aligned'])}, by name"
-        )
+        unknown = [label for label, group in t["aligned"] if not group]
+        count = len(t["aligned"])
+        match = f"{count - len(unknown)} of the data's {count}, by name"
+        match = "the data's, in order" if t["same_classes"] else match
+        match += f"; not {some(unknown)}" if unknown else ""
         teachers.add_row(
             *(
                 Text(c)

@@ -328,3 +328,10 @@ def test_outputs_without_names_are_said_to_be_taken_in_order() -> None:
     assert says in mtkd("distill", "digits", FILE, *small).stderr
     save(classes=list("0123456789"))
     assert "names no classes" not in mtkd("distill", "digits", FILE, *small).stderr
+
+
+def test_the_plan_names_the_classes_that_a_teacher_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    save(classes=[*"012345678", "nine"])
+    planned = mtkd("distill", "digits", FILE, "--dry-run")
+    assert "9 of the data's 10, by name; not 9" in planned.stdout
