@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -115,7 +117,12 @@ def _lost(arguments: Sequence[str], config: LaunchConfig, started: Path) -> str:
 
 
 def _config(processes: int, nodes: int, rendezvous: str, run_id: str, folder: str) -> LaunchConfig:
-    """Return what the launcher is told. SIGINT and SIGTERM are left to `mtkd_cli.signals`."""
+    """Return what the launcher is told. SIGINT and SIGTERM are left to `mtkd_cli.signals`.
+
+    Before torch had these two keys, its launcher took all signals itself, and waited 30 s after one.
+    """
+    wanted: dict[str, Any] = {"signals_to_handle": "SIGQUIT", "shutdown_timeout": STOP_SECONDS}
+    there = {field.name for field in dataclasses.fields(LaunchConfig)}
     return LaunchConfig(
         min_nodes=nodes,
         max_nodes=nodes,
@@ -127,8 +134,7 @@ def _config(processes: int, nodes: int, rendezvous: str, run_id: str, folder: st
         local_addr=None if rendezvous else "localhost",
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(folder),
-        signals_to_handle="SIGQUIT",
-        shutdown_timeout=STOP_SECONDS,
+        **{key: value for key, value in wanted.items() if key in there},
     )
 
 
