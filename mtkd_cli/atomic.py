@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import json
 import os
 import shutil
@@ -14,6 +16,8 @@ from typing import Any
 from safetensors import SafetensorError
 
 from mtkd_cli.errors import DataError
+
+WORK = ".work"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -40,6 +44,33 @@ def publish(part: Path, path: Path) -> None:
     part.chmod(0o666 & ~_umask())
     part.replace(path)
     sync_folder(path.parent)
+
+
+@contextmanager
+def workplace(path: Path) -> Iterator[Path]:
+    """Give a folder beside ``path`` to write parts of it in; what killed processes left there is removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{WORK}"):
+        with _locked(left) as is_free:
+            if is_free:
+                shutil.rmtree(left, ignore_errors=True)
+    made = tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=WORK)
+    with made as folder, _locked(Path(folder)):
+        yield Path(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold a folder's lock, which ends with its process; give whether no other process holds it."""
+    handle = os.open(folder, os.O_RDONLY)
+    is_free = True
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # another process holds it, or the file system has no locks
+            is_free = False
+        yield is_free
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, value: Any) -> None:

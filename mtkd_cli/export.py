@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,8 +92,8 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
     rows = split.labelled
     with atomic.disk_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
-        part = Path(folder) / f"part{ENDINGS[form]}"
+    with atomic.workplace(file) as folder:
+        part = folder / f"part{ENDINGS[form]}"
         with _quiet(), atomic.disk_errors(file):
             run = _write(student, module, form, part, split.samples.read(rows[:3]))
         boxes = one_by_one(student)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import torch
 from sklearn.datasets import load_digits
 from typer.testing import Result
 
-from mtkd_cli import export
+from mtkd_cli import atomic, export
 from mtkd_cli.trained import load_student
 
 Mtkd = Callable[..., Result]
@@ -151,3 +153,22 @@ def assert_onnx_answers_as_the_student(file: str, run: str) -> None:
         if about["task"] == "detection":  # equal scores may come in either order
             found, expected = (np.sort(boxes[0, :, 4])[None] for boxes in (found, expected))
         np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("place", ["_compared", "publish"])
+def test_an_export_that_is_killed_leaves_no_part_and_the_next_one_cleans_up(
+    mtkd: Mtkd, run: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By SIGKILL: when the file is written and not yet checked, and when it is about to be put in place."""
+    number = os.fork()
+    if not number:
+        owner = export if place == "_compared" else atomic
+        monkeypatch.setattr(owner, place, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        mtkd("export", run, "--format", "safetensors")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]) == -signal.SIGKILL
+    assert not (run / "exported.safetensors").exists()
+    assert list(run.glob(".exported*"))
+    assert mtkd("export", run, "--format", "safetensors").exit_code == 0
+    assert (run / "exported.safetensors").exists()
+    assert not list(run.glob(".exported*"))
