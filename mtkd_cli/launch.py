@@ -32,6 +32,18 @@ STOP_SECONDS = 3600
 """How long processes that a signal came to may take to finish what they are at; a second signal ends them."""
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within, the launcher's own account of what is told here is not shown."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@_quiet()
 def launch(
     arguments: Sequence[str],
     processes: int,
@@ -62,7 +74,6 @@ def launch(
         KeyboardInterrupt: a second signal came; the processes end because this one does.
         EngineError: the processes are lost once more than ``restarts``, or the machines do not meet.
     """
-    logging.disable(logging.ERROR)  # the launcher's own account of what is told here
     lost = ""
     for attempt in range(restarts + 1):
         if attempt:

@@ -213,7 +213,7 @@ def test_a_killed_process_is_started_again_and_a_signal_stops_all_with_75(tmp_pa
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=120)
     assert process.returncode == 75, told
-    assert "process 1 ended with signal 9; starting again from the last checkpoint (1 of 3)" in told
+    assert "starting again from the last checkpoint (1 of 3)" in told  # whichever's end is seen first
     assert "mtkd distill --resume run" in told
     assert told.count("error:") == 1
     with running("distill", "--resume", "run", "train.seed=1", folder=tmp_path) as process:
