@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.evaluate import batches, measure
 from mtkd_cli.preprocess import Prepared
+from mtkd_cli.quiet import quiet
 from mtkd_cli.trained import LoadedStudent
 
 OPSET = 18
@@ -94,7 +92,7 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
         file.parent.mkdir(parents=True, exist_ok=True)
     with atomic.workplace(file) as folder:
         part = folder / f"part{ENDINGS[form]}"
-        with _quiet(), atomic.disk_errors(file):
+        with quiet(), atomic.disk_errors(file):
             run = _write(student, module, form, part, split.samples.read(rows[:3]))
         boxes = one_by_one(student)
         own_answer = _each(student.answer) if boxes else student.answer
@@ -202,7 +200,7 @@ def _quantized(part: Path, student: LoadedStudent) -> Path:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     small = part.with_name(f"small{part.suffix}")
-    with _quiet():
+    with quiet():
         quantize_dynamic(
             part, small, weight_type=QuantType.QUInt8, op_types_to_quantize=["MatMul", "Gemm", "Conv"]
         )
@@ -287,16 +285,3 @@ def _need(*packages: str) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"ONNX needs {', '.join(missing)}", "--format onnx", "pip install 'mtkd[onnx]'")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep exporters' warnings and logs to themselves: what matters is compared."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

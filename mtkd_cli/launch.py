@@ -21,6 +21,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from mtkd_cli import first_failure
 from mtkd_cli.errors import EngineError, StoppedError
 from mtkd_cli.parent import PARENT
+from mtkd_cli.quiet import quiet
 from mtkd_cli.signals import Interrupted
 
 ATTEMPT = "MTKD_ATTEMPT"
@@ -32,18 +33,7 @@ STOP_SECONDS = 3600
 """How long processes that a signal came to may take to finish what they are at; a second signal ends them."""
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Within, the launcher's own account of what is told here is not shown."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
-@_quiet()
+@quiet(logging.ERROR)  # the launcher's own account of what is told here
 def launch(
     arguments: Sequence[str],
     processes: int,

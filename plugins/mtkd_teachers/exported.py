@@ -7,12 +7,8 @@ opened if the user trusts it.
 
 from __future__ import annotations
 
-import logging
-import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,7 @@ from torch.jit._fuser import optimized_execution
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Model, ModelRequest
+from mtkd_cli.quiet import quiet
 from mtkd_teachers.graph_input import GraphInput
 
 PROGRAM, SCRIPT = "a torch.export program", "a TorchScript archive"
@@ -62,7 +59,7 @@ class ExportedProvider:
             )
         _refuse_damaged(path)
         try:
-            with _quiet():
+            with quiet():
                 loaded = _program(path) if kind == PROGRAM else _script(path, table=bool(request.columns))
         except DataError:
             raise
@@ -182,19 +179,6 @@ def _script(path: Path, table: bool) -> tuple[nn.Module, GraphInput]:
     module: nn.Module = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
     kinds = [parameter.dtype for parameter in module.parameters() if parameter.dtype in FLOATS]
     return module, GraphInput((None,) * (2 if table else 4), kinds[0] if kinds else torch.float32)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torch's warnings and logs about a file to itself; what is wrong with it is raised."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _first_line(error: Exception) -> str:
