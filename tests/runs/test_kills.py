@@ -7,17 +7,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
-def test_runs_killed_at_random_and_at_chosen_points_go_on_to_the_same_bits() -> None:
-    command = [sys.executable, "-m", "tests.kill_harness", "--kills", "6", "--flips", "6"]
+def facts_of(harness: str, *arguments: str) -> dict[str, Any]:
+    """Return what a harness found; it fails if anything was not survived."""
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", f"tests.{harness}", *arguments],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -25,6 +25,19 @@ def test_runs_killed_at_random_and_at_chosen_points_go_on_to_the_same_bits() -> 
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    facts = json.loads(done.stdout)
+    facts: dict[str, Any] = json.loads(done.stdout)
+    return facts
+
+
+@pytest.mark.slow
+def test_runs_killed_at_random_and_at_chosen_points_go_on_to_the_same_bits() -> None:
+    facts = facts_of("kill_harness", "--kills", "6", "--flips", "6")
     assert facts["survived"] == facts["kills"] > 0, facts
     assert sum(facts["flips"].values()) == 6
+
+
+@pytest.mark.slow
+def test_killing_one_of_several_processes_their_parent_or_all_changes_no_bit() -> None:
+    counts = facts_of("kill_several", "--kills", "3")["survived, of so many, by who was killed"]
+    assert all(survived == killed for survived, killed in counts.values())
+    assert sum(killed for _, killed in counts.values()) > 0, counts

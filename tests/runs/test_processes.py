@@ -258,19 +258,3 @@ def test_who_is_one_of_several_already_is_asked_for_no_other_number(monkeypatch:
     result = CliRunner().invoke(application.create(), ("distill", "digits", "--processes", "3"))
     assert result.exit_code == 2
     assert "this is one of 2 processes already, 3 are asked for" in result.stderr
-
-
-@pytest.mark.slow
-def test_killing_one_process_the_parent_or_all_changes_no_bit() -> None:
-    command = [sys.executable, "-m", "tests.kill_several", "--kills", "3"]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    counts = json.loads(done.stdout)["survived, of so many, by who was killed"]
-    assert all(survived == killed for survived, killed in counts.values())
