@@ -18,10 +18,11 @@ from mtkd_cli import counters, world
 from mtkd_cli.align import UNKNOWN
 from mtkd_cli.context import Context
 from mtkd_cli.errors import UsageError
-from mtkd_cli.evaluate import at_most, batches
+from mtkd_cli.evaluate import batches
 from mtkd_cli.gaps import lost
 from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe import Recipe
+from mtkd_cli.subset import spread
 from mtkd_cli.views import PLAIN
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def judged(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Tensor]:
     """
     task, split = context.task, context.data.val
     known, count = torch.tensor([teacher.alignment.known]), MOST_VALUES // task.outputs
-    rows = at_most(split.labelled, count)
+    rows = spread(split.labelled, count)
     pixels = counters.permutation(math.prod(task.elements), "calibrate")
     places = torch.from_numpy(np.sort(pixels[: max(1, count // max(1, len(rows)))]))
     outputs, targets = [torch.empty(0, task.outputs)], []

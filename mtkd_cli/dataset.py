@@ -15,6 +15,10 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData, TaskData
 from mtkd_cli.labels import labelled_rows, none_like
 from mtkd_cli.recipe import Data
+from mtkd_cli.subset import spread
+
+STATISTICS_SAMPLES = 10_000
+"""Training samples that mean and deviation of the inputs are taken of, at most."""
 
 
 @dataclass(frozen=True)
@@ -200,8 +204,8 @@ def _digest(samples: Samples) -> str:
 
 
 def _statistics(train: Samples, columns: tuple[Column, ...]) -> InputSpec:
-    """Return size, channels, mean and deviation of the training inputs; of at most 10,000, exactly summed."""
-    chosen = train.read(slice(None, None, -(-len(train) // 10_000)))
+    """Return size, channels, mean and deviation of the training inputs, exactly summed."""
+    chosen = train.read(spread(np.arange(len(train)), STATISTICS_SAMPLES))
     if chosen.ndim == 2:
         return _of_table(chosen, columns or tuple(Column(str(i)) for i in range(chosen.shape[1])))
     counts = np.zeros((chosen.shape[1], 256), dtype=np.int64)

@@ -19,10 +19,12 @@ from mtkd_cli.gaps import filled, lost, over
 from mtkd_cli.interfaces import Task
 from mtkd_cli.labels import without_labels
 from mtkd_cli.recipe import Augment
+from mtkd_cli.subset import mixed
 from mtkd_cli.views import PLAIN, view
 
 BATCH = 256
 BATCHNORM_SAMPLES = 512
+"""Training samples that BatchNorm statistics are re-estimated on, at most."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,6 @@ class Measured:
 def batches(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Return the rows in batches of about equal size: each counts the same for BatchNorm."""
     return np.array_split(rows, math.ceil(len(rows) / BATCH)) if len(rows) else []
-
-
-def at_most(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return so many of the rows, evenly spread."""
-    if len(rows) <= count:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, max(1, count)).round().astype(np.int64)]
 
 
 def plain_views(
@@ -135,7 +130,7 @@ def judge(module: nn.Module, measured: Measured, task: Task) -> Evaluation:
 def validate(
     module: nn.Module, task: Task, val: Split, train: Split, device: torch.device | str
 ) -> Evaluation:
-    """Evaluate a copy of ``module`` with fresh BatchNorm statistics."""
-    rows = np.arange(min(BATCHNORM_SAMPLES, len(train)))
+    """Evaluate a copy of ``module`` with BatchNorm statistics of samples from all over ``train``."""
+    rows = mixed(np.arange(len(train)), BATCHNORM_SAMPLES)
     twin = reestimated(module, plain_views(train, rows, device))
     return judge(twin, measure(answering(twin, val, device), val, task), task)

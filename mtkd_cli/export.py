@@ -20,6 +20,7 @@ from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.evaluate import batches, measure
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.quiet import quiet
+from mtkd_cli.subset import spread
 from mtkd_cli.trained import LoadedStudent
 
 OPSET = 18
@@ -93,7 +94,7 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
     with atomic.workplace(file) as folder:
         part = folder / f"part{ENDINGS[form]}"
         with quiet(), atomic.disk_errors(file):
-            run = _write(student, module, form, part, split.samples.read(rows[:3]))
+            run = _write(student, module, form, part, split.samples.read(spread(rows, 3)))
         boxes = one_by_one(student)
         own_answer = _each(student.answer) if boxes else student.answer
         difference, largest = _compared(own_answer, run, split, boxes)

@@ -19,7 +19,7 @@ from mtkd_cli.align import remarks, some
 from mtkd_cli.context import Context, device_of
 from mtkd_cli.distill import refuse_small_batches
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.evaluate import answering, at_most, measure
+from mtkd_cli.evaluate import answering, measure
 from mtkd_cli.interfaces import Merged, Model, Task
 from mtkd_cli.models import facts, prepared
 from mtkd_cli.objectives import Batches
@@ -34,6 +34,7 @@ from mtkd_cli.report.summary import COSTS
 from mtkd_cli.resolve import Resolved
 from mtkd_cli.run import Run
 from mtkd_cli.students import TrainedStudent, alone, distilled
+from mtkd_cli.subset import spread
 from mtkd_cli.teachers import ReadyTeacher, known_classes, ready
 from mtkd_cli.trackers import following
 from mtkd_cli.trained import described
@@ -229,7 +230,7 @@ def _tell_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
 def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeacher]) -> None:
     """Show a strategy the validation split, if it needs to see it."""
     val = context.data.val
-    rows = at_most(val.labelled, MOST_VALUES // (len(teachers) * max(1, _values(teachers, "val"))))
+    rows = spread(val.labelled, MOST_VALUES // (len(teachers) * max(1, _values(teachers, "val"))))
     outputs = tuple(teacher.recorded("val", PLAIN, rows) for teacher in teachers)
     target = torch.from_numpy(val.samples.targets[rows])
     strategy.fit(batches_of(context, val, teachers)(outputs, rows, target))

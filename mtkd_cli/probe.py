@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.asking import by_id
@@ -20,21 +21,27 @@ from mtkd_cli.models import prepared
 from mtkd_cli.preprocess import Prepared, prepare
 from mtkd_cli.recipe import Augment
 from mtkd_cli.record import no_answer
+from mtkd_cli.subset import spread
 from mtkd_cli.views import PLAIN, view
 
 SAMPLES = 4
 
 
 def some_views(split: Split) -> Tensor:
-    """Return the plain views of a few samples."""
-    few = slice(SAMPLES)
+    """Return the plain views of a few samples from all over a split."""
+    few = some_rows(split)
     return view(split.samples.read(few), split.id_numbers[few], PLAIN, 0, Augment())
+
+
+def some_rows(split: Split) -> NDArray[np.int64]:
+    """Return the rows of `some_views`."""
+    return spread(np.arange(len(split)), SAMPLES)
 
 
 def probed(model: Model, name: str, splits: Sequence[Split], context: Context) -> tuple[int, ...]:
     """Return the shape of a teacher's answer to one sample, ``(C, *)``.
 
-    One with predictions is asked about every sample of the splits, others about a few of the first.
+    One with predictions is asked about every sample of the splits, others about `some_views` of the first.
 
     Raises:
         DataError: the teacher fails, or its answer is none of the task's; says which key to set.
@@ -55,7 +62,7 @@ def probed(model: Model, name: str, splits: Sequence[Split], context: Context) -
         )
     gaps = lost(output)
     if context.recipe.store.on_nan == "error" and gaps.any():
-        raise no_answer(name, few.samples.ids[int(gaps.nonzero()[0])])
+        raise no_answer(name, few.samples.ids[some_rows(few)[int(gaps.nonzero()[0])]])
     return tuple(output.shape[1:])
 
 

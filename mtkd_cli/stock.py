@@ -24,6 +24,7 @@ from mtkd_cli.fit import fitted
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import load_teacher
 from mtkd_cli.recorded import Recorded
+from mtkd_cli.subset import spread
 from mtkd_cli.teachers import asker, who_is
 
 KINDS = ("outputs", "fitted", "alone", "teachers", "images")
@@ -126,7 +127,7 @@ def _recorded(who: dict[str, Any], context: Context) -> Iterator[tuple[Split, in
 
 def _difference(ask: Ask, split: Split, number: int, array: Recorded) -> tuple[float, float]:
     """Return an array's largest difference to the live teacher on some samples, and the largest answer."""
-    rows = np.linspace(0, len(split) - 1, min(VERIFIED, len(split))).astype(np.int64)
+    rows = spread(np.arange(len(split)), VERIFIED)
     live = ask(split, rows, number).float().cpu()
     live = array.layout.decode(array.layout.encode(live)[0])
     return (live - array[rows]).abs().max().item(), live.abs().max().item()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.context import Context
+from mtkd_cli.subset import spread
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,8 +27,7 @@ def picture(context: Context, answers: Mapping[str, Callable[[NDArray[np.int64]]
         answers: by who gives them, the outputs on some samples of the test split.
     """
     test, task = context.data.test, context.task
-    count = min(task.pictured, len(test.labelled))
-    rows = test.labelled[np.linspace(0, len(test.labelled) - 1, count).round().astype(np.int64)]
+    rows = spread(test.labelled, task.pictured)
     try:
         with torch.no_grad():
             shown = {who: answer(rows) for who, answer in answers.items()}

@@ -96,3 +96,16 @@ def test_validation_leaves_the_module_as_it_is(n: int) -> None:
     with torch.no_grad():
         seen = module[1](torch.from_numpy(split(n).samples.inputs).float().flatten(1) / 255)
     torch.testing.assert_close(mean, seen.mean(0), atol=1e-3, rtol=0)
+
+
+def test_batchnorm_statistics_are_those_of_data_sorted_by_class() -> None:
+    """Class folders are read class by class: the first rows, or batches of one class, would be far off."""
+    shade = np.sort(np.random.default_rng(0).integers(0, 256, 3000)).astype(np.uint8)
+    images = np.broadcast_to(shade[:, None, None, None], (3000, 1, 2, 2))
+    train = Split("train", Samples(tuple(map(str, range(3000))), images, np.arange(3000) // 1000), "digest")
+    module = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 3))
+    norm = validate(module, TASK, split(30), train, "cpu").module.get_submodule("1")
+    values = torch.from_numpy(shade) / 255
+    assert isinstance(norm, nn.BatchNorm1d)
+    torch.testing.assert_close(norm.running_mean, values.mean().expand(4), atol=0.01, rtol=0)
+    torch.testing.assert_close(norm.running_var, values.var().expand(4), atol=0, rtol=0.05)
