@@ -17,6 +17,7 @@ from mtkd_cli.distill import Evaluation, Losses, Step, Trained, order, steps_per
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.optimise import optimizer_of, schedule_of
 from mtkd_cli.recipe import Train
+from mtkd_cli.training import ema_decay
 
 INPUTS = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.randint(0, 2, (20,), generator=torch.Generator().manual_seed(1))
@@ -195,9 +196,16 @@ def test_ema_evaluates_the_average_of_the_weights() -> None:
 
     _, watched = run(steps=4, every=1, evaluate=evaluate, ema=0.75)
     expected = watched.weights[0]
-    for weights, averaged in zip(watched.weights, seen, strict=True):
-        expected = 0.75 * expected + 0.25 * weights
+    for done, (weights, averaged) in enumerate(zip(watched.weights, seen, strict=True)):
+        decay = min(0.75, (1 + done) / (10 + done))
+        expected = decay * expected + (1 - decay) * weights
         torch.testing.assert_close(averaged, expected)
+
+
+def test_the_first_steps_do_not_dominate_the_average_of_the_weights() -> None:
+    share = math.prod(ema_decay(done, 0.999) for done in range(1, 800))
+    assert share < 1e-6
+    assert ema_decay(10**6, 0.999) == 0.999
 
 
 @pytest.mark.parametrize(("clip", "moved"), [(0.5, 0.5), (0.0, 300.0)])
