@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -76,6 +77,11 @@ def answering(
             return torch.cat([module(shown).float().cpu() for shown in plain_views(split, rows, device)])
 
     return answer
+
+
+def on_device(module: nn.Module, device: torch.device) -> nn.Module:
+    """Return a module for a device: itself on the CPU, else a copy there, so that it stays on the CPU."""
+    return module if device.type == "cpu" else copy.deepcopy(module).to(device)
 
 
 def measure(

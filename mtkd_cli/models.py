@@ -26,13 +26,13 @@ from mtkd_cli.resolve import ModelPart
 
 @dataclass(frozen=True)
 class Facts:
-    """What a model costs. Latency is that of one sample, over repeated calls, in milliseconds.
+    """What a model costs. Latency is that of one sample on the CPU, over repeated calls, in milliseconds.
 
-    A file of predictions costs nothing, and has no latency.
+    Of a model behind a file of predictions nothing is known: None.
     """
 
-    parameters: int
-    bytes: int
+    parameters: int | None
+    bytes: int | None
     latency_ms: float | None
     latency_p95_ms: float | None
 
@@ -167,7 +167,7 @@ def identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...] | None 
 def facts(model: Model, example: Tensor) -> Facts:
     """Measure a model on one view, ``[1, C, H, W]`` or ``[1, F]``."""
     if model.predictions is not None:
-        return Facts(0, 0, None, None)
+        return Facts(None, None, None, None)
     module = prepared(model).eval()
     times: list[float] = []
     with torch.inference_mode():

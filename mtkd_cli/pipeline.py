@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import calibrate, dataset, manifest, store, world
+from mtkd_cli import calibrate, dataset, manifest, memorized, store, world
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.align import remarks, some
 from mtkd_cli.context import Context, device_of
 from mtkd_cli.distill import refuse_small_batches
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.evaluate import answering, measure
+from mtkd_cli.evaluate import answering, measure, on_device
 from mtkd_cli.interfaces import Merged, Model, Task
 from mtkd_cli.models import facts, prepared
 from mtkd_cli.objectives import Batches
@@ -184,13 +184,33 @@ def _reported(context: Context, run: Run, done: _Trained) -> dict[str, Any]:
         about = batches_of(context, context.data.val, done.teachers)
         weights = counted(context, done.teachers, done.strategy, about, student.model)
         report = report_of(
-            context, run.folder.name, done.views, done.teachers, student, done.opponent, done.scores, weights
+            context,
+            run.folder.name,
+            done.views,
+            done.teachers,
+            student,
+            done.opponent,
+            done.scores,
+            weights,
+            _warnings(context, done.teachers),
         )
     run.write_student(student.model, described(context, student.model, done.scores.student.metrics))
     run.write_picture(picture(context, done.answers))
     run.write_report(report)
     write_pages(run.folder)
     return report
+
+
+def _warnings(context: Context, teachers: list[ReadyTeacher]) -> dict[str, list[str]]:
+    """Return what to know of each teacher before its scores are believed; what is new is said."""
+    found = {}
+    for teacher, wanted in zip(teachers, context.recipe.teachers, strict=True):
+        late = [] if wanted.fit else memorized.warnings_of(teacher, wanted.saw, context)
+        for warning in late:
+            context.progress.say(f"warning: teacher {teacher.name}: {warning}")
+        early = teacher.validation.doubts if teacher.validation else ()
+        found[teacher.name] = [*map(str, early), *late]
+    return found
 
 
 def _refuse_partial(context: Context, strategy: Strategy, teachers: list[ReadyTeacher]) -> None:
@@ -265,12 +285,12 @@ def _answers(
 ) -> dict[str, Answer]:
     """Return by who gives them the outputs on some samples of the test split.
 
-    The strategy is given no labels there.
+    Students answer on the run's device. The strategy is given no labels there.
     """
     test = context.data.test
 
     def of_model(model: Model) -> Answer:
-        return answering(prepared(model), test)
+        return answering(on_device(prepared(model), context.device), test, context.device)
 
     def of_teacher(teacher: ReadyTeacher) -> Answer:
         return lambda rows: teacher.recorded("test", PLAIN, rows)

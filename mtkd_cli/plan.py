@@ -17,14 +17,16 @@ from mtkd_cli import store
 from mtkd_cli.align import some
 from mtkd_cli.context import Context
 from mtkd_cli.layout import Layout
+from mtkd_cli.metric_names import spelt
 from mtkd_cli.models import facts, load_teacher, prepared, weights_of
 from mtkd_cli.probe import probed
 from mtkd_cli.recipe import Teacher
 from mtkd_cli.report.facts import labels_seen
-from mtkd_cli.report.summary import bytes_in_words
+from mtkd_cli.report.summary import bytes_in_words, count_in_words
 from mtkd_cli.resolve import ModelPart
 from mtkd_cli.search import candidates
 from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
+from mtkd_cli.teacher_checks import validate_live
 from mtkd_cli.teachers import alignment_of, arrays_of, find_recorded, tell_views, who_is
 from mtkd_cli.views import PLAIN, view
 
@@ -75,6 +77,7 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
             "val": len(data.val),
             "test": len(data.test),
         },
+        "metric": context.task.primary.name,
         "teachers": teachers,
         "student": {"model": recipe.student.model, "input_size": student.input.size, **costs},
         "views": "live" if views is None else views,
@@ -87,14 +90,27 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
     }
 
 
-def teacher_facts(teacher: Teacher, part: ModelPart, context: Context, views: int | None) -> dict[str, Any]:
-    """Return what is known of a teacher once it is loaded and has answered a few samples."""
+def teacher_facts(
+    teacher: Teacher, part: ModelPart, context: Context, views: int | None, thorough: bool = False
+) -> dict[str, Any]:
+    """Return what is known of a teacher once it is loaded and has answered a few samples.
+
+    Args:
+        teacher: as the recipe has it.
+        part: its provider.
+        context: the run.
+        views: recorded views of the training samples; None where teachers answer live.
+        thorough: see `validate_live`.
+    """
     data, fit = context.data, teacher.fit
     model = load_teacher(part, teacher, data, context.task)
     wanted = arrays_of(context, views, part.spec.by_id)
     shape = probed(model, teacher.name, [split for split, _ in wanted], context)
     each = LOOK_UP if part.spec.by_id else _seconds_a_sample(context, prepared(model).eval())
     alignment = alignment_of(teacher, model.classes, shape[0], context)
+    validation = None
+    if fit is None:
+        validation = validate_live(model, teacher.name, alignment, context, thorough).as_dict()
     who = who_is(teacher, part, context)
     passes = 0.0
     if fit and store.find("fitted", who["fit"]) is None:
@@ -108,13 +124,14 @@ def teacher_facts(teacher: Teacher, part: ModelPart, context: Context, views: in
         "name": teacher.name,
         "model": teacher.model,
         "input_size": None if part.spec.by_id else model.input.size,
-        "parameters": weights_of(model)[0],
+        "parameters": None if part.spec.by_id else weights_of(model)[0],
         "same_classes": alignment.is_identity(len(model.classes or data.classes)),
         "aligned": [
             [label, list(group)] for label, group in zip(data.classes, alignment.groups, strict=True)
         ],
         "fit": fit.train if fit else None,
-        "labels_seen": labels_seen(fit, context),
+        "labels_seen": labels_seen(teacher, context),
+        "validation": validation,
         "fit_seconds": passes * each,
         "record_seconds": (asked + live) * each,
         "record_bytes": asked * row,
@@ -144,7 +161,16 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
         title="teachers",
         title_justify="left",
     )
-    for column in ("name", "model", "input", "parameters", "classes", "fit", "labels it saw"):
+    for column in (
+        "name",
+        "model",
+        "input",
+        "parameters",
+        "classes",
+        "fit",
+        f"val {spelt(plan['metric'])}",
+        "labels it saw",
+    ):
         teachers.add_column(column)
     for t in plan["teachers"]:
         unknown = [label for label, group in t["aligned"] if not group]
@@ -159,9 +185,10 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
                     t["name"],
                     t["model"],
                     _input(t["input_size"], bool(data["columns"])),
-                    f"{t['parameters']:,}",
+                    count_in_words(t["parameters"]),
                     match,
                     t["fit"] or "-",
+                    _score(t["validation"]),
                     t["labels_seen"],
                 )
             )
@@ -193,7 +220,23 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
         f"views: {plan['views']}; kd_ratio {plan['kd_ratio']}",
         f"to be recorded: {bytes_in_words(plan['record_bytes'])}, into {store.root()}",
     ]
-    return Group(*(Text(line) for line in lines), Text(), teachers, Text(), phases)
+    warnings = [
+        f"warning: teacher {t['name']}: {doubt}"
+        for t in plan["teachers"]
+        for doubt in (t["validation"] or {"doubts": ()})["doubts"]
+    ]
+    if warnings:
+        warnings = ["", *warnings]
+    shown = (Text(line, style="yellow") for line in warnings)
+    return Group(*(Text(line) for line in lines), Text(), teachers, *shown, Text(), phases)
+
+
+def _score(validation: Mapping[str, Any] | None) -> str:
+    """Return a teacher's primary metric on validation, in words."""
+    if validation is None:
+        return "after its fit"
+    score = next(iter(validation["metrics"].values()), None)
+    return "-" if score is None else f"{score:.3g}"
 
 
 def _input(size: int | None, table: bool) -> str:
@@ -201,8 +244,3 @@ def _input(size: int | None, table: bool) -> str:
     if size is None:
         return "sample ids"
     return "table" if table else f"{size} px"
-
-
-def _table(title: str) -> Table:
-    light = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False}
-    return Table(title=title, title_justify="left", header_style="bold", **light)  # type: ignore[arg-type]

@@ -165,6 +165,10 @@ class Teacher(Section):
     )
     weight: float | None = Field(None, ge=0, description="Fixed weight, for strategies that use one.")
     fit: Fit | None = Field(None, description="Adapt it to this data first: head, all, or settings.")
+    saw: Literal["none", "train", "all"] | None = Field(
+        None,
+        description="This data's labels that it saw before: none, train, all (test too). Default: unknown.",
+    )
 
     @field_validator("map", mode="before")
     @classmethod

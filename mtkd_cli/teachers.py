@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ from mtkd_cli.probe import probed, some_views
 from mtkd_cli.recipe import Teacher
 from mtkd_cli.recorded import Recorded
 from mtkd_cli.resolve import ModelPart
+from mtkd_cli.teacher_checks import table_of, validate_live, validate_recorded
+from mtkd_cli.teacher_validation import Doubt, Validated
 from mtkd_cli.views import PLAIN
 
 
@@ -48,6 +50,7 @@ class ReadyTeacher:
         live: the loaded teacher, only where views are not recorded.
         by_id: whether its answers are by sample id: those to the plain view serve every view.
         calibration: the temperature that its aligned answers are divided by, if there is one.
+        validation: how its recorded answers score on the labeled validation samples.
     """
 
     name: str
@@ -59,6 +62,7 @@ class ReadyTeacher:
     live: Prepared | None = None
     by_id: bool = False
     calibration: Calibration | None = None
+    validation: Validated | None = None
 
     @property
     def own_classes(self) -> list[list[str]]:
@@ -112,10 +116,31 @@ def ready(context: Context, views: int | None) -> list[ReadyTeacher]:
     """
     tell_views(context, views)
     pairs = list(zip(context.recipe.teachers, context.parts.teachers, strict=True))
-    for teacher, part in pairs:
-        _check(teacher, part, views, context)
+    warned = {teacher.name: _check(teacher, part, views, context) for teacher, part in pairs}
     found = [_ready(teacher, part, views, context) for teacher, part in pairs]
+    found = _validated(found, warned, context)
     return calibrated(found, context) if context.recipe.calibrate else found
+
+
+def _validated(
+    teachers: list[ReadyTeacher], warned: Mapping[str, tuple[Doubt, ...]], context: Context
+) -> list[ReadyTeacher]:
+    """Return the teachers with their validation; show it, and warn of those not warned of yet."""
+    found = {teacher.name: validate_recorded(teacher, context) for teacher in teachers}
+    for name, early in warned.items():
+        if early:
+            found[name] = replace(found[name], doubts=early)
+        else:
+            _warn(name, found[name], context)
+    table = table_of(found, context.task.primary.name)
+    context.progress.remark([], table, about=("validation", found))
+    return [replace(teacher, validation=found[teacher.name]) for teacher in teachers]
+
+
+def _warn(name: str, validation: Validated, context: Context) -> None:
+    """Say what looks wrong with a teacher."""
+    for doubt in validation.doubts:
+        context.progress.say(f"warning: teacher {name}: {doubt}")
 
 
 def tell_views(context: Context, views: int | None) -> None:
@@ -190,17 +215,26 @@ def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
     )
 
 
-def _check(teacher: Teacher, part: ModelPart, views: int | None, context: Context) -> None:
-    """Ask a teacher that is not known yet about a few samples, before any other is fitted or recorded."""
+def _check(teacher: Teacher, part: ModelPart, views: int | None, context: Context) -> tuple[Doubt, ...]:
+    """Ask a teacher that is not known yet about a few samples, before any other is fitted or recorded.
+
+    Returns:
+        What looks wrong with it on validation; it was said.
+    """
     about = store.find("teachers", who_is(teacher, part, context))
     if about:
         known = _facts_in(about)
         alignment_of(teacher, known["classes"], known["outputs"], context)
-        return
+        return ()
     model = load_teacher(part, teacher, context.data, context.task)
     splits = [split for split, _ in arrays_of(context, views, part.spec.by_id)]
     outputs = probed(model, teacher.name, splits, context)[0]
-    alignment_of(teacher, model.classes, outputs, context)
+    alignment = alignment_of(teacher, model.classes, outputs, context)
+    if teacher.fit:
+        return ()
+    validation = validate_live(model, teacher.name, alignment, context, thorough=False)
+    _warn(teacher.name, validation, context)
+    return validation.doubts
 
 
 def find_recorded(

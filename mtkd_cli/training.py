@@ -7,7 +7,7 @@ has to be saved.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,7 +102,7 @@ def _averaged(module: nn.Module, decay: float) -> AveragedModel | None:
     if not decay:
         return None
 
-    def average(averaged: list[Tensor], current: list[Tensor], done: Tensor | int) -> None:
+    def average(averaged: Sequence[Tensor], current: Sequence[Tensor], done: Tensor | int) -> None:
         weight = 1 - ema_decay(int(done), decay)
         with torch.no_grad():
             for mean, new in zip(averaged, current, strict=True):

@@ -61,7 +61,7 @@ def teachers(panel: Panel, found: list[Outcome], whole: list[Outcome]) -> tuple[
         rows.append(
             TeacherFacts(
                 teacher.name,
-                labels_seen(wanted[k].fit, panel.context),
+                labels_seen(wanted[k], panel.context),
                 bootstrap.estimate(*outcome.score),
                 bootstrap.estimate(*outcome.loss),
                 outcome.measured.metrics,

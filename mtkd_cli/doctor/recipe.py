@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from mtkd_cli import store
 from mtkd_cli.context import Context
@@ -14,11 +15,12 @@ from mtkd_cli.doctor import contents
 from mtkd_cli.doctor.environment import existing, free_memory
 from mtkd_cli.doctor.finding import Finding, failing
 from mtkd_cli.evaluate import plain_views
+from mtkd_cli.metric_names import spelt
 from mtkd_cli.models import facts, prepared
 from mtkd_cli.pipeline import prepare, views_of
 from mtkd_cli.plan import teacher_facts
 from mtkd_cli.progress import Progress
-from mtkd_cli.report.summary import bytes_in_words
+from mtkd_cli.report.summary import bytes_in_words, count_in_words, milliseconds
 from mtkd_cli.resolve import Resolved
 from mtkd_cli.students import build
 from mtkd_cli.teachers import tell_views
@@ -52,28 +54,45 @@ def _models(context: Context) -> Iterator[Finding]:
     for teacher, part in pairs:
         check = f"teacher {teacher.name}"
         with failing(check, findings):
-            about = teacher_facts(teacher, part, context, views)
+            about = teacher_facts(teacher, part, context, views, thorough=True)
             told.append(about)
             known = sum(bool(group) for _, group in about["aligned"])
             fit = f", fitted here ({about['fit']})" if about["fit"] else ""
-            what = f"{about['parameters']:,} parameters"
+            what = f"{count_in_words(about['parameters'])} parameters"
             if part.spec.by_id:
                 what = "answers by sample id"
             line = f"{what}; knows {known} of {len(about['aligned'])} classes{fit}"
             findings.append(Finding(check, "ok" if known else "warn", line))
+            findings += _validation(check, about["validation"])
     student = 0
     with failing("student", findings):
         model = build(context)
         costs = facts(model, next(iter(plain_views(context.data.train)))[:1])
-        student = costs.bytes
+        student = costs.bytes or 0
         prepared(model)
         line = (
-            f"{costs.parameters:,} parameters, {bytes_in_words(student)}, {costs.latency_ms:.2f} ms a sample"
+            f"{count_in_words(costs.parameters)} parameters, {bytes_in_words(student)}, "
+            f"{milliseconds(costs.latency_ms)} a sample"
         )
         findings.append(Finding("student", "ok", line))
     yield from findings
-    yield _memory(max((about["parameters"] * 4 for about in told), default=0), student)
+    yield _memory(max(((about["parameters"] or 0) * 4 for about in told), default=0), student)
     yield _disk(sum(about["record_bytes"] for about in told))
+
+
+def _validation(check: str, validation: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """Yield how a teacher does on validation; nothing of one that is fitted first."""
+    if validation is None:
+        return
+    if not validation["doubts"]:
+        name, score = next(iter(validation["metrics"].items()), ("", None))
+        told = f"{spelt(name)} {score:.3g}" if score is not None else "no score"
+        if validation["chance"] is not None:
+            told += f", {validation['chance']:.3g} with shuffled labels"
+        yield Finding(check, "ok", f"on {validation['labels']} validation labels: {told}")
+    for doubt in validation["doubts"]:
+        what, _, hint = doubt.rpartition("; ")
+        yield Finding(check, "warn", what, hint)
 
 
 def _memory(teacher: int, student: int) -> Finding:

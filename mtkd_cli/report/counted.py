@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context
-from mtkd_cli.evaluate import answering, batches
+from mtkd_cli.evaluate import answering, batches, on_device
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models import prepared
 from mtkd_cli.objectives import Batches
@@ -53,7 +53,7 @@ def counted(
     parts = batches(val.labelled)
     classes = context.data.classes if task.over_classes else ()
     sums = torch.zeros(len(classes) + 1, len(teachers) + 1, dtype=torch.float64)
-    answer = answering(prepared(student), val)
+    answer = answering(on_device(prepared(student), context.device), val, context.device)
     for part in parts:
         answers = tuple(teacher.recorded("val", PLAIN, part) for teacher in teachers)
         target = torch.from_numpy(val.samples.targets[part])

@@ -15,6 +15,7 @@ from mtkd_cli import bootstrap
 from mtkd_cli.context import Context
 from mtkd_cli.interfaces import Metric, Task
 from mtkd_cli.metric_names import spelt
+from mtkd_cli.recipe import Teacher
 from mtkd_cli.report.counted import Counted
 from mtkd_cli.run import ROOT
 from mtkd_cli.students import TrainedStudent, kd_ratio
@@ -88,8 +89,9 @@ def report_of(
     alone: TrainedStudent | None,
     scores: Scores,
     counted: Counted | None,
+    warnings: Mapping[str, list[str]],
 ) -> dict[str, Any]:
-    """Return the report of a run."""
+    """Return the report of a run; ``warnings`` are of each teacher's scores."""
     recipe, data = context.recipe, context.data
     verdict = compare(context, scores)
     return {
@@ -118,9 +120,11 @@ def report_of(
                 "name": teacher.name,
                 "model": wanted.model,
                 "hash": teacher.hash,
-                "labels_seen": labels_seen(wanted.fit, context),
+                "labels_seen": labels_seen(wanted, context),
                 "classes": dict(zip(data.classes, teacher.own_classes, strict=True)),
                 "calibration": teacher.calibration.as_dict() if teacher.calibration else None,
+                "validation": teacher.validation.as_dict() if teacher.validation else None,
+                "warnings": warnings[teacher.name],
             }
             for teacher, wanted in zip(teachers, recipe.teachers, strict=True)
         ],
@@ -147,16 +151,26 @@ def _processes(context: Context) -> str:
     return f" --processes {number}" if number > 1 else ""
 
 
-def labels_seen(fit: Any, context: Context) -> str:
-    """Return in words which of the recipe's labels a teacher was fitted on."""
+DECLARED = {
+    None: "unknown (trained elsewhere)",
+    "none": "none of this data's (declared)",
+    "train": "the training labels (declared)",
+    "all": "all labels, test included (declared)",
+}
+"""Labels that a teacher saw before, by the recipe's ``saw``."""
+
+
+def labels_seen(teacher: Teacher, context: Context) -> str:
+    """Return in words which of the data's labels a teacher was trained on, as far as that is known."""
+    fit = teacher.fit
     if fit is None:
-        return "none of this data's (not fitted here)"
-    if fit.labels == "student":
-        return f"the student's {len(context.data.train.labelled)}"
-    return (
-        f"all {len(context.data.all_labels.labelled)} training labels, of which the student sees "
-        f"{len(context.data.train.labelled)}"
-    )
+        return DECLARED[teacher.saw]
+    count = len(context.data.train.labelled)
+    here = f"the student's {count}"
+    if fit.labels == "all":
+        every = len(context.data.all_labels.labelled)
+        here = f"all {every} training labels, of which the student sees {count}"
+    return f"{here}; before: {DECLARED[teacher.saw]}" if teacher.saw else here
 
 
 def compare(context: Context, scores: Scores) -> dict[str, Any]:
@@ -189,7 +203,7 @@ def _beside(metric: Metric, student: float, ensemble: float) -> str:
         return ""
     if not metric.higher_is_better:
         return f"Its {spelt(metric.name)} is {student / ensemble:.3f} times the ensemble's."
-    verb = "keeps" if student <= ensemble else "exceeds"
+    verb = "keeps" if student <= ensemble else "reaches"
     return f"It {verb} {100 * student / ensemble:.1f} % of the ensemble's {spelt(metric.name)}."
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.run_page import everyone
-from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds, score_in_words
+from mtkd_cli.report.summary import COSTS, bytes_in_words, count_in_words, milliseconds, score_in_words
 from mtkd_cli.strict_yaml import dump
 
 KINDS = {
@@ -38,19 +38,19 @@ def model_card(report: Mapping[str, Any]) -> str:
         report["verdict"]["sentence"],
         "## Scores and costs",
         _table(
-            ["", *map(spelt, metrics), "weights", "size", "latency"],
+            ["", *map(spelt, metrics), "weights", "size", "CPU latency"],
             [
                 [
                     name,
                     *(score_in_words(row[m]) for m in metrics),
-                    f"{row['parameters']:,}",
+                    count_in_words(row["parameters"]),
                     bytes_in_words(row["bytes"]),
                     milliseconds(row["latency_ms"]),
                 ]
                 for name, row in everyone(report).items()
             ],
         ),
-        f"Test split, {data['test']} samples; latency of one sample on the machine of the run.",
+        f"Test split, {data['test']} samples; latency of one sample on the CPU of the machine of the run.",
         "## Training data",
         f"{_plain(data['name'])}: {data['train']} training samples, of which {data['train_labelled']} have "
         f"a label; {data['val']} validation samples. "

@@ -10,7 +10,7 @@ from typing import Any
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.charts import bars, diagonal, lines, matrix
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, embedded, page
-from mtkd_cli.report.summary import COSTS, bytes_in_words, milliseconds, score_in_words
+from mtkd_cli.report.summary import COSTS, bytes_in_words, count_in_words, milliseconds, score_in_words
 from mtkd_cli.report.temperatures import with_temperatures
 
 MOST_CLASSES = 40
@@ -95,7 +95,7 @@ def _tiles(report: Mapping[str, Any]) -> list[Tile]:
         Tile(
             "faster than the teachers",
             _times(ensemble["latency_ms"], student["latency_ms"]),
-            f"{milliseconds(student['latency_ms'])} a sample",
+            f"{milliseconds(student['latency_ms'])} a sample on the CPU",
         ),
     ]
     return tiles
@@ -105,19 +105,19 @@ def _percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
-def _times(theirs: float, mine: float) -> str:
+def _times(theirs: float | None, mine: float | None) -> str:
     return f"{theirs / mine:,.1f} ×" if mine and theirs else "-"
 
 
 def _scores(report: Mapping[str, Any]) -> Section:
     rows, metric = everyone(report), report["metric"]
     metrics = [name for name in report["scores"]["student"] if name not in COSTS]
-    header = ["", *(spelt(name) for name in metrics), "weights", "size", "latency p50", "p95"]
+    header = ["", *(spelt(name) for name in metrics), "weights", "size", "CPU latency p50", "p95"]
     cells = [
         [
             who,
             *(score_in_words(row[m]) for m in metrics),
-            f"{row['parameters']:,}",
+            count_in_words(row["parameters"]),
             bytes_in_words(row["bytes"]),
             milliseconds(row["latency_ms"]),
             milliseconds(row["latency_p95_ms"]),
@@ -259,7 +259,8 @@ def _teachers(report: Mapping[str, Any]) -> Section:
     ]
     header = ["teacher", "model", "labels of this data that it saw", "licence", "content hash"]
     header, rows = with_temperatures(header, rows, report["teachers"])
-    return Section("Teachers", grids=[Grid(rows, header, words=True)])
+    text = [f"{t['name']}: {warning}." for t in report["teachers"] for warning in t.get("warnings", ())]
+    return Section("Teachers", text=text, grids=[Grid(rows, header, words=True)])
 
 
 def _repeat(report: Mapping[str, Any], recipe: str) -> Section:

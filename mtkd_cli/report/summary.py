@@ -29,7 +29,7 @@ def table(report: Mapping[str, Any]) -> Table:
     shown.add_column("", overflow="fold", min_width=10)
     for name in metrics:
         shown.add_column(spelt(name), justify="right", no_wrap=True)
-    for name in ("weights", "size", "latency"):
+    for name in ("weights", "size", "CPU latency"):
         shown.add_column(name, justify="right", no_wrap=True)
     rows = [
         ("student, distilled", scores["student"], "bold green"),
@@ -42,7 +42,7 @@ def table(report: Mapping[str, Any]) -> Table:
             shown.add_row(
                 Text(label),
                 *(score_in_words(row[m]) for m in metrics),
-                f"{row['parameters']:,}",
+                count_in_words(row["parameters"]),
                 bytes_in_words(row["bytes"]),
                 milliseconds(row["latency_ms"]),
                 style=style,
@@ -60,8 +60,15 @@ def milliseconds(latency: float | None) -> str:
     return "-" if latency is None else f"{latency:.2f} ms"
 
 
-def bytes_in_words(count: float) -> str:
-    """Return ``1.2 MB`` for 1,200,000."""
+def count_in_words(count: int | None) -> str:
+    """Return ``1,200`` for 1200; a model that nothing is known of has no count."""
+    return "-" if count is None else f"{count:,}"
+
+
+def bytes_in_words(count: float | None) -> str:
+    """Return ``1.2 MB`` for 1,200,000; a model that nothing is known of has no size."""
+    if count is None:
+        return "-"
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000 or unit == "GB":
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"

@@ -1,0 +1,127 @@
+"""Try the usual input specifications on a teacher, and name the one that it was probably trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtkd_cli.interfaces import InputSpec, Model, Task
+from mtkd_cli.metric_names import spelt
+from mtkd_cli.teacher_validation import Doubt
+
+SAMPLES = 64
+"""Validation samples that each specification is tried on, at most."""
+
+CLEARLY = 3.0
+"""Standard errors by which the mean loss must fall."""
+
+BETTER, SMALLER = 0.1, 0.8
+"""What a score must gain, or to what share of itself an error must fall, to be named."""
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CAFFE_MEAN = (103.939, 116.779, 123.68)
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """An input specification and what it is called."""
+
+    name: str
+    spec: InputSpec
+
+    def key(self, present: InputSpec) -> str:
+        """Return the recipe's key that sets it where ``present`` is set."""
+        keys = {"mean": _listed(self.spec.mean), "std": _listed(self.spec.std)}
+        if self.spec.range != (0.0, 1.0) or self.spec.range != present.range:
+            keys = {"range": _listed(self.spec.range), **keys}
+        if self.spec.order != "rgb" or self.spec.order != present.order:
+            keys = {"order": self.spec.order, **keys}
+        return f"input: {{{', '.join(f'{name}: {value}' for name, value in keys.items())}}}"
+
+
+def alternatives(spec: InputSpec, data: InputSpec) -> Iterator[Alternative]:
+    """Yield the usual specifications that differ from ``spec``; none for tables."""
+    if spec.columns or spec.raw or data.columns:
+        return
+    channels = spec.channels or 1
+    own = replace(spec, order="rgb", range=(0.0, 1.0))
+    means = {"the data's mean and std": (data.mean, data.std)}
+    if channels == 3:
+        means["ImageNet's mean and std"] = (IMAGENET_MEAN, IMAGENET_STD)
+    means |= {"values from -1 to 1": ((0.5,), (0.5,)), "no normalization": ((0.0,), (1.0,))}
+    found = {
+        name: replace(own, mean=_each(mean, channels), std=_each(std, channels))
+        for name, (mean, std) in means.items()
+    }
+    whole = replace(own, range=(0.0, 255.0), mean=(0.0,) * channels, std=(1.0,) * channels)
+    found["values from 0 to 255"] = whole
+    if channels == 3:
+        other = "rgb" if spec.order == "bgr" else "bgr"
+        found[f"channels in {other} order"] = replace(
+            spec, order=other, mean=spec.mean[::-1], std=spec.std[::-1]
+        )
+        found["bgr from 0 to 255 less ImageNet's mean (Caffe)"] = replace(whole, order="bgr", mean=CAFFE_MEAN)
+    yield from (Alternative(name, other) for name, other in found.items() if other != spec)
+
+
+def better_input(
+    model: Model,
+    data: InputSpec,
+    task: Task,
+    answer: Callable[[Model], Tensor],
+    target: Tensor,
+) -> Doubt | None:
+    """Return which input specification would give a much better score; None if none would.
+
+    Args:
+        model: the teacher.
+        data: the data's input specification.
+        task: what outputs mean.
+        answer: gives a model's outputs ``[N, C, *]`` on the same samples, aligned to the task's classes.
+        target: their labels.
+    """
+    present = answer(model)
+    name, score = task.primary.name, _score(present, target, task)
+    before, best = _losses(present, target, task), None
+    for other in alternatives(model.input, data):
+        outputs = answer(replace(model, input=other.spec))
+        if not torch.isfinite(outputs).all():
+            continue
+        found = _score(outputs, target, task)
+        enough = found >= score + BETTER if task.primary.higher_is_better else found <= SMALLER * score
+        gain = before - _losses(outputs, target, task)
+        error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
+        if enough and gain.mean() > CLEARLY * error and (best is None or task.primary.better(found, best[0])):
+            best = found, other
+    if best is None:
+        return None
+    return Doubt(
+        f"its input specification looks wrong: {best[1].name} would give {spelt(name)} {best[0]:.3g} instead "
+        f"of {score:.3g} on {len(target)} labels",
+        f"if so, set {best[1].key(model.input)}",
+    )
+
+
+def _score(outputs: Tensor, target: Tensor, task: Task) -> float:
+    return task.metrics(task.statistics(outputs, target))[task.primary.name]
+
+
+def _losses(outputs: Tensor, target: Tensor, task: Task) -> NDArray[np.float64]:
+    """Return the mean evaluation loss of each sample, ``[N]``."""
+    labeled = task.labelled(target)
+    loss = torch.where(labeled, task.evaluation_loss(outputs, target), 0).double().reshape(len(labeled), -1)
+    counts = labeled.reshape(len(labeled), -1).sum(dim=1).clamp(min=1)
+    return np.asarray((loss.sum(dim=1) / counts).numpy(), dtype=np.float64)
+
+
+def _each(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    return values if len(values) == channels else (sum(values) / len(values),) * channels
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return f"[{', '.join(f'{value:.4g}' for value in values)}]"

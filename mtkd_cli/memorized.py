@@ -1,0 +1,81 @@
+"""Find teachers that were probably trained on the samples that the run trains and validates on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtkd_cli import bootstrap
+from mtkd_cli.context import Context
+from mtkd_cli.dataset import Split
+from mtkd_cli.evaluate import BATCH
+from mtkd_cli.metric_names import spelt
+from mtkd_cli.subset import spread
+from mtkd_cli.teachers import ReadyTeacher
+from mtkd_cli.views import PLAIN
+
+SAMPLES = 1024
+"""Labeled samples of each split that are looked at, at most."""
+
+FEWEST = 20
+"""Labeled samples of either side below which nothing is said."""
+
+LEVEL = 0.99
+"""Of the interval of the difference, which must leave out zero."""
+
+LARGE = 0.05
+"""Difference that is reported: absolute of a score, a share of an error."""
+
+
+def warnings_of(teacher: ReadyTeacher, saw: str | None, context: Context) -> list[str]:
+    """Return what the labels that a teacher saw mean for its scores, a sentence each.
+
+    Args:
+        teacher: one that was not fitted here, with its recorded answers.
+        saw: which of the data's labels it saw, as the recipe declares it.
+        context: the run.
+    """
+    if saw == "all":
+        return ["it saw the test labels: its test score and the ensemble's are not evidence"]
+    if saw == "train":
+        return []
+    data, metric = context.data, context.task.primary
+    seen = _statistics(teacher, [data.train, data.val], context)
+    unseen = _statistics(teacher, [data.test], context)
+    if min(len(seen), len(unseen)) < FEWEST:
+        return []
+    sides = [
+        (
+            context.task.metrics(each)[metric.name],
+            bootstrap.scores(context.task, each, context.task.resamples),
+        )
+        for each in (seen, unseen)
+    ]
+    sign = 1 if metric.higher_is_better else -1
+    (before, drawn_before), (after, drawn_after) = sides
+    gap, draws = sign * (before - after), sign * (drawn_before - drawn_after)
+    low = float(np.quantile(draws, (1 - LEVEL) / 2) + gap - draws.mean())
+    if not (low > 0 and gap >= (LARGE if metric.higher_is_better else LARGE * after)):
+        return []
+    return [
+        f"{spelt(metric.name)} {before:.3g} on training and validation labels, {after:.3g} on test: it may "
+        "have been trained on these samples (declare it with saw: train), or the splits differ"
+    ]
+
+
+def _statistics(teacher: ReadyTeacher, splits: Sequence[Split], context: Context) -> Tensor:
+    """Return the statistics of a teacher's answers to the labeled samples of some splits, ``[N, S]``."""
+    found = []
+    for split in splits:
+        if not teacher.by_id and (split.name, PLAIN) not in teacher.arrays:
+            continue  # asked live: nothing was recorded
+        rows = spread(split.labelled, SAMPLES)
+        for part in np.array_split(rows, -(-len(rows) // BATCH)):
+            output = teacher.recorded(split.name, PLAIN, part)
+            kept = torch.isfinite(output).flatten(1).all(dim=1)
+            target = torch.from_numpy(split.samples.targets[part])
+            found.append(context.task.statistics(output[kept], target[kept]))
+    return torch.cat(found)

@@ -1,0 +1,189 @@
+"""Teachers are scored on validation before anything trains, and what looks wrong with one is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from typer.testing import CliRunner
+
+from mtkd_cli import pipeline, teachers
+from mtkd_cli.cli import app
+from mtkd_cli.context import Context
+from mtkd_cli.run import Run
+
+Contexts = Callable[..., Context]
+
+NEAREST = """
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+data = load_digits()
+pixels, labels = torch.tensor(data.images / 16, dtype=torch.float32).flatten(1), torch.tensor(data.target)
+CENTERS = torch.stack([pixels[labels == digit].mean(0) for digit in range(10)])
+
+class Nearest(nn.Module):
+    \"\"\"Logits by distance to the class means, of images from 0 to ``scale``.\"\"\"
+
+    def __init__(self, scale=1.0, flipped=False):
+        super().__init__()
+        self.centers, self.scale, self.flipped = nn.Parameter(CENTERS.clone()), scale, flipped
+
+    def forward(self, x):
+        logits = -2 * ((x.flatten(1)[:, None] / self.scale - self.centers) ** 2).sum(-1)
+        return logits.flip(1) if self.flipped else logits
+
+good = Nearest
+reversed_classes = lambda: Nearest(flipped=True)
+wants_bytes = lambda: Nearest(scale=255.0)
+"""
+PLAIN = "input: {mean: [0], std: [1]}"
+SMALL = ("data.labels=200", "student=mlp:8", "train.epochs=1", "train.lr=0.01")
+
+
+@pytest.fixture(autouse=True)
+def nearest() -> None:
+    Path("t.py").write_text(NEAREST)
+
+
+def recipe(**inputs: str) -> str:
+    rows = [
+        f"{{name: {name}, model: 'python:t.py:{name}', pretrained: true, {given}}}"
+        for name, given in inputs.items()
+    ]
+    return f"teachers=[{', '.join(rows)}]"
+
+
+WRONG = recipe(good=PLAIN, reversed_classes=PLAIN, wants_bytes=PLAIN)
+
+
+def told(context: Context) -> list[str]:
+    """Return the list that takes what the context's progress says."""
+    lines: list[str] = []
+    object.__setattr__(context.progress, "say", lines.append)
+    return lines
+
+
+def warnings(lines: list[str], name: str) -> str:
+    return "\n".join(line for line in lines if line.startswith(f"warning: teacher {name}: "))
+
+
+def test_a_wrong_class_order_and_a_wrong_input_are_named_before_anything_is_recorded(
+    context: Contexts,
+) -> None:
+    run = context(WRONG, *SMALL)
+    lines = told(run)
+    ready = teachers.ready(run, 1)
+    assert not warnings(lines, "good")
+    assert "no better than chance" in warnings(lines, "reversed_classes")
+    assert 'classes: ["9", "8", "7"' in warnings(lines, "reversed_classes")
+    assert "values from 0 to 255 would give accuracy 0.9" in warnings(lines, "wants_bytes")
+    assert "input: {range: [0, 255]" in warnings(lines, "wants_bytes")
+    first_recording = next(i for i, line in enumerate(lines) if line.startswith("record "))
+    assert all(i < first_recording for i, line in enumerate(lines) if line.startswith("warning: "))
+    assert [round(t.validation.metrics["accuracy"], 1) if t.validation else None for t in ready[:2]] == [
+        0.9,
+        0.0,
+    ]
+
+
+def test_a_recorded_teacher_is_warned_of_again(context: Contexts) -> None:
+    teachers.ready(context(WRONG, *SMALL), 1)
+    run = context(WRONG, *SMALL)
+    lines = told(run)
+    teachers.ready(run, 1)
+    assert "classes look permuted" in warnings(lines, "reversed_classes")
+    assert not warnings(lines, "good")
+
+
+def test_setting_what_was_advised_makes_the_teachers_good(context: Contexts) -> None:
+    mended = recipe(
+        reversed_classes=f"{PLAIN}, classes: ['9', '8', '7', '6', '5', '4', '3', '2', '1', '0']",
+        wants_bytes="input: {range: [0, 255], mean: [0], std: [1]}",
+    )
+    run = context(mended, *SMALL)
+    lines = told(run)
+    for ready in teachers.ready(run, 1):
+        assert ready.validation is not None
+        assert ready.validation.metrics["accuracy"] > 0.85
+    assert not [line for line in lines if line.startswith("warning: ")]
+
+
+def test_the_plan_doctor_and_the_report_say_so_too(context: Contexts) -> None:
+    runner = CliRunner()
+    create = app.create()
+    command = ["digits", WRONG, *SMALL]
+    plan = runner.invoke(create, ["distill", *command, "--dry-run", "--json"], catch_exceptions=False)
+    by_name = {teacher["name"]: teacher for teacher in json.loads(plan.stdout)["plan"]["teachers"]}
+    assert by_name["good"]["validation"]["doubts"] == []
+    assert by_name["good"]["validation"]["metrics"]["accuracy"] > 0.85
+    assert "permuted" in " ".join(by_name["reversed_classes"]["validation"]["doubts"])
+    shown = runner.invoke(create, ["distill", *command, "--dry-run"], catch_exceptions=False)
+    assert "0 to 255" in " ".join(shown.stdout.split())
+    doctor = runner.invoke(create, ["doctor", *command, "--json"], catch_exceptions=False)
+    rows = [row for row in json.loads(doctor.stdout)["findings"] if row["status"] == "warn"]
+    assert {row["check"] for row in rows} >= {"teacher reversed_classes", "teacher wants_bytes"}
+    assert any(row["hint"].startswith("if so, set input: {range: [0, 255]") for row in rows)
+    report = pipeline.distill(context(WRONG, *SMALL), Run("run"), False)
+    reversed_classes = report["teachers"][1]
+    assert "permuted" in " ".join(reversed_classes["warnings"])
+    assert reversed_classes["validation"]["metrics"]["accuracy"] < 0.1
+    assert "permuted" in Path("runs/run/report.html").read_text()
+
+
+def test_what_a_teacher_saw_is_unknown_unless_the_recipe_declares_it(context: Contexts) -> None:
+    for declared, seen in (
+        ("", "unknown (trained elsewhere)"),
+        (", saw: none", "none of this data's (declared)"),
+        (", saw: train", "the training labels (declared)"),
+        (", saw: all", "all labels, test included (declared)"),
+    ):
+        run = context(recipe(good=PLAIN + declared), *SMALL)
+        lines = told(run)
+        report = pipeline.distill(run, Run(f"run-{len(declared)}"), False)
+        assert report["teachers"][0]["labels_seen"] == seen
+        evidence = "its test score and the ensemble's are not evidence"
+        assert (evidence in warnings(lines, "good")) is declared.endswith("all")
+
+
+def memorizer(run: Context, right_on_test: bool) -> None:
+    """Write predictions that are right on all samples, or on those of train and val only."""
+    target = load_digits().target
+    answers = np.eye(10)[target] * 0.9 + 0.01
+    test = [int(sample[-4:]) for sample in run.data.test.samples.ids]
+    if not right_on_test:
+        answers[test] = np.random.default_rng(0).permutation(answers[test])
+    np.savez("p.npz", ids=[f"digits-{number:04d}" for number in range(len(target))], predictions=answers)
+
+
+@pytest.mark.parametrize("right_on_test", [True, False])
+def test_a_teacher_that_is_right_on_what_it_may_have_seen_only_is_warned_of(
+    context: Contexts, right_on_test: bool
+) -> None:
+    file = "teachers=[{name: api, model: 'predictions:p.npz', outputs: probabilities}]"
+    Path("p.npz").touch()
+    memorizer(context(*SMALL), right_on_test)
+    run = context(file, *SMALL)
+    lines = told(run)
+    report: dict[str, Any] = pipeline.distill(run, Run("run"), False)
+    said = "accuracy 1 on training and validation labels" in warnings(lines, "api")
+    assert said is not right_on_test
+    assert bool(report["teachers"][0]["warnings"]) is not right_on_test
+
+
+def test_costs_that_are_unknown_are_not_counted_as_nothing(context: Contexts) -> None:
+    Path("p.npz").touch()
+    memorizer(context(*SMALL), right_on_test=True)
+    api = "{name: api, model: 'predictions:p.npz', outputs: probabilities}"
+    file = recipe(good=PLAIN).replace("[{", f"[{api}, {{", 1)
+    scores = pipeline.distill(context(file, *SMALL), Run("run"), False)["scores"]
+    assert scores["teachers"]["api"]["bytes"] is None
+    assert scores["teachers"]["good"]["bytes"] > 0
+    assert scores["ensemble"]["bytes"] is None
+    assert scores["ensemble"]["parameters"] is None
