@@ -92,7 +92,7 @@ def load(source: SourceData, options: Data) -> Dataset:
     if test is None:
         labelled = np.flatnonzero(labelled_rows(train.targets))
         count = round(options.test * len(labelled))
-        held = labelled[_in_proportion(_strata(train.targets[labelled]), count, "test", options.seed)]
+        held = labelled[in_proportion(strata(train.targets[labelled]), count, "test", options.seed)]
         test, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
     train, val, hidden = _train_and_val(train, source.val, options)
     splits = [Split(n, s, _digest(s)) for n, s in (("train", hidden), ("val", val), ("test", test))]
@@ -122,19 +122,19 @@ def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[
     count = min(round(options.val * budget), len(val) if val else budget)
     if val is not None:
         count = count if options.labels else len(val)
-        val = val.take(np.sort(_in_proportion(_strata(val.targets), count, "val", options.seed)))
+        val = val.take(np.sort(in_proportion(strata(val.targets), count, "val", options.seed)))
     else:
-        held = labelled[_in_proportion(_strata(train.targets[labelled]), count, "val", options.seed)]
+        held = labelled[in_proportion(strata(train.targets[labelled]), count, "val", options.seed)]
         val, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
     labelled = np.flatnonzero(labelled_rows(train.targets))
     keep = len(labelled) if options.labels is None else min(budget - len(val), len(labelled))
-    kept = labelled[_even(_strata(train.targets[labelled]), keep, "labels", options.seed)]
+    kept = labelled[_even(strata(train.targets[labelled]), keep, "labels", options.seed)]
     targets = none_like(train.targets)
     targets[kept] = train.targets[kept]
     return train, val, replace(train, targets=targets)
 
 
-def _strata(targets: NDArray[Any]) -> NDArray[np.int64]:
+def strata(targets: NDArray[Any]) -> NDArray[np.int64]:
     """Return the group of each sample that splits keep in proportion: its class, if it has one of many."""
     if targets.ndim == 1 and targets.dtype.kind == "i":
         return targets.astype(np.int64)
@@ -147,7 +147,7 @@ def _even(targets: NDArray[np.int64], count: int, *parts: str | int) -> NDArray[
     return order[np.argsort(_rounds(targets[order])[0], kind="stable")][:count]
 
 
-def _in_proportion(targets: NDArray[np.int64], count: int, *parts: str | int) -> NDArray[np.int64]:
+def in_proportion(targets: NDArray[np.int64], count: int, *parts: str | int) -> NDArray[np.int64]:
     """Return ``count`` indices, of each class as large a share as of the others."""
     order = counters.permutation(len(targets), *parts)
     number, size = _rounds(targets[order])

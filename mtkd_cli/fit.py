@@ -19,7 +19,8 @@ from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
 from mtkd_cli.errors import TrainingError
-from mtkd_cli.evaluate import batches, judge, measure, plain_views
+from mtkd_cli.evaluate import batches, judge, measure, plain_views, validate
+from mtkd_cli.fit_split import split_of
 from mtkd_cli.interfaces import Model
 from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
@@ -35,12 +36,14 @@ def key(identity: Mapping[str, Any], teacher: Teacher, context: Context) -> dict
     fit, data, recipe = teacher.fit, context.data, context.recipe
     if fit is None:
         raise ValueError(teacher.name)
+    split = split_of(fit, data, recipe.data)
     return {
         "teacher": dict(identity),
         "train": data.train.digest,
         "val": data.val.digest,
         "classes": data.classes,
-        "targets": [store.array_sha256(s.samples.targets) for s in (_split(fit, context), data.val)],
+        "targets": [store.array_sha256(s.samples.targets) for s in (split.train, data.val)],
+        **({"held": store.array_sha256(split.held)} if len(split.held) else {}),
         "augment": recipe.augment.model_dump(mode="json") if fit.train == "all" else None,
         "task": recipe.task.model_dump(mode="json"),
         **({"scale": context.task.scale} if context.task.scale else {}),
@@ -65,7 +68,7 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
         weights.write(folder / "teacher.safetensors", model.module.state_dict())
         (folder / "curve.json").write_text(json.dumps(rows))
 
-    samples = len(_split(fit, context).labelled)
+    samples = len(split_of(fit, context.data, context.recipe.data).rows)
     steps = fit.epochs * steps_per_epoch(samples, min(fit.batch_size, samples))
     with context.progress.phase(f"fit {teacher.name}", steps):
         folder = keep_together("fitted", fit_key, write)
@@ -75,8 +78,8 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
 
 
 def _fit_all(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[dict[str, float]]:
-    split = _split(fit, context)
-    rows = split.labelled
+    chosen = split_of(fit, context.data, context.recipe.data)
+    split, rows = chosen.train, chosen.rows
     module = prepared(model).to(context.device)
 
     def number(epoch: int) -> int:
@@ -84,7 +87,11 @@ def _fit_all(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[d
 
     views = context.views(split, rows, number)
     objective = FromLabels(context.task, context.labels(split, rows, number))
-    trained = _train(module, len(rows), views, objective, context.validate, fit, context, keeper)
+
+    def evaluate(candidate: nn.Module) -> Evaluation:
+        return validate(candidate, context.task, chosen.val, context.data.train, context.device)
+
+    trained = _train(module, len(rows), views, objective, evaluate, fit, context, keeper)
     module.cpu()
     weights.load_into(
         module, {k: v.cpu() for k, v in trained.best.module.state_dict().items()}, "fitted teacher"
@@ -93,8 +100,8 @@ def _fit_all(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[d
 
 
 def _fit_head(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[dict[str, float]]:
-    split, val = _split(fit, context), context.data.val
-    rows = split.labelled
+    chosen = split_of(fit, context.data, context.recipe.data)
+    split, rows, val = chosen.train, chosen.rows, chosen.val
     head, tail = model.module.get_submodule(model.head), tail_of(model).to(context.device)
     features = _features(model, head, split, rows, context)
     val_features = _features(model, head, val, val.labelled, context)
@@ -166,7 +173,3 @@ def _train(
             return train(module, samples, views, objective, evaluate, settings, steps, each, watcher, keeper)
     except TrainingError as error:
         raise TrainingError(error.what, f"fitting a teacher, {error.where}", "lower fit.lr") from error
-
-
-def _split(fit: Fit, context: Context) -> Split:
-    return context.data.all_labels if fit.labels == "all" else context.data.train

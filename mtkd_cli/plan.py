@@ -16,6 +16,7 @@ from rich.text import Text
 from mtkd_cli import store
 from mtkd_cli.align import some
 from mtkd_cli.context import Context
+from mtkd_cli.fit_split import split_of
 from mtkd_cli.layout import Layout
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.models import facts, load_teacher, prepared, weights_of
@@ -114,7 +115,7 @@ def teacher_facts(
     who = who_is(teacher, part, context)
     passes = 0.0
     if fit and store.find("fitted", who["fit"]) is None:
-        seen = len((data.all_labels if fit.labels == "all" else data.train).labelled)
+        seen = len(split_of(fit, data, context.recipe.data).rows)
         passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
     kept = find_recorded(who, wanted, context)
     row = Layout.of(shape, context.recipe.store, context.task).dtype.itemsize

@@ -1,0 +1,51 @@
+"""Which samples a teacher is fitted on, and on which its best weights are chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtkd_cli.dataset import Dataset, Split, in_proportion, strata
+from mtkd_cli.recipe import Data, Fit
+
+MOST = 500
+"""Labels that the best weights are chosen on, at most: with more, a teacher loses more than it gains."""
+
+
+@dataclass(frozen=True)
+class FitSplit:
+    """The samples of a fit.
+
+    Attributes:
+        train: where the samples are.
+        rows: those that are trained on, all labeled.
+        val: what is validated on.
+        held: rows of ``train`` that ``val`` consists of; empty if it is the data's validation split.
+    """
+
+    train: Split
+    rows: NDArray[np.int64]
+    val: Split
+    held: NDArray[np.int64]
+
+
+def split_of(fit: Fit, data: Dataset, options: Data) -> FitSplit:
+    """Return what a teacher is fitted and validated on.
+
+    One that sees every label need not be chosen on the few that the student has: a share ``data.val`` of the
+    labels that are hidden from the student, but at most `MOST`, is held out, where that is more.
+    """
+    none = np.empty(0, dtype=np.int64)
+    if fit.labels == "student":
+        return FitSplit(data.train, data.train.labelled, data.val, none)
+    every = data.all_labels
+    hidden = np.setdiff1d(every.labelled, data.train.labelled)
+    count = min(round(options.val * len(every.labelled)), MOST, len(hidden))
+    if count <= len(data.val.labelled):
+        return FitSplit(every, every.labelled, data.val, none)
+    groups = strata(every.samples.targets[hidden])
+    held = np.sort(hidden[in_proportion(groups, count, "fit validation", options.seed)])
+    val = replace(every, name="val", samples=every.samples.take(held))
+    return FitSplit(every, np.setdiff1d(every.labelled, held), val, held)

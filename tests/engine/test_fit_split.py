@@ -1,0 +1,48 @@
+"""A teacher that sees every label is chosen on more labels than the student has."""
+
+import numpy as np
+import pytest
+
+from mtkd_cli.dataset import Dataset, load
+from mtkd_cli.fit_split import MOST, split_of
+from mtkd_cli.interfaces import Samples, SourceData
+from mtkd_cli.recipe import Data, Fit
+
+
+def dataset(samples: int, labels: int | None) -> tuple[Dataset, Data]:
+    targets = np.sort(np.arange(samples) % 10)
+    images = np.zeros((samples, 1, 2, 2), dtype=np.uint8)
+    options = Data(name="x", labels=labels)
+    source = SourceData(tuple("abcdefghij"), Samples(tuple(map(str, range(samples))), images, targets))
+    return load(source, options), options
+
+
+def test_it_holds_out_hidden_labels_of_every_class_that_it_is_not_trained_on() -> None:
+    data, options = dataset(1000, labels=100)
+    chosen = split_of(Fit(labels="all"), data, options)
+    assert len(chosen.val.labelled) == len(chosen.held) == round(0.2 * len(data.all_labels.labelled))
+    assert set(np.bincount(chosen.val.samples.targets)) == {
+        len(chosen.held) // 10,
+        len(chosen.held) // 10 + 1,
+    }
+    assert not set(chosen.held) & set(chosen.rows)
+    assert set(chosen.held) | set(chosen.rows) == set(data.all_labels.labelled)
+    assert not set(chosen.held) & set(data.train.labelled), "the student's labels are all trained on"
+    assert [data.train.samples.ids[row] for row in chosen.held] == list(chosen.val.samples.ids)
+
+
+def test_no_more_than_are_needed_are_held_out() -> None:
+    data, options = dataset(5000, labels=100)
+    assert len(split_of(Fit(labels="all"), data, options).held) == MOST
+
+
+@pytest.mark.parametrize(
+    ("labels", "seen"), [(100, "student"), (None, "all"), (None, "student"), (700, "all")]
+)
+def test_otherwise_it_is_validated_as_the_student_is(labels: int | None, seen: str) -> None:
+    data, options = dataset(1000, labels)
+    chosen = split_of(Fit(labels=seen), data, options)  # type: ignore[arg-type]
+    assert chosen.val is data.val
+    assert not len(chosen.held)
+    expected = data.all_labels if seen == "all" else data.train
+    assert np.array_equal(chosen.rows, expected.labelled)
