@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mtkd_cli.gaps import lost
 from mtkd_cli.interfaces import InputSpec, Model, Task
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.teacher_validation import Doubt
@@ -82,14 +83,19 @@ def better_input(
         model: the teacher.
         data: the data's input specification.
         task: what outputs mean.
-        answer: gives a model's outputs ``[N, C, *]`` on the same samples, aligned to the task's classes.
+        answer: gives a model's outputs ``[N, C, *]`` on the same samples, aligned to the task's classes;
+            samples on which the teacher gives NaN are left out.
         target: their labels.
     """
     present = answer(model)
+    kept = ~lost(present)
+    if not kept.any():
+        return None
+    present, target = present[kept], target[kept]
     name, score = task.primary.name, _score(present, target, task)
     before, best = _losses(present, target, task), None
     for other in alternatives(model.input, data):
-        outputs = answer(replace(model, input=other.spec))
+        outputs = answer(replace(model, input=other.spec))[kept]
         if not torch.isfinite(outputs).all():
             continue
         found = _score(outputs, target, task)

@@ -162,17 +162,9 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
         title="teachers",
         title_justify="left",
     )
-    for column in (
-        "name",
-        "model",
-        "input",
-        "parameters",
-        "classes",
-        "fit",
-        f"val {spelt(plan['metric'])}",
-        "labels it saw",
-    ):
-        teachers.add_column(column)
+    score = f"val {spelt(plan['metric'])}"
+    for column in ("name", "model", "input", "parameters", "classes", score, "labels it saw"):
+        teachers.add_column(column, no_wrap=column == "input")
     for t in plan["teachers"]:
         unknown = [label for label, group in t["aligned"] if not group]
         count = len(t["aligned"])
@@ -188,8 +180,7 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
                     _input(t["input_size"], bool(data["columns"])),
                     count_in_words(t["parameters"]),
                     match,
-                    t["fit"] or "-",
-                    _score(t["validation"]),
+                    _score(t),
                     t["labels_seen"],
                 )
             )
@@ -232,11 +223,11 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
     return Group(*(Text(line) for line in lines), Text(), teachers, *shown, Text(), phases)
 
 
-def _score(validation: Mapping[str, Any] | None) -> str:
-    """Return a teacher's primary metric on validation, in words."""
-    if validation is None:
-        return "after its fit"
-    score = next(iter(validation["metrics"].values()), None)
+def _score(teacher: Mapping[str, Any]) -> str:
+    """Return a teacher's primary metric on validation; of one that has to be fitted first, how that is."""
+    if teacher["validation"] is None:
+        return f"fit: {teacher['fit']}"
+    score = next(iter(teacher["validation"]["metrics"].values()), None)
     return "-" if score is None else f"{score:.3g}"
 
 

@@ -18,8 +18,10 @@ from mtkd_cli.asking import by_id, by_views
 from mtkd_cli.context import Context
 from mtkd_cli.input_alternatives import SAMPLES, better_input
 from mtkd_cli.interfaces import Alignment, Model
+from mtkd_cli.memory import memory_errors
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.models import prepared
+from mtkd_cli.record import LESS
 from mtkd_cli.subset import spread
 from mtkd_cli.teacher_validation import Validated, validated
 from mtkd_cli.views import PLAIN
@@ -88,7 +90,8 @@ def _answer(
     else:
         ask = by_views(prepared(model).to(context.device).eval(), recipe, context.device)
     parts = np.array_split(rows, math.ceil(len(rows) / AT_ONCE))
-    outputs = torch.cat([ask(val, part, PLAIN).float().cpu() for part in parts])
+    with memory_errors(f"teacher {name!r}, batches of {AT_ONCE}", LESS):
+        outputs = torch.cat([ask(val, part, PLAIN).float().cpu() for part in parts])
     return context.task.aligned(outputs, alignment)
 
 
