@@ -128,8 +128,7 @@ def judge(module: nn.Module, measured: Measured, task: Task) -> Evaluation:
 
     Evaluations are ranked by the primary metric; equal ones by the loss.
     """
-    score = measured.metrics[task.primary.name]
-    rank = (score if task.primary.higher_is_better else -score, -measured.loss)
+    rank = task.primary.rank(measured.metrics[task.primary.name], measured.loss)
     return Evaluation(rank, measured.metrics, module)
 
 

@@ -52,7 +52,7 @@ def search(
             say(f"the candidate lr {trial['lr']:g} is out: {error.what}")
             continue
         found.append((candidate, trained))
-        trials.append({**trial, **trained.best.metrics})
+        trials.append({**trial, **trained.best.metrics, "val_loss": -trained.best.rank[-1]})
     if not found:
         raise failure or TrainingError("there is nothing to train")
     settings, trained = max(found, key=lambda pair: pair[1].best.rank)

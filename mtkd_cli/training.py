@@ -26,7 +26,10 @@ from mtkd_cli.recipe import Train
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A validation: ``rank`` orders them (larger is better), ``module`` is what was evaluated."""
+    """A validation of ``module``.
+
+    ``rank`` orders validations, larger is better: the primary metric, then minus the loss; see `Metric.rank`.
+    """
 
     rank: tuple[float, ...]
     metrics: dict[str, float]

@@ -97,8 +97,8 @@ def _tuned(
     return found
 
 
-def _validated(trainer: Trainer, cell: Cell) -> float:
-    """Train a cell without its baseline and return how good it is on validation; more is better."""
+def _validated(trainer: Trainer, cell: Cell) -> tuple[float, float]:
+    """Train a cell without its baseline and return its rank on validation."""
     return validated_as(trainer.train(cell, baseline=False)[0].report or {})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mtkd_cli.compare.grid import Cell
 from mtkd_cli.errors import MtkdError, UsageError, nearest_or_all
+from mtkd_cli.interfaces import Metric
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,12 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Tuned:
-    """What was chosen for a method: ``settings``, their validation score, and every trial."""
+    """What was chosen for a method: ``settings``, their validation score and loss, and every trial."""
 
     method: dict[str, str]
     settings: dict[str, str]
     score: float
+    loss: float | None
     trials: tuple[dict[str, Any], ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -77,9 +79,9 @@ def tune(
     ranges: Mapping[str, Range],
     trials: int,
     seed: int,
-    validated: Callable[[Cell], float],
+    validated: Callable[[Cell], tuple[float, float]],
 ) -> Tuned:
-    """Return the settings of a method that validate best.
+    """Return the settings of a method that validate best: by the metric, equal ones by the loss.
 
     The sampler is seeded and asked in order, so a search that is started again asks for the same
     trials, which are then finished runs.
@@ -89,7 +91,7 @@ def tune(
         ranges: what is chosen, and from where.
         trials: how many settings are tried.
         seed: of the search.
-        validated: trains a cell and returns how good it is on validation, more is better.
+        validated: trains a cell and returns its rank on validation, see `Metric.rank`.
 
     Raises:
         MtkdError: every trial failed; why the last did.
@@ -100,25 +102,28 @@ def tune(
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(3, trials // 3))
     study = optuna.create_study(direction="maximize", sampler=sampler)
     rows: list[dict[str, Any]] = []
+    found: list[tuple[tuple[float, float], dict[str, Any]]] = []
     failure: MtkdError | None = None
     for _ in range(trials):
         trial = study.ask()
         chosen = {key: _said(trial.suggest_float(key, r.low, r.high, log=r.log)) for key, r in ranges.items()}
         try:
-            score = validated(with_settings(cell, chosen))
+            rank = validated(with_settings(cell, chosen))
         except MtkdError as error:
-            failure, score = error, math.nan
+            failure, rank = error, (-math.inf, -math.inf)
+        score, loss = rank[0], -rank[1]
+        facts = {"score": score, "loss": loss}
+        rows.append({**chosen, **{n: v if math.isfinite(v) else None for n, v in facts.items()}})
         if math.isfinite(score):
             study.tell(trial, score)
+            found.append((rank, rows[-1]))
         else:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        rows.append({**chosen, "score": score if math.isfinite(score) else None})
-    found = [row for row in rows if row["score"] is not None]
     if not found:
         raise failure or MtkdError("no trial has a score", where="--tune")
-    best = max(found, key=lambda row: row["score"])
+    _, best = max(found, key=lambda pair: pair[0])
     settings = {key: best[key] for key in ranges}
-    return Tuned(dict(cell.method), settings, best["score"], tuple(rows))
+    return Tuned(dict(cell.method), settings, best["score"], best["loss"], tuple(rows))
 
 
 def with_settings(cell: Cell, settings: Mapping[str, str]) -> Cell:
@@ -132,11 +137,17 @@ def _said(value: float) -> str:
     return f"{value:.3g}"
 
 
-def validated_as(report: Mapping[str, Any]) -> float:
-    """Return how good a run's student is on validation, more is better. Its test scores are not looked at."""
-    metric = report["metric"]
-    sign = 1 if metric["higher_is_better"] else -1
-    scores = [
-        sign * trial[metric["name"]] for trial in report["student"]["trials"] if metric["name"] in trial
-    ]
-    return float(max(scores)) if scores else math.nan
+def validated_as(report: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the rank on validation of a run's student, see `Metric.rank`; its test scores are not read.
+
+    A run of a version that did not keep the loss ranks after those of the same score.
+    """
+    metric = Metric(**report["metric"])
+    return max(
+        (
+            metric.rank(trial[metric.name], trial.get("val_loss", math.inf))
+            for trial in report["student"]["trials"]
+            if metric.name in trial
+        ),
+        default=(-math.inf, -math.inf),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,14 @@ class Metric:
     def better(self, new: float, old: float) -> bool:
         """Whether ``new`` is strictly better than ``old``."""
         return new > old if self.higher_is_better else new < old
+
+    def rank(self, value: float, loss: float) -> tuple[float, float]:
+        """Return what orders results, the larger the better: by the metric, equal ones by the lower loss.
+
+        A value that is not a number ranks last.
+        """
+        signed = value if self.higher_is_better else -value
+        return tuple(-math.inf if math.isnan(part) else part for part in (signed, -loss))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from mtkd_cli.compare.comparison import Student, comparison_of
 from mtkd_cli.compare.grid import Cell
 from mtkd_cli.compare.tune import Range, ranges_of, tune, validated_as
 from mtkd_cli.errors import DataError, MtkdError, UsageError
+from mtkd_cli.interfaces import Metric
 
 
 def student(
@@ -102,7 +104,7 @@ CELL = Cell((("strategy", "mean"),), (("train.seed", "0"),), ("strategy=mean",))
 
 
 def tuned(trials: int, seed: int = 0, fail: bool = False) -> Any:
-    def validated(cell: Cell) -> float:
+    def validated(cell: Cell) -> tuple[float, float]:
         if fail:
             raise MtkdError("the loss is NaN")
         return validated_as(report_of(float(cell.overrides[-1].removeprefix("loss.temperature="))))
@@ -139,4 +141,18 @@ def test_of_errors_the_lowest_validates_best() -> None:
     report = report_of(2.5)
     report["metric"]["higher_is_better"] = False
     report["student"]["trials"] = [{"accuracy": 0.3}, {"accuracy": 0.2}]
-    assert validated_as(report) == -0.2
+    assert validated_as(report) == (-0.2, -math.inf), "runs of before have no loss"
+    report["student"]["trials"] = [{"accuracy": 0.2, "val_loss": loss} for loss in (0.7, 0.4, 0.5)]
+    assert validated_as(report) == (-0.2, -0.4)
+
+
+def test_of_trials_with_equal_scores_the_one_with_the_lowest_loss_is_chosen() -> None:
+    losses = iter([0.9, 0.5, 0.1, 0.3, math.nan])
+
+    def validated(_: Cell) -> tuple[float, float]:
+        return Metric("accuracy").rank(1.0, next(losses))
+
+    found = tune(CELL, {"loss.temperature": Range(1.0, 8.0, log=True)}, 5, 0, validated)
+    assert (found.score, found.loss) == (1.0, 0.1)
+    assert found.settings == {"loss.temperature": found.trials[2]["loss.temperature"]}
+    assert [trial["loss"] for trial in found.trials] == [0.9, 0.5, 0.1, 0.3, None]

@@ -34,7 +34,7 @@ def test_the_best_on_validation_is_kept_and_all_are_listed() -> None:
     assert (found.settings.lr, found.settings.weight_decay) == ((0.2,), (0.0,))
     assert found.trained.best.rank == (0.7, -1)
     assert [trial["accuracy"] for trial in found.trials] == [0.5, 0.7, 0.7, 0.7]
-    assert found.trials[1] == {"lr": 0.1, "weight_decay": 0.5, "accuracy": 0.7}
+    assert found.trials[1] == {"lr": 0.1, "weight_decay": 0.5, "accuracy": 0.7, "val_loss": 2}
 
 
 def test_a_candidate_that_fails_is_out_and_says_why() -> None:
