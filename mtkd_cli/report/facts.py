@@ -178,7 +178,7 @@ def compare(context: Context, scores: Scores) -> dict[str, Any]:
     metric = context.task.primary
     student = scores.student.metrics[metric.name]
     ensemble = scores.ensemble.metrics[metric.name]
-    kept = f"{_beside(metric, student, ensemble)} {_below_a_teacher(metric, scores)}".strip()
+    kept = f"{_beside(metric, student, ensemble)} {_below_a_teacher(context.task, scores)}".strip()
     if scores.alone is None:
         return {
             "difference": None,
@@ -207,17 +207,23 @@ def _beside(metric: Metric, student: float, ensemble: float) -> str:
     return f"It {verb} {100 * student / ensemble:.1f} % of the ensemble's {spelt(metric.name)}."
 
 
-def _below_a_teacher(metric: Metric, scores: Scores) -> str:
-    """Say so if the merged answer is worse than that of one teacher."""
-    alone = {name: teacher.metrics[metric.name] for name, teacher in scores.teachers.items()}
+def _below_a_teacher(task: Task, scores: Scores) -> str:
+    """Compare the ensemble with a teacher of a better test score; advise only if the difference is clear."""
+    metric = task.primary
+    alone = {name: teacher.metrics[metric.name] for name, teacher in sorted(scores.teachers.items())}
     choose = max if metric.higher_is_better else min
     name = choose(alone, key=alone.__getitem__)
     ensemble = scores.ensemble.metrics[metric.name]
     if not metric.better(alone[name], ensemble):
         return ""
+    low, high = _interval(task, scores.teachers[name].statistics, scores.ensemble.statistics)
+    if low <= 0 <= high:
+        both = f"the ensemble ({ensemble:.4f}) and {name} alone ({alone[name]:.4f})"
+        return f"No clear difference between {both}."
     return (
-        f"The ensemble ({ensemble:.4f}) does not beat its best teacher, {name} ({alone[name]:.4f}); "
-        "strategy=best chooses one on validation."
+        f"The ensemble ({ensemble:.4f}) does not beat its best teacher, {name} ({alone[name]:.4f}; "
+        f"95 % interval of the difference {low:+.4f} to {high:+.4f}); "
+        "strategy=best chooses a teacher on validation."
     )
 
 

@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import Metric, Task
-from mtkd_cli.report.facts import Scored, Scores, compare
 
 Distil = Callable[..., dict[str, Any]]
 
@@ -84,21 +81,3 @@ def test_a_detector_is_no_classifier_and_the_other_way_round(detect: Distil) -> 
     )
     with pytest.raises(DataError, match=r"\(4, 10\).*samples, boxes, 6"):
         detect("teachers=[{model: 'python:plain.py:build', pretrained: true}]")
-
-
-def test_the_report_says_if_merging_does_not_beat_the_best_teacher() -> None:
-    class Only:
-        primary = Metric("map")
-
-    def scored(value: float) -> Scored:
-        return Scored(torch.zeros(1, 1), {"map": value}, {})
-
-    class Context:
-        task: Task = Only()  # type: ignore[assignment]
-
-    teachers = {"first": scored(0.5), "second": scored(0.7)}
-    below = Scores(scored(0.4), None, scored(0.6), teachers)
-    above = Scores(scored(0.4), None, scored(0.8), teachers)
-    said = compare(Context(), below)["sentence"]  # type: ignore[arg-type]
-    assert "does not beat its best teacher, second (0.7000)" in said
-    assert "best teacher" not in compare(Context(), above)["sentence"]  # type: ignore[arg-type]
