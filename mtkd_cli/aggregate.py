@@ -47,11 +47,9 @@ class Strategy:
         given = batch.without(*self.withheld)
         before = [output._version for output in batch.outputs]
         merged = self._merged(given)
-        target = batch.target
-        heard = None if target is None else batch.task.heard(batch.outputs, target, batch.known)
-        for silenced in (heard, batch.answered):
-            if silenced is not None:
-                merged = replace(merged, weights=_heard(self._weights_of(merged), silenced))
+        if batch.any_unheard:
+            weights = silenced(self._weights_of(merged), batch.heard, batch.declared_weights)
+            merged = replace(merged, weights=weights)
         if before != [output._version for output in batch.outputs]:
             raise self._wrong("changed the teachers' outputs in place")
         return merged
@@ -144,16 +142,24 @@ class Strategy:
         return "mend it" if mine else "choose another strategy, or report it to its author"
 
 
-def _heard(weights: Tensor, heard: Tensor) -> Tensor:
-    """Return the weights of those who are heard, sum 1 again; all 0 where nobody is.
+def silenced(weights: Tensor, heard: Tensor, declared: Tensor | None = None) -> Tensor:
+    """Return the weights of the teachers that are heard, sum 1 again; all 0 where none is.
+
+    Where the strategy gave all the weight to teachers that are not heard, those that are share it
+    equally: a label that some teacher knows is taught by a teacher. One to which the recipe gives
+    weight 0 takes no share.
 
     Args:
         weights: ``[K, B, *]``.
-        heard: the same, or ``[K, B]`` for all of a sample.
+        heard: ``[K, B, *]`` bool, see `AggregationBatch.heard`.
+        declared: ``[K]`` of the recipe's ``weight`` keys, or None.
     """
-    weights = weights * heard.reshape(*heard.shape, *(1,) * (weights.dim() - heard.dim()))
-    total = weights.sum(dim=0)
-    return weights / total.masked_fill(total == 0, 1)
+    kept = weights * heard
+    stand_in = heard if declared is None else heard & (declared > 0).view(-1, *(1,) * (heard.dim() - 1))
+    unheard = (kept.sum(dim=0) == 0) & (weights.sum(dim=0) > 0)
+    kept = torch.where(unheard, stand_in.to(kept.dtype), kept)
+    total = kept.sum(dim=0)
+    return kept / total.masked_fill(total == 0, 1)
 
 
 def _last_line(error: BaseException) -> str:

@@ -131,7 +131,7 @@ def _best_teacher(audit: Audit, ensemble: Outcome, alone: Sequence[Outcome]) -> 
     """Say whether several teachers know more than the best one."""
     if len(alone) < 2:
         return
-    best = best_of(alone, audit.higher_is_better)
+    best = best_of(alone, [teacher.name for teacher in audit.teachers], audit.higher_is_better)
     gain = ensemble.gain_over(alone[best], audit.higher_is_better)
     name, use = audit.teachers[best].name, audit.recommended
     if gain.low > 0:

@@ -60,7 +60,7 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
         measured, not_measured = _ensembles(panel, strategies, folds, bar.advance)
     higher = panel.task.primary.higher_is_better
     own = strategies[0].spec.name
-    best = best_of(whole, higher)
+    best = best_of(whole, [teacher.name for teacher in panel.teachers], higher)
     chosen = recommended(measured, own, higher)
     oracle = oracle_of(panel, whole)
     if isinstance(oracle, str):

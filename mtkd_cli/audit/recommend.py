@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mtkd_cli.audit.panel import Outcome
+from mtkd_cli.interfaces import Metric
 
 DEFAULT = "mean"
 SEVERAL = 1.5
@@ -24,7 +25,7 @@ def recommended(measured: Mapping[str, Outcome], own: str, higher_is_better: boo
     the 95 % interval of the paired difference over validation samples leaves out zero.
     """
     names = sorted(measured)
-    best = names[best_of([measured[n] for n in names], higher_is_better)]
+    best = names[best_of([measured[n] for n in names], names, higher_is_better)]
     level = [n for n in names if not measured[best].gain_over(measured[n], higher_is_better).low > 0]
     lowest = min(level, key=lambda n: measured[n].loss[0])
     left = [n for n in level if not measured[lowest].loss_gain_over(measured[n]).low > 0]
@@ -33,10 +34,14 @@ def recommended(measured: Mapping[str, Outcome], own: str, higher_is_better: boo
     return next((name for name in (own, DEFAULT) if name in left), by_loss)
 
 
-def best_of(outcomes: Sequence[Outcome], higher_is_better: bool) -> int:
-    """Return which has the best score; of equal ones the one of the lowest loss."""
-    sign = 1 if higher_is_better else -1
-    return max(range(len(outcomes)), key=lambda k: (sign * outcomes[k].score[0], -outcomes[k].loss[0]))
+def best_of(outcomes: Sequence[Outcome], names: Sequence[str], higher_is_better: bool) -> int:
+    """Return the index of the best score; of equal scores, of the lowest loss (see `Metric.rank`).
+
+    If losses are equal too, the first name in alphabetical order.
+    """
+    rank = Metric("score", higher_is_better).rank
+    by_name = sorted(range(len(names)), key=names.__getitem__)
+    return max(by_name, key=lambda k: rank(outcomes[k].score[0], outcomes[k].loss[0]))
 
 
 def heard(outcome: Outcome) -> float:

@@ -39,6 +39,8 @@ class AggregationBatch:
             `Task.shaped`); only for strategies that need ``student``.
         metadata: columns of B values each.
         draw: ``draw(name, shape)`` gives uniform numbers in [0, 1): a function of seed, step and name.
+        heard_by_label: ``[K, B, *]`` bool, what the labels say about `heard`; only where the labels
+            themselves are withheld.
     """
 
     outputs: tuple[Tensor, ...]
@@ -55,6 +57,7 @@ class AggregationBatch:
     student_output: Any = None
     metadata: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     draw: Callable[[str, tuple[int, ...]], Tensor] | None = None
+    heard_by_label: Tensor | None = None
 
     @cached_property
     def error(self) -> Tensor:
@@ -93,6 +96,35 @@ class AggregationBatch:
         return tuple(self.task.metrics(each)[self.task.primary.name] for each in found)
 
     @cached_property
+    def losses_alone(self) -> tuple[float, ...]:
+        """Each teacher's mean evaluation loss on every label. Needs ``labels``.
+
+        Very large for a teacher that does not know the class of a label.
+        """
+        import torch
+
+        if self.target is None or self.labelled is None:
+            raise LookupError("labels were not asked for: declare needs=('labels',)")
+        sums = []
+        for output in self.outputs:
+            loss = self.task.evaluation_loss(output, self.target)
+            sums.append(torch.where(self.labelled, loss, 0).double().sum().item())
+        count = max(1, int(self.labelled.sum()))
+        return tuple(total / count for total in sums)
+
+    @cached_property
+    def ranking(self) -> tuple[int, ...]:
+        """The teachers' indices, best first. Needs ``labels``.
+
+        By `scores_alone`; equal scores by `losses_alone` (see `Metric.rank`); if these are equal too,
+        by name, so that the recipe's order never decides.
+        """
+        rank = self.task.primary.rank
+        ranks = [rank(*both) for both in zip(self.scores_alone, self.losses_alone, strict=True)]
+        by_name = sorted(range(len(ranks)), key=self.teacher_names.__getitem__)
+        return tuple(sorted(by_name, key=ranks.__getitem__, reverse=True))
+
+    @cached_property
     def class_scores(self) -> Tensor | None:
         """Each teacher's score of each class ``[K, C]`` (`Task.class_score`), NaN where there is none.
 
@@ -120,14 +152,31 @@ class AggregationBatch:
 
     @cached_property
     def heard(self) -> Tensor:
-        """Where each teacher may be heard, ``[K, B, *]``, see `Task.heard`.
+        """Where each teacher may be heard, ``[K, B, *]`` bool.
 
-        Needs ``labels``. The core silences teachers elsewhere by itself.
+        False where it did not answer, and on a label that it cannot teach, see `Task.heard`. The core
+        silences teachers there by itself; a strategy that chooses a teacher chooses among these.
         """
-        if self.target is None or self.labelled is None:
-            raise LookupError("labels were not asked for: declare needs=('labels',)")
-        heard = self.task.heard(self.outputs, self.target, self.known)
-        return self.labelled.new_ones(len(self.outputs), *self.labelled.shape) if heard is None else heard
+        import torch
+
+        first = self.outputs[0]
+        shape = (len(self.outputs), len(first), *self.task.elements)
+        heard = torch.ones(shape, dtype=torch.bool, device=first.device)
+        for limit in (self._heard_by_label, self.answered):
+            if limit is not None:
+                heard = heard & limit.view(*limit.shape, *(1,) * (heard.dim() - limit.dim()))
+        return heard
+
+    @property
+    def any_unheard(self) -> bool:
+        """Whether some teacher may be silenced here, see `heard`."""
+        return self.answered is not None or self._heard_by_label is not None
+
+    @cached_property
+    def _heard_by_label(self) -> Tensor | None:
+        if self.target is None:
+            return self.heard_by_label
+        return self.task.heard(self.outputs, self.target, self.known)
 
     @cached_property
     def _targets_known(self) -> tuple[Tensor, ...]:
@@ -156,7 +205,7 @@ class AggregationBatch:
         """Return the batch with what the named needs give taken away."""
         batch = self
         if "labels" in needs:
-            batch = replace(batch, target=None, labelled=None)
+            batch = replace(batch, target=None, labelled=None, heard_by_label=batch._heard_by_label)
         if "student" in needs:
             batch = replace(batch, student_output=None)
         return batch

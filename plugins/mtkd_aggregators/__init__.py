@@ -80,7 +80,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "The best teacher by validation score, alone: what every ensemble must beat.",
             "mtkd_aggregators.best:Best",
             needs=("labels", "validation"),
-            formula="w_k = 1 for the best score",
+            formula="w_k = 1 for the best score, of equal ones the lowest loss",
         ),
         AggregatorSpec(
             "consensus",
@@ -96,7 +96,8 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
                     choices=("sample", "element"),
                 ),
             ),
-            formula="w_k = softmax_k(-d_k / tau), d_k = median over j of the distance of k to j",
+            formula="w_k = softmax_k(-d_k / tau), d_k = median over j of the distance of k to j, "
+            "where both know a class to compare",
         ),
         AggregatorSpec(
             "drop",

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from mtkd_aggregators.chosen import chosen
 from mtkd_cli.interfaces import AggregationBatch
 
 
 class Best:
-    """``w_k = 1`` for the teacher with the best validation score (of equal ones the first), else 0."""
+    """``w_k = 1`` for the teacher with the best validation score, else 0.
+
+    Equal scores are ordered by the validation loss, see `AggregationBatch.ranking`. A sample on which
+    the best teacher is not heard has the best of those that are.
+    """
 
     def __init__(self) -> None:
-        self.name = ""
+        self.best_first: tuple[str, ...] = ()
 
     def fit(self, validation: AggregationBatch) -> None:
-        """Keep the best teacher's name."""
-        scores = dict(zip(validation.teacher_names, validation.scores_alone, strict=True))
-        choose = max if validation.task.primary.higher_is_better else min
-        self.name = choose(scores, key=scores.__getitem__)
+        """Keep the teachers' names, the best first."""
+        self.best_first = tuple(validation.teacher_names[k] for k in validation.ranking)
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B]``, the same for every sample."""
-        first = batch.outputs[0]
-        column = torch.tensor([float(name == self.name) for name in batch.teacher_names], device=first.device)
-        return column[:, None].expand(-1, len(first))
+        """Return ``[K, B]``; ``[K, B, *]`` if teachers are silenced."""
+        return chosen(batch, self.best_first, lambda _: 0.0)

@@ -18,6 +18,10 @@ class Consensus:
     loses its say where ``entropy`` would give it the most. It needs a majority that is right: two bad
     teachers that agree outvote one good one.
 
+    Two teachers are compared on the classes that both know; a pair that shares fewer than two classes of
+    a distribution has no distance and is left out. A teacher that is in no other pair has the median
+    distance of the others, so it counts as an average teacher does; if there is no pair, all are equal.
+
     Args:
         tau: softness, in units of the distance (nats).
         by: of maps, ``sample``: by the mean distance over the whole map; ``element``: each pixel by
@@ -34,20 +38,31 @@ class Consensus:
             first = batch.outputs[0]
             return torch.ones(1, len(first), device=first.device)
         pairs = {(k, j): self._distance(batch, k, j) for k in teachers for j in teachers if k < j}
-        distances = [
-            torch.stack([pairs[min(k, j), max(k, j)] for j in teachers if j != k]).quantile(0.5, dim=0)
-            for k in teachers
-        ]
-        return torch.softmax(-torch.stack(distances) / self.tau, dim=0)
+        distances = torch.stack(
+            [
+                torch.stack([pairs[min(k, j), max(k, j)] for j in teachers if j != k]).nanquantile(0.5, dim=0)
+                for k in teachers
+            ]
+        )
+        typical = distances.nanquantile(0.5, dim=0).nan_to_num(nan=0.0)
+        return torch.softmax(-torch.where(distances.isnan(), typical, distances) / self.tau, dim=0)
 
     def _distance(self, batch: AggregationBatch, first: int, second: int) -> Tensor:
-        """Return the distance of two teachers ``[B]`` or ``[B, *]``, over the classes that both know."""
+        """Return the distance of two teachers ``[B]`` or ``[B, *]``, over the classes that both know.
+
+        NaN if they share nothing that could be compared.
+        """
         both = batch.outputs[first].float(), batch.outputs[second].float()
+        comparable = True
         if batch.known is not None:
             shared = batch.known[first] & batch.known[second]
+            # over one class alone, every distribution is the same
+            comparable = int(shared.sum()) >= (2 if batch.task.over_classes else 1)
             both = batch.task.restricted(both[0], shared), batch.task.restricted(both[1], shared)
         one = torch.ones(1, len(both[0]), *batch.task.elements, device=both[0].device)
         middle = batch.task.mix(Merged(both, torch.cat([one, one]) / 2))
         to_first, to_second = (batch.task.kd_loss(middle, Merged((output,), one), 1.0) for output in both)
         distance = (to_first + to_second) / 2
+        if not comparable:
+            distance = torch.full_like(distance, torch.nan)
         return distance.flatten(1).mean(dim=1) if self.by_sample and distance.dim() > 1 else distance

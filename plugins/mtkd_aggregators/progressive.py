@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from mtkd_aggregators.chosen import chosen
 from mtkd_cli.interfaces import AggregationBatch
 
 
 class Progressive:
-    """Teachers in the order of their validation scores; the weight moves along it as the run goes on.
+    """Teachers in the order of their validation scores; the weight moves along it during the run.
 
-    At progress x (0 to 1) the teacher of rank r counts ``max(0, 1 - |x (K - 1) - r|)``. The
-    ensemble it is measured as is the last one: the strongest teacher.
+    At progress x (0 to 1) the teacher of rank r counts ``max(0, 1 - |x (K - 1) - r|)``. Equal scores
+    are ordered by the validation loss, see `AggregationBatch.ranking`. K and r count the teachers that
+    are heard on a sample. The ensemble it is measured as is the last one: the strongest teacher.
     """
 
     def __init__(self) -> None:
-        self.rank: dict[str, int] = {}
+        self.weakest_first: tuple[str, ...] = ()
 
     def fit(self, validation: AggregationBatch) -> None:
-        """Keep each teacher's rank, the weakest first."""
-        scores = dict(zip(validation.teacher_names, validation.scores_alone, strict=True))
-        ordered = sorted(scores, key=scores.__getitem__, reverse=not validation.task.primary.higher_is_better)
-        self.rank = {name: rank for rank, name in enumerate(ordered)}
+        """Keep the teachers' names, the weakest first."""
+        self.weakest_first = tuple(validation.teacher_names[k] for k in reversed(validation.ranking))
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B]``, the same for every sample."""
-        first, place = batch.outputs[0], batch.progress * (len(batch.outputs) - 1)
-        heights = [max(0.0, 1 - abs(place - self.rank[name])) for name in batch.teacher_names]
-        return torch.tensor(heights, device=first.device)[:, None].expand(-1, len(first))
+        """Return ``[K, B]``; ``[K, B, *]`` if teachers are silenced."""
+        return chosen(batch, self.weakest_first, lambda count: batch.progress * (count - 1))

@@ -39,16 +39,18 @@ class TrimmedMean:
 class Majority:
     """The teachers that vote with the majority share the sample equally; the others are silent.
 
-    A vote is for the most probable class. Where two classes have as many votes, both are heard.
+    A vote is for the most probable class; only teachers that are heard on a sample vote. Where two
+    classes have as many votes, both count.
     """
 
     def weights(self, batch: AggregationBatch) -> Tensor:
         """Return ``[K, B, *]``."""
         probabilities = _averageable(batch)
         votes = torch.nn.functional.one_hot(probabilities.argmax(dim=2), probabilities.shape[2])
+        votes = votes * batch.heard.unsqueeze(-1)
         count = votes.sum(dim=0)
-        heard = (votes * (count == count.max(dim=-1, keepdim=True).values)).sum(dim=-1).float()
-        return heard / heard.sum(dim=0)
+        winners = (votes * (count == count.max(dim=-1, keepdim=True).values)).sum(dim=-1).float()
+        return winners / winners.sum(dim=0).clamp(min=1)
 
 
 def _averageable(batch: AggregationBatch) -> Tensor:

@@ -114,5 +114,8 @@ def test_a_single_teacher_that_is_surely_better_is_recommended() -> None:
 
 
 def test_of_teachers_of_one_score_the_best_has_the_lowest_loss() -> None:
-    assert best_of([outcome(1.0, 0.5), outcome(1.0, 0.1), outcome(0.9, 0.0)], True) == 1
-    assert best_of([outcome(1.0, 0.5), outcome(2.0, 0.1)], False) == 0
+    tied = [outcome(1.0, 0.5), outcome(1.0, 0.1), outcome(0.9, 0.0)]
+    assert best_of(tied, ["a", "b", "c"], True) == 1
+    assert best_of([outcome(1.0, 0.5), outcome(2.0, 0.1)], ["a", "b"], False) == 0
+    same = [outcome(1.0, 0.5), outcome(1.0, 0.5)]
+    assert [best_of(same, names, True) for names in (["a", "b"], ["b", "a"])] == [0, 1]

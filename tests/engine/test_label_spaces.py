@@ -123,8 +123,7 @@ def test_a_teacher_counts_for_nothing_on_labels_it_does_not_know(registry: Regis
     assert (weights[1, :2] == 0).all() and (weights[0, 3:5] == 0).all()
     total = weights.sum(0)
     assert ((total == 0) | ((total - 1).abs() < 1e-6)).all()
-    if name not in ("random", "best", "drop"):  # they may choose one that is silent here
-        torch.testing.assert_close(total, torch.ones(6))
+    torch.testing.assert_close(total, torch.ones(6))
 
 
 def test_confidence_compares_only_those_who_know_the_class(registry: Registry) -> None:
