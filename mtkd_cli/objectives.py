@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import counters
+from mtkd_cli import counters, world
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step
@@ -163,6 +163,7 @@ class Batches:
             student_output=student,
             metadata={name: column[indices] for name, column in self.split.samples.metadata.items()},
             draw=lambda name, shape: self._drawn(name, shape, len(indices), step).to(device),
+            summed=world.summed if step and step.place is not None else lambda tensor: tensor,
         )
 
     def _drawn(self, name: str, shape: tuple[int, ...], samples: int, step: Step | None) -> Tensor:

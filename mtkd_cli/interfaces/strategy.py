@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
+
+
 @dataclass(frozen=True)
 class AggregationBatch:
     """What a strategy is given: K teachers' answers on B samples.
@@ -39,6 +43,9 @@ class AggregationBatch:
             `Task.shaped`); only for strategies that need ``student``.
         metadata: columns of B values each.
         draw: ``draw(name, shape)`` gives uniform numbers in [0, 1): a function of seed, step and name.
+        summed: sums a tensor over the processes that share a training batch, for a strategy that needs
+            totals of the whole batch. Every process must call it equally often, with the same shape.
+            With one process, and outside training, it returns the tensor.
         heard_by_label: ``[K, B, *]`` bool, what the labels say about `heard`; only where the labels
             themselves are withheld.
     """
@@ -57,6 +64,7 @@ class AggregationBatch:
     student_output: Any = None
     metadata: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     draw: Callable[[str, tuple[int, ...]], Tensor] | None = None
+    summed: Callable[[Tensor], Tensor] = _itself
     heard_by_label: Tensor | None = None
 
     @cached_property

@@ -66,13 +66,14 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
         ),
         AggregatorSpec(
             "agreement",
-            "Per sample: weights under which the teachers' gradients agree best (AEKD).",
+            "Per batch: weights under which the teachers' mean gradients agree best (AE-KD).",
             "mtkd_aggregators.agreement:Agreement",
             options=(
                 Option("c", float, 0.6, "the most that one teacher may count", minimum=0.0, maximum=1.0),
             ),
             needs=("student", "averages"),
-            formula="min_w 1/2 ||sum_k w_k g_k||^2, sum w = 1, 0 <= w_k <= max(c, 1/K)",
+            formula="min_w 1/2 ||sum_k w_k g_k||^2, sum w = 1, 0 <= w_k <= max(c, 1/K), "
+            "g_k the mean gradient of a batch",
             paper="Du et al., Agree to Disagree, NeurIPS 2020",
         ),
         AggregatorSpec(

@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
 from mtkd_aggregators import mtkd_register_aggregators
-from mtkd_aggregators.agreement import project
 from mtkd_cli import counters
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
 from mtkd_cli.recipe import Loss
@@ -131,48 +128,6 @@ def test_drop_always_keeps_the_teacher_furthest_from_the_student_and_counts_samp
     others = torch.ones_like(weights, dtype=torch.bool)
     others[far, torch.arange(200)] = False
     assert 0.4 < (weights[others] == 0).float().mean() < 0.6
-
-
-def test_agreement_minimises_the_norm_of_the_mixed_gradient() -> None:
-    outputs = [logits(6, seed, scale=2) for seed in range(3)]
-    student = logits(6, 9)
-    weights = create("agreement", c=1.0).weights(batch(outputs, student_output=student))
-    q = torch.softmax(student.double() / 2, 1)
-    gradients = torch.stack([2 * (q - torch.softmax(out.double() / 2, 1)) for out in outputs])
-
-    def norm(w: Tensor) -> Tensor:
-        return (w.double()[:, :, None] * gradients).sum(0).norm(dim=1)
-
-    found = norm(weights)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(300):
-        other = torch.rand(3, 6, generator=generator) ** 3
-        assert (found <= norm(other / other.sum(0)) + 1e-4).all()
-
-
-def test_agreement_of_opposed_teachers_is_where_their_gradients_cancel() -> None:
-    student = torch.zeros(1, CLASSES)
-    push = torch.tensor([[0.3, -0.1, -0.1, -0.1]])
-    outputs = [2 * torch.log(0.25 + push), 2 * torch.log(0.25 - push / 2)]
-    weights = create("agreement").weights(batch(outputs, student_output=student))
-    assert weights[:, 0].tolist() == pytest.approx([0.4, 0.6], abs=1e-3), (
-        "1/3 to 2/3, but nobody above c = 0.6"
-    )
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.floats(-5, 5), min_size=2, max_size=6), st.floats(0.2, 1.0))
-def test_projection_is_the_nearest_point_of_the_capped_simplex(point: list[float], cap: float) -> None:
-    cap = max(cap, 1 / len(point))
-    start = torch.tensor([point], dtype=torch.float64)
-    nearest = project(start, cap)
-    assert nearest.sum().item() == pytest.approx(1)
-    assert nearest.min() >= 0
-    assert nearest.max() <= cap + 1e-6
-    generator = torch.Generator().manual_seed(1)
-    for _ in range(50):
-        other = project(start + torch.randn(1, len(point), generator=generator, dtype=torch.float64), cap)
-        assert (nearest - start).norm() <= (other - start).norm() + 1e-6
 
 
 def test_stacking_finds_the_best_mixture_on_validation() -> None:
