@@ -35,7 +35,7 @@ def unreadable(part: Part) -> Iterator[Finding]:
     folders = [
         Path(value) for value in part.options.values() if isinstance(value, str) and Path(value).is_dir()
     ]
-    files = [file for folder in folders for file in images_in(folder)]
+    files = [file for folder in folders for file in images_in(folder, anywhere=True)]
     if not files:
         return
     with images.huge_refused(), ThreadPoolExecutor(WORKERS) as pool:

@@ -9,8 +9,10 @@ from typing import Any
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import SourceData
+from mtkd_cli.walk import file_inside
 from mtkd_data.boxed import Box, Boxed, Form, samples_of, unlabelled
 
+NAMES = "file_name is a path relative to the folder of images; data.images names that folder"
 PARTS = ("images", "categories", "annotations")
 
 
@@ -106,7 +108,8 @@ def _images(content: Mapping[str, Any], file: Path, folder: Path, classes: tuple
     """Return the images of a file with their boxes.
 
     Raises:
-        DataError: an annotation of no image or no known category, or without a box; it is named.
+        DataError: an annotation of no image or no known category, or without a box, or an image outside the
+            folder; it is named.
     """
     names = _categories(content, file)
     labels = {identity: classes.index(name) for identity, name in names.items() if name in classes}
@@ -136,10 +139,11 @@ def _images(content: Mapping[str, Any], file: Path, folder: Path, classes: tuple
             )
         if not annotation.get("iscrowd"):
             boxes[image].append(Box(_corners(annotation, where), label, where))
-    return [
-        Boxed(folder / name, f"{folder.name}/{name}", size, tuple(boxes[identity]))
-        for identity, (name, size) in entries.items()
-    ]
+    found = []
+    for identity, (name, size) in entries.items():
+        image_file = file_inside(folder, name, f"{file}: image {identity}", NAMES)
+        found.append(Boxed(image_file, f"{folder.name}/{name}", size, tuple(boxes[identity])))
+    return found
 
 
 def _given(annotation: Any, key: str, default: Any = None) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Samples, SourceData
 from mtkd_cli.walk import folders_in, images_in
+from mtkd_data.class_folders import images_of, real_folders
 from mtkd_data.kept_images import kept
 
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -35,7 +36,8 @@ class ImageFolder:
 
     Images are turned upright (EXIF), laid on white where they are transparent, resized by their
     shorter side and cropped to a square. Hidden files and folders are left out. The metadata column
-    ``folder`` is the first folder below a class's, for strategies that route by it.
+    ``folder`` is the first folder below a class's, for strategies that route by it. A class folder may be a
+    link, and so may a single image; a link must not lead from one class to another or out of its folder.
 
     Args:
         path: the folder.
@@ -114,17 +116,18 @@ class ImageFolder:
         targets: list[int] = []
         folders: list[str] = []
 
-        def add(base: Path, prefix: str, inside: Path, label: int) -> int:
-            images = images_in(inside)
+        def add(base: Path, prefix: str, inside: Path, label: int, images: list[Path]) -> int:
             files.extend(images)
             ids.extend(f"{prefix}{_text(file.relative_to(base))}" for file in images)
             targets.extend([label] * len(images))
             folders.extend(_first_folder(file.relative_to(inside)) for file in images)
             return len(images)
 
+        real = real_folders(root, classes)
         for label, label_name in enumerate(classes):
             inside = root / label_name
-            count = add(root, f"{name}/" if named else "", inside, label) if inside.is_dir() else 0
+            images = images_of(root, label_name, real) if inside.is_dir() else []
+            count = add(root, f"{name}/" if named else "", inside, label, images)
             if not count and name == "train":
                 raise DataError(
                     f"the class {label_name!r} has no PNG or JPEG images",
@@ -134,7 +137,7 @@ class ImageFolder:
         if (
             self.unlabelled
             and name == "train"
-            and not add(self.unlabelled, "unlabelled/", self.unlabelled, -1)
+            and not add(self.unlabelled, "unlabelled/", self.unlabelled, -1, images_in(self.unlabelled))
         ):
             raise DataError("no PNG or JPEG images", where=str(self.unlabelled), hint="mend data.unlabelled")
         if not files:

@@ -7,8 +7,11 @@ from pathlib import Path
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.frame import Frame, frames_in
 from mtkd_cli.interfaces import Samples, SourceData
+from mtkd_cli.walk import file_inside
 from mtkd_data.kept_images import kept
 from mtkd_data.targets import names_and_targets
+
+NAMES = "file names start from the table's folder, or from data.images, and must stay inside it"
 
 
 class ImageTable:
@@ -67,21 +70,20 @@ class ImageTable:
         """Return the image of each row.
 
         Raises:
-            DataError: one that is not there, or stands twice; its row is named.
+            DataError: one that is not there, is outside the folder, or stands twice; its row is named.
         """
         folder = self.images or frame.file.parent
         seen: set[str] = set()
         files = []
         for row, cell in enumerate(frame.column(heading, "file")):
-            file = folder / cell
-            if not cell or not file.is_file():
-                raise DataError(
-                    f"no file {file}" if cell else "no file is named",
-                    where=frame.where(row, heading),
-                    hint="file names start from the table's folder, or from data.images",
-                )
+            where = frame.where(row, heading)
+            if not cell:
+                raise DataError("no file is named", where, NAMES)
+            file = file_inside(folder, cell, where, NAMES)
+            if not file.is_file():
+                raise DataError(f"no file {file}", where, NAMES)
             if cell in seen:
-                raise DataError(f"{cell} stands twice", frame.where(row, heading), "remove one row")
+                raise DataError(f"{cell} stands twice", where, "remove one row")
             seen.add(cell)
             files.append(file)
         return files

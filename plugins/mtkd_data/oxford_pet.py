@@ -38,4 +38,4 @@ class OxfordPet:
     def _listed(self, split: str) -> list[Pair]:
         masks = self.root / "annotations" / "trimaps"
         names = listed(self.root / "annotations" / f"{split}.txt")
-        return [paired(n, self.root / "images" / f"{n}.jpg", masks / f"{n}.png") for n in names]
+        return [paired(name, self.root / "images", masks) for name in names]

@@ -7,9 +7,11 @@ from xml.etree import ElementTree
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import SourceData
+from mtkd_cli.walk import file_inside
 from mtkd_data.boxed import Box, Boxed, Form, samples_of, unlabelled
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+NAMES = "a line names an image of JPEGImages, without its ending"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
@@ -73,7 +75,11 @@ class Voc:
             file = sets / f"{name}.txt"
             if file.is_file():
                 lines = file.read_text(encoding="utf-8").splitlines()
-                found[name] = [folder / f"{line.split()[0]}.xml" for line in lines if line.split()]
+                found[name] = [
+                    file_inside(folder, f"{line.split()[0]}.xml", f"{file}, line {number}", NAMES)
+                    for number, line in enumerate(lines, start=1)
+                    if line.split()
+                ]
         return found
 
     def _boxed(self, file: Path, objects: list[tuple[str, list[float]]], classes: tuple[str, ...]) -> Boxed:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import SourceData
-from mtkd_cli.walk import images_in
+from mtkd_cli.walk import file_inside, images_in
 from mtkd_data.masked_images import NO_LABEL, Pair, Reading, read
 
 CLASSES = [
@@ -76,7 +76,7 @@ class VocSegmentation:
     def _listed(self, split: str) -> list[Pair]:
         names = listed(self.root / "ImageSets" / "Segmentation" / f"{split}.txt")
         images, masks = self.root / "JPEGImages", self.root / "SegmentationClass"
-        return [paired(name, images / f"{name}.jpg", masks / f"{name}.png") for name in names]
+        return [paired(name, images, masks) for name in names]
 
 
 def listed(file: Path) -> list[str]:
@@ -96,12 +96,17 @@ def listed(file: Path) -> list[str]:
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
 
-def paired(name: str, image: Path, mask: Path) -> Pair:
-    """Return a sample whose files are there.
+def paired(name: str, images: Path, masks: Path) -> Pair:
+    """Return a listed sample, whose files are ``NAME.jpg`` in one folder and ``NAME.png`` in the other.
 
     Raises:
-        DataError: one is not.
+        DataError: a file that is not there, or is outside its folder.
     """
+    hint = "fix the list of the split: it names files without their ending"
+    image, mask = (
+        file_inside(folder, f"{name}{ending}", f"sample {name}", hint)
+        for folder, ending in ((images, ".jpg"), (masks, ".png"))
+    )
     for file in (image, mask):
         if not file.is_file():
             raise DataError(f"no file {file}", where=f"sample {name}", hint="unpack the data set again")

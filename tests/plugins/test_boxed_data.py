@@ -200,3 +200,40 @@ def test_what_is_wrong_in_voc_files_is_named() -> None:
     Path("voc/JPEGImages/a.jpg").unlink()
     with pytest.raises(DataError, match="not there"):
         voc()
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.jpg", "{here}/secret.jpg", "out/secret.jpg", "in/../../secret.jpg"]
+)
+def test_a_coco_file_name_that_leaves_the_folder_of_images_is_refused(name: str) -> None:
+    image(Path("secret.jpg"))
+    image(Path("images/in/c.jpg"))
+    (Path("images") / "out").symlink_to("..")
+    with pytest.raises(DataError, match="leads outside the folder images") as caught:
+        coco(first("images", file_name=name.format(here=Path.cwd())))
+    assert caught.value.where == "train.json: image 7"
+    assert caught.value.hint
+
+
+def test_coco_images_in_subfolders_and_links_to_single_images_are_read() -> None:
+    image(Path("store/c.jpg"))
+    Path("images/in").mkdir(parents=True)
+    Path("images/in/c.jpg").symlink_to(Path("store/c.jpg").absolute())
+    assert coco(first("images", file_name="in/c.jpg")).train.ids[0] == "images/in/c.jpg"
+
+
+def test_a_voc_list_names_no_annotation_elsewhere() -> None:
+    annotate("a", ("dog", 0, 1, 1, 20, 10))
+    Path("voc/ImageSets/Main").mkdir(parents=True)
+    Path("voc/ImageSets/Main/train.txt").write_text("a\n../../elsewhere/a\n")
+    with pytest.raises(DataError, match="leads outside") as caught:
+        voc()
+    assert "train.txt, line 2" in caught.value.where
+
+
+def test_a_folder_without_labels_that_links_elsewhere_is_refused() -> None:
+    image(Path("more/c.png"))
+    Path("more/up").symlink_to("..")
+    with pytest.raises(DataError, match="leads outside") as caught:
+        coco(unlabelled="more")
+    assert caught.value.where == "more/up"

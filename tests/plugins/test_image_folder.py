@@ -294,3 +294,38 @@ def test_names_that_are_no_utf8(root: Path) -> None:
     except (OSError, UnicodeError):
         return  # this file system has no such names
     assert "cat/\\udcff.png" in load(root).train.ids
+
+
+@pytest.mark.parametrize("target", ["..", "../dog", "../dog/deep", "../../elsewhere"])
+def test_a_linked_folder_that_leaves_its_class_is_refused(root: Path, tmp_path: Path, target: str) -> None:
+    """``cat/loop -> ..`` would call every dog a cat."""
+    save(tmp_path / "elsewhere" / "z.png")
+    save(root / "dog" / "deep" / "y.png")
+    (root / "cat" / "loop").symlink_to(target)
+    with pytest.raises(DataError, match="leads outside") as caught:
+        load(root)
+    assert caught.value.where == str(root / "cat" / "loop")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("target", ["dog", "dog/deep", ".", ".."])
+def test_a_class_folder_that_leads_to_other_classes_is_refused(root: Path, target: str) -> None:
+    save(root / "dog" / "deep" / "y.png")
+    (root / "cow").symlink_to(target)
+    with pytest.raises(DataError, match="the link leads to") as caught:
+        load(root)
+    assert caught.value.where == str(root / "cow")
+
+
+def test_a_linked_image_of_another_class_is_refused_and_one_from_elsewhere_is_read(
+    root: Path, tmp_path: Path
+) -> None:
+    save(tmp_path / "elsewhere" / "z.png")
+    (root / "cat" / "z.png").symlink_to(tmp_path / "elsewhere" / "z.png")
+    before = len(load(root).train)
+    (tmp_path / "linked").symlink_to(root)
+    assert len(load(tmp_path / "linked").train) == before
+    (root / "cat" / "dog.png").symlink_to(next((root / "dog").glob("*.png")))
+    with pytest.raises(DataError, match="image of another class") as caught:
+        load(root)
+    assert caught.value.where == str(root / "cat" / "dog.png")

@@ -73,3 +73,18 @@ def test_an_unreadable_image_is_an_error_or_left_out_with_its_label(caplog: pyte
     found = load(text, on_bad_sample="skip")
     assert (found.train.ids, found.train.targets.tolist()) == (("0.png", "200.png"), [[1.0], [3.0]])
     assert "100.png" in caplog.text
+
+
+@pytest.mark.parametrize("cell", ["../secret.png", "{here}/secret.png", "up/secret.png"])
+def test_a_file_name_that_leaves_the_folder_is_refused(cell: str) -> None:
+    Image.new("L", (10, 10)).save("secret.png")
+    Path("pictures/up").symlink_to("..")
+    with pytest.raises(MtkdError, match="leads outside the folder pictures") as caught:
+        load(f"file,y\n0.png,1\n{cell.format(here=Path.cwd())},2\n")
+    assert "row 3" in caught.value.where
+    assert "data.images" in caught.value.hint
+
+
+def test_an_absolute_file_name_inside_the_folder_is_read() -> None:
+    here = Path.cwd()
+    assert len(load(f"file,y\n{here}/pictures/0.png,1\n{here}/pictures/100.png,2\n").train) == 2

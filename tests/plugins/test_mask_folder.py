@@ -222,6 +222,9 @@ def test_pascal_voc_as_torchvision_leaves_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no file") as caught:
         VocSegmentation(str(tmp_path), "2012", unlabelled=False, **READ).load(Path())
     assert "sample a" in caught.value.where
+    (lists / "train.txt").write_text("../../../a\n")
+    with pytest.raises(DataError, match="leads outside"):
+        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **READ).load(Path())
 
 
 def test_oxford_pets_as_torchvision_leaves_them(tmp_path: Path) -> None:
