@@ -83,12 +83,13 @@ def aligned_to(
             raise DataError(
                 "map: needs the teacher's class names", where=where, hint="give them with classes:"
             )
-        return Alignment(tuple((place,) for place in range(len(task))))
+        return Alignment(tuple((place,) for place in range(len(task))), len(task))
     if outputs not in (None, len(teacher)):
         raise DataError(
             f"the teacher gives {outputs} outputs but has {len(teacher)} class names",
             where=where,
-            hint="mend classes:",
+            hint="name every output with classes:, in their order"
+            + (", the background too" if outputs == len(teacher) + 1 else ""),
         )
     wanted = {label: _parts(label, teacher, task, mapping or {}, where) for label in task}
     asked = [part for parts in wanted.values() for part in parts]
@@ -108,7 +109,8 @@ def aligned_to(
             hint=f"its own are {some(teacher)}; say with map: which are which, or adapt it with fit: head",
         )
     place = {label: index for index, label in enumerate(teacher)}
-    return Alignment(tuple(tuple(place[part] for part in wanted[label]) for label in task))
+    groups = tuple(tuple(place[part] for part in wanted[label]) for label in task)
+    return Alignment(groups, len(teacher))
 
 
 def _parts(

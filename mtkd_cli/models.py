@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 
 from mtkd_cli import counters, store, weights
 from mtkd_cli.asking import ROUNDED, refuse_unfit
+from mtkd_cli.background import is_listed
 from mtkd_cli.dataset import Dataset
+from mtkd_cli.declared_classes import declared_classes
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Model, ModelRequest, Task
 from mtkd_cli.local_code import source_hash
@@ -50,11 +53,19 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
     pretrained = teacher.pretrained if teacher.pretrained is not None else teacher.checkpoint is None
     where = f"teacher {teacher.name!r} ({teacher.model})"
     seed = teacher.fit.seed if teacher.fit else 0
-    own = _declared_classes(teacher, where, data.classes)
-    model = _build(part, teacher.input, data, len(own) if own else task.outputs, pretrained, seed)
+    own = declared_classes(teacher, where, data.classes)
+    if teacher.background and not task.numbered:
+        raise UsageError("background: is for detectors", where, "leave it out; classes: names every output")
+    listed = task.numbered and own is not None and is_listed(own, data.classes)
+    outputs = len(own) - listed if own else task.outputs
+    background = listed or teacher.background == "first"
+    built = partial(_build, part, teacher.input, data, outputs, pretrained, seed)
+    model = built(background)
     if model.predictions is not None:
         refuse_unfit(model.predictions, teacher, task, where)
-    model = _with_checkpoint(model, teacher.checkpoint, where, part.trusted)
+    undecided = task.numbered and not background and teacher.background is None
+    otherwise = partial(built, background=True) if undecided else None
+    model = _with_checkpoint(model, teacher.checkpoint, where, part.trusted, otherwise)
     trained = model.trained or (teacher.pretrained is True and not model.partly)
     if not trained and not (teacher.fit and teacher.fit.train == "all"):
         raise DataError(
@@ -157,7 +168,8 @@ def identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...] | None 
         "files": files,
         "pretrained": teacher.pretrained,
         "checkpoint": _file_hash(teacher.checkpoint, teacher.name),
-        "classes": _declared_classes(teacher, teacher.name, classes),
+        "classes": declared_classes(teacher, teacher.name, classes),
+        **({"background": teacher.background} if teacher.background else {}),
         "input": teacher.input.model_dump(mode="json"),
         "outputs": teacher.outputs,
         "fit": teacher.fit.model_dump(mode="json") if teacher.fit else None,
@@ -211,22 +223,40 @@ def tail_of(model: Model) -> nn.Module:
     return nn.Sequential(head, *rest, nn.Flatten(1))
 
 
-def _build(part: ModelPart, wanted: Input, data: Dataset, outputs: int, pretrained: bool, seed: int) -> Model:
+def _build(
+    part: ModelPart,
+    wanted: Input,
+    data: Dataset,
+    outputs: int,
+    pretrained: bool,
+    seed: int,
+    background: bool = False,
+) -> Model:
     counters.seed_torch("initial weights", seed)
     channels = wanted.channels or data.input.channels or 3
     size = wanted.size or data.input.size or 224
     columns = data.input.columns
     if columns:
         channels, size = data.input.channels or len(columns), 1
-    request = ModelRequest(part.model, channels, size, outputs, pretrained, columns, part.trusted)
+    request = ModelRequest(part.model, channels, size, outputs, pretrained, columns, part.trusted, background)
     model: Model = part.create().build(request)
     return model
 
 
-def _with_checkpoint(model: Model, checkpoint: str | None, where: str, trusted: frozenset[Path]) -> Model:
+def _with_checkpoint(
+    model: Model,
+    checkpoint: str | None,
+    where: str,
+    trusted: frozenset[Path],
+    otherwise: Callable[[], Model] | None = None,
+) -> Model:
+    """Return the model with the weights of a file; ``otherwise`` builds what to take where only that fits."""
     if checkpoint is None:
         return model
     tensors, _ = weights.read(checkpoint, where, trusted=Path(checkpoint).resolve() in trusted)
+    if otherwise is not None and not weights.has_shapes(model.module, tensors):
+        other = otherwise()
+        model = other if weights.has_shapes(other.module, tensors) else model
     head_weight = tensors.get(f"{model.head}.weight")
     if model.head and head_weight is not None and head_weight.dim() >= 2:
         model = with_outputs(model, head_weight.shape[0], where, seed=0)
@@ -239,6 +269,12 @@ def with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
     if model.resized is not None:
         counters.seed_torch("head", seed)
         return model.resized(outputs)
+    if model.outputs is not None and model.outputs < outputs:
+        raise UsageError(
+            f"it has {model.outputs} classes besides the background; {outputs} are needed",
+            where=where,
+            hint=f"build it for {outputs} classes; torchvision counts the background as one more",
+        )
     if not model.head:
         if model.classes and len(model.classes) != outputs:
             raise UsageError(
@@ -285,34 +321,6 @@ def _find_width(model: Model) -> None:
     with torch.no_grad():
         model.module.eval()(torch.zeros(1, channels, size, size))
     model.module.train(training)
-
-
-def _declared_classes(
-    teacher: Teacher, where: str, data: tuple[str, ...] | None = None
-) -> tuple[str, ...] | None:
-    """Return the class names that the recipe gives a teacher; numbers are places in ``data``."""
-    if not isinstance(teacher.classes, str):
-        given = teacher.classes
-        return None if given is None else tuple(_class_name(name, where, data) for name in given)
-    try:
-        lines = Path(teacher.classes).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"the class file cannot be read: {error}", where=where, hint="one class name a line"
-        ) from error
-    return tuple(line.strip() for line in lines if line.strip())
-
-
-def _class_name(given: str | int, where: str, data: tuple[str, ...] | None) -> str:
-    if isinstance(given, str) or data is None:
-        return str(given)
-    if not 0 <= given < len(data):
-        raise DataError(
-            f"classes: has the number {given}, the data has {len(data)} classes",
-            where=where,
-            hint=f"numbers go from 0 to {len(data) - 1}; names are safer",
-        )
-    return data[given]
 
 
 def _files_of(part: ModelPart) -> list[str]:

@@ -106,7 +106,8 @@ def teacher_facts(
     data, fit = context.data, teacher.fit
     model = load_teacher(part, teacher, data, context.task)
     wanted = arrays_of(context, views, part.spec.by_id)
-    shape = probed(model, teacher.name, [split for split, _ in wanted], context)
+    probe = probed(model, teacher, [split for split, _ in wanted], context)
+    model, shape = probe.model, probe.shape
     each = LOOK_UP if part.spec.by_id else _seconds_a_sample(context, prepared(model).eval())
     alignment = alignment_of(teacher, model.classes, shape[0], context)
     validation = None
@@ -136,6 +137,7 @@ def teacher_facts(
         "fit_seconds": passes * each,
         "record_seconds": (asked + live) * each,
         "record_bytes": asked * row,
+        "remarks": list(probe.remarks),
     }
 
 
@@ -185,6 +187,7 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
                 )
             )
         )
+    remarks = [Text(line) for t in plan["teachers"] for line in t["remarks"]]
     phases = Table(
         header_style="bold",
         box=box.SIMPLE_HEAD,
@@ -220,7 +223,7 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
     if warnings:
         warnings = ["", *warnings]
     shown = (Text(line, style="yellow") for line in warnings)
-    return Group(*(Text(line) for line in lines), Text(), teachers, *shown, Text(), phases)
+    return Group(*(Text(line) for line in lines), Text(), teachers, *remarks, *shown, Text(), phases)
 
 
 def _score(teacher: Mapping[str, Any]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.asking import by_id
+from mtkd_cli.background import is_listed, number_classes
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError
@@ -19,12 +22,15 @@ from mtkd_cli.gaps import lost
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.models import prepared
 from mtkd_cli.preprocess import Prepared, prepare
-from mtkd_cli.recipe import Augment
+from mtkd_cli.recipe import Augment, Teacher
 from mtkd_cli.record import no_answer
 from mtkd_cli.subset import spread
 from mtkd_cli.views import PLAIN, view
 
 SAMPLES = 4
+
+MORE = 32
+"""Samples that a detector is asked about at most where a few do not tell how it numbers its classes."""
 
 
 def some_views(split: Split) -> Tensor:
@@ -38,17 +44,71 @@ def some_rows(split: Split) -> NDArray[np.int64]:
     return spread(np.arange(len(split)), SAMPLES)
 
 
-def probed(model: Model, name: str, splits: Sequence[Split], context: Context) -> tuple[int, ...]:
-    """Return the shape of a teacher's answer to one sample, ``(C, *)``.
+@dataclass(frozen=True)
+class Probed:
+    """What a teacher's answers to a few samples say of it.
 
-    One with predictions is asked about every sample of the splits, others about `some_views` of the first.
+    Attributes:
+        model: the teacher; of a detector, ``classes`` has a name for each class number.
+        shape: of its answer to one sample, ``(C, *)``.
+        remarks: what the user should know, a line each.
+    """
+
+    model: Model
+    shape: tuple[int, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def probed(model: Model, teacher: Teacher, splits: Sequence[Split], context: Context) -> Probed:
+    """Return what a teacher's answers to a few samples say of it.
+
+    One with predictions is asked about every sample of the splits, others about `some_views` of the first. A
+    detector is asked about more where these do not tell how it numbers its classes.
 
     Raises:
         DataError: the teacher fails, or its answer is none of the task's; says which key to set.
     """
+    shape, numbers = _asked(model, teacher.name, splits, context)
+    remarks = []
+    if model.normalizes and (teacher.input.mean or teacher.input.std):
+        remarks.append(
+            f"teacher {teacher.name}: the module normalizes its images itself, and input: mean, std are "
+            "applied before that; leave them out unless the weights were trained so"
+        )
+    if not context.task.numbered or teacher.fit:
+        return Probed(model, shape, tuple(remarks))
+    data = context.data.classes
+    names = model.classes or data
+    listed = is_listed(names, data)
+    seen: set[int] = set()
+    for some in numbers:
+        seen |= some
+        numbering = number_classes(
+            names[listed:],
+            listed,
+            teacher.background,
+            model.outputs,
+            model.has_background,
+            seen,
+            f"teacher {teacher.name!r}",
+        )
+        if numbering.is_sure:
+            break
+    if numbering.remark:
+        remarks.append(f"teacher {teacher.name}: {numbering.remark}")
+    if numbering.classes != names:
+        model = replace(model, classes=numbering.classes)
+    return Probed(model, shape, tuple(remarks))
+
+
+def _asked(
+    model: Model, name: str, splits: Sequence[Split], context: Context
+) -> tuple[tuple[int, ...], Iterator[set[int]]]:
+    """Return the shape of a teacher's answer, and the class numbers in it, some samples at a time."""
     where, few = f"teacher {name!r}", splits[0]
     if model.predictions is not None:
-        return _looked_up(model, splits, where, context)
+        shape, numbers = _looked_up(model, splits, where, context)
+        return shape, iter([numbers])
     module, views = prepared(model).cpu().eval(), some_views(few)
     with torch.inference_mode():
         raw = _raw(module, views, where)
@@ -60,22 +120,51 @@ def probed(model: Model, name: str, splits: Sequence[Split], context: Context) -
             where=where,
             hint="is it made for this task?",
         )
+    first = _class_numbers(output, context.task, where)
     gaps = lost(output)
     if context.recipe.store.on_nan == "error" and gaps.any():
         raise no_answer(name, few.samples.ids[some_rows(few)[int(gaps.nonzero()[0])]])
-    return tuple(output.shape[1:])
+    return tuple(output.shape[1:]), itertools.chain([first], _more_numbers(module, few, context.task, where))
 
 
-def _looked_up(model: Model, splits: Sequence[Split], where: str, context: Context) -> tuple[int, ...]:
+def _more_numbers(module: Prepared, split: Split, task: Task, where: str) -> Iterator[set[int]]:
+    """Yield the class numbers in a teacher's answers to samples from everywhere in a split."""
+    rows = spread(np.arange(len(split)), MORE)
+    for start in range(0, len(rows), SAMPLES):
+        some = rows[start : start + SAMPLES]
+        shown = view(split.samples.read(some), split.id_numbers[some], PLAIN, 0, Augment())
+        with torch.inference_mode():
+            output = _finished(module, _raw(module, shown, where), task, where)
+        yield _class_numbers(output, task, where)
+
+
+def _class_numbers(output: Any, task: Task, where: str) -> set[int]:
+    """Return the class numbers in answers; none where outputs go by their place."""
+    try:
+        numbers = task.class_numbers(output)
+    except ValueError as error:
+        raise DataError(
+            f"the teacher gives {error}", where, "wrap the model in a python: function"
+        ) from error
+    return set() if numbers is None else set(numbers.tolist())
+
+
+def _looked_up(
+    model: Model, splits: Sequence[Split], where: str, context: Context
+) -> tuple[tuple[int, ...], set[int]]:
     ask = by_id(model, splits, where, context.recipe.store.on_nan)
     shape: tuple[int, ...] = ()
+    numbers: set[int] = set()
     for split in splits:
         for rows in batches(np.arange(len(split))):
             try:
-                shape = tuple(ask(split, rows, PLAIN).shape[1:])
+                answer = ask(split, rows, PLAIN)
+                found = context.task.class_numbers(answer)
             except ValueError as error:  # what `Task.shaped` says
                 raise DataError(f"the file gives {error}", where, "is it made for this task?") from error
-    return shape
+            shape = tuple(answer.shape[1:])
+            numbers |= set() if found is None else set(found.tolist())
+    return shape, numbers
 
 
 def _raw(module: Prepared, views: Tensor, where: str) -> Any:

@@ -155,6 +155,9 @@ class Teacher(Section):
         None,
         description="Its class names in order, or a file with one a line; numbers are places in the data's.",
     )
+    background: Literal["first", "none"] | None = Field(
+        None, description="Whether a detector's class number 0 is the background; default: detected."
+    )
     map: dict[str, tuple[str, ...]] | None = Field(
         None,
         description="Which of its classes make up one of the data's: {dog: [beagle, husky]}; else by name.",
@@ -264,7 +267,6 @@ class Store(Section):
         description="Classes that are kept of each answer, with the mass of the rest; null: all; "
         "auto: 4 at each pixel of a map, else all.",
     )
-
     on_nan: Literal["error", "drop"] = Field(
         "error",
         description="A teacher that answers NaN or infinity: error, or drop: not heard on that sample.",

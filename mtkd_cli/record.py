@@ -32,7 +32,7 @@ from mtkd_cli.views import PLAIN
 VALUES_IN_A_BATCH = 2**21
 LARGEST_BATCH = {"cpu": 64}
 """By kind of device, else 256. On a CPU, more would not fit its cache and be slower by a fifth."""
-FORMAT = 2
+FORMAT = 3
 """Changes when what is recorded is kept in another way."""
 LESS = "lower --threads, take a smaller input: size, or another device"
 ROOM = 1.1

@@ -19,7 +19,7 @@ from mtkd_cli.calibrate import Calibration, calibrated, softened
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Step
-from mtkd_cli.errors import UsageError
+from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.fit import fitted
 from mtkd_cli.fit import key as fit_key
 from mtkd_cli.gaps import lost
@@ -27,13 +27,16 @@ from mtkd_cli.interfaces import Alignment, Model, Task
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import facts, identity, load_teacher, prepared
 from mtkd_cli.preprocess import Prepared
-from mtkd_cli.probe import probed, some_views
+from mtkd_cli.probe import Probed, probed, some_views
 from mtkd_cli.recipe import Teacher
 from mtkd_cli.recorded import Recorded
 from mtkd_cli.resolve import ModelPart
 from mtkd_cli.teacher_checks import table_of, validate_live, validate_recorded
 from mtkd_cli.teacher_validation import Doubt, Validated
 from mtkd_cli.views import PLAIN
+
+FACTS_FORMAT = 2
+"""Changes when the facts that are kept of a teacher, or their meaning, change."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,14 @@ class ReadyTeacher:
 
     def aligned(self, outputs: Tensor) -> Tensor:
         """Return outputs as recorded, or as answered live, in the task's classes, calibrated."""
-        aligned = self.task.aligned(outputs, self.alignment)
+        try:
+            aligned = self.task.aligned(outputs, self.alignment)
+        except ValueError as error:
+            raise DataError(
+                f"the teacher gives {error}",
+                where=f"teacher {self.name!r}",
+                hint="name every class number with classes:, or set background: first or none",
+            ) from error
         return softened(aligned, self.calibration.temperature) if self.calibration else aligned
 
 
@@ -90,7 +100,8 @@ def alignment_of(
     """
     task = context.task
     mapping = None if teacher.fit else teacher.map
-    return aligned_to(classes, context.data.classes, task.counted(outputs), teacher.name, mapping)
+    found = aligned_to(classes, context.data.classes, task.counted(outputs), teacher.name, mapping)
+    return replace(found, named=None) if teacher.fit else found  # a fitted one may have spare outputs
 
 
 def known_classes(teachers: list[ReadyTeacher]) -> Tensor | None:
@@ -188,7 +199,7 @@ def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
     who, by_id = who_is(teacher, part, context), part.spec.by_id
     wanted, live = arrays_of(context, views, by_id), views is None and not by_id
     arrays, about = world.after_the_first(
-        lambda: (find_recorded(who, wanted, context), store.find("teachers", who))
+        lambda: (find_recorded(who, wanted, context), store.find("teachers", _facts_key(who)))
     )
     known = _facts_in(about) if about else {}
     model: Model | None = None
@@ -199,8 +210,9 @@ def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
     if live or not known_before or lacking:
         untouched = load_teacher(part, teacher, context.data, context.task)
         model = fitted(untouched, who["fit"], teacher, context)
-        shape = probed(model, teacher.name, [context.data.val], context)
-        known = _facts_in(_described(model, teacher, who, shape[0], context))
+        probe = probed(model, teacher, [context.data.val], context)
+        model, shape = probe.model, probe.shape
+        known = _facts_in(_described(probe, teacher, who, context))
         missing = [(split, number) for split, number in wanted if (split.name, number) in lacking]
         arrays |= _record(model, teacher, who, shape, missing, context)
     return ReadyTeacher(
@@ -221,18 +233,20 @@ def _check(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
     Returns:
         What looks wrong with it on validation; it was said.
     """
-    about = store.find("teachers", who_is(teacher, part, context))
+    about = store.find("teachers", _facts_key(who_is(teacher, part, context)))
     if about:
         known = _facts_in(about)
+        context.progress.remark(known["remarks"], about=teacher.name)
         alignment_of(teacher, known["classes"], known["outputs"], context)
         return ()
     model = load_teacher(part, teacher, context.data, context.task)
     splits = [split for split, _ in arrays_of(context, views, part.spec.by_id)]
-    outputs = probed(model, teacher.name, splits, context)[0]
-    alignment = alignment_of(teacher, model.classes, outputs, context)
+    probe = probed(model, teacher, splits, context)
+    context.progress.remark(probe.remarks, about=teacher.name)
+    alignment = alignment_of(teacher, probe.model.classes, probe.shape[0], context)
     if teacher.fit:
         return ()
-    validation = validate_live(model, teacher.name, alignment, context, thorough=False)
+    validation = validate_live(probe.model, teacher.name, alignment, context, thorough=False)
     _warn(teacher.name, validation, context)
     return validation.doubts
 
@@ -310,10 +324,14 @@ def asker(model: Model, name: str, splits: Sequence[Split], context: Context, fa
     return asking.by_views(module, recipe, device)
 
 
-def _described(
-    model: Model, teacher: Teacher, who: Mapping[str, Any], outputs: int, context: Context
-) -> Path:
+def _facts_key(who: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that decides what is known of a teacher."""
+    return {"format": FACTS_FORMAT, **who}
+
+
+def _described(probe: Probed, teacher: Teacher, who: Mapping[str, Any], context: Context) -> Path:
     """Return the folder of what is known of a teacher once it was loaded, so that it need not be again."""
+    model, outputs = probe.model, probe.shape[0]
     alignment_of(teacher, model.classes, outputs, context)
 
     def write(folder: Path) -> None:
@@ -322,10 +340,11 @@ def _described(
             "input_size": model.input.size,
             "outputs": outputs,
             "classes": list(model.classes) if model.classes else None,
+            "remarks": list(probe.remarks),
         }
         atomic.write_json(folder / "facts.json", known)
 
-    return store.keep("teachers", who, write)
+    return store.keep("teachers", _facts_key(who), write)
 
 
 def _facts_in(folder: Path) -> dict[str, Any]:

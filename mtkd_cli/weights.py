@@ -107,6 +107,12 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> N
     module.load_state_dict(dict(tensors), strict=False)
 
 
+def has_shapes(module: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the tensors of a file have the shapes of a module's, where they have its names."""
+    own = module.state_dict()
+    return all(own[name].shape == tensor.shape for name, tensor in tensors.items() if name in own)
+
+
 def _channels(module: nn.Module, tensors: Mapping[str, Tensor]) -> str:
     """Return what to set if only the channels of the input differ, else nothing."""
     differ = [

@@ -64,6 +64,7 @@ def _models(context: Context) -> Iterator[Finding]:
             line = f"{what}; knows {known} of {len(about['aligned'])} classes{fit}"
             findings.append(Finding(check, "ok" if known else "warn", line))
             findings += _validation(check, about["validation"])
+            findings += [Finding(check, "warn", remark.partition(": ")[2]) for remark in about["remarks"]]
     student = 0
     with failing("student", findings):
         model = build(context)

@@ -58,6 +58,8 @@ class ModelRequest:
         pretrained: whether to load the provider's trained weights.
         columns: a table's columns.
         trusted: files whose loading may run code in them; the user names them on the command line.
+        background: of a detector, whether the recipe says that its class number 0 is the background, which is
+            not among ``outputs``.
     """
 
     model: str
@@ -67,6 +69,7 @@ class ModelRequest:
     pretrained: bool
     columns: tuple[Column, ...] = ()
     trusted: frozenset[Path] = frozenset()
+    background: bool = False
 
     def trusts(self, file: Path) -> bool:
         """Whether code in a file may run."""
@@ -111,6 +114,9 @@ class Model:
             views; its module is never called.
         weights: how many numbers its weights are, and their bytes, of one whose module does not hold them
             as parameters: another library runs it.
+        outputs: of a detector, how many class numbers its boxes may have; None: unknown.
+        has_background: of a detector, whether class number 0 is the background; None: unknown.
+        normalizes: whether the module normalizes its inputs itself: it wants plain values from 0 to 1.
     """
 
     module: nn.Module
@@ -125,6 +131,9 @@ class Model:
     partly: bool = False
     predictions: Predictions | None = None
     weights: tuple[int, int] | None = None
+    outputs: int | None = None
+    has_background: bool | None = None
+    normalizes: bool = False
 
 
 class ModelProvider(Protocol):

@@ -52,9 +52,15 @@ class TaskData:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Which of a teacher's outputs answer each of the task's classes; none: it does not know the class."""
+    """Which of a teacher's outputs answer each of the task's classes; none: it does not know the class.
+
+    Attributes:
+        groups: for each of the task's classes, the teacher's outputs (class numbers) that answer it.
+        named: how many of the teacher's outputs have a class name; None: not known.
+    """
 
     groups: tuple[tuple[int, ...], ...]
+    named: int | None = None
 
     @property
     def known(self) -> tuple[bool, ...]:
@@ -144,6 +150,7 @@ class Task(Protocol):
         any_label_space: whether `kd_loss` understands teachers that know some classes only.
         by_element: whether `primary` is best where each element's answer is; not of a metric that ranks the
             answers of all samples together. Only then an audit has an oracle.
+        numbered: whether outputs hold class numbers, see `class_numbers`.
         plain_logits: whether `kd_loss` needs no more of outputs than log-probabilities, so that top-k
             recordings serve it.
     """
@@ -162,6 +169,7 @@ class Task(Protocol):
     class_score: str = ""
     any_label_space: bool = True
     by_element: bool = True
+    numbered: bool = False
     plain_logits: bool = True
 
     def shaped(self, output: Any) -> Any:
@@ -175,7 +183,11 @@ class Task(Protocol):
         return output
 
     def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
-        """Return a teacher's outputs ``[B, C', *]`` in the task's classes, ``[B, C, *]``."""
+        """Return a teacher's outputs ``[B, C', *]`` in the task's classes, ``[B, C, *]``.
+
+        Raises:
+            ValueError: an answer of a class that has no name; one sentence says which.
+        """
         from mtkd_cli.align import on_classes
 
         return on_classes(outputs, alignment)
@@ -183,6 +195,14 @@ class Task(Protocol):
     def counted(self, outputs: int) -> int | None:
         """Return how many class names so many outputs answer; None where they do not go by names."""
         return outputs if self.over_classes else None
+
+    def class_numbers(self, output: Tensor) -> Tensor | None:
+        """Return the class numbers that stand in answers ``[B, C, *]``; None where outputs go by their place.
+
+        Raises:
+            ValueError: a number that cannot be one of a class; one sentence says which.
+        """
+        return None
 
     def heard(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
         """Return where each teacher may be heard, ``[K, B, *]`` bool; everywhere without a label.

@@ -14,6 +14,9 @@ from torch import Tensor
 MOST = 100
 """Boxes that an answer has at most; as COCO counts them."""
 
+FARTHEST = 2.0
+"""Share of a side beyond which a corner is one in pixels."""
+
 VISIBLE = 0.3
 """Share of a box that must be left in a view for the box to be there."""
 
@@ -44,6 +47,8 @@ def from_lists(images: Sequence[dict[str, Tensor]]) -> Tensor:
         ValueError: a key is missing, or boxes are no shares.
     """
     answer = empty(len(images))
+    if images and "boxes" in images[0]:
+        answer = answer.to(images[0]["boxes"].device)
     for row, image in zip(answer, images, strict=True):
         if not {"boxes", "scores", "labels"} <= image.keys():
             raise ValueError(f"the keys {', '.join(image)}; the task needs boxes, scores and labels")

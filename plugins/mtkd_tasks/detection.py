@@ -49,6 +49,7 @@ class Detection(Task):
     primary = Metric("map", higher_is_better=True)
     spatial = True
     by_element = False
+    numbered = True
     precision = "fp32"
 
     def __init__(
@@ -74,14 +75,42 @@ class Detection(Task):
         return boxes.best_first(output)
 
     def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
-        """Return boxes with the task's class numbers; those of other classes are left out."""
-        own = 1 + max((place for group in alignment.groups for place in group), default=-1)
-        named = torch.full((max(own, int(outputs[..., 5].max()) + 1),), -1.0, device=outputs.device)
+        """Return boxes with the task's class numbers; those of other classes are left out.
+
+        Raises:
+            ValueError: a box of a class number that has no name.
+        """
+        own = outputs[..., 5].nan_to_num(nan=-1).long()
+        if alignment.named is not None:
+            unnamed = own.masked_fill(outputs[..., 4] <= 0, -1).max() if own.numel() else own.new_tensor(-1)
+            if unnamed >= alignment.named:
+                raise ValueError(
+                    f"a box of the class number {int(unnamed)}; "
+                    f"its class names have the numbers 0 to {alignment.named - 1}"
+                )
+        known = 1 + max((place for group in alignment.groups for place in group), default=-1)
+        labels_of = torch.full((max(known, int(own.max()) + 1),), -1.0, device=outputs.device)
         for label, group in enumerate(alignment.groups):
-            named[list(group)] = label
-        labels = torch.where(outputs[..., 5] >= 0, named[outputs[..., 5].clamp(min=0).long()], -1)
+            labels_of[list(group)] = label
+        labels = torch.where(own >= 0, labels_of[own.clamp(min=0)], -1)
         renamed = torch.cat([outputs[..., :5], labels.unsqueeze(-1)], dim=-1)
-        return boxes.without(renamed, labels < 0)
+        return torch.where(
+            outputs.isnan().any(dim=-1, keepdim=True), outputs, boxes.without(renamed, labels < 0)
+        )
+
+    def class_numbers(self, output: Tensor) -> Tensor:
+        """Return the class numbers of all boxes with a score, ``[n]``.
+
+        Raises:
+            ValueError: a class number that is negative or fractional, or boxes in pixels.
+        """
+        real = output[(output[..., 4] > 0) & output.isfinite().all(dim=-1) & (output[..., 5] != -1)]
+        odd = real[(real[:, 5] < 0) | (real[:, 5] % 1 != 0), 5]
+        if len(odd):
+            raise ValueError(f"a box of the class number {odd[0]:g}; they count from 0")
+        if len(real) and real[:, :4].max() > boxes.FARTHEST:
+            raise ValueError("boxes in pixels; the task needs shares of the sides, from 0 to 1")
+        return real[:, 5].long()
 
     def restricted(self, output: Tensor, known: Tensor) -> Tensor:
         """Return the boxes of known classes."""

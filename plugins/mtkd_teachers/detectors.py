@@ -157,6 +157,8 @@ class TwoStageDetector(FasterRCNN):  # type: ignore[misc]
         """Return boxes of images ``[B, C, H, W]``, in training mode a `TwoStageAnswer`."""
         size = (images.shape[-2], images.shape[-1])
         features = self.backbone(images)
+        if isinstance(features, Tensor):
+            features = {"0": features}  # as torchvision does with a backbone of one level
         if self.training:
             return TwoStageAnswer(self, images, features, size)
         shown = ImageList(images, [size] * len(images))

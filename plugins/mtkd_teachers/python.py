@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 from torch import nn
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_cli.local_code import load_attribute
-
-TORCHVISION_DETECTORS = "torchvision.models.detection"
-"""Where torchvision's detectors are; what is of another module is not asked, which would import it."""
+from mtkd_teachers.torchvision_inside import declared, detector_in
 
 
 class PythonProvider:
@@ -25,7 +24,7 @@ class PythonProvider:
         """Return what the factory makes."""
         factory = load_attribute(request.model)
         offered = {
-            "outputs": request.outputs,
+            "outputs": request.outputs + request.background,
             "channels": request.channels,
             "size": request.size,
             "pretrained": request.pretrained,
@@ -41,7 +40,7 @@ class PythonProvider:
                 hint="call it alone to see the whole error",
             ) from error
         if isinstance(made, Model):
-            return made
+            return declared(made)
         if not isinstance(made, nn.Module):
             raise DataError(
                 f"the factory returns a {type(made).__name__}",
@@ -49,8 +48,8 @@ class PythonProvider:
                 hint="return a torch.nn.Module or a mtkd_cli.interfaces.Model",
             )
         trained = request.pretrained and (any_name or "pretrained" in taken)
-        if type(made).__module__.startswith(TORCHVISION_DETECTORS):
-            return _detector(made, request.size, trained)
+        if detector := detector_in(made, request):
+            return replace(detector, trained=trained)
         linear = [name for name, module in made.named_modules() if isinstance(module, nn.Linear)]
         return Model(
             made,
@@ -59,13 +58,3 @@ class PythonProvider:
             trained=trained,
             channels_last=False,
         )
-
-
-def _detector(module: nn.Module, size: int, trained: bool) -> Model:
-    """Return a detector of torchvision as mtkd uses it."""
-    from mtkd_teachers.detectors import as_detector, input_of
-
-    detector = as_detector(module)
-    if detector is None:
-        return Model(module, InputSpec(), trained=trained, channels_last=False)
-    return Model(detector, input_of(detector, size), trained=trained, channels_last=False)

@@ -22,7 +22,14 @@ class RunProvider:
         for name in local_code(facts):
             logging.getLogger("mtkd").warning("the student of %s runs local code: %s", request.model, name)
         student = load_student(request.model)
-        return replace(student.model, classes=student.classes, trained=True, shaped=None)
+        return replace(
+            student.model,
+            classes=student.classes,
+            trained=True,
+            shaped=None,
+            outputs=None,
+            has_background=False,  # it was trained here, where classes count from 0
+        )
 
     def files(self, model: str) -> Iterable[Path]:
         """Return the files that decide what the student answers."""

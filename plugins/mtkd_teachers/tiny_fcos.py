@@ -45,9 +45,10 @@ def _model(width: int, depth: int, request: ModelRequest) -> Model:
 
     from mtkd_teachers.detectors import FcosDetector
 
+    numbers = request.outputs + request.background
     norm = partial(nn.GroupNorm, width // GROUP)
-    head = FCOSHead(width, 1, request.outputs, num_convs=0)
-    head.classification_head = FCOSClassificationHead(width, 1, request.outputs, depth, norm_layer=norm)
+    head = FCOSHead(width, 1, numbers, num_convs=0)
+    head.classification_head = FCOSClassificationHead(width, 1, numbers, depth, norm_layer=norm)
     head.regression_head = FCOSRegressionHead(width, 1, depth, norm_layer=norm)
     for layer in (*head.classification_head.conv, *head.regression_head.conv):
         if isinstance(layer, nn.Conv2d):
@@ -55,7 +56,7 @@ def _model(width: int, depth: int, request: ModelRequest) -> Model:
     nn.init.constant_(head.regression_head.bbox_reg.bias, REACH)
     module = FcosDetector(
         TinyPyramid(request.channels, width),
-        request.outputs,
+        numbers,
         head=head,
         anchor_generator=AnchorGenerator(tuple((stride,) for stride in STRIDES), ((1.0,),) * len(STRIDES)),
         score_thresh=SCORE,
@@ -67,9 +68,9 @@ def _model(width: int, depth: int, request: ModelRequest) -> Model:
 
         from mtkd_teachers.detectors import take_over
 
-        if outputs == request.outputs:
+        if outputs == numbers:
             return model
-        other = _model(width, depth, replace(request, outputs=outputs))
+        other = _model(width, depth, replace(request, outputs=outputs, background=False))
         take_over(other.module, module)
         return other
 
@@ -78,6 +79,7 @@ def _model(width: int, depth: int, request: ModelRequest) -> Model:
         InputSpec(size=request.size, channels=request.channels),
         channels_last=False,
         resized=resized,
+        outputs=numbers,
     )
     return model
 

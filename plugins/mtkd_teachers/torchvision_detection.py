@@ -28,7 +28,7 @@ def build(request: ModelRequest) -> Model:
     if request.pretrained:
         module = with_weights(name, best)
     else:
-        background = name.startswith(("fasterrcnn", "ssd"))
+        background = request.background or name.startswith(("fasterrcnn", "ssd"))
         module = models.get_model(
             name, weights=None, weights_backbone=None, num_classes=request.outputs + background
         )
@@ -36,11 +36,14 @@ def build(request: ModelRequest) -> Model:
     if detector is None:
         raise TypeError(name)
     classes = tuple(best.meta["categories"])
-    if isinstance(detector, BACKGROUND):
+    dropped = isinstance(detector, BACKGROUND)
+    numbers = len(classes) if request.pretrained else request.outputs + request.background
+    if dropped:
         classes = classes[1:]
+        numbers = len(classes) if request.pretrained else request.outputs
 
     def resized(outputs: int) -> Model:
-        if outputs == (len(classes) if request.pretrained else request.outputs):
+        if outputs == numbers:
             return model
         other = build(ModelRequest(name, request.channels, request.size, outputs, pretrained=False))
         take_over(other.module, detector)
@@ -54,6 +57,8 @@ def build(request: ModelRequest) -> Model:
         trained=request.pretrained,
         channels_last=False,
         resized=resized,
+        outputs=numbers,
+        has_background=False if dropped else None,
     )
     return model
 

@@ -26,6 +26,7 @@ from mtkd_cli.plugins import Registry
 from mtkd_cli.recipe import Data, Loss, Student, Teacher
 from mtkd_cli.resolve import ModelPart
 from mtkd_tasks.classification import Classification
+from mtkd_tasks.detection import Detection
 
 CLASSES = ("a", "b", "c")
 TASK = Classification(TaskData(CLASSES, np.zeros(1, dtype=np.int64), InputSpec()), Loss())
@@ -246,3 +247,48 @@ def test_probabilities_taken_for_logits_are_refused(tmp_path: Path, teacher: Cal
     assert "outputs: probabilities" in caught.value.hint
     sure = teacher(f"python:{tmp_path / 'm.py'}:build", outputs="logits", pretrained=True)
     assert models.prepared(sure)(views).shape == (2, 3)
+
+
+DETECTOR = """
+from torch import nn
+from torchvision.models.detection import FCOS
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+
+class Body(nn.Conv2d):
+    out_channels = 32
+
+    def __init__(self):
+        super().__init__(3, 32, 3, stride=8, padding=1)
+
+def build(outputs):
+    return FCOS(Body(), outputs, anchor_generator=AnchorGenerator(((16,),), ((1.0,),)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("outputs_in_file", "keys"),
+    [
+        (3, {"classes": CLASSES}),
+        (4, {"classes": CLASSES}),
+        (4, {"classes": CLASSES, "background": "first"}),
+        (4, {"classes": ("__background__", *CLASSES)}),
+        (4, {}),
+    ],
+)
+def test_a_detectors_checkpoint_may_count_the_background(
+    part: Callable[[str], ModelPart], data: Dataset, outputs_in_file: int, keys: dict[str, Any]
+) -> None:
+    Path("det.py").write_text(DETECTOR)
+    made: dict[str, Any] = {}
+    exec(DETECTOR, made)
+    trained = made["build"](outputs_in_file)
+    save_file(trained.state_dict(), "d.safetensors")
+    wanted = Teacher.model_validate(
+        {"model": "python:det.py:build", "name": "T", "checkpoint": "d.safetensors", **keys}
+    )
+    boxes = np.full((1, 1, 5), -1, dtype=np.float32)
+    task = Detection(TaskData(CLASSES, boxes, InputSpec()), Loss())
+    model = models.load_teacher(part("python:det.py:build"), wanted, data, task)
+    assert model.outputs == outputs_in_file
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(model.module.state_dict()[name], tensor)

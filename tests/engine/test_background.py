@@ -1,0 +1,74 @@
+"""How a detector numbers its classes is found out, or said to be unknown; a box is never dropped for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mtkd_cli.background import NAME, is_listed, number_classes
+from mtkd_cli.errors import DataError
+
+RGB = ("red", "green", "blue")
+WITH = (NAME, *RGB)
+
+
+def number(*seen: int, **more: Any) -> Any:
+    given: dict[str, Any] = {"listed": False, "told": None, "outputs": None, "has_background": None}
+    return number_classes(RGB, seen=set(seen), where="teacher 't'", **(given | more))
+
+
+@pytest.mark.parametrize(
+    ("seen", "keys", "names", "is_sure", "is_said"),
+    [
+        ((0, 1), {}, RGB, True, False),
+        ((1, 3), {}, WITH, True, True),
+        ((1, 2), {}, RGB, False, True),
+        ((), {}, RGB, False, True),
+        ((1, 2), {"outputs": 4}, WITH, False, True),
+        ((0, 1, 2), {"outputs": 4}, RGB, True, False),
+        ((1, 2), {"outputs": 3}, RGB, True, False),
+        ((1, 2), {"listed": True}, WITH, True, False),
+        ((1, 2), {"listed": True, "outputs": 4}, WITH, True, False),
+        ((0, 2), {"told": "first"}, WITH, True, True),
+        ((1, 2), {"told": "none"}, RGB, True, False),
+        ((1, 2), {"told": "none", "listed": True}, RGB, True, False),
+        ((1, 2), {"has_background": False, "told": "first", "outputs": 3}, RGB, True, False),
+        ((1, 2), {"has_background": True, "outputs": 4}, WITH, True, False),
+    ],
+)
+def test_class_numbers_get_names(
+    seen: tuple[int, ...], keys: dict[str, Any], names: tuple[str, ...], is_sure: bool, is_said: bool
+) -> None:
+    found = number(*seen, **keys)
+    assert (found.classes, found.is_sure, bool(found.remark)) == (names, is_sure, is_said)
+
+
+@pytest.mark.parametrize(
+    ("seen", "keys", "what"),
+    [
+        ((0, 3), {}, "class numbers 0 and 3, and 3 class names"),
+        ((0, 3), {"outputs": 4}, "class numbers 0 and 3, and 3 class names"),
+        ((4,), {}, "class number 4"),
+        ((3,), {"told": "none"}, "class number 3"),
+        ((7,), {"listed": True}, "class number 7"),
+        ((1,), {"outputs": 91}, "gives 91 outputs but has 3 class names"),
+        ((1,), {"outputs": 3, "told": "first"}, "gives 3 outputs but has 3 class names and the background"),
+        ((1,), {"outputs": 2, "has_background": False}, "gives 2 outputs but has 3 class names"),
+    ],
+)
+def test_class_numbers_without_a_name_are_refused(
+    seen: tuple[int, ...], keys: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        number(*seen, **keys)
+    assert what in caught.value.what
+    assert caught.value.where == "teacher 't'"
+    assert "classes:" in caught.value.hint
+
+
+def test_a_background_is_one_unless_the_data_has_that_class() -> None:
+    assert is_listed(("__background__", "cat"), ("cat",))
+    assert is_listed(("Background", "cat"), ("cat",))
+    assert not is_listed(("background", "cat"), ("background", "cat"))
+    assert not is_listed(("cat", "background"), ("cat",))
