@@ -46,6 +46,7 @@ def key(identity: Mapping[str, Any], teacher: Teacher, context: Context) -> dict
         **({"held": store.array_sha256(split.held)} if len(split.held) else {}),
         "augment": recipe.augment.model_dump(mode="json") if fit.train == "all" else None,
         "task": recipe.task.model_dump(mode="json"),
+        "loss": {"label_smoothing": recipe.loss.label_smoothing},
         **({"scale": context.task.scale} if context.task.scale else {}),
         "engine": context.engine,
     }
@@ -55,11 +56,12 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
     """Return the teacher with the weights of its fit; trained once, then kept.
 
     ``fit: head`` computes the frozen features of the plain views once and trains the last layer
-    on them. ``fit: all`` trains everything on live views. Both keep the best validation.
+    on them. ``fit: all`` trains everything on live views. Both keep the best validation. Class weights
+    are left to the student: a teacher that learned them would be shifted by them twice.
     """
     if teacher.fit is None:
         return model
-    fit = teacher.fit
+    fit, context = teacher.fit, replace(context, task=context.task.unweighted())
 
     def write(folder: Path) -> None:
         keeper = Keeper(store.unfinished("fitted", fit_key), context.progress.say)

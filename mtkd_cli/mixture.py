@@ -18,7 +18,6 @@ LARGEST_STEP = 3.0
 
 RIDGE = 1e-9
 TINY = 1e-300
-TINY_SHARE = 1e-30
 
 
 def probabilities(outputs: tuple[Tensor, ...], temperature: float) -> Tensor:
@@ -76,34 +75,20 @@ def _most_likely(answered: Tensor, weights: Tensor, known: Tensor) -> Tensor:
     return q.movedim(-1, 1)
 
 
-def divergence(
-    student_output: Tensor, merged: Merged, temperature: float, class_weights: Tensor | None = None
-) -> Tensor:
+def divergence(student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
     """Return the distillation loss ``[B, *]`` of logits ``[B, C, *]``, times temperature squared.
 
     Over one label space it is ``KL(mixture || student)``, which has the gradient of the weighted sum
     of the divergences to each teacher, at the cost of one. Over partial ones each teacher's divergence
     is taken on the student's distribution over the classes that the teacher knows (UHC, CVPR 2019,
     arXiv 1904.06062).
-
-    Class weights mean what they mean for labels: the answer ``p`` is learnt as the cross-entropy
-    ``-sum_c w_c p_c log q_c`` to it would, less a constant.
     """
     student = student_output.float()
     if merged.known is None or merged.weights is None:
-        return _weighted(student, mixed(merged, temperature), temperature, class_weights)
+        return kl_divergence(student, mixed(merged, temperature), temperature)
     targets = probabilities(merged.outputs, temperature)
     each = [
-        weight * _weighted(restricted(student, known), target, temperature, class_weights)
+        weight * kl_divergence(restricted(student, known), target, temperature)
         for weight, known, target in zip(merged.weights, merged.known, targets, strict=True)
     ]
     return torch.stack(each).sum(dim=0)
-
-
-def _weighted(student: Tensor, target: Tensor, temperature: float, class_weights: Tensor | None) -> Tensor:
-    """Return ``W KL(w p / W || softmax(student / T))`` times T^2, ``W = sum_c w_c p_c``."""
-    if class_weights is None:
-        return kl_divergence(student, target, temperature)
-    tilted = target * class_weights.to(target.device).view(1, -1, *(1,) * (target.dim() - 2))
-    total = tilted.sum(dim=1, keepdim=True)
-    return total.squeeze(1) * kl_divergence(student, tilted / total.clamp(min=TINY_SHARE), temperature)

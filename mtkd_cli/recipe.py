@@ -216,8 +216,8 @@ class Loss(Section):
     label_smoothing: Share = Field(
         0.0, description="Share of the label spread over all classes, in task_loss."
     )
-    class_weights: Literal["balanced"] | tuple[float, ...] | None = Field(
-        None, description="Weight of each class in task_loss: balanced (inverse frequency) or a list."
+    class_weights: Literal["balanced"] | tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
+        None, description="Weight of each class, in both losses: balanced (inverse frequency) or a list."
     )
 
     @field_validator("kd_ratio")

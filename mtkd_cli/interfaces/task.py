@@ -275,6 +275,13 @@ class Task(Protocol):
     def task_loss(self, student_output: Any, target: Tensor) -> Tensor:
         """Return the loss to the labels per element, ``[B, *]``; 0 where there is no label."""
 
+    def unweighted(self) -> Task:
+        """Return the task without class weights: teachers are fitted, and compared, with that one.
+
+        Class weights are the student's: in `task_loss` and in `kd_loss`, once each.
+        """
+        return self
+
     def evaluation_loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss of an evaluated output per element, ``[B, *]``: it ranks equal scores."""
         return self.task_loss(output, target)

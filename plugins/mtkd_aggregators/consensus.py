@@ -12,8 +12,8 @@ class Consensus:
     """``w_k = softmax_k(-d_k / tau)``, ``d_k`` the median over the others of the distance of k to each.
 
     The distance of two teachers is the mean of the task's distillation losses, at T = 1, from the
-    middle of both to each: for classes the Jensen-Shannon divergence (Lin, 1991; 0 to log 2, times
-    the class weights of that loss where it has some), for values a quarter of the squared difference.
+    middle of both to each: for classes the Jensen-Shannon divergence (Lin, 1991; 0 to log 2,
+    without class weights), for values a quarter of the squared difference.
     It is the same from either side, so being unsure wins nothing, and one that is confidently wrong
     loses its say where ``entropy`` would give it the most. It needs a majority that is right: two bad
     teachers that agree outvote one good one.
@@ -60,8 +60,9 @@ class Consensus:
             comparable = int(shared.sum()) >= (2 if batch.task.over_classes else 1)
             both = batch.task.restricted(both[0], shared), batch.task.restricted(both[1], shared)
         one = torch.ones(1, len(both[0]), *batch.task.elements, device=both[0].device)
-        middle = batch.task.mix(Merged(both, torch.cat([one, one]) / 2))
-        to_first, to_second = (batch.task.kd_loss(middle, Merged((output,), one), 1.0) for output in both)
+        task = batch.task.unweighted()
+        middle = task.mix(Merged(both, torch.cat([one, one]) / 2))
+        to_first, to_second = (task.kd_loss(middle, Merged((output,), one), 1.0) for output in both)
         distance = (to_first + to_second) / 2
         if not comparable:
             distance = torch.full_like(distance, torch.nan)

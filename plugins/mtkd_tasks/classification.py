@@ -29,7 +29,7 @@ class Classification(OverClasses):
 
     Args:
         data: class names and labels; these give balanced class weights.
-        loss: label smoothing and class weights of the task loss.
+        loss: label smoothing of the task loss; class weights of both losses.
         kd: the distillation loss: ``kl``, ``mse``, ``dkd`` or ``dist``.
         standardise: whether logits of both sides are standardised first (arXiv 2403.01427), for
             teachers whose logits differ in scale.
@@ -66,8 +66,12 @@ class Classification(OverClasses):
         """Return the distillation loss of the recipe, ``[B]``, times temperature squared.
 
         Of ``kl`` it is one loss to the mixture; of the others the weighted sum over the teachers.
+        Class weights shift the teachers first, so that they mean the same in all of them.
         """
-        student = student_output.float()
+        merged, counts = self.reweighted(merged)
+        return counts * self._to_teachers(student_output.float(), merged, temperature)
+
+    def _to_teachers(self, student: Tensor, merged: Merged, temperature: float) -> Tensor:
         if self.standardise:
             student = standardised(student)
             outputs = tuple(standardised(output.float()) for output in merged.outputs)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtkd_cli.class_weights import reweighted
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Task, TaskData
 from mtkd_cli.labels import any_of, present
+from mtkd_cli.mixture import divergence
 from mtkd_cli.recipe import Loss
 
 TINY = 1e-7
@@ -24,7 +28,7 @@ class MultiLabel(Task):
     Args:
         data: class names and labels; these give balanced weights.
         loss: label smoothing, and class weights: a list weighs each class, ``balanced`` weighs what is
-            there against what is not.
+            there against what is not; both weigh the distillation loss too.
     """
 
     primary = Metric("map", higher_is_better=True)
@@ -48,6 +52,12 @@ class MultiLabel(Task):
         balance = absent.clamp(min=1) / there.clamp(min=1)
         self.weights = torch.tensor(given)
         self.positive = balance if loss.class_weights == "balanced" else torch.ones(classes)
+
+    def unweighted(self) -> MultiLabel:
+        """Return the task without weights."""
+        plain = copy.copy(self)
+        plain.weights, plain.positive = torch.ones_like(self.weights), torch.ones_like(self.positive)
+        return plain
 
     def shaped(self, output: Any) -> Tensor:
         """Return logits ``[B, C]``."""
@@ -90,11 +100,20 @@ class MultiLabel(Task):
         return self.as_output(self._target(merged, 1.0))
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
-        """Return the divergence to the mixture, ``[B]``, the mean over classes, times temperature squared."""
-        target = self._target(merged, temperature)
-        student = student_output / temperature
-        gap = F.binary_cross_entropy_with_logits(student, target, reduction="none") - _entropy(target)
-        return temperature**2 * gap.mean(dim=1)
+        """Return the divergence to the mixture, ``[B]``, the mean over classes, times temperature squared.
+
+        Each class is a choice of two, absent or there, with the logits 0 and z.
+        """
+        both = replace(
+            merged,
+            outputs=tuple(map(_two, merged.outputs)),
+            combined=None if merged.combined is None else _two(merged.combined),
+            weights=None if merged.weights is None else merged.weights[..., None],
+        )
+        balance = torch.stack([torch.ones_like(self.positive), self.positive])
+        shifted, counts = reweighted(both, balance)  # [B, 2, C] and [B, C]
+        gap = counts * divergence(_two(student_output), shifted, temperature)
+        return (self.weights.to(gap.device) * gap).mean(dim=1)
 
     def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
         """Return the weighted cross-entropy to the labels, ``[B]``, the mean over classes that have one."""
@@ -137,6 +156,11 @@ def _over_classes(values: Tensor, target: Tensor) -> Tensor:
     there = present(target)
     total: Tensor = torch.where(there, values, 0).sum(dim=1)
     return total / there.sum(dim=1).clamp(min=1)
+
+
+def _two(logits: Tensor) -> Tensor:
+    """Return the logits ``[B, 2, C]`` of absent and there."""
+    return torch.stack([torch.zeros_like(logits), logits], dim=1)
 
 
 def _entropy(shares: Tensor) -> Tensor:

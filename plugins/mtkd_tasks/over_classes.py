@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.align import UNKNOWN
+from mtkd_cli.class_weights import reweighted
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Merged, Task, TaskData
 from mtkd_cli.losses import cross_entropy
@@ -25,7 +27,7 @@ class OverClasses(Task):
 
     Args:
         data: class names and labels; these give balanced class weights.
-        loss: label smoothing and class weights of the task loss.
+        loss: label smoothing of the task loss; class weights of both losses.
     """
 
     over_classes = logits = True
@@ -34,6 +36,16 @@ class OverClasses(Task):
         self.classes, self.outputs = data.classes, len(data.classes)
         self.label_smoothing = loss.label_smoothing
         self.class_weights = _class_weights(loss.class_weights, self.outputs, data.targets)
+
+    def unweighted(self) -> OverClasses:
+        """Return the task without class weights."""
+        plain = copy.copy(self)
+        plain.class_weights = None
+        return plain
+
+    def reweighted(self, merged: Merged) -> tuple[Merged, Tensor | float]:
+        """Return the teachers as the class weights shift them, and how much each element counts."""
+        return (merged, 1.0) if self.class_weights is None else reweighted(merged, self.class_weights)
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Return each teacher's cross-entropy against the label, ``[K, B, *]``; 0 without a label."""

@@ -30,7 +30,8 @@ class Segmentation(OverClasses):
 
     Args:
         data: class names, labels, and the side of the grid.
-        loss: label smoothing and class weights; these weigh the distillation loss too.
+        loss: label smoothing and class weights; these weigh the distillation loss too. Of ``cwd`` they
+            weigh the channels: a number added to all of a class's map, as `reweighted` does, changes nothing.
         kd: the distillation loss: ``kl``, pixel by pixel, or ``cwd``, channel by channel.
     """
 
@@ -71,7 +72,8 @@ class Segmentation(OverClasses):
         """Return the distillation loss of the recipe, ``[B, H, W]``, times temperature squared."""
         student = student_output.float()
         if self.kd == "kl":
-            return divergence(student, merged, temperature, self.class_weights)
+            merged, counts = self.reweighted(merged)
+            return counts * divergence(student, merged, temperature)
         return self._by_channel(student, merged, temperature).view(-1, 1, 1).expand(-1, *self.elements)
 
     def _by_channel(self, student: Tensor, merged: Merged, temperature: float) -> Tensor:

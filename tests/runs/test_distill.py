@@ -219,6 +219,17 @@ def test_class_weights_and_smoothing_and_sgd_and_ema_train(distil: Distil) -> No
     distil("loss.class_weights=balanced", "loss.label_smoothing=0.1", "train.optimizer=sgd", "train.ema=0.9")
 
 
+def test_fitted_teachers_do_not_depend_on_class_weights_but_on_label_smoothing(distil: Distil) -> None:
+    """Class weights are the student's alone; smoothed labels make other teachers, not reused ones."""
+    weights = "loss.class_weights=[1, 9, 1, 1, 1, 1, 1, 1, 1, 1]"
+    one = "teachers=[{model: 'convnet:4', name: t, fit: all}]"
+    plain, weighted, smooth = (
+        distil(one, *more)["scores"]["teachers"]["t"]["nll"]
+        for more in ((), (weights,), ("loss.label_smoothing=0.3",))
+    )
+    assert plain == weighted != smooth
+
+
 def test_a_head_is_fitted_on_features_computed_once(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
     from mtkd_cli import weights
     from mtkd_cli.interfaces import ModelRequest
