@@ -24,6 +24,7 @@ def distill(
     baseline: bool = True,
     device: str = "auto",
     trust_pickle: Sequence[str | Path] = (),
+    trust_code: bool = False,
     **overrides: Any,
 ) -> dict[str, Any]:
     """Run a recipe and return its report, as ``report.json`` has it. Shows nothing.
@@ -34,6 +35,7 @@ def distill(
         baseline: whether the student alone is trained too.
         device: ``auto``, ``cpu`` or ``cuda``.
         trust_pickle: model files that are loaded although that can run code in them.
+        trust_code: whether Python code that ``run:`` teachers name may run.
         overrides: sections of the recipe: ``strategy="mean"``, ``train={"epochs": 3}``.
 
     Raises:
@@ -43,55 +45,75 @@ def distill(
     from mtkd_cli.progress import Progress
     from mtkd_cli.run import Run, default_name
 
-    parts, recipe_name = _parts(recipe, overrides, trust_pickle)
+    parts, recipe_name = _parts(recipe, overrides, trust_pickle, trust_code)
     context = pipeline.prepare(parts, device, Progress())
     return pipeline.distill(context, Run(name or default_name(recipe_name)), baseline)
 
 
 def record(
-    recipe: str | Path, *, device: str = "auto", trust_pickle: Sequence[str | Path] = (), **overrides: Any
+    recipe: str | Path,
+    *,
+    device: str = "auto",
+    trust_pickle: Sequence[str | Path] = (),
+    trust_code: bool = False,
+    **overrides: Any,
 ) -> list[str]:
     """Record a recipe's teachers, and return their names. Arguments as `distill` has them."""
     from mtkd_cli import pipeline
     from mtkd_cli.progress import Progress
     from mtkd_cli.teachers import ready
 
-    context = pipeline.prepare(_parts(recipe, overrides, trust_pickle)[0], device, Progress())
+    context = pipeline.prepare(_parts(recipe, overrides, trust_pickle, trust_code)[0], device, Progress())
     return [teacher.name for teacher in ready(context, pipeline.views_of(context.recipe))]
 
 
-def load_student(run: str | Path) -> LoadedStudent:
-    """Return the student of a run: its folder, or its name in ``runs/``; see `mtkd_cli.trained`."""
+def load_student(run: str | Path, *, trust_code: bool = False) -> LoadedStudent:
+    """Return the student of a run; see `mtkd_cli.trained`.
+
+    Args:
+        run: its folder, or its name in ``runs/``.
+        trust_code: whether Python code that it names may run; your own runs need no permission while
+            that code is unchanged.
+    """
     from mtkd_cli.trained import load_student as load
 
-    return load(run)
+    return load(run, trust_code=trust_code)
 
 
-def evaluate(run: str | Path | LoadedStudent, *overrides: str, split: str = "test") -> dict[str, Any]:
+def evaluate(
+    run: str | Path | LoadedStudent, *overrides: str, split: str = "test", trust_code: bool = False
+) -> dict[str, Any]:
     """Return the metrics of a run's student; overrides choose other data: ``"data.path=elsewhere"``."""
     from mtkd_cli.scoring import score
 
-    return score(_student(run), overrides, split)
+    return score(_student(run, trust_code), overrides, split)
 
 
 def predict(
-    run: str | Path | LoadedStudent, paths: Sequence[str | Path], batch_size: int = 64
+    run: str | Path | LoadedStudent,
+    paths: Sequence[str | Path],
+    batch_size: int = 64,
+    *,
+    trust_code: bool = False,
 ) -> Iterator[Answered]:
     """Yield what a run's student says of images, folders or tables; see `mtkd_cli.predict.Answered`."""
     from mtkd_cli.predict import files_of
     from mtkd_cli.predict import predict as answers
 
-    student = _student(run)
+    student = _student(run, trust_code)
     files = files_of(student, [Path(path) for path in paths])
     yield from answers(student, files, batch_size, lambda done: None)
 
 
-def _student(run: str | Path | LoadedStudent) -> LoadedStudent:
-    return load_student(run) if isinstance(run, str | Path) else run
+def _student(run: str | Path | LoadedStudent, trust_code: bool) -> LoadedStudent:
+    return load_student(run, trust_code=trust_code) if isinstance(run, str | Path) else run
 
 
 def _parts(
-    recipe: str | Path, overrides: Mapping[str, Any], trust_pickle: Sequence[str | Path]
+    recipe: str | Path,
+    overrides: Mapping[str, Any],
+    trust_pickle: Sequence[str | Path],
+    trust_code: bool,
 ) -> tuple[Resolved, str]:
     import json
 
@@ -104,7 +126,7 @@ def _parts(
     given = [f"{key}={json.dumps(value)}" for key, value in _flat(overrides)]
     found, name = read(str(recipe), given, registry)
     parts = resolve(found, registry, str(recipe))
-    return trusting(parts, checked(trust_pickle, [parts])), name
+    return trusting(parts, checked(trust_pickle, [parts]), trust_code), name
 
 
 def _flat(overrides: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

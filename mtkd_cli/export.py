@@ -242,9 +242,7 @@ def _reloaded(part: Path, student: LoadedStudent) -> Run:
     tensors, _ = weights.read(part)
     module = copy.deepcopy(student.model.module)
     weights.load_into(module, tensors, str(part))
-    return LoadedStudent(
-        student.folder, replace(student.model, module=module), student.task, student.facts
-    ).answer
+    return replace(student, model=replace(student.model, module=module)).answer
 
 
 def _each(run: Run) -> Run:

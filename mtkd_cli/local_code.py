@@ -49,21 +49,30 @@ def load_attribute(reference: str) -> Any:
 
 
 def source_hash(reference: str) -> str:
-    """Return the SHA-256 of the source that a reference names, and of files beside it that it imports."""
+    """Return the SHA-256 of the source that a reference names, and of files beside it that it imports.
+
+    Of a module inside a package, finding the source imports the package.
+    """
     name = reference.removeprefix(PREFIX).rpartition(":")[0]
-    if name.endswith(".py"):
-        path: Path | None = Path(name)
-    else:
-        found = None
+    files = source_files(reference)
+    if not name.endswith(".py"):
         with contextlib.suppress(ImportError, ValueError):
             found = importlib.util.find_spec(name)
-        path = Path(found.origin) if found and found.origin else None
-    if path is None or not path.is_file():
-        return ""
+            files = _beside(Path(found.origin)) if found and found.origin else []
     digest = hashlib.sha256()
-    for source in sorted(_closure(path.resolve())):
+    for source in files:
         digest.update(source.read_bytes())
-    return digest.hexdigest()
+    return digest.hexdigest() if files else ""
+
+
+def source_files(reference: str) -> list[Path]:
+    """Return the file that a reference names, and files beside it that it imports; none of a module."""
+    name = reference.removeprefix(PREFIX).rpartition(":")[0]
+    return _beside(Path(name)) if name.endswith(".py") else []
+
+
+def _beside(path: Path) -> list[Path]:
+    return sorted(_closure(path.resolve())) if path.is_file() else []
 
 
 def _closure(path: Path) -> set[Path]:

@@ -238,7 +238,17 @@ def _build(
     columns = data.input.columns
     if columns:
         channels, size = data.input.channels or len(columns), 1
-    request = ModelRequest(part.model, channels, size, outputs, pretrained, columns, part.trusted, background)
+    request = ModelRequest(
+        part.model,
+        channels,
+        size,
+        outputs,
+        pretrained,
+        columns,
+        trusted=part.trusted,
+        background=background,
+        trust_code=part.trust_code,
+    )
     model: Model = part.create().build(request)
     return model
 

@@ -37,7 +37,7 @@ from mtkd_cli.students import TrainedStudent, alone, distilled
 from mtkd_cli.subset import spread
 from mtkd_cli.teachers import ReadyTeacher, known_classes, ready
 from mtkd_cli.trackers import following
-from mtkd_cli.trained import described
+from mtkd_cli.trained import described, local_code
 from mtkd_cli.views import PLAIN
 
 Answer = Callable[[NDArray[np.int64]], Tensor]
@@ -194,7 +194,8 @@ def _reported(context: Context, run: Run, done: _Trained) -> dict[str, Any]:
             weights,
             _warnings(context, done.teachers),
         )
-    run.write_student(student.model, described(context, student.model, done.scores.student.metrics))
+    facts = described(context, student.model, done.scores.student.metrics)
+    run.write_student(student.model, facts, local_code(context))
     run.write_picture(picture(context, done.answers))
     run.write_report(report)
     write_pages(run.folder)

@@ -39,12 +39,13 @@ class Part:
 
 @dataclass(frozen=True)
 class ModelPart:
-    """A provider and the model it is asked for; files that may run code for it, see `mtkd_cli.trust`."""
+    """A provider and the model it is asked for; code that may run for it, see `mtkd_cli.trust`."""
 
     spec: TeacherSpec
     plugin: Plugin
     model: str
     trusted: frozenset[Path] = frozenset()
+    trust_code: bool = False
 
     def create(self) -> Any:
         """Import and construct the provider."""

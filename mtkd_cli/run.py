@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtkd_cli import atomic, manifest, metrics, run_lock, sealed, store, strict_yaml, weights
+from mtkd_cli import atomic, manifest, metrics, own_runs, run_lock, sealed, store, strict_yaml, weights
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.recipe import NAME, Recipe
@@ -135,15 +135,21 @@ class Run:
         with atomic.disk_errors(self.folder):
             atomic.write_bytes(self.folder / "recipe.yaml", strict_yaml.dump(recipe.as_dict()).encode())
 
-    def write_student(self, model: Model, facts: Mapping[str, Any]) -> None:
-        """Keep the student's own weights, and beside them what is needed to use it; it vouches for both."""
+    def write_student(self, model: Model, facts: Mapping[str, Any], code: Sequence[str] = ()) -> None:
+        """Keep the student's own weights, and beside them what is needed to use it; it vouches for both.
+
+        Args:
+            model: the student.
+            facts: what ``student.json`` says besides the hash of the weights.
+            code: references of the local code that it names.
+        """
         part = self.folder / ".student.partial"
         try:
             with atomic.disk_errors(part):
                 weights.write(part, model.module.state_dict(), {"mtkd": json.dumps(facts, sort_keys=True)})
                 digest = hashlib.sha256(part.read_bytes()).hexdigest()
                 part.replace(self.folder / WEIGHTS)
-                sealed.write(self.folder / STUDENT, {**facts, "weights": digest})
+                sealed.write(self.folder / STUDENT, own_runs.signed({**facts, "weights": digest}, code))
         finally:
             part.unlink(missing_ok=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mtkd_cli import dataset, store
+from mtkd_cli.code_permission import announce, permit
 from mtkd_cli.dataset import Dataset, Split
 from mtkd_cli.errors import DataError, RecipeError, UsageError
 from mtkd_cli.evaluate import answering, measure
@@ -91,9 +91,16 @@ def options_of(student: LoadedStudent, overrides: Sequence[str]) -> Data:
 
 
 def load_data(student: LoadedStudent, options: Data, registry: Registry) -> Dataset:
-    """Return the data of a section, as the student's task has it; says so if it is local code."""
+    """Return the data of a section, as the student's task has it.
+
+    Raises:
+        DataError: it is local code that the run names, and the user did not allow it.
+    """
     if options.name.startswith(PREFIX):
-        logging.getLogger("mtkd").warning("the student's data runs local code: %s", options.name)
+        if options.name == student.facts["data"]["name"]:
+            permit([options.name], student.facts, str(student.folder), student.trust_code)
+        else:  # named on the command line
+            announce(options.name, "the data")
     part = find_data(options, registry, "data")
     task = student.facts["task"]["name"].rpartition(":")[2]
     told = {"task": task} if part.takes("task") else {}

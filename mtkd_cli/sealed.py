@@ -32,13 +32,14 @@ def read(path: Path, hint: str = "") -> dict[str, Any]:
         if path.stat().st_size > LARGEST_BYTES:
             raise DataError(f"{path.name} is too large to be one", where=str(path), hint=hint)
         facts = json.loads(path.read_bytes())
+        found = facts.pop(SEAL, None) if isinstance(facts, dict) else None
+        is_whole = found is not None and found == seal(facts)
     except FileNotFoundError as error:
         raise DataError(f"no file {path}", where=str(path.parent), hint=hint) from error
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "it is damaged"
         raise DataError(f"{path.name} cannot be read: {reason}", where=str(path), hint=hint) from error
-    found = facts.pop(SEAL, None) if isinstance(facts, dict) else None
-    if found is None or found != seal(facts):
+    if not is_whole:
         raise DataError(f"{path.name} is not what was written", where=str(path), hint=hint)
     return dict(facts)
 

@@ -17,22 +17,21 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mtkd_cli import images, sealed, weights
+from mtkd_cli.code_permission import permit
 from mtkd_cli.context import Context
-from mtkd_cli.errors import DataError, UsageError, nearest
-from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest, Task, TaskData
+from mtkd_cli.errors import DataError, MtkdError, UsageError, nearest
+from mtkd_cli.interfaces import Model, ModelRequest, Task, TaskData
 from mtkd_cli.labels import none_like
 from mtkd_cli.local_code import PREFIX, load_attribute
 from mtkd_cli.models import prepared, with_outputs
 from mtkd_cli.plugins import Registry, installed
 from mtkd_cli.preprocess import Prepared
-from mtkd_cli.recipe import Loss
-from mtkd_cli.resolve import ModelPart, Part
+from mtkd_cli.resolve import ModelPart, Part, check_options
 from mtkd_cli.run import ROOT, STUDENT, WEIGHTS
 from mtkd_cli.specs import TeacherSpec
+from mtkd_cli.student_document import AGAIN, FORMAT, StudentDocument, parsed
 
-FORMAT = 1
 UNFINISHED = "has the run finished? mtkd distill writes it at the end"
-AGAIN = "copy the run again, or run its recipe again"
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,14 @@ class LoadedStudent:
         model: the module with its weights, what it wants as input, its classes and scale.
         task: what its outputs mean.
         facts: ``student.json``, as `described` made it.
+        trust_code: whether the user allowed the code that it names to run.
     """
 
     folder: Path
     model: Model
     task: Task
     facts: Mapping[str, Any]
+    trust_code: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -119,47 +120,63 @@ def described(context: Context, model: Model, scores: Mapping[str, float]) -> di
     }
 
 
+def local_code(context: Context) -> list[str]:
+    """Return what ``student.json`` names of local code: the student's model, the task and the data."""
+    student = context.parts.student
+    names = (f"{student.spec.name}:{student.model}", context.recipe.task.name, context.recipe.data.name)
+    return [name for name in names if name.startswith(PREFIX)]
+
+
 def _name(part: Part | ModelPart) -> str:
     """Return ``distribution:name`` of a plugin, or what names it in a local file."""
     name: str = part.spec.name
     return name if name.startswith(PREFIX) else f"{part.plugin.distribution}:{name}"
 
 
-def load_student(run: str | Path, registry: Registry | None = None) -> LoadedStudent:
-    """Return the student of a run.
+def load_student(
+    run: str | Path, registry: Registry | None = None, *, trust_code: bool = False
+) -> LoadedStudent:
+    """Return the student of a run. Checks the whole document before it imports anything.
 
     Args:
         run: the run's folder, or its name in ``runs/``.
         registry: the plugins; default: the installed ones.
+        trust_code: whether Python code that the run names may run, also of runs of other people.
 
     Raises:
         UsageError: no such run, or a plugin that is not installed.
-        DataError: files that are damaged, or are not those that the run wrote.
+        DataError: files that are damaged or not those that the run wrote, or code that is not allowed.
     """
     folder = folder_of(run)
-    for path in (folder / STUDENT, folder / WEIGHTS):
-        if path.is_symlink():
-            raise DataError("a link is not followed in a run", where=str(path), hint=AGAIN)
-    facts = sealed.read(folder / STUDENT, hint=UNFINISHED)
-    registry = registry or installed()
+    facts, document = read_document(folder)
+    tensors = _tensors(folder / WEIGHTS, document.weights)
+    permit(document.model_code, facts, str(folder), trust_code)
     try:
-        if facts["format"] != FORMAT:
-            raise DataError(
-                f"{STUDENT} has the format {facts['format']}, this mtkd reads {FORMAT}",
-                where=str(folder),
-                hint="use the mtkd that wrote it",
-            )
-        tensors = _tensors(folder / WEIGHTS, facts["weights"])
-        task = _task(facts, registry)
-        model = _model(facts, task, registry, str(folder))
-    except (KeyError, TypeError, ValueError) as error:
+        task = _task(document, registry or installed())
+        model = _model(document, task, registry or installed(), str(folder))
+    except (MtkdError, MemoryError):
+        raise
+    except Exception as error:  # a plugin that is told nonsense may raise anything
         raise DataError(
             f"{STUDENT} does not describe a student: {type(error).__name__} {error}",
             where=str(folder),
             hint=AGAIN,
         ) from error
     weights.load_into(model.module, tensors, str(folder))
-    return LoadedStudent(folder, model, task, facts)
+    return LoadedStudent(folder, model, task, facts, trust_code)
+
+
+def read_document(folder: Path) -> tuple[dict[str, Any], StudentDocument]:
+    """Return ``student.json`` of a run, as it stands there and checked.
+
+    Raises:
+        DataError: it is not what was written, or not the document of a student.
+    """
+    for path in (folder / STUDENT, folder / WEIGHTS):
+        if path.is_symlink():
+            raise DataError("a link is not followed in a run", where=str(path), hint=AGAIN)
+    facts = sealed.read(folder / STUDENT, hint=UNFINISHED)
+    return facts, parsed(facts, str(folder))
 
 
 def folder_of(run: str | Path) -> Path:
@@ -174,15 +191,6 @@ def folder_of(run: str | Path) -> Path:
     known = sorted(path.name for path in ROOT.iterdir() if path.is_dir()) if ROOT.is_dir() else []
     some = f"runs here: {', '.join(known[-5:])}" if known else "mtkd distill makes one"
     raise UsageError(f"no run {str(run)!r}", where="RUN", hint=nearest(str(run), known) or some)
-
-
-def local_code(facts: Mapping[str, Any]) -> list[str]:
-    """Return what a student names of local code, which runs when it is loaded."""
-    try:
-        model = f"{facts['provider'].rpartition(':')[2]}:{facts['request']['model']}"
-        return [name for name in (model, facts["task"]["name"]) if name.startswith(PREFIX)]
-    except (KeyError, TypeError, AttributeError):
-        return []  # it describes no student, which `load_student` says
 
 
 def _tensors(path: Path, sha256: str) -> dict[str, Tensor]:
@@ -202,42 +210,42 @@ def _tensors(path: Path, sha256: str) -> dict[str, Tensor]:
         raise DataError(f"not a safetensors file: {error}", where=str(path), hint=AGAIN) from error
 
 
-def _task(facts: Mapping[str, Any], registry: Registry) -> Task:
+def _task(document: StudentDocument, registry: Registry) -> Task:
     """Return the task as the run had it; it is told the form and the scale of labels that are not here."""
-    name, options = facts["task"]["name"], facts["task"]["options"]
-    factory = load_attribute(name) if name.startswith(PREFIX) else registry.find("tasks", name).spec.load()
-    labels, scale = facts["labels"], facts["scale"]
-    targets = none_like(np.empty((2, *labels["shape"]), labels["dtype"]))
+    name, options = document.task.name, dict(document.task.options)
+    if name.startswith(PREFIX):
+        factory = load_attribute(name)
+    else:
+        spec = registry.find("tasks", name).spec
+        options, wrong = check_options(options, spec.options, STUDENT)
+        if wrong:
+            raise DataError(wrong[0].what, where=wrong[0].where, hint=AGAIN)
+        factory = spec.load()
+    labels, scale = document.labels, document.scale
+    targets = none_like(np.empty((2, *labels.shape), labels.dtype))
     if scale is not None:
         mean, deviation = (np.array(values[: targets[0].size]) for values in scale)
         targets[:] = np.stack([mean - deviation, mean + deviation]).reshape(targets.shape)
-    reads = {key: value for key, value in facts["reads"].items() if key not in ("kind", "fit")}
-    data = TaskData(tuple(facts["classes"]), targets, _spec(reads))
-    task: Task = factory(data=data, loss=Loss.model_validate(facts["loss"]), **options)
+    data = TaskData(document.classes, targets, document.reads)
+    task: Task = factory(data=data, loss=document.loss, **options)
     return task
 
 
-def _model(facts: Mapping[str, Any], task: Task, registry: Registry, where: str) -> Model:
+def _model(document: StudentDocument, task: Task, registry: Registry, where: str) -> Model:
     """Return the student's architecture, its weights still to be filled in."""
-    spec = registry.find("teachers", facts["provider"]).spec
+    spec = registry.find("teachers", document.provider).spec
     if not (isinstance(spec, TeacherSpec) and spec.trainable):
-        raise ValueError(f"{facts['provider']!r} builds no students")
-    asked = {name: facts["request"][name] for name in ("model", "channels", "size", "outputs")}
+        raise ValueError(f"{document.provider!r} builds no students")
+    asked = document.request
+    request = ModelRequest(asked.model, asked.channels, asked.size, asked.outputs, pretrained=False)
     with torch.random.fork_rng(devices=[]):
-        built: Model = spec.load()().build(ModelRequest(**asked, pretrained=False))
-        built = with_outputs(built, facts["request"]["outputs"], where, seed=0)
-    scale = facts["scale"]
+        built: Model = spec.load()().build(request)
+        built = with_outputs(built, asked.outputs, where, seed=0)
     return replace(
         built,
-        input=_spec(facts["input"]),
-        classes=tuple(facts["classes"]),
+        input=document.input,
+        classes=document.classes,
         trained=True,
-        scale=None if scale is None else (tuple(scale[0]), tuple(scale[1])),
+        scale=document.scale,
         shaped=task.shaped,
     )
-
-
-def _spec(facts: Mapping[str, Any]) -> InputSpec:
-    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
-    columns = tuple(Column(column["name"], tuple(column["categories"])) for column in facts["columns"])
-    return InputSpec(**{**given, "columns": columns})

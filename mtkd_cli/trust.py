@@ -42,10 +42,18 @@ def warnings(files: frozenset[Path]) -> list[str]:
     return [f"code in this file may run: {file}" for file in sorted(files)]
 
 
-def trusting(parts: Resolved, files: frozenset[Path]) -> Resolved:
-    """Return the parts of a recipe, whose models may run code in these files."""
-    teachers = tuple(replace(teacher, trusted=files) for teacher in parts.teachers)
-    return replace(parts, teachers=teachers, student=replace(parts.student, trusted=files))
+def trusting(parts: Resolved, files: frozenset[Path], trust_code: bool) -> Resolved:
+    """Return the parts of a recipe, whose models may run code in these files.
+
+    Args:
+        parts: the recipe's.
+        files: see `checked`.
+        trust_code: whether Python code that earlier runs name may run (`mtkd_cli.code_permission`).
+    """
+    student, *teachers = (
+        replace(part, trusted=files, trust_code=trust_code) for part in (parts.student, *parts.teachers)
+    )
+    return replace(parts, teachers=tuple(teachers), student=student)
 
 
 def _files(parts: Resolved) -> Iterator[Path]:

@@ -29,6 +29,7 @@ def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MTKD_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name in ("MTKD_PLUGINS", "MTKD_DISABLE_PLUGINS", "COLUMNS", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     plugins.installed.cache_clear()

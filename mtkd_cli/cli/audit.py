@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import TrustPickle, parts_of
+from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of
 
 
 def audit(
@@ -23,11 +23,12 @@ def audit(
     ] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
     trust_pickle: TrustPickle = None,
+    trust_code: TrustCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Measure a recipe's teachers on validation, and what each strategy would make of them."""
     with console.errors_shown(as_json):
-        parts, recipe_name = parts_of(recipe, overrides or [], trust_pickle)
+        parts, recipe_name = parts_of(recipe, overrides or [], trust_pickle, trust_code)
 
         from mtkd_cli.cli.auditing import run
 

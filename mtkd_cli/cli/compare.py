@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import TrustPickle
+from mtkd_cli.cli.reading import TrustCode, TrustPickle, refuse_without_recipe
 from mtkd_cli.errors import UsageError
 
 
@@ -32,6 +32,7 @@ def compare(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
     trust_pickle: TrustPickle = None,
+    trust_code: TrustCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Train a grid of students, and say which beat the student alone and the best single teacher."""
@@ -43,8 +44,7 @@ def compare(
         if len(runs) > 1 or (runs and place_of(recipe)):
             if tune:
                 raise UsageError("--tune trains; it goes with a recipe", where="--tune")
-            if trust_pickle:
-                raise UsageError("--trust-pickle goes with a recipe", where="--trust-pickle")
+            refuse_without_recipe("", trust_pickle, trust_code)
             from mtkd_cli.cli.comparing import compare_runs
 
             compare_runs(runs, name, as_json)
@@ -53,4 +53,4 @@ def compare(
         from mtkd_cli.cli.comparing import compare_grid
 
         tuning = (tune, trials, tune_seed)
-        compare_grid(recipe, more, name, tuning, device, threads, trust_pickle or [], as_json)
+        compare_grid(recipe, more, name, tuning, device, threads, trust_pickle or [], trust_code, as_json)

@@ -45,6 +45,7 @@ def compare_grid(
     device: str,
     threads: int,
     trust_pickle: Sequence[str],
+    trust_code: bool,
     as_json: bool,
 ) -> None:
     """Train a grid of students, or find them trained, and compare them."""
@@ -65,7 +66,7 @@ def compare_grid(
         progress = Progress(Console(stderr=True))
         trainer = Trainer(
             folder.plain(recipe_name),
-            lambda changes: trusting(_parts(recipe, changes), trusted),
+            lambda changes: trusting(_parts(recipe, changes), trusted, trust_code),
             device,
             progress,
         )

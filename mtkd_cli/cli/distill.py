@@ -17,7 +17,7 @@ from mtkd_cli.cli.processes import (
     launch_if_several,
     was_started_before,
 )
-from mtkd_cli.cli.reading import TrustPickle, parts_of, recipe_of_run
+from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of, recipe_of_run
 from mtkd_cli.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
@@ -51,6 +51,7 @@ def distill(
     rendezvous: Rendezvous = "",
     restarts: Restarts = 3,
     trust_pickle: TrustPickle = None,
+    trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
     """Distil a recipe's teachers into its student, and say whether it paid."""
@@ -63,7 +64,7 @@ def distill(
             raise UsageError("the recipe is missing", hint="mtkd list recipes shows the built-in ones")
         elif auto_resume and not name:
             raise UsageError("--auto-resume goes on with a run of some name", hint="give it with --name")
-        parts, recipe_name = parts_of(recipe, changes, trust_pickle)
+        parts, recipe_name = parts_of(recipe, changes, trust_pickle, trust_code)
 
         from mtkd_cli.cli.distilling import distil, plan
 

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import TrustPickle, parts_of
-from mtkd_cli.errors import UsageError
+from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -19,12 +18,12 @@ def doctor(
         list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="e.g. data.path=mine")
     ] = None,
     trust_pickle: TrustPickle = None,
+    trust_code: TrustCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Check the environment, and a recipe's data and teachers. Changes nothing; exit code 3 on a fault."""
     with console.errors_shown(as_json):
-        if trust_pickle and not recipe:
-            raise UsageError("--trust-pickle goes with a recipe", where="--trust-pickle")
+        refuse_without_recipe(recipe, trust_pickle, trust_code)
 
         from mtkd_cli.cli.distilling import stdout_on_stderr
         from mtkd_cli.cli.tables import table
@@ -32,7 +31,7 @@ def doctor(
         from mtkd_cli.doctor.recipe import recipe as of_recipe
         from mtkd_cli.plugins import installed
 
-        parts = parts_of(recipe, overrides or [], trust_pickle)[0] if recipe else None
+        parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)[0] if recipe else None
         with stdout_on_stderr():
             findings = environment(installed())
             findings += of_recipe(parts) if parts else []

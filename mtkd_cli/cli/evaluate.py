@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.reading import TrustCode
 
 
 def evaluate(
@@ -17,6 +18,7 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    trust_code: TrustCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Score a run's student on its test split, or on other data. No teacher is needed."""
@@ -29,7 +31,7 @@ def evaluate(
         from mtkd_cli.scoring import score
 
         where = device_of(device)
-        student = student_of(run)
+        student = student_of(run, trust_code)
         with stdout_on_stderr():
             found = score(student, overrides or [], split, where)
         if as_json:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.reading import TrustCode
 from mtkd_cli.errors import UsageError, nearest_or_all
 
 FORMATS = ("onnx", "pt2", "safetensors")
@@ -23,6 +24,7 @@ def export(
     format: Annotated[str, typer.Option(help="onnx, pt2 or safetensors.")] = "onnx",
     output: Annotated[str, typer.Option(help="File to write. Default: exported.* in the run's folder.")] = "",
     quantize: Annotated[str, typer.Option(help="int8: weights as 8-bit integers; onnx only.")] = "",
+    trust_code: TrustCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Export a run's student, and compare it with the student on the test split.
@@ -43,7 +45,7 @@ def export(
         from mtkd_cli.plugins import installed
         from mtkd_cli.scoring import for_student, load_data, options_of
 
-        student = student_of(run)
+        student = student_of(run, trust_code)
         small = "-int8" if quantize else ""
         default = student.folder / f"exported{small}{ENDINGS[format]}"
         file = Path(output) if output else default

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.reading import TrustCode
 from mtkd_cli.errors import DataError, UsageError, nearest_or_all
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def predict(
     masks: Annotated[str, typer.Option(help="Folder for maps, as PNG with a palette.")] = "masks",
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest score of a box.")] = 0.3,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples that are answered at once.")] = 64,
+    trust_code: TrustCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Say what a run's student answers to images, folders or tables.
@@ -41,7 +43,7 @@ def predict(
         from mtkd_cli.predict import files_of
         from mtkd_cli.predict import predict as predicted
 
-        student = student_of(run)
+        student = student_of(run, trust_code)
         files = files_of(student, [Path(path) for path in paths])
         if not files:
             raise DataError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from mtkd_cli.resolve import Resolved
@@ -21,9 +22,37 @@ TrustPickle = Annotated[
     ),
 ]
 
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="Run Python code that a finished run names. Your own runs need it only if that code changed.",
+    ),
+]
 
-def parts_of(recipe: str, overrides: list[str], trusted: Sequence[str] | None = None) -> tuple[Resolved, str]:
-    """Return the parts of a recipe and its name; code in ``trusted`` files may run."""
+
+def refuse_without_recipe(recipe: str, trust_pickle: Sequence[str] | None, trust_code: bool) -> None:
+    """Raise if something is allowed that needs no permission where there is no recipe.
+
+    Raises:
+        UsageError: which option that is.
+    """
+    for option, given in (("--trust-pickle", trust_pickle), ("--trust-code", trust_code)):
+        if given and not recipe:
+            raise UsageError(f"{option} goes with a recipe", where=option, hint="leave it out")
+
+
+def parts_of(
+    recipe: str, overrides: list[str], trusted: Sequence[str] | None = None, trust_code: bool = False
+) -> tuple[Resolved, str]:
+    """Return the parts of a recipe and its name.
+
+    Args:
+        recipe: a file, or the name of a built-in recipe.
+        overrides: ``KEY=VALUE``.
+        trusted: files in which code may run.
+        trust_code: whether code that ``run:`` teachers name may run.
+    """
     from mtkd_cli.plugins import installed
     from mtkd_cli.read_recipe import read
     from mtkd_cli.resolve import local_references, resolve
@@ -36,7 +65,7 @@ def parts_of(recipe: str, overrides: list[str], trusted: Sequence[str] | None = 
     parts = resolve(read_recipe, registry, recipe)
     files = checked(trusted or (), [parts])
     console.warn(warnings(files))
-    return trusting(parts, files), name
+    return trusting(parts, files, trust_code), name
 
 
 def recipe_of_run(run: str) -> tuple[str, str]:
@@ -47,7 +76,7 @@ def recipe_of_run(run: str) -> tuple[str, str]:
     """
     from pathlib import Path
 
-    from mtkd_cli.errors import UsageError, nearest
+    from mtkd_cli.errors import nearest
     from mtkd_cli.specs import NAME
 
     runs = Path("runs")

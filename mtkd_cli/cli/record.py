@@ -16,7 +16,7 @@ from mtkd_cli.cli.processes import (
     begin,
     launch_if_several,
 )
-from mtkd_cli.cli.reading import TrustPickle, parts_of
+from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of
 
 
 def record(
@@ -31,12 +31,13 @@ def record(
     rendezvous: Rendezvous = "",
     restarts: Restarts = 3,
     trust_pickle: TrustPickle = None,
+    trust_code: TrustCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Fit a recipe's teachers and record their answers; train no student."""
     with console.errors_shown(as_json), signals.handled():
         begin(processes, nodes)
-        parts, _ = parts_of(recipe, overrides or [], trust_pickle)
+        parts, _ = parts_of(recipe, overrides or [], trust_pickle, trust_code)
 
         again = "Run it again: what is recorded stays"
         launch_if_several(processes, nodes, rendezvous, restarts, "record", again)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import TrustPickle, parts_of
+from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
 store = typer.Typer(
     name="store", no_args_is_help=True, help="What mtkd keeps between runs: list, verify, prune."
@@ -39,21 +39,21 @@ def verify(
     device: Annotated[str, typer.Option(help="As it was recorded: auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="As it was recorded.")] = 0,
     trust_pickle: TrustPickle = None,
+    trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
     """Check what is kept: every checksum, and some answers against the teachers themselves."""
     with console.errors_shown(as_json):
         from mtkd_cli import stock
-        from mtkd_cli.errors import DataError, UsageError
+        from mtkd_cli.errors import DataError
 
-        if trust_pickle and not recipe:
-            raise UsageError("--trust-pickle goes with a recipe", where="--trust-pickle")
+        refuse_without_recipe(recipe, trust_pickle, trust_code)
         bad = [item.as_dict() for item in stock.damaged()]
         rows: list[dict[str, Any]] = []
         if recipe:
             from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
 
-            parts, _ = parts_of(recipe, overrides or [], trust_pickle)
+            parts, _ = parts_of(recipe, overrides or [], trust_pickle, trust_code)
             with stdout_on_stderr():
                 rows = list(stock.differences(context_of(parts, device, threads)))
             if not rows:

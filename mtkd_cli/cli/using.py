@@ -1,26 +1,22 @@
-"""Load the student of a run for a command, with a warning where that runs local code."""
+"""Load the student of a run for a command."""
 
 from __future__ import annotations
 
 from rich.console import Console
 
-from mtkd_cli import sealed
 from mtkd_cli.cli import console
 from mtkd_cli.cli.distilling import stdout_on_stderr
 from mtkd_cli.plugins import installed
 from mtkd_cli.progress import Progress
-from mtkd_cli.run import STUDENT
-from mtkd_cli.trained import UNFINISHED, LoadedStudent, folder_of, load_student, local_code
+from mtkd_cli.trained import LoadedStudent, load_student
 
 
-def student_of(run: str) -> LoadedStudent:
-    """Return the student of a run."""
+def student_of(run: str, trust_code: bool) -> LoadedStudent:
+    """Return the student of a run; ``trust_code`` allows Python code that it names to run."""
     registry = installed()
     console.warn(registry.warnings())
-    facts = sealed.read(folder_of(run) / STUDENT, UNFINISHED)
-    console.warn([f"this student runs local code: {name}" for name in local_code(facts)])
     with stdout_on_stderr():
-        return load_student(run, registry)
+        return load_student(run, registry, trust_code=trust_code)
 
 
 def progress() -> Progress:

@@ -60,6 +60,7 @@ class ModelRequest:
         trusted: files whose loading may run code in them; the user names them on the command line.
         background: of a detector, whether the recipe says that its class number 0 is the background, which is
             not among ``outputs``.
+        trust_code: whether Python code that an earlier run names may run; the user says so there too.
     """
 
     model: str
@@ -70,6 +71,7 @@ class ModelRequest:
     columns: tuple[Column, ...] = ()
     trusted: frozenset[Path] = frozenset()
     background: bool = False
+    trust_code: bool = False
 
     def trusts(self, file: Path) -> bool:
         """Whether code in a file may run."""

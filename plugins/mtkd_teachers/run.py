@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from mtkd_cli import sealed
 from mtkd_cli.interfaces import Model, ModelRequest
+from mtkd_cli.local_code import source_files
 from mtkd_cli.run import STUDENT, WEIGHTS
-from mtkd_cli.trained import UNFINISHED, folder_of, load_student, local_code
+from mtkd_cli.trained import folder_of, load_student, read_document
 
 
 class RunProvider:
@@ -18,10 +17,7 @@ class RunProvider:
 
     def build(self, request: ModelRequest) -> Model:
         """Return the student, with its own preprocessing and classes."""
-        facts = sealed.read(folder_of(request.model) / STUDENT, UNFINISHED)
-        for name in local_code(facts):
-            logging.getLogger("mtkd").warning("the student of %s runs local code: %s", request.model, name)
-        student = load_student(request.model)
+        student = load_student(request.model, trust_code=request.trust_code)
         return replace(
             student.model,
             classes=student.classes,
@@ -32,6 +28,8 @@ class RunProvider:
         )
 
     def files(self, model: str) -> Iterable[Path]:
-        """Return the files that decide what the student answers."""
+        """Return the files that decide what the student answers, local code too. Imports nothing."""
         folder = folder_of(model)
-        return [folder / STUDENT, folder / WEIGHTS]
+        _, document = read_document(folder)
+        code = [file for name in document.model_code for file in source_files(name)]
+        return [folder / STUDENT, folder / WEIGHTS, *code]

@@ -76,6 +76,8 @@ def test_data_of_local_code_is_announced_before_it_runs(
     facts = sealed.read(run / "student.json")
     sealed.write(run / "student.json", {**facts, "data": {"name": "python:mine.py:Data"}})
     mtkd("evaluate", run)
+    assert not caplog.records  # it is not allowed, so it did not run
+    mtkd("evaluate", run, "--trust-code")
     warning, it_runs = [record.getMessage() for record in caplog.records if record.name == "mtkd"]
-    assert "runs local code: python:mine.py:Data" in warning
+    assert warning == f"{run} runs Python code: Data of {Path('mine.py').absolute()}"
     assert it_runs == "it runs"

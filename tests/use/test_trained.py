@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 from mtkd_cli import sealed
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.trained import load_student, local_code
+from mtkd_cli.trained import load_student
 
 
 def rewritten(run: Path, **changes: Any) -> None:
@@ -134,16 +134,6 @@ def test_weights_of_another_architecture_are_refused(run: Path) -> None:
     rewritten(run, request={**facts["request"], "model": "8-8"})
     with pytest.raises(DataError, match="do not fit"):
         load_student(run)
-
-
-def test_local_code_is_known_before_it_runs(run: Path) -> None:
-    facts = sealed.read(run / "student.json")
-    assert local_code(facts) == []
-    code = {"provider": "mtkd:python", "request": {**facts["request"], "model": "mine.py:build"}}
-    assert local_code({**facts, **code}) == ["python:mine.py:build"]
-    task = {"task": {"name": "python:mine.py:Mine", "options": {}}}
-    assert local_code({**facts, **task}) == ["python:mine.py:Mine"]
-    assert local_code({"model": "nonsense"}) == []
 
 
 def test_the_weights_say_themselves_what_they_are(run: Path) -> None:

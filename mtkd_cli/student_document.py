@@ -1,0 +1,149 @@
+"""The schema of ``student.json``: the whole document is checked before anything that it names is loaded."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces.data import Column
+from mtkd_cli.interfaces.models import InputSpec
+from mtkd_cli.local_code import PREFIX
+from mtkd_cli.recipe import Data, Loss
+
+FORMAT = 1
+AGAIN = "copy the run again, or run its recipe again"
+
+Name = Annotated[str, Field(min_length=1, max_length=4096)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Channels = Annotated[int, Field(ge=1, le=1_000_000)]
+Side = Annotated[int, Field(ge=1, le=65_536)]
+Length = Annotated[int, Field(ge=0, le=1_000_000)]
+LARGEST_LABEL = 100_000_000
+"""Numbers that the label of one sample may have."""
+
+
+class _Part(BaseModel):
+    """A part of the document: strict about its keys and types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Request(_Part):
+    """What the student's provider is asked for."""
+
+    model: Name
+    channels: Channels
+    size: Side
+    outputs: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class TaskName(_Part):
+    """The task and its options."""
+
+    name: Name
+    options: dict[str, JsonValue]
+
+
+class Labels(_Part):
+    """Shape and type of one sample's label."""
+
+    shape: Annotated[tuple[Length, ...], Field(max_length=8)]
+    dtype: Annotated[str, Field(pattern=r"^(int(8|16|32|64)|float(16|32|64))$")]
+
+    @model_validator(mode="after")
+    def _not_huge(self) -> Labels:
+        if math.prod(self.shape) > LARGEST_LABEL:
+            raise ValueError("the label is too large")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reads(InputSpec):
+    """What the student is shown: how a file becomes an input, and the training data's input.
+
+    Attributes:
+        kind: ``image`` or ``table``.
+        fit: how an image is brought to a square.
+    """
+
+    kind: Literal["image", "table"]
+    fit: Literal["crop", "stretch"]
+
+
+class StudentDocument(_Part):
+    """What ``student.json`` says.
+
+    Attributes:
+        code: SHA-256 of the source of each local file or module that the run used, by reference.
+        signature: of all else, by the key of the user whose run it is; see `mtkd_cli.own_runs`.
+    """
+
+    format: Literal[1]
+    model: str
+    provider: Name
+    request: Request
+    task: TaskName
+    loss: Loss
+    data: Data
+    classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1_000_000)]
+    input: InputSpec
+    scale: tuple[tuple[float, ...], tuple[float, ...]] | None
+    reads: Reads
+    labels: Labels
+    test: dict[str, float]
+    weights: Sha256
+    code: dict[str, str] | None = None
+    signature: Sha256 | None = None
+
+    @property
+    def model_code(self) -> list[str]:
+        """The local code that building the student runs: its model and its task."""
+        model = f"{self.provider.rpartition(':')[2]}:{self.request.model}"
+        return [name for name in (model, self.task.name) if name.startswith(PREFIX)]
+
+    @model_validator(mode="after")
+    def _inputs_that_can_be(self) -> StudentDocument:
+        for spec in (self.input, self.reads):
+            _refuse_wrong_input(spec)
+        return self
+
+
+def parsed(facts: Mapping[str, Any], where: str) -> StudentDocument:
+    """Return the document that the facts are.
+
+    Raises:
+        DataError: another format, or not the document of a student; names the first key that is wrong.
+    """
+    found = facts.get("format")
+    if found != FORMAT:
+        raise DataError(
+            f"student.json has the format {found!r:.40}, this mtkd reads {FORMAT}",
+            where=where,
+            hint="use the mtkd that wrote it",
+        )
+    try:
+        return StudentDocument.model_validate_json(json.dumps(facts))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise DataError(
+            f"student.json does not describe a student: {key}: {first['msg']}", where=where, hint=AGAIN
+        ) from error
+
+
+def _refuse_wrong_input(spec: InputSpec) -> None:
+    numbers = (*spec.mean, *spec.std, *spec.range, spec.crop)
+    if not all(map(math.isfinite, numbers)) or not 0 < spec.crop <= 1:
+        raise ValueError("an input has a number that cannot be")
+    if not (spec.size is None or 1 <= spec.size <= 65_536):
+        raise ValueError("an input has a size that cannot be")
+    if not (spec.channels is None or 1 <= spec.channels <= 1_000_000):
+        raise ValueError("an input has a number of channels that cannot be")
+    if not all(isinstance(column, Column) for column in spec.columns):
+        raise ValueError("an input has a column that cannot be")
