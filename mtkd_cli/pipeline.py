@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import calibrate, dataset, manifest, memorized, store, world
+from mtkd_cli import calibrate, dataset, manifest, memorized, results, store, world
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.align import remarks, some
 from mtkd_cli.context import Context, device_of
@@ -198,7 +198,7 @@ def _reported(context: Context, run: Run, done: _Trained) -> dict[str, Any]:
     run.write_student(student.model, facts, local_code(context))
     run.write_picture(picture(context, done.answers))
     run.write_report(report)
-    write_pages(run.folder)
+    write_pages(run.folder, results.REPORT, report)
     return report
 
 

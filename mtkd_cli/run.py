@@ -16,6 +16,9 @@ from mtkd_cli import atomic, manifest, metrics, own_runs, run_lock, sealed, stor
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.recipe import NAME, Recipe
+from mtkd_cli.results import FINISHED as FINISHED
+from mtkd_cli.results import MANIFEST as MANIFEST
+from mtkd_cli.results import PICTURE, RECIPE, REPORT
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,11 +26,13 @@ if TYPE_CHECKING:
 ROOT = Path("runs")
 STUDENT, WEIGHTS = "student.json", "student.safetensors"
 CHECKPOINTS = "checkpoints"
-MANIFEST, ROWS = "manifest.json", "metrics.jsonl"
-RESULTS = (WEIGHTS, STUDENT, "report.json")
-BEFORE_IT_BEGINS = {run_lock.NAME, "recipe.yaml"}
+ROWS = "metrics.jsonl"
+RESULTS = (WEIGHTS, STUDENT, REPORT)
+SHOWN = (RECIPE, PICTURE)
+"""What the report's page shows besides the report; there may be no picture."""
+
+BEFORE_IT_BEGINS = {run_lock.NAME, RECIPE}
 """What a folder may hold whose run was killed before its manifest was written: it is as good as new."""
-FINISHED = "finished"
 
 
 class Run:
@@ -91,7 +96,8 @@ class Run:
 
     def finish(self) -> None:
         """Note that everything is there, with the SHA-256 of each result."""
-        results = {name: store.file_sha256(self.folder / name) for name in RESULTS}
+        shown = [name for name in SHOWN if (self.folder / name).is_file()]
+        results = {name: store.file_sha256(self.folder / name) for name in (*RESULTS, *shown)}
         self._write_manifest({**(self.begun or {}), FINISHED: results})
 
     def finished_report(self) -> dict[str, Any] | None:
@@ -99,7 +105,7 @@ class Run:
         try:
             results = (self.begun or {})[FINISHED]
             if all(store.file_sha256(self.folder / name) == results[name] for name in RESULTS):
-                report: dict[str, Any] = json.loads((self.folder / "report.json").read_bytes())
+                report: dict[str, Any] = json.loads((self.folder / REPORT).read_bytes())
                 return report
         except (OSError, KeyError):
             pass
@@ -133,7 +139,7 @@ class Run:
     def write_recipe(self, recipe: Recipe) -> None:
         """Keep the resolved recipe."""
         with atomic.disk_errors(self.folder):
-            atomic.write_bytes(self.folder / "recipe.yaml", strict_yaml.dump(recipe.as_dict()).encode())
+            atomic.write_bytes(self.folder / RECIPE, strict_yaml.dump(recipe.as_dict()).encode())
 
     def write_student(self, model: Model, facts: Mapping[str, Any], code: Sequence[str] = ()) -> None:
         """Keep the student's own weights, and beside them what is needed to use it; it vouches for both.
@@ -156,7 +162,7 @@ class Run:
     def write_report(self, report: Mapping[str, Any]) -> None:
         """Keep the report's facts; `mtkd_cli.report.files` makes pages of them."""
         with atomic.disk_errors(self.folder):
-            atomic.write_json(self.folder / "report.json", report)
+            atomic.write_json(self.folder / REPORT, report)
 
     def write_picture(self, picture: Image | None) -> None:
         """Keep the picture of predictions, if there is one."""
@@ -164,7 +170,7 @@ class Run:
             content = io.BytesIO()
             picture.save(content, "PNG")
             with atomic.disk_errors(self.folder):
-                atomic.write_bytes(self.folder / "predictions.png", content.getvalue())
+                atomic.write_bytes(self.folder / PICTURE, content.getvalue())
 
     def _failed(self, error: BaseException) -> None:
         """Log why a run ended early; a new one that has nothing to go on with gives its name back."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from mtkd_cli import atomic, folder
+from mtkd_cli import folder, results
 from mtkd_cli.audit import audit_of
 from mtkd_cli.audit.advice import digits
 from mtkd_cli.cli import console
@@ -32,9 +32,8 @@ def run(parts: Resolved, name: str, recipe_name: str, device: str, threads: int,
         strategies = strategies_for(parts.recipe.task.name, installed(), recipe_name)
         facts = {"recipe": parts.recipe.as_dict(), **audit_of(context, strategies)}
     place = folder.create(ROOT, name or folder.default_name(ROOT, recipe_name))
-    with atomic.disk_errors(place):
-        atomic.write_json(place / "audit.json", facts)
-    write_pages(place)
+    results.write(place, results.AUDIT, facts)
+    write_pages(place, results.AUDIT, facts)
     if as_json:
         console.out_json(facts)
         return

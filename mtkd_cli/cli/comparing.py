@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mtkd_cli import atomic, folder, store
+from mtkd_cli import folder, results, store
 from mtkd_cli.cli import console
 from mtkd_cli.cli.distilling import stdout_on_stderr
 from mtkd_cli.cli.reading import parts_of
@@ -105,9 +105,8 @@ def _validated(trainer: Trainer, cell: Cell) -> tuple[float, float]:
 
 def _keep(facts: Mapping[str, Any], name: str, as_json: bool) -> None:
     place = folder.named(ROOT, name)
-    with atomic.disk_errors(place):
-        atomic.write_json(place / "comparison.json", facts)
-    write_pages(place)
+    results.write(place, results.COMPARISON, facts)
+    write_pages(place, results.COMPARISON, facts)
     if as_json:
         console.out_json(facts)
         return

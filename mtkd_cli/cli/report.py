@@ -16,11 +16,13 @@ def report(
 ) -> None:
     """Write the pages of a finished run, audit or comparison anew; of a run, print the summary too."""
     with console.errors_shown(as_json):
-        from mtkd_cli.report.files import read_facts, write_pages
+        from mtkd_cli import results
+        from mtkd_cli.report.files import write_pages
         from mtkd_cli.report.summary import table
 
-        written = write_pages(folder)
-        facts = read_facts(folder / "report.json") if (folder / "report.json").is_file() else None
+        name, found = results.read(folder)
+        written = write_pages(folder, name, found)
+        facts = found if name == results.REPORT else None
         if as_json:
             console.out_json({"written": [str(path) for path in written], "report": facts})
             return

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mtkd_cli import folder, pipeline, store
@@ -101,15 +99,6 @@ def run_name(recipe: str, cell: Cell, context: Context, baseline: bool) -> str:
     }
     values = "-".join(value for _, value in (*cell.method, *cell.seeds))
     return f"{folder.plain(f'{recipe}-{values}')}-{store.digest(key)[:10]}"
-
-
-def finished(place: Path) -> dict[str, Any] | None:
-    """Return the report of a run that is finished."""
-    try:
-        report = json.loads((place / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return report if isinstance(report, dict) else None
 
 
 def _minutes(seconds: float) -> str:

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli import strict_yaml
-from mtkd_cli.compare.cells import finished
 from mtkd_cli.compare.comparison import Student
 from mtkd_cli.compare.grid import Cell, is_seed
-from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.errors import UsageError
+from mtkd_cli.results import read_recipe, read_report
 from mtkd_cli.run import ROOT
 
 APART = ("trackers", "store")
@@ -30,12 +29,12 @@ def students_of(references: Sequence[str]) -> list[Student]:
 
     Raises:
         UsageError: no such run, or one is given twice.
-        DataError: a run that is not finished.
+        DataError: a run that is not finished, or whose results were changed.
     """
     places = [_place(reference) for reference in references]
     if len(set(map(Path.resolve, places))) < len(places):
         raise UsageError("a run is given twice", hint="give each once")
-    reports = [_report(place) for place in places]
+    reports = [read_report(place) for place in places]
     recipes = [_recipe(place) for place in places]
     keys = [key for key in _keys(recipes) if len({recipe.get(key, "") for recipe in recipes}) > 1]
     students = []
@@ -56,22 +55,9 @@ def _place(reference: str) -> Path:
     return place
 
 
-def _report(place: Path) -> dict[str, Any]:
-    report = finished(place)
-    if report is None:
-        raise DataError("the run is not finished", where=str(place), hint="finish it first")
-    return report
-
-
 def _recipe(place: Path) -> dict[str, str]:
-    path = place / "recipe.yaml"
-    try:
-        raw = strict_yaml.load(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the recipe cannot be read: {error}", where=str(path)) from error
-    if not isinstance(raw, dict) or not isinstance(raw.get("strategy"), dict):
-        raise DataError("this is no resolved recipe", where=str(path), hint="is it a run folder?")
-    return dict(_flat({key: value for key, value in raw.items() if key not in APART}))
+    recipe = read_recipe(place)
+    return dict(_flat({key: value for key, value in recipe.items() if key not in APART}))
 
 
 def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,45 +13,31 @@ from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.model_card import model_card
 from mtkd_cli.report.run_page import run_page
+from mtkd_cli.results import AUDIT, COMPARISON, PICTURE, RECIPE, REPORT, Facts, verified
 
-Facts = dict[str, Any]
 
-
-def write_pages(folder: Path) -> list[Path]:
+def write_pages(folder: Path, name: str, facts: Mapping[str, Any]) -> list[Path]:
     """Write the pages of a run, an audit or a comparison, and return where they are.
 
+    Args:
+        folder: where they go; a run's has the recipe and perhaps a picture, which its page shows.
+        name: of the file that has the facts (`mtkd_cli.results`).
+        facts: what it holds.
+
     Raises:
-        DataError: the folder has no facts, or some that cannot be read.
+        DataError: the facts lack something, or what the page shows is not what the run wrote.
     """
-    facts = next((name for name in PAGES if (folder / name).is_file()), "report.json")
-    written = {folder / name: text for name, text in _made(PAGES[facts], folder, facts).items()}
+    plain = json.loads(json.dumps(facts))  # as the file has them: lists, no tuples
+    written = {folder / page: text for page, text in _made(PAGES[name], plain, folder, name).items()}
     with atomic.disk_errors(folder):
         for path, text in written.items():
             atomic.write_bytes(path, text.encode())
     return list(written)
 
 
-def read_facts(path: Path) -> Facts:
-    """Return what a file of facts holds.
-
-    Raises:
-        DataError: it is not there or cannot be read.
-    """
-    try:
-        facts: Facts = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(
-            "there is no report: the run is not finished",
-            where=str(error.filename),
-            hint="finish it first; runs, audits and comparisons have reports",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"the report cannot be read: {error}", where=str(path)) from error
-    return facts
-
-
-def _made(make: Callable[[Facts, Path], dict[str, str]], folder: Path, name: str) -> dict[str, str]:
-    facts = read_facts(folder / name)
+def _made(
+    make: Callable[[Facts, Path], dict[str, str]], facts: Facts, folder: Path, name: str
+) -> dict[str, str]:
     try:
         return make(facts, folder)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
@@ -63,9 +49,10 @@ def _made(make: Callable[[Facts, Path], dict[str, str]], folder: Path, name: str
 
 
 def _of_run(facts: Facts, folder: Path) -> dict[str, str]:
-    picture, recipe = folder / "predictions.png", folder / "recipe.yaml"
-    text = recipe.read_text(encoding="utf-8") if recipe.is_file() else ""
-    shown = run_page(facts, text, picture if picture.is_file() else None)
+    there = [name for name in (RECIPE, PICTURE) if (folder / name).is_file()]
+    contents = {name: verified(folder, name) for name in there}
+    text = contents.get(RECIPE, b"").decode("utf-8")
+    shown = run_page(facts, text, folder / PICTURE if PICTURE in contents else None)
     return {"report.html": shown, "MODEL_CARD.md": model_card(facts)}
 
 
@@ -78,8 +65,8 @@ def _of_comparison(facts: Facts, folder: Path) -> dict[str, str]:
 
 
 PAGES: dict[str, Callable[[Facts, Path], dict[str, str]]] = {
-    "report.json": _of_run,
-    "audit.json": _of_audit,
-    "comparison.json": _of_comparison,
+    REPORT: _of_run,
+    AUDIT: _of_audit,
+    COMPARISON: _of_comparison,
 }
 """What makes the pages of each file of facts."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mtkd_cli import results
 from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.files import write_pages
@@ -108,7 +109,7 @@ def test_one_seed_has_no_interval() -> None:
 @pytest.mark.parametrize(("name", "facts"), [("audit", AUDIT), ("comparison", COMPARISON)])
 def test_a_folder_makes_its_own_page(name: str, facts: object, tmp_path: Path) -> None:
     (tmp_path / f"{name}.json").write_text(json.dumps(facts))
-    assert [path.name for path in write_pages(tmp_path)] == [f"{name}.html"]
+    assert [path.name for path in write_pages(tmp_path, *results.read(tmp_path))] == [f"{name}.html"]
 
 
 def lead(page: str) -> str:

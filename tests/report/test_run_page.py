@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import html.parser
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mtkd_cli import results, sealed
 from mtkd_cli.errors import DataError
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.model_card import model_card
@@ -105,10 +106,10 @@ def test_the_model_card_has_metadata_and_escapes_names(report: dict[str, Any]) -
     assert "| student, distilled | 0.8000 |" in card
 
 
-def test_pages_are_made_from_the_folder_alone(report: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text(json.dumps(report))
+def test_pages_are_made_of_the_facts_and_the_recipe(report: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("task: classification\n")
-    assert [path.name for path in write_pages(tmp_path)] == ["report.html", "MODEL_CARD.md"]
+    names = [path.name for path in write_pages(tmp_path, "report.json", report)]
+    assert names == ["report.html", "MODEL_CARD.md"]
     assert "task: classification" in (tmp_path / "report.html").read_text()
 
 
@@ -116,8 +117,9 @@ def test_pages_are_made_from_the_folder_alone(report: dict[str, Any], tmp_path: 
 def test_a_report_that_cannot_be_used_is_named(damage: str, tmp_path: Path) -> None:
     if damage:
         (tmp_path / "report.json").write_text(damage)
-    (tmp_path / "recipe.yaml").write_text("")
+    digest = hashlib.sha256(damage.encode()).hexdigest()
+    sealed.write(tmp_path / "manifest.json", {"finished": {"report.json": digest}})
     with pytest.raises(DataError) as error:
-        write_pages(tmp_path)
+        write_pages(tmp_path, *results.read(tmp_path))
     assert "report" in str(error.value.what)
     assert not (tmp_path / "report.html").exists()
