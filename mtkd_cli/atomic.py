@@ -15,7 +15,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from mtkd_cli.errors import DataError
+from mtkd_cli.errors import DataError, first_line
 
 WORK = ".work"
 
@@ -106,7 +106,7 @@ def disk_errors(place: Path, needed: int = 0) -> Iterator[None]:
 def disk_error(error: Exception, place: Path, needed: int = 0) -> DataError:
     """Return what a user is told of a failure of the disk."""
     named = getattr(error, "filename", None)
-    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    reason = getattr(error, "strerror", None) or first_line(error)
     room = f"{needed:,} bytes are needed, " if needed else ""
     return DataError(
         f"the disk failed: {reason} ({room}{_free(place)} bytes are free)",

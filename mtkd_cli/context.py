@@ -17,7 +17,7 @@ from mtkd_cli import __version__, world
 from mtkd_cli.acceleration import sent
 from mtkd_cli.dataset import Dataset, Split
 from mtkd_cli.distill import Evaluation, Step
-from mtkd_cli.errors import UsageError
+from mtkd_cli.errors import UsageError, first_line
 from mtkd_cli.evaluate import validate
 from mtkd_cli.interfaces import Task
 from mtkd_cli.progress import Progress
@@ -116,7 +116,7 @@ def device_of(wanted: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(
-            f"no device {wanted!r} here: {str(error).splitlines()[0]}",
+            f"no device {wanted!r} here: {first_line(error)}",
             where="--device",
             hint="use auto, cpu or cuda",
         ) from error

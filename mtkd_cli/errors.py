@@ -117,6 +117,11 @@ class PluginError(MtkdError):
     code = "plugin"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of another library's message, or the error's type where it has no message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for the nearest known word, or ``''``."""
     import difflib  # only where something is wrong

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.archives import refuse_content
-from mtkd_cli.errors import DataError, nearest_or_all
+from mtkd_cli.errors import DataError, first_line, nearest_or_all
 
 ENDINGS = (".csv", ".parquet")
 CELL_BYTES = 8
@@ -146,8 +146,9 @@ def parquet(file: Path) -> Any:
         refuse_content(file, told.num_rows * told.num_columns * CELL_BYTES)
         return pyarrow.parquet.read_table(file)
     except (OSError, pyarrow.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"the table cannot be read: {reason}", str(file), "write it again") from error
+        raise DataError(
+            f"the table cannot be read: {first_line(error)}", str(file), "write it again"
+        ) from error
 
 
 def _parquet(file: Path) -> Frame:

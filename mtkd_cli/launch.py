@@ -19,7 +19,7 @@ from torch.distributed.elastic.rendezvous.api import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from mtkd_cli import first_failure
-from mtkd_cli.errors import EngineError, StoppedError
+from mtkd_cli.errors import EngineError, StoppedError, first_line
 from mtkd_cli.parent import PARENT
 from mtkd_cli.quiet import quiet
 from mtkd_cli.signals import Interrupted
@@ -110,7 +110,7 @@ def _lost(arguments: Sequence[str], config: LaunchConfig, started: Path) -> str:
                 return "the machine where all met is gone"
             if time.monotonic() > ends:
                 raise EngineError(
-                    f"the machines do not meet: {str(error).splitlines()[0] or type(error).__name__}",
+                    f"the machines do not meet: {first_line(error)}",
                     where=f"--rendezvous {config.rdzv_endpoint}",
                     hint="run the same command on every machine; can they reach that host and port?",
                 ) from error

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, distributed
 from torch.distributed.rendezvous import rendezvous
 
-from mtkd_cli.errors import EngineError, UsageError
+from mtkd_cli.errors import EngineError, UsageError, first_line
 
 Value = TypeVar("Value")
 Arguments = ParamSpec("Arguments")
@@ -69,7 +69,7 @@ def joined(device: str) -> Iterator[None]:
         _meet("cpu:gloo,cuda:nccl" if cuda else "gloo")
     except (RuntimeError, ValueError) as error:
         raise EngineError(
-            f"the processes do not find each other: {str(error).splitlines()[0]}",
+            f"the processes do not find each other: {first_line(error)}",
             where="RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT",
             hint="whoever starts the processes sets these: torchrun does, and --processes",
         ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.errors import DataError
+from mtkd_cli.errors import DataError, first_line
 from mtkd_cli.interfaces import Samples, SourceData
 
 CLASSES = (
@@ -96,7 +96,7 @@ def _download(cache: Path) -> Path:
     except (OSError, RuntimeError) as error:
         raise DataError(
             "Fashion-MNIST cannot be downloaded",
-            where=str(error).splitlines()[0],
+            where=first_line(error),
             hint="give the folder of its four -ubyte.gz files with data.path",
         ) from error
     return cache / "FashionMNIST" / "raw"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli.errors import DataError, UsageError, nearest_or_all
+from mtkd_cli.errors import DataError, UsageError, first_line, nearest_or_all
 from mtkd_cli.extras import need
 from mtkd_cli.interfaces import Model, ModelRequest
 from mtkd_teachers.graph_input import GraphInput
@@ -55,8 +55,7 @@ class OnnxProvider:
         try:
             session = onnxruntime.InferenceSession(files[0], options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors are of no one kind
-            reason = str(error).splitlines()[0]
-            raise DataError(f"onnxruntime cannot run it: {reason}", where=str(files[0])) from error
+            raise DataError(f"onnxruntime cannot run it: {first_line(error)}", where=str(files[0])) from error
         module = _Session(session, _output(session, request.model), files[0])
         names = _classes(session.get_modelmeta().custom_metadata_map)
         weights = _weights(files[0])

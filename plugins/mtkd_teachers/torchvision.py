@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli.errors import DataError, UsageError, nearest
+from mtkd_cli.errors import DataError, UsageError, first_line, nearest
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_teachers import torchvision_detection, torchvision_segmentation
 from mtkd_teachers.tensors_only import tensors_only
@@ -88,7 +88,7 @@ def trained(name: str, best: Any) -> nn.Module:
     except (OSError, RuntimeError, EOFError) as error:
         damaged = file.exists()
         raise DataError(
-            f"the weights of {name} cannot be {'read' if damaged else 'had'}: {str(error).splitlines()[0]}",
+            f"the weights of {name} cannot be {'read' if damaged else 'had'}: {first_line(error)}",
             where=str(file) if damaged else f"torchvision:{name}",
             hint="remove that file, so that it is fetched again"
             if damaged

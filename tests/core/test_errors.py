@@ -9,6 +9,7 @@ from mtkd_cli.errors import (
     RecipeKeyError,
     TrainingError,
     UsageError,
+    first_line,
     nearest,
     nearest_or_all,
 )
@@ -37,6 +38,11 @@ def test_a_recipe_error_carries_every_problem() -> None:
     assert str(error) == "the recipe has 2 problems"
     assert [p["message"] for p in error.as_dict()["problems"]] == ["one", "two"]
     assert str(RecipeError("r.yaml", problems[:1])) == "the recipe has 1 problem"
+
+
+@pytest.mark.parametrize(("message", "line"), [("", "TimeoutError"), ("\n", "TimeoutError"), ("a\nb", "a")])
+def test_an_error_without_a_message_is_named_by_its_type(message: str, line: str) -> None:
+    assert first_line(TimeoutError(message)) == line
 
 
 def test_the_nearest_name_is_offered_or_else_all_of_them() -> None:
