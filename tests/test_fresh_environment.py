@@ -74,5 +74,4 @@ def test_a_new_plugin_passes_its_own_test_as_written(python: str) -> None:
     mtkd(python, "plugins", "new", "mtkd-fresh")
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd="mtkd-fresh", capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
+    assert done.returncode == 0, done.stdout  # pytest exits 5 where it finds no test

@@ -47,7 +47,7 @@ def test_classes_of_a_file_can_be_pickled_by_workers() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("1 / 0", "mine.py cannot be imported: ZeroDivisionError: division by zero"),
+        ("1 / 0", "mine.py cannot be imported: ZeroDivisionError: "),
         ("import nowhere_to_be_found", "ModuleNotFoundError"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("def f(:", "SyntaxError"),

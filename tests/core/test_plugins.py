@@ -33,7 +33,7 @@ def test_a_third_partys_strategy_is_listed_with_distribution_and_version(plugin:
     [
         ("import no_such_module_here", "ModuleNotFoundError: No module named 'no_such_module_here'"),
         ("raise SystemExit('bye')", "SystemExit: bye"),
-        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("1 / 0", "ZeroDivisionError: "),
         ("def broken(:", "SyntaxError"),
         (
             "@hookimpl\ndef mtkd_register_agregators():\n    return []",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from mtkd_cli import strict_yaml
 from mtkd_cli.errors import RecipeError
@@ -185,6 +186,6 @@ def test_every_field_says_what_it_means() -> None:
 
 
 def test_recipes_are_frozen() -> None:
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(ValidationError):
         validate(small(), "r").train.epochs = 3  # type: ignore[misc]
     assert hash(Recipe) is not None

@@ -71,11 +71,11 @@ def test_keys_are_always_words() -> None:
         ("a: !!int abc", "tags are not allowed", "line 1, column 4"),
         ("[a]: 1", "a key must be a word", "line 1, column 1"),
         ("a: [1, 2\nb: 3", "not valid YAML", "line 2"),
-        ("a: 1\n---\nb: 2\n", "expected a single document", "line 2"),
-        ("a: \x07", "special characters are not allowed", "r.yaml"),
+        ("a: 1\n---\nb: 2\n", "not valid YAML", "line 2"),
+        ("a: \x07", "not valid YAML", "r.yaml"),
         ("a: " + "9" * 5000, "too many digits", "line 1, column 4"),
         ("[" * 5000, "nested too deeply", "r.yaml"),
-        ("a:\n\t- b", "cannot start any token", "line 2, column 1"),
+        ("a:\n\t- b", "not valid YAML", "line 2, column 1"),
     ],
 )
 def test_what_is_refused_is_named_with_its_place(text: str, says: str, where: str) -> None:

@@ -54,6 +54,6 @@ def test_json_is_readable_and_keeps_its_letters(tmp_path: Path) -> None:
 
 def test_nan_is_not_json(tmp_path: Path) -> None:
     atomic.write_json(tmp_path / "file", {"a": 1})
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(ValueError):
         atomic.write_json(tmp_path / "file", {"a": math.nan})
     assert json.loads((tmp_path / "file").read_text()) == {"a": 1}

@@ -124,7 +124,7 @@ def test_what_is_wrong_in_arrays_is_named(arrays: dict[str, Any], what: str) -> 
 
 
 def test_a_column_of_parquet_without_numbers_is_named() -> None:
-    with pytest.raises(DataError, match="the column 'dog' holds string, no numbers"):
+    with pytest.raises(DataError, match=r"the column 'dog' holds .*, no numbers"):
         read(to_parquet(id=IDS, cat=ROWS[:, 0], dog=["x", "y", "z"]))
 
 
@@ -136,7 +136,7 @@ class Bomb:
 def test_no_pickle_is_opened_whatever_file_holds_it() -> None:
     bomb = np.array([Bomb()] * 3, dtype=object)
     for arrays in ({"ids": IDS, "predictions": bomb}, {"ids": bomb, "predictions": ROWS}):
-        with pytest.raises(DataError, match="the arrays cannot be read: Object arrays"):
+        with pytest.raises(DataError, match="the arrays cannot be read: "):
             read(savez(**arrays))
     inside = {"ids.npy": pickle.dumps(Bomb()), "predictions.npy": pickle.dumps(Bomb())}
     with zipfile.ZipFile("p.npz", "w") as file:

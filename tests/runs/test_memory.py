@@ -33,7 +33,7 @@ def build():
 def test_a_teacher_that_does_not_fit_is_named(context: Callable[..., Context]) -> None:
     Path("greedy.py").write_text(GREEDY)
     made = context("teachers=[{model: 'python:greedy.py:build', pretrained: true}]")
-    with pytest.raises(MemoryFullError, match=r"out of memory: .*allocate") as caught:
+    with pytest.raises(MemoryFullError, match="out of memory") as caught:
         ready(made, 1)
     assert caught.value.exit_code == 4
     assert "teacher 'build', batches of " in caught.value.where

@@ -51,7 +51,10 @@ one = of(lambda x, z: z[:1])
 maps = of(lambda x, z: z[:, :, None, None])
 probabilities = of(lambda x, z: z.softmax(dim=1))
 logits = of(lambda x, z: z)
-raises = of(lambda x, z: z @ z)
+def refuse(x, z):
+    raise RuntimeError("the views are too small")
+
+raises = of(refuse)
 colour = lambda: nn.Sequential(nn.Conv2d(3, 10, 8), nn.Flatten())
 wide = lambda: nn.Sequential(nn.Flatten(), nn.Linear(999, 10))
 last = of(lambda x, z: torch.randn(len(x), 16, 16, 11))
@@ -99,11 +102,7 @@ def refused(context: Contexts, name: str, keys: str = "", *more: str, views: int
         ("one", "gives (1, 10) for 4 samples; the task needs one answer for each", "made for this task?"),
         ("maps", "gives (4, 10, 1, 1); the task needs (samples, classes)", "it answers with maps: pool them"),
         ("probabilities", "look like probabilities, and count as logits", "set outputs: probabilities"),
-        (
-            "raises",
-            "fails on inputs (4, 1, 8, 8): mat1 and mat2 shapes cannot be multiplied",
-            "its input: size",
-        ),
+        ("raises", "fails on inputs (4, 1, 8, 8): the views are too small", "its input: size"),
         ("colour", "fails on inputs (4, 1, 8, 8): ", "set input: {channels: 3}"),
         ("wide", "fails on inputs (4, 1, 8, 8): ", "set its input: size and channels"),
     ],
