@@ -31,7 +31,7 @@ def test_a_third_partys_strategy_is_listed_with_distribution_and_version(plugin:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("import no_such_module_here", "ModuleNotFoundError: No module named 'no_such_module_here'"),
+        ("import no_such_module_here", "ModuleNotFoundError: "),
         ("raise SystemExit('bye')", "SystemExit: bye"),
         ("1 / 0", "ZeroDivisionError: "),
         ("def broken(:", "SyntaxError"),
@@ -44,7 +44,7 @@ def test_a_third_partys_strategy_is_listed_with_distribution_and_version(plugin:
             "unknown hook 'mtkd_regster_data'; did you mean 'mtkd_register_data'?",
         ),
         ("def mtkd_register_data():\n    return []", "'mtkd_register_data' is not marked with @hookimpl"),
-        ("@hookimpl\ndef mtkd_register_data(config):\n    return []", "'config'"),
+        ("@hookimpl\ndef mtkd_register_data(config):\n    return []", "config"),
         (
             "@hookimpl\ndef mtkd_register_commands(app=None):\n    pass",
             "the argument 'app' must not have a default",

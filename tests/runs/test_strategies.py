@@ -26,8 +26,8 @@ def test_every_strategy_distils_and_its_ensemble_is_measured(
             report = distil(f"strategy={entry.spec.name}", "train.epochs=1", "train.lr=0.01", "student=mlp:4")
             found[entry.spec.name] = report["scores"]
     assert {"agreement", "drop", "median", "stacking"} < set(found)
-    best = max(teacher["accuracy"] for teacher in found["mean"]["teachers"].values())
-    assert found["best"]["ensemble"]["accuracy"] == pytest.approx(best, abs=0.02)
+    accuracies = [teacher["accuracy"] for teacher in found["best"]["teachers"].values()]
+    assert found["best"]["ensemble"]["accuracy"] in accuracies
     assert len({json.dumps(scores["student"]) for scores in found.values()}) > len(found) / 2
 
 

@@ -39,7 +39,7 @@ class Spoils(Quiet):
 def test_bad_trackers_stop_no_run_and_change_no_bit_of_it(
     distil: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trackers, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(trackers, "PATIENCE_SECONDS", 2.0)
     Path("bad.py").write_text(BAD)
     plain = distil(name="plain")
     followed = distil(
@@ -54,7 +54,7 @@ def test_bad_trackers_stop_no_run_and_change_no_bit_of_it(
     assert weights[0] == weights[1]
     log = Path("runs/followed/log.txt").read_text()
     assert log.count("failed and is told nothing more: ConnectionError: no server") == 1
-    assert log.count("still hangs after 0.2 s; it was left behind") == 1
+    assert log.count("still hangs after 2 s; it was left behind") == 1
 
 
 def _left_behind(name: str) -> tuple[list[str], bytes]:
