@@ -138,8 +138,8 @@ def test_the_digest_is_of_ids_and_images_not_of_labels() -> None:
 def test_statistics_are_those_of_the_training_images() -> None:
     data = load(source([40, 40]), Data(name="x"))
     pixels = data.train.samples.read(slice(None)) / 255
-    assert data.input.mean == pytest.approx((pixels.mean(),), abs=1e-6)
-    assert data.input.std == pytest.approx((pixels.std(),), abs=1e-6)
+    assert data.input.mean == pytest.approx((pixels.mean(),), abs=1e-5)
+    assert data.input.std == pytest.approx((pixels.std(),), abs=1e-5)
     assert (data.input.size, data.input.channels) == (4, 1)
 
 

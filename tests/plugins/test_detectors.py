@@ -155,8 +155,9 @@ def test_classes_are_wanted_with_the_boxs_score_and_elsewhere_not_at_all() -> No
     soft[0, 0, 1] = 0.7
     plain = nn.functional.binary_cross_entropy_with_logits(torch.zeros(1, 4, 2), soft, reduction="none")
     focused = (soft - 0.5).abs().square() * plain
-    assert places.loss(one, 1.0).item() == pytest.approx(focused.sum().item())
-    assert dense(torch.zeros(1, 4, 2), focus=0.0).loss(one, 1.0).item() == pytest.approx(plain.sum().item())
+    assert places.loss(one, 1.0).item() == pytest.approx(focused.sum().item(), rel=1e-4)
+    unfocused = dense(torch.zeros(1, 4, 2), focus=0.0).loss(one, 1.0)
+    assert unfocused.item() == pytest.approx(plain.sum().item(), rel=1e-4)
 
 
 def test_a_place_answers_for_the_box_that_is_there_rather_than_for_one_that_hardly_is() -> None:
@@ -165,7 +166,7 @@ def test_a_place_answers_for_the_box_that_is_there_rather_than_for_one_that_hard
     large, small = [0.2, 0.2, 0.8, 0.8], [0.45, 0.45, 0.56, 0.56]
     both = Wanted(torch.tensor([[large, small]]), torch.tensor([[0, 1]]), torch.tensor([[0.9, 0.02]]))
     only = Wanted(torch.tensor([[large]]), torch.tensor([[0]]), torch.tensor([[0.9]]))
-    assert answer.loss(both, 1.0).item() == pytest.approx(answer.loss(only, 1.0).item(), rel=1e-5)
+    assert answer.loss(both, 1.0).item() == pytest.approx(answer.loss(only, 1.0).item(), rel=1e-4)
 
 
 def test_two_names_for_one_object_are_both_wanted() -> None:
@@ -202,7 +203,7 @@ def test_an_empty_image_teaches_that_there_is_nothing(background: bool) -> None:
 def test_soft_scores_at_a_temperature_have_their_logit_divided() -> None:
     scores = torch.tensor([0.0, 0.2, 0.9, 1.0])
     expected = torch.special.logit(scores) / 3
-    assert softened(scores, 3.0).tolist() == pytest.approx(expected.sigmoid().tolist())
+    assert softened(scores, 3.0).tolist() == pytest.approx(expected.sigmoid().tolist(), rel=1e-5)
 
 
 def test_centredness_is_one_in_the_middle_and_zero_at_the_side() -> None:
