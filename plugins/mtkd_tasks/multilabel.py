@@ -122,8 +122,11 @@ class MultiLabel(Task):
         return _over_classes(weights * _cross_entropy(student_output.float(), soft, positive), target)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return C probabilities and C labels of each sample, ``[B, 2C]``."""
-        return torch.cat([self.averageable(output), target], dim=1)
+        """Return C logits and C labels of each sample, ``[B, 2C]``.
+
+        Not probabilities: these round large logits to ties, and equal logits to different last bits.
+        """
+        return torch.cat([output.double(), target.double()], dim=1)
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
         """Return mean average precision, and F1 at probability 0.5, both the mean over the classes."""
@@ -169,19 +172,27 @@ def _entropy(shares: Tensor) -> Tensor:
 
 
 def _average_precision(statistics: Tensor) -> Tensor:
-    """Return of each class the mean precision at each sample that has it, ``[C]``; NaN if none has."""
-    scores, labels = statistics.double().chunk(2, dim=1)
-    order = scores.argsort(dim=0, descending=True, stable=True)
-    labels = labels.gather(0, order)
+    """Return the average precision of each class, ``[C]``; NaN if no sample has it.
+
+    Samples of one score enter together, so their order does not count: recall rises from one distinct
+    score to the next, times the precision there (as `sklearn.metrics.average_precision_score`).
+    """
+    scores, order = statistics.double().chunk(2, dim=1)[0].sort(dim=0, descending=True)  # both [N, C]
+    labels = statistics.double().chunk(2, dim=1)[1].gather(0, order)
     there = present(labels)
     hits = torch.where(there, labels, 0)
     precision = hits.cumsum(dim=0) / there.cumsum(dim=0).clamp(min=1)
-    return (precision * hits).sum(dim=0) / hits.sum(dim=0)
+    # [N, C]: of each sample the row of the last one with its score
+    rows = torch.arange(len(scores), device=scores.device)[:, None].expand_as(scores)
+    ends = torch.ones_like(there)
+    ends[:-1] = scores[:-1] != scores[1:]
+    last = torch.where(ends, rows, len(scores)).flip(0).cummin(dim=0).values.flip(0)
+    return (precision.gather(0, last) * hits).sum(dim=0) / hits.sum(dim=0)
 
 
 def _f1(statistics: Tensor) -> Tensor:
     """Return F1 of each class at probability 0.5, ``[C]``; NaN where nothing is there and nothing is said."""
-    scores, labels = statistics.double().chunk(2, dim=1)
+    logits, labels = statistics.double().chunk(2, dim=1)
     there = present(labels)
-    said, true = (scores >= 0.5) & there, (labels == 1) & there
+    said, true = (logits >= 0) & there, (labels == 1) & there
     return 2 * (said & true).sum(dim=0) / (said.sum(dim=0) + true.sum(dim=0))

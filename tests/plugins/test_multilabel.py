@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score
 from torch import Tensor
 
@@ -87,6 +89,41 @@ def test_metrics_are_scikit_learns() -> None:
     hidden = np.where(np.arange(40)[:, None] % 2, labels, np.nan).astype(np.float32)
     half = made.metrics(made.statistics(output, torch.from_numpy(hidden)))
     assert half["map"] == pytest.approx(average_precision_score(labels[1::2], scores[1::2], average="macro"))
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10_000), samples=st.integers(1, 40), levels=st.integers(1, 6))
+def test_average_precision_under_ties_is_scikit_learns_in_any_order(
+    seed: int, samples: int, levels: int
+) -> None:
+    draws = np.random.default_rng(seed)
+    labels = (draws.random((samples, 2)) < 0.4).astype(np.float32)
+    labels[0] = 1  # scikit-learn defines none without a positive
+    scores = draws.integers(0, levels, (samples, 2)) / levels
+    hidden = draws.random((samples, 2)) < 0.2
+    hidden[0] = False
+    expected = np.mean(
+        [average_precision_score(labels[~hidden[:, c], c], scores[~hidden[:, c], c]) for c in range(2)]
+    )
+    order = draws.permutation(samples)
+    known = np.where(hidden, np.nan, labels).astype(np.float32)
+    for rows in (np.arange(samples), order):
+        output, target = torch.from_numpy(scores[rows] * 8 - 4), torch.from_numpy(known[rows])
+        assert task().metrics(task().statistics(output, target))["map"] == pytest.approx(expected)
+
+
+def test_the_same_answer_to_all_has_the_average_precision_of_a_guess() -> None:
+    target = torch.zeros(20, 2)
+    for rows in ([0, 1, 2, 3], [16, 17, 18, 19]):
+        labels = target.clone()
+        labels[rows] = 1
+        statistics = task().statistics(torch.zeros(20, 2), labels)
+        assert task().metrics(statistics)["map"] == pytest.approx(4 / 20)
+
+
+def test_logits_that_float32_probabilities_would_tie_are_ranked() -> None:
+    output = torch.tensor([[18.0, 20.0], [20.0, 18.0]])
+    assert task().metrics(task().statistics(output, torch.tensor([[0.0, 1.0], [1.0, 0.0]])))["map"] == 1.0
 
 
 def test_class_numbers_are_no_labels_for_it() -> None:
