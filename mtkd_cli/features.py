@@ -79,7 +79,10 @@ def recorded_features(context: Context, views: int | None) -> tuple[TeacherFeatu
 
 def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context) -> TeacherFeatures:
     split, who = context.data.train, who_is(teacher, part, context)
-    keys = [{**record.key(who, split, number, context.recipe), "what": "features"} for number in range(views)]
+    keys = [
+        {**record.key(who, split, number, context.recipe, context.task), "what": "features"}
+        for number in range(views)
+    ]
     found = world.after_the_first(
         lambda: {number: recorded.find(key, len(split)) for number, key in enumerate(keys)}
     )
@@ -107,7 +110,7 @@ def _record(
     module = Truncated(model).to(context.device).eval().requires_grad_(False)
     some = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment(), context.device)
     with torch.inference_mode():
-        layout = Layout((int(module(some).shape[1]),), "fp16")
+        layout = Layout((int(module(some).shape[1]),), "fp32")
     record.refuse_if_full(sum(recorded.bytes_to_take(key, layout, len(split)) for key in keys.values()))
     done: dict[int, Recorded | None] = {}
     with context.progress.phase(f"record features of {name}", len(split) * len(keys)) as bar:

@@ -70,7 +70,7 @@ def _refuse_top_k(recipe: Recipe, task: Task) -> None:
             "store.top_k",
             "leave it out",
         )
-    if recipe.loss.temperature != 1 and not task.elements:
+    if recipe.loss.temperature != 1:
         raise UsageError(
             f"store.top_k keeps answers at temperature 1; the recipe has {recipe.loss.temperature:g}",
             where="loss.temperature",

@@ -119,7 +119,7 @@ def teacher_facts(
         seen = len(split_of(fit, data, context.recipe.data).rows)
         passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
     kept = find_recorded(who, wanted, context)
-    row = Layout.of(shape, context.recipe.store, context.task).dtype.itemsize
+    row = Layout.of(shape, context.recipe, context.task).dtype.itemsize
     asked = sum(len(split) for split, number in wanted if (split.name, number) not in kept)
     live = context.recipe.train.epochs * len(data.train) if views is None else 0
     return {

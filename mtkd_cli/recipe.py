@@ -258,14 +258,15 @@ class Train(Section):
 class Store(Section):
     """What is kept of the teachers' outputs."""
 
-    precision: Literal["auto", "fp16", "fp32"] = Field(
+    precision: Literal["auto", "fp16", "fp32", "fp64"] = Field(
         "auto",
-        description="Number format of recorded outputs; auto: fp16 for logits, fp32 for values and boxes.",
+        description="Number format of recorded outputs; auto: fp16 for logits, fp32 for boxes, fp64 for "
+        "the values of a regression.",
     )
     top_k: int | Literal["auto"] | None = Field(
         "auto",
         description="Classes that are kept of each answer, with the mass of the rest; null: all; "
-        "auto: 4 at each pixel of a map, else all.",
+        "auto: 4 at each pixel of a map at loss.temperature 1 without calibrate, else all.",
     )
     on_nan: Literal["error", "drop"] = Field(
         "error",

@@ -21,12 +21,14 @@ from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError
 from mtkd_cli.fold import folded
 from mtkd_cli.gaps import lost, over
-from mtkd_cli.interfaces import Model
-from mtkd_cli.layout import Layout
+from mtkd_cli.interfaces import Model, Task
+from mtkd_cli.layout import Layout, kept_of
 from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import prepared
+from mtkd_cli.precision import at_least_float32
 from mtkd_cli.recipe import Recipe
 from mtkd_cli.recorded import Recorded
+from mtkd_cli.rounding import Rounding, largest, rounding_of
 from mtkd_cli.views import PLAIN
 
 VALUES_IN_A_BATCH = 2**21
@@ -39,7 +41,7 @@ ROOM = 1.1
 """Free bytes that must be there, as a share of those to be written."""
 
 
-def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe) -> dict[str, Any]:
+def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe, task: Task) -> dict[str, Any]:
     """Return everything that decides one recorded array: teacher, samples, view, what is kept."""
     policy = {} if number == PLAIN else {"seed": recipe.views.seed, **recipe.augment.model_dump(mode="json")}
     return {
@@ -49,7 +51,7 @@ def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe) -
         "split": split.name,
         "view": number,
         "policy": policy,
-        "store": recipe.store.model_dump(mode="json"),
+        "store": {**kept_of(recipe, task), "on_nan": recipe.store.on_nan},
     }
 
 
@@ -115,21 +117,22 @@ def record(
         say: told what the user should know.
 
     Raises:
-        DataError: the teacher answers NaN or infinity (teacher and sample are named), or the disk is full.
+        DataError: the teacher answers NaN or infinity (teacher and sample are named), values that the
+            recipe's number format does not hold, or the disk is full.
         MemoryFullError: a batch does not fit.
     """
     samples, stop = len(split), threading.Event()
     dropped: list[tuple[str, int]] = []
     batch = int(min(LARGEST_BATCH.get(device.type, 256), max(8, VALUES_IN_A_BATCH // (3 * input_size**2))))
 
-    def answers(shard: int) -> tuple[NDArray[Any], int]:
-        rows, clamped = [], 0
+    def answers(shard: int) -> tuple[NDArray[Any], Rounding]:
+        rows, roundings = [], []
         place = layout.rows_of(shard, samples)
         for start in range(place.start, place.stop, batch):
             if stop.is_set():
                 raise CancelledError
             part = slice(start, min(start + batch, place.stop))
-            output = ask(split, part, number).float().cpu()
+            output = at_least_float32(ask(split, part, number)).cpu()
             _refuse_odd(output, layout.shape, name, split.samples.ids[part])
             gaps = lost(output)
             if gaps.any():
@@ -138,10 +141,12 @@ def record(
                     raise no_answer(name, sample)
                 dropped.append((sample, int(gaps.sum().item())))
                 output = output.masked_fill(over(gaps, output), torch.nan)
-            encoded, beyond = layout.encode(output)
-            rows.append(encoded)
-            clamped += beyond
-        return np.concatenate(rows), clamped
+            try:
+                rows.append(layout.encode(output))
+            except OverflowError as error:
+                raise too_large(name, output, split.samples.ids[part], error) from error
+            roundings.append(rounding_of(layout, output, rows[-1]))
+        return np.concatenate(rows), largest(roundings)
 
     folder = recorded.folder_of(array_key)
     with store.locked(folder) if world.is_first() else nullcontext():
@@ -149,28 +154,23 @@ def record(
         array = recorded.begun(array_key, layout, samples)
         together = world.size()
         advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in wanted))
-        clamped = 0
         with _one_thread_each(device) as workers, ThreadPoolExecutor(workers) as pool:
             futures = {pool.submit(answers, shard): shard for shard in wanted[world.rank() :: together]}
             try:
                 for future in as_completed(futures):
                     with memory_errors(f"teacher {name!r}, batches of {batch}, {workers} at once", LESS):
-                        rows, beyond = future.result()
-                    recorded.write(array, futures.pop(future), rows, samples)
-                    clamped += beyond
+                        rows, rounding = future.result()
+                    recorded.write(array, futures.pop(future), rows, samples, rounding)
                     advance(len(rows) * together)
             except BaseException:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        everyones = world.everyones((dropped, clamped))
-    dropped = [sample for theirs, _ in everyones for sample in theirs]
-    clamped = sum(theirs for _, theirs in everyones)
+        everyones = world.everyones(dropped)
+    dropped = [sample for theirs in everyones for sample in theirs]
     if dropped:
         count = sum(number for _, number in dropped)
         say(f"teacher {name}: NaN or infinity on {count} samples ({min(dropped)[0]}), not heard there")
-    if clamped:
-        say(f"teacher {name}: {clamped} outputs beyond ±65504 were clamped; store.precision: fp32 keeps them")
     return recorded.begun(array_key, layout, samples)
 
 
@@ -203,6 +203,16 @@ def _refuse_odd(output: Tensor, shape: tuple[int, ...], name: str, ids: tuple[st
             where=f"samples {ids[0]} to {ids[-1]}",
             hint="it must answer each sample by itself, whatever the batch",
         )
+
+
+def too_large(name: str, output: Tensor, ids: tuple[str, ...], error: OverflowError) -> DataError:
+    """Return the error of a teacher whose values the recipe's number format does not hold."""
+    sizes = output.abs().flatten(1).amax(dim=1)
+    return DataError(
+        f"the teacher {name!r} answers {sizes.max().item():.6g}; {error}",
+        where=f"sample {ids[int(sizes.nan_to_num().argmax())]}",
+        hint="leave out store.precision: values are then kept in a format that holds them",
+    )
 
 
 def no_answer(name: str, sample: str) -> DataError:

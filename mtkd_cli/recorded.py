@@ -25,6 +25,7 @@ from torch import Tensor
 
 from mtkd_cli import atomic, holds, store
 from mtkd_cli.layout import Layout
+from mtkd_cli.rounding import Rounding, largest
 
 ZEROS = bytes(2**20)
 
@@ -38,8 +39,13 @@ class Recorded:
     rows: NDArray[Any]
 
     def __getitem__(self, indices: Any) -> Tensor:
-        """Return the outputs of some samples, ``[B, C, *]`` float32."""
+        """Return the outputs of some samples, ``[B, C, *]``, see `Layout.decode`."""
         return self.layout.decode(self.rows[indices])
+
+    @property
+    def rounding(self) -> Rounding | None:
+        """How much recording changed the outputs; None if that was not kept."""
+        return rounding_in(self.folder)
 
 
 def folder_of(key: Mapping[str, Any]) -> Path:
@@ -112,8 +118,10 @@ def bytes_to_take(key: Mapping[str, Any], layout: Layout, samples: int) -> int:
     return 0 if present and present.layout == layout else samples * layout.dtype.itemsize
 
 
-def write(recorded: Recorded, shard: int, rows: NDArray[Any], samples: int) -> None:
-    """Write one shard, then the line that vouches for it.
+def write(
+    recorded: Recorded, shard: int, rows: NDArray[Any], samples: int, rounding: Rounding | None = None
+) -> None:
+    """Write one shard, then append the line with its checksum and how much it was rounded.
 
     Raises:
         ValueError: these are not the rows of a shard.
@@ -131,8 +139,9 @@ def write(recorded: Recorded, shard: int, rows: NDArray[Any], samples: int) -> N
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        line = json.dumps({"shard": shard, "sha256": _sha256(layout, content)})
-        atomic.append_line(recorded.folder / "shards.jsonl", line)
+        line = {"shard": shard, "sha256": _sha256(layout, content)}
+        known = {} if rounding is None else {"rounding": rounding.as_list()}
+        atomic.append_line(recorded.folder / "shards.jsonl", json.dumps({**line, **known}))
 
 
 def opened(folder: Path, samples: int) -> Recorded | None:
@@ -154,7 +163,20 @@ def opened(folder: Path, samples: int) -> Recorded | None:
 
 def ledger(folder: Path) -> dict[int, str]:
     """Return the checksum of each shard by the last whole line about it."""
-    written: dict[int, str] = {}
+    return {shard: str(entry["sha256"]) for shard, entry in _lines(folder).items()}
+
+
+def rounding_in(folder: Path) -> Rounding | None:
+    """Return how much recording changed the outputs in a folder; None if that was not kept."""
+    try:
+        return largest(Rounding(*map(float, entry["rounding"])) for entry in _lines(folder).values())
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _lines(folder: Path) -> dict[int, dict[str, Any]]:
+    """Return the last whole line about each shard."""
+    written: dict[int, dict[str, Any]] = {}
     try:
         lines = (folder / "shards.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -162,7 +184,7 @@ def ledger(folder: Path) -> dict[int, str]:
     for line in lines:
         try:
             entry = json.loads(line)
-            written[int(entry["shard"])] = str(entry["sha256"])
+            written[int(entry["shard"])] = {"sha256": entry["sha256"], **entry}
         except (ValueError, KeyError, TypeError, OverflowError):
             continue
     return written

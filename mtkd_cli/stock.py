@@ -21,9 +21,11 @@ from mtkd_cli.asking import Ask
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.fit import fitted
-from mtkd_cli.layout import Layout
+from mtkd_cli.layout import VALUES, Layout
 from mtkd_cli.models import load_teacher
+from mtkd_cli.precision import at_least_float32
 from mtkd_cli.recorded import Recorded
+from mtkd_cli.rounding import in_words
 from mtkd_cli.subset import spread
 from mtkd_cli.teachers import asker, who_is
 
@@ -32,13 +34,21 @@ FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.(partial|unfinished)")
 VERIFIED = 32
 """Samples of each array that are computed again."""
 
-TOLERANCE = {"fp16": 2e-3, "fp32": 1e-4}
-"""Largest allowed difference, as a share of the largest answer."""
+TOLERANCE = {"fp16": 2e-3, "fp32": 1e-4, "fp64": 1e-4}
+"""Largest allowed difference of probabilities, and of values as a share of their range."""
+
+FLOAT32 = 1e-6
+"""Largest allowed difference of values as a share of the largest: teachers compute in float32."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One folder of the store. ``used`` is when a run last asked for it, in seconds since 1970."""
+    """One folder of the store.
+
+    Attributes:
+        used: when a run last asked for it, in seconds since 1970.
+        rounding: how much recording changed the outputs in it, in words; empty if that was not kept.
+    """
 
     kind: str
     folder: Path
@@ -46,6 +56,7 @@ class Item:
     bytes: int
     used: float
     complete: bool
+    rounding: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the item for JSON."""
@@ -56,6 +67,7 @@ class Item:
             "bytes": self.bytes,
             "age_seconds": round(time.time() - self.used),
             "complete": self.complete,
+            **({"rounding": self.rounding} if self.rounding else {}),
         }
 
 
@@ -109,28 +121,36 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
         model = fitted(load_teacher(part, teacher, data, context.task), who["fit"], teacher, context)
         ask = asker(model, teacher.name, [split for split, _, _ in arrays], context)
         for split, number, array in arrays:
-            difference, largest = _difference(ask, split, number, array)
-            limit = TOLERANCE[array.layout.precision] * max(1.0, largest)
+            difference, limit = _difference(ask, split, number, array)
             place = {"teacher": teacher.name, "split": split.name, "view": number}
-            yield {**place, "difference": difference, "same": difference <= limit}
+            kept = array.rounding
+            rounding = None if kept is None else in_words(kept, array.layout.kind)
+            yield {**place, "difference": difference, "same": difference <= limit, "rounding": rounding}
 
 
 def _recorded(who: dict[str, Any], context: Context) -> Iterator[tuple[Split, int, Recorded]]:
     """Yield the arrays of a teacher that are complete, the views of a split from the first on."""
     for split in context.data.splits:
         for number in itertools.count():
-            array = recorded.find(record.key(who, split, number, context.recipe), len(split))
+            array = recorded.find(record.key(who, split, number, context.recipe, context.task), len(split))
             if array is None:
                 break
             yield split, number, array
 
 
 def _difference(ask: Ask, split: Split, number: int, array: Recorded) -> tuple[float, float]:
-    """Return an array's largest difference to the live teacher on some samples, and the largest answer."""
+    """Return an array's largest difference to the live teacher on some samples, and the largest allowed.
+
+    Logits are compared by their probabilities, which no constant added to a row can hide.
+    """
+    layout = array.layout
     rows = spread(np.arange(len(split)), VERIFIED)
-    live = ask(split, rows, number).float().cpu()
-    live = array.layout.decode(array.layout.encode(live)[0])
-    return (live - array[rows]).abs().max().item(), live.abs().max().item()
+    live = at_least_float32(ask(split, rows, number)).cpu()
+    live = layout.judged(layout.decode(layout.encode(live)))
+    difference, limit = (live - layout.judged(array[rows])).abs().max().item(), TOLERANCE[layout.precision]
+    if layout.kind == VALUES:
+        limit = limit * (live.max() - live.min()).item() + FLOAT32 * live.abs().max().item()
+    return difference, limit
 
 
 def _remove(folder: Path) -> bool:
@@ -171,10 +191,18 @@ def _item(kind: str, folder: Path) -> Item | None:
     except OSError:
         return None
     key = _key(folder)
-    done = not folder.name.startswith(".")
+    done, rounding = not folder.name.startswith("."), ""
     if kind == "outputs":
         done = len(recorded.ledger(folder)) >= _shards(key)
-    return Item(kind, folder, _what(kind, key), sum(stat.st_size for stat in stats), used, done)
+        rounding = _rounding(folder, key)
+    size = sum(stat.st_size for stat in stats)
+    return Item(kind, folder, _what(kind, key), size, used, done, rounding)
+
+
+def _rounding(folder: Path, key: dict[str, Any]) -> str:
+    known, layout = recorded.rounding_in(folder), key.get("layout")
+    kind = layout.get("kind") if isinstance(layout, dict) else None
+    return in_words(known, str(kind)) if known is not None and kind else ""
 
 
 def _shards(key: dict[str, Any]) -> int:

@@ -24,13 +24,15 @@ from mtkd_cli.fit import fitted
 from mtkd_cli.fit import key as fit_key
 from mtkd_cli.gaps import lost
 from mtkd_cli.interfaces import Alignment, Model, Task
-from mtkd_cli.layout import Layout
+from mtkd_cli.layout import Layout, kept_of
 from mtkd_cli.models import facts, identity, load_teacher, prepared
+from mtkd_cli.precision import at_least_float32
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.probe import Probed, probed, some_views
 from mtkd_cli.recipe import Teacher
 from mtkd_cli.recorded import Recorded
 from mtkd_cli.resolve import ModelPart
+from mtkd_cli.rounding import Rounding, in_words, largest
 from mtkd_cli.teacher_checks import table_of, validate_live, validate_recorded
 from mtkd_cli.teacher_validation import Doubt, Validated
 from mtkd_cli.views import PLAIN
@@ -68,13 +70,20 @@ class ReadyTeacher:
     validation: Validated | None = None
 
     @property
+    def rounding(self) -> Rounding | None:
+        """How much recording changed its outputs; None if nothing is recorded, or it was not kept."""
+        parts = [array.rounding for array in self.arrays.values()]
+        known = [part for part in parts if part is not None]
+        return largest(known) if known and len(known) == len(parts) else None
+
+    @property
     def own_classes(self) -> list[list[str]]:
         """For each of the task's classes, the teacher's own that answer it."""
         names = self.facts["classes"]
         return [[names[i] if names else str(i) for i in group] for group in self.alignment.groups]
 
     def recorded(self, split: str, number: int, rows: Any = slice(None)) -> Tensor:
-        """Return the aligned answers on a view of some samples of a split, ``[B, C, *]`` float32."""
+        """Return the aligned answers on a view of some samples of a split, ``[B, C, *]``."""
         return self.aligned(self.arrays[split, PLAIN if self.by_id else number][rows])
 
     def aligned(self, outputs: Tensor) -> Tensor:
@@ -129,6 +138,7 @@ def ready(context: Context, views: int | None) -> list[ReadyTeacher]:
     pairs = list(zip(context.recipe.teachers, context.parts.teachers, strict=True))
     warned = {teacher.name: _check(teacher, part, views, context) for teacher, part in pairs}
     found = [_ready(teacher, part, views, context) for teacher, part in pairs]
+    _tell_rounding(found, context)
     found = _validated(found, warned, context)
     return calibrated(found, context) if context.recipe.calibrate else found
 
@@ -152,6 +162,14 @@ def _warn(name: str, validation: Validated, context: Context) -> None:
     """Say what looks wrong with a teacher."""
     for doubt in validation.doubts:
         context.progress.say(f"warning: teacher {name}: {doubt}")
+
+
+def _tell_rounding(teachers: list[ReadyTeacher], context: Context) -> None:
+    """Say how much recording changed the teachers' outputs, whether they were recorded now or before."""
+    kind = kept_of(context.recipe, context.task)["kind"]
+    parts = [f"{t.name}: {in_words(t.rounding, kind)}" for t in teachers if t.rounding is not None]
+    if parts:
+        context.progress.say(f"rounding of recorded outputs: {'; '.join(parts)}")
 
 
 def tell_views(context: Context, views: int | None) -> None:
@@ -257,7 +275,7 @@ def find_recorded(
     """Return the arrays that are complete, by split name and view number."""
     found = {}
     for split, number in wanted:
-        array = recorded.find(record.key(who, split, number, context.recipe), len(split))
+        array = recorded.find(record.key(who, split, number, context.recipe, context.task), len(split))
         if array is not None:
             found[split.name, number] = array
     return found
@@ -275,8 +293,8 @@ def _record(
     if not missing:
         return {}
     ask = asker(model, teacher.name, [split for split, _ in missing], context, fast=True)
-    layout = Layout.of(shape, context.recipe.store, context.task)
-    keys = [record.key(who, split, number, context.recipe) for split, number in missing]
+    layout = Layout.of(shape, context.recipe, context.task)
+    keys = [record.key(who, split, number, context.recipe, context.task) for split, number in missing]
     record.refuse_if_full(
         sum(
             recorded.bytes_to_take(key, layout, len(split))
@@ -366,7 +384,9 @@ def answers(
     def live(step: Step) -> tuple[Tensor, ...]:
         with torch.no_grad():
             found = tuple(
-                from_store(t, step, PLAIN) if t.live is None else t.aligned(t.live(step.views).float())
+                from_store(t, step, PLAIN)
+                if t.live is None
+                else t.aligned(at_least_float32(t.live(step.views)))
                 for t in teachers
             )
         for teacher, output in zip(teachers, found, strict=True):

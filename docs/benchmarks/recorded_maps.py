@@ -34,8 +34,8 @@ def main() -> None:
     shape, side = tuple(outputs[0].shape[1:]), outputs[0].shape[-1]
 
     def kept(top_k: int) -> tuple[list[Tensor], int]:
-        layout = Layout(shape, "fp16", top_k)
-        return [layout.decode(layout.encode(o)[0]) for o in outputs], layout.dtype.itemsize
+        layout = Layout(shape, "fp16", top_k, "classes")
+        return [layout.decode(layout.encode(o)) for o in outputs], layout.dtype.itemsize
 
     def coarse(step: int) -> tuple[list[Tensor], int]:
         small = [F.avg_pool2d(o, step) for o in outputs]

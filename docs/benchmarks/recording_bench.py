@@ -122,12 +122,14 @@ def some_views(context: Context) -> Tensor:
 def recorded_by(bench: Bench, k: int, number: int) -> Recorded:
     """Record one view of the training samples by teacher k, into a new array."""
     context = bench.context
-    key = record.key({**bench.who[k], "again": time.time_ns()}, context.data.train, number, context.recipe)
+    key = record.key(
+        {**bench.who[k], "again": time.time_ns()}, context.data.train, number, context.recipe, context.task
+    )
     return record.record(
         f"t{k}",
         by_views(bench.fast[k], context.recipe, context.device),
         key,
-        Layout((context.task.outputs,), "fp16"),
+        Layout((context.task.outputs,), "fp16", kind="classes"),
         context.data.train,
         number,
         context.recipe,

@@ -67,7 +67,8 @@ def verify(
         else:
             for row in rows:
                 place = f"{row['teacher']}, {row['split']} view {row['view']}"
-                console.talk(f"{place}: largest difference {row['difference']:.2e}")
+                rounding = f"; {row['rounding']}" if row["rounding"] else ""
+                console.talk(f"{place}: largest difference {row['difference']:.2e}{rounding}")
         wrong = [row for row in rows if not row["same"]]
         if (bad or wrong) and not as_json:
             first = (
@@ -124,7 +125,8 @@ def _table(items: list[dict[str, Any]], title: str) -> Any:
     from mtkd_cli.cli.tables import table
 
     def row(item: dict[str, Any]) -> list[str]:
-        what = item["what"] if item["complete"] else f"{item['what']} (not complete)"
+        what = ", ".join(filter(None, (item["what"], item.get("rounding"))))
+        what = what if item["complete"] else f"{what} (not complete)"
         return [item["kind"], what, _size(item["bytes"]), f"{item['age_seconds'] / 86400:.1f} days ago"]
 
     return table([row(item) for item in items], ["kind", "what", "size", "last used"], title)

@@ -142,7 +142,8 @@ class Task(Protocol):
         spatial: whether labels have places, so that they follow a view's geometry.
         scale: mean and deviation of the targets, then of outputs that are no targets, for models that are
             trained here; see `Model.scale`.
-        precision: number format in which outputs are recorded by default.
+        precision: number format in which outputs are recorded by default: ``fp16``, ``fp32`` or ``fp64``;
+            None: fp16 for logits, fp32 for all else.
         top_k: classes that are recorded by default, None for all.
         resamples: draws of the bootstrap over test samples.
         pictured: test samples that `picture` is given.
@@ -162,7 +163,7 @@ class Task(Protocol):
     logits: bool = False
     spatial: bool = False
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
-    precision: str = "fp16"
+    precision: str | None = None
     top_k: int | None = None
     resamples: int = 500
     pictured: int = 8

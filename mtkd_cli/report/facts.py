@@ -125,6 +125,7 @@ def report_of(
                 "calibration": teacher.calibration.as_dict() if teacher.calibration else None,
                 "validation": teacher.validation.as_dict() if teacher.validation else None,
                 "warnings": warnings[teacher.name],
+                "rounding": None if teacher.rounding is None else teacher.rounding.error,
             }
             for teacher, wanted in zip(teachers, recipe.teachers, strict=True)
         ],

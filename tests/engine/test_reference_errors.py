@@ -87,7 +87,7 @@ def test_class_numbers_do_not_overflow_where_few_are_kept(classes: int) -> None:
     largest = torch.tensor([classes - 1, classes - 3, 0])
     output = torch.zeros(3, classes).scatter(1, largest[:, None], 20.0)
     layout = Layout((classes,), "fp32", top_k=2)
-    rows, _ = layout.encode(output)
+    rows = layout.encode(output)
     assert layout.decode(rows).argmax(1).tolist() == largest.tolist()
     if classes > 2**15:
         assert (rows["index"].astype(np.int16) != rows["index"]).any(), "what 16 bits would make of them"

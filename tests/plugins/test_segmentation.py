@@ -1,6 +1,7 @@
 """Segmentation: what maps mean, how they are mixed, learnt and measured, pixel by pixel."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -198,17 +199,23 @@ def test_what_is_no_map_is_refused_with_what_is_needed(output: object) -> None:
         task().shaped(output)
 
 
+def recipe(temperature: float = 1, calibrate: bool = False, **store: Any) -> Any:
+    return SimpleNamespace(store=Store(**store), loss=Loss(temperature=temperature), calibrate=calibrate)
+
+
 def test_of_each_pixel_the_four_best_classes_are_kept_and_come_back() -> None:
     (output,) = maps(1, classes=9)
     classes = tuple("abcdefghi")
-    layout = Layout.of((9, SIDE, SIDE), Store(), task(classes=classes))
+    layout = Layout.of((9, SIDE, SIDE), recipe(), task(classes=classes))
     assert layout.top_k == 4
-    back = layout.decode(layout.encode(output)[0]).softmax(1)
+    back = layout.decode(layout.encode(output)).softmax(1)
     wanted, kept = output.softmax(1), output.topk(4, 1).indices
     torch.testing.assert_close(back.gather(1, kept), wanted.gather(1, kept), atol=2e-3, rtol=2e-3)
     torch.testing.assert_close(back.sum(1), torch.ones(2, SIDE, SIDE), atol=1e-4, rtol=0)
-    assert layout.dtype.itemsize < Layout.of((9, SIDE, SIDE), Store(top_k=None), task()).dtype.itemsize
-    assert Layout.of((9, SIDE, SIDE), Store(), task(kd="cwd")).top_k is None
+    assert layout.dtype.itemsize < Layout.of((9, SIDE, SIDE), recipe(top_k=None), task()).dtype.itemsize
+    assert Layout.of((9, SIDE, SIDE), recipe(), task(kd="cwd")).top_k is None
+    assert Layout.of((9, SIDE, SIDE), recipe(temperature=2), task()).top_k is None
+    assert Layout.of((9, SIDE, SIDE), recipe(calibrate=True), task()).top_k is None
 
 
 def test_a_picture_has_a_mask_for_everyone_and_a_colour_for_each_class() -> None:

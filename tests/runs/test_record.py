@@ -21,6 +21,7 @@ from mtkd_cli.fold import folded
 from mtkd_cli.gaps import lost
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import prepared
+from mtkd_cli.rounding import rounding_of
 from mtkd_cli.views import affine, view
 
 Contexts = Callable[..., Context]
@@ -182,7 +183,7 @@ class Poisoned(nn.Module):
 
 def test_a_teacher_that_answers_nan_is_named_with_the_sample(context: Contexts) -> None:
     run = context()
-    split, layout = run.data.train, Layout.of((10,), run.recipe.store, run.task)
+    split, layout = run.data.train, Layout.of((10,), run.recipe, run.task)
     bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
     with pytest.raises(DataError, match="'bad' answers NaN") as caught:
         record.record(
@@ -194,7 +195,7 @@ def test_a_teacher_that_answers_nan_is_named_with_the_sample(context: Contexts) 
 @pytest.mark.parametrize("top_k", ["null", "3"])
 def test_a_teacher_that_answers_nan_may_be_left_out_there(context: Contexts, top_k: str) -> None:
     run = context("store.on_nan=drop", f"store.top_k={top_k}")
-    split, layout, said = run.data.train, Layout.of((10,), run.recipe.store, run.task), []
+    split, layout, said = run.data.train, Layout.of((10,), run.recipe, run.task), []
     bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
     array = record.record(
         "bad", bad, {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, said.append
@@ -210,7 +211,7 @@ def test_a_teacher_that_answers_for_the_batch_is_refused(context: Contexts) -> N
         def forward(self, views: torch.Tensor) -> torch.Tensor:
             return torch.zeros(1, 10)
 
-    layout = Layout.of((10,), run.recipe.store, run.task)
+    layout = Layout.of((10,), run.recipe, run.task)
     with pytest.raises(DataError, match=r"'bad' gives \(1, 10\) for"):
         record.record(
             "bad",
@@ -245,10 +246,90 @@ def test_a_store_that_would_not_fit_the_disk_is_refused(
         teachers.ready(context(), 1)
 
 
-def test_fp16_clamps_and_says_so() -> None:
-    rows, clamped = Layout((3,), "fp16").encode(torch.tensor([[250000.0, -1.0, -250000.0]]))
-    assert clamped == 2
-    assert np.isfinite(rows).all()
+@pytest.mark.parametrize("offset", [0.0, 4e3, -6e4, 7e4, 1e6])
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_a_constant_added_to_all_logits_changes_no_probability(offset: float, precision: str) -> None:
+    logits = torch.randn(64, 10, 3, generator=torch.Generator().manual_seed(0)).round(decimals=1) * 4
+    shifted = logits + offset  # what float32 itself loses is no loss of recording
+    layout = Layout((10, 3), precision, kind="classes")
+    rows = layout.encode(shifted)
+    back = layout.decode(rows)
+    torch.testing.assert_close(back.softmax(1), shifted.softmax(1), atol=5e-4 + abs(offset) * 1e-7, rtol=0)
+    assert (back.argmax(1) == shifted.argmax(1)).all()
+    told = rounding_of(layout, shifted, rows).error
+    assert told == pytest.approx((back.double().softmax(1) - shifted.double().softmax(1)).abs().max().item())
+
+
+def test_logits_of_labels_are_not_shifted_and_large_ones_are_sure() -> None:
+    logits = torch.tensor([[250000.0, 1.5, -250000.0]])
+    layout = Layout((3,), "fp16", kind="labels")
+    back = layout.decode(layout.encode(logits))
+    assert back.sigmoid().tolist() == logits.sigmoid().tolist()
+
+
+def test_values_are_never_clamped() -> None:
+    values = torch.tensor([[70000.0]])
+    with pytest.raises(OverflowError):
+        Layout((1,), "fp16").encode(values)
+    assert Layout((1,), "fp32").decode(Layout((1,), "fp32").encode(values)).item() == 70000
+    far = torch.tensor([[1.7e12 + 0.25]], dtype=torch.float64)
+    assert Layout((1,), "fp64").decode(Layout((1,), "fp64").encode(far)).item() == 1.7e12 + 0.25
+
+
+def test_values_that_a_recipe_keeps_in_too_few_bits_are_named(context: Contexts) -> None:
+    run = context("store.precision=fp16", recipe="diabetes")
+    split = run.data.train
+
+    class Far(nn.Module):
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(rows), 1), 1e6)
+
+    layout = Layout.of((1,), run.recipe, run.task)
+    with pytest.raises(DataError, match=r"'far' answers 1e\+06; fp16 holds numbers up to 65504"):
+        record.record(
+            "far",
+            by_views(Far(), run.recipe, run.device),
+            {"k": 1},
+            layout,
+            split,
+            0,
+            run.recipe,
+            8,
+            run.device,
+            lambda _: None,
+            print,
+        )
+
+
+def test_the_rounding_of_outputs_is_told_also_when_they_are_recorded_already(context: Contexts) -> None:
+    said: list[list[str]] = []
+    for _ in range(2):
+        run, lines = context(), []
+        run.progress.say = lines.append
+        ready = teachers.ready(run, 1)
+        said.append([line for line in lines if line.startswith("rounding of recorded outputs")])
+    assert len(said[0]) == 1
+    assert said[0] == said[1]
+    rounding = ready[0].rounding
+    assert rounding is not None
+    assert 0 < rounding.error < 1e-3
+    assert f"{ready[0].name}: probabilities rounded by at most {rounding.error:.1g}" in said[0][0]
+
+
+def test_recordings_for_losses_that_need_other_numbers_are_apart(context: Contexts) -> None:
+    small = ("data.scenes=20", "data.test_scenes=10", "data.size=16", "data.labels=12")
+    keys = [
+        record.key({"w": 1}, run.data.train, 0, run.recipe, run.task)
+        for run in (
+            context(*small, change, recipe="digit-scenes-seg")
+            for change in (
+                "loss.temperature=1",
+                "loss.temperature=2",
+                "task={name: segmentation, kd: cwd}",
+            )
+        )
+    ]
+    assert [key["store"]["top_k"] for key in keys] == [4, None, None]
 
 
 @pytest.mark.parametrize(("precision", "off"), [("fp32", 1e-4), ("fp16", 1e-2)])
@@ -260,7 +341,7 @@ def test_top_k_keeps_the_largest_probabilities_and_the_mass_of_the_rest(
     logits[:3, classes - 1] = 20
     logits[3, 0] = 2000  # all others are beyond what any float tells from 0
     layout = Layout((classes,), precision, top_k=4)
-    back = layout.decode(layout.encode(logits)[0]).softmax(dim=1)
+    back = layout.decode(layout.encode(logits)).softmax(dim=1)
     exact = logits.softmax(dim=1)
     top = exact.topk(4).indices
     torch.testing.assert_close(back.gather(1, top), exact.gather(1, top), rtol=off, atol=1e-6)
@@ -274,6 +355,8 @@ def test_top_k_keeps_the_largest_probabilities_and_the_mass_of_the_rest(
 def test_top_k_is_refused_where_full_answers_are_needed(context: Contexts) -> None:
     with pytest.raises(UsageError, match="temperature 1"):
         context("store.top_k=3", "loss.temperature=2")
+    with pytest.raises(UsageError, match="temperature 1"):
+        context("store.top_k=3", "loss.temperature=2", recipe="digit-scenes-seg")
     run = context("store.top_k=3", "loss.temperature=1")
     assert teachers.ready(run, 1)[0].recorded("val", 0).shape[1] == 10
 

@@ -49,14 +49,16 @@ def test_verify_finds_an_array_that_the_teacher_would_not_answer(context: Contex
     writable = recorded.create(_key_of(run), array.layout, len(run.data.train))
     for shard in range(array.layout.shards(len(run.data.train))):
         place = array.layout.rows_of(shard, len(run.data.train))
-        recorded.write(writable, shard, np.asarray(writable.rows[place]) + np.float16(1), len(run.data.train))
+        rows = np.array(writable.rows[place])
+        rows["distance"][:, 0] -= 1
+        recorded.write(writable, shard, rows, len(run.data.train))
     wrong = [row for row in stock.differences(run) if not row["same"]]
     assert [(row["split"], row["view"]) for row in wrong] == [("train", 0)]
 
 
 def _key_of(run: Context) -> dict[str, Any]:
     who = teachers.who_is(run.recipe.teachers[0], run.parts.teachers[0], run)
-    return record.key(who, run.data.train, 0, run.recipe)
+    return record.key(who, run.data.train, 0, run.recipe, run.task)
 
 
 READER = """

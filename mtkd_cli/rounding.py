@@ -1,0 +1,68 @@
+"""How much recording changed a teacher's outputs: the largest rounding error, kept with each shard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtkd_cli.gaps import lost
+from mtkd_cli.layout import VALUES, Layout
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """The largest change of outputs, in what they are judged by (`Layout.judged`).
+
+    Attributes:
+        error: the largest change of a probability, or of a value.
+        low: the smallest value; 0 of probabilities.
+        high: the largest value; 1 of probabilities.
+    """
+
+    error: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
+
+    @property
+    def relative(self) -> float:
+        """The error as a share of the values' range."""
+        spread = self.high - self.low
+        return self.error / spread if spread > 0 else math.inf if self.error else 0.0
+
+    def as_list(self) -> list[float]:
+        """Return error, smallest and largest value."""
+        return [self.error, self.low, self.high]
+
+
+def rounding_of(layout: Layout, output: Tensor, rows: NDArray[Any]) -> Rounding:
+    """Return how much `Layout.encode` changed outputs ``[B, C, *]``; rows with NaN are left out."""
+    whole = ~lost(output)
+    if not whole.any():
+        return Rounding()
+    exact = layout.judged(output[whole])
+    error = (layout.judged(layout.decode(rows)[whole]) - exact).abs().max().item()
+    if layout.kind != VALUES:
+        return Rounding(error, 0, 1)
+    return Rounding(error, exact.min().item(), exact.max().item())
+
+
+def largest(parts: Iterable[Rounding]) -> Rounding:
+    """Return the rounding of several parts together."""
+    known = list(parts)
+    if not known:
+        return Rounding()
+    return Rounding(max(p.error for p in known), min(p.low for p in known), max(p.high for p in known))
+
+
+def in_words(rounding: Rounding, kind: str) -> str:
+    """Return the largest rounding error in words."""
+    if kind == VALUES:
+        return (
+            f"values rounded by at most {rounding.relative:.1g} of their range" if rounding.error else "exact"
+        )
+    return f"probabilities rounded by at most {rounding.error:.1g}"
