@@ -21,6 +21,7 @@ from mtkd_cli.interfaces import Alignment, Model
 from mtkd_cli.memory import memory_errors
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.models import prepared
+from mtkd_cli.precision import at_least_float32
 from mtkd_cli.record import LESS
 from mtkd_cli.subset import spread
 from mtkd_cli.teacher_validation import Validated, validated
@@ -91,7 +92,7 @@ def _answer(
         ask = by_views(prepared(model).to(context.device).eval(), recipe, context.device)
     parts = np.array_split(rows, math.ceil(len(rows) / AT_ONCE))
     with memory_errors(f"teacher {name!r}, batches of {AT_ONCE}", LESS):
-        outputs = torch.cat([ask(val, part, PLAIN).float().cpu() for part in parts])
+        outputs = torch.cat([at_least_float32(ask(val, part, PLAIN)).cpu() for part in parts])
     return context.task.aligned(outputs, alignment)
 
 
