@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -94,7 +95,10 @@ class LoadedStudent:
 
 
 def described(context: Context, model: Model, scores: Mapping[str, float]) -> dict[str, Any]:
-    """Return what ``student.json`` says: all that `load_student` needs besides the weights."""
+    """Return what ``student.json`` says: all that `load_student` needs besides the weights.
+
+    A score that is undefined (R2 of a constant target) is left out.
+    """
     recipe, data, part = context.recipe, context.data, context.parts.student
     given, samples = recipe.student.input, data.train.samples
     kind = "table" if samples.inputs.ndim == 2 else "image"
@@ -116,7 +120,7 @@ def described(context: Context, model: Model, scores: Mapping[str, float]) -> di
         "scale": model.scale,
         "reads": {"kind": kind, "fit": data.fit, **asdict(data.input)},
         "labels": {"shape": list(samples.targets.shape[1:]), "dtype": samples.targets.dtype.name},
-        "test": dict(scores),
+        "test": {name: score for name, score in scores.items() if math.isfinite(score)},
     }
 
 

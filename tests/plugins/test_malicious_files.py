@@ -96,6 +96,7 @@ def a_run(**changes: Any) -> Path:
         "scale": None,
         "reads": {"kind": "image", "fit": "crop", "size": 8, "channels": 1, "columns": []},
         "labels": {"shape": [], "dtype": "int64"},
+        "test": {"accuracy": 0.5},
         "weights": hashlib.sha256(weights).hexdigest(),
     }  # fmt: skip
     sealed.write(run / "student.json", {**facts, **changes})
@@ -120,24 +121,24 @@ def test_of_a_runs_student(command: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("provider", ["exported", "run", "onnx", "sklearn", "keras"])
 def test_of_a_student_that_says_it_is_made_of_another_file(provider: str) -> None:
     zipped_pickle(Path("a.pt"))
-    request = {
-        "model": "a.pt",
-        "channels": 1,
-        "size": 8,
-        "outputs": 10,
-        "trusted": [str(Path("a.pt").resolve())],
-    }
+    request = {"model": "a.pt", "channels": 1, "size": 8, "outputs": 10}
     a_run(provider=f"mtkd:{provider}", request=request)
     assert "builds no students" in refused("evaluate", "evil")
 
 
-def test_that_a_students_own_code_runs_is_said_before(caplog: pytest.LogCaptureFixture) -> None:
-    Path("mine.py").write_text("import logging\nlogging.getLogger('mtkd').warning('it runs')\n")
+def test_of_a_student_that_says_that_its_file_is_trusted() -> None:
+    zipped_pickle(Path("a.pt"))
+    trusted = [str(Path("a.pt").resolve())]
+    request = {"model": "a.pt", "channels": 1, "size": 8, "outputs": 10, "trusted": trusted}
+    a_run(provider="mtkd:exported", request=request)
+    assert "request.trusted" in refused("evaluate", "evil")
+
+
+@pytest.mark.parametrize("command", USES, ids=lambda use: use[0])
+def test_of_a_students_own_code(command: tuple[str, ...]) -> None:
+    Path("mine.py").write_text(f"open({str(MARKER)!r}, 'w').close()\n")
     a_run(provider="mtkd:python", request={"model": "mine.py:build", "channels": 1, "size": 8, "outputs": 10})
-    CliRunner().invoke(create(with_plugins=False), ["record", "digits", "teachers=['run:evil']"])
-    warning, it_runs = [record.getMessage() for record in caplog.records if record.name == "mtkd"]
-    assert "runs local code: python:mine.py:build" in warning
-    assert it_runs == "it runs"
+    assert "--trust-code" in refused(*command)
 
 
 def test_of_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
