@@ -6,6 +6,7 @@ import os
 import pickle
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,14 @@ def together(work: Callable[[], Any], processes: int, folder: Path) -> list[Any]
     return [pickle.loads((folder / str(rank)).read_bytes()) for rank in range(processes)]
 
 
+def _wait_for_all(result: Path, processes: int) -> None:
+    """Return once every process has joined: one that ends before would break the others' connections."""
+    here, ends = f"joined-{os.environ['MASTER_PORT']}", time.monotonic() + 60  # one may have failed to join
+    (result.parent / f"{here}-{result.name}").touch()
+    while len(list(result.parent.glob(f"{here}-*"))) < processes and time.monotonic() < ends:
+        time.sleep(0.005)
+
+
 def _fork(work: Callable[[], Any], told: dict[str, str], result: Path) -> int:
     number = os.fork()
     if number:
@@ -58,6 +67,7 @@ def _fork(work: Callable[[], Any], told: dict[str, str], result: Path) -> int:
         os.environ |= told
         torch.set_num_threads(1)
         with world.joined("cpu"):
+            _wait_for_all(result, int(told["WORLD_SIZE"]))
             result.write_bytes(pickle.dumps(work()))
         code = 0
     except BaseException:
