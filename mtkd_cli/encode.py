@@ -50,4 +50,4 @@ def number(cell: str) -> float | None:
 
 def fits(value: float) -> bool:
     """Whether a number is finite, in the 32 bits that it is kept in too."""
-    return bool(abs(value) <= np.finfo(np.float32).max)
+    return bool(abs(value) <= float(np.finfo(np.float32).max))

@@ -93,6 +93,7 @@ def test_parquet_is_the_same_table() -> None:
     assert found.columns == same.columns
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("text", "options", "says"),
     [
