@@ -155,7 +155,7 @@ def _row(said: Predictions, row: int) -> str:
     return f"{said.file}, row {said.lines[row]}"
 
 
-def _odd(shaped: Callable[[Any], Any], answer: NDArray[np.float32]) -> bool:
+def _odd(shaped: Callable[[Any], Any], answer: NDArray[Any]) -> bool:
     try:
         shaped(torch.from_numpy(answer[None]))
     except DataError:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtkd_cli import counters
 from mtkd_cli.interfaces import Task
+from mtkd_cli.significant import rounded
 
 LEVEL = 0.95
 MOST_KEPT = 2**13
@@ -37,7 +38,7 @@ class Estimate:
     def as_dict(self) -> dict[str, float]:
         """Return the numbers for JSON; what is not finite is left out."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
-        return {name: round(number, 6) for name, number in numbers.items() if np.isfinite(number)}
+        return {name: kept for name, number in numbers.items() if (kept := rounded(number)) is not None}
 
 
 def drawn(number: int, samples: int) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from mtkd_cli import counters
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData, TaskData
 from mtkd_cli.labels import labelled_rows, none_like
+from mtkd_cli.moments import moments
 from mtkd_cli.recipe import Data
 from mtkd_cli.subset import spread
 
@@ -223,9 +224,9 @@ def _of_table(rows: NDArray[Any], columns: tuple[Column, ...]) -> InputSpec:
     """Return the columns with mean and deviation of what is there; 0 and 1 for categories."""
     values = np.ma.masked_invalid(rows.astype(np.float64))
     values[:, [bool(column.categories) for column in columns]] = np.ma.masked
-    mean, std = values.mean(axis=0).filled(0.0), values.std(axis=0).filled(1.0)
-    spec = _input_spec(1, mean, np.where(std > 0, std, 1.0))
-    return replace(spec, channels=sum(len(c.categories) or 1 for c in columns), columns=columns)
+    mean, std = moments(values.filled(np.nan))
+    channels = sum(len(column.categories) or 1 for column in columns)
+    return InputSpec(1, tuple(map(float, mean)), tuple(map(float, std)), channels, columns=columns)
 
 
 def _input_spec(size: int, mean: NDArray[np.float64], std: NDArray[np.float64]) -> InputSpec:

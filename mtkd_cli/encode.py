@@ -15,13 +15,15 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 """Cells that say nothing."""
 
 
-def encoded(frame: Frame, columns: Sequence[Column]) -> NDArray[np.float32]:
+def encoded(frame: Frame, columns: Sequence[Column]) -> NDArray[np.float64]:
     """Return a table's rows ``[N, F]``, see `Samples.inputs`.
+
+    In double precision until they are standardized: float32 tells no two seconds of a timestamp apart.
 
     Raises:
         DataError: a cell that is no number, or a category of no row that is trained on.
     """
-    rows = np.full((len(frame), len(columns)), np.nan, dtype=np.float32)
+    rows = np.full((len(frame), len(columns)), np.nan, dtype=np.float64)
     for place, column in enumerate(columns):
         codes = {name: code for code, name in enumerate(column.categories)}
         for row, cell in enumerate(frame.column(column.name)):
@@ -49,5 +51,5 @@ def number(cell: str) -> float | None:
 
 
 def fits(value: float) -> bool:
-    """Whether a number is finite, in the 32 bits that it is kept in too."""
+    """Whether a number is finite, in float32 too."""
     return bool(abs(value) <= float(np.finfo(np.float32).max))

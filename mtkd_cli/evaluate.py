@@ -19,6 +19,7 @@ from mtkd_cli.distill import Evaluation
 from mtkd_cli.gaps import filled, lost, over
 from mtkd_cli.interfaces import Task
 from mtkd_cli.labels import without_labels
+from mtkd_cli.precision import at_least_float32
 from mtkd_cli.recipe import Augment
 from mtkd_cli.subset import mixed
 from mtkd_cli.views import PLAIN, view
@@ -66,7 +67,7 @@ def plain_views(
 def answering(
     module: nn.Module, split: Split, device: torch.device | str = "cpu"
 ) -> Callable[[NDArray[np.int64]], Tensor]:
-    """Return a function from rows to the module's outputs on their view 0, ``[B, C, *]`` float32 on the CPU.
+    """Return a function from rows to the module's outputs on their view 0, ``[B, C, *]`` on the CPU.
 
     It is meant for one of `batches` at a time.
     """
@@ -74,7 +75,9 @@ def answering(
 
     def answer(rows: NDArray[np.int64]) -> Tensor:
         with torch.no_grad():
-            return torch.cat([module(shown).float().cpu() for shown in plain_views(split, rows, device)])
+            return torch.cat(
+                [at_least_float32(module(shown)).cpu() for shown in plain_views(split, rows, device)]
+            )
 
     return answer
 

@@ -18,15 +18,18 @@ from mtkd_cli import atomic, weights
 from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.evaluate import batches, measure
+from mtkd_cli.precision import at_least_float32
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.quiet import quiet
+from mtkd_cli.significant import without_nan
 from mtkd_cli.subset import spread
 from mtkd_cli.trained import LoadedStudent
 
 OPSET = 18
 INPUT, OUTPUT = "inputs", "outputs"
 TOLERANCE = 1e-4
-"""Largest allowed difference to the student, as a share of its largest answer (of 1 at least)."""
+"""Largest allowed difference to the student, as a share of its largest answer (of 1 at least); values are
+compared in standard units."""
 
 ENDINGS = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors"}
 
@@ -40,17 +43,17 @@ class Exported:
 
     Attributes:
         file: where.
-        difference: largest difference of an output to the student's.
+        difference: largest difference of an output to the student's; of values in deviations of their target.
         samples: number of samples.
-        scores: metrics of the file, as it was written.
+        scores: metrics of the file, as it was written; None for one that is undefined.
         student: metrics of the student, on the same samples.
     """
 
     file: Path
     difference: float
     samples: int
-    scores: dict[str, float]
-    student: dict[str, float]
+    scores: dict[str, float | None]
+    student: dict[str, float | None]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts for JSON."""
@@ -94,10 +97,11 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
     with atomic.workplace(file) as folder:
         part = folder / f"part{ENDINGS[form]}"
         with quiet(), atomic.disk_errors(file):
-            run = _write(student, module, form, part, split.samples.read(spread(rows, 3)))
+            run = _write(student, module, form, part, _inputs(split, spread(rows, 3)))
         boxes = one_by_one(student)
         own_answer = _each(student.answer) if boxes else student.answer
-        difference, largest = _compared(own_answer, run, split, boxes)
+        scale = student.model.scale
+        difference, largest = _compared(own_answer, run, split, boxes, scale)
         if not difference <= TOLERANCE * max(1.0, largest):
             raise DataError(
                 f"the exported student differs by {difference:.3g}, its largest answer is {largest:.3g}",
@@ -107,12 +111,12 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
         if quantize:
             part = _quantized(part, student)
             run = _onnx(part, one_by_one(student))
-            difference, _ = _compared(own_answer, run, split, boxes)
+            difference, _ = _compared(own_answer, run, split, boxes, scale)
         scores = measure(_answering(run, split), split, student.task).metrics
         own = measure(_answering(own_answer, split), split, student.task).metrics
         with atomic.disk_errors(file):
             atomic.publish(part, file)
-    return Exported(file, difference, len(rows), scores, own)
+    return Exported(file, difference, len(rows), without_nan(scores), without_nan(own))
 
 
 def about(student: LoadedStudent) -> dict[str, Any]:
@@ -127,7 +131,7 @@ def about(student: LoadedStudent) -> dict[str, Any]:
         "input": {
             "name": INPUT,
             "shape": [1 if one_by_one(student) and size == "batch" else size for size in shape],
-            "type": "float32" if table else "uint8",
+            "type": "float64" if table else "uint8",
             "channels": None if table else {1: "grey", 3: "RGB"}.get(reads["channels"]),
             "fit": None if table else reads["fit"],
             "columns": reads["columns"],
@@ -142,7 +146,7 @@ def about(student: LoadedStudent) -> dict[str, Any]:
 def one_by_one(student: LoadedStudent) -> bool:
     """Whether the exported file takes one sample at a time: what finds boxes depends on the image."""
     output = student.answer(
-        np.zeros((1, *_shape(student)), np.float32 if student.takes == "table" else np.uint8)
+        np.zeros((1, *_shape(student)), np.float64 if student.takes == "table" else np.uint8)
     )
     return student.task.predictions(output, student.classes)[0].boxes is not None
 
@@ -245,23 +249,36 @@ def _reloaded(part: Path, student: LoadedStudent) -> Run:
     return replace(student, model=replace(student.model, module=module)).answer
 
 
+def _inputs(split: Split, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the inputs of some samples; a table's rows in float64, as an exported student takes them."""
+    inputs = split.samples.read(rows)
+    return inputs.astype(np.float64) if inputs.ndim == 2 else inputs
+
+
 def _each(run: Run) -> Run:
     """Return what answers a batch one sample at a time."""
     return lambda inputs: torch.cat([run(inputs[place : place + 1]) for place in range(len(inputs))])
 
 
 def _answering(run: Run, split: Split) -> Callable[[NDArray[np.int64]], Tensor]:
-    return lambda rows: run(split.samples.read(rows)).float()
+    return lambda rows: at_least_float32(run(_inputs(split, rows)))
 
 
-def _compared(own: Run, other: Run, split: Split, boxes: bool) -> tuple[float, float]:
+def _compared(
+    own: Run,
+    other: Run,
+    split: Split,
+    boxes: bool,
+    scale: tuple[tuple[float, ...], tuple[float, ...]] | None,
+) -> tuple[float, float]:
     """Return the largest difference of two answers, and the largest number that ``own`` answers.
 
+    Where there is a scale, both are in standard units: far from zero, or tiny, all answers are alike.
     Boxes are compared in any order: two whose scores differ by rounding change places.
     """
     difference = largest = 0.0
     for part in batches(split.labelled):
-        inputs = split.samples.read(part)
+        inputs = _inputs(split, part)
         wanted, found = own(inputs), other(inputs)
         if wanted.shape != found.shape:
             raise DataError(
@@ -269,6 +286,9 @@ def _compared(own: Run, other: Run, split: Split, boxes: bool) -> tuple[float, f
                 where="export",
                 hint="try another --format",
             )
+        if scale is not None:
+            mean, deviation = (torch.tensor(values, dtype=torch.float64) for values in scale)
+            wanted, found = ((answer - mean) / deviation for answer in (wanted, found))
         if boxes:
             far = torch.cdist(wanted, found, p=torch.inf)
             gap = max(far.amin(dim=1).max().item(), far.amin(dim=2).max().item())

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from mtkd_cli.dataset import Dataset, Split, in_proportion, strata
 from mtkd_cli.recipe import Data, Fit
 
-MOST = 500
-"""Labels that the best weights are chosen on, at most: with more, a teacher loses more than it gains."""
+SHARE, MOST = 0.1, 500
+"""Share of the labels that the best weights are chosen on, and their largest number: what is held out is not
+trained on."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,15 @@ class FitSplit:
 def split_of(fit: Fit, data: Dataset, options: Data) -> FitSplit:
     """Return what a teacher is fitted and validated on.
 
-    One that sees every label need not be chosen on the few that the student has: a share ``data.val`` of the
-    labels that are hidden from the student, but at most `MOST`, is held out, where that is more.
+    One that sees every label need not be chosen on the few that the student has: a tenth of all labels, at most
+    `MOST`, are held out of those that are hidden from the student, where that is more.
     """
     none = np.empty(0, dtype=np.int64)
     if fit.labels == "student":
         return FitSplit(data.train, data.train.labelled, data.val, none)
     every = data.all_labels
     hidden = np.setdiff1d(every.labelled, data.train.labelled)
-    count = min(round(options.val * len(every.labelled)), MOST, len(hidden))
+    count = min(round(SHARE * len(every.labelled)), MOST, len(hidden))
     if count <= len(data.val.labelled):
         return FitSplit(every, every.labelled, data.val, none)
     groups = strata(every.samples.targets[hidden])

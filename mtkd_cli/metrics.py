@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli import atomic
+from mtkd_cli.significant import without_nan
 
 LABEL = ("phase", "candidate")
 """What tells the trainings of a run apart; only a search has candidates."""
@@ -41,7 +42,7 @@ def settle(path: Path, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row) + "\n"
+    return json.dumps(without_nan(dict(row)), allow_nan=False) + "\n"
 
 
 def _label(row: Mapping[str, Any]) -> tuple[Any, ...]:

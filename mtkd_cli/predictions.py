@@ -28,10 +28,10 @@ CORNERS = ("x1", "y1", "x2", "y2")
 
 
 def safe(cell: str | float) -> str | float:
-    """Return a cell that no spreadsheet runs; of numbers the digits that float32 has."""
+    """Return a cell that no spreadsheet runs; a number as `_digits` has it."""
     if isinstance(cell, str):
         return f"'{cell}" if cell.startswith(FORMULA) else cell
-    return float(f"{cell:.7g}")
+    return _digits(cell)
 
 
 def facts_of(answered: Answered, threshold: float, scores: bool = True) -> dict[str, Any]:
@@ -58,10 +58,18 @@ def boxes_in_pixels(answered: Answered, threshold: float) -> list[tuple[str, flo
     left, top, right, bottom = answered.shown
     wide, high = right - left, bottom - top
     return [
-        (name, score, [left + x1 * wide, top + y1 * high, left + x2 * wide, top + y2 * high])
+        (
+            name,
+            score,
+            [_pixel(c) for c in (left + x1 * wide, top + y1 * high, left + x2 * wide, top + y2 * high)],
+        )
         for name, score, x1, y1, x2, y2 in prediction.boxes
         if score >= threshold
     ]
+
+
+def _pixel(place: float) -> float:
+    return float(f"{place:.7g}")
 
 
 def json_line(answered: Answered, threshold: float) -> str:
@@ -155,11 +163,16 @@ def palette() -> list[int]:
 
 
 def _plain(value: Any) -> Any:
-    """Return the value with the digits that float32 has, and null for what is no finite number."""
+    """Return a value, its numbers as `_digits` has them, and null for what is no finite number."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     if not isinstance(value, float):
         return value
-    return float(f"{value:.7g}") if math.isfinite(value) else None
+    return _digits(value) if math.isfinite(value) else None
+
+
+def _digits(value: float) -> float:
+    """Return a number that comes from float32 with the digits that this has; others keep theirs."""
+    return float(f"{value:.7g}") if math.isfinite(value) and float(np.float32(value)) == value else value

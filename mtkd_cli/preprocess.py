@@ -97,17 +97,21 @@ def prepare(views: Tensor, spec: InputSpec) -> Tensor:
 
 
 def _numbers(rows: Tensor, spec: InputSpec) -> Tensor:
-    """Return a table's rows ``[B, F]`` as numbers ``[B, F']``, see `InputSpec.columns`."""
-    mean, std = (torch.tensor(values, device=rows.device) for values in (spec.mean, spec.std))
-    normalised = ((rows - mean) / std).nan_to_num(nan=0.0)
+    """Return a table's rows ``[B, F]`` as float32 numbers ``[B, F']``, see `InputSpec.columns`."""
+    mean, std = (_double(values, rows) for values in (spec.mean, spec.std))
+    normalised = ((rows.double() - mean) / std).float().nan_to_num(nan=0.0)
     if not any(column.categories for column in spec.columns):
         return normalised
     parts = []
     for place, column in enumerate(spec.columns):
         names = torch.arange(len(column.categories), device=rows.device)
-        is_it = (rows[:, place, None] == names).to(rows.dtype)
+        is_it = (rows[:, place, None] == names).float()
         parts.append(is_it if column.categories else normalised[:, place, None])
     return torch.cat(parts, dim=1)
+
+
+def _double(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device=like.device)
 
 
 def _with_channels(views: Tensor, channels: int) -> Tensor:
@@ -147,8 +151,8 @@ class Prepared(nn.Module):
         return self.finished(self.module(prepare(views, self.spec)))
 
     def finished(self, output: Any) -> Any:
-        """Return what the module answered, in the target's units and the task's form."""
+        """Return what the module answered in the task's form; by a scale in the target's units, float64."""
         if self.scale is not None:
-            mean, deviation = (torch.tensor(values, device=output.device) for values in self.scale)
-            output = output * deviation + mean
+            mean, deviation = (_double(values, output) for values in self.scale)
+            output = output.double() * deviation + mean
         return output if self.shaped is None else self.shaped(output)

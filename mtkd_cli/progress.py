@@ -12,6 +12,8 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
+from mtkd_cli.significant import shown
+
 if TYPE_CHECKING:
     from mtkd_cli.distill import Losses, Step
 
@@ -144,7 +146,7 @@ class Progress:
     def evaluated(self, row: dict[str, float]) -> None:
         """Show and pass on one evaluation."""
         name, value = next(((k, v) for k, v in row.items() if k not in _NOT_METRICS), ("", 0.0))
-        self._score = f"  {name} {value:.4f}" if name else ""
+        self._score = f"  {name} {shown(value)}" if name else ""
         self.on_row({**self._label, **row})
 
 

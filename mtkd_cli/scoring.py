@@ -23,6 +23,7 @@ from mtkd_cli.plugins import Registry, installed
 from mtkd_cli.read_recipe import apply
 from mtkd_cli.recipe import Data, expand
 from mtkd_cli.resolve import find_data
+from mtkd_cli.significant import without_nan
 from mtkd_cli.trained import LoadedStudent
 
 SPLITS = ("test", "val", "train")
@@ -63,7 +64,7 @@ def score(
         "samples": len(part.labelled),
         "drawn_anew": _drawn_anew(student, options),
         "metric": student.task.primary.name,
-        "scores": measured.metrics,
+        "scores": without_nan(measured.metrics),
     }
 
 

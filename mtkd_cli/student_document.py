@@ -96,7 +96,7 @@ class StudentDocument(_Part):
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None
     reads: Reads
     labels: Labels
-    test: dict[str, float]
+    test: dict[str, float | None]
     weights: Sha256
     code: dict[str, str] | None = None
     signature: Sha256 | None = None

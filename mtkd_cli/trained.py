@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -26,9 +25,11 @@ from mtkd_cli.labels import none_like
 from mtkd_cli.local_code import PREFIX, load_attribute
 from mtkd_cli.models import prepared, with_outputs
 from mtkd_cli.plugins import Registry, installed
+from mtkd_cli.precision import at_least_float32
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.resolve import ModelPart, Part, check_options
 from mtkd_cli.run import ROOT, STUDENT, WEIGHTS
+from mtkd_cli.significant import without_nan
 from mtkd_cli.specs import TeacherSpec
 from mtkd_cli.student_document import AGAIN, FORMAT, StudentDocument, parsed
 
@@ -91,13 +92,13 @@ class LoadedStudent:
         shown = torch.from_numpy(np.require(inputs, requirements=["C", "W"]))
         with torch.inference_mode():
             output: Tensor = self.module(shown if shown.dim() == 2 else shown.float().div_(255))
-        return output.float()
+        return at_least_float32(output)
 
 
 def described(context: Context, model: Model, scores: Mapping[str, float]) -> dict[str, Any]:
     """Return what ``student.json`` says: all that `load_student` needs besides the weights.
 
-    A score that is undefined (R2 of a constant target) is left out.
+    A score that is undefined (R2 of a constant target) is None.
     """
     recipe, data, part = context.recipe, context.data, context.parts.student
     given, samples = recipe.student.input, data.train.samples
@@ -120,7 +121,7 @@ def described(context: Context, model: Model, scores: Mapping[str, float]) -> di
         "scale": model.scale,
         "reads": {"kind": kind, "fit": data.fit, **asdict(data.input)},
         "labels": {"shape": list(samples.targets.shape[1:]), "dtype": samples.targets.dtype.name},
-        "test": {name: score for name, score in scores.items() if math.isfinite(score)},
+        "test": without_nan(dict(scores)),
     }
 
 
@@ -226,7 +227,8 @@ def _task(document: StudentDocument, registry: Registry) -> Task:
             raise DataError(wrong[0].what, where=wrong[0].where, hint=AGAIN)
         factory = spec.load()
     labels, scale = document.labels, document.scale
-    targets = none_like(np.empty((2, *labels.shape), labels.dtype))
+    kind = labels.dtype if scale is None else np.float64  # which tells labels far from 0 apart
+    targets = none_like(np.empty((2, *labels.shape), kind))
     if scale is not None:
         mean, deviation = (np.array(values[: targets[0].size]) for values in scale)
         targets[:] = np.stack([mean - deviation, mean + deviation]).reshape(targets.shape)

@@ -34,7 +34,7 @@ def view(
     """Return one view of each image, ``[B, C, H, W]`` float32, values 0 to 1; rows of a table as they are.
 
     Args:
-        inputs: ``[B, C, H, W]`` uint8, or ``[B, F]`` float32.
+        inputs: ``[B, C, H, W]`` uint8, or ``[B, F]``.
         samples: ``[B]`` id numbers (`counters.id_numbers`).
         number: the view's; 0 is the plain image.
         seed: ``views.seed``.

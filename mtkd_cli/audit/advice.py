@@ -156,6 +156,10 @@ def _oracle(audit: Audit, ensemble: Outcome) -> Iterator[Advice]:
         )
 
 
+FLAT = 1e-3
+"""Size below which four decimals show too little of a number."""
+
+
 def span(found: Estimate, sign: str = "") -> str:
     """Return ``0.8712 (0.8512 to 0.8901)``; ``sign``: ``+`` writes it of positive numbers too."""
     kind = sign + digits(max(found.value, found.low, found.high, key=abs))
@@ -164,4 +168,6 @@ def span(found: Estimate, sign: str = "") -> str:
 
 def digits(value: float) -> str:
     """Return how a number of that size is written: a share with four decimals, an error of 54.02 with two."""
-    return ".4f" if abs(value) < 10 else ".2f"
+    if abs(value) >= 10:
+        return ".2f"
+    return ".4f" if abs(value) >= FLAT or not value else ".4g"

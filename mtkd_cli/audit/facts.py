@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from mtkd_cli.bootstrap import Estimate
+from mtkd_cli.significant import rounded
 
 
 @dataclass(frozen=True)
@@ -135,5 +135,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
+        return rounded(value)
     return value

@@ -26,6 +26,7 @@ from mtkd_cli.progress import Progress
 from mtkd_cli.read_recipe import read
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.resolve import Resolved, resolve
+from mtkd_cli.significant import shown
 from mtkd_cli.trust import checked, trusting, warnings
 
 ROOT = Path("comparisons")
@@ -125,13 +126,14 @@ def comparison_table(facts: Mapping[str, Any]) -> Table:
     metric = spelt(facts["metric"]["name"])
     rows = []
     for row in facts["rows"]:
-        interval = f"{row['interval'][0]:.4f} to {row['interval'][1]:.4f}" if row["interval"] else "-"
-        verdicts = [_verdict(row["against"].get(who)) for who in opponents]
-        rows.append([row["name"], len(row["scores"]), f"{row['mean']:.4f}", interval, *verdicts])
+        mean = row["mean"]
+        interval = " to ".join(shown(end, mean) for end in row["interval"]) if row["interval"] else "-"
+        verdicts = [_verdict(row["against"].get(who), mean) for who in opponents]
+        rows.append([row["name"], len(row["scores"]), shown(mean), interval, *verdicts])
     titles = [f"against the {who}" for who in opponents]
     title = f"{metric} on {facts['test_samples']} test samples"
     return table(rows, ["student", "seeds", "mean", "95 % interval", *titles], title)
 
 
-def _verdict(verdict: Mapping[str, Any] | None) -> str:
-    return "" if verdict is None else f"{verdict['gain']:+.4f} {verdict['word']}"
+def _verdict(verdict: Mapping[str, Any] | None, mean: float) -> str:
+    return "" if verdict is None else f"{shown(verdict['gain'], mean, '+')} {verdict['word']}"

@@ -29,6 +29,7 @@ def evaluate(
         from mtkd_cli.context import device_of
         from mtkd_cli.metric_names import spelt
         from mtkd_cli.scoring import score
+        from mtkd_cli.significant import shown
 
         where = device_of(device)
         student = student_of(run, trust_code)
@@ -40,5 +41,5 @@ def evaluate(
         console.talk(f"{found['run']} on {found['data']}, {found['split']}: {found['samples']} samples")
         if found["drawn_anew"]:
             console.warn(["other options than the run's: samples here may have been trained on"])
-        rows = [[spelt(name), f"{value:.4f}"] for name, value in found["scores"].items()]
+        rows = [[spelt(name), shown(value)] for name, value in found["scores"].items()]
         console.out(table(rows, ["metric", "value"]))

@@ -11,6 +11,7 @@ from mtkd_cli.compare.grid import BEST, Cell, label_of, opponent_of
 from mtkd_cli.compare.verdict import INCONCLUSIVE, Paired, Verdict, judge, paired
 from mtkd_cli.errors import DataError
 from mtkd_cli.metric_names import spelt
+from mtkd_cli.significant import rounded, shown
 
 Method = tuple[tuple[str, str], ...]
 Seeds = tuple[tuple[str, str], ...]
@@ -130,11 +131,11 @@ def _summary(name: str, scores: Mapping[Seeds, float]) -> dict[str, Any]:
     several = len(values) > 1
     return {
         "name": name,
-        "scores": [round(value, 6) for value in values],
+        "scores": [rounded(value) for value in values],
         "seeds": [dict(seeds) for seeds in scores],
-        "mean": round(spread.gain, 6),
-        "deviation": round(spread.deviation, 6) if several else None,
-        "interval": [round(spread.low, 6), round(spread.high, 6)] if several else None,
+        "mean": rounded(spread.gain),
+        "deviation": rounded(spread.deviation) if several else None,
+        "interval": [rounded(spread.low), rounded(spread.high)] if several else None,
     }
 
 
@@ -168,10 +169,11 @@ def _sentences(row: Mapping[str, Any], metric: str) -> list[str]:
     lines = []
     for who, verdict in row["against"].items():
         known = verdict["low"] is not None
-        interval = f", 95 % interval {verdict['low']:+.4f} to {verdict['high']:+.4f}" if known else ""
+        gain, low, high = (shown(verdict[part], row["mean"], "+") for part in ("gain", "low", "high"))
+        interval = f", 95 % interval {low} to {high}" if known else ""
         sure = verdict["word"] != INCONCLUSIVE
         judged = f"{verdict['word']} the {who}" if sure else f"against the {who}: {verdict['word']}"
-        said = f"{row['name']} {judged}: gain {verdict['gain']:+.4f} {metric}{interval}"
+        said = f"{row['name']} {judged}: gain {gain} {metric}{interval}"
         said += (
             f", p {verdict['p_holm']:.3g} after Holm" if known else ", one seed says nothing of the spread"
         )

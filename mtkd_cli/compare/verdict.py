@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mtkd_cli.significant import rounded
+
 LEVEL = 0.05
 """Share of true nulls that are rejected, both directions together; half of it is a false BEATS."""
 POWER = 0.8
@@ -54,10 +56,8 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict for JSON; what is not finite is None."""
         facts = {**vars(self.paired), "p_holm": self.p_holm, "seeds_to_settle": self.seeds_to_settle}
-        plain = {n: round(v, 6) if isinstance(v, float) else v for n, v in facts.items()}
-        return {"word": self.word} | {
-            n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in plain.items()
-        }
+        plain = {name: rounded(v) if isinstance(v, float) else v for name, v in facts.items()}
+        return {"word": self.word} | plain
 
 
 def paired(gains: Sequence[float], resolution: float = 0.0) -> Paired:

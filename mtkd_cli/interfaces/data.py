@@ -33,8 +33,8 @@ class Samples:
 
     Attributes:
         ids: N unique names, stable between runs.
-        inputs: images ``[M, C, H, W]`` uint8, or the rows of a table ``[M, F]`` float32, a value a
-            column, NaN where it is missing; an array or a memory map.
+        inputs: images ``[M, C, H, W]`` uint8, or the rows of a table ``[M, F]`` float64 (or
+            float32), a value a column, NaN where it is missing; an array or a memory map.
         targets: one label a sample, as its task has them: ``[N]`` class numbers, ``[N, T]`` float
             values, ``[N, H, W]`` integer masks, ``[N, M, 5]`` float boxes.
         metadata: columns of N values each (source, group), for strategies that route by them.

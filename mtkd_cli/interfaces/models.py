@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mtkd_cli.interfaces.data import Column
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
@@ -85,13 +84,13 @@ class Predictions:
     Attributes:
         file: where they are, for messages.
         keys: of each the sample's id, its file's name, or that without the ending; ``[N]``.
-        rows: ``[N, C, *]``, NaN where there is no answer.
+        rows: ``[N, C, *]`` float32 or float64, NaN where there is no answer.
         lines: where each stands in the file, for messages; ``[N]``.
     """
 
     file: Path
     keys: tuple[str, ...]
-    rows: NDArray[np.float32]
+    rows: NDArray[Any]
     lines: Sequence[int]
 
 

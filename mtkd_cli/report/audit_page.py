@@ -10,6 +10,7 @@ from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.charts import bars, diagonal, matrix
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, page
 from mtkd_cli.report.temperatures import with_temperatures
+from mtkd_cli.significant import shown
 
 MOST_CLASSES = 40
 """Classes up to which strengths are shown class by class."""
@@ -173,7 +174,7 @@ def _changes(facts: Mapping[str, Any], key: str, title: str, metric: str) -> Sec
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
+    return "-" if value is None else shown(value) if abs(value) < 100 else f"{value:,.1f}"
 
 
 def _span(found: Mapping[str, float | None]) -> str:
@@ -184,4 +185,6 @@ def _signed(found: Mapping[str, float | None]) -> str:
     low, value, high = (found[key] for key in ("low", "value", "high"))
     if value is None:
         return "-"
-    return f"{value:+.4f} ({_number(low)} to {_number(high)})"
+    size = max(abs(each) for each in (low, value, high) if each is not None)
+    ends = " to ".join("-" if end is None else shown(end, size) for end in (low, high))
+    return f"{shown(value, size, '+')} ({ends})"

@@ -9,6 +9,7 @@ from mtkd_cli.compare.verdict import BEATS
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, page
 from mtkd_cli.report.strips import strips
+from mtkd_cli.significant import shown
 
 
 def comparison_page(facts: Mapping[str, Any], name: str) -> str:
@@ -17,7 +18,7 @@ def comparison_page(facts: Mapping[str, Any], name: str) -> str:
     rows = facts["rows"]
     best = best_row(rows, higher)
     tiles = [
-        Tile("best mean", f"{best['mean']:.4f}", best["name"]),
+        Tile("best mean", shown(best["mean"]), best["name"]),
         *(_beaten(rows, who) for who in _opponents(rows)),
         Tile("seeds", str(facts["seeds"]), f"{facts['test_samples']:,} test samples"),
     ]
@@ -45,7 +46,7 @@ def _lead(facts: Mapping[str, Any], best: Mapping[str, Any], metric: str) -> str
     first = best_row(methods, facts["metric"]["higher_is_better"]) if alone else best
     verdict = next((f"{said}." for row, said in _said(facts) if row is first), "")
     if alone:
-        return f"Nothing has a better mean {metric} than the {best['name']}, {best['mean']:.4f}. {verdict}"
+        return f"Nothing has a better mean {metric} than the {best['name']}, {shown(best['mean'])}. {verdict}"
     return verdict or f"{best['name']} has the best mean {metric}; no student alone was trained."
 
 
@@ -71,9 +72,11 @@ def _scores(facts: Mapping[str, Any], metric: str) -> Section:
     cells = [
         [
             row["name"],
-            f"{row['mean']:.4f}",
-            *(_verdict(row["against"].get(who)) for who in opponents),
-            "\u00a0to\u00a0".join(f"{end:.4f}" for end in row["interval"]) if row["interval"] else "-",
+            shown(row["mean"]),
+            *(_verdict(row["against"].get(who), row["mean"]) for who in opponents),
+            "\u00a0to\u00a0".join(shown(end, row["mean"]) for end in row["interval"])
+            if row["interval"]
+            else "-",
             str(len(row["scores"])),
         ]
         for row in rows
@@ -88,13 +91,13 @@ def _scores(facts: Mapping[str, Any], metric: str) -> Section:
     return Section("Scores", grids=[Grid(cells, header)], figures=[figure])
 
 
-def _verdict(verdict: Mapping[str, Any] | None) -> str:
-    return "" if verdict is None else f"{verdict['gain']:+.4f} {verdict['word']}"
+def _verdict(verdict: Mapping[str, Any] | None, mean: float) -> str:
+    return "" if verdict is None else f"{shown(verdict['gain'], mean, '+')} {verdict['word']}"
 
 
 def _seeds(facts: Mapping[str, Any]) -> Section:
     rows = [
-        [row["name"], ", ".join(f"{k}={v}" for k, v in seed.items()) or "-", f"{score:.4f}"]
+        [row["name"], ", ".join(f"{k}={v}" for k, v in seed.items()) or "-", shown(score)]
         for row in facts["rows"]
         for seed, score in zip(row["seeds"], row["scores"], strict=True)
     ]

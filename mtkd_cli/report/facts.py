@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from mtkd_cli.metric_names import spelt
 from mtkd_cli.recipe import Teacher
 from mtkd_cli.report.counted import Counted
 from mtkd_cli.run import ROOT
+from mtkd_cli.significant import rounded, shown, without_nan
 from mtkd_cli.students import TrainedStudent, kd_ratio
 from mtkd_cli.teachers import ReadyTeacher
 
@@ -35,16 +35,14 @@ class Scored:
 
     def as_dict(self) -> dict[str, Any]:
         """Return metrics, the primary one first, and costs; None for a metric that is not finite."""
-        metrics = {n: round(v, 6) if math.isfinite(v) else None for n, v in self.metrics.items()}
-        return {**metrics, **self.costs}
+        return {**{name: rounded(value) for name, value in self.metrics.items()}, **self.costs}
 
     def details(self, task: Task) -> dict[str, Any]:
         """Return what is shown of its answers besides the metrics, as JSON has it."""
         found = task.details(self.statistics)
         return {
             "per_class": {
-                name: [None if math.isnan(v) else round(v, 6) for v in values]
-                for name, values in found.per_class.items()
+                name: [rounded(value) for value in values] for name, values in found.per_class.items()
             },
             "confusion": [list(row) for row in found.confusion if len(found.confusion) <= MOST_CLASSES],
             "reliability": [list(part) for part in found.reliability],
@@ -105,7 +103,9 @@ def report_of(
         "verdict": verdict,
         "scores": scores.as_dict(),
         "details": scores.details(context.task),
-        "curves": {"student": list(student.curve), "alone": list(alone.curve) if alone else None},
+        "curves": without_nan(
+            {"student": list(student.curve), "alone": list(alone.curve) if alone else None}
+        ),
         "weights": counted.as_dict() if counted else None,
         "data": {
             "name": recipe.data.name,
@@ -134,9 +134,9 @@ def report_of(
         "student": {
             "model": recipe.student.model,
             "chosen": student.settings,
-            "trials": list(student.trials),
+            "trials": without_nan(list(student.trials)),
         },
-        "alone": {"chosen": alone.settings, "trials": list(alone.trials)} if alone else None,
+        "alone": {"chosen": alone.settings, "trials": without_nan(list(alone.trials))} if alone else None,
         "engine": context.engine,
         "versions": {
             n: importlib.metadata.version(n) for n in ("mtkd", "torch", "numpy", "timm", "torchvision")
@@ -191,9 +191,13 @@ def compare(context: Context, scores: Scores) -> dict[str, Any]:
     gain = difference if metric.higher_is_better else -difference
     sure = low > 0 or high < 0
     what = ("Distillation helped" if gain > 0 else "Distillation hurt") if sure else "No clear difference"
+
+    def gap(value: float) -> str:
+        return shown(value, student, "+")
+
     sentence = (
-        f"{what}: {spelt(metric.name)} {student:.4f} against {student - difference:.4f} alone "
-        f"({difference:+.4f}; 95 % interval over test samples {low:+.4f} to {high:+.4f}, one seed). {kept}"
+        f"{what}: {spelt(metric.name)} {shown(student)} against {shown(student - difference)} alone "
+        f"({gap(difference)}; 95 % interval over test samples {gap(low)} to {gap(high)}, one seed). {kept}"
     )
     return {"difference": difference, "interval": [low, high], "sentence": sentence.strip()}
 
@@ -219,11 +223,11 @@ def _below_a_teacher(task: Task, scores: Scores) -> str:
         return ""
     low, high = _interval(task, scores.teachers[name].statistics, scores.ensemble.statistics)
     if low <= 0 <= high:
-        both = f"the ensemble ({ensemble:.4f}) and {name} alone ({alone[name]:.4f})"
+        both = f"the ensemble ({shown(ensemble)}) and {name} alone ({shown(alone[name])})"
         return f"No clear difference between {both}."
     return (
-        f"The ensemble ({ensemble:.4f}) does not beat its best teacher, {name} ({alone[name]:.4f}; "
-        f"95 % interval of the difference {low:+.4f} to {high:+.4f}); "
+        f"The ensemble ({shown(ensemble)}) does not beat its best teacher, {name} ({shown(alone[name])}; "
+        f"95 % interval of the difference {shown(low, ensemble, '+')} to {shown(high, ensemble, '+')}); "
         "strategy=best chooses a teacher on validation."
     )
 

@@ -12,6 +12,7 @@ from mtkd_cli.report.charts import bars, diagonal, lines, matrix
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, embedded, page
 from mtkd_cli.report.summary import COSTS, bytes_in_words, count_in_words, milliseconds, score_in_words
 from mtkd_cli.report.temperatures import with_temperatures
+from mtkd_cli.significant import shown
 
 MOST_CLASSES = 40
 """Classes up to which a confusion matrix is drawn."""
@@ -79,13 +80,14 @@ def _tiles(report: Mapping[str, Any]) -> list[Tile]:
     scores, name = report["scores"], report["metric"]["name"]
     student, ensemble = scores["student"], scores["ensemble"]
     best = best_teacher(report)
-    tiles = [Tile(f"{spelt(name)}, test", f"{student[name]:.4f}", f"{report['data']['test']} samples")]
+    tiles = [Tile(f"{spelt(name)}, test", shown(student[name]), f"{report['data']['test']} samples")]
     if scores["alone"]:
         low, high = report["verdict"]["interval"]
         gain = report["verdict"]["difference"]
-        tiles.append(Tile("against the student alone", f"{gain:+.4f}", f"95 %: {low:+.4f} to {high:+.4f}"))
+        gain, low, high = (shown(value, student[name], "+") for value in (gain, low, high))
+        tiles.append(Tile("against the student alone", gain, f"95 %: {low} to {high}"))
     tiles += [
-        Tile("of the ensemble's quality", _percent(kept(report, ensemble)), f"{ensemble[name]:.4f}"),
+        Tile("of the ensemble's quality", _percent(kept(report, ensemble)), shown(ensemble[name])),
         Tile("of the best teacher's", _percent(kept(report, scores["teachers"][best])), best),
         Tile(
             "smaller than the teachers",

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mtkd_cli.metric_names import spelt
+from mtkd_cli.significant import shown
 
 COSTS = ("parameters", "bytes", "latency_ms", "latency_p95_ms")
 
@@ -31,6 +32,9 @@ def table(report: Mapping[str, Any]) -> Table:
         shown.add_column(spelt(name), justify="right", no_wrap=True)
     for name in ("weights", "size", "CPU latency"):
         shown.add_column(name, justify="right", no_wrap=True)
+    if any(scores["student"][name] is None for name in metrics):
+        shown.caption = "undefined: the labels of this split give it no value, as they are all the same"
+        shown.caption_justify = "left"
     rows = [
         ("student, distilled", scores["student"], "bold green"),
         ("student, alone", scores["alone"], "bold"),
@@ -51,8 +55,8 @@ def table(report: Mapping[str, Any]) -> Table:
 
 
 def score_in_words(score: float | None) -> str:
-    """Return a score with four decimals; one that is not finite is none."""
-    return "-" if score is None else f"{score:.4f}"
+    """Return a score; ``undefined`` where it has no value, as R2 of labels that are all the same."""
+    return shown(score)
 
 
 def milliseconds(latency: float | None) -> str:

@@ -57,7 +57,7 @@ class Scale:
         step = 10 ** math.floor(math.log10((self.high - self.low) / 4))
         step *= next(f for f in (1, 2, 5, 10) if (self.high - self.low) / (step * f) <= 5)
         first = math.ceil(self.low / step - 1e-9)
-        return [round(n * step, 12) for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        return [float(f"{n * step:.12g}") for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
 def scale_of(values: Iterable[float], start: float, stop: float, margin: float = 0.05) -> Scale:
@@ -95,6 +95,8 @@ def number(value: float) -> str:
 def alike(values: Sequence[float]) -> list[str]:
     """Return numbers with as many decimals each as the largest needs to have four digits."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    if 0 < largest < 1e-6:
+        return [f"{value:.4g}" if math.isfinite(value) else "-" for value in values]
     decimals = min(max(3 - math.floor(math.log10(largest)), 0), 9) if largest else 0
     return [f"{value:,.{decimals}f}" if math.isfinite(value) else "-" for value in values]
 

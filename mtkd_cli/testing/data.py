@@ -61,8 +61,8 @@ def _samples(who: str, samples: Samples, spec: DataSpec, classes: int) -> None:
         good = shown.dtype == np.uint8 and shown.ndim == 4
         require(good, who, "images are uint8 [M, C, H, W]", f"they are {got}")
     else:
-        good = shown.dtype == np.float32 and shown.ndim == 2
-        require(good, who, "tables are float32 [M, F]", f"they are {got}")
+        good = shown.dtype in (np.float64, np.float32) and shown.ndim == 2
+        require(good, who, "tables are float64 or float32 [M, F]", f"they are {got}")
     targets = samples.targets
     if targets.dtype.kind in "iu" and targets.ndim == 1:
         inside = bool(((targets >= -1) & (targets < classes)).all())

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.interfaces import AggregationBatch, Merged
+from mtkd_cli.precision import at_least_float32
 
 
 class Consensus:
@@ -52,7 +53,7 @@ class Consensus:
 
         NaN if they share nothing that could be compared.
         """
-        both = batch.outputs[first].float(), batch.outputs[second].float()
+        both = at_least_float32(batch.outputs[first]), at_least_float32(batch.outputs[second])
         comparable = True
         if batch.known is not None:
             shared = batch.known[first] & batch.known[second]

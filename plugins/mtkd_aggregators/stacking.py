@@ -9,6 +9,7 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import AggregationBatch, Merged
 from mtkd_cli.labels import any_of
 from mtkd_cli.losses import mean_over
+from mtkd_cli.precision import at_least_float32
 
 STEPS = 40
 
@@ -25,7 +26,7 @@ class Stacking:
         if target is None or labelled is None or not labelled.any():
             raise DataError("stacking needs labelled samples", where="strategy", hint="use consensus or mean")
         samples = any_of(labelled)
-        outputs = tuple(output[samples].float() for output in validation.outputs)
+        outputs = tuple(at_least_float32(output[samples]) for output in validation.outputs)
         shape = (len(outputs), len(outputs[0]), *validation.task.elements)
         logits = torch.zeros(len(outputs), *(1,) * (len(shape) - 1), device=target.device, requires_grad=True)
         optimizer = torch.optim.LBFGS([logits], max_iter=STEPS, line_search_fn="strong_wolfe")

@@ -49,10 +49,12 @@ def names_and_targets(
     return classes, found
 
 
-def values(frame: Frame, columns: Sequence[str], task: str) -> NDArray[np.float32]:
-    """Return the numbers in some columns ``[N, T]``, NaN where a cell is empty."""
+def values(frame: Frame, columns: Sequence[str], task: str) -> NDArray[Any]:
+    """Return the numbers in some columns ``[N, T]``, NaN where a cell is empty; values in float64."""
     parts = [frame.column(column, "target") for column in columns]
-    found = np.full((len(frame), len(columns)), np.nan, dtype=np.float32)
+    found = np.full(
+        (len(frame), len(columns)), np.nan, dtype=np.float32 if task == "multilabel" else np.float64
+    )
     for place, (column, cells) in enumerate(zip(columns, parts, strict=True)):
         for row, cell in enumerate(cells):
             if not cell:

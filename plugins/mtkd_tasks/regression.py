@@ -2,6 +2,7 @@
 
 Losses and errors are taken in standard units: a target's deviation over the training labels is 1.
 So several targets count the same, and models that are trained here start from the labels' mean.
+Values in the user's units are float64: float32 tells no two labels apart that are 1 in 1.7e9.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from mtkd_cli.align import on_classes
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Task, TaskData
 from mtkd_cli.labels import any_of, present
+from mtkd_cli.moments import moments
 from mtkd_cli.recipe import Loss
 from mtkd_tasks.gaussian import LARGEST, SMALLEST, mixture, nll
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-TINY, MOST = 1e-30, 60.0
+TINY, MOST = 1e-300, 690.0
 """Smallest variance that has a logarithm, largest logarithm of one that has a variance."""
 
 POINTS = 500
@@ -46,7 +48,7 @@ class Regression(Task):
             sample (Chen et al., NIPS 2017; Takamoto et al., 2020); None: all are.
     """
 
-    precision = "fp32"
+    precision = "fp64"
     pictured = 300
     any_label_space = False
 
@@ -112,17 +114,17 @@ class Regression(Task):
     def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
         """Return the teachers' variances on a scale from 0 to 1, ``[K, B]``; all 0 where they give none."""
         if self.objective != "nll":
-            return torch.stack([torch.zeros_like(output[:, 0].float()) for output in outputs])
+            return torch.stack([torch.zeros_like(output[:, 0], dtype=torch.float32) for output in outputs])
         variances = torch.stack(
-            [self._log_variance(o.float()).clamp(max=MOST).exp().mean(dim=1) for o in outputs]
+            [self._log_variance(o.double()).clamp(max=MOST).exp().mean(dim=1) for o in outputs]
         )
         return variances / (1 + variances)
 
     def averageable(self, output: Tensor) -> Tensor:
         """Return values, and variances."""
         if self.objective != "nll":
-            return output.float()
-        mean, log_variance = output.float().chunk(2, dim=1)
+            return output.double()
+        mean, log_variance = output.double().chunk(2, dim=1)
         return torch.cat([mean, log_variance.clamp(max=MOST).exp()], dim=1)
 
     def as_output(self, averaged: Tensor) -> Tensor:
@@ -162,17 +164,23 @@ class Regression(Task):
         return torch.cat([target.double(), output[:, : len(self.names)].double()], dim=1)
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
-        """Return RMSE, MAE and R2; of several targets the RMSE in their deviations, and each one's own."""
-        label, answer = statistics.chunk(2, dim=1)
-        off = answer - label
+        """Return RMSE, MAE and R2; of several targets the RMSE in their deviations, and each one's own.
+
+        R2 is the mean over the targets that vary; NaN if none does.
+        """
+        unit = torch.tensor(self.deviation, dtype=torch.float64)  # no square of tiny or huge values is lost
+        label, answer = statistics.double().chunk(2, dim=1)
+        off = (answer - label) / unit
         mse = off.square().nanmean(dim=0)
-        spread = (label - label.nanmean(dim=0)).square().nanmean(dim=0)
-        r2 = (1 - mse / spread.clamp(min=1e-30)).nanmean().item()
+        centered = (label - _first(label)) / unit
+        spread = (centered - centered.nanmean(dim=0)).square().nanmean(dim=0)
+        # of a constant target undefined
+        r2 = torch.where(spread > 0, 1 - mse / spread, math.nan).nanmean().item()
         if len(self.names) == 1:
-            return {"rmse": mse.sqrt().item(), "mae": off.abs().nanmean().item(), "r2": r2}
-        standard = mse / torch.tensor(self.deviation, dtype=torch.float64).square()
-        each = {f"rmse {n}": value.item() for n, value in zip(self.names, mse.sqrt(), strict=True)}
-        return {"nrmse": standard.nanmean().sqrt().item(), "r2": r2, **each}
+            mae = (off.abs().nanmean(dim=0) * unit).item()
+            return {"rmse": (mse.sqrt() * unit).item(), "mae": mae, "r2": r2}
+        each = {f"rmse {n}": value.item() for n, value in zip(self.names, mse.sqrt() * unit, strict=True)}
+        return {"nrmse": mse.nanmean().sqrt().item(), "r2": r2, **each}
 
     def details(self, statistics: Tensor) -> Details:
         """Return pairs of label and answer of each target."""
@@ -193,8 +201,8 @@ class Regression(Task):
         count = len(self.names)
         answer, wanted = output[:, :count], target[:, :count]
         # Not masked afterwards: the gradient of what comes of NaN is NaN, even times 0.
-        off = torch.where(present(wanted), answer - wanted.nan_to_num(), 0)
-        return off / _like(self.deviation, output)
+        off = torch.where(present(wanted), answer.double() - wanted.double().nan_to_num(), 0)
+        return off / _like(self.deviation, off)
 
     def _log_variance(self, output: Tensor) -> Tensor:
         """Return the log-variances of an output in standard units, ``[B, T]``."""
@@ -202,7 +210,7 @@ class Regression(Task):
 
     def _loss(self, student: Tensor, target: Tensor) -> Tensor:
         """Return the loss to labels ``[B, T]`` or to another output, ``[B, T]``."""
-        off = self._off(student, target.to(student.dtype))
+        off = self._off(student, target)
         if self.objective == "squared":
             return off.square()
         if self.objective == "huber":
@@ -235,14 +243,19 @@ def _moments(targets: NDArray[Any], names: tuple[str, ...]) -> tuple[tuple[float
     for name, column in zip(names, targets.T, strict=True):
         if not np.isfinite(column).any():
             raise DataError(f"no training label of {name!r}", "data", "raise data.labels, or leave it out")
-    values = targets.astype(np.float64)
-    mean, deviation = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    deviation = np.where(deviation > 0, deviation, 1.0)
+    mean, deviation = moments(targets.astype(np.float64))
     return tuple(map(float, mean)), tuple(map(float, deviation))
 
 
 def _like(values: tuple[float, ...], output: Tensor) -> Tensor:
     return torch.tensor(values, dtype=output.dtype, device=output.device)
+
+
+def _first(label: Tensor) -> Tensor:
+    """Return the first label of each target, ``[T]``; 0 where there is none."""
+    there = present(label)
+    first = label.gather(0, there.int().argmax(dim=0, keepdim=True))[0]
+    return first.nan_to_num()
 
 
 def _over_targets(values: Tensor, target: Tensor) -> Tensor:
@@ -253,7 +266,7 @@ def _over_targets(values: Tensor, target: Tensor) -> Tensor:
 
 
 def _columns(output: Any) -> Tensor:
-    """Return an answer as ``[B, T]`` floats.
+    """Return an answer as ``[B, T]`` float64.
 
     Raises:
         ValueError: it is none.
@@ -262,4 +275,4 @@ def _columns(output: Any) -> Tensor:
         raise ValueError(f"a {type(output).__name__}; the task needs a tensor (samples, values)")
     if output.dim() not in (1, 2):
         raise ValueError(f"{tuple(output.shape)}; the task needs (samples, values)")
-    return output.reshape(output.shape[0], -1)  # not len(): a traced one is no fixed number
+    return output.double().reshape(output.shape[0], -1)  # not len(): a traced one is no fixed number

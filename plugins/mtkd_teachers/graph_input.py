@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import InputSpec
+from mtkd_cli.precision import at_least_float32
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class GraphInput:
         parts = [
             _filled(run, given[start : start + count], self.shape[0]) for start in range(0, len(given), count)
         ]
-        answer = torch.cat(parts).float().to(views.device)
+        answer = at_least_float32(torch.cat(parts)).to(views.device)
         return answer.permute(0, 3, 1, 2) if last and answer.dim() == 4 else answer
 
 

@@ -21,7 +21,7 @@ KEY = "id"
 
 SHAPE = "a column of sample ids or names of files, then one column of numbers for each output"
 
-Table = tuple[Sequence[str], Sequence[str] | None, NDArray[np.float32], Sequence[int]]
+Table = tuple[Sequence[str], Sequence[str] | None, NDArray[Any], Sequence[int]]
 """Keys, names of the outputs, rows, and where each row stands."""
 
 
@@ -70,9 +70,9 @@ def _csv(path: Path) -> Table:
                 f"{path}, row {line}, column {outputs[wrong]!r}",
                 f"give it {SHAPE}",
             )
-        values.append(_narrow(np.array(numbers, dtype=np.float64)))
+        values.append(_numeric(np.array(numbers, dtype=np.float64)))
         lines.append(line)
-    return keys, outputs, np.stack(values) if values else np.empty((0, len(outputs)), np.float32), lines
+    return keys, outputs, np.stack(values) if values else np.empty((0, len(outputs))), lines
 
 
 def _numbers(cells: Sequence[str]) -> Sequence[float | None]:
@@ -94,7 +94,7 @@ def _parquet(path: Path) -> Table:
         if values.dtype.kind not in "fiu":
             kind = table.schema.field(name).type
             raise DataError(f"the column {name!r} holds {kind}, no numbers", str(path), f"give it {SHAPE}")
-        columns.append(_narrow(values))
+        columns.append(_numeric(values))
     return keys, outputs, np.stack(columns, axis=1), range(1, len(keys) + 1)
 
 
@@ -140,7 +140,7 @@ def _npz(path: Path) -> Table:
         raise DataError(
             f"predictions are {_what(rows)}", str(path), "give an array of numbers, a row for each of ids"
         )
-    return keys, names, _narrow(rows if rows.ndim > 1 else rows[:, None]), range(len(keys))
+    return keys, names, _numeric(rows if rows.ndim > 1 else rows[:, None]), range(len(keys))
 
 
 def _texts(values: NDArray[Any]) -> list[str]:
@@ -154,10 +154,11 @@ def _what(array: NDArray[Any]) -> str:
     return f"{array.dtype} of shape {array.shape}"
 
 
-def _narrow(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Return numbers in 32 bits; what does not fit is infinite."""
-    with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+def _numeric(values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers in float32, or float64 if there are more digits; beyond float32 they are infinite."""
+    wide = values.astype(np.float32 if values.dtype == np.float16 else np.float64, copy=False)
+    values = values if values.dtype == np.float32 else wide
+    return np.where(abs(values) > np.finfo(np.float32).max, np.copysign(np.inf, values), values)
 
 
 READERS = {".csv": _csv, ".npz": _npz, ".parquet": _parquet}

@@ -92,7 +92,7 @@ class Estimator(nn.Module):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about names of columns and versions
             answer = self._answer(table)
-        parts = [torch.from_numpy(np.asarray(part, dtype=np.float32)).to(rows.device) for part in answer]
+        parts = [torch.from_numpy(np.asarray(part, dtype=np.float64)).to(rows.device) for part in answer]
         return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
     def _answer(self, table: Any) -> list[NDArray[Any]]:

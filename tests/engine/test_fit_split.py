@@ -20,7 +20,7 @@ def dataset(samples: int, labels: int | None) -> tuple[Dataset, Data]:
 def test_it_holds_out_hidden_labels_of_every_class_that_it_is_not_trained_on() -> None:
     data, options = dataset(1000, labels=100)
     chosen = split_of(Fit(labels="all"), data, options)
-    assert len(chosen.val.labelled) == len(chosen.held) == round(0.2 * len(data.all_labels.labelled))
+    assert len(chosen.val.labelled) == len(chosen.held) == round(0.1 * len(data.all_labels.labelled))
     assert set(np.bincount(chosen.val.samples.targets)) == {
         len(chosen.held) // 10,
         len(chosen.held) // 10 + 1,
@@ -32,7 +32,7 @@ def test_it_holds_out_hidden_labels_of_every_class_that_it_is_not_trained_on() -
 
 
 def test_no_more_than_are_needed_are_held_out() -> None:
-    data, options = dataset(5000, labels=100)
+    data, options = dataset(8000, labels=100)
     assert len(split_of(Fit(labels="all"), data, options).held) == MOST
 
 

@@ -141,7 +141,7 @@ def assert_onnx_answers_as_the_student(file: str, run: str) -> None:
     about = json.loads(session.get_modelmeta().custom_metadata_map["mtkd"])
     batch, *shape = about["input"]["shape"]
     if len(shape) == 1:
-        samples = load_diabetes().data.astype(np.float32)[:40]
+        samples = load_diabetes().data[:40].astype(about["input"]["type"])
     else:
         scans = digits()[:160].reshape(40, 4, 8, 8)
         wide = np.concatenate([scans[:, :2], scans[:, 2:]], axis=3).repeat(2, axis=2).repeat(2, axis=3)
