@@ -35,8 +35,8 @@ class FitSplit:
 def split_of(fit: Fit, data: Dataset, options: Data) -> FitSplit:
     """Return what a teacher is fitted and validated on.
 
-    One that sees every label need not be chosen on the few that the student has: a tenth of all labels, at most
-    `MOST`, are held out of those that are hidden from the student, where that is more.
+    One that sees every label need not be chosen on the few that the student has: where that is more, a tenth
+    of all labels, at most `MOST`, is held out of those that are hidden from the student.
     """
     none = np.empty(0, dtype=np.int64)
     if fit.labels == "student":

@@ -176,8 +176,8 @@ def _permuted_classes(
 ) -> Doubt | None:
     """Return under which order of its classes a teacher would be right; None if no other is much better.
 
-    The order is the assignment of answers to labels that makes most of them right. Shuffled labels give what
-    such an assignment finds in noise.
+    The order is the assignment of answers to labels that makes most of them right: half of them at least, and
+    half of those that it moves. Shuffled labels give what such an assignment finds in noise.
     """
     counts = _confusion(answer, target, len(classes))
     order, right = _assigned(counts)
@@ -187,7 +187,8 @@ def _permuted_classes(
         _assigned(_confusion(answer, labels, len(classes)))[1] for labels in shuffled[:SPATIAL_SHUFFLES]
     )
     of_moved, right_of_moved = counts[moved].sum(), sum(counts[label, order[label]] for label in moved)
-    clear = right > noise and right - now >= max(5, PERMUTED * total) and 2 * right_of_moved >= of_moved
+    clear = right > noise and right - now >= max(5, PERMUTED * total)
+    clear = clear and 2 * right_of_moved >= of_moved and 2 * right >= total
     if not moved or not clear:
         return None
     return Doubt(

@@ -71,6 +71,12 @@ def test_reversed_classes_are_named_with_the_order_that_would_be_right(count: in
     assert "set classes: [j, i, h, g, f, e, d, c, b, a]" in found
 
 
+def test_a_teacher_that_answers_by_a_few_classes_is_not_called_permuted() -> None:
+    """Two swapped classes stand out of noise, but do not make the teacher right."""
+    few = torch.where(labels(200) == 1, 0, torch.where(labels(200) == 0, 1, 5))
+    assert "permuted" not in doubts(few, labels(200))
+
+
 def test_a_shift_by_one_and_a_swap_of_two_classes_are_named() -> None:
     assert "each is shifted by 1" in doubts((labels(100) + 1) % 10, labels(100))
     swapped = labels(200)
