@@ -4,52 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
-from torch import Tensor
-
-from mtkd_cli.errors import DataError, nearest
+from mtkd_cli.errors import DataError, nearest, some
 from mtkd_cli.interfaces import Alignment
-
-UNKNOWN = -1e9
-"""The logit of a class that a teacher does not know: softmax gives it exactly 0, and nothing is NaN."""
-
-SHOWN = 5
-"""Names of classes that a message gives at most."""
-
-
-def on_classes(outputs: Tensor, alignment: Alignment) -> Tensor:
-    """Return a teacher's logits ``[B, C', *]`` over the task's classes, ``[B, C, *]``.
-
-    Several outputs that answer one class are summed as probabilities; a class that none answers is
-    `UNKNOWN`. So the softmax is the teacher's distribution over the classes that it knows.
-    """
-    if alignment.is_identity(outputs.shape[1]):
-        return outputs
-    if all(len(group) == 1 for group in alignment.groups):
-        return outputs[:, [group[0] for group in alignment.groups]]
-    unknown = torch.full_like(outputs[:, 0], UNKNOWN)
-    columns = [outputs[:, list(group)].logsumexp(dim=1) if group else unknown for group in alignment.groups]
-    return torch.stack(columns, dim=1)
-
-
-def restricted(logits: Tensor, known: Tensor) -> Tensor:
-    """Return logits ``[B, C, *]`` over the classes of ``known [C]`` alone, the others `UNKNOWN`."""
-    return logits.masked_fill(~known.view(1, -1, *(1,) * (logits.dim() - 2)), UNKNOWN)
-
-
-def speaks(target: Tensor, known: Tensor) -> Tensor:
-    """Return where each teacher may be heard, ``[K, B, *]``: not on a label of a class it does not know.
-
-    Args:
-        target: class numbers ``[B, *]``, -1 where there is no label.
-        known: ``[K, C]`` bool.
-    """
-    return known[:, target.clamp(min=0).long()] | (target < 0)
-
-
-def within(target: Tensor, known: Tensor) -> Tensor:
-    """Return the labels ``[B, *]`` of the classes that are ``known [C]``, -1 for the others."""
-    return torch.where(speaks(target, known[None])[0], target, -1)
 
 
 def aligned_to(
@@ -133,11 +89,6 @@ def _parts(
                 hint=nearest(part, teacher) or f"its own are {some(teacher)}",
             )
     return parts
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first of some names, for a message."""
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def remarks(

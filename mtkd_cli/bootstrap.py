@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtkd_cli import counters
 from mtkd_cli.interfaces import Task
-from mtkd_cli.significant import rounded
+from mtkd_cli.interfaces.significant_digits import rounded
 
 LEVEL = 0.95
 MOST_KEPT = 2**13

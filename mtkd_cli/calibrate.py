@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from mtkd_cli import counters, world
-from mtkd_cli.align import UNKNOWN
 from mtkd_cli.context import Context
 from mtkd_cli.errors import UsageError
 from mtkd_cli.evaluate import batches
-from mtkd_cli.gaps import lost
 from mtkd_cli.interfaces import Task
+from mtkd_cli.interfaces.label_space import UNKNOWN
+from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.recipe import Recipe
 from mtkd_cli.subset import spread
 from mtkd_cli.views import PLAIN

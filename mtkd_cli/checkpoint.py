@@ -16,8 +16,9 @@ from typing import Any
 
 from torch import Tensor
 
-from mtkd_cli import atomic, store, weights
+from mtkd_cli import weights
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import atomic, hashing
 
 KEPT = 2
 TENSORS, FACTS, MANIFEST = "tensors.safetensors", "facts.json", "manifest.json"
@@ -57,7 +58,8 @@ def write(place: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[
             (temporary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
             atomic.sync_file(temporary / FACTS)
             atomic.write_json(
-                temporary / MANIFEST, {name: store.file_sha256(temporary / name) for name in (TENSORS, FACTS)}
+                temporary / MANIFEST,
+                {name: hashing.file_sha256(temporary / name) for name in (TENSORS, FACTS)},
             )
             temporary.rename(folder)
             atomic.sync_folder(place)
@@ -120,7 +122,7 @@ def _read(folder: Path) -> Checkpoint:
     if not isinstance(manifest, dict):
         raise ValueError(f"{MANIFEST} is no mapping")
     for name in (TENSORS, FACTS):
-        if manifest.get(name) != store.file_sha256(folder / name):
+        if manifest.get(name) != hashing.file_sha256(folder / name):
             raise ValueError(f"{name} is not what was written")
     tensors, _ = weights.read(folder / TENSORS)
     return Checkpoint(int(folder.name[-9:]), tensors, json.loads((folder / FACTS).read_bytes()))

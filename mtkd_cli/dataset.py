@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mtkd_cli import counters
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData, TaskData
-from mtkd_cli.labels import labelled_rows, none_like
+from mtkd_cli.interfaces.missing_labels import labelled_rows, none_like
 from mtkd_cli.moments import moments
 from mtkd_cli.recipe import Data
 from mtkd_cli.subset import spread

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
+
+SHOWN = 5
+"""Names of classes that a message gives at most."""
 
 
 class MtkdError(Exception):
@@ -134,3 +137,8 @@ def nearest_or_all(word: str, known: Iterable[str]) -> str:
     """Return the nearest known word as a question, or the list of what there is."""
     names = sorted(set(known))
     return nearest(word, names) or f"known: {', '.join(names) or 'none'}"
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first of some names, for a message."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

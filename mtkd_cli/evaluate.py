@@ -16,10 +16,10 @@ from mtkd_cli import world
 from mtkd_cli.batchnorm import reestimated
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation
-from mtkd_cli.gaps import filled, lost, over
 from mtkd_cli.interfaces import Task
-from mtkd_cli.labels import without_labels
-from mtkd_cli.precision import at_least_float32
+from mtkd_cli.interfaces.missing_labels import without_labels
+from mtkd_cli.interfaces.missing_outputs import filled, lost, over
+from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.recipe import Augment
 from mtkd_cli.subset import mixed
 from mtkd_cli.views import PLAIN, view

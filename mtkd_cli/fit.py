@@ -20,6 +20,7 @@ from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.evaluate import batches, judge, measure, plain_views, validate
+from mtkd_cli.files import hashing
 from mtkd_cli.fit_split import split_of
 from mtkd_cli.interfaces import Model
 from mtkd_cli.keep_together import keep_together
@@ -42,8 +43,8 @@ def key(identity: Mapping[str, Any], teacher: Teacher, context: Context) -> dict
         "train": data.train.digest,
         "val": data.val.digest,
         "classes": data.classes,
-        "targets": [store.array_sha256(s.samples.targets) for s in (split.train, data.val)],
-        **({"held": store.array_sha256(split.held)} if len(split.held) else {}),
+        "targets": [hashing.array_sha256(s.samples.targets) for s in (split.train, data.val)],
+        **({"held": hashing.array_sha256(split.held)} if len(split.held) else {}),
         "augment": recipe.augment.model_dump(mode="json") if fit.train == "all" else None,
         "task": recipe.task.model_dump(mode="json"),
         "loss": {"label_smoothing": recipe.loss.label_smoothing},

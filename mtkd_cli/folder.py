@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
-from mtkd_cli import atomic
 from mtkd_cli.errors import UsageError
+from mtkd_cli.files import atomic
 from mtkd_cli.recipe import NAME
 
 

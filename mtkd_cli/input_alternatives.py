@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli.gaps import lost
 from mtkd_cli.interfaces import InputSpec, Model, Task
+from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.teacher_validation import Doubt
 

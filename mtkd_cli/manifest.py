@@ -8,6 +8,7 @@ from typing import Any
 from mtkd_cli import store
 from mtkd_cli.context import Context
 from mtkd_cli.errors import ResumeError, UsageError
+from mtkd_cli.files import hashing
 from mtkd_cli.models import identity
 from mtkd_cli.recipe import Teacher
 from mtkd_cli.teachers import who_is
@@ -36,7 +37,7 @@ def of(context: Context, views: int | None, baseline: bool) -> dict[str, Any]:
             "classes": list(data.classes),
             "samples": {split.name: split.digest for split in data.splits},
             "labels": {
-                split.name: store.array_sha256(split.samples.targets)
+                split.name: hashing.array_sha256(split.samples.targets)
                 for split in (*data.splits, data.all_labels)
             },
         },

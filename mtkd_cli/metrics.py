@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli import atomic
-from mtkd_cli.significant import without_nan
+from mtkd_cli.files import atomic
+from mtkd_cli.interfaces.significant_digits import without_nan
 
 LABEL = ("phase", "candidate")
 """What tells the trainings of a run apart; only a search has candidates."""

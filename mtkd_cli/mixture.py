@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtkd_cli.align import restricted
 from mtkd_cli.interfaces import Merged
+from mtkd_cli.interfaces.label_space import restricted
 from mtkd_cli.losses import kl_divergence
 
 STEPS = 30

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli import counters, store, weights
+from mtkd_cli import counters, weights
 from mtkd_cli.asking import ROUNDED, refuse_unfit
 from mtkd_cli.background import is_listed
 from mtkd_cli.dataset import Dataset
 from mtkd_cli.declared_classes import declared_classes
 from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.files import hashing
 from mtkd_cli.interfaces import Model, ModelRequest, Task
 from mtkd_cli.local_code import source_hash
 from mtkd_cli.preprocess import Prepared, complete
@@ -353,7 +354,7 @@ def _file_hash(path: str | None, where: str) -> str:
 
 def _sha256(path: Path) -> str:
     try:
-        return store.file_sha256(path)
+        return hashing.file_sha256(path)
     except OSError as error:
         raise DataError(
             f"the file cannot be read: {error.strerror}", str(path), "may you read it?"

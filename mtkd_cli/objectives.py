@@ -16,10 +16,10 @@ from mtkd_cli.aggregate import Strategy
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step
 from mtkd_cli.errors import PluginError
-from mtkd_cli.gaps import filled
 from mtkd_cli.guided import WithFeatures
 from mtkd_cli.interfaces import AggregationBatch, Task
-from mtkd_cli.labels import without_labels
+from mtkd_cli.interfaces.missing_labels import without_labels
+from mtkd_cli.interfaces.missing_outputs import filled
 from mtkd_cli.losses import feature_loss, share_of_mean
 
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli import sealed
+from mtkd_cli.files import checksummed_json
 from mtkd_cli.local_code import source_hash
 
 CODE, SIGNATURE = "code", "signature"
@@ -61,7 +61,7 @@ def changed(facts: Mapping[str, Any], code: Sequence[str]) -> list[str]:
 
 
 def _signature(facts: Mapping[str, Any], key: bytes) -> str:
-    return hmac.new(key, sealed.seal(facts).encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, checksummed_json.seal(facts).encode(), hashlib.sha256).hexdigest()
 
 
 def _key(create: bool) -> bytes | None:

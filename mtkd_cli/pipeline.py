@@ -15,10 +15,10 @@ from torch import Tensor
 
 from mtkd_cli import calibrate, dataset, manifest, memorized, results, store, world
 from mtkd_cli.aggregate import Strategy
-from mtkd_cli.align import remarks, some
+from mtkd_cli.align import remarks
 from mtkd_cli.context import Context, device_of
 from mtkd_cli.distill import refuse_small_batches
-from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.errors import DataError, UsageError, some
 from mtkd_cli.evaluate import answering, measure, on_device
 from mtkd_cli.interfaces import Merged, Model, Task
 from mtkd_cli.models import facts, prepared

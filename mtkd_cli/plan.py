@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mtkd_cli import store
-from mtkd_cli.align import some
 from mtkd_cli.context import Context
+from mtkd_cli.errors import some
 from mtkd_cli.fit_split import split_of
 from mtkd_cli.layout import Layout
 from mtkd_cli.metric_names import spelt

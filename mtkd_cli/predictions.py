@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mtkd_cli import atomic
 from mtkd_cli.errors import UsageError
+from mtkd_cli.files import atomic
 from mtkd_cli.predict import Answered
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -18,8 +18,8 @@ from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError
 from mtkd_cli.evaluate import batches
-from mtkd_cli.gaps import lost
 from mtkd_cli.interfaces import Model, Task
+from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.models import prepared
 from mtkd_cli.preprocess import Prepared, prepare
 from mtkd_cli.recipe import Augment, Teacher

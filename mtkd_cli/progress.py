@@ -12,7 +12,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
-from mtkd_cli.significant import shown
+from mtkd_cli.interfaces.significant_digits import shown
 
 if TYPE_CHECKING:
     from mtkd_cli.distill import Losses, Step

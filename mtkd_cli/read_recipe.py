@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mtkd_cli import strict_yaml
 from mtkd_cli.errors import MtkdError, RecipeError, UsageError
 from mtkd_cli.explain import explain
+from mtkd_cli.files import yaml12
 from mtkd_cli.plugins import Registry
 from mtkd_cli.recipe import LISTS, SHORTHAND, Recipe
 from mtkd_cli.resolve import unknown_names
@@ -77,7 +77,7 @@ def _raw(reference: str, registry: Registry) -> tuple[Any, str, str]:
                 f"{reference!r} is no recipe", hint=f"a recipe file ends in {', '.join(SUFFIXES)}"
             ) from error
         raise
-    return strict_yaml.load(spec.load(), reference), reference, spec.name
+    return yaml12.load(spec.load(), reference), reference, spec.name
 
 
 def _text(path: Path) -> str:
@@ -100,7 +100,7 @@ def _text(path: Path) -> str:
 
 def _parse(text: str, file: str) -> Any:
     if not file.endswith(".toml"):
-        return strict_yaml.load(text, file)
+        return yaml12.load(text, file)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -120,7 +120,7 @@ def apply(raw: dict[str, Any], override: str) -> None:
     keys = path.split(".")
     if not equals or "" in keys:
         raise UsageError(f"{override!r} is not key=value", hint="for example train.epochs=3")
-    value = strict_yaml.load(text, override)
+    value = yaml12.load(text, override)
     here: Any = raw
     for depth, key in enumerate(keys[:-1]):
         child = here[_index(here, key, override)] if isinstance(here, list) else here.get(key)

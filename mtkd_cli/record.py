@@ -15,17 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import atomic, recorded, store, world
+from mtkd_cli import recorded, store, world
 from mtkd_cli.asking import Ask
 from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import atomic
 from mtkd_cli.fold import folded
-from mtkd_cli.gaps import lost, over
 from mtkd_cli.interfaces import Model, Task
+from mtkd_cli.interfaces.missing_outputs import lost, over
+from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.layout import Layout, kept_of
 from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import prepared
-from mtkd_cli.precision import at_least_float32
 from mtkd_cli.recipe import Recipe
 from mtkd_cli.recorded import Recorded
 from mtkd_cli.rounding import Rounding, largest, rounding_of

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import atomic, holds, store
+from mtkd_cli import holds, store
+from mtkd_cli.files import atomic
 from mtkd_cli.layout import Layout
 from mtkd_cli.rounding import Rounding, largest
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli import atomic, sealed
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import atomic, checksummed_json
 
 REPORT, AUDIT, COMPARISON = "report.json", "audit.json", "comparison.json"
 RECIPE, PICTURE = "recipe.yaml", "predictions.png"
@@ -26,7 +26,7 @@ def write(folder: Path, name: str, facts: Mapping[str, Any]) -> None:
         (folder / MANIFEST).unlink(missing_ok=True)
         atomic.write_json(folder / name, facts)
         content = (folder / name).read_bytes()
-        sealed.write(folder / MANIFEST, {FINISHED: {name: hashlib.sha256(content).hexdigest()}})
+        checksummed_json.write(folder / MANIFEST, {FINISHED: {name: hashlib.sha256(content).hexdigest()}})
 
 
 def read(folder: Path) -> tuple[str, Facts]:
@@ -109,7 +109,7 @@ def _hashes(folder: Path, required: bool) -> dict[str, str]:
 
 
 def _manifest(folder: Path) -> Facts:
-    return sealed.read(folder / MANIFEST, hint="copy the whole folder: results are checked by it")
+    return checksummed_json.read(folder / MANIFEST, hint="copy the whole folder: results are checked by it")
 
 
 def _facts(path: Path, content: bytes) -> Facts:

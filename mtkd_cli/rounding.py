@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli.gaps import lost
+from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.layout import VALUES, Layout
 
 

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtkd_cli import atomic, manifest, metrics, own_runs, run_lock, sealed, store, strict_yaml, weights
+from mtkd_cli import manifest, metrics, own_runs, weights
 from mtkd_cli.errors import UsageError
+from mtkd_cli.files import atomic, checksummed_json, hashing, run_lock, yaml12
 from mtkd_cli.interfaces import Model
 from mtkd_cli.recipe import NAME, Recipe
 from mtkd_cli.results import FINISHED as FINISHED
@@ -71,7 +72,7 @@ class Run:
                 where="--name",
                 hint=f"choose another name, or go on with it: mtkd distill --resume {name}",
             )
-        self.begun = sealed.read(self.folder / MANIFEST, hint="start another run")
+        self.begun = checksummed_json.read(self.folder / MANIFEST, hint="start another run")
 
     @property
     def checkpoints(self) -> Path:
@@ -97,14 +98,14 @@ class Run:
     def finish(self) -> None:
         """Note that everything is there, with the SHA-256 of each result."""
         shown = [name for name in SHOWN if (self.folder / name).is_file()]
-        results = {name: store.file_sha256(self.folder / name) for name in (*RESULTS, *shown)}
+        results = {name: hashing.file_sha256(self.folder / name) for name in (*RESULTS, *shown)}
         self._write_manifest({**(self.begun or {}), FINISHED: results})
 
     def finished_report(self) -> dict[str, Any] | None:
         """Return the report of a run that is done, if every result is what was written; else None."""
         try:
             results = (self.begun or {})[FINISHED]
-            if all(store.file_sha256(self.folder / name) == results[name] for name in RESULTS):
+            if all(hashing.file_sha256(self.folder / name) == results[name] for name in RESULTS):
                 report: dict[str, Any] = json.loads((self.folder / REPORT).read_bytes())
                 return report
         except (OSError, KeyError):
@@ -133,13 +134,13 @@ class Run:
 
     def _write_manifest(self, facts: Mapping[str, Any]) -> None:
         with atomic.disk_errors(self.folder):
-            sealed.write(self.folder / MANIFEST, facts)
+            checksummed_json.write(self.folder / MANIFEST, facts)
         self.begun = dict(facts)
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Keep the resolved recipe."""
         with atomic.disk_errors(self.folder):
-            atomic.write_bytes(self.folder / RECIPE, strict_yaml.dump(recipe.as_dict()).encode())
+            atomic.write_bytes(self.folder / RECIPE, yaml12.dump(recipe.as_dict()).encode())
 
     def write_student(self, model: Model, facts: Mapping[str, Any], code: Sequence[str] = ()) -> None:
         """Keep the student's own weights, and beside them what is needed to use it; it vouches for both.
@@ -155,7 +156,9 @@ class Run:
                 weights.write(part, model.module.state_dict(), {"mtkd": json.dumps(facts, sort_keys=True)})
                 digest = hashlib.sha256(part.read_bytes()).hexdigest()
                 part.replace(self.folder / WEIGHTS)
-                sealed.write(self.folder / STUDENT, own_runs.signed({**facts, "weights": digest}, code))
+                checksummed_json.write(
+                    self.folder / STUDENT, own_runs.signed({**facts, "weights": digest}, code)
+                )
         finally:
             part.unlink(missing_ok=True)
 
@@ -199,7 +202,7 @@ class Run:
 def processes_of(name: str) -> int:
     """Return how many processes a run began with; 1 if it has not begun."""
     path = ROOT / name / MANIFEST
-    engine: dict[str, int] = sealed.read(path)["engine"] if path.exists() else {}
+    engine: dict[str, int] = checksummed_json.read(path)["engine"] if path.exists() else {}
     return engine.get("processes", 1)
 
 

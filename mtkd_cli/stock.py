@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 from filelock import Timeout
 
-from mtkd_cli import atomic, holds, record, recorded, store
+from mtkd_cli import holds, record, recorded, store
 from mtkd_cli.asking import Ask
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
+from mtkd_cli.files import atomic
 from mtkd_cli.fit import fitted
+from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.layout import VALUES, Layout
 from mtkd_cli.models import load_teacher
-from mtkd_cli.precision import at_least_float32
 from mtkd_cli.recorded import Recorded
 from mtkd_cli.rounding import in_words
 from mtkd_cli.subset import spread

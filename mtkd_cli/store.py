@@ -18,12 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
-from mtkd_cli import atomic
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import atomic
+from mtkd_cli.files.hashing import file_sha256
 
 FORMAT = 2
 """Raised when files of the same key would be read differently."""
@@ -43,17 +42,6 @@ def digest(key: Mapping[str, Any]) -> str:
     """Return the name of the folder that ``key`` stands for."""
     text = json.dumps({"format": FORMAT, **key}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def array_sha256(array: NDArray[Any]) -> str:
-    """Return the SHA-256 of an array's values."""
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def find(kind: str, key: Mapping[str, Any]) -> Path | None:

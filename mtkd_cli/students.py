@@ -19,6 +19,7 @@ from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step, Trained, steps_per_epoch, train
 from mtkd_cli.features import of_each, recorded_features
+from mtkd_cli.files import hashing
 from mtkd_cli.guided import Guided
 from mtkd_cli.interfaces import Model
 from mtkd_cli.keep_together import keep_together
@@ -203,7 +204,7 @@ def alone_key(context: Context) -> dict[str, Any]:
     return {
         "student": identity(context.parts.student, as_teacher),
         "splits": [data.train.digest, data.val.digest],
-        "targets": [store.array_sha256(split.samples.targets) for split in (data.train, data.val)],
+        "targets": [hashing.array_sha256(split.samples.targets) for split in (data.train, data.val)],
         "classes": data.classes,
         "task": recipe.task.model_dump(mode="json"),
         "loss": {"label_smoothing": recipe.loss.label_smoothing, "class_weights": recipe.loss.class_weights},

@@ -19,10 +19,11 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mtkd_cli import counters
-from mtkd_cli.align import SHOWN, UNKNOWN
+from mtkd_cli.errors import SHOWN
 from mtkd_cli.evaluate import BATCH
-from mtkd_cli.gaps import lost
 from mtkd_cli.interfaces import Alignment, Task
+from mtkd_cli.interfaces.label_space import UNKNOWN
+from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.metric_names import spelt
 
 SHUFFLES, SPATIAL_SHUFFLES = 99, 19

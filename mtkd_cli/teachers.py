@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtkd_cli import asking, atomic, record, recorded, store, world
+from mtkd_cli import asking, record, recorded, store, world
 from mtkd_cli.acceleration import sent
 from mtkd_cli.align import aligned_to
 from mtkd_cli.asking import Ask
@@ -20,13 +20,14 @@ from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Step
 from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.files import atomic
 from mtkd_cli.fit import fitted
 from mtkd_cli.fit import key as fit_key
-from mtkd_cli.gaps import lost
 from mtkd_cli.interfaces import Alignment, Model, Task
+from mtkd_cli.interfaces.missing_outputs import lost
+from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.layout import Layout, kept_of
 from mtkd_cli.models import facts, identity, load_teacher, prepared
-from mtkd_cli.precision import at_least_float32
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.probe import Probed, probed, some_views
 from mtkd_cli.recipe import Teacher

@@ -25,8 +25,9 @@ from in_process import distil
 from safetensors.torch import save_file
 from tables import interval, write
 
-from mtkd_cli import counters, dataset, pipeline, strict_yaml
+from mtkd_cli import counters, dataset, pipeline
 from mtkd_cli.dataset import Dataset
+from mtkd_cli.files import yaml12
 from mtkd_cli.interfaces import ModelRequest
 from mtkd_cli.plugins import discover
 from mtkd_cli.recipe import Data
@@ -77,7 +78,7 @@ def recipe_in(folder: str, fashion: str | None) -> str:
     """Train the teachers, write the recipe, and return its path."""
     registry = discover(third_party=False)
     spec = "data: " + (FASHION.format(folder=fashion) if fashion else DIGITS)
-    options = strict_yaml.load(spec, "data")["data"]
+    options = yaml12.load(spec, "data")["data"]
     entry = registry.find("data", options["name"])
     own = {option.name: options.get(option.name) for option in entry.spec.options}
     plain = {key: value for key, value in options.items() if key not in own}

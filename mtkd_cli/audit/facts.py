@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtkd_cli.bootstrap import Estimate
-from mtkd_cli.significant import rounded
+from mtkd_cli.interfaces.significant_digits import rounded
 
 
 @dataclass(frozen=True)

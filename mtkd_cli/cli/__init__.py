@@ -1,1 +1,4 @@
-"""The command line: one file per command. Each parses, calls one function and prints."""
+"""The command line: commands in `commands`, their terminal output in `render`.
+
+Nothing outside this package imports it. A command parses, calls one function of a lower room and prints.
+"""

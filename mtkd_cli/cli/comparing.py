@@ -20,13 +20,13 @@ from mtkd_cli.compare.comparison import Student, comparison_of
 from mtkd_cli.compare.finished import students_of
 from mtkd_cli.compare.grid import Cell, grid_of
 from mtkd_cli.compare.tune import Range, Tuned, ranges_of, require_optuna, tune, validated_as, with_settings
+from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.plugins import installed
 from mtkd_cli.progress import Progress
 from mtkd_cli.read_recipe import read
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.resolve import Resolved, resolve
-from mtkd_cli.significant import shown
 from mtkd_cli.trust import checked, trusting, warnings
 
 ROOT = Path("comparisons")

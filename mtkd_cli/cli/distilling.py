@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from mtkd_cli import pipeline, strict_yaml, world
+from mtkd_cli import pipeline, world
 from mtkd_cli.cli import console
 from mtkd_cli.context import Context
+from mtkd_cli.files import yaml12
 from mtkd_cli.plan import plan_of, plan_table
 from mtkd_cli.progress import Progress
 from mtkd_cli.report.summary import table
@@ -83,7 +84,7 @@ def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bo
     if as_json:
         console.out_json({"recipe": parts.recipe.as_dict(), "plan": facts})
         return
-    print(strict_yaml.dump(parts.recipe.as_dict()))  # noqa: T201
+    print(yaml12.dump(parts.recipe.as_dict()))  # noqa: T201
     console.out(plan_table(facts))
 
 

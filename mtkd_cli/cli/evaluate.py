@@ -27,9 +27,9 @@ def evaluate(
         from mtkd_cli.cli.tables import table
         from mtkd_cli.cli.using import student_of
         from mtkd_cli.context import device_of
+        from mtkd_cli.interfaces.significant_digits import shown
         from mtkd_cli.metric_names import spelt
         from mtkd_cli.scoring import score
-        from mtkd_cli.significant import shown
 
         where = device_of(device)
         student = student_of(run, trust_code)

@@ -59,7 +59,7 @@ def export(
         console.talk(
             f"largest difference to the student on {done.samples} test samples: {done.difference:.2e}"
         )
-        from mtkd_cli.significant import shown
+        from mtkd_cli.interfaces.significant_digits import shown
 
         name = student.task.primary.name
         console.out(f"{spelt(name)} {shown(done.scores[name])}, the student's {shown(done.student[name])}")

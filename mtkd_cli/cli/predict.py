@@ -79,7 +79,7 @@ def _write(
     bad: list[Answered],
 ) -> None:
     """Write the predictions, to stdout line by line or to a file that is there whole or not at all."""
-    from mtkd_cli import atomic
+    from mtkd_cli.files import atomic
     from mtkd_cli.predictions import facts_of, write_mask
 
     def kept() -> Iterable[Answered]:

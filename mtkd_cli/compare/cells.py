@@ -11,6 +11,7 @@ from mtkd_cli import folder, pipeline, store
 from mtkd_cli.compare.grid import Cell
 from mtkd_cli.context import Context
 from mtkd_cli.errors import MtkdError
+from mtkd_cli.files import hashing
 from mtkd_cli.progress import Progress
 from mtkd_cli.resolve import Resolved
 from mtkd_cli.run import Run
@@ -92,7 +93,7 @@ def run_name(recipe: str, cell: Cell, context: Context, baseline: bool) -> str:
     key = {
         "recipe": context.recipe.as_dict(),
         "samples": [split.digest for split in data.splits],
-        "targets": [store.array_sha256(s.samples.targets) for s in (*data.splits, data.all_labels)],
+        "targets": [hashing.array_sha256(s.samples.targets) for s in (*data.splits, data.all_labels)],
         "teachers": [who_is(teacher, part, context) for teacher, part in pairs],
         "engine": context.engine,
         "baseline": baseline,

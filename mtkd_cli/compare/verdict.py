@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtkd_cli.significant import rounded
+from mtkd_cli.interfaces.significant_digits import rounded
 
 LEVEL = 0.05
 """Share of true nulls that are rejected, both directions together; half of it is a false BEATS."""

@@ -1,1 +1,4 @@
-"""Check what a run needs before it is started; nothing is changed."""
+"""`mtkd doctor`: check the environment and a recipe before a run; nothing is changed.
+
+A check that a run needs anyway belongs in the room that does the work; the doctor calls it.
+"""

@@ -1,4 +1,8 @@
-"""What a plugin implements, and what it is given. Imports no torch."""
+"""What a plugin implements, and what it is given. Imports no torch.
+
+Protocols, the types in their signatures and small functions on these types belong here. What mtkd
+does with an implementation belongs in the rooms above.
+"""
 
 from mtkd_cli.interfaces.data import Column as Column
 from mtkd_cli.interfaces.data import DataSource as DataSource
@@ -15,11 +19,11 @@ from mtkd_cli.interfaces.strategy import AggregationBatch as AggregationBatch
 from mtkd_cli.interfaces.strategy import Aggregator as Aggregator
 from mtkd_cli.interfaces.strategy import CombiningAggregator as CombiningAggregator
 from mtkd_cli.interfaces.strategy import FittedAggregator as FittedAggregator
-from mtkd_cli.interfaces.task import Alignment as Alignment
-from mtkd_cli.interfaces.task import Details as Details
-from mtkd_cli.interfaces.task import Merged as Merged
-from mtkd_cli.interfaces.task import Metric as Metric
-from mtkd_cli.interfaces.task import Prediction as Prediction
 from mtkd_cli.interfaces.task import Task as Task
-from mtkd_cli.interfaces.task import TaskData as TaskData
 from mtkd_cli.interfaces.tracker import Tracker as Tracker
+from mtkd_cli.interfaces.types import Alignment as Alignment
+from mtkd_cli.interfaces.types import Details as Details
+from mtkd_cli.interfaces.types import Merged as Merged
+from mtkd_cli.interfaces.types import Metric as Metric
+from mtkd_cli.interfaces.types import Prediction as Prediction
+from mtkd_cli.interfaces.types import TaskData as TaskData

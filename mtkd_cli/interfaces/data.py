@@ -29,7 +29,7 @@ class Column:
 class Samples:
     """Samples of one split.
 
-    A label that is not there is -1 in integers, NaN in floats (`mtkd_cli.labels`).
+    A label that is not there is -1 in integers, NaN in floats (`mtkd_cli.interfaces.missing_labels`).
 
     Attributes:
         ids: N unique names, stable between runs.

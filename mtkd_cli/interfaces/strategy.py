@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mtkd_cli.interfaces.task import Merged, Task
+from mtkd_cli.interfaces.task import Task
+from mtkd_cli.interfaces.types import Merged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class AggregationBatch:
         task: the task, for `error`, `uncertainty` and `scores`.
         declared_weights: ``[K]`` of the recipe's ``weight`` keys (absent: 1), or None if no teacher has one.
         known: ``[K, C]`` bool, the classes that each teacher knows; None if all know all. What a teacher
-            does not know has the output `mtkd_cli.align.UNKNOWN`.
+            does not know has the output `mtkd_cli.interfaces.label_space.UNKNOWN`.
         answered: ``[K, B]`` bool, who has a usable answer; None: everybody. The core silences the others;
             their outputs here are the mean of those who answered.
         target: the labels; only for strategies that need ``labels``.
@@ -97,7 +98,7 @@ class AggregationBatch:
             return self.scores
         if self.target is None or self.labelled is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
-        from mtkd_cli.labels import any_of
+        from mtkd_cli.interfaces.missing_labels import any_of
 
         rows = any_of(self.labelled)
         found = (self.task.statistics(output, self.target)[rows] for output in self.outputs)
@@ -150,7 +151,7 @@ class AggregationBatch:
         """The task's statistics of each teacher on the labels of classes that it knows."""
         if self.target is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
-        from mtkd_cli.labels import any_of
+        from mtkd_cli.interfaces.missing_labels import any_of
 
         found = []
         for output, target in zip(self.outputs, self._targets_known, strict=True):

@@ -1,1 +1,4 @@
-"""What a run says at its end."""
+"""Render results: HTML pages, Markdown, plots and the summary of a run.
+
+Nothing here computes a score or reads a model: facts come in, text goes out.
+"""

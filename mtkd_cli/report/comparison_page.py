@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mtkd_cli.compare.verdict import BEATS
+from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.metric_names import spelt
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, page
 from mtkd_cli.report.strips import strips
-from mtkd_cli.significant import shown
 
 
 def comparison_page(facts: Mapping[str, Any], name: str) -> str:

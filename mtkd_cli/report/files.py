@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli import atomic
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import atomic
 from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.model_card import model_card

@@ -9,8 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.metric_names import spelt
-from mtkd_cli.significant import shown
 
 COSTS = ("parameters", "bytes", "latency_ms", "latency_p95_ms")
 

@@ -103,12 +103,12 @@ def _complete(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_recipe(spec: RecipeSpec) -> None:
-    from mtkd_cli import strict_yaml
+    from mtkd_cli.files import yaml12
     from mtkd_cli.read_recipe import validate
     from mtkd_cli.resolve import resolve
 
     try:
-        resolve(validate(strict_yaml.load(spec.load(), spec.name), spec.name), installed(), spec.name)
+        resolve(validate(yaml12.load(spec.load(), spec.name), spec.name), installed(), spec.name)
     except (MtkdError, OSError) as error:
         problems = [problem.what for problem in getattr(error, "problems", ())] or [str(error)]
         raise BrokenRuleError(

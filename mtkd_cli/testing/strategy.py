@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.aggregate import GIVEN
-from mtkd_cli.align import UNKNOWN
 from mtkd_cli.interfaces import Task
-from mtkd_cli.labels import without_labels
+from mtkd_cli.interfaces.label_space import UNKNOWN
+from mtkd_cli.interfaces.missing_labels import without_labels
 from mtkd_cli.plugins import installed
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import random_state

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.interfaces import AggregationBatch, Merged
-from mtkd_cli.precision import at_least_float32
+from mtkd_cli.interfaces.precision import at_least_float32
 
 
 class Consensus:

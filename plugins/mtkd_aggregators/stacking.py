@@ -7,9 +7,9 @@ from torch import Tensor
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import AggregationBatch, Merged
-from mtkd_cli.labels import any_of
+from mtkd_cli.interfaces.missing_labels import any_of
+from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.losses import mean_over
-from mtkd_cli.precision import at_least_float32
 
 STEPS = 40
 

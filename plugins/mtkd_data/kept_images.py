@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mtkd_cli import holds, store
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import hashing
 from mtkd_cli.images import FORMAT
 from mtkd_data.decode import decode_all
 
@@ -83,7 +84,7 @@ def hashes(files: Sequence[Path]) -> list[str]:
     found = []
     for file in files:
         try:
-            found.append(store.file_sha256(file))
+            found.append(hashing.file_sha256(file))
         except OSError as error:
             raise DataError(
                 f"the image cannot be opened: {error.strerror}", where=str(file), hint="check its permissions"

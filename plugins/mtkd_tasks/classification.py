@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
-from mtkd_cli.align import UNKNOWN
 from mtkd_cli.interfaces import Details, Merged, Metric, TaskData
-from mtkd_cli.labels import present
+from mtkd_cli.interfaces.label_space import UNKNOWN
+from mtkd_cli.interfaces.missing_labels import present
 from mtkd_cli.losses import cross_entropy, decoupled, relational, squared_logits, standardised
 from mtkd_cli.mixture import divergence
 from mtkd_cli.recipe import Loss

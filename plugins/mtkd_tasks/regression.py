@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli.align import on_classes
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Task, TaskData
-from mtkd_cli.labels import any_of, present
+from mtkd_cli.interfaces.label_space import on_classes
+from mtkd_cli.interfaces.missing_labels import any_of, present
 from mtkd_cli.moments import moments
 from mtkd_cli.recipe import Loss
 from mtkd_tasks.gaussian import LARGEST, SMALLEST, mixture, nll

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import InputSpec
-from mtkd_cli.precision import at_least_float32
+from mtkd_cli.interfaces.precision import at_least_float32
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.align import some
 from mtkd_cli.archives import refuse_bomb
-from mtkd_cli.errors import DataError, nearest
+from mtkd_cli.errors import DataError, nearest, some
 from mtkd_cli.extras import need
 from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest
 from mtkd_teachers.sound_trees import TREES, unsound

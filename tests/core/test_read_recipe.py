@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtkd_cli import strict_yaml
 from mtkd_cli.errors import MtkdError, RecipeError, UsageError
+from mtkd_cli.files import yaml12
 from mtkd_cli.plugins import Registry
 from mtkd_cli.read_recipe import apply, read, validate
 from mtkd_cli.recipe import Data, Recipe, Teacher
@@ -86,7 +86,7 @@ def test_an_override_reaches_its_key(
 
 
 def test_a_short_fit_stays_when_one_of_its_keys_is_set(registry: Registry) -> None:
-    raw = strict_yaml.load(YAML, "r")
+    raw = yaml12.load(YAML, "r")
     apply(raw, "teachers.0.fit=head")
     apply(raw, "teachers.0.fit.epochs=4")
     fit = validate(raw, "r").teachers[0].fit
@@ -181,7 +181,7 @@ scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | VALUES 
 structures = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)
 )
-GOOD = strict_yaml.load(YAML, "r")
+GOOD = yaml12.load(YAML, "r")
 
 
 @given(st.dictionaries(KEYS, structures, max_size=5), st.booleans())

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mtkd_cli import strict_yaml
 from mtkd_cli.errors import RecipeError
+from mtkd_cli.files import yaml12
 from mtkd_cli.plugins import Registry
 from mtkd_cli.read_recipe import validate
 from mtkd_cli.recipe import Recipe, expand
@@ -65,7 +65,7 @@ def test_expanding_twice_changes_nothing_and_the_given_recipe_stays() -> None:
 
 def test_a_recipe_written_out_reads_back_the_same() -> None:
     recipe = validate(small(train={"lr": [1e-3, 1e-2]}, data={"name": "digits", "labels": 100}), "r")
-    again = validate(strict_yaml.load(strict_yaml.dump(recipe.as_dict()), "r"), "r")
+    again = validate(yaml12.load(yaml12.dump(recipe.as_dict()), "r"), "r")
     assert again == recipe
 
 
@@ -169,7 +169,7 @@ def accepts(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
 def test_the_schema_takes_every_built_in_recipe_and_refuses_a_typo(registry: Registry) -> None:
     schema = json_schema()
     for entry in registry.listing("recipes"):
-        raw = strict_yaml.load(entry.spec.load(), entry.spec.name)
+        raw = yaml12.load(entry.spec.load(), entry.spec.name)
         assert accepts(schema, raw, schema)
         raw["train"]["epoch"] = 3
         assert not accepts(schema, raw, schema)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from mtkd_cli.significant import rounded, shown, without_nan
+from mtkd_cli.interfaces.significant_digits import rounded, shown, without_nan
 
 
 @pytest.mark.parametrize("value", [1.23456789e-18, 0.123456789, 1234567.89, -3.3e-7, 0.0])

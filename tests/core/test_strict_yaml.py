@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtkd_cli.errors import MtkdError, UsageError
-from mtkd_cli.strict_yaml import dump, load
+from mtkd_cli.files.yaml12 import dump, load
 
 scalars = st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False) | st.text()
 values = st.recursive(

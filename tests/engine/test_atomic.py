@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mtkd_cli import atomic
+from mtkd_cli.files import atomic
 
 
 def test_content_arrives_whole_and_leaves_nothing_else(tmp_path: Path) -> None:

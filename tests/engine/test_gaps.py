@@ -9,8 +9,8 @@ import torch
 from mtkd_cli import counters
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.errors import UsageError
-from mtkd_cli.gaps import filled, lost
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
+from mtkd_cli.interfaces.missing_outputs import filled, lost
 from mtkd_cli.plugins import Registry
 from mtkd_cli.recipe import Loss
 from mtkd_cli.resolve import Part

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.aggregate import Strategy
-from mtkd_cli.align import UNKNOWN, aligned_to, on_classes, remarks
+from mtkd_cli.align import aligned_to, remarks
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, Merged, TaskData
+from mtkd_cli.interfaces.label_space import UNKNOWN, on_classes
 from mtkd_cli.plugins import Registry
 from mtkd_cli.recipe import Loss
 from mtkd_cli.resolve import Part, check_options

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from mtkd_cli import sealed
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import checksummed_json
 
 
 def test_of_100_flipped_bits_of_a_manifest_none_is_used() -> None:
@@ -16,13 +16,13 @@ def test_of_100_flipped_bits_of_a_manifest_none_is_used() -> None:
         "teachers": {"a": {"hash": "0"}},
     }
     path, chance = Path("manifest.json"), random.Random(1)
-    sealed.write(path, facts)
+    checksummed_json.write(path, facts)
     whole = path.read_bytes()
     for _ in range(100):
         content = bytearray(whole)
         content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
         path.write_bytes(content)
         try:
-            assert sealed.read(path) == facts
+            assert checksummed_json.read(path) == facts
         except DataError:
             continue

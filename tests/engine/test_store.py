@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mtkd_cli import store
+from mtkd_cli.files import hashing
 
 KEY = {"teacher": "a", "view": 1}
 
@@ -174,8 +175,8 @@ store.keep("outputs", {{"a": 1}}, write)
 
 def test_an_arrays_hash_is_of_its_values() -> None:
     numbers = np.arange(12).reshape(3, 4)
-    assert store.array_sha256(numbers[:, ::2]) == store.array_sha256(numbers[:, ::2].copy())
-    assert store.array_sha256(numbers) != store.array_sha256(numbers + 1)
+    assert hashing.array_sha256(numbers[:, ::2]) == hashing.array_sha256(numbers[:, ::2].copy())
+    assert hashing.array_sha256(numbers) != hashing.array_sha256(numbers + 1)
 
 
 def test_the_store_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli import counters
-from mtkd_cli.align import UNKNOWN
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Metric, TaskData
+from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.recipe import Loss
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import check_strategy

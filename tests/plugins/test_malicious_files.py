@@ -16,8 +16,9 @@ import safetensors.torch
 import torch
 from typer.testing import CliRunner
 
-from mtkd_cli import holds, sealed
+from mtkd_cli import holds
 from mtkd_cli.cli.app import create
+from mtkd_cli.files import checksummed_json
 from tests.malicious import CHECKPOINTS, MARKER, MODELS, SKOPS, Evil, old_pickle, zipped_pickle
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -99,7 +100,7 @@ def a_run(**changes: Any) -> Path:
         "test": {"accuracy": 0.5},
         "weights": hashlib.sha256(weights).hexdigest(),
     }  # fmt: skip
-    sealed.write(run / "student.json", {**facts, **changes})
+    checksummed_json.write(run / "student.json", {**facts, **changes})
     return run
 
 

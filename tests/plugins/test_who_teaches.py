@@ -14,8 +14,8 @@ from torch import Tensor
 
 from mtkd_cli import counters
 from mtkd_cli.aggregate import Strategy, silenced
-from mtkd_cli.align import UNKNOWN
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
+from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.plugins import Registry, installed
 from mtkd_cli.recipe import Loss
 from mtkd_cli.resolve import Part

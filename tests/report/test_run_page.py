@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from mtkd_cli import results, sealed
+from mtkd_cli import results
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import checksummed_json
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.model_card import model_card
 from mtkd_cli.report.run_page import best_teacher, kept, run_page
@@ -118,7 +119,7 @@ def test_a_report_that_cannot_be_used_is_named(damage: str, tmp_path: Path) -> N
     if damage:
         (tmp_path / "report.json").write_text(damage)
     digest = hashlib.sha256(damage.encode()).hexdigest()
-    sealed.write(tmp_path / "manifest.json", {"finished": {"report.json": digest}})
+    checksummed_json.write(tmp_path / "manifest.json", {"finished": {"report.json": digest}})
     with pytest.raises(DataError) as error:
         write_pages(tmp_path, *results.read(tmp_path))
     assert "report" in str(error.value.what)

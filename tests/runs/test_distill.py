@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mtkd_cli import strict_yaml, teachers
+from mtkd_cli import teachers
 from mtkd_cli.errors import DataError, PluginError, RecipeError, UsageError
+from mtkd_cli.files import yaml12
 from mtkd_cli.recipe import Recipe
 
 Distil = Callable[..., dict[str, Any]]
@@ -58,7 +59,7 @@ def test_the_run_folder_has_what_the_readme_says(distil: Distil) -> None:
         "checkpoints",
         ".lock",
     }
-    Recipe.model_validate(strict_yaml.load((folder / "recipe.yaml").read_text(), "recipe.yaml"))
+    Recipe.model_validate(yaml12.load((folder / "recipe.yaml").read_text(), "recipe.yaml"))
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows if row["phase"] == "distil"] == [1, 2]
 

@@ -18,7 +18,7 @@ from mtkd_cli.asking import by_views
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.fold import folded
-from mtkd_cli.gaps import lost
+from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import prepared
 from mtkd_cli.rounding import rounding_of

@@ -20,10 +20,11 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import atomic, fit, models, recorded, stock, students, teachers
+from mtkd_cli import fit, models, recorded, stock, students, teachers
 from mtkd_cli.cli import app as application
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import atomic
 from mtkd_cli.layout import Layout
 from mtkd_cli.run import Run
 

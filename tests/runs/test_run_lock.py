@@ -17,7 +17,7 @@ from mtkd_cli.run import Run
 def holder(*, stopped: bool = False) -> subprocess.Popen[str]:
     """Start a process that holds the run ``taken``."""
     script = (
-        "import sys, time; from pathlib import Path; from mtkd_cli import run_lock\n"
+        "import sys, time; from pathlib import Path; from mtkd_cli.files import run_lock\n"
         "Path('runs/taken').mkdir(parents=True, exist_ok=True)\n"
         "file = run_lock.take(Path('runs/taken')); print('held', flush=True); time.sleep(600)"
     )

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from mtkd_cli import api, code_permission, own_runs, sealed
+from mtkd_cli import api, code_permission, own_runs
 from mtkd_cli.errors import DataError, MtkdError
+from mtkd_cli.files import checksummed_json
 from mtkd_cli.trained import load_student
 
 Mtkd = Callable[..., Result]
@@ -109,8 +110,8 @@ def deep(levels: int) -> Any:
 @pytest.fixture(params=FORGED)
 def forged(request: pytest.FixtureRequest, run: Path) -> Path:
     """The folder of a run whose document was changed and sealed anew."""
-    facts = FORGED[request.param](sealed.read(run / "student.json"))
-    sealed.write(run / "student.json", facts)
+    facts = FORGED[request.param](checksummed_json.read(run / "student.json"))
+    checksummed_json.write(run / "student.json", facts)
     return run
 
 
@@ -150,7 +151,7 @@ def test_no_command_with_a_recipe_imports_what_a_teacher_names(forged: Path, mtk
 
 
 def test_the_refusal_names_the_file_and_the_option(run: Path, mtkd: Mtkd) -> None:
-    sealed.write(run / "student.json", {**sealed.read(run / "student.json"), **python()})
+    checksummed_json.write(run / "student.json", {**checksummed_json.read(run / "student.json"), **python()})
     result = mtkd("evaluate", run)
     assert result.exit_code == 3
     said = " ".join(result.output.split())
@@ -162,7 +163,7 @@ def test_code_runs_where_the_user_allows_it_and_is_announced_first(
     run: Path, mtkd: Mtkd, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A task of the user's own does what the built-in one did."""
-    sealed.write(run / "student.json", {**sealed.read(run / "student.json"), **task()})
+    checksummed_json.write(run / "student.json", {**checksummed_json.read(run / "student.json"), **task()})
     scores = api.evaluate(run, trust_code=True)["scores"]
     assert Path("MARKER").exists()
     assert str(Path("mine.py").absolute()) in caplog.text
@@ -172,8 +173,10 @@ def test_code_runs_where_the_user_allows_it_and_is_announced_first(
 
 
 def test_a_data_source_of_the_run_is_asked_for_only_where_it_is_loaded(run: Path, mtkd: Mtkd) -> None:
-    facts = sealed.read(run / "student.json")
-    sealed.write(run / "student.json", {**facts, "data": {**facts["data"], "name": "python:mine.py:Source"}})
+    facts = checksummed_json.read(run / "student.json")
+    checksummed_json.write(
+        run / "student.json", {**facts, "data": {**facts["data"], "name": "python:mine.py:Source"}}
+    )
     load_student(run)  # runs none of it
     refused(mtkd("evaluate", run))
     refused(mtkd("export", run, "--format", "safetensors"))
@@ -207,8 +210,8 @@ def test_a_run_of_another_user_is_not_own(own: Path, mtkd: Mtkd, monkeypatch: py
 
 
 def test_a_changed_document_is_not_own(own: Path, mtkd: Mtkd) -> None:
-    facts = sealed.read(own / "student.json")
-    sealed.write(own / "student.json", {**facts, "model": "python:mine.py:other"})
+    facts = checksummed_json.read(own / "student.json")
+    checksummed_json.write(own / "student.json", {**facts, "model": "python:mine.py:other"})
     refused(mtkd("evaluate", own))
 
 
@@ -242,7 +245,7 @@ def test_an_own_student_teaches_and_its_code_is_part_of_what_recordings_are_know
 
 
 def test_a_run_without_local_code_has_no_signature_and_needs_no_key(run: Path) -> None:
-    assert "signature" not in sealed.read(run / "student.json")
+    assert "signature" not in checksummed_json.read(run / "student.json")
     assert not own_runs.key_file().exists()
     load_student(run)
 

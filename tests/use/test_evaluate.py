@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from typer.testing import Result
 
-from mtkd_cli import sealed
+from mtkd_cli.files import checksummed_json
 
 Mtkd = Callable[..., Result]
 
@@ -73,8 +73,8 @@ def test_data_of_local_code_is_announced_before_it_runs(
     mtkd: Mtkd, run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Path("mine.py").write_text("import logging\nlogging.getLogger('mtkd').warning('it runs')\n")
-    facts = sealed.read(run / "student.json")
-    sealed.write(run / "student.json", {**facts, "data": {"name": "python:mine.py:Data"}})
+    facts = checksummed_json.read(run / "student.json")
+    checksummed_json.write(run / "student.json", {**facts, "data": {"name": "python:mine.py:Data"}})
     mtkd("evaluate", run)
     assert not caplog.records  # it is not allowed, so it did not run
     mtkd("evaluate", run, "--trust-code")

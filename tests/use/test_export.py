@@ -14,7 +14,8 @@ import torch
 from sklearn.datasets import load_digits
 from typer.testing import Result
 
-from mtkd_cli import atomic, export
+from mtkd_cli import export
+from mtkd_cli.files import atomic
 from mtkd_cli.trained import load_student
 
 Mtkd = Callable[..., Result]

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from mtkd_cli import results, sealed
+from mtkd_cli import results
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import checksummed_json
 
 Mtkd = Callable[..., Result]
 
@@ -52,8 +53,8 @@ def test_what_the_page_shows_besides_the_report_is_checked(run: Path, mtkd: Mtkd
 
 
 def test_a_report_without_its_manifest_or_of_an_unfinished_run_is_refused(run: Path, mtkd: Mtkd) -> None:
-    facts = sealed.read(run / "manifest.json")
-    sealed.write(run / "manifest.json", {k: v for k, v in facts.items() if k != "finished"})
+    facts = checksummed_json.read(run / "manifest.json")
+    checksummed_json.write(run / "manifest.json", {k: v for k, v in facts.items() if k != "finished"})
     assert "--resume small" in mtkd("report", run).output
     (run / "manifest.json").unlink()
     result = mtkd("report", run)
@@ -62,9 +63,9 @@ def test_a_report_without_its_manifest_or_of_an_unfinished_run_is_refused(run: P
 
 
 def test_a_run_of_an_mtkd_that_hashed_fewer_files_can_be_read(run: Path, mtkd: Mtkd) -> None:
-    facts = sealed.read(run / "manifest.json")
+    facts = checksummed_json.read(run / "manifest.json")
     fewer = {name: facts["finished"][name] for name in ("student.json", "student.safetensors", "report.json")}
-    sealed.write(run / "manifest.json", {**facts, "finished": fewer})
+    checksummed_json.write(run / "manifest.json", {**facts, "finished": fewer})
     assert mtkd("report", run).exit_code == 0
 
 

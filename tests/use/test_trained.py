@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from mtkd_cli import sealed
 from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.files import checksummed_json
 from mtkd_cli.trained import load_student
 
 
 def rewritten(run: Path, **changes: Any) -> None:
-    facts = sealed.read(run / "student.json")
-    sealed.write(run / "student.json", {**facts, **changes})
+    facts = checksummed_json.read(run / "student.json")
+    checksummed_json.write(run / "student.json", {**facts, **changes})
 
 
 def test_the_folder_alone_is_enough(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_a_json_bomb_is_refused(run: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         load_student(run)
     with (run / "student.json").open("wb") as file:
-        file.truncate(sealed.LARGEST_BYTES + 1)
+        file.truncate(checksummed_json.LARGEST_BYTES + 1)
     with pytest.raises(DataError, match="too large"):
         load_student(run)
 
@@ -130,7 +130,7 @@ def test_a_plugin_that_is_not_installed_is_named(run: Path) -> None:
 
 
 def test_weights_of_another_architecture_are_refused(run: Path) -> None:
-    facts = sealed.read(run / "student.json")
+    facts = checksummed_json.read(run / "student.json")
     rewritten(run, request={**facts["request"], "model": "8-8"})
     with pytest.raises(DataError, match="do not fit"):
         load_student(run)
@@ -142,7 +142,7 @@ def test_the_weights_say_themselves_what_they_are(run: Path) -> None:
 
     with safe_open(run / "student.safetensors", framework="pt") as file:
         told = json.loads(file.metadata()["mtkd"])
-    facts = sealed.read(run / "student.json")
+    facts = checksummed_json.read(run / "student.json")
     digest = facts.pop("weights")
     assert told == facts
     assert hashlib.sha256((run / "student.safetensors").read_bytes()).hexdigest() == digest

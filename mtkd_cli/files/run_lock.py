@@ -10,8 +10,8 @@ import socket
 from pathlib import Path
 from typing import BinaryIO
 
-from mtkd_cli import atomic
 from mtkd_cli.errors import UsageError
+from mtkd_cli.files import atomic
 
 NAME = ".lock"
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)

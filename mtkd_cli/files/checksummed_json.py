@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli import atomic
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import atomic
 
 LARGEST_BYTES = 64_000_000
 """A larger file is refused unread."""

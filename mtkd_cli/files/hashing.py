@@ -1,0 +1,21 @@
+"""Checksums of files and arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def array_sha256(array: NDArray[Any]) -> str:
+    """Return the SHA-256 of an array's values."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
