@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mtkd_cli.errors import MtkdError, PluginError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Merged
-from mtkd_cli.local_code import PREFIX
 from mtkd_cli.resolve import Part
+from mtkd_cli.safe_loading.local_code import PREFIX
 
 GIVEN = ("labels", "student")
 TOLERANCE = 1e-3

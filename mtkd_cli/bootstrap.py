@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.significant_digits import rounded
 
@@ -47,7 +47,7 @@ def drawn(number: int, samples: int) -> NDArray[np.int64]:
 
 
 def _draw(number: int, samples: int) -> NDArray[np.int64]:
-    return counters.generator("bootstrap", number).integers(0, samples, samples)
+    return counter_rng.generator("bootstrap", number).integers(0, samples, samples)
 
 
 _kept = functools.lru_cache(maxsize=512)(_draw)

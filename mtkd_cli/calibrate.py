@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtkd_cli import counters, world
+from mtkd_cli import counter_rng, world
 from mtkd_cli.context import Context
 from mtkd_cli.errors import UsageError
 from mtkd_cli.evaluate import batches
@@ -118,7 +118,7 @@ def judged(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Tensor]:
     task, split = context.task, context.data.val
     known, count = torch.tensor([teacher.alignment.known]), MOST_VALUES // task.outputs
     rows = spread(split.labelled, count)
-    pixels = counters.permutation(math.prod(task.elements), "calibrate")
+    pixels = counter_rng.permutation(math.prod(task.elements), "calibrate")
     places = torch.from_numpy(np.sort(pixels[: max(1, count // max(1, len(rows)))]))
     outputs, targets = [torch.empty(0, task.outputs)], []
     for part in batches(rows):

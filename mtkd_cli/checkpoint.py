@@ -16,9 +16,9 @@ from typing import Any
 
 from torch import Tensor
 
-from mtkd_cli import weights
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic, hashing
+from mtkd_cli.safe_loading import weights
 
 KEPT = 2
 TENSORS, FACTS, MANIFEST = "tensors.safetensors", "facts.json", "manifest.json"

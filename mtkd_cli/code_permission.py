@@ -13,7 +13,7 @@ from typing import Any
 
 from mtkd_cli import own_runs
 from mtkd_cli.errors import DataError
-from mtkd_cli.local_code import PREFIX
+from mtkd_cli.safe_loading.local_code import PREFIX
 
 OPTION = "--trust-code"
 _announced: set[tuple[str, str]] = set()

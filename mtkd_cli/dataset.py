@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData, TaskData
 from mtkd_cli.interfaces.missing_labels import labelled_rows, none_like
-from mtkd_cli.moments import moments
+from mtkd_cli.reading.moments import moments
 from mtkd_cli.recipe import Data
 from mtkd_cli.subset import spread
 
@@ -41,7 +41,7 @@ class Split:
     @cached_property
     def id_numbers(self) -> NDArray[np.uint64]:
         """64 bits for each sample id, ``[N]``."""
-        return counters.id_numbers(self.samples.ids)
+        return counter_rng.id_numbers(self.samples.ids)
 
     @cached_property
     def labelled(self) -> NDArray[np.int64]:
@@ -144,13 +144,13 @@ def strata(targets: NDArray[Any]) -> NDArray[np.int64]:
 
 def _even(targets: NDArray[np.int64], count: int, *parts: str | int) -> NDArray[np.int64]:
     """Return ``count`` indices drawn in rounds, one of each class a round."""
-    order = counters.permutation(len(targets), *parts)
+    order = counter_rng.permutation(len(targets), *parts)
     return order[np.argsort(_rounds(targets[order])[0], kind="stable")][:count]
 
 
 def in_proportion(targets: NDArray[np.int64], count: int, *parts: str | int) -> NDArray[np.int64]:
     """Return ``count`` indices, of each class as large a share as of the others."""
-    order = counters.permutation(len(targets), *parts)
+    order = counter_rng.permutation(len(targets), *parts)
     number, size = _rounds(targets[order])
     return order[np.argsort((number + 0.5) / size, kind="stable")][:count]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from mtkd_cli import counters, signals, world
+from mtkd_cli import counter_rng, signals, world
 from mtkd_cli.acceleration import autocast, compiled
 from mtkd_cli.errors import TrainingError, UsageError
 from mtkd_cli.gradients import summed_with
@@ -142,7 +142,7 @@ def train(
             place = world.share(len(indices))
             mine = indices[place]
             step = Step(number, epoch, number / steps, mine, views(mine, epoch), place, len(indices))
-            counters.seed_torch("step", settings.seed, number, *([world.rank()] if world.rank() else []))
+            counter_rng.seed_torch("step", settings.seed, number, *([world.rank()] if world.rank() else []))
             with autocast(settings, step.views.device):
                 output = forward(step.views)
             losses = objective(output, step)
@@ -230,7 +230,7 @@ def order(samples: int, batch_size: int, seed: int, done: int = 0) -> Iterator[t
     each = steps_per_epoch(samples, batch_size)
     epoch, first = divmod(done, each)
     while True:
-        shuffled = counters.permutation(samples, "order", seed, epoch)
+        shuffled = counter_rng.permutation(samples, "order", seed, epoch)
         for number in range(first, each):
             yield (
                 epoch,

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import weights
 from mtkd_cli.dataset import Split
 from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.evaluate import batches, measure
@@ -22,7 +21,8 @@ from mtkd_cli.files import atomic
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.preprocess import Prepared
-from mtkd_cli.quiet import quiet
+from mtkd_cli.safe_loading import weights
+from mtkd_cli.safe_loading.quiet_logs import quiet
 from mtkd_cli.subset import spread
 from mtkd_cli.trained import LoadedStudent
 

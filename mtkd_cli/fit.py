@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import store, weights, world
+from mtkd_cli import store, world
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
@@ -29,6 +29,7 @@ from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import prepared, tail_of
 from mtkd_cli.objectives import FromLabels
 from mtkd_cli.recipe import Fit, Teacher, Train
+from mtkd_cli.safe_loading import weights
 from mtkd_cli.views import PLAIN
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models import prepared
@@ -53,7 +53,7 @@ class Guided(nn.Module):
         self.head = f"module.{model.head}"
         with torch.no_grad():
             _, seen = self._seen(example)
-        counters.seed_torch("projectors", seed)
+        counter_rng.seed_torch("projectors", seed)
         self.projectors = nn.ModuleList(nn.Linear(seen.shape[1], size) for size in sizes)
 
     def forward(self, views: Tensor) -> Any:

@@ -21,7 +21,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from mtkd_cli import first_failure
 from mtkd_cli.errors import EngineError, StoppedError, first_line
 from mtkd_cli.parent import PARENT
-from mtkd_cli.quiet import quiet
+from mtkd_cli.safe_loading.quiet_logs import quiet
 from mtkd_cli.signals import Interrupted
 
 ATTEMPT = "MTKD_ATTEMPT"

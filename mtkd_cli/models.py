@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli import counters, weights
+from mtkd_cli import counter_rng
 from mtkd_cli.asking import ROUNDED, refuse_unfit
 from mtkd_cli.background import is_listed
 from mtkd_cli.dataset import Dataset
@@ -22,10 +22,11 @@ from mtkd_cli.declared_classes import declared_classes
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.files import hashing
 from mtkd_cli.interfaces import Model, ModelRequest, Task
-from mtkd_cli.local_code import source_hash
 from mtkd_cli.preprocess import Prepared, complete
 from mtkd_cli.recipe import Input, Student, Teacher
 from mtkd_cli.resolve import ModelPart
+from mtkd_cli.safe_loading import weights
+from mtkd_cli.safe_loading.local_code import source_hash
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ def _build(
     seed: int,
     background: bool = False,
 ) -> Model:
-    counters.seed_torch("initial weights", seed)
+    counter_rng.seed_torch("initial weights", seed)
     channels = wanted.channels or data.input.channels or 3
     size = wanted.size or data.input.size or 224
     columns = data.input.columns
@@ -278,7 +279,7 @@ def _with_checkpoint(
 def with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
     """Return the model with a new head if the present one has another number of outputs."""
     if model.resized is not None:
-        counters.seed_torch("head", seed)
+        counter_rng.seed_torch("head", seed)
         return model.resized(outputs)
     if model.outputs is not None and model.outputs < outputs:
         raise UsageError(
@@ -295,7 +296,7 @@ def with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
             )
         return model
     head = model.module.get_submodule(model.head)
-    counters.seed_torch("head", seed)
+    counter_rng.seed_torch("head", seed)
     new: nn.Module
     if isinstance(head, nn.Linear):
         if head.out_features == outputs:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import counters, world
+from mtkd_cli import counter_rng, world
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step
@@ -20,7 +20,7 @@ from mtkd_cli.guided import WithFeatures
 from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.interfaces.missing_labels import without_labels
 from mtkd_cli.interfaces.missing_outputs import filled
-from mtkd_cli.losses import feature_loss, share_of_mean
+from mtkd_cli.losses import feature_loss
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,16 @@ class Batches:
         """Return random numbers of a step; of those for samples, the part of this process's share."""
         number = step.number if step else 0
         if step and step.batch > samples and shape[:1] == (samples,):
-            whole = counters.torch_uniform((step.batch, *shape[1:]), "strategy", self.seed, number, name)
+            whole = counter_rng.torch_uniform((step.batch, *shape[1:]), "strategy", self.seed, number, name)
             return whole[step.place]
-        return counters.torch_uniform(shape, "strategy", self.seed, number, name)
+        return counter_rng.torch_uniform(shape, "strategy", self.seed, number, name)
+
+
+def share_of_mean(loss: Tensor, counted: Tensor) -> Tensor:
+    """Return this process's part of the mean over what counts in every process: their sum is the mean.
+
+    Args:
+        loss: per element.
+        counted: bool, the same shape.
+    """
+    return torch.where(counted, loss, 0).sum() / world.summed(counted.sum()).clamp(min=1)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.files import checksummed_json
-from mtkd_cli.local_code import source_hash
+from mtkd_cli.safe_loading.local_code import source_hash
 
 CODE, SIGNATURE = "code", "signature"
 KEY_BYTES = 32

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli import frame, images
-from mtkd_cli.encode import encoded
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Prediction
+from mtkd_cli.reading import images, tables
+from mtkd_cli.reading.image_folders import images_in
+from mtkd_cli.reading.table_encoding import encoded
 from mtkd_cli.trained import LoadedStudent
-from mtkd_cli.walk import images_in
 
 WORKERS = 4
-TABLES = frame.ENDINGS
+TABLES = tables.ENDINGS
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _image(student: LoadedStudent, file: Path) -> _Item:
 
 def _rows(student: LoadedStudent, file: Path) -> Iterator[_Item]:
     try:
-        table = frame.read(file)
+        table = tables.read(file)
         rows = encoded(table, student.model.input.columns)
     except DataError as error:
         yield _Item(str(file), None, f"{error.what} ({error.where})")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import MtkdError, RecipeError, RecipeKeyError, UsageError, nearest_or_all
-from mtkd_cli.local_code import PREFIX, load_attribute
 from mtkd_cli.plugins import Plugin, Registry
 from mtkd_cli.recipe import Data, Plug, Recipe, expand
+from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute
 from mtkd_cli.specs import KINDS, Option, TeacherSpec
 
 SECTIONS = {"task": "tasks", "data": "data", "strategy": "strategies", "trackers": "trackers"}

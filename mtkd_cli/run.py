@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtkd_cli import manifest, metrics, own_runs, weights
+from mtkd_cli import manifest, metrics, own_runs
 from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic, checksummed_json, hashing, run_lock, yaml12
 from mtkd_cli.interfaces import Model
@@ -20,6 +20,7 @@ from mtkd_cli.recipe import NAME, Recipe
 from mtkd_cli.results import FINISHED as FINISHED
 from mtkd_cli.results import MANIFEST as MANIFEST
 from mtkd_cli.results import PICTURE, RECIPE, REPORT
+from mtkd_cli.safe_loading import weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -19,11 +19,11 @@ from mtkd_cli.evaluate import answering, measure
 from mtkd_cli.explain import explain
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.significant_digits import without_nan
-from mtkd_cli.local_code import PREFIX
 from mtkd_cli.plugins import Registry, installed
 from mtkd_cli.read_recipe import apply
 from mtkd_cli.recipe import Data, expand
 from mtkd_cli.resolve import find_data
+from mtkd_cli.safe_loading.local_code import PREFIX
 from mtkd_cli.trained import LoadedStudent
 
 SPLITS = ("test", "val", "train")

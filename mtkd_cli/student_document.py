@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces.data import Column
 from mtkd_cli.interfaces.models import InputSpec
-from mtkd_cli.local_code import PREFIX
 from mtkd_cli.recipe import Data, Loss
+from mtkd_cli.safe_loading.local_code import PREFIX
 
 FORMAT = 1
 AGAIN = "copy the run again, or run its recipe again"

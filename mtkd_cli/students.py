@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import store, weights
+from mtkd_cli import store
 from mtkd_cli.acceleration import synchronised
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context
@@ -28,6 +28,7 @@ from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import build_student, identity, prepared
 from mtkd_cli.objectives import Batches, FromLabels, FromTeachers, Hints
 from mtkd_cli.recipe import Augment, Teacher, Train
+from mtkd_cli.safe_loading import weights
 from mtkd_cli.search import candidates, search
 from mtkd_cli.teachers import ReadyTeacher, answers, train_view
 from mtkd_cli.views import PLAIN, view

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 
 
 def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -26,11 +26,11 @@ def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     if len(rows) <= count:
         return rows
     edges = np.arange(count + 1) * len(rows) // count
-    offset = counters.generator("subset", len(rows), count).random(count) * np.diff(edges)
+    offset = counter_rng.generator("subset", len(rows), count).random(count) * np.diff(edges)
     return rows[edges[:-1] + offset.astype(np.int64)]
 
 
 def mixed(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Return the rows of `spread` shuffled, so that each batch of them stands for all rows too."""
     chosen = spread(rows, count)
-    return chosen[counters.permutation(len(chosen), "mixed")]
+    return chosen[counter_rng.permutation(len(chosen), "mixed")]

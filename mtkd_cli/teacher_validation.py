@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.errors import SHOWN
 from mtkd_cli.evaluate import BATCH
 from mtkd_cli.interfaces import Alignment, Task
@@ -133,7 +133,7 @@ def _metrics(outputs: Tensor, target: Tensor, task: Task) -> dict[str, float]:
 
 def _orders(samples: int, task: Task) -> list[NDArray[np.int64]]:
     count = SPATIAL_SHUFFLES if task.spatial else SHUFFLES
-    return [counters.permutation(samples, "chance", number) for number in range(count)]
+    return [counter_rng.permutation(samples, "chance", number) for number in range(count)]
 
 
 def _skill(score: float, chance: float, task: Task) -> float:

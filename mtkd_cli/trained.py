@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from mtkd_cli import images, weights
 from mtkd_cli.code_permission import permit
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, MtkdError, UsageError, nearest
@@ -25,12 +24,14 @@ from mtkd_cli.interfaces import Model, ModelRequest, Task, TaskData
 from mtkd_cli.interfaces.missing_labels import none_like
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
-from mtkd_cli.local_code import PREFIX, load_attribute
 from mtkd_cli.models import prepared, with_outputs
 from mtkd_cli.plugins import Registry, installed
 from mtkd_cli.preprocess import Prepared
+from mtkd_cli.reading import images
 from mtkd_cli.resolve import ModelPart, Part, check_options
 from mtkd_cli.run import ROOT, STUDENT, WEIGHTS
+from mtkd_cli.safe_loading import weights
+from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute
 from mtkd_cli.specs import TeacherSpec
 from mtkd_cli.student_document import AGAIN, FORMAT, StudentDocument, parsed
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.acceleration import sent
 from mtkd_cli.recipe import Augment
 
@@ -35,7 +35,7 @@ def view(
 
     Args:
         inputs: ``[B, C, H, W]`` uint8, or ``[B, F]``.
-        samples: ``[B]`` id numbers (`counters.id_numbers`).
+        samples: ``[B]`` id numbers (`counter_rng.id_numbers`).
         number: the view's; 0 is the plain image.
         seed: ``views.seed``.
         augment: what may change.
@@ -61,7 +61,7 @@ def affine(samples: NDArray[np.uint64], number: int, seed: int, augment: Augment
 
 
 def _draws(samples: NDArray[np.uint64], number: int, seed: int) -> Tensor:
-    return torch.from_numpy(counters.uniform(samples, 10, "view", seed, number))
+    return torch.from_numpy(counter_rng.uniform(samples, 10, "view", seed, number))
 
 
 def _bends(augment: Augment) -> bool:

@@ -25,7 +25,7 @@ from in_process import distil
 from safetensors.torch import save_file
 from tables import interval, write
 
-from mtkd_cli import counters, dataset, pipeline
+from mtkd_cli import counter_rng, dataset, pipeline
 from mtkd_cli.dataset import Dataset
 from mtkd_cli.files import yaml12
 from mtkd_cli.interfaces import ModelRequest
@@ -59,12 +59,12 @@ def train_teacher(name: str, data: Dataset, path: Path) -> None:
     images = torch.from_numpy(samples.read(rows)).float() / 255
     images = (images - data.input.mean[0]) / data.input.std[0]
     target = torch.from_numpy(samples.targets[rows]) - classes[0]
-    counters.seed_torch("teacher", name)
+    counter_rng.seed_torch("teacher", name)
     request = ModelRequest("32-64", 1, data.input.size or 8, len(classes), False)
     net = ConvNetProvider().build(request).module.train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2)
     for epoch in range(20):
-        order = counters.permutation(len(rows), "order", name, epoch)
+        order = counter_rng.permutation(len(rows), "order", name, epoch)
         for start in range(0, len(rows) - 1, 64):
             part = order[start : start + 64]
             loss = F.cross_entropy(net(images[part]), target[part])

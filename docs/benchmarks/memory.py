@@ -56,8 +56,8 @@ def write_checkpoints(count: int) -> None:
     """Write the weights of so many teachers into the present folder."""
     import torch
 
-    from mtkd_cli import weights
     from mtkd_cli.interfaces import ModelRequest
+    from mtkd_cli.safe_loading import weights
     from mtkd_teachers.mlp import MlpProvider
 
     request = ModelRequest(MODEL.partition(":")[2], 1, 8, 10, pretrained=False)

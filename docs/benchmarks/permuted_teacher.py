@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from tables import write
 from torch import Tensor
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.fit import fitted
 from mtkd_cli.models import load_teacher
@@ -57,7 +57,7 @@ def main() -> None:
     rows = []
     for name, statistics in found.items():
         draws = [
-            counters.generator("bootstrap", n).integers(0, len(good), len(good)) for n in range(RESAMPLES)
+            counter_rng.generator("bootstrap", n).integers(0, len(good), len(good)) for n in range(RESAMPLES)
         ]
         gaps = [task.metrics(statistics[d])["miou"] - task.metrics(good[d])["miou"] for d in draws]
         low, high = np.quantile(gaps, [0.025, 0.975])

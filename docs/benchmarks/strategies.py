@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from tables import interval, write
 
 from mtkd_aggregators import mtkd_register_aggregators
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.interfaces import ModelRequest
 from mtkd_data.fashion_mnist import FashionMnist
 from mtkd_teachers.convnet import ConvNetProvider
@@ -69,12 +69,12 @@ def train_wrong(fashion: str, samples: int, path: Path) -> float:
     train = FashionMnist(fashion, samples).load(path.parent).train
     pixels = torch.from_numpy(train.inputs[:].copy()).float() / 255
     images = (pixels - pixels.mean()) / pixels.std()
-    target = torch.from_numpy(counters.generator("random labels").integers(0, 10, len(images)))
-    counters.seed_torch("wrong teacher")
+    target = torch.from_numpy(counter_rng.generator("random labels").integers(0, 10, len(images)))
+    counter_rng.seed_torch("wrong teacher")
     net = ConvNetProvider().build(ModelRequest(WRONG, 1, 28, 10, False)).module.train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
     for epoch in range(4):
-        for rows in torch.from_numpy(counters.permutation(len(images), "order", epoch)).split(128):
+        for rows in torch.from_numpy(counter_rng.permutation(len(images), "order", epoch)).split(128):
             loss = F.cross_entropy(net(images[rows]), target[rows])
             optimizer.zero_grad()
             loss.backward()

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.interfaces import ModelRequest
 from mtkd_data.fashion_mnist import FashionMnist
 from mtkd_teachers.convnet import ConvNetProvider
@@ -64,12 +64,12 @@ def train_wrong(path: Path, fashion: str) -> None:
     samples = FashionMnist(fashion, SAMPLES).load(path.parent).train
     images = torch.from_numpy(samples.inputs[:SAMPLES].copy()).float() / 255
     images = (images - images.mean()) / images.std()
-    target = torch.from_numpy(counters.generator("random labels").integers(0, CLASSES, len(images)))
-    counters.seed_torch("wrong teacher")
+    target = torch.from_numpy(counter_rng.generator("random labels").integers(0, CLASSES, len(images)))
+    counter_rng.seed_torch("wrong teacher")
     net = ConvNetProvider().build(ModelRequest(WRONG, 1, images.shape[-1], CLASSES, False)).module.train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2)
     for epoch in range(EPOCHS):
-        order = counters.permutation(len(images), "order", epoch)
+        order = counter_rng.permutation(len(images), "order", epoch)
         for start in range(0, len(images), 128):
             part = order[start : start + 128]
             loss = F.cross_entropy(net(images[part]), target[part])

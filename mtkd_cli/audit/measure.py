@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli import bootstrap, counters
+from mtkd_cli import bootstrap, counter_rng
 from mtkd_cli.audit import each
 from mtkd_cli.audit.advice import advice_of
 from mtkd_cli.audit.facts import Audit, Change, StrategyFacts
@@ -90,7 +90,7 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
 
 def folds_of(samples: int) -> list[NDArray[np.int64]]:
     """Return which samples each fold holds out, drawn by counters, ascending."""
-    order = counters.permutation(samples, "audit folds")
+    order = counter_rng.permutation(samples, "audit folds")
     return [np.sort(part) for part in np.array_split(order, FOLDS)]
 
 

@@ -74,7 +74,8 @@ class SourceData:
         val: samples to validate on, if the source has them apart.
         test: samples to test on; split off ``train`` if None.
         columns: of a table; numbers without names where none are given.
-        fit: how images that are not square were brought to the square, see `mtkd_cli.images.decode`; so
+        fit: how images that are not square were brought to the square, see `mtkd_cli.reading.images.decode`;
+            so
             that a student is shown files in the same way.
     """
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Task, TaskData
 from mtkd_cli.plugins import installed
 from mtkd_cli.recipe import Loss
@@ -31,7 +31,7 @@ TEMPERATURE = 2.0
 
 def numbers(*shape: int, of: tuple[str | int, ...] = ()) -> Tensor:
     """Return outputs from -4 to 4, a function of ``of``."""
-    return counters.torch_uniform(shape, "check", *of) * 8 - 4
+    return counter_rng.torch_uniform(shape, "check", *of) * 8 - 4
 
 
 def task_of(name: str) -> Task:
@@ -95,11 +95,11 @@ def batch_for(task: Task, teachers: int = 3, **changes: Any) -> AggregationBatch
         labelled=task.labelled(target),
         student_output=outputs_for(task, "student"),
         metadata={"source": np.array(SOURCES * (SAMPLES // len(SOURCES)))},
-        draw=lambda name, shape: counters.torch_uniform(shape, "check", name),
+        draw=lambda name, shape: counter_rng.torch_uniform(shape, "check", name),
     )
     return replace(batch, **changes)
 
 
 def _values(samples: int) -> NDArray[np.float32]:
     """Return labels that are values, ``[N, 5]``: 0 or 1, so they may be yes and no as well."""
-    return counters.generator("check", "labels").integers(0, 2, (samples, len(CLASSES))).astype(np.float32)
+    return counter_rng.generator("check", "labels").integers(0, 2, (samples, len(CLASSES))).astype(np.float32)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.images import FORMATS
 from mtkd_cli.interfaces import Samples
-from mtkd_cli.walk import images_in
+from mtkd_cli.reading.image_folders import images_in
+from mtkd_cli.reading.images import FORMATS
 from mtkd_data.kept_images import kept
 
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.walk import images_in
+from mtkd_cli.reading.image_folders import images_in
 
 HINT = "remove the link; each image belongs to one class"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import SourceData
-from mtkd_cli.walk import file_inside
+from mtkd_cli.reading.image_folders import file_inside
 from mtkd_data.boxed import Box, Boxed, Form, samples_of, unlabelled
 
 NAMES = "file_name is a path relative to the folder of images; data.images names that folder"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli import images
 from mtkd_cli.errors import DataError
+from mtkd_cli.reading import images
 
 
 def decode_all(

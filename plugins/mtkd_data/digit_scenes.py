@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.interfaces import Samples, SourceData
 
 DIGITS = tuple(map(str, range(10)))
@@ -86,7 +86,7 @@ def draw(scans: NDArray[np.float64], labels: NDArray[np.int64], size: int, *part
 
     A digit that would cover more than a tenth of another's ink is moved, and left out after some tries.
     """
-    random = counters.generator(*parts)
+    random = counter_rng.generator(*parts)
     canvas = _texture(random, size)
     owner = np.full((size, size), -1, dtype=np.int64)
     inks: list[int] = []

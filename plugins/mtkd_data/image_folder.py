@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Samples, SourceData
-from mtkd_cli.walk import folders_in, images_in
+from mtkd_cli.reading.image_folders import folders_in, images_in
 from mtkd_data.class_folders import images_of, real_folders
 from mtkd_data.kept_images import kept
 

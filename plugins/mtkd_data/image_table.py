@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.frame import Frame, frames_in
 from mtkd_cli.interfaces import Samples, SourceData
-from mtkd_cli.walk import file_inside
+from mtkd_cli.reading.image_folders import file_inside
+from mtkd_cli.reading.tables import Frame, frames_in
 from mtkd_data.kept_images import kept
 from mtkd_data.targets import names_and_targets
 

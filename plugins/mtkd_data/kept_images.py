@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mtkd_cli import holds, store
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import hashing
-from mtkd_cli.images import FORMAT
+from mtkd_cli.reading.images import FORMAT
 from mtkd_data.decode import decode_all
 
 MOST_SKIPPED = 0.01
@@ -33,7 +33,7 @@ def kept(
         channels: 3 RGB, 1 grey.
         workers: threads that decode.
         skip: whether some may be left out; else a bad one is an error.
-        fit: see `mtkd_cli.images.decode`.
+        fit: see `mtkd_cli.reading.images.decode`.
 
     Raises:
         DataError: an image cannot be read, or too many cannot.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import SourceData
-from mtkd_cli.walk import folders_in, images_in
+from mtkd_cli.reading.image_folders import folders_in, images_in
 from mtkd_data.image_folder import SPLITS
 from mtkd_data.masked_images import NO_LABEL, Masked, Pair, Reading, read
 

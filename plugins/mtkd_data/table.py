@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.encode import MISSING, encoded, number
 from mtkd_cli.errors import DataError
-from mtkd_cli.frame import Frame, frames_in, read
 from mtkd_cli.interfaces import Column, Samples, SourceData
+from mtkd_cli.reading.table_encoding import MISSING, encoded, number
+from mtkd_cli.reading.tables import Frame, frames_in, read
 from mtkd_data.targets import names_and_targets
 
 MOST_CATEGORIES = 1000

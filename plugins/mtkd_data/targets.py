@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.encode import fits, number
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.frame import Frame
+from mtkd_cli.reading.table_encoding import fits, number
+from mtkd_cli.reading.tables import Frame
 
 
 def names_and_targets(

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import SourceData
-from mtkd_cli.walk import file_inside
+from mtkd_cli.reading.image_folders import file_inside
 from mtkd_data.boxed import Box, Boxed, Form, samples_of, unlabelled
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import SourceData
-from mtkd_cli.walk import file_inside, images_in
+from mtkd_cli.reading.image_folders import file_inside, images_in
 from mtkd_data.masked_images import NO_LABEL, Pair, Reading, read
 
 CLASSES = [

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtkd_cli.class_weights import reweighted
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Task, TaskData
 from mtkd_cli.interfaces.missing_labels import any_of, present
-from mtkd_cli.mixture import divergence
+from mtkd_cli.losses.class_mixture import divergence
+from mtkd_cli.losses.class_weights import reweighted
 from mtkd_cli.recipe import Loss
 
 TINY = 1e-7

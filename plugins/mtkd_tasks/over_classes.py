@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli.class_weights import reweighted
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Merged, Task, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.losses import cross_entropy
-from mtkd_cli.mixture import mixed
+from mtkd_cli.losses.class_mixture import mixed
+from mtkd_cli.losses.class_weights import reweighted
 from mtkd_cli.recipe import Loss
 
 TINY = torch.finfo(torch.float32).tiny

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.extras import need
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_cli.safe_loading.optional_imports import need
 
 WANTED = ["*.json", "*.safetensors"]
 """What is fetched of a model: no pickle, no code."""

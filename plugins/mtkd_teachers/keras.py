@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mtkd_cli.archives import refuse_bomb
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.extras import need
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
+from mtkd_cli.safe_loading.optional_imports import need
 
 
 class KerasProvider:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from mtkd_cli.archives import refuse_bomb
-from mtkd_cli.encode import MISSING, number
 from mtkd_cli.errors import DataError, nearest_or_all
-from mtkd_cli.frame import csv_rows, parquet
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, Predictions
+from mtkd_cli.reading.table_encoding import MISSING, number
+from mtkd_cli.reading.tables import csv_rows, parquet
+from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 
 KEY = "id"
 """The column that names the samples; without it, the first one does."""

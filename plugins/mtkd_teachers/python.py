@@ -9,7 +9,7 @@ from torch import nn
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
-from mtkd_cli.local_code import load_attribute
+from mtkd_cli.safe_loading.local_code import load_attribute
 from mtkd_teachers.torchvision_inside import declared, detector_in
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtkd_cli.interfaces import Model, ModelRequest
-from mtkd_cli.local_code import source_files
 from mtkd_cli.run import STUDENT, WEIGHTS
+from mtkd_cli.safe_loading.local_code import source_files
 from mtkd_cli.trained import folder_of, load_student, read_document
 
 

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.archives import refuse_bomb
 from mtkd_cli.errors import DataError, nearest, some
-from mtkd_cli.extras import need
 from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest
+from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
+from mtkd_cli.safe_loading.optional_imports import need
 from mtkd_teachers.sound_trees import TREES, unsound
 
 HARMLESS = (*TREES, "numpy.dtype")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.local_code import load_attribute, source_hash
+from mtkd_cli.safe_loading.local_code import load_attribute, source_hash
 
 
 def test_an_attribute_of_a_file_or_of_an_installed_module() -> None:

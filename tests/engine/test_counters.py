@@ -8,14 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 
 quick = settings(deadline=None, max_examples=40)
-IDS = counters.id_numbers(f"sample-{i}" for i in range(20_000))
+IDS = counter_rng.id_numbers(f"sample-{i}" for i in range(20_000))
 
 
 def test_numbers_are_uniform() -> None:
-    draws = counters.uniform(IDS, 4, "view", 0, 1)
+    draws = counter_rng.uniform(IDS, 4, "view", 0, 1)
     assert draws.dtype == np.float32
     assert draws.min() >= 0
     assert draws.max() < 1
@@ -27,25 +27,25 @@ def test_numbers_are_uniform() -> None:
 
 @pytest.mark.parametrize("other", [("view", 0, 2), ("view", 1, 1), ("order", 0, 1)])
 def test_numbers_for_different_purposes_are_independent(other: tuple[str | int, ...]) -> None:
-    first, second = counters.uniform(IDS, 1, "view", 0, 1), counters.uniform(IDS, 1, *other)
+    first, second = counter_rng.uniform(IDS, 1, "view", 0, 1), counter_rng.uniform(IDS, 1, *other)
     assert abs(np.corrcoef(first[:, 0], second[:, 0])[0, 1]) < 0.03
 
 
 def test_draws_of_one_sample_are_independent_of_each_other() -> None:
-    correlations = np.corrcoef(counters.uniform(IDS, 10, "view", 0, 1).T) - np.eye(10)
+    correlations = np.corrcoef(counter_rng.uniform(IDS, 10, "view", 0, 1).T) - np.eye(10)
     assert np.abs(correlations).max() < 0.03
 
 
 def test_a_samples_numbers_depend_on_no_other_sample() -> None:
-    alone = counters.uniform(IDS[5:6], 3, "view", 0, 1)
-    assert np.array_equal(counters.uniform(IDS[:9], 3, "view", 0, 1)[5:6], alone)
-    assert np.array_equal(counters.uniform(IDS[:9][::-1], 3, "view", 0, 1)[3:4], alone)
-    assert np.array_equal(counters.uniform(IDS[5:6], 9, "view", 0, 1)[:, :3], alone)
+    alone = counter_rng.uniform(IDS[5:6], 3, "view", 0, 1)
+    assert np.array_equal(counter_rng.uniform(IDS[:9], 3, "view", 0, 1)[5:6], alone)
+    assert np.array_equal(counter_rng.uniform(IDS[:9][::-1], 3, "view", 0, 1)[3:4], alone)
+    assert np.array_equal(counter_rng.uniform(IDS[5:6], 9, "view", 0, 1)[:, :3], alone)
 
 
 def test_numbers_never_change_between_versions() -> None:
     """Recorded outputs and resumed runs rely on them."""
-    assert counters.number("view", 0, 1) == int.from_bytes(
+    assert counter_rng.number("view", 0, 1) == int.from_bytes(
         hashlib.blake2b(b"view\x1f0\x1f1", digest_size=8).digest(), "little"
     )
     mask = 2**64 - 1
@@ -55,53 +55,53 @@ def test_numbers_never_change_between_versions() -> None:
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
         return z ^ (z >> 31)
 
-    state = mix(counters.number("a") ^ counters.number("view", 0, 1))
+    state = mix(counter_rng.number("a") ^ counter_rng.number("view", 0, 1))
     expected = [(mix((state + 0x9E3779B97F4A7C15 * i) & mask) >> 40) / 2**24 for i in (1, 2, 3)]
-    drawn = counters.uniform(counters.id_numbers(["a"]), 3, "view", 0, 1)
+    drawn = counter_rng.uniform(counter_rng.id_numbers(["a"]), 3, "view", 0, 1)
     assert drawn[0].tolist() == expected
 
 
 @quick
 @given(n=st.integers(0, 300), seed=st.integers(0, 9), epoch=st.integers(0, 9))
 def test_a_permutation_has_every_index_once_and_is_the_same_again(n: int, seed: int, epoch: int) -> None:
-    order = counters.permutation(n, "order", seed, epoch)
+    order = counter_rng.permutation(n, "order", seed, epoch)
     assert sorted(order) == list(range(n))
-    assert np.array_equal(order, counters.permutation(n, "order", seed, epoch))
+    assert np.array_equal(order, counter_rng.permutation(n, "order", seed, epoch))
 
 
 def test_each_epoch_has_its_own_order() -> None:
-    orders = {tuple(counters.permutation(20, "order", 0, epoch)) for epoch in range(50)}
+    orders = {tuple(counter_rng.permutation(20, "order", 0, epoch)) for epoch in range(50)}
     assert len(orders) == 50
 
 
 def test_parts_are_told_apart() -> None:
-    assert counters.number("a", "b") != counters.number("ab")
-    assert counters.number(1, 12) != counters.number(11, 2)
+    assert counter_rng.number("a", "b") != counter_rng.number("ab")
+    assert counter_rng.number(1, 12) != counter_rng.number(11, 2)
 
 
 def test_torch_uniform_is_a_function_of_its_parts() -> None:
-    numbers = counters.torch_uniform((3, 500), "strategy", 0, 7, "drop")
+    numbers = counter_rng.torch_uniform((3, 500), "strategy", 0, 7, "drop")
     assert numbers.shape == (3, 500)
     assert numbers.dtype == torch.float32
     assert numbers.min() >= 0
     assert numbers.max() < 1
     assert abs(numbers.mean() - 0.5) < 0.05
-    assert torch.equal(numbers, counters.torch_uniform((3, 500), "strategy", 0, 7, "drop"))
-    assert not torch.equal(numbers, counters.torch_uniform((3, 500), "strategy", 0, 8, "drop"))
-    assert counters.torch_uniform((), "x").shape == ()
+    assert torch.equal(numbers, counter_rng.torch_uniform((3, 500), "strategy", 0, 7, "drop"))
+    assert not torch.equal(numbers, counter_rng.torch_uniform((3, 500), "strategy", 0, 8, "drop"))
+    assert counter_rng.torch_uniform((), "x").shape == ()
 
 
 def test_drawing_leaves_global_generators_alone() -> None:
     before = torch.get_rng_state()
-    counters.torch_uniform((5,), "x")
-    counters.permutation(5, "x")
+    counter_rng.torch_uniform((5,), "x")
+    counter_rng.permutation(5, "x")
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_seeded_torch_repeats() -> None:
-    counters.seed_torch("step", 0, 3)
+    counter_rng.seed_torch("step", 0, 3)
     first = torch.rand(4)
-    counters.seed_torch("step", 0, 3)
+    counter_rng.seed_torch("step", 0, 3)
     assert torch.equal(first, torch.rand(4))
-    counters.seed_torch("step", 0, 4)
+    counter_rng.seed_torch("step", 0, 4)
     assert not torch.equal(first, torch.rand(4))

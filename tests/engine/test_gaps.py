@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
@@ -41,7 +41,7 @@ def batch(*outputs: torch.Tensor) -> AggregationBatch:
         target=target,
         labelled=target >= 0,
         student_output=torch.zeros(len(target), 5),
-        draw=lambda name, shape: counters.torch_uniform(shape, name),
+        draw=lambda name, shape: counter_rng.torch_uniform(shape, name),
     )
 
 

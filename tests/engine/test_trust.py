@@ -11,10 +11,11 @@ import torch
 from torch import nn
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import api, weights
+from mtkd_cli import api
 from mtkd_cli.cli.app import create
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import ModelRequest
+from mtkd_cli.safe_loading import weights
 from mtkd_teachers.mlp import MlpProvider
 
 RECIPE = ("digits", "data.labels=60", "teachers=[{model: 'mlp:8', checkpoint: teacher.pt}]", "student=mlp:4")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.compare.verdict import (
     BEATS,
     DOES_NOT_BEAT,
@@ -38,7 +38,7 @@ def test_a_gain_of_many_points_beats_and_harm_does_not() -> None:
 
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 def test_identical_methods_seldom_beat_each_other(seeds: int) -> None:
-    draws = counters.generator("verdict", seeds)
+    draws = counter_rng.generator("verdict", seeds)
     scores = draws.normal(0.9, 0.01, size=(1000, 2, seeds))
     words = [word(list(mine - theirs)) for mine, theirs in scores]
     assert words.count(BEATS) <= 35
@@ -47,7 +47,7 @@ def test_identical_methods_seldom_beat_each_other(seeds: int) -> None:
 
 @pytest.mark.parametrize("methods", [1, 4, 10])
 def test_in_a_grid_of_identical_methods_a_false_beats_is_as_seldom(methods: int) -> None:
-    draws = counters.generator("verdict grid", methods)
+    draws = counter_rng.generator("verdict grid", methods)
     seed = draws.normal(0, 0.01, size=(1000, 1, 3))
     alone = seed + draws.normal(0.9, 0.005, size=(1000, 1, 3))
     scores = seed + draws.normal(0.9, 0.005, size=(1000, methods, 3))
@@ -57,7 +57,7 @@ def test_in_a_grid_of_identical_methods_a_false_beats_is_as_seldom(methods: int)
 
 
 def test_identical_methods_on_few_test_samples_are_no_certainty_either() -> None:
-    draws = counters.generator("verdict steps")
+    draws = counter_rng.generator("verdict steps")
     right = draws.binomial(100, 0.9, size=(1000, 2, 3)) / 100
     words = [word(list(mine - theirs), 0.9 / 100) for mine, theirs in right]
     assert words.count(BEATS) <= 35
@@ -69,7 +69,7 @@ def test_real_gains_are_mostly_found_with_the_seeds_that_are_said_to_settle_it()
     pilot = Paired(3, 0.01, 0.01, math.nan, math.nan, 0.2)
     needed = seeds_to_settle(pilot, family=1)
     assert needed == 10, "effect 1, level 5 %, power 80 %: the tables of the paired t test"
-    draws = counters.generator("verdict power").normal(0.01, 0.01, size=(400, needed))
+    draws = counter_rng.generator("verdict power").normal(0.01, 0.01, size=(400, needed))
     share = np.mean([word(list(gains)) == BEATS for gains in draws])
     assert 0.74 < share < 0.9
 

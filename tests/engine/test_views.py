@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.recipe import Augment
 from mtkd_cli.views import PLAIN, view
 
@@ -27,7 +27,7 @@ def images(n: int, channels: int = 1, side: int = 8) -> NDArray[np.uint8]:
 
 
 def ids(n: int) -> NDArray[np.uint64]:
-    return counters.id_numbers(f"sample-{i}" for i in range(n))
+    return counter_rng.id_numbers(f"sample-{i}" for i in range(n))
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
         row = np.full(10, 0.5, dtype=np.float32)
         for name, value in chosen.items():
             row[globals()[name]] = (value + 1) / 2
-        monkeypatch.setattr(counters, "uniform", lambda samples, *_: np.tile(row, (len(samples), 1)))
+        monkeypatch.setattr(counter_rng, "uniform", lambda samples, *_: np.tile(row, (len(samples), 1)))
 
     return fix
 

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mtkd_cli import weights
 from mtkd_cli.errors import DataError
+from mtkd_cli.safe_loading import weights
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, 2])}
 

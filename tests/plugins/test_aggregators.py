@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtkd_aggregators import mtkd_register_aggregators
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Metric, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
@@ -121,7 +121,7 @@ def test_three_identical_teachers_teach_as_strongly_with_every_strategy() -> Non
             student_output=student,
             metadata={"source": np.array(["photo", "sketch", "film"] * 2)},
             teacher_names=("first", "second", "third"),
-            draw=lambda name, shape: counters.torch_uniform(shape, name),
+            draw=lambda name, shape: counter_rng.torch_uniform(shape, name),
         )
         found = gradient(merged(create(name, **options), given), student)
         assert (found - one).norm() <= 1e-6 * one.norm(), name

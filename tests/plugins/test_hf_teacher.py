@@ -80,7 +80,7 @@ def test_without_a_network_it_says_what_to_put_where(monkeypatch: pytest.MonkeyP
 
 
 def test_a_missing_extra_is_said_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtkd_cli.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("mtkd_cli.safe_loading.optional_imports.find_spec", lambda name: None)
     with pytest.raises(DataError, match="needs transformers") as caught:
         HfProvider().files("vit")
     assert caught.value.hint == "pip install 'mtkd[hf]'"

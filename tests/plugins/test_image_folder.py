@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtkd_cli import images as decoding
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.images import decode
 from mtkd_cli.interfaces import SourceData
+from mtkd_cli.reading import images as decoding
+from mtkd_cli.reading.images import decode
 from mtkd_data.image_folder import ImageFolder
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import torch
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Model, ModelRequest
-from mtkd_cli.local_code import source_hash
+from mtkd_cli.safe_loading.local_code import source_hash
 from mtkd_teachers.python import PythonProvider
 
 FILE = """

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mtkd_aggregators import mtkd_register_aggregators
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, Merged, TaskData
@@ -57,7 +57,7 @@ def batch(
         task=made,
         target=target,
         labelled=None if target is None else made.labelled(target),
-        draw=lambda name, shape: counters.torch_uniform(shape, "test", name),
+        draw=lambda name, shape: counter_rng.torch_uniform(shape, "test", name),
         **more,
     )
 

@@ -12,7 +12,7 @@ from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
 from mtkd_aggregators import mtkd_register_aggregators
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
 from mtkd_cli.recipe import Loss
 from mtkd_tasks.classification import Classification
@@ -49,7 +49,7 @@ def batch(
         ),
         target=labels,
         labelled=None if labels is None else labels >= 0,
-        draw=lambda name, shape: counters.torch_uniform(shape, "test", step, name),
+        draw=lambda name, shape: counter_rng.torch_uniform(shape, "test", step, name),
         **more,
     )
 

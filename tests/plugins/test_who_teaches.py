@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mtkd_cli import counters
+from mtkd_cli import counter_rng
 from mtkd_cli.aggregate import Strategy, silenced
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
@@ -55,7 +55,7 @@ def batch(seed: int, known: Tensor, size: float, progress: float = 0.5) -> Aggre
         labelled=target >= 0,
         student_output=drawn[-1],
         metadata={"source": np.array(["photo", "sketch", "film"] * (SAMPLES // 3))},
-        draw=lambda name, shape: counters.torch_uniform(shape, seed, name),
+        draw=lambda name, shape: counter_rng.torch_uniform(shape, seed, name),
     )
 
 

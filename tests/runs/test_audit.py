@@ -128,8 +128,8 @@ def test_few_labels_are_refused_and_a_failing_strategy_is_named(
 
 def test_teachers_that_know_some_classes_are_measured_on_these(context: Contexts, registry: Registry) -> None:
     names = [str(number) for number in range(10)]
-    from mtkd_cli import weights
     from mtkd_cli.interfaces import ModelRequest
+    from mtkd_cli.safe_loading import weights
     from mtkd_teachers.mlp import MlpProvider
 
     for name, count in (("low", 6), ("high", 6)):

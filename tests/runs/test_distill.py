@@ -232,8 +232,8 @@ def test_fitted_teachers_do_not_depend_on_class_weights_but_on_label_smoothing(d
 
 
 def test_a_head_is_fitted_on_features_computed_once(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mtkd_cli import weights
     from mtkd_cli.interfaces import ModelRequest
+    from mtkd_cli.safe_loading import weights
     from mtkd_teachers.convnet import ConvNetProvider
 
     net = ConvNetProvider().build(ModelRequest("8-16", 1, 8, 4, pretrained=False))

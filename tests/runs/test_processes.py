@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mtkd_cli import launch, weights
+from mtkd_cli import launch
 from mtkd_cli.cli import app as application
 from mtkd_cli.cli.processes import is_one_of_several
 from mtkd_cli.errors import EngineError
+from mtkd_cli.safe_loading import weights
 from mtkd_cli.signals import Interrupted
 from tests.kill_harness import start, wait
 from tests.kill_several import runs

@@ -170,8 +170,8 @@ def test_a_run_does_not_go_on_with_something_else(change: str, said: str) -> Non
 
 
 def test_a_checkpoint_of_a_teacher_that_changed_is_named() -> None:
-    from mtkd_cli import weights
     from mtkd_cli.interfaces import ModelRequest
+    from mtkd_cli.safe_loading import weights
     from mtkd_teachers.mlp import MlpProvider
 
     module = MlpProvider().build(ModelRequest("4", 1, 8, 10, pretrained=False)).module

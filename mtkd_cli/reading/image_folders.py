@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.images import ENDINGS
+from mtkd_cli.reading.images import ENDINGS
 
 
 def folders_in(root: Path) -> list[str]:

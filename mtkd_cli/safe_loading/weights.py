@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mtkd_cli.archives import refuse_bomb
 from mtkd_cli.errors import DataError
+from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 
 SCRIPT = "TorchScript archives"
 """What torch speaks of when it is asked for the tensors alone of such a program."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtkd_cli.interfaces import Merged
 from mtkd_cli.interfaces.label_space import restricted
-from mtkd_cli.losses import kl_divergence
+from mtkd_cli.losses.kl import kl_divergence
 
 STEPS = 30
 """Newton steps to the mixture over partial label spaces; it converges in about ten."""

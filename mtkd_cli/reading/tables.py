@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli.archives import refuse_content
 from mtkd_cli.errors import DataError, first_line, nearest_or_all
+from mtkd_cli.safe_loading.decompression_limits import refuse_content
 
 ENDINGS = (".csv", ".parquet")
 CELL_BYTES = 8

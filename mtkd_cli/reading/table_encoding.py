@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, nearest_or_all
-from mtkd_cli.frame import Frame
 from mtkd_cli.interfaces import Column
+from mtkd_cli.reading.tables import Frame
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 """Cells that say nothing."""

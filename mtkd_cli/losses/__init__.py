@@ -1,0 +1,15 @@
+"""Distillation losses and mixtures of class probabilities, as functions of tensors.
+
+A loss gives one value per element: no reduction over the batch, no weights, no mixing with other
+losses. What is minimized in a training belongs in `mtkd_cli.training.objectives`.
+"""
+
+from mtkd_cli.losses.cross_entropy import cross_entropy as cross_entropy
+from mtkd_cli.losses.cwd import channel_divergence as channel_divergence
+from mtkd_cli.losses.dist import relational as relational
+from mtkd_cli.losses.dkd import decoupled as decoupled
+from mtkd_cli.losses.features import feature_loss as feature_loss
+from mtkd_cli.losses.kl import kl_divergence as kl_divergence
+from mtkd_cli.losses.mean import mean_over as mean_over
+from mtkd_cli.losses.squared_logits import squared_logits as squared_logits
+from mtkd_cli.losses.standardize import standardised as standardised
