@@ -13,13 +13,6 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.recipe import Train
 
 
-def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Return a tensor on a device; a CUDA device takes it while the CPU goes on."""
-    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
-
-
 def number_format(settings: Train, device: torch.device) -> torch.dtype:
     """Return the format of the student's forward pass; ``auto``: bfloat16 where the device computes in it.
 

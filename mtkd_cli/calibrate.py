@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtkd_cli import counter_rng, world
+from mtkd_cli import counter_rng
 from mtkd_cli.context import Context
+from mtkd_cli.distributed import group
 from mtkd_cli.errors import UsageError
 from mtkd_cli.evaluate import batches
 from mtkd_cli.interfaces import Task
@@ -98,7 +99,7 @@ def refuse(recipe: Recipe, task: Task) -> None:
 
 def calibrated(teachers: list[ReadyTeacher], context: Context) -> list[ReadyTeacher]:
     """Return the teachers, each with its temperature; said on the way."""
-    found = world.same([calibration_of(*judged(teacher, context), context.task) for teacher in teachers])
+    found = group.same([calibration_of(*judged(teacher, context), context.task) for teacher in teachers])
     for teacher, calibration in zip(teachers, found, strict=True):
         context.progress.say(f"teacher {teacher.name}: {calibration.said}")
     return [replace(t, calibration=calibration) for t, calibration in zip(teachers, found, strict=True)]

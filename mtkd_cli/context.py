@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import __version__, world
-from mtkd_cli.acceleration import sent
+from mtkd_cli import __version__
 from mtkd_cli.dataset import Dataset, Split
 from mtkd_cli.distill import Evaluation, Step
-from mtkd_cli.errors import UsageError, first_line
+from mtkd_cli.distributed import group
+from mtkd_cli.distributed.devices import device_name, sent
 from mtkd_cli.evaluate import validate
 from mtkd_cli.interfaces import Task
 from mtkd_cli.progress import Progress
@@ -97,32 +96,5 @@ class Context:
             "python": platform.python_version(),
             "device": device_name(self.device),
             "threads": torch.get_num_threads(),
-            **({"processes": world.size()} if world.size() > 1 else {}),
+            **({"processes": group.size()} if group.size() > 1 else {}),
         }
-
-
-def device_of(wanted: str) -> torch.device:
-    """Return the device that ``--device`` names; ``auto`` takes CUDA where there is one.
-
-    Raises:
-        UsageError: no such device here.
-    """
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", wanted):
-        raise UsageError(f"no device {wanted!r}", where="--device", hint="use auto, cpu or cuda")
-    try:
-        device = torch.device(wanted)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            f"no device {wanted!r} here: {first_line(error)}",
-            where="--device",
-            hint="use auto, cpu or cuda",
-        ) from error
-    return device
-
-
-def device_name(device: torch.device) -> str:
-    """Return the device's name for a manifest."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()

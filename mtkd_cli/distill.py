@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from mtkd_cli import counter_rng, signals, world
+from mtkd_cli import counter_rng
 from mtkd_cli.acceleration import autocast, compiled
+from mtkd_cli.distributed import group, signals
+from mtkd_cli.distributed.gradients import summed_with
 from mtkd_cli.errors import TrainingError, UsageError
-from mtkd_cli.gradients import summed_with
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.optimise import schedule_of
 from mtkd_cli.recipe import Train
@@ -67,7 +68,7 @@ class Losses:
         """Return the mean weight of each teacher where one is heard, in all processes, as ``weight/NAME``."""
         if self.weights is None:
             return {}
-        sums = world.summed(self.weights.detach().double().flatten(1).sum(dim=1))
+        sums = group.summed(self.weights.detach().double().flatten(1).sum(dim=1))
         means = (sums / sums.sum().clamp(min=1e-12)).tolist()
         return {f"weight/{name}": mean for name, mean in zip(self.teachers, means, strict=True)}
 
@@ -139,10 +140,10 @@ def train(
     forward = compiled(module, settings)
     with signals.deferred() as stopping:
         for number, (epoch, indices) in zip(range(training.done, steps), batches, strict=False):
-            place = world.share(len(indices))
+            place = group.share(len(indices))
             mine = indices[place]
             step = Step(number, epoch, number / steps, mine, views(mine, epoch), place, len(indices))
-            counter_rng.seed_torch("step", settings.seed, number, *([world.rank()] if world.rank() else []))
+            counter_rng.seed_torch("step", settings.seed, number, *([group.rank()] if group.rank() else []))
             with autocast(settings, step.views.device):
                 output = forward(step.views)
             losses = objective(output, step)
@@ -242,7 +243,7 @@ def order(samples: int, batch_size: int, seed: int, done: int = 0) -> Iterator[t
 def steps_per_epoch(samples: int, batch_size: int) -> int:
     """Return the number of batches of one pass."""
     full = math.ceil(samples / batch_size)
-    return full - 1 if full > 1 and 0 < samples % batch_size < world.LEAST * world.size() else full
+    return full - 1 if full > 1 and 0 < samples % batch_size < group.LEAST * group.size() else full
 
 
 def refuse_small_batches(samples: int, batch_size: int) -> None:
@@ -251,10 +252,10 @@ def refuse_small_batches(samples: int, batch_size: int) -> None:
     Raises:
         UsageError: which says how many samples there are, and how many are needed.
     """
-    there, least = min(samples, batch_size), world.LEAST * world.size()
-    if world.size() > 1 and there < least:
+    there, least = min(samples, batch_size), group.LEAST * group.size()
+    if group.size() > 1 and there < least:
         raise UsageError(
-            f"{world.size()} processes need {least} samples in a batch, there are {there}",
+            f"{group.size()} processes need {least} samples in a batch, there are {there}",
             where="--processes",
             hint="start fewer processes, raise train.batch_size, or give more labels",
         )

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli import record, recorded, store, world
-from mtkd_cli.acceleration import sent
+from mtkd_cli import record, recorded, store
 from mtkd_cli.asking import by_views
 from mtkd_cli.context import Context
 from mtkd_cli.distill import Step
+from mtkd_cli.distributed import group
+from mtkd_cli.distributed.devices import sent
 from mtkd_cli.errors import UsageError
 from mtkd_cli.fit import fitted
 from mtkd_cli.guided import pooled
@@ -83,11 +84,11 @@ def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context)
         {**record.key(who, split, number, context.recipe, context.task), "what": "features"}
         for number in range(views)
     ]
-    found = world.after_the_first(
+    found = group.after_the_first(
         lambda: {number: recorded.find(key, len(split)) for number, key in enumerate(keys)}
     )
     here = [number for number, array in found.items() if array is None]
-    missing = world.same(here)
+    missing = group.same(here)
     if not set(here) <= set(missing):
         raise store.not_here(store.root())
     if missing:

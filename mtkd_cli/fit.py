@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import store, world
+from mtkd_cli import store
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
+from mtkd_cli.distributed import group
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.evaluate import batches, judge, measure, plain_views, validate
 from mtkd_cli.files import hashing
@@ -143,12 +144,12 @@ def _features(
     module = prepared(model).to(context.device).eval()
     try:
         with torch.no_grad():
-            for part in parts[world.share(len(parts))]:
+            for part in parts[group.share(len(parts))]:
                 for views in plain_views(split, part, context.device):
                     module(views)
     finally:
         hook.remove()
-    everyones = world.everyones([features.cpu() for features in seen])
+    everyones = group.everyones([features.cpu() for features in seen])
     return torch.cat([features for mine in everyones for features in mine]).to(context.device)
 
 

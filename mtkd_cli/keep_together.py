@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mtkd_cli import store, world
+from mtkd_cli import store
+from mtkd_cli.distributed import group
 
 
 def keep_together(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
@@ -18,19 +19,19 @@ def keep_together(kind: str, key: Mapping[str, Any], write: Callable[[Path], Non
     Raises:
         DataError: the disk is full, read-only or otherwise unusable, or this process sees another store.
     """
-    if world.is_first():
+    if group.is_first():
 
         def lead(folder: Path) -> None:
-            world.same(True)
+            group.same(True)
             write(folder)
 
         kept = store.keep(kind, key, lead)
-        world.same(False)
+        group.same(False)
         return kept
-    if world.same(False):
+    if group.same(False):
         with TemporaryDirectory() as aside:
             write(Path(aside))
-        world.same(False)
+        group.same(False)
     folder = store.root() / kind / store.digest(key)
     if not folder.is_dir():
         raise store.not_here(folder)

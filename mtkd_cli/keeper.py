@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mtkd_cli import checkpoint, world
+from mtkd_cli import checkpoint
 from mtkd_cli.checkpoint import Checkpoint
+from mtkd_cli.distributed import group
 from mtkd_cli.training import Training
 
 EVERY_SECONDS = 300.0
@@ -34,7 +35,7 @@ class Keeper:
         Raises:
             DataError: every checkpoint is damaged.
         """
-        found = world.same(self._newest() if world.is_first() else None)
+        found = group.same(self._newest() if group.is_first() else None)
         if found is None:
             return
         training.restore(found, str(self.place))
@@ -58,7 +59,7 @@ class Keeper:
         """
         since, least = time.monotonic() - self._kept_at, TIMES_ITS_COST * self._cost
         due = since >= (least if epoch_ended else max(EVERY_SECONDS, least))
-        if not world.is_first() or training.done == self._kept or not (due or last):
+        if not group.is_first() or training.done == self._kept or not (due or last):
             return
         started = time.monotonic()
         checkpoint.write(self.place, training.done, training.tensors(), training.facts())
@@ -67,5 +68,5 @@ class Keeper:
 
     def finished(self) -> None:
         """Remove all but the last checkpoint."""
-        if world.is_first():
+        if group.is_first():
             checkpoint.keep_last(self.place, 1)

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import counter_rng, world
+from mtkd_cli import counter_rng
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step
+from mtkd_cli.distributed import group
 from mtkd_cli.errors import PluginError
 from mtkd_cli.guided import WithFeatures
 from mtkd_cli.interfaces import AggregationBatch, Task
@@ -163,7 +164,7 @@ class Batches:
             student_output=student,
             metadata={name: column[indices] for name, column in self.split.samples.metadata.items()},
             draw=lambda name, shape: self._drawn(name, shape, len(indices), step).to(device),
-            summed=world.summed if step and step.place is not None else lambda tensor: tensor,
+            summed=group.summed if step and step.place is not None else lambda tensor: tensor,
         )
 
     def _drawn(self, name: str, shape: tuple[int, ...], samples: int, step: Step | None) -> Tensor:
@@ -182,4 +183,4 @@ def share_of_mean(loss: Tensor, counted: Tensor) -> Tensor:
         loss: per element.
         counted: bool, the same shape.
     """
-    return torch.where(counted, loss, 0).sum() / world.summed(counted.sum()).clamp(min=1)
+    return torch.where(counted, loss, 0).sum() / group.summed(counted.sum()).clamp(min=1)

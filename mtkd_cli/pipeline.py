@@ -13,11 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import calibrate, dataset, manifest, memorized, results, store, world
+from mtkd_cli import calibrate, dataset, manifest, memorized, results, store
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.align import remarks
-from mtkd_cli.context import Context, device_of
+from mtkd_cli.context import Context
 from mtkd_cli.distill import refuse_small_batches
+from mtkd_cli.distributed import group
+from mtkd_cli.distributed.devices import device_of
 from mtkd_cli.errors import DataError, UsageError, some
 from mtkd_cli.evaluate import answering, measure, on_device
 from mtkd_cli.interfaces import Merged, Model, Task
@@ -127,7 +129,7 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
         context.progress.on_began = run.settle_rows
         views = run.begin(context.recipe, manifest.of(context, views_of(context.recipe), baseline))
         tell("run_started", context.recipe.as_dict(), run.folder)
-        trained = _trained(context, world.same(views), baseline, run.checkpoints)
+        trained = _trained(context, group.same(views), baseline, run.checkpoints)
         report = _reported(context, run, trained)
         run.finish()
         tell("run_finished", report)
@@ -142,7 +144,7 @@ def assist(context: Context, baseline: bool, checkpoints: Path) -> None:
         baseline: whether the student alone is trained too.
         checkpoints: where the first process keeps those of the distilled student.
     """
-    _trained(context, world.same(None), baseline, checkpoints)
+    _trained(context, group.same(None), baseline, checkpoints)
 
 
 @dataclass(frozen=True)

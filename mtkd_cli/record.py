@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import recorded, store, world
+from mtkd_cli import recorded, store
 from mtkd_cli.asking import Ask
 from mtkd_cli.dataset import Split
+from mtkd_cli.distributed import group
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
 from mtkd_cli.fold import folded
@@ -71,7 +72,7 @@ def refuse_if_full(bytes_needed: int) -> None:
     Raises:
         DataError: with needed and free bytes, or the store is unusable.
     """
-    if not world.is_first():
+    if not group.is_first():
         return
     folder = store.root()
     with atomic.disk_errors(folder):
@@ -150,13 +151,13 @@ def record(
         return np.concatenate(rows), largest(roundings)
 
     folder = recorded.folder_of(array_key)
-    with store.locked(folder) if world.is_first() else nullcontext():
-        wanted = world.same(_to_record(array_key, layout, samples) if world.is_first() else [])
+    with store.locked(folder) if group.is_first() else nullcontext():
+        wanted = group.same(_to_record(array_key, layout, samples) if group.is_first() else [])
         array = recorded.begun(array_key, layout, samples)
-        together = world.size()
+        together = group.size()
         advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in wanted))
         with _one_thread_each(device) as workers, ThreadPoolExecutor(workers) as pool:
-            futures = {pool.submit(answers, shard): shard for shard in wanted[world.rank() :: together]}
+            futures = {pool.submit(answers, shard): shard for shard in wanted[group.rank() :: together]}
             try:
                 for future in as_completed(futures):
                     with memory_errors(f"teacher {name!r}, batches of {batch}, {workers} at once", LESS):
@@ -167,7 +168,7 @@ def record(
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        everyones = world.everyones(dropped)
+        everyones = group.everyones(dropped)
     dropped = [sample for theirs in everyones for sample in theirs]
     if dropped:
         count = sum(number for _, number in dropped)

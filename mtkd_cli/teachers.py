@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtkd_cli import asking, record, recorded, store, world
-from mtkd_cli.acceleration import sent
+from mtkd_cli import asking, record, recorded, store
 from mtkd_cli.align import aligned_to
 from mtkd_cli.asking import Ask
 from mtkd_cli.calibrate import Calibration, calibrated, softened
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Step
+from mtkd_cli.distributed import group as process_group
+from mtkd_cli.distributed.devices import sent
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.files import atomic
 from mtkd_cli.fit import fitted
@@ -217,13 +218,13 @@ def who_is(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any
 def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Context) -> ReadyTeacher:
     who, by_id = who_is(teacher, part, context), part.spec.by_id
     wanted, live = arrays_of(context, views, by_id), views is None and not by_id
-    arrays, about = world.after_the_first(
+    arrays, about = process_group.after_the_first(
         lambda: (find_recorded(who, wanted, context), store.find("teachers", _facts_key(who)))
     )
     known = _facts_in(about) if about else {}
     model: Model | None = None
     here = [(split.name, number) for split, number in wanted if (split.name, number) not in arrays]
-    known_before, lacking = world.same((about is not None, here))
+    known_before, lacking = process_group.same((about is not None, here))
     if (known_before and not about) or not set(here) <= set(lacking):
         raise store.not_here(store.root())
     if live or not known_before or lacking:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.acceleration import sent
+from mtkd_cli.distributed.devices import sent
 from mtkd_cli.recipe import Augment
 
 PLAIN = 0

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mtkd_cli import __version__
-from mtkd_cli.parent import PARENT
+from mtkd_cli.distributed.parent_watch import PARENT
 from tests.kill_harness import go_on_in, start
 from tests.several import environment, free_port
 from tests.small_run import START, results

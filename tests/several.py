@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch._dynamo  # which an optimizer imports: once, instead of in every fork
 
-from mtkd_cli import world
+from mtkd_cli.distributed import group
 
 # Autograd looks for devices once. Later a library may have registered one of its own, for which it would
 # start threads, and a process with those cannot be forked.
@@ -66,7 +66,7 @@ def _fork(work: Callable[[], Any], told: dict[str, str], result: Path) -> int:
     try:
         os.environ |= told
         torch.set_num_threads(1)
-        with world.joined("cpu"):
+        with group.joined("cpu"):
             _wait_for_all(result, int(told["WORLD_SIZE"]))
             result.write_bytes(pickle.dumps(work()))
         code = 0

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from mtkd_cli import first_failure
+from mtkd_cli.distributed import first_failure
+from mtkd_cli.distributed.parent_watch import PARENT
+from mtkd_cli.distributed.signals import Interrupted
 from mtkd_cli.errors import MtkdError, RecipeError, ResumeError, StoppedError
-from mtkd_cli.parent import PARENT
-from mtkd_cli.signals import Interrupted
 
 if TYPE_CHECKING:
     from rich.text import Text

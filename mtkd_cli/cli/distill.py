@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from mtkd_cli import signals
 from mtkd_cli.cli import console
 from mtkd_cli.cli.processes import (
     Nodes,
@@ -18,6 +17,7 @@ from mtkd_cli.cli.processes import (
     was_started_before,
 )
 from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of, recipe_of_run
+from mtkd_cli.distributed import signals
 from mtkd_cli.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from mtkd_cli import pipeline, world
+from mtkd_cli import pipeline
 from mtkd_cli.cli import console
 from mtkd_cli.context import Context
+from mtkd_cli.distributed import group
 from mtkd_cli.files import yaml12
 from mtkd_cli.plan import plan_of, plan_table
 from mtkd_cli.progress import Progress
@@ -37,9 +38,9 @@ def distil(
         baseline: train the student alone; None: as before, at first yes.
         as_json: print the report as JSON.
     """
-    with stdout_on_stderr(), world.joined(device):
+    with stdout_on_stderr(), group.joined(device):
         try:
-            if not world.is_first():
+            if not group.is_first():
                 _assist(parts, name)
                 return
             report = _lead(parts, name, go_on, device, threads, baseline)
@@ -65,13 +66,13 @@ def _lead(
         report = run.finished_report() if same else None
         device = begun.get("device", device) if device == "auto" else device
         threads = threads or begun.get("engine", {}).get("threads", 0)
-        world.same(None if report else (device, threads, baseline))
+        group.same(None if report else (device, threads, baseline))
         return report or pipeline.distill(context_of(parts, device, threads), run, baseline)
 
 
 def _assist(parts: Resolved, name: str) -> None:
     """Do this process's share of a run that another leads."""
-    if led := world.same(None):
+    if led := group.same(None):
         device, threads, baseline = led
         pipeline.assist(context_of(parts, device, threads), baseline, ROOT / name / CHECKPOINTS)
 
@@ -90,8 +91,8 @@ def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bo
 
 def context_of(parts: Resolved, device: str, threads: int) -> Context:
     """Load the data and the task of a recipe, with progress on stderr; all processes take as many threads."""
-    _use_threads(world.same(threads or _share_of_threads()))
-    return pipeline.prepare(parts, device, Progress(Console(stderr=True) if world.is_first() else None))
+    _use_threads(group.same(threads or _share_of_threads()))
+    return pipeline.prepare(parts, device, Progress(Console(stderr=True) if group.is_first() else None))
 
 
 def stdout_on_stderr() -> AbstractContextManager[object]:
@@ -101,8 +102,8 @@ def stdout_on_stderr() -> AbstractContextManager[object]:
 
 def _share_of_threads() -> int:
     """Return the threads of one of several processes on this machine; 0 of one alone: as torch takes."""
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or world.size())
-    return max(1, (os.cpu_count() or 1) // processes) if world.size() > 1 else 0
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or group.size())
+    return max(1, (os.cpu_count() or 1) // processes) if group.size() > 1 else 0
 
 
 def _use_threads(threads: int) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from mtkd_cli import first_failure
 from mtkd_cli.cli import console
+from mtkd_cli.distributed import first_failure
+from mtkd_cli.distributed.parent_watch import end_with_parent
 from mtkd_cli.errors import UsageError
-from mtkd_cli.parent import end_with_parent
 
 Processes = Annotated[
     int, typer.Option(min=0, help="Processes on this machine; 0: one, or as many as the run has.")
@@ -59,7 +59,7 @@ def launch_if_several(
     if max(1, processes) * nodes == 1:
         return
 
-    from mtkd_cli.launch import launch
+    from mtkd_cli.distributed.launcher import launch
 
     arguments = [*sys.argv[1:], *more]
     code = launch(arguments, max(1, processes), nodes, rendezvous, restarts, name, again, console.talk)

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from mtkd_cli import signals
 from mtkd_cli.cli import console
 from mtkd_cli.cli.processes import (
     Nodes,
@@ -17,6 +16,7 @@ from mtkd_cli.cli.processes import (
     launch_if_several,
 )
 from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of
+from mtkd_cli.distributed import signals
 
 
 def record(
@@ -42,15 +42,15 @@ def record(
         again = "Run it again: what is recorded stays"
         launch_if_several(processes, nodes, rendezvous, restarts, "record", again)
 
-        from mtkd_cli import world
         from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
+        from mtkd_cli.distributed import group
         from mtkd_cli.pipeline import views_of
         from mtkd_cli.teachers import ready
 
-        with stdout_on_stderr(), world.joined(device):
+        with stdout_on_stderr(), group.joined(device):
             context = context_of(parts, device, threads)
             teachers = ready(context, views_of(context.recipe))
-            if not world.is_first():
+            if not group.is_first():
                 return
         rows = [
             {"name": t.name, "arrays": len(t.arrays), "bytes": sum(a.rows.nbytes for a in t.arrays.values())}

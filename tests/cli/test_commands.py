@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from mtkd_cli import __version__
 from mtkd_cli.cli import app as application
-from mtkd_cli.parent import PARENT
+from mtkd_cli.distributed.parent_watch import PARENT
 from mtkd_cli.specs import KINDS
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from mtkd_cli import acceleration
-from mtkd_cli.acceleration import autocast, compiled, number_format, sent
+from mtkd_cli.acceleration import autocast, compiled, number_format
+from mtkd_cli.distributed import devices
+from mtkd_cli.distributed.devices import sent
 from mtkd_cli.recipe import Train
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -53,4 +54,4 @@ def test_on_the_cpu_nothing_is_copied() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_cuda_gets_the_same_numbers() -> None:
     tensor = torch.arange(5.0)
-    assert acceleration.sent(tensor, CUDA).cpu().tolist() == tensor.tolist()
+    assert devices.sent(tensor, CUDA).cpu().tolist() == tensor.tolist()

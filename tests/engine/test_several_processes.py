@@ -15,13 +15,14 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from mtkd_cli import evaluate, first_failure, signals, world
+from mtkd_cli import evaluate
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.cli import console
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Losses, Step, order, steps_per_epoch, train
+from mtkd_cli.distributed import first_failure, group, signals
+from mtkd_cli.distributed.gradients import summed_with
 from mtkd_cli.errors import DataError, EngineError, UsageError
-from mtkd_cli.gradients import summed_with
 from mtkd_cli.interfaces import InputSpec, Samples, Task, TaskData
 from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
@@ -80,7 +81,7 @@ def trained(dense: bool, strategy: str, place: Path, stop_at: int | None = None)
     merging = Strategy(part)
     merging.fit(about(teachers, np.arange(SAMPLES), targets))
     objective = FromTeachers(task, merging, answers, about, lambda s: targets[s.indices], 2.0, 0.7)
-    watcher = Watcher(stop_at if world.rank() + 1 == world.size() else None)
+    watcher = Watcher(stop_at if group.rank() + 1 == group.size() else None)
     with signals.handled():
         try:
             curve = _train(student, inputs, objective, validated, watcher, Keeper(place, print))
@@ -160,8 +161,8 @@ def test_a_signal_to_one_of_three_stops_all_after_one_step_and_they_go_on_to_the
 def test_buffers_are_the_first_process_s_and_what_no_process_uses_has_no_gradient(tmp_path: Path) -> None:
     def work() -> Any:
         module = nn.ModuleDict({"used": nn.Linear(2, 1), "some": nn.Linear(2, 1), "not": nn.Linear(2, 1)})
-        module.register_buffer("seen", torch.tensor([float(world.rank()), 7.0]))
-        ones, rank = torch.ones(1, 2), world.rank()
+        module.register_buffer("seen", torch.tensor([float(group.rank()), 7.0]))
+        ones, rank = torch.ones(1, 2), group.rank()
         loss = module["used"](ones) * (rank + 1) + (module["some"](ones) if rank else 0)
         loss.sum().backward()
         return (
@@ -185,8 +186,8 @@ def test_what_all_make_together_is_kept_once(tmp_path: Path, monkeypatch: pytest
         made = []
 
         def write(folder: Path) -> None:
-            made.extend(world.everyones(world.rank()))
-            (folder / "by").write_text(str(world.rank()))
+            made.extend(group.everyones(group.rank()))
+            (folder / "by").write_text(str(group.rank()))
 
         first = keep_together("fitted", {"a": 1}, write)
         again = keep_together("fitted", {"a": 1}, write)
@@ -198,7 +199,7 @@ def test_what_all_make_together_is_kept_once(tmp_path: Path, monkeypatch: pytest
 
 def test_a_process_that_sees_another_store_says_so(tmp_path: Path) -> None:
     def work() -> tuple[str, bool]:
-        os.environ["MTKD_STORE"] = str(tmp_path / f"store-{world.rank()}")
+        os.environ["MTKD_STORE"] = str(tmp_path / f"store-{group.rank()}")
         try:
             return "", keep_together("fitted", {"a": 1}, lambda folder: None).is_dir()
         except DataError as error:
@@ -229,12 +230,12 @@ def test_the_process_that_takes_the_disk_judges_whether_there_is_room(
 def test_what_the_first_process_finds_is_there_when_the_others_look(tmp_path: Path) -> None:
     def work() -> bool:
         def look() -> bool:
-            if world.is_first():
+            if group.is_first():
                 time.sleep(0.2)
                 (tmp_path / "made").touch()
             return (tmp_path / "made").exists()
 
-        return world.after_the_first(look)
+        return group.after_the_first(look)
 
     assert together(work, 2, tmp_path) == [True, True]
 
@@ -243,7 +244,7 @@ def test_every_process_has_a_share_of_every_batch_and_none_fewer_than_two_sample
     def work() -> list[tuple[int, int]]:
         batches = order(23, 10, seed=0)
         sizes = [len(next(batches)[1]) for _ in range(steps_per_epoch(23, 10))]
-        return [(size, len(range(size)[world.share(size)])) for size in sizes]
+        return [(size, len(range(size)[group.share(size)])) for size in sizes]
 
     assert together(work, 2, tmp_path) == [[(10, 5), (13, 6)], [(10, 5), (13, 7)]]
 
@@ -260,11 +261,11 @@ def test_every_process_has_a_share_of_every_batch_and_none_fewer_than_two_sample
 
 def test_a_process_whose_neighbour_is_gone_says_so(tmp_path: Path) -> None:
     def work() -> str:
-        if world.rank():
+        if group.rank():
             return ""
         try:
             while True:
-                world.everyones(None)
+                group.everyones(None)
         except EngineError as error:
             return error.what
 

@@ -17,9 +17,9 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from mtkd_aggregators.agreement import Agreement
-from mtkd_cli import world
 from mtkd_cli.dataset import Split
 from mtkd_cli.distill import Step
+from mtkd_cli.distributed import group
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Samples, TaskData
 from mtkd_cli.objectives import Batches
 from mtkd_cli.recipe import Loss
@@ -169,9 +169,9 @@ def test_totals_are_summed_over_processes_in_training_only() -> None:
     in_training = Step(0, 0, 0.0, rows, torch.empty(0), slice(0, 2), 4)
     elsewhere = replace(in_training, place=None, batch=0)
     answers = (torch.zeros(2, CLASSES),)
-    assert batches(answers, rows, None, step=in_training).summed is world.summed
+    assert batches(answers, rows, None, step=in_training).summed is group.summed
     for step in (elsewhere, None):
-        assert batches(answers, rows, None, step=step).summed is not world.summed
+        assert batches(answers, rows, None, step=step).summed is not group.summed
 
 
 def test_maps_are_weighed_by_the_gradient_of_their_mean_loss() -> None:

@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mtkd_cli import launch
 from mtkd_cli.cli import app as application
 from mtkd_cli.cli.processes import is_one_of_several
+from mtkd_cli.distributed import launcher as process_launcher
+from mtkd_cli.distributed.signals import Interrupted
 from mtkd_cli.errors import EngineError
 from mtkd_cli.safe_loading import weights
-from mtkd_cli.signals import Interrupted
 from tests.kill_harness import start, wait
 from tests.kill_several import runs
 from tests.several import environment, free_port
@@ -154,7 +154,7 @@ def test_processes_lost_each_time_are_given_up(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(sys, "executable", program(tmp_path, "kill -9 $$"))
     said: list[str] = []
     with pytest.raises(EngineError, match="ended with signal 9") as caught:
-        launch.launch((), 2, 1, "", 1, "run", "Go on", said.append)
+        process_launcher.launch((), 2, 1, "", 1, "run", "Go on", said.append)
     assert caught.value.exit_code == 5
     assert len(said) == 1
     assert "(1 of 1)" in said[0]
@@ -168,7 +168,7 @@ def test_a_process_that_a_signal_stopped_is_not_started_again_and_nothing_is_lef
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     said: list[str] = []
     with pytest.raises(Interrupted, match="Go on"):
-        launch.launch((), 2, 1, "", 1, "run", "Go on", said.append)
+        process_launcher.launch((), 2, 1, "", 1, "run", "Go on", said.append)
     assert not said
     assert not list((tmp_path / "temporary").iterdir())
 
@@ -176,13 +176,15 @@ def test_a_process_that_a_signal_stopped_is_not_started_again_and_nothing_is_lef
 def test_a_second_signal_ends_processes_that_are_busy_at_once(tmp_path: Path) -> None:
     busy = program(
         tmp_path,
-        f'exec {sys.executable} -c "import os, pathlib, signal, time; import mtkd_cli.parent as p\n'
+        f'exec {sys.executable} -c "import os, pathlib, signal, time\n'
+        "import mtkd_cli.distributed.parent_watch as p\n"
         "told = lambda *_: pathlib.Path(f'told-{os.getpid()}').touch()\n"
         "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, told)\n"
         "p.end_with_parent(); pathlib.Path(f'pid-{os.getpid()}').touch(); time.sleep(600)\"",
     )
     code = (
-        "import sys; sys.executable = sys.argv[1]; from mtkd_cli import launch, signals\n"
+        "import sys; sys.executable = sys.argv[1]\n"
+        "from mtkd_cli.distributed import launcher as launch, signals\n"
         "with signals.handled(): launch.launch((), 2, 1, '', 1, 'run', '', print)"
     )
     launcher = subprocess.Popen(

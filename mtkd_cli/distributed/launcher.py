@@ -18,11 +18,11 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.elastic.rendezvous.api import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from mtkd_cli import first_failure
+from mtkd_cli.distributed import first_failure
+from mtkd_cli.distributed.parent_watch import PARENT
+from mtkd_cli.distributed.signals import Interrupted
 from mtkd_cli.errors import EngineError, StoppedError, first_line
-from mtkd_cli.parent import PARENT
 from mtkd_cli.safe_loading.quiet_logs import quiet
-from mtkd_cli.signals import Interrupted
 
 ATTEMPT = "MTKD_ATTEMPT"
 """Tells a process how often its run was started before it, so that it goes on."""
@@ -118,7 +118,7 @@ def _lost(arguments: Sequence[str], config: LaunchConfig, started: Path) -> str:
 
 
 def _config(processes: int, nodes: int, rendezvous: str, run_id: str, folder: str) -> LaunchConfig:
-    """Return what the launcher is told. SIGINT and SIGTERM are left to `mtkd_cli.signals`.
+    """Return what the launcher is told. SIGINT and SIGTERM are left to `mtkd_cli.distributed.signals`.
 
     Before torch had these two keys, its launcher took all signals itself, and waited 30 s after one.
     """

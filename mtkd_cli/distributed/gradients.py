@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from mtkd_cli import world
+from mtkd_cli.distributed import group
 
 
 def summed_with(module: nn.Module, values: Sequence[float]) -> list[float]:
@@ -21,17 +21,17 @@ def summed_with(module: nn.Module, values: Sequence[float]) -> list[float]:
     A parameter that has a gradient in no process has none afterwards. Buffers (BatchNorm's statistics)
     become the first process's.
     """
-    if world.size() == 1:
+    if group.size() == 1:
         return list(values)
     trained = [p for p in module.parameters() if p.requires_grad]
     buffers = [b for b in module.buffers() if b.is_floating_point()]
     device = trained[0].device
     parts = [p.grad if p.grad is not None else torch.zeros_like(p) for p in trained]
-    parts += [b if world.is_first() else torch.zeros_like(b) for b in buffers]
+    parts += [b if group.is_first() else torch.zeros_like(b) for b in buffers]
     facts = [*(float(p.grad is not None) for p in trained), *values]
     flat = torch.cat([*(part.reshape(-1) for part in parts), torch.tensor(facts, device=device)])
     lengths = [*(part.numel() for part in parts), len(trained), len(values)]
-    pieces = torch.split(world.summed(flat), lengths)
+    pieces = torch.split(group.summed(flat), lengths)
     with torch.no_grad():
         has = pieces[-2].tolist()
         for parameter, piece, count in zip(trained, pieces, has, strict=False):

@@ -1,0 +1,45 @@
+"""The device of a process: choose it, name it, move tensors to it."""
+
+from __future__ import annotations
+
+import platform
+import re
+
+import torch
+from torch import Tensor
+
+from mtkd_cli.errors import UsageError, first_line
+
+
+def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Return a tensor on a device; a CUDA device takes it while the CPU goes on."""
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def device_of(wanted: str) -> torch.device:
+    """Return the device that ``--device`` names; ``auto`` takes CUDA where there is one.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", wanted):
+        raise UsageError(f"no device {wanted!r}", where="--device", hint="use auto, cpu or cuda")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"no device {wanted!r} here: {first_line(error)}",
+            where="--device",
+            hint="use auto, cpu or cuda",
+        ) from error
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """Return the device's name for a manifest."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
