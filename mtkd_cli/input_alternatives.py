@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtkd_cli.interfaces import InputSpec, Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost
-from mtkd_cli.metric_names import spelt
+from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.teacher_validation import Doubt
 
 SAMPLES = 64

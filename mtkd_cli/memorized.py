@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtkd_cli import bootstrap
 from mtkd_cli.context import Context
 from mtkd_cli.dataset import Split
 from mtkd_cli.evaluate import BATCH
-from mtkd_cli.metric_names import spelt
+from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.stats import bootstrap
 from mtkd_cli.subset import spread
 from mtkd_cli.teachers import ReadyTeacher
 from mtkd_cli.views import PLAIN

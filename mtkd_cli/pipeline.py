@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import calibrate, dataset, manifest, memorized, results, store
+from mtkd_cli import calibrate, dataset, manifest, memorized, store
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.align import remarks
 from mtkd_cli.context import Context
@@ -27,12 +27,12 @@ from mtkd_cli.models import facts, prepared
 from mtkd_cli.objectives import Batches
 from mtkd_cli.progress import Progress
 from mtkd_cli.recipe import Recipe
-from mtkd_cli.report import alignment
+from mtkd_cli.report import alignment, results
 from mtkd_cli.report.counted import counted
 from mtkd_cli.report.facts import Scored, Scores, report_of
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.picture import picture
-from mtkd_cli.report.summary import COSTS
+from mtkd_cli.report.units import COSTS
 from mtkd_cli.resolve import Resolved
 from mtkd_cli.run import Run
 from mtkd_cli.students import TrainedStudent, alone, distilled

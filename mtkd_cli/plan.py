@@ -18,12 +18,13 @@ from mtkd_cli.context import Context
 from mtkd_cli.errors import some
 from mtkd_cli.fit_split import split_of
 from mtkd_cli.layout import Layout
-from mtkd_cli.metric_names import spelt
 from mtkd_cli.models import facts, load_teacher, prepared, weights_of
 from mtkd_cli.probe import probed
 from mtkd_cli.recipe import Teacher
 from mtkd_cli.report.facts import labels_seen
-from mtkd_cli.report.summary import bytes_in_words, count_in_words
+from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.report.summary import count_in_words
+from mtkd_cli.report.units import bytes_in_words
 from mtkd_cli.resolve import ModelPart
 from mtkd_cli.search import candidates
 from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps

@@ -17,9 +17,9 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic, checksummed_json, hashing, run_lock, yaml12
 from mtkd_cli.interfaces import Model
 from mtkd_cli.recipe import NAME, Recipe
-from mtkd_cli.results import FINISHED as FINISHED
-from mtkd_cli.results import MANIFEST as MANIFEST
-from mtkd_cli.results import PICTURE, RECIPE, REPORT
+from mtkd_cli.report.results import FINISHED as FINISHED
+from mtkd_cli.report.results import MANIFEST as MANIFEST
+from mtkd_cli.report.results import PICTURE, RECIPE, REPORT
 from mtkd_cli.safe_loading import weights
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import Any
 from tables import markdown, versions
 from wrong_teacher import recipe_in
 
-from mtkd_cli.compare.verdict import LEVEL, paired
+from mtkd_cli.stats.paired_test import LEVEL, paired
 
 HERE = Path(__file__).parent
 STRATEGIES = "mean,weighted,confidence,consensus,stacking,majority,median"

@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from mtkd_cli.bootstrap import Estimate
 from mtkd_cli.interfaces.significant_digits import rounded
+from mtkd_cli.stats.bootstrap import Estimate
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli import bootstrap, counter_rng
+from mtkd_cli import counter_rng
 from mtkd_cli.audit import each
 from mtkd_cli.audit.advice import advice_of
 from mtkd_cli.audit.facts import Audit, Change, StrategyFacts
@@ -18,6 +18,7 @@ from mtkd_cli.audit.recommend import best_of, recommended
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.resolve import Part
+from mtkd_cli.stats import bootstrap
 from mtkd_cli.teachers import ready
 
 FOLDS = 5

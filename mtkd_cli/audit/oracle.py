@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from mtkd_cli import bootstrap
 from mtkd_cli.audit.panel import Outcome, Panel
-from mtkd_cli.bootstrap import Estimate
 from mtkd_cli.evaluate import batches, measured
-from mtkd_cli.metric_names import spelt
+from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.stats import bootstrap
+from mtkd_cli.stats.bootstrap import Estimate
 
 
 def oracle_of(panel: Panel, alone: Sequence[Outcome]) -> Estimate | str:

@@ -10,9 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import bootstrap
 from mtkd_cli.aggregate import Strategy
-from mtkd_cli.bootstrap import Estimate
 from mtkd_cli.context import Context
 from mtkd_cli.distill import Step
 from mtkd_cli.evaluate import Measured, batches, measured
@@ -20,6 +18,8 @@ from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.objectives import Batches
 from mtkd_cli.pipeline import batches_of, mixture
 from mtkd_cli.resolve import Part
+from mtkd_cli.stats import bootstrap
+from mtkd_cli.stats.bootstrap import Estimate
 from mtkd_cli.teachers import ReadyTeacher
 from mtkd_cli.views import PLAIN
 

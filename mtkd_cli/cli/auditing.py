@@ -8,15 +8,16 @@ from typing import Any
 
 from rich.table import Table
 
-from mtkd_cli import folder, results
+from mtkd_cli import folder
 from mtkd_cli.audit import audit_of
 from mtkd_cli.audit.advice import digits
 from mtkd_cli.cli import console
 from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
 from mtkd_cli.cli.tables import table
-from mtkd_cli.metric_names import spelt
 from mtkd_cli.plugins import installed
+from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
+from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.resolve import Resolved, strategies_for
 
 ROOT = Path("audits")

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mtkd_cli import folder, results, store
+from mtkd_cli import folder, store
 from mtkd_cli.cli import console
 from mtkd_cli.cli.distilling import stdout_on_stderr
 from mtkd_cli.cli.reading import parts_of
@@ -21,11 +21,12 @@ from mtkd_cli.compare.finished import students_of
 from mtkd_cli.compare.grid import Cell, grid_of
 from mtkd_cli.compare.tune import Range, Tuned, ranges_of, require_optuna, tune, validated_as, with_settings
 from mtkd_cli.interfaces.significant_digits import shown
-from mtkd_cli.metric_names import spelt
 from mtkd_cli.plugins import installed
 from mtkd_cli.progress import Progress
 from mtkd_cli.read_recipe import read
+from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
+from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.resolve import Resolved, resolve
 from mtkd_cli.trust import checked, trusting, warnings
 

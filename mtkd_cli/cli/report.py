@@ -16,7 +16,7 @@ def report(
 ) -> None:
     """Write the pages of a finished run, audit or comparison anew; of a run, print the summary too."""
     with console.errors_shown(as_json):
-        from mtkd_cli import results
+        from mtkd_cli.report import results
         from mtkd_cli.report.files import write_pages
         from mtkd_cli.report.summary import table
 

@@ -116,7 +116,7 @@ def prune(
 
 
 def _size(count: float) -> str:
-    from mtkd_cli.report.summary import bytes_in_words
+    from mtkd_cli.report.units import bytes_in_words
 
     return bytes_in_words(count)
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtkd_cli.compare.grid import BEST, Cell, label_of, opponent_of
-from mtkd_cli.compare.verdict import INCONCLUSIVE, Paired, Verdict, judge, paired
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces.significant_digits import rounded, shown
-from mtkd_cli.metric_names import spelt
+from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.stats.paired_test import INCONCLUSIVE, Paired, Verdict, judge, paired
 
 Method = tuple[tuple[str, str], ...]
 Seeds = tuple[tuple[str, str], ...]

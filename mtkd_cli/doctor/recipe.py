@@ -15,12 +15,13 @@ from mtkd_cli.doctor import contents
 from mtkd_cli.doctor.environment import existing, free_memory
 from mtkd_cli.doctor.finding import Finding, failing
 from mtkd_cli.evaluate import plain_views
-from mtkd_cli.metric_names import spelt
 from mtkd_cli.models import facts, prepared
 from mtkd_cli.pipeline import prepare, views_of
 from mtkd_cli.plan import teacher_facts
 from mtkd_cli.progress import Progress
-from mtkd_cli.report.summary import bytes_in_words, count_in_words, milliseconds
+from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.report.summary import count_in_words
+from mtkd_cli.report.units import bytes_in_words, milliseconds
 from mtkd_cli.resolve import Resolved
 from mtkd_cli.students import build
 from mtkd_cli.teachers import tell_views

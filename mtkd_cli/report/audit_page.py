@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtkd_cli.interfaces.significant_digits import shown
-from mtkd_cli.metric_names import spelt
+from mtkd_cli.report.calibration_column import with_temperatures
 from mtkd_cli.report.charts import bars, diagonal, matrix
+from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, page
-from mtkd_cli.report.temperatures import with_temperatures
 
 MOST_CLASSES = 40
 """Classes up to which strengths are shown class by class."""

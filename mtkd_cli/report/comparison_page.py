@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mtkd_cli.compare.verdict import BEATS
 from mtkd_cli.interfaces.significant_digits import shown
-from mtkd_cli.metric_names import spelt
+from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, page
-from mtkd_cli.report.strips import strips
+from mtkd_cli.report.strip_plot import strips
+from mtkd_cli.stats.paired_test import BEATS
 
 
 def comparison_page(facts: Mapping[str, Any], name: str) -> str:

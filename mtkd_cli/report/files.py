@@ -12,8 +12,8 @@ from mtkd_cli.files import atomic
 from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.model_card import model_card
+from mtkd_cli.report.results import AUDIT, COMPARISON, PICTURE, RECIPE, REPORT, Facts, verified
 from mtkd_cli.report.run_page import run_page
-from mtkd_cli.results import AUDIT, COMPARISON, PICTURE, RECIPE, REPORT, Facts, verified
 
 
 def write_pages(folder: Path, name: str, facts: Mapping[str, Any]) -> list[Path]:
@@ -21,7 +21,7 @@ def write_pages(folder: Path, name: str, facts: Mapping[str, Any]) -> list[Path]
 
     Args:
         folder: where they go; a run's has the recipe and perhaps a picture, which its page shows.
-        name: of the file that has the facts (`mtkd_cli.results`).
+        name: of the file that has the facts (`mtkd_cli.report.results`).
         facts: what it holds.
 
     Raises:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtkd_cli.files.yaml12 import dump
-from mtkd_cli.metric_names import spelt
+from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.run_page import everyone
-from mtkd_cli.report.summary import COSTS, bytes_in_words, count_in_words, milliseconds, score_in_words
+from mtkd_cli.report.summary import count_in_words
+from mtkd_cli.report.units import COSTS, bytes_in_words, milliseconds, score_in_words
 
 KINDS = {
     "classification": "image-classification",

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.interfaces.significant_digits import shown
-from mtkd_cli.metric_names import spelt
+from mtkd_cli.report.calibration_column import with_temperatures
 from mtkd_cli.report.charts import bars, diagonal, lines, matrix
+from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, embedded, page
-from mtkd_cli.report.summary import COSTS, bytes_in_words, count_in_words, milliseconds, score_in_words
-from mtkd_cli.report.temperatures import with_temperatures
+from mtkd_cli.report.summary import count_in_words
+from mtkd_cli.report.units import COSTS, bytes_in_words, milliseconds, score_in_words
 
 MOST_CLASSES = 40
 """Classes up to which a confusion matrix is drawn."""

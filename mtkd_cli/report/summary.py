@@ -9,10 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from mtkd_cli.interfaces.significant_digits import shown
-from mtkd_cli.metric_names import spelt
-
-COSTS = ("parameters", "bytes", "latency_ms", "latency_p95_ms")
+from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.report.units import COSTS, bytes_in_words, milliseconds, score_in_words
 
 
 def table(report: Mapping[str, Any]) -> Table:
@@ -54,27 +52,6 @@ def table(report: Mapping[str, Any]) -> Table:
     return shown
 
 
-def score_in_words(score: float | None) -> str:
-    """Return a score; ``undefined`` where it has no value, as R2 of labels that are all the same."""
-    return shown(score)
-
-
-def milliseconds(latency: float | None) -> str:
-    """Return a latency in words; models that cannot be run have none."""
-    return "-" if latency is None else f"{latency:.2f} ms"
-
-
 def count_in_words(count: int | None) -> str:
     """Return ``1,200`` for 1200; a model that nothing is known of has no count."""
     return "-" if count is None else f"{count:,}"
-
-
-def bytes_in_words(count: float | None) -> str:
-    """Return ``1.2 MB`` for 1,200,000; a model that nothing is known of has no size."""
-    if count is None:
-        return "-"
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise ValueError(count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtkd_cli.metric_names import spelt
+from mtkd_cli.report.metric_names import spelt
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from mtkd_cli import bootstrap
 from mtkd_cli.interfaces import TaskData
 from mtkd_cli.interfaces.models import InputSpec
 from mtkd_cli.recipe import Loss
+from mtkd_cli.stats import bootstrap
 from mtkd_tasks.classification import Classification
 
 DRAWS = 300

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mtkd_cli import counter_rng
-from mtkd_cli.compare.verdict import (
+from mtkd_cli.stats.paired_test import (
     BEATS,
     DOES_NOT_BEAT,
     INCONCLUSIVE,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mtkd_cli import results
+from mtkd_cli.report import results
 from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.files import write_pages

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mtkd_cli import results
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import checksummed_json
+from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.model_card import model_card
 from mtkd_cli.report.run_page import best_teacher, kept, run_page

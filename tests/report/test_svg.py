@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtkd_cli.report.charts import bars, diagonal, lines, matrix
-from mtkd_cli.report.strips import strips
+from mtkd_cli.report.strip_plot import strips
 from mtkd_cli.report.svg import Scale, alike, element, fitting, legend, number, scale_of
 
 EVIL = '<script>alert("x")</script>&'

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from mtkd_cli import results
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import checksummed_json
+from mtkd_cli.report import results
 
 Mtkd = Callable[..., Result]
 
