@@ -16,8 +16,8 @@ from typer.cli import get_docs_for_click
 
 from mtkd_cli import hookspecs
 from mtkd_cli.cli.app import create
-from mtkd_cli.hooks import HOOKS, REGISTERING
-from mtkd_cli.recipe_schema import json_schema
+from mtkd_cli.plugin.validation import HOOKS, REGISTERING
+from mtkd_cli.recipe.json_schema import json_schema
 from mtkd_cli.specs import KINDS, Option
 
 HERE = Path(__file__).parent

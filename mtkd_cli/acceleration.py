@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.recipe import Train
+from mtkd_cli.recipe.schema import Train
 
 
 def number_format(settings: Train, device: torch.device) -> torch.dtype:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtkd_cli.errors import MtkdError, PluginError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Merged
-from mtkd_cli.resolve import Part
+from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.safe_loading.local_code import PREFIX
 
 GIVEN = ("labels", "student")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mtkd_cli.predict import Answered
-    from mtkd_cli.resolve import Resolved
+    from mtkd_cli.recipe.resolve import Resolved
     from mtkd_cli.trained import LoadedStudent
 
 
@@ -117,10 +117,10 @@ def _parts(
 ) -> tuple[Resolved, str]:
     import json
 
-    from mtkd_cli.plugins import installed
-    from mtkd_cli.read_recipe import read
-    from mtkd_cli.resolve import resolve
-    from mtkd_cli.trust import checked, trusting
+    from mtkd_cli.plugin.registry import installed
+    from mtkd_cli.recipe.reader import read
+    from mtkd_cli.recipe.resolve import resolve
+    from mtkd_cli.recipe.trusted_files import checked, trusting
 
     registry = installed()
     given = [f"{key}={json.dumps(value)}" for key, value in _flat(overrides)]

@@ -16,7 +16,7 @@ from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Model, Predictions, Task
 from mtkd_cli.interfaces.missing_outputs import lost, over
 from mtkd_cli.reading.images import ENDINGS
-from mtkd_cli.recipe import Recipe, Teacher
+from mtkd_cli.recipe.schema import Recipe, Teacher
 from mtkd_cli.views import view
 
 ROUNDED = 2e-3

@@ -22,7 +22,7 @@ from mtkd_cli.evaluate import batches
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_outputs import lost
-from mtkd_cli.recipe import Recipe
+from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.subset import spread
 from mtkd_cli.views import PLAIN
 

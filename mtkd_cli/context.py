@@ -20,8 +20,8 @@ from mtkd_cli.distributed.devices import device_name, sent
 from mtkd_cli.evaluate import validate
 from mtkd_cli.interfaces import Task
 from mtkd_cli.progress import Progress
-from mtkd_cli.recipe import Recipe
-from mtkd_cli.resolve import Resolved
+from mtkd_cli.recipe.resolve import Resolved
+from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.views import affine, view
 
 

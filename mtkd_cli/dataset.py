@@ -15,7 +15,7 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData, TaskData
 from mtkd_cli.interfaces.missing_labels import labelled_rows, none_like
 from mtkd_cli.reading.moments import moments
-from mtkd_cli.recipe import Data
+from mtkd_cli.recipe.schema import Data
 from mtkd_cli.subset import spread
 
 STATISTICS_SAMPLES = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.recipe import Teacher
+from mtkd_cli.recipe.schema import Teacher
 
 
 def declared_classes(

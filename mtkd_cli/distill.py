@@ -20,7 +20,7 @@ from mtkd_cli.distributed.gradients import summed_with
 from mtkd_cli.errors import TrainingError, UsageError
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.optimise import schedule_of
-from mtkd_cli.recipe import Train
+from mtkd_cli.recipe.schema import Train
 from mtkd_cli.training import Evaluation as Evaluation
 from mtkd_cli.training import Training
 

@@ -20,7 +20,7 @@ from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.missing_labels import without_labels
 from mtkd_cli.interfaces.missing_outputs import filled, lost, over
 from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.recipe import Augment
+from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.subset import mixed
 from mtkd_cli.views import PLAIN, view
 

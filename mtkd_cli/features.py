@@ -22,9 +22,9 @@ from mtkd_cli.guided import pooled
 from mtkd_cli.interfaces import Model
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import load_teacher, prepared
-from mtkd_cli.recipe import Augment, Teacher
+from mtkd_cli.recipe.resolve import ModelPart
+from mtkd_cli.recipe.schema import Augment, Teacher
 from mtkd_cli.recorded import Recorded
-from mtkd_cli.resolve import ModelPart
 from mtkd_cli.teachers import train_view, who_is
 from mtkd_cli.views import PLAIN, view
 

@@ -29,7 +29,7 @@ from mtkd_cli.keeper import Keeper
 from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import prepared, tail_of
 from mtkd_cli.objectives import FromLabels
-from mtkd_cli.recipe import Fit, Teacher, Train
+from mtkd_cli.recipe.schema import Fit, Teacher, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.views import PLAIN
 

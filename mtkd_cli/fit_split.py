@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.dataset import Dataset, Split, in_proportion, strata
-from mtkd_cli.recipe import Data, Fit
+from mtkd_cli.recipe.schema import Data, Fit
 
 SHARE, MOST = 0.1, 500
 """Share of the labels that the best weights are chosen on, and their largest number: what is held out is not

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic
-from mtkd_cli.recipe import NAME
+from mtkd_cli.recipe.schema import NAME
 
 
 def named(root: Path, name: str) -> Path:

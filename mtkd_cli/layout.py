@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.interfaces import Task
-from mtkd_cli.recipe import Recipe
+from mtkd_cli.recipe.schema import Recipe
 
 SHARD = 1024
 """Most samples in a shard. Batches end at its borders, so where it was resumed changes nothing."""

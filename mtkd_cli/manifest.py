@@ -10,7 +10,7 @@ from mtkd_cli.context import Context
 from mtkd_cli.errors import ResumeError, UsageError
 from mtkd_cli.files import hashing
 from mtkd_cli.models import identity
-from mtkd_cli.recipe import Teacher
+from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.teachers import who_is
 
 FORMAT = 1

@@ -23,8 +23,8 @@ from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.files import hashing
 from mtkd_cli.interfaces import Model, ModelRequest, Task
 from mtkd_cli.preprocess import Prepared, complete
-from mtkd_cli.recipe import Input, Student, Teacher
-from mtkd_cli.resolve import ModelPart
+from mtkd_cli.recipe.resolve import ModelPart
+from mtkd_cli.recipe.schema import Input, Student, Teacher
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.local_code import source_hash
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from mtkd_cli.recipe import Train
+from mtkd_cli.recipe.schema import Train
 
 
 def optimizer_of(module: nn.Module, settings: Train) -> Optimizer:

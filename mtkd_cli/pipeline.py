@@ -26,14 +26,14 @@ from mtkd_cli.interfaces import Merged, Model, Task
 from mtkd_cli.models import facts, prepared
 from mtkd_cli.objectives import Batches
 from mtkd_cli.progress import Progress
-from mtkd_cli.recipe import Recipe
+from mtkd_cli.recipe.resolve import Resolved
+from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import alignment, results
 from mtkd_cli.report.counted import counted
 from mtkd_cli.report.facts import Scored, Scores, report_of
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.picture import picture
 from mtkd_cli.report.units import COSTS
-from mtkd_cli.resolve import Resolved
 from mtkd_cli.run import Run
 from mtkd_cli.students import TrainedStudent, alone, distilled
 from mtkd_cli.subset import spread

@@ -20,12 +20,12 @@ from mtkd_cli.fit_split import split_of
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import facts, load_teacher, prepared, weights_of
 from mtkd_cli.probe import probed
-from mtkd_cli.recipe import Teacher
+from mtkd_cli.recipe.resolve import ModelPart
+from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.facts import labels_seen
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import bytes_in_words
-from mtkd_cli.resolve import ModelPart
 from mtkd_cli.search import candidates
 from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
 from mtkd_cli.teacher_checks import validate_live

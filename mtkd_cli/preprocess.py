@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import InputSpec
-from mtkd_cli.recipe import Input
+from mtkd_cli.recipe.schema import Input
 
 _LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601, as PIL's ``convert("L")``."""

@@ -22,7 +22,7 @@ from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.models import prepared
 from mtkd_cli.preprocess import Prepared, prepare
-from mtkd_cli.recipe import Augment, Teacher
+from mtkd_cli.recipe.schema import Augment, Teacher
 from mtkd_cli.record import no_answer
 from mtkd_cli.subset import spread
 from mtkd_cli.views import PLAIN, view

@@ -37,7 +37,7 @@ def mtkd_check() -> Callable[..., Any]:
 
 
 def _called(name: str) -> list[Spec]:
-    from mtkd_cli.plugins import installed
+    from mtkd_cli.plugin.registry import installed
 
     entries = installed().entries
     found = [entry.spec for entry in entries if name in (entry.spec.name, entry.full_name)]

@@ -28,7 +28,7 @@ from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.layout import Layout, kept_of
 from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import prepared
-from mtkd_cli.recipe import Recipe
+from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.recorded import Recorded
 from mtkd_cli.rounding import Rounding, largest, rounding_of
 from mtkd_cli.views import PLAIN

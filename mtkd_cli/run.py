@@ -16,7 +16,7 @@ from mtkd_cli import manifest, metrics, own_runs
 from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic, checksummed_json, hashing, run_lock, yaml12
 from mtkd_cli.interfaces import Model
-from mtkd_cli.recipe import NAME, Recipe
+from mtkd_cli.recipe.schema import NAME, Recipe
 from mtkd_cli.report.results import FINISHED as FINISHED
 from mtkd_cli.report.results import MANIFEST as MANIFEST
 from mtkd_cli.report.results import PICTURE, RECIPE, REPORT

@@ -16,13 +16,13 @@ from mtkd_cli.code_permission import announce, permit
 from mtkd_cli.dataset import Dataset, Split
 from mtkd_cli.errors import DataError, RecipeError, UsageError
 from mtkd_cli.evaluate import answering, measure
-from mtkd_cli.explain import explain
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.significant_digits import without_nan
-from mtkd_cli.plugins import Registry, installed
-from mtkd_cli.read_recipe import apply
-from mtkd_cli.recipe import Data, expand
-from mtkd_cli.resolve import find_data
+from mtkd_cli.plugin.registry import Registry, installed
+from mtkd_cli.recipe.reader import apply
+from mtkd_cli.recipe.resolve import find_data
+from mtkd_cli.recipe.schema import Data, expand
+from mtkd_cli.recipe.validation_messages import explain
 from mtkd_cli.safe_loading.local_code import PREFIX
 from mtkd_cli.trained import LoadedStudent
 

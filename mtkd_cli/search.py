@@ -9,7 +9,7 @@ from typing import Any
 
 from mtkd_cli.distill import Trained
 from mtkd_cli.errors import TrainingError
-from mtkd_cli.recipe import Train
+from mtkd_cli.recipe.schema import Train
 
 
 @dataclass(frozen=True)

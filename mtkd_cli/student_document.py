@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces.data import Column
 from mtkd_cli.interfaces.models import InputSpec
-from mtkd_cli.recipe import Data, Loss
+from mtkd_cli.recipe.schema import Data, Loss
 from mtkd_cli.safe_loading.local_code import PREFIX
 
 FORMAT = 1

@@ -27,7 +27,7 @@ from mtkd_cli.keeper import Keeper
 from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import build_student, identity, prepared
 from mtkd_cli.objectives import Batches, FromLabels, FromTeachers, Hints
-from mtkd_cli.recipe import Augment, Teacher, Train
+from mtkd_cli.recipe.schema import Augment, Teacher, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.search import candidates, search
 from mtkd_cli.teachers import ReadyTeacher, answers, train_view

@@ -31,9 +31,9 @@ from mtkd_cli.layout import Layout, kept_of
 from mtkd_cli.models import facts, identity, load_teacher, prepared
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.probe import Probed, probed, some_views
-from mtkd_cli.recipe import Teacher
+from mtkd_cli.recipe.resolve import ModelPart
+from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.recorded import Recorded
-from mtkd_cli.resolve import ModelPart
 from mtkd_cli.rounding import Rounding, in_words, largest
 from mtkd_cli.teacher_checks import table_of, validate_live, validate_recorded
 from mtkd_cli.teacher_validation import Doubt, Validated

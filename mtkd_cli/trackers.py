@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mtkd_cli.resolve import Part
+from mtkd_cli.recipe.resolve import Part
 
 PATIENCE_SECONDS = 5.0
 """How long the end of a run waits for a slow tracker."""

@@ -25,10 +25,10 @@ from mtkd_cli.interfaces.missing_labels import none_like
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.models import prepared, with_outputs
-from mtkd_cli.plugins import Registry, installed
+from mtkd_cli.plugin.registry import Registry, installed
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.reading import images
-from mtkd_cli.resolve import ModelPart, Part, check_options
+from mtkd_cli.recipe.resolve import ModelPart, Part, check_options
 from mtkd_cli.run import ROOT, STUDENT, WEIGHTS
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from mtkd_cli.checkpoint import Checkpoint
 from mtkd_cli.optimise import optimizer_of
-from mtkd_cli.recipe import Train
+from mtkd_cli.recipe.schema import Train
 from mtkd_cli.safe_loading import weights
 
 

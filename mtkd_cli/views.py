@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mtkd_cli import counter_rng
 from mtkd_cli.distributed.devices import sent
-from mtkd_cli.recipe import Augment
+from mtkd_cli.recipe.schema import Augment
 
 PLAIN = 0
 """The number of the view that changes nothing."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from mtkd_cli import plugins
-from mtkd_cli.plugins import Registry, discover
+from mtkd_cli.plugin import registry as plugin_registry
+from mtkd_cli.plugin.registry import Registry, discover
 
 PluginWriter = Callable[..., Path]
 
@@ -32,9 +32,9 @@ def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name in ("MTKD_PLUGINS", "MTKD_DISABLE_PLUGINS", "COLUMNS", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    plugins.installed.cache_clear()
+    plugin_registry.installed.cache_clear()
     yield
-    plugins.installed.cache_clear()
+    plugin_registry.installed.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginWr
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
         (info / "entry_points.txt").write_text(f"[mtkd]\n{point or distribution} = {module}\n")
         monkeypatch.syspath_prepend(str(site))
-        plugins.installed.cache_clear()
+        plugin_registry.installed.cache_clear()
         return site
 
     yield write

@@ -25,8 +25,8 @@ from torchvision import models
 from typer.testing import CliRunner
 
 from mtkd_cli.cli.app import create
-from mtkd_cli.plugins import Registry
-from mtkd_cli.read_recipe import read
+from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.recipe.reader import read
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "examples" / "rename_checkpoint.py"
 LITE0 = "tf_efficientnet_lite0"

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from mtkd_cli import pipeline
 from mtkd_cli.context import Context
-from mtkd_cli.plugins import discover
+from mtkd_cli.plugin.registry import discover
 from mtkd_cli.progress import Progress
-from mtkd_cli.read_recipe import read
-from mtkd_cli.resolve import resolve
+from mtkd_cli.recipe.reader import read
+from mtkd_cli.recipe.resolve import resolve
 from mtkd_cli.run import Run
 
 

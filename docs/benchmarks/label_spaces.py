@@ -29,8 +29,8 @@ from mtkd_cli import counter_rng, dataset, pipeline
 from mtkd_cli.dataset import Dataset
 from mtkd_cli.files import yaml12
 from mtkd_cli.interfaces import ModelRequest
-from mtkd_cli.plugins import discover
-from mtkd_cli.recipe import Data
+from mtkd_cli.plugin.registry import discover
+from mtkd_cli.recipe.schema import Data
 from mtkd_teachers.convnet import ConvNetProvider
 
 HERE = Path(__file__).parent

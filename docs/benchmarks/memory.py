@@ -69,10 +69,10 @@ def write_checkpoints(count: int) -> None:
 def record(count: int) -> None:
     """Record so many teachers as `mtkd record` does, then print the peak in MiB."""
     from mtkd_cli import pipeline, teachers
-    from mtkd_cli.plugins import discover
+    from mtkd_cli.plugin.registry import discover
     from mtkd_cli.progress import Progress
-    from mtkd_cli.read_recipe import read
-    from mtkd_cli.resolve import resolve
+    from mtkd_cli.recipe.reader import read
+    from mtkd_cli.recipe.resolve import resolve
 
     lines = [
         f"  - {{name: t{n}, model: '{MODEL}', checkpoint: teacher-{n}.safetensors}}" for n in range(count)

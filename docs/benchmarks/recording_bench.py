@@ -21,12 +21,12 @@ from mtkd_cli.context import Context
 from mtkd_cli.fit import fitted
 from mtkd_cli.layout import Layout
 from mtkd_cli.models import load_teacher
-from mtkd_cli.plugins import discover
+from mtkd_cli.plugin.registry import discover
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.progress import Progress
-from mtkd_cli.read_recipe import read
+from mtkd_cli.recipe.reader import read
+from mtkd_cli.recipe.resolve import resolve
 from mtkd_cli.recorded import Recorded
-from mtkd_cli.resolve import resolve
 from mtkd_cli.teachers import train_view, who_is
 from mtkd_cli.views import view
 

@@ -17,7 +17,7 @@ from mtkd_cli.audit.panel import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.audit.recommend import best_of, recommended
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, MtkdError
-from mtkd_cli.resolve import Part
+from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.teachers import ready
 

@@ -17,7 +17,7 @@ from mtkd_cli.evaluate import Measured, batches, measured
 from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.objectives import Batches
 from mtkd_cli.pipeline import batches_of, mixture
-from mtkd_cli.resolve import Part
+from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.stats.bootstrap import Estimate
 from mtkd_cli.teachers import ReadyTeacher

@@ -57,7 +57,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.command()(uninstall)
     app.add_typer(store)
     if with_plugins:
-        from mtkd_cli.plugins import installed
+        from mtkd_cli.plugin.registry import installed
 
         console.warn(installed().add_commands(app))
     return app

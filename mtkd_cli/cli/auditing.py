@@ -14,11 +14,11 @@ from mtkd_cli.audit.advice import digits
 from mtkd_cli.cli import console
 from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
 from mtkd_cli.cli.tables import table
-from mtkd_cli.plugins import installed
+from mtkd_cli.plugin.registry import installed
+from mtkd_cli.recipe.resolve import Resolved, strategies_for
 from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.resolve import Resolved, strategies_for
 
 ROOT = Path("audits")
 PARTIAL = "{} if unknown classes are wrong"

@@ -21,14 +21,14 @@ from mtkd_cli.compare.finished import students_of
 from mtkd_cli.compare.grid import Cell, grid_of
 from mtkd_cli.compare.tune import Range, Tuned, ranges_of, require_optuna, tune, validated_as, with_settings
 from mtkd_cli.interfaces.significant_digits import shown
-from mtkd_cli.plugins import installed
+from mtkd_cli.plugin.registry import installed
 from mtkd_cli.progress import Progress
-from mtkd_cli.read_recipe import read
+from mtkd_cli.recipe.reader import read
+from mtkd_cli.recipe.resolve import Resolved, resolve
+from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
 from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.resolve import Resolved, resolve
-from mtkd_cli.trust import checked, trusting, warnings
 
 ROOT = Path("comparisons")
 

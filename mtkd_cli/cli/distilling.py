@@ -19,8 +19,8 @@ from mtkd_cli.distributed import group
 from mtkd_cli.files import yaml12
 from mtkd_cli.plan import plan_of, plan_table
 from mtkd_cli.progress import Progress
+from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.summary import table
-from mtkd_cli.resolve import Resolved
 from mtkd_cli.run import CHECKPOINTS, MANIFEST, ROOT, Run
 
 

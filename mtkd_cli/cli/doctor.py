@@ -29,7 +29,7 @@ def doctor(
         from mtkd_cli.cli.tables import table
         from mtkd_cli.doctor.environment import environment
         from mtkd_cli.doctor.recipe import recipe as of_recipe
-        from mtkd_cli.plugins import installed
+        from mtkd_cli.plugin.registry import installed
 
         parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)[0] if recipe else None
         with stdout_on_stderr():

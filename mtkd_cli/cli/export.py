@@ -41,7 +41,7 @@ def export(
         from mtkd_cli.cli.using import student_of
         from mtkd_cli.export import ENDINGS
         from mtkd_cli.export import export as exported
-        from mtkd_cli.plugins import installed
+        from mtkd_cli.plugin.registry import installed
         from mtkd_cli.report.metric_names import spelt
         from mtkd_cli.scoring import for_student, load_data, options_of
 

@@ -23,7 +23,7 @@ def init(
 ) -> None:
     """Write a built-in recipe to a file, comments included. Never overwrites."""
     with console.errors_shown(as_json):
-        from mtkd_cli.plugins import installed
+        from mtkd_cli.plugin.registry import installed
 
         text = installed().find("recipes", recipe).spec.load()
         target = Path(path or f"{recipe.rpartition(':')[2]}.yaml")
@@ -31,7 +31,7 @@ def init(
         if schema:
             import json
 
-            from mtkd_cli.recipe_schema import json_schema
+            from mtkd_cli.recipe.json_schema import json_schema
 
             files = {target: f"# yaml-language-server: $schema={SCHEMA}\n{text}"}
             files[target.with_name(SCHEMA)] = json.dumps(json_schema(), indent=2) + "\n"

@@ -27,7 +27,7 @@ def install(
 ) -> None:
     """Install plugins, and say what became available. Loads no other plugin."""
     with console.errors_shown(as_json):
-        from mtkd_cli import packages as installer
+        from mtkd_cli.plugin import install as installer
 
         new = installer.install(packages)
         offers = installer.offers_of(new) if new else []
@@ -44,7 +44,7 @@ def uninstall(
 ) -> None:
     """Remove plugins, broken ones too. Loads no plugin."""
     with console.errors_shown(as_json):
-        from mtkd_cli import packages as installer
+        from mtkd_cli.plugin import install as installer
 
         gone = installer.uninstall(packages)
         if as_json:

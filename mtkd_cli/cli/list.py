@@ -13,7 +13,7 @@ from mtkd_cli.errors import UsageError, nearest_or_all
 from mtkd_cli.specs import KINDS
 
 if TYPE_CHECKING:
-    from mtkd_cli.plugins import Registered
+    from mtkd_cli.plugin.registry import Registered
 
 EXTRA: dict[str, dict[str, Callable[[Any], str]]] = {
     "strategies": {
@@ -35,7 +35,7 @@ def list_(
 ) -> None:
     """List strategies, tasks, teachers, data sources, recipes or trackers."""
     with console.errors_shown(as_json):
-        from mtkd_cli.plugins import installed
+        from mtkd_cli.plugin.registry import installed
 
         if kind and kind not in KINDS:
             raise UsageError(f"no kind {kind!r}", hint=nearest_or_all(kind, KINDS))

@@ -12,7 +12,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.tables import table
 
 if TYPE_CHECKING:
-    from mtkd_cli.plugins import Plugin
+    from mtkd_cli.plugin.registry import Plugin
 
 STYLES = {"ok": "green", "slow": "yellow", "broken": "bold red", "blocked": "yellow", "not checked": "yellow"}
 
@@ -26,7 +26,7 @@ def listing(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand:
         return
     with console.errors_shown(as_json):
-        from mtkd_cli.plugins import installed
+        from mtkd_cli.plugin.registry import installed
 
         registry = installed()
         if as_json:
@@ -57,7 +57,7 @@ def new(
 ) -> None:
     """Write a new plugin into a folder of its name: it can be installed, and its test passes."""
     with console.errors_shown(as_json):
-        from mtkd_cli.scaffold import new_plugin
+        from mtkd_cli.plugin.scaffold import new_plugin
 
         folder = new_plugin(name, kind, Path())
         if as_json:

@@ -11,7 +11,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from mtkd_cli.resolve import Resolved
+    from mtkd_cli.recipe.resolve import Resolved
 
 TrustPickle = Annotated[
     list[str] | None,
@@ -53,10 +53,10 @@ def parts_of(
         trusted: files in which code may run.
         trust_code: whether code that ``run:`` teachers name may run.
     """
-    from mtkd_cli.plugins import installed
-    from mtkd_cli.read_recipe import read
-    from mtkd_cli.resolve import local_references, resolve
-    from mtkd_cli.trust import checked, trusting, warnings
+    from mtkd_cli.plugin.registry import installed
+    from mtkd_cli.recipe.reader import read
+    from mtkd_cli.recipe.resolve import local_references, resolve
+    from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
 
     registry = installed()
     console.warn(registry.warnings())

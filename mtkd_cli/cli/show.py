@@ -13,7 +13,7 @@ from mtkd_cli.errors import UsageError, nearest_or_all
 from mtkd_cli.specs import KINDS, Option, RecipeSpec
 
 if TYPE_CHECKING:
-    from mtkd_cli.plugins import Registered
+    from mtkd_cli.plugin.registry import Registered
 
 SINGULAR = {
     "strategy": "strategies",
@@ -31,7 +31,7 @@ def show(
 ) -> None:
     """Show one strategy, task, teacher provider, data source, recipe or tracker."""
     with console.errors_shown(as_json):
-        from mtkd_cli.plugins import installed
+        from mtkd_cli.plugin.registry import installed
 
         plural = SINGULAR.get(kind, kind)
         if plural not in KINDS:

@@ -13,7 +13,7 @@ from mtkd_cli.context import Context
 from mtkd_cli.errors import MtkdError
 from mtkd_cli.files import hashing
 from mtkd_cli.progress import Progress
-from mtkd_cli.resolve import Resolved
+from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.run import Run
 from mtkd_cli.teachers import who_is
 

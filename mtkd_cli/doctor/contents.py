@@ -17,7 +17,7 @@ from mtkd_cli.dataset import Split
 from mtkd_cli.doctor.finding import Finding, Status
 from mtkd_cli.reading import images
 from mtkd_cli.reading.image_folders import images_in
-from mtkd_cli.resolve import Part
+from mtkd_cli.recipe.resolve import Part
 
 WORKERS = 4
 SHOWN = 3

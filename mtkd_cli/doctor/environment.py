@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mtkd_cli import store
 from mtkd_cli.doctor.finding import Finding, failing
-from mtkd_cli.plugins import Registry
+from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.report.units import bytes_in_words
 from mtkd_cli.run import ROOT
 

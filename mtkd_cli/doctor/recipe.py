@@ -19,10 +19,10 @@ from mtkd_cli.models import facts, prepared
 from mtkd_cli.pipeline import prepare, views_of
 from mtkd_cli.plan import teacher_facts
 from mtkd_cli.progress import Progress
+from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import bytes_in_words, milliseconds
-from mtkd_cli.resolve import Resolved
 from mtkd_cli.students import build
 from mtkd_cli.teachers import tell_views
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from mtkd_cli.context import Context
 from mtkd_cli.interfaces import Metric, Task
 from mtkd_cli.interfaces.significant_digits import rounded, shown, without_nan
-from mtkd_cli.recipe import Teacher
+from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.counted import Counted
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.run import ROOT

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mtkd_cli import counter_rng
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Task, TaskData
-from mtkd_cli.plugins import installed
-from mtkd_cli.recipe import Loss
+from mtkd_cli.plugin.registry import installed
+from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.specs import TaskSpec
 from mtkd_cli.testing.broken import NotCheckedError
 

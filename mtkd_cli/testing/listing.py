@@ -11,8 +11,8 @@ from mtkd_cli.testing.broken import require
 
 SCRIPT = """
 import importlib, json, sys
-from mtkd_cli.hooks import COMMANDS, hooks_of, specs_of
-from mtkd_cli.plugins import HEAVY
+from mtkd_cli.plugin.validation import COMMANDS, hooks_of, specs_of
+from mtkd_cli.plugin.registry import HEAVY
 
 own = sys.argv[1]
 specs = [s for name, hook in hooks_of(importlib.import_module(own)).items() if name != COMMANDS

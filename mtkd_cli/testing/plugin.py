@@ -8,9 +8,9 @@ from types import ModuleType
 from typing import Any
 
 from mtkd_cli.errors import MtkdError, UsageError
-from mtkd_cli.hooks import COMMANDS, hooks_of, refuse_twice, specs_of
-from mtkd_cli.plugins import installed
-from mtkd_cli.resolve import check_options
+from mtkd_cli.plugin.registry import installed
+from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_twice, specs_of
+from mtkd_cli.recipe.resolve import check_options
 from mtkd_cli.specs import AggregatorSpec, DataSpec, RecipeSpec, Spec, TaskSpec, TeacherSpec, TrackerSpec
 from mtkd_cli.testing.broken import BrokenRuleError, NotCheckedError
 from mtkd_cli.testing.data import check_data
@@ -29,7 +29,7 @@ def check_plugin(module: ModuleType) -> dict[str, str]:
 
     Raises:
         BrokenRuleError: the first rule that is broken, and how.
-        TypeError, ValueError: a hook that is no hook, see `mtkd_cli.hooks`.
+        TypeError, ValueError: a hook that is no hook, see `mtkd_cli.plugin.validation`.
     """
     hooks = hooks_of(module)
     specs = [spec for name, hook in hooks.items() if name != COMMANDS for spec in specs_of(name, hook)]
@@ -104,8 +104,8 @@ def _complete(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
 
 def _check_recipe(spec: RecipeSpec) -> None:
     from mtkd_cli.files import yaml12
-    from mtkd_cli.read_recipe import validate
-    from mtkd_cli.resolve import resolve
+    from mtkd_cli.recipe.reader import validate
+    from mtkd_cli.recipe.resolve import resolve
 
     try:
         resolve(validate(yaml12.load(spec.load(), spec.name), spec.name), installed(), spec.name)

@@ -14,7 +14,7 @@ from mtkd_cli.errors import MtkdError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_cli.models import prepared
 from mtkd_cli.preprocess import complete
-from mtkd_cli.recipe import Input
+from mtkd_cli.recipe.schema import Input
 from mtkd_cli.specs import TeacherSpec
 from mtkd_cli.testing.batches import numbers
 from mtkd_cli.testing.broken import NotCheckedError, require

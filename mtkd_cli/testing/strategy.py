@@ -13,7 +13,7 @@ from mtkd_cli.aggregate import GIVEN
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_labels import without_labels
-from mtkd_cli.plugins import installed
+from mtkd_cli.plugin.registry import installed
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import random_state
 from mtkd_cli.testing.batches import task_of

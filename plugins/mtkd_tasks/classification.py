@@ -17,7 +17,7 @@ from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_labels import present
 from mtkd_cli.losses import cross_entropy, decoupled, relational, squared_logits, standardised
 from mtkd_cli.losses.class_mixture import divergence
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.grid import Words, grid, image_of
 from mtkd_tasks.over_classes import OverClasses
 

@@ -22,7 +22,7 @@ from mtkd_cli.interfaces import (
     TaskData,
     Wanted,
 )
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks import boxes
 from mtkd_tasks.average_precision import average_precision, facts
 from mtkd_tasks.fusion import Fusion

@@ -17,7 +17,7 @@ from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Task, TaskDa
 from mtkd_cli.interfaces.missing_labels import any_of, present
 from mtkd_cli.losses.class_mixture import divergence
 from mtkd_cli.losses.class_weights import reweighted
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 
 TINY = 1e-7
 

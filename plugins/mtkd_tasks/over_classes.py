@@ -17,7 +17,7 @@ from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.losses import cross_entropy
 from mtkd_cli.losses.class_mixture import mixed
 from mtkd_cli.losses.class_weights import reweighted
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 
 TINY = torch.finfo(torch.float32).tiny
 

@@ -22,7 +22,7 @@ from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Task, TaskDa
 from mtkd_cli.interfaces.label_space import on_classes
 from mtkd_cli.interfaces.missing_labels import any_of, present
 from mtkd_cli.reading.moments import moments
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.gaussian import LARGEST, SMALLEST, mixture, nll
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from torch import Tensor
 from mtkd_cli.interfaces import Details, Merged, Metric, TaskData
 from mtkd_cli.losses import channel_divergence
 from mtkd_cli.losses.class_mixture import divergence
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.grid import grid, image_of
 from mtkd_tasks.masks import coloured
 from mtkd_tasks.over_classes import OverClasses

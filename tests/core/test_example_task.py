@@ -15,7 +15,7 @@ import torch
 from sklearn.metrics import mean_poisson_deviance
 
 from mtkd_cli.interfaces import InputSpec, TaskData
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 
 PAGE = Path(__file__).parents[2] / "docs/write-a-task.md"
 EXAMPLE = PAGE.parent / "plugins/mtkd-example-task"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from mtkd_cli import packages
 from mtkd_cli.cli import app
 from mtkd_cli.errors import PluginError, UsageError
+from mtkd_cli.plugin import install
 
 if TYPE_CHECKING:
     from tests.conftest import PluginWriter
@@ -73,7 +73,7 @@ def test_what_became_available_is_said(pip: list[list[str]]) -> None:
 
 def test_where_pip_fails_it_is_said(pip: list[list[str]]) -> None:
     with pytest.raises(PluginError, match="pip install fails failed with 1"):
-        packages.install(["fails"])
+        install.install(["fails"])
     assert mtkd("install", "fails").exit_code == 1
 
 
@@ -81,7 +81,7 @@ def test_where_there_is_no_pip_the_line_for_uv_is_given(monkeypatch: pytest.Monk
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else there(name))
     with pytest.raises(UsageError, match="no pip") as caught:
-        packages.install(["-e", "./my folder"])
+        install.install(["-e", "./my folder"])
     assert caught.value.hint == f"uv pip install --python {sys.executable} -e './my folder'"
 
 
@@ -107,7 +107,7 @@ def test_only_plugins_are_removed(
 ) -> None:
     plugin("mtkd-broken", NEVER)
     with pytest.raises(UsageError, match=says) as caught:
-        packages.uninstall(["mtkd-broken", name])
+        install.uninstall(["mtkd-broken", name])
     assert hint in caught.value.hint
     assert pip == []
 
@@ -117,4 +117,4 @@ def test_a_new_plugin_that_says_nothing_is_no_error(monkeypatch: pytest.MonkeyPa
         raise subprocess.TimeoutExpired(command, 1)
 
     monkeypatch.setattr(subprocess, "run", hang)
-    assert packages.offers_of(["mtkd-mine"]) == []
+    assert install.offers_of(["mtkd-mine"]) == []

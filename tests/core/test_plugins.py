@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.plugins import discover
+from mtkd_cli.plugin.registry import discover
 
 if TYPE_CHECKING:
     from tests.conftest import PluginWriter

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from mtkd_cli.errors import MtkdError, RecipeError, UsageError
 from mtkd_cli.files import yaml12
-from mtkd_cli.plugins import Registry
-from mtkd_cli.read_recipe import apply, read, validate
-from mtkd_cli.recipe import Data, Recipe, Teacher
-from mtkd_cli.resolve import resolve, unknown_names
+from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.recipe.reader import apply, read, validate
+from mtkd_cli.recipe.resolve import resolve, unknown_names
+from mtkd_cli.recipe.schema import Data, Recipe, Teacher
 
 YAML = """
 task: classification

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from mtkd_cli.errors import RecipeError
 from mtkd_cli.files import yaml12
-from mtkd_cli.plugins import Registry
-from mtkd_cli.read_recipe import validate
-from mtkd_cli.recipe import Recipe, expand
-from mtkd_cli.recipe_schema import json_schema
+from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.recipe.json_schema import json_schema
+from mtkd_cli.recipe.reader import validate
+from mtkd_cli.recipe.schema import Recipe, expand
 
 SCHEMA = Path(__file__).parents[2] / "docs/recipe.schema.json"
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mtkd_cli.errors import RecipeError
-from mtkd_cli.plugins import Registry, discover
-from mtkd_cli.read_recipe import validate
-from mtkd_cli.resolve import Resolved, check_options, local_references, resolve
+from mtkd_cli.plugin.registry import Registry, discover
+from mtkd_cli.recipe.reader import validate
+from mtkd_cli.recipe.resolve import Resolved, check_options, local_references, resolve
 from mtkd_cli.specs import Option
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.scaffold import KINDS, new_plugin
+from mtkd_cli.plugin.scaffold import KINDS, new_plugin
 from mtkd_cli.specs import API_VERSIONS
 from mtkd_cli.testing import check_plugin
 

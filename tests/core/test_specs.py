@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mtkd_cli.plugins import Registry
+from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.specs import KINDS, NAME, AggregatorSpec, Option, RecipeSpec, Spec, TeacherSpec
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from mtkd_cli.acceleration import autocast, compiled, number_format
 from mtkd_cli.distributed import devices
 from mtkd_cli.distributed.devices import sent
-from mtkd_cli.recipe import Train
+from mtkd_cli.recipe.schema import Train
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

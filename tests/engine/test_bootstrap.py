@@ -8,7 +8,7 @@ import torch
 
 from mtkd_cli.interfaces import TaskData
 from mtkd_cli.interfaces.models import InputSpec
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.stats import bootstrap
 from mtkd_tasks.classification import Classification
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from mtkd_cli.calibrate import LARGEST, calibration_of, softened
 from mtkd_cli.interfaces import InputSpec, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN, restricted
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.multilabel import MultiLabel
 

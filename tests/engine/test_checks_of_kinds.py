@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mtkd_cli import pytest_plugin
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import InputSpec, Merged, Model, ModelRequest, Samples, SourceData
-from mtkd_cli.plugins import Registry
+from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.specs import AggregatorSpec, DataSpec, Spec, TaskSpec, TeacherSpec, TrackerSpec
 from mtkd_cli.testing import BrokenRuleError, NotCheckedError, check, check_plugin
 from mtkd_tasks.classification import Classification

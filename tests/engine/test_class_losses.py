@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtkd_cli.interfaces import InputSpec, Merged, TaskData
 from mtkd_cli.losses import decoupled, kl_divergence, relational, squared_logits, standardised
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.classification import Classification
 
 KINDS = ("kl", "mse", "dkd", "dist")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Task, TaskData
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.multilabel import MultiLabel
 from mtkd_tasks.segmentation import Segmentation

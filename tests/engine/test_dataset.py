@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mtkd_cli.dataset import Dataset, load
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Samples, SourceData
-from mtkd_cli.recipe import Data
+from mtkd_cli.recipe.schema import Data
 
 quick = settings(deadline=None, max_examples=50)
 

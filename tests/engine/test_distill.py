@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mtkd_cli.distill import Evaluation, Losses, Step, Trained, order, steps_per_epoch, train
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.optimise import optimizer_of, schedule_of
-from mtkd_cli.recipe import Train
+from mtkd_cli.recipe.schema import Train
 from mtkd_cli.training import ema_decay
 
 INPUTS = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))

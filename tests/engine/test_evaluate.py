@@ -10,7 +10,7 @@ from torch import nn
 from mtkd_cli.dataset import Split
 from mtkd_cli.evaluate import BATCH, answering, judge, measure, plain_views, validate
 from mtkd_cli.interfaces import InputSpec, Metric, Samples, TaskData
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.classification import Classification
 
 TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())

@@ -6,7 +6,7 @@ import pytest
 from mtkd_cli.dataset import Dataset, load
 from mtkd_cli.fit_split import MOST, split_of
 from mtkd_cli.interfaces import Samples, SourceData
-from mtkd_cli.recipe import Data, Fit
+from mtkd_cli.recipe.schema import Data, Fit
 
 
 def dataset(samples: int, labels: int | None) -> tuple[Dataset, Data]:

@@ -22,9 +22,9 @@ from mtkd_cli.cli.app import create
 from mtkd_cli.dataset import Dataset
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, Samples, SourceData, TaskData
-from mtkd_cli.plugins import Registry
-from mtkd_cli.recipe import Data, Loss, Student, Teacher
-from mtkd_cli.resolve import ModelPart
+from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.recipe.resolve import ModelPart
+from mtkd_cli.recipe.schema import Data, Loss, Student, Teacher
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.detection import Detection
 

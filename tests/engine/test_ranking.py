@@ -15,7 +15,7 @@ from mtkd_aggregators.best import Best
 from mtkd_aggregators.progressive import Progressive
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Metric, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.regression import Regression
 

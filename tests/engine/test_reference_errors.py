@@ -20,7 +20,7 @@ from torch import Tensor
 from mtkd_aggregators.drop import Drop
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, TaskData
 from mtkd_cli.layout import Layout
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.specs import AggregatorSpec, TaskSpec
 from mtkd_cli.testing import BrokenRuleError, check, check_strategy
 from mtkd_cli.testing.batches import batch_for

@@ -17,7 +17,7 @@ from mtkd_cli.distill import Evaluation, Losses, Step, Trained, train
 from mtkd_cli.errors import DataError
 from mtkd_cli.evaluate import reestimated
 from mtkd_cli.keeper import Keeper
-from mtkd_cli.recipe import Train
+from mtkd_cli.recipe.schema import Train
 
 STEPS = 12
 OPTIONS = [

@@ -7,7 +7,7 @@ from torch import nn
 
 from mtkd_cli.distill import Evaluation, Trained
 from mtkd_cli.errors import TrainingError
-from mtkd_cli.recipe import Train
+from mtkd_cli.recipe.schema import Train
 from mtkd_cli.search import candidates, search
 
 SETTINGS = Train(lr=(0.1, 0.2), weight_decay=(0.0, 0.5), epochs=7)

@@ -27,10 +27,10 @@ from mtkd_cli.interfaces import InputSpec, Samples, Task, TaskData
 from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.objectives import Batches, FromTeachers
-from mtkd_cli.plugins import installed
-from mtkd_cli.recipe import Loss, Train
+from mtkd_cli.plugin.registry import installed
+from mtkd_cli.recipe.resolve import Part
+from mtkd_cli.recipe.schema import Loss, Train
 from mtkd_cli.record import refuse_if_full
-from mtkd_cli.resolve import Part
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
 from tests.several import together

@@ -12,7 +12,7 @@ from mtkd_cli import dataset
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData
 from mtkd_cli.preprocess import complete, prepare
-from mtkd_cli.recipe import Data, Input
+from mtkd_cli.recipe.schema import Data, Input
 
 NAN = np.nan
 COLUMNS = (Column("age"), Column("town", ("Bern", "Chur", "Genf")), Column("size"))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.input_alternatives import alternatives
 from mtkd_cli.interfaces import Alignment, InputSpec, TaskData
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.teacher_validation import Validated, validated
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.detection import Detection

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import BrokenRuleError, check_strategy
 from mtkd_cli.testing.batches import CLASSES

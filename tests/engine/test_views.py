@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.recipe import Augment
+from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.views import PLAIN, view
 
 quick = settings(deadline=None, max_examples=30)

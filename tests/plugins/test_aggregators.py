@@ -15,7 +15,7 @@ from mtkd_cli import counter_rng
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Metric, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import check_strategy
 from mtkd_tasks.classification import Classification

@@ -22,7 +22,7 @@ from mtkd_cli.distill import Step
 from mtkd_cli.distributed import group
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Samples, TaskData
 from mtkd_cli.objectives import Batches
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
 

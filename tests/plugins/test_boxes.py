@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtkd_cli.counter_rng import id_numbers
-from mtkd_cli.recipe import Augment
+from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.views import affine, view
 from mtkd_tasks.boxes import best_first, empty, from_lists, likeness, moved, overlap
 

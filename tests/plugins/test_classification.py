@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import InputSpec, Merged, TaskData
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.classification import Classification
 
 CLASSES = ("a", "b", "c", "d")

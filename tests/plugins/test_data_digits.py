@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from mtkd_cli.dataset import load
-from mtkd_cli.recipe import Data
+from mtkd_cli.recipe.schema import Data
 from mtkd_data.digits import Digits
 
 

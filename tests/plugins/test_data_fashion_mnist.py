@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mtkd_cli.dataset import load
 from mtkd_cli.errors import DataError
-from mtkd_cli.recipe import Data
+from mtkd_cli.recipe.schema import Data
 from mtkd_data.fashion_mnist import CLASSES, FashionMnist, read_idx
 
 

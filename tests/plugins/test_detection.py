@@ -12,10 +12,10 @@ from torch import Tensor
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, Merged, TaskData, Wanted
-from mtkd_cli.plugins import Registry
-from mtkd_cli.read_recipe import read
-from mtkd_cli.recipe import Loss
-from mtkd_cli.resolve import RecipeError, resolve
+from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.recipe.reader import read
+from mtkd_cli.recipe.resolve import RecipeError, resolve
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.boxes import best_first, empty
 from mtkd_tasks.detection import Detection
 

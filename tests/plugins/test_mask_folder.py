@@ -11,7 +11,7 @@ from PIL import Image
 from mtkd_cli.dataset import load as split_up
 from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.interfaces import SourceData
-from mtkd_cli.recipe import Data
+from mtkd_cli.recipe.schema import Data
 from mtkd_data.mask_folder import MaskFolder
 from mtkd_data.oxford_pet import OxfordPet
 from mtkd_data.voc_segmentation import VocSegmentation

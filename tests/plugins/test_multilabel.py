@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Alignment, InputSpec, Merged, TaskData
-from mtkd_cli.plugins import Registry
-from mtkd_cli.recipe import Loss
+from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.testing.task import check_task
 from mtkd_data.digit_scenes import DigitScenes
 from mtkd_tasks.multilabel import MultiLabel

@@ -14,7 +14,7 @@ import pytest
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Model, ModelRequest
-from mtkd_cli.plugins import Registry
+from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.testing import NotCheckedError, check
 from mtkd_teachers.predictions import PredictionsProvider
 

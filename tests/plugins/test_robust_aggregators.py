@@ -14,7 +14,7 @@ from torch import Tensor
 from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli import counter_rng
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtkd_cli.interfaces import InputSpec, Merged, TaskData
 from mtkd_cli.layout import Layout
-from mtkd_cli.recipe import Augment, Loss, Store
+from mtkd_cli.recipe.schema import Augment, Loss, Store
 from mtkd_cli.views import affine, view
 from mtkd_tasks.masks import NO_LABEL, colour
 from mtkd_tasks.segmentation import Segmentation

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, TaskData
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.testing.batches import NAMES, batch_for
 from mtkd_tasks.classification import Classification
 

@@ -10,8 +10,8 @@ import pytest
 
 from mtkd_cli.errors import MtkdError
 from mtkd_cli.interfaces import Column, SourceData
-from mtkd_cli.plugins import Registry
-from mtkd_cli.resolve import check_options
+from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.recipe.resolve import check_options
 
 CSV = """\
 name,age,town,rooms,price,kind

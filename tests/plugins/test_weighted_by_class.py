@@ -9,7 +9,7 @@ from torch import Tensor
 from mtkd_aggregators.weighted import Weighted
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Task, TaskData
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
 

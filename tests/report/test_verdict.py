@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mtkd_cli.interfaces import InputSpec, TaskData
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.report.facts import Scored, Scores, compare
 from mtkd_tasks.classification import Classification
 

@@ -10,10 +10,10 @@ import torch
 
 from mtkd_cli import pipeline
 from mtkd_cli.context import Context
-from mtkd_cli.plugins import Registry
+from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.progress import Progress
-from mtkd_cli.read_recipe import read
-from mtkd_cli.resolve import resolve
+from mtkd_cli.recipe.reader import read
+from mtkd_cli.recipe.resolve import resolve
 from mtkd_cli.run import Run
 
 SMALL = (

@@ -13,8 +13,8 @@ from mtkd_cli.audit import audit_of
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Task
-from mtkd_cli.plugins import Registry
-from mtkd_cli.resolve import Part, strategies_for
+from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.recipe.resolve import Part, strategies_for
 
 Contexts = Callable[..., Context]
 WRONG = """

@@ -15,9 +15,9 @@ from mtkd_cli.audit.oracle import oracle_of
 from mtkd_cli.audit.panel import panel_of
 from mtkd_cli.context import Context
 from mtkd_cli.interfaces import Task
-from mtkd_cli.plugins import Registry
+from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.recipe.resolve import strategies_for
 from mtkd_cli.report.audit_page import audit_page
-from mtkd_cli.resolve import strategies_for
 from mtkd_cli.stats.bootstrap import Estimate
 from mtkd_cli.teachers import ready
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from mtkd_cli import teachers
 from mtkd_cli.errors import DataError, PluginError, RecipeError, UsageError
 from mtkd_cli.files import yaml12
-from mtkd_cli.recipe import Recipe
+from mtkd_cli.recipe.schema import Recipe
 
 Distil = Callable[..., dict[str, Any]]
 
@@ -68,8 +68,8 @@ def test_the_resolved_recipe_repeats_the_run_to_the_bit(distil: Distil, registry
     distil(name="first")
     from mtkd_cli import pipeline
     from mtkd_cli.progress import Progress
-    from mtkd_cli.read_recipe import read
-    from mtkd_cli.resolve import resolve
+    from mtkd_cli.recipe.reader import read
+    from mtkd_cli.recipe.resolve import resolve
     from mtkd_cli.run import Run
 
     recipe, _ = read("runs/first/recipe.yaml", [], registry)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.plugins import Registry
+from mtkd_cli.plugin.registry import Registry
 
 NEEDS_METADATA = "route"
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.interfaces import Merged, Metric, Task, TaskData
-from mtkd_cli.recipe import Loss
+from mtkd_cli.recipe.schema import Loss
 
 LARGEST = 20.0
 """Largest logarithm of a rate; nothing happens more often than 485 million times."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mtkd_cli.recipe import LISTS, SHORTHAND, Recipe
+from mtkd_cli.recipe.schema import LISTS, SHORTHAND, Recipe
 
 
 def json_schema() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import PluginError, UsageError, nearest_or_all
-from mtkd_cli.plugins import BUILTIN, ONLY, WITHOUT, Plugin, entry_points, normal
+from mtkd_cli.plugin.registry import BUILTIN, ONLY, WITHOUT, Plugin, entry_points, normal
 
 SECONDS_TO_LOAD = 120
 """How long new plugins may take to say what they offer."""

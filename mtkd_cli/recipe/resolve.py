@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import MtkdError, RecipeError, RecipeKeyError, UsageError, nearest_or_all
-from mtkd_cli.plugins import Plugin, Registry
-from mtkd_cli.recipe import Data, Plug, Recipe, expand
+from mtkd_cli.plugin.registry import Plugin, Registry
+from mtkd_cli.recipe.schema import Data, Plug, Recipe, expand
 from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute
 from mtkd_cli.specs import KINDS, Option, TeacherSpec
 
@@ -39,7 +39,10 @@ class Part:
 
 @dataclass(frozen=True)
 class ModelPart:
-    """A provider and the model it is asked for; code that may run for it, see `mtkd_cli.trust`."""
+    """A provider and the model it is asked for.
+
+    Code that may run for it, see `mtkd_cli.recipe.trusted_files`.
+    """
 
     spec: TeacherSpec
     plugin: Plugin

@@ -60,7 +60,9 @@ def new_plugin(name: str, kind: str, parent: Path) -> Path:
         for path, template in files.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            text = resources.files("mtkd_cli").joinpath("templates", f"{template}.txt").read_text("utf-8")
+            text = (
+                resources.files("mtkd_cli.plugin").joinpath("templates", f"{template}.txt").read_text("utf-8")
+            )
             target.write_text(Template(text).substitute(values), encoding="utf-8")
     except OSError as error:
         raise DataError(

@@ -14,7 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
 from mtkd_cli.errors import UsageError, nearest_or_all
-from mtkd_cli.hooks import COMMANDS, hooks_of, refuse_twice, specs_of
+from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_twice, specs_of
 from mtkd_cli.specs import Spec
 
 if TYPE_CHECKING:

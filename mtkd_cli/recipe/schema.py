@@ -1,6 +1,6 @@
 """The recipe's schema. Every field states its unit; unknown keys are errors.
 
-`mtkd_cli.read_recipe` reads files and overrides into it; `mtkd_cli.resolve` checks it
+`mtkd_cli.recipe.reader` reads files and overrides into it; `mtkd_cli.recipe.resolve` checks it
 against the installed plugins.
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mtkd_cli.errors import MtkdError, RecipeKeyError, nearest_or_all
-from mtkd_cli.recipe import Recipe
+from mtkd_cli.recipe.schema import Recipe
 
 WORDS = {
     "int_type": "must be a whole number",

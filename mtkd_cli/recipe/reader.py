@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from mtkd_cli.errors import MtkdError, RecipeError, UsageError
-from mtkd_cli.explain import explain
 from mtkd_cli.files import yaml12
-from mtkd_cli.plugins import Registry
-from mtkd_cli.recipe import LISTS, SHORTHAND, Recipe
-from mtkd_cli.resolve import unknown_names
+from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.recipe.resolve import unknown_names
+from mtkd_cli.recipe.schema import LISTS, SHORTHAND, Recipe
+from mtkd_cli.recipe.validation_messages import explain
 
 LARGEST_BYTES = 1_000_000
 SUFFIXES = (".yaml", ".yml", ".toml")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.resolve import Resolved
+from mtkd_cli.recipe.resolve import Resolved
 
 OPTION = "--trust-pickle"
 
