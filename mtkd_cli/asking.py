@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.views import view
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Model, Predictions, Task
 from mtkd_cli.interfaces.missing_outputs import lost, over
 from mtkd_cli.reading.images import ENDINGS
 from mtkd_cli.recipe.schema import Recipe, Teacher
-from mtkd_cli.views import view
 
 ROUNDED = 2e-3
 """How far probabilities may be from a distribution: fp16 and files round them."""

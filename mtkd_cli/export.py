@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.subset import spread
 from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.evaluate import batches, measure
 from mtkd_cli.files import atomic
@@ -23,7 +24,6 @@ from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.quiet_logs import quiet
-from mtkd_cli.subset import spread
 from mtkd_cli.trained import LoadedStudent
 
 OPSET = 18

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli import record, recorded, store
+from mtkd_cli import record
 from mtkd_cli.asking import by_views
 from mtkd_cli.context import Context
+from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.distill import Step
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import sent
@@ -20,13 +21,13 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.fit import fitted
 from mtkd_cli.guided import pooled
 from mtkd_cli.interfaces import Model
-from mtkd_cli.layout import Layout
 from mtkd_cli.models import load_teacher, prepared
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Augment, Teacher
-from mtkd_cli.recorded import Recorded
+from mtkd_cli.store import content_store, recorded_outputs
+from mtkd_cli.store.recorded_outputs import Recorded
+from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import train_view, who_is
-from mtkd_cli.views import PLAIN, view
 
 SMALLEST_DEVIATION = 1e-3
 CHUNK = 4096
@@ -85,12 +86,12 @@ def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context)
         for number in range(views)
     ]
     found = group.after_the_first(
-        lambda: {number: recorded.find(key, len(split)) for number, key in enumerate(keys)}
+        lambda: {number: recorded_outputs.find(key, len(split)) for number, key in enumerate(keys)}
     )
     here = [number for number, array in found.items() if array is None]
     missing = group.same(here)
     if not set(here) <= set(missing):
-        raise store.not_here(store.root())
+        raise content_store.not_here(content_store.root())
     if missing:
         model = fitted(load_teacher(part, teacher, context.data, context.task), who["fit"], teacher, context)
         found |= _record(model, teacher.name, {number: keys[number] for number in missing}, context)
@@ -112,7 +113,9 @@ def _record(
     some = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment(), context.device)
     with torch.inference_mode():
         layout = Layout((int(module(some).shape[1]),), "fp32")
-    record.refuse_if_full(sum(recorded.bytes_to_take(key, layout, len(split)) for key in keys.values()))
+    record.refuse_if_full(
+        sum(recorded_outputs.bytes_to_take(key, layout, len(split)) for key in keys.values())
+    )
     done: dict[int, Recorded | None] = {}
     with context.progress.phase(f"record features of {name}", len(split) * len(keys)) as bar:
         for number, key in keys.items():

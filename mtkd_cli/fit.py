@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import store
 from mtkd_cli.context import Context
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import TrainingError
@@ -24,14 +24,14 @@ from mtkd_cli.evaluate import batches, judge, measure, plain_views, validate
 from mtkd_cli.files import hashing
 from mtkd_cli.fit_split import split_of
 from mtkd_cli.interfaces import Model
-from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import prepared, tail_of
 from mtkd_cli.objectives import FromLabels
 from mtkd_cli.recipe.schema import Fit, Teacher, Train
 from mtkd_cli.safe_loading import weights
-from mtkd_cli.views import PLAIN
+from mtkd_cli.store import content_store
+from mtkd_cli.store.shared import keep_together
 
 
 def key(identity: Mapping[str, Any], teacher: Teacher, context: Context) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
     fit, context = teacher.fit, replace(context, task=context.task.unweighted())
 
     def write(folder: Path) -> None:
-        keeper = Keeper(store.unfinished("fitted", fit_key), context.progress.say)
+        keeper = Keeper(content_store.unfinished("fitted", fit_key), context.progress.say)
         train_it = _fit_head if fit.train == "head" else _fit_all
         rows = train_it(model, fit, context, keeper)
         weights.write(folder / "teacher.safetensors", model.module.state_dict())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.dataset import Dataset, Split, in_proportion, strata
+from mtkd_cli.data.dataset import Dataset, Split, in_proportion, strata
 from mtkd_cli.recipe.schema import Data, Fit
 
 SHARE, MOST = 0.1, 500

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mtkd_cli import store
 from mtkd_cli.context import Context
 from mtkd_cli.errors import ResumeError, UsageError
 from mtkd_cli.files import hashing
 from mtkd_cli.models import identity
 from mtkd_cli.recipe.schema import Teacher
+from mtkd_cli.store import content_store
 from mtkd_cli.teachers import who_is
 
 FORMAT = 1
@@ -44,7 +44,7 @@ def of(context: Context, views: int | None, baseline: bool) -> dict[str, Any]:
         "teachers": {
             name: {
                 "model": teacher.model,
-                "hash": store.digest(who),
+                "hash": content_store.digest(who),
                 "checkpoint": who["model"]["checkpoint"],
             }
             for name, (teacher, who) in known.items()

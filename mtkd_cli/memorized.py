@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.context import Context
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.subset import spread
+from mtkd_cli.data.views import PLAIN
 from mtkd_cli.evaluate import BATCH
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.stats import bootstrap
-from mtkd_cli.subset import spread
 from mtkd_cli.teachers import ReadyTeacher
-from mtkd_cli.views import PLAIN
 
 SAMPLES = 1024
 """Labeled samples of each split that are looked at, at most."""

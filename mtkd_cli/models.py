@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mtkd_cli import counter_rng
 from mtkd_cli.asking import ROUNDED, refuse_unfit
 from mtkd_cli.background import is_listed
-from mtkd_cli.dataset import Dataset
+from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.declared_classes import declared_classes
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.files import hashing

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtkd_cli import counter_rng
 from mtkd_cli.aggregate import Strategy
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
 from mtkd_cli.distill import Losses, Step
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import PluginError

@@ -13,10 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import calibrate, dataset, manifest, memorized, store
+from mtkd_cli import calibrate, manifest, memorized
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.align import remarks
 from mtkd_cli.context import Context
+from mtkd_cli.data import dataset
+from mtkd_cli.data.subset import spread
+from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distill import refuse_small_batches
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import device_of
@@ -35,12 +38,11 @@ from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.picture import picture
 from mtkd_cli.report.units import COSTS
 from mtkd_cli.run import Run
+from mtkd_cli.store import content_store
 from mtkd_cli.students import TrainedStudent, alone, distilled
-from mtkd_cli.subset import spread
 from mtkd_cli.teachers import ReadyTeacher, known_classes, ready
 from mtkd_cli.trackers import following
 from mtkd_cli.trained import described, local_code
-from mtkd_cli.views import PLAIN
 
 Answer = Callable[[NDArray[np.int64]], Tensor]
 
@@ -54,7 +56,7 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     """Load the data and the task of a resolved recipe."""
     recipe: Recipe = parts.recipe
     told = {"task": recipe.task.name} if parts.data.takes("task") else {}
-    source = parts.data.create(**told).load(store.root() / "images")
+    source = parts.data.create(**told).load(content_store.root() / "images")
     data = dataset.load(source, recipe.data)
     task = parts.task.create(data=data.for_task, loss=recipe.loss)
     _refuse_top_k(recipe, task)

@@ -13,11 +13,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from mtkd_cli import store
 from mtkd_cli.context import Context
+from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import some
 from mtkd_cli.fit_split import split_of
-from mtkd_cli.layout import Layout
 from mtkd_cli.models import facts, load_teacher, prepared, weights_of
 from mtkd_cli.probe import probed
 from mtkd_cli.recipe.resolve import ModelPart
@@ -27,10 +26,11 @@ from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import bytes_in_words
 from mtkd_cli.search import candidates
+from mtkd_cli.store import content_store
+from mtkd_cli.store.row_format import Layout
 from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
 from mtkd_cli.teacher_checks import validate_live
 from mtkd_cli.teachers import alignment_of, arrays_of, find_recorded, tell_views, who_is
-from mtkd_cli.views import PLAIN, view
 
 TRAINING_PER_FORWARD = 3.0
 """A training step costs about three forward passes: one forward, two backward."""
@@ -63,7 +63,7 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
     ]
     phases.append({"phase": "distil", "seconds": seconds})
     if baseline:
-        kept = store.find("alone", alone_key(context)) is not None
+        kept = content_store.find("alone", alone_key(context)) is not None
         phases.append({"phase": "student alone", "seconds": 0.0 if kept else seconds})
     costs = facts(student, torch.zeros(1, *data.train.samples.inputs.shape[1:])).as_dict()
     return {
@@ -116,7 +116,7 @@ def teacher_facts(
         validation = validate_live(model, teacher.name, alignment, context, thorough).as_dict()
     who = who_is(teacher, part, context)
     passes = 0.0
-    if fit and store.find("fitted", who["fit"]) is None:
+    if fit and content_store.find("fitted", who["fit"]) is None:
         seen = len(split_of(fit, data, context.recipe.data).rows)
         passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
     kept = find_recorded(who, wanted, context)
@@ -214,7 +214,7 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
         f"{student['parameters']:,} parameters, {bytes_in_words(student['bytes'])}",
         f"training: {plan['steps']} steps for each of {plan['candidates']} candidates; "
         f"views: {plan['views']}; kd_ratio {plan['kd_ratio']}",
-        f"to be recorded: {bytes_in_words(plan['record_bytes'])}, into {store.root()}",
+        f"to be recorded: {bytes_in_words(plan['record_bytes'])}, into {content_store.root()}",
     ]
     warnings = [
         f"warning: teacher {t['name']}: {doubt}"

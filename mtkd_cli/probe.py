@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from mtkd_cli.asking import by_id
 from mtkd_cli.background import is_listed, number_classes
 from mtkd_cli.context import Context
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.subset import spread
+from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import DataError
 from mtkd_cli.evaluate import batches
 from mtkd_cli.interfaces import Model, Task
@@ -24,8 +26,6 @@ from mtkd_cli.models import prepared
 from mtkd_cli.preprocess import Prepared, prepare
 from mtkd_cli.recipe.schema import Augment, Teacher
 from mtkd_cli.record import no_answer
-from mtkd_cli.subset import spread
-from mtkd_cli.views import PLAIN, view
 
 SAMPLES = 4
 

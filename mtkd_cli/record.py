@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import recorded, store
 from mtkd_cli.asking import Ask
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
@@ -25,13 +25,13 @@ from mtkd_cli.fold import folded
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost, over
 from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.layout import Layout, kept_of
 from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import prepared
 from mtkd_cli.recipe.schema import Recipe
-from mtkd_cli.recorded import Recorded
-from mtkd_cli.rounding import Rounding, largest, rounding_of
-from mtkd_cli.views import PLAIN
+from mtkd_cli.store import content_store, recorded_outputs
+from mtkd_cli.store.recorded_outputs import Recorded
+from mtkd_cli.store.rounding import Rounding, largest, rounding_of
+from mtkd_cli.store.row_format import Layout, kept_of
 
 VALUES_IN_A_BATCH = 2**21
 LARGEST_BATCH = {"cpu": 64}
@@ -74,7 +74,7 @@ def refuse_if_full(bytes_needed: int) -> None:
     """
     if not group.is_first():
         return
-    folder = store.root()
+    folder = content_store.root()
     with atomic.disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
@@ -150,10 +150,10 @@ def record(
             roundings.append(rounding_of(layout, output, rows[-1]))
         return np.concatenate(rows), largest(roundings)
 
-    folder = recorded.folder_of(array_key)
-    with store.locked(folder) if group.is_first() else nullcontext():
+    folder = recorded_outputs.folder_of(array_key)
+    with content_store.locked(folder) if group.is_first() else nullcontext():
         wanted = group.same(_to_record(array_key, layout, samples) if group.is_first() else [])
-        array = recorded.begun(array_key, layout, samples)
+        array = recorded_outputs.begun(array_key, layout, samples)
         together = group.size()
         advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in wanted))
         with _one_thread_each(device) as workers, ThreadPoolExecutor(workers) as pool:
@@ -162,7 +162,7 @@ def record(
                 for future in as_completed(futures):
                     with memory_errors(f"teacher {name!r}, batches of {batch}, {workers} at once", LESS):
                         rows, rounding = future.result()
-                    recorded.write(array, futures.pop(future), rows, samples, rounding)
+                    recorded_outputs.write(array, futures.pop(future), rows, samples, rounding)
                     advance(len(rows) * together)
             except BaseException:
                 stop.set()
@@ -173,11 +173,11 @@ def record(
     if dropped:
         count = sum(number for _, number in dropped)
         say(f"teacher {name}: NaN or infinity on {count} samples ({min(dropped)[0]}), not heard there")
-    return recorded.begun(array_key, layout, samples)
+    return recorded_outputs.begun(array_key, layout, samples)
 
 
 def _to_record(array_key: Mapping[str, Any], layout: Layout, samples: int) -> list[int]:
-    return recorded.missing(recorded.create(array_key, layout, samples), samples)
+    return recorded_outputs.missing(recorded_outputs.create(array_key, layout, samples), samples)
 
 
 def _length(rows: slice) -> int:

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from mtkd_cli import dataset, store
 from mtkd_cli.code_permission import announce, permit
-from mtkd_cli.dataset import Dataset, Split
+from mtkd_cli.data import dataset
+from mtkd_cli.data.dataset import Dataset, Split
 from mtkd_cli.errors import DataError, RecipeError, UsageError
 from mtkd_cli.evaluate import answering, measure
 from mtkd_cli.interfaces import Task
@@ -24,6 +24,7 @@ from mtkd_cli.recipe.resolve import find_data
 from mtkd_cli.recipe.schema import Data, expand
 from mtkd_cli.recipe.validation_messages import explain
 from mtkd_cli.safe_loading.local_code import PREFIX
+from mtkd_cli.store import content_store
 from mtkd_cli.trained import LoadedStudent
 
 SPLITS = ("test", "val", "train")
@@ -105,7 +106,7 @@ def load_data(student: LoadedStudent, options: Data, registry: Registry) -> Data
     part = find_data(options, registry, "data")
     task = student.facts["task"]["name"].rpartition(":")[2]
     told = {"task": task} if part.takes("task") else {}
-    return dataset.load(part.create(**told).load(store.root() / "images"), options)
+    return dataset.load(part.create(**told).load(content_store.root() / "images"), options)
 
 
 def for_student(student: LoadedStudent, data: Dataset, split: Split) -> Split:

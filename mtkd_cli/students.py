@@ -12,17 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import store
 from mtkd_cli.acceleration import synchronised
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.distill import Losses, Step, Trained, steps_per_epoch, train
 from mtkd_cli.features import of_each, recorded_features
 from mtkd_cli.files import hashing
 from mtkd_cli.guided import Guided
 from mtkd_cli.interfaces import Model
-from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import build_student, identity, prepared
@@ -30,8 +29,9 @@ from mtkd_cli.objectives import Batches, FromLabels, FromTeachers, Hints
 from mtkd_cli.recipe.schema import Augment, Teacher, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.search import candidates, search
+from mtkd_cli.store import content_store
+from mtkd_cli.store.shared import keep_together
 from mtkd_cli.teachers import ReadyTeacher, answers, train_view
-from mtkd_cli.views import PLAIN, view
 
 LESS = "lower train.batch_size, record teachers that are live, or take a smaller student"
 
@@ -110,7 +110,7 @@ def alone(context: Context) -> TrainedStudent:
 
     def write(folder: Path) -> None:
         objective = FromLabels(context.task, context.labels(split, rows, _new_each_epoch))
-        place = store.unfinished("alone", alone_key(context))
+        place = content_store.unfinished("alone", alone_key(context))
         student = _search(context, split, rows, _new_each_epoch, objective, "student alone", place)
         weights.write(folder / "student.safetensors", student.model.module.state_dict())
         facts = {"settings": student.settings, "trials": student.trials, "curve": student.curve}

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from mtkd_cli.asking import by_id, by_views
 from mtkd_cli.context import Context
+from mtkd_cli.data.subset import spread
+from mtkd_cli.data.views import PLAIN
 from mtkd_cli.input_alternatives import SAMPLES, better_input
 from mtkd_cli.interfaces import Alignment, Model
 from mtkd_cli.interfaces.precision import at_least_float32
@@ -23,9 +25,7 @@ from mtkd_cli.memory import memory_errors
 from mtkd_cli.models import prepared
 from mtkd_cli.record import LESS
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.subset import spread
 from mtkd_cli.teacher_validation import Validated, validated
-from mtkd_cli.views import PLAIN
 
 if TYPE_CHECKING:
     from mtkd_cli.teachers import ReadyTeacher

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtkd_cli import asking, record, recorded, store
+from mtkd_cli import asking, record
 from mtkd_cli.align import aligned_to
 from mtkd_cli.asking import Ask
 from mtkd_cli.calibrate import Calibration, calibrated, softened
 from mtkd_cli.context import Context
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distill import Step
 from mtkd_cli.distributed import group as process_group
 from mtkd_cli.distributed.devices import sent
@@ -27,17 +28,17 @@ from mtkd_cli.fit import key as fit_key
 from mtkd_cli.interfaces import Alignment, Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.layout import Layout, kept_of
 from mtkd_cli.models import facts, identity, load_teacher, prepared
 from mtkd_cli.preprocess import Prepared
 from mtkd_cli.probe import Probed, probed, some_views
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
-from mtkd_cli.recorded import Recorded
-from mtkd_cli.rounding import Rounding, in_words, largest
+from mtkd_cli.store import content_store, recorded_outputs
+from mtkd_cli.store.recorded_outputs import Recorded
+from mtkd_cli.store.rounding import Rounding, in_words, largest
+from mtkd_cli.store.row_format import Layout, kept_of
 from mtkd_cli.teacher_checks import table_of, validate_live, validate_recorded
 from mtkd_cli.teacher_validation import Doubt, Validated
-from mtkd_cli.views import PLAIN
 
 FACTS_FORMAT = 2
 """Changes when the facts that are kept of a teacher, or their meaning, change."""
@@ -219,14 +220,14 @@ def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
     who, by_id = who_is(teacher, part, context), part.spec.by_id
     wanted, live = arrays_of(context, views, by_id), views is None and not by_id
     arrays, about = process_group.after_the_first(
-        lambda: (find_recorded(who, wanted, context), store.find("teachers", _facts_key(who)))
+        lambda: (find_recorded(who, wanted, context), content_store.find("teachers", _facts_key(who)))
     )
     known = _facts_in(about) if about else {}
     model: Model | None = None
     here = [(split.name, number) for split, number in wanted if (split.name, number) not in arrays]
     known_before, lacking = process_group.same((about is not None, here))
     if (known_before and not about) or not set(here) <= set(lacking):
-        raise store.not_here(store.root())
+        raise content_store.not_here(content_store.root())
     if live or not known_before or lacking:
         untouched = load_teacher(part, teacher, context.data, context.task)
         model = fitted(untouched, who["fit"], teacher, context)
@@ -237,7 +238,7 @@ def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
         arrays |= _record(model, teacher, who, shape, missing, context)
     return ReadyTeacher(
         teacher.name,
-        store.digest(who),
+        content_store.digest(who),
         context.task,
         alignment_of(teacher, known["classes"], known["outputs"], context),
         known,
@@ -253,7 +254,7 @@ def _check(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
     Returns:
         What looks wrong with it on validation; it was said.
     """
-    about = store.find("teachers", _facts_key(who_is(teacher, part, context)))
+    about = content_store.find("teachers", _facts_key(who_is(teacher, part, context)))
     if about:
         known = _facts_in(about)
         context.progress.remark(known["remarks"], about=teacher.name)
@@ -277,7 +278,9 @@ def find_recorded(
     """Return the arrays that are complete, by split name and view number."""
     found = {}
     for split, number in wanted:
-        array = recorded.find(record.key(who, split, number, context.recipe, context.task), len(split))
+        array = recorded_outputs.find(
+            record.key(who, split, number, context.recipe, context.task), len(split)
+        )
         if array is not None:
             found[split.name, number] = array
     return found
@@ -299,7 +302,7 @@ def _record(
     keys = [record.key(who, split, number, context.recipe, context.task) for split, number in missing]
     record.refuse_if_full(
         sum(
-            recorded.bytes_to_take(key, layout, len(split))
+            recorded_outputs.bytes_to_take(key, layout, len(split))
             for key, (split, _) in zip(keys, missing, strict=True)
         )
     )
@@ -364,7 +367,7 @@ def _described(probe: Probed, teacher: Teacher, who: Mapping[str, Any], context:
         }
         atomic.write_json(folder / "facts.json", known)
 
-    return store.keep("teachers", _facts_key(who), write)
+    return content_store.keep("teachers", _facts_key(who), write)
 
 
 def _facts_in(folder: Path) -> dict[str, Any]:

@@ -27,14 +27,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli import store
+from mtkd_cli.store import content_store
 from tests.small_run import RESUME, START, results
 
 PLACES = {
     "rotating checkpoints": {"keep_last", "_remove_leftovers"},
     "writing a checkpoint": {"checkpoint.write"},
-    "recording": {"recorded.write", "recorded.create"},
-    "keeping a fit or the student alone": {"store.keep", "_seal"},
+    "recording": {"recorded_outputs.write", "recorded_outputs.create"},
+    "keeping a fit or the student alone": {"content_store.keep", "_seal"},
     "writing the student": {"write_student"},
     "writing rows": {"metrics.append", "metrics.settle"},
     "writing report and manifest": {"write_report", "begin", "finish"},
@@ -243,7 +243,7 @@ class Harness:
         return (
             file.is_relative_to(kept)
             and differ == {str(file.relative_to(kept))}
-            and not store.is_intact(file.parent)
+            and not content_store.is_intact(file.parent)
         )
 
     def _folder(self, name: str) -> Path:

@@ -25,8 +25,9 @@ from in_process import distil
 from safetensors.torch import save_file
 from tables import interval, write
 
-from mtkd_cli import counter_rng, dataset, pipeline
-from mtkd_cli.dataset import Dataset
+from mtkd_cli import counter_rng, pipeline
+from mtkd_cli.data import dataset
+from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.files import yaml12
 from mtkd_cli.interfaces import ModelRequest
 from mtkd_cli.plugin.registry import discover

@@ -16,10 +16,10 @@ from in_process import loaded
 from tables import write
 from torch import Tensor
 
-from mtkd_cli.layout import Layout
+from mtkd_cli.data.views import PLAIN
 from mtkd_cli.losses import kl_divergence
+from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import ready
-from mtkd_cli.views import PLAIN
 
 HERE = Path(__file__).parent
 RECIPE = "digit-scenes-seg"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context
+from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distill import Step
 from mtkd_cli.evaluate import Measured, batches, measured
 from mtkd_cli.interfaces import AggregationBatch, Task
@@ -21,7 +22,6 @@ from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.stats.bootstrap import Estimate
 from mtkd_cli.teachers import ReadyTeacher
-from mtkd_cli.views import PLAIN
 
 VALUES = 2**20
 """Samples times draws of a bootstrap, at most about so many; but not fewer than 100 draws."""

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mtkd_cli import folder, store
+from mtkd_cli import folder
 from mtkd_cli.cli import console
 from mtkd_cli.cli.distilling import stdout_on_stderr
 from mtkd_cli.cli.reading import parts_of
@@ -29,6 +29,7 @@ from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
 from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.store import content_store
 
 ROOT = Path("comparisons")
 
@@ -36,7 +37,7 @@ ROOT = Path("comparisons")
 def compare_runs(runs: Sequence[str], name: str, as_json: bool) -> None:
     """Compare runs that are finished."""
     facts = comparison_of(students_of(runs))
-    _keep(facts, name or f"runs-{store.digest({'runs': sorted(runs)})[:10]}", as_json)
+    _keep(facts, name or f"runs-{content_store.digest({'runs': sorted(runs)})[:10]}", as_json)
 
 
 def compare_grid(
@@ -79,7 +80,7 @@ def compare_grid(
     failures = {" ".join(each.cell.overrides): each.failure for each in done if each.report is None}
     facts = comparison_of(students, failures, [found.as_dict() for found in tuned.values()])
     key = {"recipe": recipe, "overrides": sorted(overrides), "tune": [sorted(ranges), trials, seed]}
-    default = f"{folder.plain(recipe_name)}-{store.digest(key)[:10]}"
+    default = f"{folder.plain(recipe_name)}-{content_store.digest(key)[:10]}"
     _keep({"recipe": first.recipe.as_dict(), "grid": list(overrides), **facts}, name or default, as_json)
 
 

@@ -20,10 +20,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothin
 def list_(as_json: Json = False) -> None:
     """Show what is kept, how large it is and when it was last used."""
     with console.errors_shown(as_json):
-        from mtkd_cli import stock
-        from mtkd_cli.store import root
+        from mtkd_cli.store import inventory
+        from mtkd_cli.store.content_store import root
 
-        found = [item.as_dict() for item in stock.items()]
+        found = [item.as_dict() for item in inventory.items()]
         if as_json:
             console.out_json({"folder": str(root()), "items": found})
             return
@@ -44,18 +44,18 @@ def verify(
 ) -> None:
     """Check what is kept: every checksum, and some answers against the teachers themselves."""
     with console.errors_shown(as_json):
-        from mtkd_cli import stock
         from mtkd_cli.errors import DataError
+        from mtkd_cli.store import inventory
 
         refuse_without_recipe(recipe, trust_pickle, trust_code)
-        bad = [item.as_dict() for item in stock.damaged()]
+        bad = [item.as_dict() for item in inventory.damaged()]
         rows: list[dict[str, Any]] = []
         if recipe:
             from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
 
             parts, _ = parts_of(recipe, overrides or [], trust_pickle, trust_code)
             with stdout_on_stderr():
-                rows = list(stock.differences(context_of(parts, device, threads)))
+                rows = list(inventory.differences(context_of(parts, device, threads)))
             if not rows:
                 raise DataError(
                     "nothing of this recipe is recorded",
@@ -99,12 +99,12 @@ def prune(
 ) -> None:
     """Remove what is old or too large; never what a running mtkd reads or writes."""
     with console.errors_shown(as_json):
-        from mtkd_cli import stock
         from mtkd_cli.errors import UsageError
+        from mtkd_cli.store import inventory
 
         if days is None and megabytes is None:
             raise UsageError("nothing says what may go", hint="give --days or --megabytes")
-        removed, spared = stock.prune(days, None if megabytes is None else int(megabytes * 1e6))
+        removed, spared = inventory.prune(days, None if megabytes is None else int(megabytes * 1e6))
         if as_json:
             console.out_json(
                 {"removed": [i.as_dict() for i in removed], "held": [i.as_dict() for i in spared]}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtkd_cli import folder, pipeline, store
+from mtkd_cli import folder, pipeline
 from mtkd_cli.compare.grid import Cell
 from mtkd_cli.context import Context
 from mtkd_cli.errors import MtkdError
@@ -15,6 +15,7 @@ from mtkd_cli.files import hashing
 from mtkd_cli.progress import Progress
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.run import Run
+from mtkd_cli.store import content_store
 from mtkd_cli.teachers import who_is
 
 
@@ -80,7 +81,7 @@ class Trainer:
         quiet.told = self.progress.told
         context = pipeline.prepare(self.parts_of(cell.overrides), self.device, quiet)
         name = run_name(self.name, cell, context, baseline)
-        with store.locked(store.root() / "cells" / name), Run(name, go_on=True) as run:
+        with content_store.locked(content_store.root() / "cells" / name), Run(name, go_on=True) as run:
             report = run.finished_report()
             if report is not None:
                 return Done(cell, name, report), False
@@ -99,7 +100,7 @@ def run_name(recipe: str, cell: Cell, context: Context, baseline: bool) -> str:
         "baseline": baseline,
     }
     values = "-".join(value for _, value in (*cell.method, *cell.seeds))
-    return f"{folder.plain(f'{recipe}-{values}')}-{store.digest(key)[:10]}"
+    return f"{folder.plain(f'{recipe}-{values}')}-{content_store.digest(key)[:10]}"
 
 
 def _minutes(seconds: float) -> str:

@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtkd_cli import store
 from mtkd_cli.doctor.finding import Finding, failing
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.report.units import bytes_in_words
 from mtkd_cli.run import ROOT
+from mtkd_cli.store import content_store
 
 LEAST_FREE = 2_000_000_000
 """Bytes below which a disk is called nearly full."""
@@ -32,7 +32,7 @@ def environment(registry: Registry) -> list[Finding]:
     with failing("torch", findings):
         findings += _torch()
     findings.append(_memory())
-    findings += [_disk("store", store.root()), _disk("runs", ROOT)]
+    findings += [_disk("store", content_store.root()), _disk("runs", ROOT)]
     findings += _plugins(registry)
     findings += _extras()
     return findings

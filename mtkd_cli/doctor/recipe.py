@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mtkd_cli import store
 from mtkd_cli.context import Context
 from mtkd_cli.doctor import contents
 from mtkd_cli.doctor.environment import existing, free_memory
@@ -23,6 +22,7 @@ from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import bytes_in_words, milliseconds
+from mtkd_cli.store import content_store
 from mtkd_cli.students import build
 from mtkd_cli.teachers import tell_views
 
@@ -109,7 +109,7 @@ def _memory(teacher: int, student: int) -> Finding:
 
 
 def _disk(wanted: int) -> Finding:
-    free = shutil.disk_usage(existing(store.root())).free
+    free = shutil.disk_usage(existing(content_store.root())).free
     line = f"{bytes_in_words(wanted)} of outputs are still to be recorded, {bytes_in_words(free)} are free"
     if wanted > free:
         return Finding("disk for outputs", "fail", line, "store.top_k, views or MTKD_STORE on another disk")

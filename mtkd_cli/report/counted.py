@@ -11,12 +11,12 @@ from torch import Tensor
 
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.context import Context
+from mtkd_cli.data.views import PLAIN
 from mtkd_cli.evaluate import answering, batches, on_device
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models import prepared
 from mtkd_cli.objectives import Batches
 from mtkd_cli.teachers import ReadyTeacher
-from mtkd_cli.views import PLAIN
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.context import Context
-from mtkd_cli.subset import spread
+from mtkd_cli.data.subset import spread
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,10 +12,10 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from mtkd_cli import holds, store
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import hashing
 from mtkd_cli.reading.images import FORMAT
+from mtkd_cli.store import content_store, mapped_arrays
 from mtkd_data.decode import decode_all
 
 MOST_SKIPPED = 0.01
@@ -52,8 +52,8 @@ def kept(
         bad = decode_all(files, folder / "images.npy", size, channels, workers, most, fit)
         (folder / "bad.json").write_text(json.dumps(bad))
 
-    folder = store.keep("images", key, write)
-    images: NDArray[np.uint8] = holds.mapped(folder / "images.npy")
+    folder = content_store.keep("images", key, write)
+    images: NDArray[np.uint8] = mapped_arrays.mapped(folder / "images.npy")
     bad = {int(number): why for number, why in json.loads((folder / "bad.json").read_text()).items()}
     if bad:
         _report(files, bad, skip)

@@ -14,8 +14,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from mtkd_cli import store
 from mtkd_cli.errors import DataError
+from mtkd_cli.store import content_store
 from mtkd_data.kept_images import hashes
 
 FORMAT = 1
@@ -56,7 +56,7 @@ def kept_masks(
         np.save(folder / "masks.npy", np.stack([fitted for fitted, _ in read]))
         (folder / "values.json").write_text(json.dumps([values for _, values in read]))
 
-    folder = store.keep("images", key, write)
+    folder = content_store.keep("images", key, write)
     return np.load(folder / "masks.npy"), json.loads((folder / "values.json").read_text())
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtkd_cli.dataset import Dataset, load
+from mtkd_cli.data.dataset import Dataset, load
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Samples, SourceData
 from mtkd_cli.recipe.schema import Data

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
 from mtkd_cli.evaluate import BATCH, answering, judge, measure, plain_views, validate
 from mtkd_cli.interfaces import InputSpec, Metric, Samples, TaskData
 from mtkd_cli.recipe.schema import Loss

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mtkd_cli.dataset import Dataset, load
+from mtkd_cli.data.dataset import Dataset, load
 from mtkd_cli.fit_split import MOST, split_of
 from mtkd_cli.interfaces import Samples, SourceData
 from mtkd_cli.recipe.schema import Data, Fit

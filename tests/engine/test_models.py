@@ -17,9 +17,10 @@ from torch import nn
 from torchvision import models as torchvision_models
 from typer.testing import CliRunner
 
-from mtkd_cli import dataset, models
+from mtkd_cli import models
 from mtkd_cli.cli.app import create
-from mtkd_cli.dataset import Dataset
+from mtkd_cli.data import dataset
+from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, Samples, SourceData, TaskData
 from mtkd_cli.plugin.registry import Registry

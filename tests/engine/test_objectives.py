@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
 from mtkd_cli.distill import Losses, Step
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Samples, TaskData
 from mtkd_cli.losses import cross_entropy, kl_divergence

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from mtkd_aggregators.drop import Drop
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, TaskData
-from mtkd_cli.layout import Layout
 from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.specs import AggregatorSpec, TaskSpec
+from mtkd_cli.store.row_format import Layout
 from mtkd_cli.testing import BrokenRuleError, check, check_strategy
 from mtkd_cli.testing.batches import batch_for
 from mtkd_tasks.classification import Classification

@@ -18,19 +18,19 @@ from torch import Tensor, nn
 from mtkd_cli import evaluate
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.cli import console
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
 from mtkd_cli.distill import Losses, Step, order, steps_per_epoch, train
 from mtkd_cli.distributed import first_failure, group, signals
 from mtkd_cli.distributed.gradients import summed_with
 from mtkd_cli.errors import DataError, EngineError, UsageError
 from mtkd_cli.interfaces import InputSpec, Samples, Task, TaskData
-from mtkd_cli.keep_together import keep_together
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.objectives import Batches, FromTeachers
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.recipe.schema import Loss, Train
 from mtkd_cli.record import refuse_if_full
+from mtkd_cli.store.shared import keep_together
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
 from tests.several import together

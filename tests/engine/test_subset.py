@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mtkd_cli.subset import mixed, spread
+from mtkd_cli.data.subset import mixed, spread
 
 
 def test_sorted_classes_are_all_represented_in_proportion() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtkd_cli import dataset
+from mtkd_cli.data import dataset
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData
 from mtkd_cli.preprocess import complete, prepare

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counter_rng
+from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.recipe.schema import Augment
-from mtkd_cli.views import PLAIN, view
 
 quick = settings(deadline=None, max_examples=30)
 EVERYTHING = Augment(flip=True, shift=0.1, rotate=15, zoom=0.1, crop=0.7, brightness=0.3, contrast=0.4)

@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from mtkd_aggregators.agreement import Agreement
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
 from mtkd_cli.distill import Step
 from mtkd_cli.distributed import group
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Samples, TaskData

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtkd_cli.counter_rng import id_numbers
+from mtkd_cli.data.views import affine, view
 from mtkd_cli.recipe.schema import Augment
-from mtkd_cli.views import affine, view
 from mtkd_tasks.boxes import best_first, empty, from_lists, likeness, moved, overlap
 
 NOTHING = [0.0, 0.0, 0.0, 0.0, -1.0]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from mtkd_cli.dataset import load
+from mtkd_cli.data.dataset import load
 from mtkd_cli.recipe.schema import Data
 from mtkd_data.digits import Digits
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mtkd_cli.dataset import load
+from mtkd_cli.data.dataset import load
 from mtkd_cli.errors import DataError
 from mtkd_cli.recipe.schema import Data
 from mtkd_data.fashion_mnist import CLASSES, FashionMnist, read_idx

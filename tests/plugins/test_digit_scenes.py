@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtkd_cli.dataset import load
+from mtkd_cli.data.dataset import load
 from mtkd_cli.interfaces import SourceData
 from mtkd_cli.recipe.schema import Data
 from mtkd_data.digit_scenes import INK, MOST, DigitScenes, boxes_of, draw, mask_of

@@ -16,9 +16,9 @@ import safetensors.torch
 import torch
 from typer.testing import CliRunner
 
-from mtkd_cli import holds
 from mtkd_cli.cli.app import create
 from mtkd_cli.files import checksummed_json
+from mtkd_cli.store import mapped_arrays
 from tests.malicious import CHECKPOINTS, MARKER, MODELS, SKOPS, Evil, old_pickle, zipped_pickle
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -166,4 +166,4 @@ def test_of_an_array_of_objects_in_the_store(tmp_path: Path) -> None:
     np.lib.format.write_array_header_1_0(head, {"descr": "|O", "fortran_order": False, "shape": (4,)})
     (tmp_path / "a.npy").write_bytes(head.getvalue() + b"\x41" * 32)
     with pytest.raises(ValueError, match="objects"):
-        holds.mapped(tmp_path / "a.npy")
+        mapped_arrays.mapped(tmp_path / "a.npy")

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mtkd_cli.dataset import load as split_up
+from mtkd_cli.data.dataset import load as split_up
 from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.interfaces import SourceData
 from mtkd_cli.recipe.schema import Data

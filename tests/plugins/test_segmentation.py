@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtkd_cli.data.views import affine, view
 from mtkd_cli.interfaces import InputSpec, Merged, TaskData
-from mtkd_cli.layout import Layout
 from mtkd_cli.recipe.schema import Augment, Loss, Store
-from mtkd_cli.views import affine, view
+from mtkd_cli.store.row_format import Layout
 from mtkd_tasks.masks import NO_LABEL, colour
 from mtkd_tasks.segmentation import Segmentation
 

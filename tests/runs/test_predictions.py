@@ -12,11 +12,12 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import pipeline, stock, teachers
+from mtkd_cli import pipeline, teachers
 from mtkd_cli.cli import app
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.run import Run
+from mtkd_cli.store import inventory
 
 Contexts = Callable[..., Context]
 
@@ -98,7 +99,7 @@ def test_what_was_recorded_is_compared_with_the_file(context: Contexts) -> None:
     save()
     run = context(FILE)
     teachers.ready(run, 1)
-    found = list(stock.differences(run))
+    found = list(inventory.differences(run))
     assert len(found) == 3
     assert all(row["same"] for row in found)
 

@@ -12,17 +12,18 @@ import pytest
 import torch
 from torch import nn
 
-from mtkd_cli import layout as layout_module
-from mtkd_cli import record, recorded, stock, teachers
+from mtkd_cli import record, teachers
 from mtkd_cli.asking import by_views
 from mtkd_cli.context import Context
+from mtkd_cli.data.views import affine, view
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.fold import folded
 from mtkd_cli.interfaces.missing_outputs import lost
-from mtkd_cli.layout import Layout
 from mtkd_cli.models import prepared
-from mtkd_cli.rounding import rounding_of
-from mtkd_cli.views import affine, view
+from mtkd_cli.store import inventory, recorded_outputs
+from mtkd_cli.store import row_format as layout_module
+from mtkd_cli.store.rounding import rounding_of
+from mtkd_cli.store.row_format import Layout
 
 Contexts = Callable[..., Context]
 
@@ -71,13 +72,13 @@ def test_a_flipped_view_is_answered_anew(context: Contexts) -> None:
 
 def count_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     written: list[int] = []
-    write = recorded.write
+    write = recorded_outputs.write
 
     def counted(array: Any, shard: int, *rest: Any) -> None:
         write(array, shard, *rest)
         written.append(shard)
 
-    monkeypatch.setattr(recorded, "write", counted)
+    monkeypatch.setattr(recorded_outputs, "write", counted)
     return written
 
 
@@ -114,7 +115,7 @@ def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
     run = context()
     whole = [ready.recorded("train", 0) for ready in teachers.ready(run, 1)]
     monkeypatch.setenv("MTKD_STORE", "elsewhere")
-    write = recorded.write
+    write = recorded_outputs.write
     budget = [12]
 
     def dies(*arguments: Any) -> None:
@@ -123,10 +124,10 @@ def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
         budget[0] -= 1
         write(*arguments)
 
-    monkeypatch.setattr(recorded, "write", dies)
+    monkeypatch.setattr(recorded_outputs, "write", dies)
     with pytest.raises(KeyboardInterrupt):
         teachers.ready(context(), 1)
-    monkeypatch.setattr(recorded, "write", write)
+    monkeypatch.setattr(recorded_outputs, "write", write)
     written = count_shards(monkeypatch)
     resumed = teachers.ready(context(), 1)
     needed = 3 * sum(-(-len(split) // 128) for split in run.data.splits)
@@ -144,12 +145,12 @@ def test_a_flipped_byte_is_found_and_only_its_shard_is_recorded_again(
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0x40
     file.write_bytes(content)
-    assert [item.folder for item in stock.damaged()] == [file.parent]
+    assert [item.folder for item in inventory.damaged()] == [file.parent]
     written = count_shards(monkeypatch)
     after = teachers.ready(context(), 1)[0]
     assert len(written) == 1
     assert torch.equal(after.recorded("train", 0), right)
-    assert not stock.damaged()
+    assert not inventory.damaged()
 
 
 @pytest.mark.parametrize("spoil", ["truncate", "no ledger", "half a line", "wrong key"])

@@ -20,13 +20,14 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import fit, models, recorded, stock, students, teachers
+from mtkd_cli import fit, models, students, teachers
 from mtkd_cli.cli import app as application
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
-from mtkd_cli.layout import Layout
 from mtkd_cli.run import Run
+from mtkd_cli.store import inventory, recorded_outputs
+from mtkd_cli.store.row_format import Layout
 
 Contexts = Callable[..., Context]
 
@@ -45,7 +46,7 @@ MANY = (*SMALL, "teachers=[{model: 'convnet:16-32', fit: all}]", f"views={VIEWS}
 FILE_TOO_LARGE = os.strerror(errno.EFBIG)
 STOPPING = """
 import os, sys
-from mtkd_cli import recorded
+from mtkd_cli.store import recorded_outputs as recorded
 from mtkd_cli.__main__ import main
 
 left, sent = int(sys.argv.pop(1)), int(sys.argv.pop(1))
@@ -171,7 +172,7 @@ def test_a_full_disk_is_said_and_a_later_run_with_room_completes(
         assert f"where: {place}" in result.stderr
         assert "do: make room" in result.stderr
         assert not [*place.rglob("*.partial"), *place.rglob("*.npy.*")]
-        assert not stock.damaged()
+        assert not inventory.damaged()
         assert mtkd("record", "digits", *ONE).exit_code == 0
         assert arrays(place) == right
 
@@ -205,29 +206,29 @@ def test_the_bytes_of_an_array_are_taken_at_once(monkeypatch: pytest.MonkeyPatch
     elif refused == errno.EOPNOTSUPP:
         monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
     layout = Layout((100,), "fp32")
-    array = recorded.create({"a": 1}, layout, 5000)
+    array = recorded_outputs.create({"a": 1}, layout, 5000)
     about = (array.folder / "outputs.npy").stat()
     assert about.st_size >= 5000 * 100 * 4
     assert about.st_blocks * 512 >= about.st_size
     assert np.load(array.folder / "outputs.npy").shape == (5000, 100)
     with pytest.raises(DataError, match=FILE_TOO_LARGE), no_file_beyond(10_000):
-        recorded.create({"a": 2}, layout, 5000)
-    assert not recorded.folder_of({"a": 2}).exists()
+        recorded_outputs.create({"a": 2}, layout, 5000)
+    assert not recorded_outputs.folder_of({"a": 2}).exists()
 
 
 def test_a_ledger_line_that_was_cut_spoils_no_other() -> None:
     layout, samples = Layout((10,), "fp32"), 3000
-    array = recorded.create({"a": 1}, layout, samples)
+    array = recorded_outputs.create({"a": 1}, layout, samples)
     ledger = array.folder / "shards.jsonl"
     rows = np.random.default_rng(0).normal(size=(samples, 10)).astype(np.float32)
     for shard in range(layout.shards(samples)):
         part = rows[layout.rows_of(shard, samples)]
-        recorded.write(array, shard, part, samples)
+        recorded_outputs.write(array, shard, part, samples)
         size = ledger.stat().st_size
         with pytest.raises(OSError, match=FILE_TOO_LARGE), no_file_beyond(size + 20):
             atomic.append_line(ledger, json.dumps({"shard": shard, "sha256": "0" * 64}))
         assert ledger.stat().st_size == size + 20
-    assert recorded.missing(array, samples) == []
+    assert recorded_outputs.missing(array, samples) == []
     assert np.array_equal(array.rows, rows)
 
 

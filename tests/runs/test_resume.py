@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import checkpoint, keeper, metrics, pipeline, recorded
+from mtkd_cli import checkpoint, keeper, metrics, pipeline
 from mtkd_cli.cli import app as application
 from mtkd_cli.progress import Progress
 from mtkd_cli.run import Run
+from mtkd_cli.store import recorded_outputs
 from tests.small_run import FITS, RESUME, START, STUDENT, results
 
 
@@ -73,8 +74,8 @@ def at(call: int, function: Callable[..., Any], happens: Callable[[], object]) -
 
 PLACES = {
     "fitting a teacher": (Progress, "stepped", 2),
-    "recording": (recorded, "write", 2),
-    "recording another teacher": (recorded, "write", 6),
+    "recording": (recorded_outputs, "write", 2),
+    "recording another teacher": (recorded_outputs, "write", 6),
     "fitting the strategy": (pipeline, "fit_strategy", 1),
     "the first candidate": (Progress, "stepped", FITS + 8),
     "the second candidate": (Progress, "stepped", FITS + STUDENT + 8),

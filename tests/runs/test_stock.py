@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import torch
 
-from mtkd_cli import record, recorded, stock, store, teachers
+from mtkd_cli import record, teachers
 from mtkd_cli.context import Context
+from mtkd_cli.store import content_store, inventory, recorded_outputs
 
 Contexts = Callable[..., Context]
 
@@ -27,32 +28,32 @@ Contexts = Callable[..., Context]
 def test_the_store_is_listed_verified_and_pruned(context: Contexts) -> None:
     run = context()
     ready = teachers.ready(run, 1)
-    kinds = {item.kind for item in stock.items()}
+    kinds = {item.kind for item in inventory.items()}
     assert kinds == {"outputs", "fitted", "teachers"}
-    assert any("mlp:32, train view 0" in item.what for item in stock.items())
-    rows = list(stock.differences(run))
+    assert any("mlp:32, train view 0" in item.what for item in inventory.items())
+    rows = list(inventory.differences(run))
     assert len(rows) == 9
     assert all(row["same"] for row in rows)
 
-    removed, spared = stock.prune(older_than_days=None, larger_than_bytes=0)
+    removed, spared = inventory.prune(older_than_days=None, larger_than_bytes=0)
     assert {item.kind for item in removed} == {"fitted", "teachers"}
     assert {item.folder for item in spared} == {array.folder for t in ready for array in t.arrays.values()}
     del ready
-    removed, spared = stock.prune(older_than_days=None, larger_than_bytes=0)
+    removed, spared = inventory.prune(older_than_days=None, larger_than_bytes=0)
     assert removed and not spared
-    assert not stock.items()
+    assert not inventory.items()
 
 
 def test_verify_finds_an_array_that_the_teacher_would_not_answer(context: Contexts) -> None:
     run = context()
     array = teachers.ready(run, 1)[0].arrays["train", 0]
-    writable = recorded.create(_key_of(run), array.layout, len(run.data.train))
+    writable = recorded_outputs.create(_key_of(run), array.layout, len(run.data.train))
     for shard in range(array.layout.shards(len(run.data.train))):
         place = array.layout.rows_of(shard, len(run.data.train))
         rows = np.array(writable.rows[place])
         rows["distance"][:, 0] -= 1
-        recorded.write(writable, shard, rows, len(run.data.train))
-    wrong = [row for row in stock.differences(run) if not row["same"]]
+        recorded_outputs.write(writable, shard, rows, len(run.data.train))
+    wrong = [row for row in inventory.differences(run) if not row["same"]]
     assert [(row["split"], row["view"]) for row in wrong] == [("train", 0)]
 
 
@@ -63,14 +64,14 @@ def _key_of(run: Context) -> dict[str, Any]:
 
 READER = """
 import pathlib, sys
-from mtkd_cli import holds
+from mtkd_cli.store import mapped_arrays as holds
 array = holds.mapped(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
 WRITER = """
 import pathlib, sys
-from mtkd_cli import store
+from mtkd_cli.store import content_store as store
 with store.locked(pathlib.Path(sys.argv[1]).parent):
     print("held", flush=True)
     sys.stdin.read()
@@ -82,14 +83,14 @@ def test_pruning_leaves_what_a_running_process_uses_until_it_is_killed(code: str
     def write(folder: Path) -> None:
         np.save(folder / "images.npy", np.arange(5))
 
-    folder = store.keep("images", {"a": 1}, write)
+    folder = content_store.keep("images", {"a": 1}, write)
     command = [sys.executable, "-c", code, str(folder / "images.npy")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout and other.stdout.readline() == b"held\n"
-        assert [item.folder for item in stock.prune(0, 0)[1]] == [folder]
+        assert [item.folder for item in inventory.prune(0, 0)[1]] == [folder]
         other.kill()
         other.wait()
-    removed, spared = stock.prune(0, 0)
+    removed, spared = inventory.prune(0, 0)
     assert [item.folder for item in removed] == [folder]
     assert not spared
 
@@ -111,26 +112,26 @@ def test_age_counts_from_the_last_use_and_listing_is_none(context: Contexts) -> 
     old = time.time() - 90 * 86400
     for file in Path(os.environ["MTKD_STORE"]).rglob("*"):
         os.utime(file, (old, old))
-    stock.items()
-    assert all(item.used < old + 1 for item in stock.items())
+    inventory.items()
+    assert all(item.used < old + 1 for item in inventory.items())
     teachers.ready(run, 1)
-    removed, _ = stock.prune(older_than_days=30, larger_than_bytes=None)
+    removed, _ = inventory.prune(older_than_days=30, larger_than_bytes=None)
     assert {item.kind for item in removed} == {"fitted"}
 
 
 def test_what_a_killed_process_left_is_listed_and_pruned() -> None:
-    left = store.partial_of(store.root() / "images" / store.digest({"a": 1}))
+    left = content_store.partial_of(content_store.root() / "images" / content_store.digest({"a": 1}))
     left.mkdir(parents=True)
     (left / "images.npy").write_bytes(bytes(1000))
-    assert [(item.bytes, item.complete) for item in stock.items()] == [(1000, False)]
-    assert not stock.damaged()
-    stock.prune(0, None)
+    assert [(item.bytes, item.complete) for item in inventory.items()] == [(1000, False)]
+    assert not inventory.damaged()
+    inventory.prune(0, None)
     assert not left.exists()
 
 
 def test_listing_reads_no_array_and_a_few_small_files_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(200):
-        folder = recorded.folder_of({"n": number})
+        folder = recorded_outputs.folder_of({"n": number})
         folder.mkdir(parents=True)
         (folder / "key.json").write_text(json.dumps({"samples": 1, "view": number}))
         (folder / "shards.jsonl").write_text(json.dumps({"shard": 0, "sha256": ""}))
@@ -144,7 +145,7 @@ def test_listing_reads_no_array_and_a_few_small_files_for_each(monkeypatch: pyte
 
     monkeypatch.setattr(io, "open", counted)
     monkeypatch.setattr(builtins, "open", counted)
-    assert len(stock.items()) == 200
+    assert len(inventory.items()) == 200
     assert opened.count("key.json") == 200
     assert "outputs.npy" not in opened
     assert len(opened) <= 3 * 200

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.interfaces.missing_outputs import lost
-from mtkd_cli.layout import VALUES, Layout
+from mtkd_cli.store.row_format import VALUES, Layout
 
 
 @dataclass(frozen=True)

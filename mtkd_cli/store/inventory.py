@@ -16,18 +16,19 @@ from typing import Any
 import numpy as np
 from filelock import Timeout
 
-from mtkd_cli import holds, record, recorded, store
+from mtkd_cli import record
 from mtkd_cli.asking import Ask
 from mtkd_cli.context import Context
-from mtkd_cli.dataset import Split
+from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.subset import spread
 from mtkd_cli.files import atomic
 from mtkd_cli.fit import fitted
 from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.layout import VALUES, Layout
 from mtkd_cli.models import load_teacher
-from mtkd_cli.recorded import Recorded
-from mtkd_cli.rounding import in_words
-from mtkd_cli.subset import spread
+from mtkd_cli.store import content_store, mapped_arrays, recorded_outputs
+from mtkd_cli.store.recorded_outputs import Recorded
+from mtkd_cli.store.rounding import in_words
+from mtkd_cli.store.row_format import VALUES, Layout
 from mtkd_cli.teachers import asker, who_is
 
 KINDS = ("outputs", "fitted", "alone", "teachers", "images")
@@ -117,7 +118,7 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
     for teacher, part in zip(context.recipe.teachers, context.parts.teachers, strict=True):
         who = who_is(teacher, part, context)
         arrays = list(_recorded(who, context))
-        if not arrays or (teacher.fit and store.find("fitted", who["fit"]) is None):
+        if not arrays or (teacher.fit and content_store.find("fitted", who["fit"]) is None):
             continue
         model = fitted(load_teacher(part, teacher, data, context.task), who["fit"], teacher, context)
         ask = asker(model, teacher.name, [split for split, _, _ in arrays], context)
@@ -133,7 +134,9 @@ def _recorded(who: dict[str, Any], context: Context) -> Iterator[tuple[Split, in
     """Yield the arrays of a teacher that are complete, the views of a split from the first on."""
     for split in context.data.splits:
         for number in itertools.count():
-            array = recorded.find(record.key(who, split, number, context.recipe, context.task), len(split))
+            array = recorded_outputs.find(
+                record.key(who, split, number, context.recipe, context.task), len(split)
+            )
             if array is None:
                 break
             yield split, number, array
@@ -157,7 +160,7 @@ def _difference(ask: Ask, split: Split, number: int, array: Recorded) -> tuple[f
 def _remove(folder: Path) -> bool:
     """Remove a folder; False if a process writes or reads it."""
     try:
-        with store.locked(folder, wait=False), holds.reserved(folder) as free:
+        with content_store.locked(folder, wait=False), mapped_arrays.reserved(folder) as free:
             if free:
                 with atomic.disk_errors(folder):
                     shutil.rmtree(folder)
@@ -168,16 +171,18 @@ def _remove(folder: Path) -> bool:
 
 def _is_right(item: Item) -> bool:
     if item.kind != "outputs":
-        return store.is_intact(item.folder)
+        return content_store.is_intact(item.folder)
     samples = _key(item.folder).get("samples")
-    array = recorded.opened(item.folder, samples) if isinstance(samples, int) else None
-    return array is not None and not recorded.missing(array, array.rows.shape[0])
+    array = recorded_outputs.opened(item.folder, samples) if isinstance(samples, int) else None
+    return array is not None and not recorded_outputs.missing(array, array.rows.shape[0])
 
 
 def _items() -> Iterator[Item]:
     for kind in KINDS:
         try:
-            folders = [path for path in (store.root() / kind).iterdir() if FOLDER.fullmatch(path.name)]
+            folders = [
+                path for path in (content_store.root() / kind).iterdir() if FOLDER.fullmatch(path.name)
+            ]
         except OSError:
             continue
         yield from filter(None, (_item(kind, folder) for folder in folders))
@@ -194,14 +199,14 @@ def _item(kind: str, folder: Path) -> Item | None:
     key = _key(folder)
     done, rounding = not folder.name.startswith("."), ""
     if kind == "outputs":
-        done = len(recorded.ledger(folder)) >= _shards(key)
+        done = len(recorded_outputs.ledger(folder)) >= _shards(key)
         rounding = _rounding(folder, key)
     size = sum(stat.st_size for stat in stats)
     return Item(kind, folder, _what(kind, key), size, used, done, rounding)
 
 
 def _rounding(folder: Path, key: dict[str, Any]) -> str:
-    known, layout = recorded.rounding_in(folder), key.get("layout")
+    known, layout = recorded_outputs.rounding_in(folder), key.get("layout")
     kind = layout.get("kind") if isinstance(layout, dict) else None
     return in_words(known, str(kind)) if known is not None and kind else ""
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli import counter_rng
+from mtkd_cli.data.subset import spread
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData, TaskData
 from mtkd_cli.interfaces.missing_labels import labelled_rows, none_like
 from mtkd_cli.reading.moments import moments
 from mtkd_cli.recipe.schema import Data
-from mtkd_cli.subset import spread
 
 STATISTICS_SAMPLES = 10_000
 """Training samples that mean and deviation of the inputs are taken of, at most."""

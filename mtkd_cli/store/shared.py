@@ -7,12 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mtkd_cli import store
 from mtkd_cli.distributed import group
+from mtkd_cli.store import content_store
 
 
 def keep_together(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
-    """Return the folder of ``key`` as `mtkd_cli.store.keep` does; every process has a share in ``write``.
+    """Return the folder of ``key`` as `mtkd_cli.store.content_store.keep` does; every process has a share in
+    ``write``.
 
     The first process keeps what it wrote; what the others wrote is thrown away.
 
@@ -25,14 +26,14 @@ def keep_together(kind: str, key: Mapping[str, Any], write: Callable[[Path], Non
             group.same(True)
             write(folder)
 
-        kept = store.keep(kind, key, lead)
+        kept = content_store.keep(kind, key, lead)
         group.same(False)
         return kept
     if group.same(False):
         with TemporaryDirectory() as aside:
             write(Path(aside))
         group.same(False)
-    folder = store.root() / kind / store.digest(key)
+    folder = content_store.root() / kind / content_store.digest(key)
     if not folder.is_dir():
-        raise store.not_here(folder)
+        raise content_store.not_here(folder)
     return folder

@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import holds, store
 from mtkd_cli.files import atomic
-from mtkd_cli.layout import Layout
-from mtkd_cli.rounding import Rounding, largest
+from mtkd_cli.store import content_store, mapped_arrays
+from mtkd_cli.store.rounding import Rounding, largest
+from mtkd_cli.store.row_format import Layout
 
 ZEROS = bytes(2**20)
 
@@ -51,7 +51,7 @@ class Recorded:
 
 def folder_of(key: Mapping[str, Any]) -> Path:
     """Return the folder that a key stands for."""
-    return store.root() / "outputs" / store.digest(key)
+    return content_store.root() / "outputs" / content_store.digest(key)
 
 
 def find(key: Mapping[str, Any], samples: int) -> Recorded | None:
@@ -60,7 +60,7 @@ def find(key: Mapping[str, Any], samples: int) -> Recorded | None:
     found = opened(folder, samples)
     if found is None or missing(found, samples):
         return None
-    store.touch(folder)
+    content_store.touch(folder)
     return found
 
 
@@ -95,7 +95,7 @@ def create(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
                 stale.unlink()
             _allocate(folder / "outputs.npy", layout, samples)
             atomic.write_json(folder / "key.json", {**key, "layout": layout.as_dict(), "samples": samples})
-            return Recorded(folder, layout, holds.mapped(folder / "outputs.npy"))
+            return Recorded(folder, layout, mapped_arrays.mapped(folder / "outputs.npy"))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -109,7 +109,7 @@ def begun(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
     """
     found = opened(folder_of(key), samples)
     if found is None or found.layout != layout:
-        raise store.not_here(folder_of(key))
+        raise content_store.not_here(folder_of(key))
     return found
 
 
@@ -157,7 +157,7 @@ def opened(folder: Path, samples: int) -> Recorded | None:
         size = len(header) + samples * layout.dtype.itemsize
         if known["samples"] != samples or not begins_right or path.stat().st_size != size:
             return None
-        return Recorded(folder, layout, holds.mapped(path))
+        return Recorded(folder, layout, mapped_arrays.mapped(path))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
