@@ -21,7 +21,7 @@ from mtkd_cli.evaluate import batches, measure
 from mtkd_cli.files import atomic
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
-from mtkd_cli.preprocess import Prepared
+from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.quiet_logs import quiet
 from mtkd_cli.trained import LoadedStudent

@@ -19,9 +19,10 @@ from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import sent
 from mtkd_cli.errors import UsageError
 from mtkd_cli.fit import fitted
-from mtkd_cli.guided import pooled
 from mtkd_cli.interfaces import Model
-from mtkd_cli.models import load_teacher, prepared
+from mtkd_cli.models.build import load_teacher
+from mtkd_cli.models.feature_projectors import pooled
+from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Augment, Teacher
 from mtkd_cli.store import content_store, recorded_outputs

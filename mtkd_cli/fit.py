@@ -26,7 +26,8 @@ from mtkd_cli.fit_split import split_of
 from mtkd_cli.interfaces import Model
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.memory import memory_errors
-from mtkd_cli.models import prepared, tail_of
+from mtkd_cli.models.head import tail_of
+from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.objectives import FromLabels
 from mtkd_cli.recipe.schema import Fit, Teacher, Train
 from mtkd_cli.safe_loading import weights

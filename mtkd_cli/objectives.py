@@ -17,11 +17,11 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.distill import Losses, Step
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import PluginError
-from mtkd_cli.guided import WithFeatures
 from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.interfaces.missing_labels import without_labels
 from mtkd_cli.interfaces.missing_outputs import filled
 from mtkd_cli.losses import feature_loss
+from mtkd_cli.models.feature_projectors import WithFeatures
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from mtkd_cli.distributed.devices import device_of
 from mtkd_cli.errors import DataError, UsageError, some
 from mtkd_cli.evaluate import answering, measure, on_device
 from mtkd_cli.interfaces import Merged, Model, Task
-from mtkd_cli.models import facts, prepared
+from mtkd_cli.models.cost import facts
+from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.objectives import Batches
 from mtkd_cli.progress import Progress
 from mtkd_cli.recipe.resolve import Resolved

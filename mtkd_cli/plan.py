@@ -17,7 +17,9 @@ from mtkd_cli.context import Context
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import some
 from mtkd_cli.fit_split import split_of
-from mtkd_cli.models import facts, load_teacher, prepared, weights_of
+from mtkd_cli.models.build import load_teacher
+from mtkd_cli.models.cost import facts, weights_of
+from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.probe import probed
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher

@@ -22,8 +22,7 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.evaluate import batches
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost
-from mtkd_cli.models import prepared
-from mtkd_cli.preprocess import Prepared, prepare
+from mtkd_cli.models.preprocess import Prepared, prepare, prepared
 from mtkd_cli.recipe.schema import Augment, Teacher
 from mtkd_cli.record import no_answer
 

@@ -21,12 +21,12 @@ from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
-from mtkd_cli.fold import folded
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost, over
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.memory import memory_errors
-from mtkd_cli.models import prepared
+from mtkd_cli.models.batchnorm_folding import folded
+from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded

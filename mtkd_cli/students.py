@@ -20,11 +20,12 @@ from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.distill import Losses, Step, Trained, steps_per_epoch, train
 from mtkd_cli.features import of_each, recorded_features
 from mtkd_cli.files import hashing
-from mtkd_cli.guided import Guided
 from mtkd_cli.interfaces import Model
 from mtkd_cli.keeper import Keeper
 from mtkd_cli.memory import memory_errors
-from mtkd_cli.models import build_student, identity, prepared
+from mtkd_cli.models.build import build_student, identity
+from mtkd_cli.models.feature_projectors import Guided
+from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.objectives import Batches, FromLabels, FromTeachers, Hints
 from mtkd_cli.recipe.schema import Augment, Teacher, Train
 from mtkd_cli.safe_loading import weights

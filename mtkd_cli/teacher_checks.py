@@ -22,7 +22,7 @@ from mtkd_cli.input_alternatives import SAMPLES, better_input
 from mtkd_cli.interfaces import Alignment, Model
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.memory import memory_errors
-from mtkd_cli.models import prepared
+from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.record import LESS
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.teacher_validation import Validated, validated

@@ -28,8 +28,9 @@ from mtkd_cli.fit import key as fit_key
 from mtkd_cli.interfaces import Alignment, Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.models import facts, identity, load_teacher, prepared
-from mtkd_cli.preprocess import Prepared
+from mtkd_cli.models.build import identity, load_teacher
+from mtkd_cli.models.cost import facts
+from mtkd_cli.models.preprocess import Prepared, prepared
 from mtkd_cli.probe import Probed, probed, some_views
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher

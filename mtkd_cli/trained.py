@@ -24,9 +24,9 @@ from mtkd_cli.interfaces import Model, ModelRequest, Task, TaskData
 from mtkd_cli.interfaces.missing_labels import none_like
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
-from mtkd_cli.models import prepared, with_outputs
+from mtkd_cli.models.head import with_outputs
+from mtkd_cli.models.preprocess import Prepared, prepared
 from mtkd_cli.plugin.registry import Registry, installed
-from mtkd_cli.preprocess import Prepared
 from mtkd_cli.reading import images
 from mtkd_cli.recipe.resolve import ModelPart, Part, check_options
 from mtkd_cli.run import ROOT, STUDENT, WEIGHTS

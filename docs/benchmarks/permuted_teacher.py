@@ -22,7 +22,7 @@ from mtkd_cli import counter_rng
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.fit import fitted
-from mtkd_cli.models import load_teacher
+from mtkd_cli.models.build import load_teacher
 from mtkd_cli.pipeline import batches_of, fit_strategy, mixture
 from mtkd_cli.teachers import ready, who_is
 

@@ -20,9 +20,9 @@ from mtkd_cli.asking import by_views
 from mtkd_cli.context import Context
 from mtkd_cli.data.views import view
 from mtkd_cli.fit import fitted
-from mtkd_cli.models import load_teacher
+from mtkd_cli.models.build import load_teacher
+from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.plugin.registry import discover
-from mtkd_cli.preprocess import Prepared
 from mtkd_cli.progress import Progress
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve

@@ -16,10 +16,9 @@ from torchvision import transforms
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.distill import Evaluation, steps_per_epoch, train
 from mtkd_cli.interfaces import Alignment
-from mtkd_cli.models import prepared
+from mtkd_cli.models.preprocess import Prepared, prepared
 from mtkd_cli.objectives import Batches, FromTeachers
 from mtkd_cli.optimise import optimizer_of, schedule_of
-from mtkd_cli.preprocess import Prepared
 from mtkd_cli.students import build
 from mtkd_cli.teachers import ReadyTeacher, answers
 

@@ -14,7 +14,8 @@ from mtkd_cli.doctor import contents
 from mtkd_cli.doctor.environment import existing, free_memory
 from mtkd_cli.doctor.finding import Finding, failing
 from mtkd_cli.evaluate import plain_views
-from mtkd_cli.models import facts, prepared
+from mtkd_cli.models.cost import facts
+from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.pipeline import prepare, views_of
 from mtkd_cli.plan import teacher_facts
 from mtkd_cli.progress import Progress

@@ -14,7 +14,7 @@ from mtkd_cli.context import Context
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.evaluate import answering, batches, on_device
 from mtkd_cli.interfaces import Model
-from mtkd_cli.models import prepared
+from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.objectives import Batches
 from mtkd_cli.teachers import ReadyTeacher
 

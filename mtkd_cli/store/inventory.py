@@ -24,7 +24,7 @@ from mtkd_cli.data.subset import spread
 from mtkd_cli.files import atomic
 from mtkd_cli.fit import fitted
 from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.models import load_teacher
+from mtkd_cli.models.build import load_teacher
 from mtkd_cli.store import content_store, mapped_arrays, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import in_words

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.errors import MtkdError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
-from mtkd_cli.models import prepared
-from mtkd_cli.preprocess import complete
+from mtkd_cli.models.preprocess import complete, prepared
 from mtkd_cli.recipe.schema import Input
 from mtkd_cli.specs import TeacherSpec
 from mtkd_cli.testing.batches import numbers

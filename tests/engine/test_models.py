@@ -17,12 +17,13 @@ from torch import nn
 from torchvision import models as torchvision_models
 from typer.testing import CliRunner
 
-from mtkd_cli import models
 from mtkd_cli.cli.app import create
 from mtkd_cli.data import dataset
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, Samples, SourceData, TaskData
+from mtkd_cli.models import build, preprocess
+from mtkd_cli.models import head as model_head
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Data, Loss, Student, Teacher
@@ -54,14 +55,14 @@ def part(registry: Registry) -> Callable[[str], ModelPart]:
 def teacher(part: Callable[[str], ModelPart], data: Dataset) -> Callable[..., Model]:
     def load(reference: str, **keys: Any) -> Model:
         wanted = Teacher.model_validate({"model": reference, "name": "T", **keys})
-        return models.load_teacher(part(reference), wanted, data, TASK)
+        return build.load_teacher(part(reference), wanted, data, TASK)
 
     return load
 
 
 def outputs(model: Model) -> int:
     with torch.inference_mode():
-        return int(models.prepared(model).eval()(torch.zeros(1, 3, 32, 32)).shape[1])
+        return int(preprocess.prepared(model).eval()(torch.zeros(1, 3, 32, 32)).shape[1])
 
 
 def test_checkpoint_decides_the_size_of_the_head(tmp_path: Path, teacher: Callable[..., Model]) -> None:
@@ -91,7 +92,7 @@ def test_checkpoint_of_imagenet_keeps_the_names(tmp_path: Path, teacher: Callabl
     ],
 )
 def test_head_is_made_for_the_data(part: Callable[[str], ModelPart], data: Dataset, reference: str) -> None:
-    model = models.build_student(part(reference), Student(model=reference), data, TASK, seed=0)
+    model = build.build_student(part(reference), Student(model=reference), data, TASK, seed=0)
     assert outputs(model) == 3
     assert isinstance(model.module.get_submodule(model.head), nn.Linear | nn.Conv2d)
 
@@ -99,7 +100,7 @@ def test_head_is_made_for_the_data(part: Callable[[str], ModelPart], data: Datas
 def test_same_seed_same_head(part: Callable[[str], ModelPart], data: Dataset) -> None:
     def head(seed: int) -> torch.Tensor:
         student = Student(model="timm:test_resnet")
-        weight: torch.Tensor = models.build_student(
+        weight: torch.Tensor = build.build_student(
             part(student.model), student, data, TASK, seed
         ).module.fc.weight
         return weight
@@ -162,10 +163,10 @@ def test_several_heads_cannot_be_replaced(
     tmp_path: Path, part: Callable[[str], ModelPart], data: Dataset
 ) -> None:
     several = Model(
-        nn.Identity(), models.complete(data.input, Student(model="x:y").input, data.input), "", ("a",) * 9
+        nn.Identity(), build.complete(data.input, Student(model="x:y").input, data.input), "", ("a",) * 9
     )
     with pytest.raises(UsageError, match="9 outputs and no single last layer"):
-        models.with_outputs(several, 3, "student", 0)
+        model_head.with_outputs(several, 3, "student", 0)
 
 
 def write_images(root: Path, count: int, size: int) -> None:
@@ -228,7 +229,7 @@ def test_probabilities_become_log_probabilities(tmp_path: Path, teacher: Callabl
     (tmp_path / "m.py").write_text(ANSWERS)
     model = teacher(f"python:{tmp_path / 'm.py'}:build", outputs="probabilities", pretrained=True)
     with torch.inference_mode():
-        answer = models.prepared(model)(torch.zeros(2, 3, 32, 32))
+        answer = preprocess.prepared(model)(torch.zeros(2, 3, 32, 32))
     torch.testing.assert_close(answer.softmax(1), torch.tensor([[0.7, 0.2, 0.1]]).repeat(2, 1))
 
 
@@ -236,7 +237,7 @@ def test_logits_declared_as_probabilities_are_refused(tmp_path: Path, teacher: C
     (tmp_path / "m.py").write_text(ANSWERS)
     model = teacher(f"python:{tmp_path / 'm.py'}:logits", outputs="probabilities", pretrained=True)
     with pytest.raises(DataError, match="from 2 to 14, are no probabilities") as caught:
-        models.prepared(model)(torch.zeros(2, 3, 32, 32))
+        preprocess.prepared(model)(torch.zeros(2, 3, 32, 32))
     assert "outputs: logits" in caught.value.hint
 
 
@@ -244,10 +245,10 @@ def test_probabilities_taken_for_logits_are_refused(tmp_path: Path, teacher: Cal
     (tmp_path / "m.py").write_text(ANSWERS)
     views = torch.zeros(2, 3, 32, 32)
     with pytest.raises(DataError, match="look like probabilities") as caught:
-        models.prepared(teacher(f"python:{tmp_path / 'm.py'}:build", pretrained=True))(views)
+        preprocess.prepared(teacher(f"python:{tmp_path / 'm.py'}:build", pretrained=True))(views)
     assert "outputs: probabilities" in caught.value.hint
     sure = teacher(f"python:{tmp_path / 'm.py'}:build", outputs="logits", pretrained=True)
-    assert models.prepared(sure)(views).shape == (2, 3)
+    assert preprocess.prepared(sure)(views).shape == (2, 3)
 
 
 DETECTOR = """
@@ -289,7 +290,7 @@ def test_a_detectors_checkpoint_may_count_the_background(
     )
     boxes = np.full((1, 1, 5), -1, dtype=np.float32)
     task = Detection(TaskData(CLASSES, boxes, InputSpec()), Loss())
-    model = models.load_teacher(part("python:det.py:build"), wanted, data, task)
+    model = build.load_teacher(part("python:det.py:build"), wanted, data, task)
     assert model.outputs == outputs_in_file
     for name, tensor in trained.state_dict().items():
         assert torch.equal(model.module.state_dict()[name], tensor)

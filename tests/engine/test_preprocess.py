@@ -7,7 +7,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import InputSpec
-from mtkd_cli.preprocess import Prepared, complete, prepare
+from mtkd_cli.models.preprocess import Prepared, complete, prepare
 from mtkd_cli.recipe.schema import Input
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

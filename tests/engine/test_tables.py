@@ -11,7 +11,7 @@ import torch
 from mtkd_cli.data import dataset
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData
-from mtkd_cli.preprocess import complete, prepare
+from mtkd_cli.models.preprocess import complete, prepare
 from mtkd_cli.recipe.schema import Data, Input
 
 NAN = np.nan

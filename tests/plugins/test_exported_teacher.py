@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, Model, ModelRequest
-from mtkd_cli.models import prepared
+from mtkd_cli.models.preprocess import prepared
 from mtkd_teachers.exported import ExportedProvider
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # torch would rather export than trace

@@ -16,8 +16,8 @@ from mtkd_cli import counter_rng
 from mtkd_cli.aggregate import Strategy
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, Merged, TaskData
+from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.plugin.registry import Registry
-from mtkd_cli.preprocess import Prepared
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.testing.task import check_task

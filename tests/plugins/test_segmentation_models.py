@@ -7,7 +7,7 @@ import torch
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import ModelRequest
-from mtkd_cli.models import with_outputs
+from mtkd_cli.models.head import with_outputs
 from mtkd_teachers.smp import SmpProvider, parsed
 from mtkd_teachers.torchvision import TorchvisionProvider
 

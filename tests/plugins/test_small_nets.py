@@ -7,7 +7,7 @@ import torch
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model, ModelRequest
-from mtkd_cli.models import prepared
+from mtkd_cli.models.preprocess import prepared
 from mtkd_teachers.convnet import ConvNetProvider
 from mtkd_teachers.mlp import MlpProvider
 from mtkd_teachers.resnet import ResNetProvider

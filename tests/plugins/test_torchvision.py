@@ -13,8 +13,8 @@ from torchvision import models
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Model, ModelRequest
-from mtkd_cli.models import prepared, tail_of
-from mtkd_cli.preprocess import prepare
+from mtkd_cli.models.head import tail_of
+from mtkd_cli.models.preprocess import prepare, prepared
 from mtkd_teachers import torchvision as torchvision_provider
 from mtkd_teachers.torchvision import TorchvisionProvider
 

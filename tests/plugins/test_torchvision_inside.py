@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
-from mtkd_cli.models import prepared
-from mtkd_cli.preprocess import complete
+from mtkd_cli.models.preprocess import complete, prepared
 from mtkd_cli.recipe.schema import Input
 from mtkd_tasks.boxes import from_lists
 from mtkd_teachers.python import PythonProvider

@@ -17,9 +17,9 @@ from mtkd_cli.asking import by_views
 from mtkd_cli.context import Context
 from mtkd_cli.data.views import affine, view
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.fold import folded
 from mtkd_cli.interfaces.missing_outputs import lost
-from mtkd_cli.models import prepared
+from mtkd_cli.models.batchnorm_folding import folded
+from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store import row_format as layout_module
 from mtkd_cli.store.rounding import rounding_of

@@ -20,11 +20,12 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import fit, models, students, teachers
+from mtkd_cli import fit, students, teachers
 from mtkd_cli.cli import app as application
 from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
+from mtkd_cli.models import build
 from mtkd_cli.run import Run
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store.row_format import Layout
@@ -309,7 +310,7 @@ def test_no_flipped_bit_of_a_fitted_teacher_is_used(context: Contexts, name: str
 
     def weights() -> dict[str, torch.Tensor]:
         return fit.fitted(
-            models.load_teacher(part, wanted, run.data, run.task), key, wanted, run
+            build.load_teacher(part, wanted, run.data, run.task), key, wanted, run
         ).module.state_dict()
 
     right = weights()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtkd_cli import counter_rng
 from mtkd_cli.asking import ROUNDED, refuse_unfit
@@ -22,28 +19,12 @@ from mtkd_cli.declared_classes import declared_classes
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.files import hashing
 from mtkd_cli.interfaces import Model, ModelRequest, Task
-from mtkd_cli.preprocess import Prepared, complete
+from mtkd_cli.models.head import with_outputs
+from mtkd_cli.models.preprocess import complete
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Input, Student, Teacher
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.local_code import source_hash
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a model costs. Latency is that of one sample on the CPU, over repeated calls, in milliseconds.
-
-    Of a model behind a file of predictions nothing is known: None.
-    """
-
-    parameters: int | None
-    bytes: int | None
-    latency_ms: float | None
-    latency_p95_ms: float | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the facts for a report."""
-        return dataclasses.asdict(self)
 
 
 def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -> Model:
@@ -61,13 +42,13 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
     listed = task.numbered and own is not None and is_listed(own, data.classes)
     outputs = len(own) - listed if own else task.outputs
     background = listed or teacher.background == "first"
-    built = partial(_build, part, teacher.input, data, outputs, pretrained, seed)
+    built = partial(build_model, part, teacher.input, data, outputs, pretrained, seed)
     model = built(background)
     if model.predictions is not None:
         refuse_unfit(model.predictions, teacher, task, where)
     undecided = task.numbered and not background and teacher.background is None
     otherwise = partial(built, background=True) if undecided else None
-    model = _with_checkpoint(model, teacher.checkpoint, where, part.trusted, otherwise)
+    model = with_checkpoint(model, teacher.checkpoint, where, part.trusted, otherwise)
     trained = model.trained or (teacher.pretrained is True and not model.partly)
     if not trained and not (teacher.fit and teacher.fit.train == "all"):
         raise DataError(
@@ -136,18 +117,12 @@ def _no_probabilities(output: Any, where: str) -> Any:
 
 def build_student(part: ModelPart, student: Student, data: Dataset, task: Task, seed: int) -> Model:
     """Return a student with initial weights from ``seed``, or trained ones, and the task's outputs."""
-    model = _build(part, student.input, data, task.outputs, student.pretrained, seed)
+    model = build_model(part, student.input, data, task.outputs, student.pretrained, seed)
     where = f"student ({student.model})"
-    model = _with_checkpoint(model, student.checkpoint, where, part.trusted)
+    model = with_checkpoint(model, student.checkpoint, where, part.trusted)
     model = with_outputs(model, task.outputs, where, seed)
     wanted = complete(model.input, student.input, data.input)
     return replace(model, classes=data.classes, input=wanted, scale=task.scale, shaped=task.shaped)
-
-
-def prepared(model: Model) -> Prepared:
-    """Return the model behind its own preprocessing."""
-    module = model.module.to(memory_format=torch.channels_last) if model.channels_last else model.module
-    return Prepared(module, model.input, model.scale, model.shaped)
 
 
 def identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...] | None = None) -> dict[str, Any]:
@@ -178,54 +153,7 @@ def identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...] | None 
     }
 
 
-def facts(model: Model, example: Tensor) -> Facts:
-    """Measure a model on one view, ``[1, C, H, W]`` or ``[1, F]``."""
-    if model.predictions is not None:
-        return Facts(None, None, None, None)
-    module = prepared(model).eval()
-    times: list[float] = []
-    with torch.inference_mode():
-        module(example)
-        began = time.perf_counter()
-        while len(times) < 30 and (len(times) < 5 or time.perf_counter() - began < 0.3):
-            started = time.perf_counter()
-            module(example)
-            times.append(time.perf_counter() - started)
-    parameters, held = weights_of(model)
-    return Facts(
-        parameters=parameters,
-        bytes=held,
-        latency_ms=round(float(np.median(times)) * 1000, 4),
-        latency_p95_ms=round(float(np.quantile(times, 0.95)) * 1000, 4),
-    )
-
-
-def weights_of(model: Model) -> tuple[int, int]:
-    """Return how many parameters a model has, and the bytes of these and of its buffers."""
-    if model.weights is not None:
-        return model.weights
-    parameters = list(model.module.parameters())
-    held = sum(t.numel() * t.element_size() for t in [*parameters, *model.module.buffers()])
-    return sum(p.numel() for p in parameters), held
-
-
-def tail_of(model: Model) -> nn.Module:
-    """Return what runs from the head on: what reaches the head goes in, outputs ``[B, C]`` come out.
-
-    That is the head itself, and where it is a convolution (SqueezeNet), the layers after it too.
-    """
-    head = model.module.get_submodule(model.head)
-    if not isinstance(head, nn.Conv2d):
-        return head
-    parent, _, name = model.head.rpartition(".")
-    around = model.module.get_submodule(parent)
-    after = list(around.named_children()) if isinstance(around, nn.Sequential) else []
-    names = [child for child, _ in after]
-    rest = [layer for _, layer in after[names.index(name) + 1 :]] if name in names else []
-    return nn.Sequential(head, *rest, nn.Flatten(1))
-
-
-def _build(
+def build_model(
     part: ModelPart,
     wanted: Input,
     data: Dataset,
@@ -234,6 +162,7 @@ def _build(
     seed: int,
     background: bool = False,
 ) -> Model:
+    """Return the provider's model for the data's input, initialized from the seed."""
     counter_rng.seed_torch("initial weights", seed)
     channels = wanted.channels or data.input.channels or 3
     size = wanted.size or data.input.size or 224
@@ -255,7 +184,7 @@ def _build(
     return model
 
 
-def _with_checkpoint(
+def with_checkpoint(
     model: Model,
     checkpoint: str | None,
     where: str,
@@ -274,65 +203,6 @@ def _with_checkpoint(
         model = with_outputs(model, head_weight.shape[0], where, seed=0)
     weights.load_into(model.module, tensors, f"{where}, {checkpoint}")
     return replace(model, trained=True)
-
-
-def with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
-    """Return the model with a new head if the present one has another number of outputs."""
-    if model.resized is not None:
-        counter_rng.seed_torch("head", seed)
-        return model.resized(outputs)
-    if model.outputs is not None and model.outputs < outputs:
-        raise UsageError(
-            f"it has {model.outputs} classes besides the background; {outputs} are needed",
-            where=where,
-            hint=f"build it for {outputs} classes; torchvision counts the background as one more",
-        )
-    if not model.head:
-        if model.classes and len(model.classes) != outputs:
-            raise UsageError(
-                f"it has {len(model.classes)} outputs and no single last layer that can be replaced",
-                where=where,
-                hint=f"choose another model, or weights trained with {outputs} outputs",
-            )
-        return model
-    head = model.module.get_submodule(model.head)
-    counter_rng.seed_torch("head", seed)
-    new: nn.Module
-    if isinstance(head, nn.Linear):
-        if head.out_features == outputs:
-            return model
-        new = nn.Linear(head.in_features, outputs, bias=head.bias is not None)
-    elif isinstance(head, nn.Conv2d):
-        if head.out_channels == outputs:
-            return model
-        new = nn.Conv2d(
-            head.in_channels,
-            outputs,
-            head.kernel_size,  # type: ignore[arg-type]
-            head.stride,  # type: ignore[arg-type]
-            head.padding,  # type: ignore[arg-type]
-            bias=head.bias is not None,
-        )
-    elif isinstance(head, nn.Identity):
-        new = nn.LazyLinear(outputs)
-    else:
-        raise UsageError(
-            f"the head {model.head!r} is a {type(head).__name__}, which cannot be replaced", where=where
-        )
-    parent, _, name = model.head.rpartition(".")
-    setattr(model.module.get_submodule(parent), name, new)
-    if isinstance(new, nn.LazyLinear):
-        _find_width(model)
-    return replace(model, classes=None)
-
-
-def _find_width(model: Model) -> None:
-    """Run the model once, so that a head put where none was learns how many features reach it."""
-    size, channels = model.input.size or 224, model.input.channels or 3
-    training = model.module.training
-    with torch.no_grad():
-        model.module.eval()(torch.zeros(1, channels, size, size))
-    model.module.train(training)
 
 
 def _files_of(part: ModelPart) -> list[str]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import InputSpec
+from mtkd_cli.interfaces import InputSpec, Model
 from mtkd_cli.recipe.schema import Input
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -156,3 +156,9 @@ class Prepared(nn.Module):
             mean, deviation = (_double(values, output) for values in self.scale)
             output = output.double() * deviation + mean
         return output if self.shaped is None else self.shaped(output)
+
+
+def prepared(model: Model) -> Prepared:
+    """Return the model behind its own preprocessing."""
+    module = model.module.to(memory_format=torch.channels_last) if model.channels_last else model.module
+    return Prepared(module, model.input, model.scale, model.shaped)

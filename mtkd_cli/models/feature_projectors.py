@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mtkd_cli import counter_rng
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
-from mtkd_cli.models import prepared
+from mtkd_cli.models.preprocess import prepared
 
 
 @dataclass(frozen=True)
