@@ -42,8 +42,8 @@ def distill(
         MtkdError: as the command says it: ``what``, ``where``, ``hint``.
     """
     from mtkd_cli import pipeline
-    from mtkd_cli.progress import Progress
     from mtkd_cli.run import Run, default_name
+    from mtkd_cli.training.progress import Progress
 
     parts, recipe_name = _parts(recipe, overrides, trust_pickle, trust_code)
     context = pipeline.prepare(parts, device, Progress())
@@ -60,8 +60,8 @@ def record(
 ) -> list[str]:
     """Record a recipe's teachers, and return their names. Arguments as `distill` has them."""
     from mtkd_cli import pipeline
-    from mtkd_cli.progress import Progress
     from mtkd_cli.teachers import ready
+    from mtkd_cli.training.progress import Progress
 
     context = pipeline.prepare(_parts(recipe, overrides, trust_pickle, trust_code)[0], device, Progress())
     return [teacher.name for teacher in ready(context, pipeline.views_of(context.recipe))]

@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.context import Context
 from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import UsageError
-from mtkd_cli.evaluate import batches
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.recipe.schema import Recipe
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.evaluation import batches
 
 if TYPE_CHECKING:
     from mtkd_cli.teachers import ReadyTeacher

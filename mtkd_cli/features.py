@@ -12,9 +12,7 @@ from torch import Tensor, nn
 
 from mtkd_cli import record
 from mtkd_cli.asking import by_views
-from mtkd_cli.context import Context
 from mtkd_cli.data.views import PLAIN, view
-from mtkd_cli.distill import Step
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import sent
 from mtkd_cli.errors import UsageError
@@ -29,6 +27,8 @@ from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import train_view, who_is
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.loop import Step
 
 SMALLEST_DEVIATION = 1e-3
 CHUNK = 4096

@@ -14,25 +14,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.context import Context
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.distill import Evaluation, Trained, steps_per_epoch, train
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import TrainingError
-from mtkd_cli.evaluate import batches, judge, measure, plain_views, validate
 from mtkd_cli.files import hashing
 from mtkd_cli.fit_split import split_of
 from mtkd_cli.interfaces import Model
-from mtkd_cli.keeper import Keeper
-from mtkd_cli.memory import memory_errors
 from mtkd_cli.models.head import tail_of
 from mtkd_cli.models.preprocess import prepared
-from mtkd_cli.objectives import FromLabels
 from mtkd_cli.recipe.schema import Fit, Teacher, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import keep_together
+from mtkd_cli.training.checkpointing import Keeper
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.evaluation import batches, judge, measure, plain_views, validate
+from mtkd_cli.training.loop import Evaluation, Trained, steps_per_epoch, train
+from mtkd_cli.training.objectives import FromLabels
+from mtkd_cli.training.out_of_memory import memory_errors
 
 
 def key(identity: Mapping[str, Any], teacher: Teacher, context: Context) -> dict[str, Any]:

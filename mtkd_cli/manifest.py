@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mtkd_cli.context import Context
 from mtkd_cli.errors import ResumeError, UsageError
 from mtkd_cli.files import hashing
 from mtkd_cli.models.build import identity
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.store import content_store
 from mtkd_cli.teachers import who_is
+from mtkd_cli.training.context import Context
 
 FORMAT = 1
 COMPARED = ("format", "recipe", "data", "teachers", "student", "engine")

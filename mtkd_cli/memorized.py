@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtkd_cli.context import Context
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.evaluate import BATCH
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.teachers import ReadyTeacher
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.evaluation import BATCH
 
 SAMPLES = 1024
 """Labeled samples of each split that are looked at, at most."""

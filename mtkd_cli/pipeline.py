@@ -14,22 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import calibrate, manifest, memorized
-from mtkd_cli.aggregate import Strategy
 from mtkd_cli.align import remarks
-from mtkd_cli.context import Context
 from mtkd_cli.data import dataset
 from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.distill import refuse_small_batches
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import device_of
 from mtkd_cli.errors import DataError, UsageError, some
-from mtkd_cli.evaluate import answering, measure, on_device
-from mtkd_cli.interfaces import Merged, Model, Task
+from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.models.cost import facts
 from mtkd_cli.models.preprocess import prepared
-from mtkd_cli.objectives import Batches
-from mtkd_cli.progress import Progress
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import alignment, results
@@ -44,6 +38,12 @@ from mtkd_cli.students import TrainedStudent, alone, distilled
 from mtkd_cli.teachers import ReadyTeacher, known_classes, ready
 from mtkd_cli.trackers import following
 from mtkd_cli.trained import described, local_code
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.evaluation import answering, measure, on_device
+from mtkd_cli.training.loop import refuse_small_batches
+from mtkd_cli.training.objectives import Batches
+from mtkd_cli.training.progress import Progress
+from mtkd_cli.training.strategy import Strategy, mixture
 
 Answer = Callable[[NDArray[np.int64]], Tensor]
 
@@ -343,8 +343,3 @@ def _scores(
         scored("ensemble", together),
         {teacher.name: scored(f"teacher {teacher.name}", teacher.facts) for teacher in teachers},
     )
-
-
-def mixture(task: Task, merged: Merged) -> Tensor:
-    """Return what the ensemble answers, ``[B, C, *]``."""
-    return task.mix(merged) if merged.combined is None else merged.combined

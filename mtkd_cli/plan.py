@@ -13,7 +13,6 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from mtkd_cli.context import Context
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import some
 from mtkd_cli.fit_split import split_of
@@ -27,12 +26,13 @@ from mtkd_cli.report.facts import labels_seen
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import bytes_in_words
-from mtkd_cli.search import candidates
 from mtkd_cli.store import content_store
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
 from mtkd_cli.teacher_checks import validate_live
 from mtkd_cli.teachers import alignment_of, arrays_of, find_recorded, tell_views, who_is
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.hyperparameter_search import candidates
 
 TRAINING_PER_FORWARD = 3.0
 """A training step costs about three forward passes: one forward, two backward."""

@@ -14,17 +14,17 @@ from torch import Tensor, nn
 
 from mtkd_cli.asking import by_id
 from mtkd_cli.background import is_listed, number_classes
-from mtkd_cli.context import Context
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import DataError
-from mtkd_cli.evaluate import batches
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.models.preprocess import Prepared, prepare, prepared
 from mtkd_cli.recipe.schema import Augment, Teacher
 from mtkd_cli.record import no_answer
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.evaluation import batches
 
 SAMPLES = 4
 

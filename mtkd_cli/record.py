@@ -24,7 +24,6 @@ from mtkd_cli.files import atomic
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost, over
 from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.memory import memory_errors
 from mtkd_cli.models.batchnorm_folding import folded
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.schema import Recipe
@@ -32,6 +31,7 @@ from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import Rounding, largest, rounding_of
 from mtkd_cli.store.row_format import Layout, kept_of
+from mtkd_cli.training.out_of_memory import memory_errors
 
 VALUES_IN_A_BATCH = 2**21
 LARGEST_BATCH = {"cpu": 64}

@@ -15,7 +15,6 @@ from mtkd_cli.code_permission import announce, permit
 from mtkd_cli.data import dataset
 from mtkd_cli.data.dataset import Dataset, Split
 from mtkd_cli.errors import DataError, RecipeError, UsageError
-from mtkd_cli.evaluate import answering, measure
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.plugin.registry import Registry, installed
@@ -26,6 +25,7 @@ from mtkd_cli.recipe.validation_messages import explain
 from mtkd_cli.safe_loading.local_code import PREFIX
 from mtkd_cli.store import content_store
 from mtkd_cli.trained import LoadedStudent
+from mtkd_cli.training.evaluation import answering, measure
 
 SPLITS = ("test", "val", "train")
 

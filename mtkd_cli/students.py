@@ -12,27 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.acceleration import synchronised
-from mtkd_cli.aggregate import Strategy
-from mtkd_cli.context import Context
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import PLAIN, view
-from mtkd_cli.distill import Losses, Step, Trained, steps_per_epoch, train
 from mtkd_cli.features import of_each, recorded_features
 from mtkd_cli.files import hashing
 from mtkd_cli.interfaces import Model
-from mtkd_cli.keeper import Keeper
-from mtkd_cli.memory import memory_errors
 from mtkd_cli.models.build import build_student, identity
 from mtkd_cli.models.feature_projectors import Guided
 from mtkd_cli.models.preprocess import prepared
-from mtkd_cli.objectives import Batches, FromLabels, FromTeachers, Hints
 from mtkd_cli.recipe.schema import Augment, Teacher, Train
 from mtkd_cli.safe_loading import weights
-from mtkd_cli.search import candidates, search
 from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import keep_together
 from mtkd_cli.teachers import ReadyTeacher, answers, train_view
+from mtkd_cli.training.acceleration import synchronised
+from mtkd_cli.training.checkpointing import Keeper
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.hyperparameter_search import candidates, search
+from mtkd_cli.training.loop import Losses, Step, Trained, steps_per_epoch, train
+from mtkd_cli.training.objectives import Batches, FromLabels, FromTeachers, Hints
+from mtkd_cli.training.out_of_memory import memory_errors
+from mtkd_cli.training.strategy import Strategy
 
 LESS = "lower train.batch_size, record teachers that are live, or take a smaller student"
 

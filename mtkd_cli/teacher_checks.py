@@ -15,17 +15,17 @@ from rich.text import Text
 from torch import Tensor
 
 from mtkd_cli.asking import by_id, by_views
-from mtkd_cli.context import Context
 from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.input_alternatives import SAMPLES, better_input
 from mtkd_cli.interfaces import Alignment, Model
 from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.memory import memory_errors
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.record import LESS
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.teacher_validation import Validated, validated
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.out_of_memory import memory_errors
 
 if TYPE_CHECKING:
     from mtkd_cli.teachers import ReadyTeacher

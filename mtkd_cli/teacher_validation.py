@@ -20,11 +20,11 @@ from torch import Tensor
 
 from mtkd_cli import counter_rng
 from mtkd_cli.errors import SHOWN
-from mtkd_cli.evaluate import BATCH
 from mtkd_cli.interfaces import Alignment, Task
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.training.evaluation import BATCH
 
 SHUFFLES, SPATIAL_SHUFFLES = 99, 19
 """Shuffled copies of the labels; fewer where each has to be matched with maps or boxes."""

@@ -15,10 +15,8 @@ from mtkd_cli import asking, record
 from mtkd_cli.align import aligned_to
 from mtkd_cli.asking import Ask
 from mtkd_cli.calibrate import Calibration, calibrated, softened
-from mtkd_cli.context import Context
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.distill import Step
 from mtkd_cli.distributed import group as process_group
 from mtkd_cli.distributed.devices import sent
 from mtkd_cli.errors import DataError, UsageError
@@ -40,6 +38,8 @@ from mtkd_cli.store.rounding import Rounding, in_words, largest
 from mtkd_cli.store.row_format import Layout, kept_of
 from mtkd_cli.teacher_checks import table_of, validate_live, validate_recorded
 from mtkd_cli.teacher_validation import Doubt, Validated
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.loop import Step
 
 FACTS_FORMAT = 2
 """Changes when the facts that are kept of a teacher, or their meaning, change."""

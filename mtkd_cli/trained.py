@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mtkd_cli.code_permission import permit
-from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, MtkdError, UsageError, nearest
 from mtkd_cli.files import checksummed_json
 from mtkd_cli.interfaces import Model, ModelRequest, Task, TaskData
@@ -34,6 +33,7 @@ from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute
 from mtkd_cli.specs import TeacherSpec
 from mtkd_cli.student_document import AGAIN, FORMAT, StudentDocument, parsed
+from mtkd_cli.training.context import Context
 
 UNFINISHED = "has the run finished? mtkd distill writes it at the end"
 

@@ -90,10 +90,10 @@ def start(folder: Path, arguments: tuple[str, ...], prepare: Callable[[], object
         os.dup2(output, 1)
         os.dup2(output, 2)
         prepare()
-        from mtkd_cli import keeper
         from mtkd_cli.__main__ import main
+        from mtkd_cli.training import checkpointing
 
-        keeper.TIMES_ITS_COST = 0.0  # a checkpoint every epoch, however short
+        checkpointing.TIMES_ITS_COST = 0.0  # a checkpoint every epoch, however short
         sys.argv = ["mtkd", *arguments]
         main()
     except SystemExit as end:

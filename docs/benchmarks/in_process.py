@@ -11,12 +11,12 @@ from typing import Any
 from rich.console import Console
 
 from mtkd_cli import pipeline
-from mtkd_cli.context import Context
 from mtkd_cli.plugin.registry import discover
-from mtkd_cli.progress import Progress
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve
 from mtkd_cli.run import Run
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.progress import Progress
 
 
 def loaded(recipe: str, overrides: Sequence[str]) -> Context:

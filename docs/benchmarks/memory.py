@@ -70,9 +70,9 @@ def record(count: int) -> None:
     """Record so many teachers as `mtkd record` does, then print the peak in MiB."""
     from mtkd_cli import pipeline, teachers
     from mtkd_cli.plugin.registry import discover
-    from mtkd_cli.progress import Progress
     from mtkd_cli.recipe.reader import read
     from mtkd_cli.recipe.resolve import resolve
+    from mtkd_cli.training.progress import Progress
 
     lines = [
         f"  - {{name: t{n}, model: '{MODEL}', checkpoint: teacher-{n}.safetensors}}" for n in range(count)

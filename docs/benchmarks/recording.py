@@ -31,7 +31,7 @@ from recording_loops import alone, by_hand, eager, warm, with_torchdistill
 from recording_page import page, plot
 from torch import nn
 
-from mtkd_cli.distill import steps_per_epoch
+from mtkd_cli.training.loop import steps_per_epoch
 
 HERE = Path(__file__).resolve().parent
 

@@ -17,18 +17,18 @@ from torch import Tensor, nn
 
 from mtkd_cli import pipeline, record
 from mtkd_cli.asking import by_views
-from mtkd_cli.context import Context
 from mtkd_cli.data.views import view
 from mtkd_cli.fit import fitted
 from mtkd_cli.models.build import load_teacher
 from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.plugin.registry import discover
-from mtkd_cli.progress import Progress
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import train_view, who_is
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.progress import Progress
 
 HERE = Path(__file__).resolve().parent
 ARCHITECTURES = ("resnet:20-8", "resnet:32-8", "resnet:56-8")

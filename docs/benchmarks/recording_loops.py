@@ -13,14 +13,14 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision import transforms
 
-from mtkd_cli.aggregate import Strategy
-from mtkd_cli.distill import Evaluation, steps_per_epoch, train
 from mtkd_cli.interfaces import Alignment
 from mtkd_cli.models.preprocess import Prepared, prepared
-from mtkd_cli.objectives import Batches, FromTeachers
-from mtkd_cli.optimise import optimizer_of, schedule_of
 from mtkd_cli.students import build
 from mtkd_cli.teachers import ReadyTeacher, answers
+from mtkd_cli.training.loop import Evaluation, steps_per_epoch, train
+from mtkd_cli.training.objectives import Batches, FromTeachers
+from mtkd_cli.training.optimizer import optimizer_of, schedule_of
+from mtkd_cli.training.strategy import Strategy
 
 
 def alone(bench: Bench, epochs: int) -> float:

@@ -12,7 +12,7 @@ import memory
 from recording_bench import ARCHITECTURES, BATCH, COUNTS, EPOCHS
 from tables import markdown, versions
 
-from mtkd_cli.distill import steps_per_epoch
+from mtkd_cli.training.loop import steps_per_epoch
 
 
 def ratios(times: dict[str, list[float]], *names: str) -> list[float]:

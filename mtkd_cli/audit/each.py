@@ -12,11 +12,11 @@ from torch import Tensor
 
 from mtkd_cli.audit.facts import ClassFacts, PairFacts, TeacherFacts
 from mtkd_cli.audit.panel import Outcome, Panel
-from mtkd_cli.evaluate import batches, measured
 from mtkd_cli.interfaces import Details
-from mtkd_cli.pipeline import mixture
 from mtkd_cli.report.facts import labels_seen
 from mtkd_cli.stats import bootstrap
+from mtkd_cli.training.evaluation import batches, measured
+from mtkd_cli.training.strategy import mixture
 
 SURE = 0.7
 """Mean confidence from which a teacher that is mostly wrong is called confidently wrong."""

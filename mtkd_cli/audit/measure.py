@@ -15,11 +15,11 @@ from mtkd_cli.audit.facts import Audit, Change, StrategyFacts
 from mtkd_cli.audit.oracle import oracle_of
 from mtkd_cli.audit.panel import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.audit.recommend import best_of, recommended
-from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.teachers import ready
+from mtkd_cli.training.context import Context
 
 FOLDS = 5
 FEWEST = 10

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.audit.panel import Outcome, Panel
-from mtkd_cli.evaluate import batches, measured
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.stats.bootstrap import Estimate
+from mtkd_cli.training.evaluation import batches, measured
 
 
 def oracle_of(panel: Panel, alone: Sequence[Outcome]) -> Estimate | str:

@@ -10,18 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli.aggregate import Strategy
-from mtkd_cli.context import Context
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.distill import Step
-from mtkd_cli.evaluate import Measured, batches, measured
 from mtkd_cli.interfaces import AggregationBatch, Task
-from mtkd_cli.objectives import Batches
-from mtkd_cli.pipeline import batches_of, mixture
+from mtkd_cli.pipeline import batches_of
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.stats.bootstrap import Estimate
 from mtkd_cli.teachers import ReadyTeacher
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.evaluation import Measured, batches, measured
+from mtkd_cli.training.loop import Step
+from mtkd_cli.training.objectives import Batches
+from mtkd_cli.training.strategy import Strategy, mixture
 
 VALUES = 2**20
 """Samples times draws of a bootstrap, at most about so many; but not fewer than 100 draws."""

@@ -22,7 +22,6 @@ from mtkd_cli.compare.grid import Cell, grid_of
 from mtkd_cli.compare.tune import Range, Tuned, ranges_of, require_optuna, tune, validated_as, with_settings
 from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.plugin.registry import installed
-from mtkd_cli.progress import Progress
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import Resolved, resolve
 from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
@@ -30,6 +29,7 @@ from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.store import content_store
+from mtkd_cli.training.progress import Progress
 
 ROOT = Path("comparisons")
 

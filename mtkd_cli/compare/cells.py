@@ -9,14 +9,14 @@ from typing import Any
 
 from mtkd_cli import folder, pipeline
 from mtkd_cli.compare.grid import Cell
-from mtkd_cli.context import Context
 from mtkd_cli.errors import MtkdError
 from mtkd_cli.files import hashing
-from mtkd_cli.progress import Progress
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.run import Run
 from mtkd_cli.store import content_store
 from mtkd_cli.teachers import who_is
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.progress import Progress
 
 
 @dataclass(frozen=True)

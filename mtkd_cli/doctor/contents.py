@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.context import Context
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.doctor.finding import Finding, Status
 from mtkd_cli.reading import images
 from mtkd_cli.reading.image_folders import images_in
 from mtkd_cli.recipe.resolve import Part
+from mtkd_cli.training.context import Context
 
 WORKERS = 4
 SHOWN = 3

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtkd_cli.aggregate import Strategy
-from mtkd_cli.context import Context
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.evaluate import answering, batches, on_device
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.preprocess import prepared
-from mtkd_cli.objectives import Batches
 from mtkd_cli.teachers import ReadyTeacher
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.evaluation import answering, batches, on_device
+from mtkd_cli.training.objectives import Batches
+from mtkd_cli.training.strategy import Strategy
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import Tensor
 
-from mtkd_cli.context import Context
 from mtkd_cli.interfaces import Metric, Task
 from mtkd_cli.interfaces.significant_digits import rounded, shown, without_nan
 from mtkd_cli.recipe.schema import Teacher
@@ -20,6 +19,7 @@ from mtkd_cli.run import ROOT
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.students import TrainedStudent, kd_ratio
 from mtkd_cli.teachers import ReadyTeacher
+from mtkd_cli.training.context import Context
 
 MOST_CLASSES = 100
 """Classes up to which confusions are kept."""

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli.context import Context
 from mtkd_cli.data.subset import spread
+from mtkd_cli.training.context import Context
 
 if TYPE_CHECKING:
     from PIL.Image import Image

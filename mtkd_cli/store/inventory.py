@@ -18,7 +18,6 @@ from filelock import Timeout
 
 from mtkd_cli import record
 from mtkd_cli.asking import Ask
-from mtkd_cli.context import Context
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import spread
 from mtkd_cli.files import atomic
@@ -30,6 +29,7 @@ from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import in_words
 from mtkd_cli.store.row_format import VALUES, Layout
 from mtkd_cli.teachers import asker, who_is
+from mtkd_cli.training.context import Context
 
 KINDS = ("outputs", "fitted", "alone", "teachers", "images")
 FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.(partial|unfinished)")

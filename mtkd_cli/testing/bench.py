@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtkd_cli.aggregate import GIVEN, TOLERANCE
 from mtkd_cli.interfaces import AggregationBatch, Merged, Task
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing.batches import SAMPLES, TEMPERATURE, batch_for, outputs_for, targets_for
 from mtkd_cli.testing.broken import BrokenRuleError
+from mtkd_cli.training.strategy import GIVEN, TOLERANCE
 
 SAME_WEIGHT = 1e-5
 """How far a weight in float32 may be from what it must be."""

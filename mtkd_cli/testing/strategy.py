@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtkd_cli.aggregate import GIVEN
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_labels import without_labels
@@ -19,6 +18,7 @@ from mtkd_cli.testing import random_state
 from mtkd_cli.testing.batches import task_of
 from mtkd_cli.testing.bench import SAME_WEIGHT, Bench
 from mtkd_cli.testing.broken import NotCheckedError
+from mtkd_cli.training.strategy import GIVEN
 
 EXTREME = 1e4
 NEARLY = 95.0

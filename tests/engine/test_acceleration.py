@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from mtkd_cli.acceleration import autocast, compiled, number_format
 from mtkd_cli.distributed import devices
 from mtkd_cli.distributed.devices import sent
 from mtkd_cli.recipe.schema import Train
+from mtkd_cli.training.acceleration import autocast, compiled, number_format
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

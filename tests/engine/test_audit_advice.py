@@ -10,8 +10,8 @@ from mtkd_cli.audit.advice import advice_of
 from mtkd_cli.audit.facts import Audit, Change, TeacherFacts
 from mtkd_cli.audit.panel import Outcome
 from mtkd_cli.audit.recommend import best_of, recommended
-from mtkd_cli.evaluate import Measured
 from mtkd_cli.stats.bootstrap import Estimate
+from mtkd_cli.training.evaluation import Measured
 
 ONE = Estimate(1.0, 1.0, 1.0)
 NOTHING = Estimate(0.0, -0.01, 0.01)

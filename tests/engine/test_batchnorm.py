@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli.batchnorm import reestimated
+from mtkd_cli.training.batchnorm_statistics import reestimated
 
 
 def network(momentum: float | None = 0.1) -> nn.Sequential:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtkd_cli import checkpoint
 from mtkd_cli.errors import DataError
+from mtkd_cli.training import checkpoint
 
 PLACE = Path("kept")
 FACTS = {"sums": [0.1, 1 / 3], "curve": [{"step": 3}]}

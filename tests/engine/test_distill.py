@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.distill import Evaluation, Losses, Step, Trained, order, steps_per_epoch, train
 from mtkd_cli.errors import TrainingError
-from mtkd_cli.optimise import optimizer_of, schedule_of
 from mtkd_cli.recipe.schema import Train
-from mtkd_cli.training import ema_decay
+from mtkd_cli.training.loop import Evaluation, Losses, Step, Trained, order, steps_per_epoch, train
+from mtkd_cli.training.optimizer import optimizer_of, schedule_of
+from mtkd_cli.training.state import ema_decay
 
 INPUTS = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.randint(0, 2, (20,), generator=torch.Generator().manual_seed(1))

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.evaluate import BATCH, answering, judge, measure, plain_views, validate
 from mtkd_cli.interfaces import InputSpec, Metric, Samples, TaskData
 from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.training.evaluation import BATCH, answering, judge, measure, plain_views, validate
 from mtkd_tasks.classification import Classification
 
 TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())

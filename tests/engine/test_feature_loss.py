@@ -14,7 +14,7 @@ from mtkd_cli.features import Truncated
 from mtkd_cli.interfaces import InputSpec, Model
 from mtkd_cli.losses import feature_loss
 from mtkd_cli.models.feature_projectors import Guided, WithFeatures, pooled
-from mtkd_cli.objectives import Hints
+from mtkd_cli.training.objectives import Hints
 
 SPEC = InputSpec(size=4, channels=1, mean=(0.0,), std=(1.0,))
 VIEWS = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))

@@ -8,8 +8,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from mtkd_cli import progress
-from mtkd_cli.progress import Progress
+from mtkd_cli.training import progress
+from mtkd_cli.training.progress import Progress
 
 
 def test_a_phase_that_waits_before_anything_is_done_gives_no_estimate(

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli import keeper as keeping
-from mtkd_cli.distill import Evaluation, Losses, Step, Trained, train
 from mtkd_cli.errors import DataError
-from mtkd_cli.evaluate import reestimated
-from mtkd_cli.keeper import Keeper
 from mtkd_cli.recipe.schema import Train
+from mtkd_cli.training import checkpointing as keeping
+from mtkd_cli.training.checkpointing import Keeper
+from mtkd_cli.training.evaluation import reestimated
+from mtkd_cli.training.loop import Evaluation, Losses, Step, Trained, train
 
 STEPS = 12
 OPTIONS = [

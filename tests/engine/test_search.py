@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from torch import nn
 
-from mtkd_cli.distill import Evaluation, Trained
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.recipe.schema import Train
-from mtkd_cli.search import candidates, search
+from mtkd_cli.training.hyperparameter_search import candidates, search
+from mtkd_cli.training.loop import Evaluation, Trained
 
 SETTINGS = Train(lr=(0.1, 0.2), weight_decay=(0.0, 0.5), epochs=7)
 

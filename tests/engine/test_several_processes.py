@@ -15,22 +15,22 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from mtkd_cli import evaluate
-from mtkd_cli.aggregate import Strategy
 from mtkd_cli.cli import console
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.distill import Losses, Step, order, steps_per_epoch, train
 from mtkd_cli.distributed import first_failure, group, signals
 from mtkd_cli.distributed.gradients import summed_with
 from mtkd_cli.errors import DataError, EngineError, UsageError
 from mtkd_cli.interfaces import InputSpec, Samples, Task, TaskData
-from mtkd_cli.keeper import Keeper
-from mtkd_cli.objectives import Batches, FromTeachers
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.recipe.schema import Loss, Train
 from mtkd_cli.record import refuse_if_full
 from mtkd_cli.store.shared import keep_together
+from mtkd_cli.training import evaluation
+from mtkd_cli.training.checkpointing import Keeper
+from mtkd_cli.training.loop import Losses, Step, order, steps_per_epoch, train
+from mtkd_cli.training.objectives import Batches, FromTeachers
+from mtkd_cli.training.strategy import Strategy
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
 from tests.several import together
@@ -72,8 +72,10 @@ def trained(dense: bool, strategy: str, place: Path, stop_at: int | None = None)
     def answers(step: Step) -> tuple[Tensor, ...]:
         return tuple(teacher[step.indices] for teacher in teachers)
 
-    def validated(module: nn.Module) -> evaluate.Evaluation:
-        return evaluate.judge(module, evaluate.measure(lambda rows: module(inputs[rows]), split, task), task)
+    def validated(module: nn.Module) -> evaluation.Evaluation:
+        return evaluation.judge(
+            module, evaluation.measure(lambda rows: module(inputs[rows]), split, task), task
+        )
 
     found = installed().find("strategies", strategy)
     part = Part(found.spec, found.plugin, {o.name: o.default for o in found.spec.options}, found.spec.load)

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from mtkd_aggregators.agreement import Agreement
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.distill import Step
 from mtkd_cli.distributed import group
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, Samples, TaskData
-from mtkd_cli.objectives import Batches
 from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.training.loop import Step
+from mtkd_cli.training.objectives import Batches
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
 

@@ -143,8 +143,8 @@ def test_of_a_students_own_code(command: tuple[str, ...]) -> None:
 
 
 def test_of_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
-    from mtkd_cli import checkpoint
     from mtkd_cli.errors import DataError
+    from mtkd_cli.training import checkpoint
 
     folder = tmp_path / "step-000000001"
     folder.mkdir()

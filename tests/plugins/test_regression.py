@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli import counter_rng
-from mtkd_cli.aggregate import Strategy
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, Merged, TaskData
 from mtkd_cli.models.preprocess import Prepared
@@ -21,6 +20,7 @@ from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.testing.task import check_task
+from mtkd_cli.training.strategy import Strategy
 from mtkd_tasks.regression import Regression
 
 NAN = math.nan

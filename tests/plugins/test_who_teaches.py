@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.aggregate import Strategy, silenced
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.plugin.registry import Registry, installed
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.training.strategy import Strategy, silenced
 from mtkd_tasks.classification import Classification
 
 CLASSES, SAMPLES, NAMES = 6, 12, ("a", "b", "c")

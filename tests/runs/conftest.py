@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from mtkd_cli import pipeline
-from mtkd_cli.context import Context
 from mtkd_cli.plugin.registry import Registry
-from mtkd_cli.progress import Progress
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve
 from mtkd_cli.run import Run
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.progress import Progress
 
 SMALL = (
     "data.labels=60",

@@ -13,13 +13,13 @@ import pytest
 from mtkd_cli.audit import audit_of, each
 from mtkd_cli.audit.oracle import oracle_of
 from mtkd_cli.audit.panel import panel_of
-from mtkd_cli.context import Context
 from mtkd_cli.interfaces import Task
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import strategies_for
 from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.stats.bootstrap import Estimate
 from mtkd_cli.teachers import ready
+from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
 SCENES = ("data.scenes=30", "data.test_scenes=10", "data.size=16", "data.labels=24", "data.val=0.5")

@@ -13,13 +13,13 @@ import torch
 from mtkd_cli import calibrate, pipeline, teachers
 from mtkd_cli.align import aligned_to
 from mtkd_cli.audit import audit_of
-from mtkd_cli.context import Context
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.errors import ResumeError, UsageError
-from mtkd_cli.evaluate import measure
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import strategies_for
 from mtkd_cli.run import Run
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.evaluation import measure
 
 Contexts = Callable[..., Context]
 SMALL = (

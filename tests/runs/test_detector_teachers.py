@@ -14,8 +14,8 @@ from PIL import Image
 from torchmetrics.detection import MeanAveragePrecision
 
 from mtkd_cli import teachers
-from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, MtkdError, UsageError
+from mtkd_cli.training.context import Context
 
 Distil = Callable[..., dict[str, Any]]
 Contexts = Callable[..., Context]
@@ -193,7 +193,7 @@ def test_what_stays_unknown_is_said_each_time_with_the_key_to_set(
     ready: Any, monkeypatch: pytest.MonkeyPatch, name: str, names: str
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr("mtkd_cli.progress.Progress.say", lambda _, line: said.append(line))
+    monkeypatch.setattr("mtkd_cli.training.progress.Progress.say", lambda _, line: said.append(line))
     for times in (1, 2):  # found out, then known
         ready(name, f"classes: [{names}]")
         lines = [line for line in said if "background" in line]

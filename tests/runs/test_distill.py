@@ -67,10 +67,10 @@ def test_the_run_folder_has_what_the_readme_says(distil: Distil) -> None:
 def test_the_resolved_recipe_repeats_the_run_to_the_bit(distil: Distil, registry: Any) -> None:
     distil(name="first")
     from mtkd_cli import pipeline
-    from mtkd_cli.progress import Progress
     from mtkd_cli.recipe.reader import read
     from mtkd_cli.recipe.resolve import resolve
     from mtkd_cli.run import Run
+    from mtkd_cli.training.progress import Progress
 
     recipe, _ = read("runs/first/recipe.yaml", [], registry)
     pipeline.distill(

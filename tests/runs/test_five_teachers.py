@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from mtkd_cli import teachers
 from mtkd_cli.cli import app
-from mtkd_cli.context import Context
+from mtkd_cli.training.context import Context
 
 NAMES = ("ant", "bee", "cat", "dog", "emu", "fox", "gnu", "hen", "ibex", "jay")
 SIX = ("jay", "cat", "ant", "fox", "hen", "bee")

@@ -19,7 +19,7 @@ ON_IT = """
 import json, os, shutil, subprocess, sys
 from pathlib import Path
 from typer.testing import CliRunner
-from mtkd_cli import keeper; from mtkd_cli.safe_loading import weights
+from mtkd_cli.training import checkpointing as keeper; from mtkd_cli.safe_loading import weights
 from mtkd_cli.cli import app
 
 keeper.TIMES_ITS_COST = 0.0

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from mtkd_cli import checkpoint, keeper, pipeline
-from mtkd_cli.context import Context
+from mtkd_cli import pipeline
 from mtkd_cli.errors import MemoryFullError
-from mtkd_cli.memory import memory_errors
-from mtkd_cli.progress import Progress
 from mtkd_cli.run import Run
 from mtkd_cli.teachers import ready
+from mtkd_cli.training import checkpoint, checkpointing
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.out_of_memory import memory_errors
+from mtkd_cli.training.progress import Progress
 
 TOO_MUCH = 10**15
 GREEDY = f"""
@@ -42,7 +43,7 @@ def test_a_teacher_that_does_not_fit_is_named(context: Callable[..., Context]) -
 def test_a_student_that_does_not_fit_leaves_its_checkpoints(
     context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "TIMES_ITS_COST", 0.0)
+    monkeypatch.setattr(checkpointing, "TIMES_ITS_COST", 0.0)
     stepped = Progress.stepped
 
     def then_too_much(progress: Progress, step: Any, losses: Any) -> None:

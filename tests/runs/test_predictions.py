@@ -14,10 +14,10 @@ from typer.testing import CliRunner, Result
 
 from mtkd_cli import pipeline, teachers
 from mtkd_cli.cli import app
-from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.run import Run
 from mtkd_cli.store import inventory
+from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
 

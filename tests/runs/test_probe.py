@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from mtkd_cli import teachers
 from mtkd_cli.cli import app
-from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.interfaces import Model
+from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
 

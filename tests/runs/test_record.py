@@ -14,7 +14,6 @@ from torch import nn
 
 from mtkd_cli import record, teachers
 from mtkd_cli.asking import by_views
-from mtkd_cli.context import Context
 from mtkd_cli.data.views import affine, view
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces.missing_outputs import lost
@@ -24,6 +23,7 @@ from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store import row_format as layout_module
 from mtkd_cli.store.rounding import rounding_of
 from mtkd_cli.store.row_format import Layout
+from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
 

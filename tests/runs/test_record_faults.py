@@ -22,13 +22,13 @@ from typer.testing import CliRunner, Result
 
 from mtkd_cli import fit, students, teachers
 from mtkd_cli.cli import app as application
-from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
 from mtkd_cli.models import build
 from mtkd_cli.run import Run
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store.row_format import Layout
+from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
 

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import checkpoint, keeper, metrics, pipeline
+from mtkd_cli import metrics, pipeline
 from mtkd_cli.cli import app as application
-from mtkd_cli.progress import Progress
 from mtkd_cli.run import Run
 from mtkd_cli.store import recorded_outputs
+from mtkd_cli.training import checkpoint, checkpointing
+from mtkd_cli.training.progress import Progress
 from tests.small_run import FITS, RESUME, START, STUDENT, results
 
 
@@ -33,7 +34,7 @@ def here() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "TIMES_ITS_COST", 0.0)
+    monkeypatch.setattr(checkpointing, "TIMES_ITS_COST", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from mtkd_cli.context import Context
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.teachers import ready
 from mtkd_cli.trained import load_student
+from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
 CHAIN = "teachers=[{name: before, model: 'run:first'}]"

@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from mtkd_cli import record, teachers
-from mtkd_cli.context import Context
 from mtkd_cli.store import content_store, inventory, recorded_outputs
+from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from mtkd_cli import pipeline, teachers
 from mtkd_cli.cli import app
-from mtkd_cli.context import Context
 from mtkd_cli.run import Run
+from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
 

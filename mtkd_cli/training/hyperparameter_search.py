@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mtkd_cli.distill import Trained
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.recipe.schema import Train
+from mtkd_cli.training.loop import Trained
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.errors import MtkdError, PluginError, UsageError
-from mtkd_cli.interfaces import AggregationBatch, Merged
+from mtkd_cli.interfaces import AggregationBatch, Merged, Task
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.safe_loading.local_code import PREFIX
 
@@ -166,3 +166,8 @@ def _last_line(error: BaseException) -> str:
     """Return ``file:line`` where an error was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def mixture(task: Task, merged: Merged) -> Tensor:
+    """Return what the ensemble answers, ``[B, C, *]``."""
+    return task.mix(merged) if merged.combined is None else merged.combined

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from mtkd_cli import __version__
 from mtkd_cli.data.dataset import Dataset, Split
 from mtkd_cli.data.views import affine, view
-from mtkd_cli.distill import Evaluation, Step
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import device_name, sent
-from mtkd_cli.evaluate import validate
 from mtkd_cli.interfaces import Task
-from mtkd_cli.progress import Progress
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
+from mtkd_cli.training.evaluation import validate
+from mtkd_cli.training.loop import Evaluation, Step
+from mtkd_cli.training.progress import Progress
 
 
 @dataclass(frozen=True)

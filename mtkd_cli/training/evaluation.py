@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.batchnorm import reestimated
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import mixed
 from mtkd_cli.data.views import PLAIN, view
-from mtkd_cli.distill import Evaluation
 from mtkd_cli.distributed import group
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.missing_labels import without_labels
 from mtkd_cli.interfaces.missing_outputs import filled, lost, over
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.recipe.schema import Augment
+from mtkd_cli.training.batchnorm_statistics import reestimated
+from mtkd_cli.training.loop import Evaluation
 
 BATCH = 256
 BATCHNORM_SAMPLES = 512

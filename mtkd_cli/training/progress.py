@@ -15,14 +15,14 @@ from rich.table import Column, Table
 from mtkd_cli.interfaces.significant_digits import shown
 
 if TYPE_CHECKING:
-    from mtkd_cli.distill import Losses, Step
+    from mtkd_cli.training.loop import Losses, Step
 
 PLAIN_EVERY_SECONDS = 5.0
 REFRESH_SECONDS = 0.1
 
 
 class Progress:
-    """Phases of a run, one at a time. It is a `mtkd_cli.distill.Watcher`.
+    """Phases of a run, one at a time. It is a `mtkd_cli.training.loop.Watcher`.
 
     Args:
         console: where to; None shows nothing.

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from mtkd_cli import counter_rng
-from mtkd_cli.acceleration import autocast, compiled
 from mtkd_cli.distributed import group, signals
 from mtkd_cli.distributed.gradients import summed_with
 from mtkd_cli.errors import TrainingError, UsageError
-from mtkd_cli.keeper import Keeper
-from mtkd_cli.optimise import schedule_of
 from mtkd_cli.recipe.schema import Train
-from mtkd_cli.training import Evaluation as Evaluation
-from mtkd_cli.training import Training
+from mtkd_cli.training.acceleration import autocast, compiled
+from mtkd_cli.training.checkpointing import Keeper
+from mtkd_cli.training.optimizer import schedule_of
+from mtkd_cli.training.state import Evaluation as Evaluation
+from mtkd_cli.training.state import Training
 
 
 @dataclass(frozen=True)

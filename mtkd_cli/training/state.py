@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from mtkd_cli.checkpoint import Checkpoint
-from mtkd_cli.optimise import optimizer_of
 from mtkd_cli.recipe.schema import Train
 from mtkd_cli.safe_loading import weights
+from mtkd_cli.training.checkpoint import Checkpoint
+from mtkd_cli.training.optimizer import optimizer_of
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mtkd_cli import checkpoint
-from mtkd_cli.checkpoint import Checkpoint
 from mtkd_cli.distributed import group
-from mtkd_cli.training import Training
+from mtkd_cli.training import checkpoint
+from mtkd_cli.training.checkpoint import Checkpoint
+from mtkd_cli.training.state import Training
 
 EVERY_SECONDS = 300.0
 """Longest time without a checkpoint, where epochs are longer."""

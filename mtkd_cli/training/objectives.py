@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.aggregate import Strategy
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.distill import Losses, Step
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import PluginError
 from mtkd_cli.interfaces import AggregationBatch, Task
@@ -22,6 +20,8 @@ from mtkd_cli.interfaces.missing_labels import without_labels
 from mtkd_cli.interfaces.missing_outputs import filled
 from mtkd_cli.losses import feature_loss
 from mtkd_cli.models.feature_projectors import WithFeatures
+from mtkd_cli.training.loop import Losses, Step
+from mtkd_cli.training.strategy import Strategy
 
 
 @dataclass(frozen=True)
