@@ -60,7 +60,7 @@ def record(
 ) -> list[str]:
     """Record a recipe's teachers, and return their names. Arguments as `distill` has them."""
     from mtkd_cli import pipeline
-    from mtkd_cli.teachers import ready
+    from mtkd_cli.teachers.ready import ready
     from mtkd_cli.training.progress import Progress
 
     context = pipeline.prepare(_parts(recipe, overrides, trust_pickle, trust_code)[0], device, Progress())

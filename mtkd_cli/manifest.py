@@ -7,10 +7,9 @@ from typing import Any
 
 from mtkd_cli.errors import ResumeError, UsageError
 from mtkd_cli.files import hashing
-from mtkd_cli.models.build import identity
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.store import content_store
-from mtkd_cli.teachers import who_is
+from mtkd_cli.teachers.identity import identity, who_is
 from mtkd_cli.training.context import Context
 
 FORMAT = 1

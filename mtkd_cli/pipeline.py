@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import calibrate, manifest, memorized
-from mtkd_cli.align import remarks
+from mtkd_cli import manifest
 from mtkd_cli.data import dataset
 from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN
@@ -35,7 +34,10 @@ from mtkd_cli.report.units import COSTS
 from mtkd_cli.run import Run
 from mtkd_cli.store import content_store
 from mtkd_cli.students import TrainedStudent, alone, distilled
-from mtkd_cli.teachers import ReadyTeacher, known_classes, ready
+from mtkd_cli.teachers import calibration, memorized
+from mtkd_cli.teachers.label_alignment import remarks
+from mtkd_cli.teachers.outputs import ReadyTeacher, known_classes
+from mtkd_cli.teachers.ready import ready
 from mtkd_cli.trackers import following
 from mtkd_cli.trained import described, local_code
 from mtkd_cli.training.context import Context
@@ -61,7 +63,7 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     data = dataset.load(source, recipe.data)
     task = parts.task.create(data=data.for_task, loss=recipe.loss)
     _refuse_top_k(recipe, task)
-    calibrate.refuse(recipe, task)
+    calibration.refuse(recipe, task)
     _refuse_wrong_labels(data, task)
     return Context(recipe, parts, data, task, device_of(device), progress)
 

@@ -15,11 +15,8 @@ from rich.text import Text
 
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import some
-from mtkd_cli.fit_split import split_of
-from mtkd_cli.models.build import load_teacher
 from mtkd_cli.models.cost import facts, weights_of
 from mtkd_cli.models.preprocess import prepared
-from mtkd_cli.probe import probed
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.facts import labels_seen
@@ -29,8 +26,13 @@ from mtkd_cli.report.units import bytes_in_words
 from mtkd_cli.store import content_store
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
-from mtkd_cli.teacher_checks import validate_live
-from mtkd_cli.teachers import alignment_of, arrays_of, find_recorded, tell_views, who_is
+from mtkd_cli.teachers.checks import validate_live
+from mtkd_cli.teachers.fit_split import split_of
+from mtkd_cli.teachers.identity import who_is
+from mtkd_cli.teachers.load import load_teacher
+from mtkd_cli.teachers.outputs import alignment_of
+from mtkd_cli.teachers.probe import probed
+from mtkd_cli.teachers.ready import arrays_of, find_recorded, tell_views
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.hyperparameter_search import candidates
 

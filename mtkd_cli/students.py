@@ -14,17 +14,18 @@ from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import PLAIN, view
-from mtkd_cli.features import of_each, recorded_features
 from mtkd_cli.files import hashing
 from mtkd_cli.interfaces import Model
-from mtkd_cli.models.build import build_student, identity
+from mtkd_cli.models.build import build_student
 from mtkd_cli.models.feature_projectors import Guided
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.schema import Augment, Teacher, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import keep_together
-from mtkd_cli.teachers import ReadyTeacher, answers, train_view
+from mtkd_cli.teachers.features import of_each, recorded_features
+from mtkd_cli.teachers.identity import identity
+from mtkd_cli.teachers.outputs import ReadyTeacher, answers, train_view
 from mtkd_cli.training.acceleration import synchronised
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.context import Context

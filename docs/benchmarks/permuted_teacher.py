@@ -20,10 +20,11 @@ from torch import Tensor
 
 from mtkd_cli import counter_rng
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.fit import fitted
-from mtkd_cli.models.build import load_teacher
 from mtkd_cli.pipeline import batches_of, fit_strategy
-from mtkd_cli.teachers import ready, who_is
+from mtkd_cli.teachers.fine_tuning import fitted
+from mtkd_cli.teachers.identity import who_is
+from mtkd_cli.teachers.load import load_teacher
+from mtkd_cli.teachers.ready import ready
 from mtkd_cli.training.strategy import Strategy, mixture
 
 HERE = Path(__file__).parent

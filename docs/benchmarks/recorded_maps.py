@@ -19,7 +19,7 @@ from torch import Tensor
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.losses import kl_divergence
 from mtkd_cli.store.row_format import Layout
-from mtkd_cli.teachers import ready
+from mtkd_cli.teachers.ready import ready
 
 HERE = Path(__file__).parent
 RECIPE = "digit-scenes-seg"

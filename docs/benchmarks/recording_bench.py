@@ -15,18 +15,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli import pipeline, record
-from mtkd_cli.asking import by_views
+from mtkd_cli import pipeline
 from mtkd_cli.data.views import view
-from mtkd_cli.fit import fitted
-from mtkd_cli.models.build import load_teacher
 from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.plugin.registry import discover
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.row_format import Layout
-from mtkd_cli.teachers import train_view, who_is
+from mtkd_cli.teachers import recording
+from mtkd_cli.teachers.fine_tuning import fitted
+from mtkd_cli.teachers.identity import who_is
+from mtkd_cli.teachers.inference import by_views
+from mtkd_cli.teachers.load import load_teacher
+from mtkd_cli.teachers.outputs import train_view
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 
@@ -107,7 +109,7 @@ def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> 
         # A copy in the default memory format, as a loop without mtkd would have it.
         plain = copy.deepcopy(model.module).to(memory_format=torch.contiguous_format)
         models.append(Prepared(plain, model.input).eval().requires_grad_(False))
-        fast.append(record.for_recording(model, some_views(context), context.device)[0])
+        fast.append(recording.for_recording(model, some_views(context), context.device)[0])
     bench = Bench(context, views, who, models, fast, [{} for _ in fast], clock)
     for k, number in itertools.product(range(len(fast)), range(views)):
         bench.arrays[k]["train", number] = recorded_by(bench, k, number)
@@ -122,10 +124,10 @@ def some_views(context: Context) -> Tensor:
 def recorded_by(bench: Bench, k: int, number: int) -> Recorded:
     """Record one view of the training samples by teacher k, into a new array."""
     context = bench.context
-    key = record.key(
+    key = recording.key(
         {**bench.who[k], "again": time.time_ns()}, context.data.train, number, context.recipe, context.task
     )
-    return record.record(
+    return recording.record(
         f"t{k}",
         by_views(bench.fast[k], context.recipe, context.device),
         key,

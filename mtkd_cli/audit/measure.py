@@ -18,7 +18,7 @@ from mtkd_cli.audit.recommend import best_of, recommended
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.stats import bootstrap
-from mtkd_cli.teachers import ready
+from mtkd_cli.teachers.ready import ready
 from mtkd_cli.training.context import Context
 
 FOLDS = 5

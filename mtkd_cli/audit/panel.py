@@ -16,7 +16,7 @@ from mtkd_cli.pipeline import batches_of
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.stats.bootstrap import Estimate
-from mtkd_cli.teachers import ReadyTeacher
+from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import Measured, batches, measured
 from mtkd_cli.training.loop import Step

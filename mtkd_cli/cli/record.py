@@ -45,7 +45,7 @@ def record(
         from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
         from mtkd_cli.distributed import group
         from mtkd_cli.pipeline import views_of
-        from mtkd_cli.teachers import ready
+        from mtkd_cli.teachers.ready import ready
 
         with stdout_on_stderr(), group.joined(device):
             context = context_of(parts, device, threads)

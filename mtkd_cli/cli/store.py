@@ -46,6 +46,7 @@ def verify(
     with console.errors_shown(as_json):
         from mtkd_cli.errors import DataError
         from mtkd_cli.store import inventory
+        from mtkd_cli.teachers import verify as verification
 
         refuse_without_recipe(recipe, trust_pickle, trust_code)
         bad = [item.as_dict() for item in inventory.damaged()]
@@ -55,7 +56,7 @@ def verify(
 
             parts, _ = parts_of(recipe, overrides or [], trust_pickle, trust_code)
             with stdout_on_stderr():
-                rows = list(inventory.differences(context_of(parts, device, threads)))
+                rows = list(verification.differences(context_of(parts, device, threads)))
             if not rows:
                 raise DataError(
                     "nothing of this recipe is recorded",

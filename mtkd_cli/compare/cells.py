@@ -14,7 +14,7 @@ from mtkd_cli.files import hashing
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.run import Run
 from mtkd_cli.store import content_store
-from mtkd_cli.teachers import who_is
+from mtkd_cli.teachers.identity import who_is
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 

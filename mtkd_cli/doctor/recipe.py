@@ -22,7 +22,7 @@ from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import bytes_in_words, milliseconds
 from mtkd_cli.store import content_store
 from mtkd_cli.students import build
-from mtkd_cli.teachers import tell_views
+from mtkd_cli.teachers.ready import tell_views
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import plain_views
 from mtkd_cli.training.progress import Progress

@@ -14,7 +14,8 @@ def with_temperatures(
     Args:
         header: of the table.
         rows: one for each teacher.
-        teachers: their facts; ``calibration`` is as `mtkd_cli.calibrate.Calibration` has it, or not there.
+        teachers: their facts; ``calibration`` is as `mtkd_cli.teachers.temperature.Calibration` has it, or
+            not there.
     """
     cells = [_cell(teacher.get("calibration")) for teacher in teachers]
     if not any(cells):

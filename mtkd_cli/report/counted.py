@@ -12,7 +12,7 @@ from torch import Tensor
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.preprocess import prepared
-from mtkd_cli.teachers import ReadyTeacher
+from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import answering, batches, on_device
 from mtkd_cli.training.objectives import Batches

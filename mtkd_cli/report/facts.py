@@ -18,7 +18,7 @@ from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.run import ROOT
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.students import TrainedStudent, kd_ratio
-from mtkd_cli.teachers import ReadyTeacher
+from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 
 MOST_CLASSES = 100

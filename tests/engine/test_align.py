@@ -5,10 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtkd_cli.align import aligned_to
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Alignment
 from mtkd_cli.interfaces.label_space import UNKNOWN, on_classes, speaks
+from mtkd_cli.teachers.label_alignment import aligned_to
 
 TASK = ("ant", "bee", "cat")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mtkd_cli.background import NAME, is_listed, number_classes
 from mtkd_cli.errors import DataError
+from mtkd_cli.teachers.background import NAME, is_listed, number_classes
 
 RGB = ("red", "green", "blue")
 WITH = (NAME, *RGB)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtkd_cli.calibrate import LARGEST, calibration_of, softened
 from mtkd_cli.interfaces import InputSpec, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN, restricted
 from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.teachers.temperature import LARGEST, calibration_of, softened
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.multilabel import MultiLabel
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.features import Truncated
 from mtkd_cli.interfaces import InputSpec, Model
 from mtkd_cli.losses import feature_loss
 from mtkd_cli.models.feature_projectors import Guided, WithFeatures, pooled
+from mtkd_cli.teachers.features import Truncated
 from mtkd_cli.training.objectives import Hints
 
 SPEC = InputSpec(size=4, channels=1, mean=(0.0,), std=(1.0,))

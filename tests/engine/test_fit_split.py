@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mtkd_cli.data.dataset import Dataset, load
-from mtkd_cli.fit_split import MOST, split_of
 from mtkd_cli.interfaces import Samples, SourceData
 from mtkd_cli.recipe.schema import Data, Fit
+from mtkd_cli.teachers.fit_split import MOST, split_of
 
 
 def dataset(samples: int, labels: int | None) -> tuple[Dataset, Data]:

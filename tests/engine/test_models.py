@@ -27,6 +27,7 @@ from mtkd_cli.models import head as model_head
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Data, Loss, Student, Teacher
+from mtkd_cli.teachers import load as teacher_loading
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.detection import Detection
 
@@ -55,7 +56,7 @@ def part(registry: Registry) -> Callable[[str], ModelPart]:
 def teacher(part: Callable[[str], ModelPart], data: Dataset) -> Callable[..., Model]:
     def load(reference: str, **keys: Any) -> Model:
         wanted = Teacher.model_validate({"model": reference, "name": "T", **keys})
-        return build.load_teacher(part(reference), wanted, data, TASK)
+        return teacher_loading.load_teacher(part(reference), wanted, data, TASK)
 
     return load
 
@@ -290,7 +291,7 @@ def test_a_detectors_checkpoint_may_count_the_background(
     )
     boxes = np.full((1, 1, 5), -1, dtype=np.float32)
     task = Detection(TaskData(CLASSES, boxes, InputSpec()), Loss())
-    model = build.load_teacher(part("python:det.py:build"), wanted, data, task)
+    model = teacher_loading.load_teacher(part("python:det.py:build"), wanted, data, task)
     assert model.outputs == outputs_in_file
     for name, tensor in trained.state_dict().items():
         assert torch.equal(model.module.state_dict()[name], tensor)

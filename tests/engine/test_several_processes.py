@@ -24,8 +24,8 @@ from mtkd_cli.interfaces import InputSpec, Samples, Task, TaskData
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.recipe.schema import Loss, Train
-from mtkd_cli.record import refuse_if_full
 from mtkd_cli.store.shared import keep_together
+from mtkd_cli.teachers.recording import refuse_if_full
 from mtkd_cli.training import evaluation
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.loop import Losses, Step, order, steps_per_epoch, train

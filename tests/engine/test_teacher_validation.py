@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli.input_alternatives import alternatives
 from mtkd_cli.interfaces import Alignment, InputSpec, TaskData
 from mtkd_cli.recipe.schema import Loss
-from mtkd_cli.teacher_validation import Validated, validated
+from mtkd_cli.teachers.input_alternatives import alternatives
+from mtkd_cli.teachers.validation import Validated, validated
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.detection import Detection
 from mtkd_tasks.regression import Regression

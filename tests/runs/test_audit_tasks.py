@@ -18,7 +18,7 @@ from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import strategies_for
 from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.stats.bootstrap import Estimate
-from mtkd_cli.teachers import ready
+from mtkd_cli.teachers.ready import ready
 from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]

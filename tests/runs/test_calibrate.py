@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtkd_cli import calibrate, pipeline, teachers
-from mtkd_cli.align import aligned_to
+from mtkd_cli import pipeline
 from mtkd_cli.audit import audit_of
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.errors import ResumeError, UsageError
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import strategies_for
 from mtkd_cli.run import Run
+from mtkd_cli.teachers import calibration
+from mtkd_cli.teachers import outputs as teacher_outputs
+from mtkd_cli.teachers import ready as ready_teachers
+from mtkd_cli.teachers.label_alignment import aligned_to
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import measure
 
@@ -31,15 +34,15 @@ SMALL = (
 )
 
 
-def ready(context: Context) -> list[teachers.ReadyTeacher]:
-    return teachers.ready(context, 1)
+def ready(context: Context) -> list[teacher_outputs.ReadyTeacher]:
+    return ready_teachers.ready(context, 1)
 
 
 def test_a_run_says_and_reports_temperatures_and_asks_no_teacher_again(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = ready(context(*SMALL))
-    monkeypatch.setattr(teachers, "load_teacher", lambda *_: pytest.fail("a teacher is asked again"))
+    monkeypatch.setattr(ready_teachers, "load_teacher", lambda *_: pytest.fail("a teacher is asked again"))
     run = Run("run")
     report = pipeline.distill(context(*SMALL, "calibrate=true"), run, baseline=False)
     for teacher, told in zip(raw, report["teachers"], strict=True):
@@ -75,7 +78,7 @@ def test_labels_of_unknown_classes_and_samples_without_an_answer_do_not_count(co
     teacher = ready(context_)[0]
     names = [str(number) for number in range(10)]
     partly = replace(teacher, alignment=aligned_to(names, [*names[:6], *"uvwx"], 10, "a"))
-    outputs, target = calibrate.judged(partly, context_)
+    outputs, target = calibration.judged(partly, context_)
     labels = context_.data.val.samples.targets[context_.data.val.labelled]
     assert len(target) == (labels < 6).sum() < len(labels)
     assert target.max() < 6
@@ -84,7 +87,7 @@ def test_labels_of_unknown_classes_and_samples_without_an_answer_do_not_count(co
     rows = val.rows.copy()
     rows[gone] = torch.nan
     holed = replace(teacher, arrays={("val", PLAIN): replace(val, rows=rows)})
-    outputs, target = calibrate.judged(holed, context_)
+    outputs, target = calibration.judged(holed, context_)
     assert len(outputs) == len(target) == len(context_.data.val.labelled) - 1
     assert torch.isfinite(outputs).all()
 
@@ -119,14 +122,14 @@ def test_maps_are_calibrated_pixel_by_pixel(context: Contexts, monkeypatch: pyte
     teachers_ = "teachers=[{model: 'unet:4', name: a, fit: {epochs: 1}}]"
     context_ = context(*small, teachers_, "student=unet:4", recipe="digit-scenes-seg")
     teacher = ready(context_)[0]
-    outputs, target = calibrate.judged(teacher, context_)
+    outputs, target = calibration.judged(teacher, context_)
     values = teacher.recorded("val", PLAIN)
     assert len(target) == int((context_.data.val.samples.targets >= 0).sum())
     assert outputs.shape == (len(target), values.shape[1])
     place = context_.data.val.samples.targets[0] >= 0
     torch.testing.assert_close(outputs[: place.sum()], values[0][:, place].T)
-    monkeypatch.setattr(calibrate, "MOST_VALUES", 50 * values.shape[1] * len(values))
-    fewer, _ = calibrate.judged(teacher, context_)
+    monkeypatch.setattr(calibration, "MOST_VALUES", 50 * values.shape[1] * len(values))
+    fewer, _ = calibration.judged(teacher, context_)
     assert len(fewer) <= 50 * len(values)
 
 

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from torchmetrics.detection import MeanAveragePrecision
 
-from mtkd_cli import teachers
 from mtkd_cli.errors import DataError, MtkdError, UsageError
+from mtkd_cli.teachers import outputs
+from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.training.context import Context
 
 Distil = Callable[..., dict[str, Any]]
@@ -98,8 +99,8 @@ def colors() -> None:
 
 
 @pytest.fixture
-def ready(context: Contexts) -> Callable[..., tuple[Context, teachers.ReadyTeacher]]:
-    def make(name: str, keys: str = "classes: [red, green, blue]") -> tuple[Context, teachers.ReadyTeacher]:
+def ready(context: Contexts) -> Callable[..., tuple[Context, outputs.ReadyTeacher]]:
+    def make(name: str, keys: str = "classes: [red, green, blue]") -> tuple[Context, outputs.ReadyTeacher]:
         teacher = f"{{name: t, model: 'python:det.py:{name}', pretrained: true, {INPUT}, {keys}}}"
         found = context(
             f"data={{name: coco, annotations: a.json, images: images, size: {SIDE}, val: 0.4, test: 0.3}}",
@@ -110,13 +111,13 @@ def ready(context: Contexts) -> Callable[..., tuple[Context, teachers.ReadyTeach
             "augment={}",
             recipe="digit-scenes-det",
         )
-        (only,) = teachers.ready(found, 1)
+        (only,) = ready_teachers.ready(found, 1)
         return found, only
 
     return make
 
 
-def score(context: Context, teacher: teachers.ReadyTeacher) -> float:
+def score(context: Context, teacher: outputs.ReadyTeacher) -> float:
     test = context.data.test
     output = teacher.recorded("test", 0)
     target = torch.from_numpy(np.asarray(test.samples.targets))
@@ -215,7 +216,7 @@ def test_a_box_without_a_class_name_is_refused_whenever_it_comes(context: Contex
 
 def test_background_is_a_key_of_detectors_only(context: Contexts) -> None:
     with pytest.raises(UsageError, match="for detectors"):
-        teachers.ready(context("teachers.0.background=first"), 1)
+        ready_teachers.ready(context("teachers.0.background=first"), 1)
 
 
 def test_a_plan_says_what_a_run_would(ready: Any, context: Contexts) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
-from mtkd_cli import features
 from mtkd_cli.errors import UsageError
+from mtkd_cli.teachers import features
 
 Distil = Callable[..., dict[str, Any]]
 

@@ -12,7 +12,7 @@ import torch
 from mtkd_cli import pipeline
 from mtkd_cli.errors import MemoryFullError
 from mtkd_cli.run import Run
-from mtkd_cli.teachers import ready
+from mtkd_cli.teachers.ready import ready
 from mtkd_cli.training import checkpoint, checkpointing
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.out_of_memory import memory_errors

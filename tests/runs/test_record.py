@@ -12,8 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-from mtkd_cli import record, teachers
-from mtkd_cli.asking import by_views
 from mtkd_cli.data.views import affine, view
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces.missing_outputs import lost
@@ -23,6 +21,9 @@ from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store import row_format as layout_module
 from mtkd_cli.store.rounding import rounding_of
 from mtkd_cli.store.row_format import Layout
+from mtkd_cli.teachers import identity, recording
+from mtkd_cli.teachers import ready as ready_teachers
+from mtkd_cli.teachers.inference import by_views
 from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
@@ -35,8 +36,8 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
     teacher, part = context.recipe.teachers[index], context.parts.teachers[index]
-    model = teachers.load_teacher(part, teacher, context.data, context.task)
-    model = teachers.fitted(model, teachers.who_is(teacher, part, context)["fit"], teacher, context)
+    model = ready_teachers.load_teacher(part, teacher, context.data, context.task)
+    model = ready_teachers.fitted(model, identity.who_is(teacher, part, context)["fit"], teacher, context)
     split = context.data.train
     views = view(
         split.samples.read(slice(None)),
@@ -52,7 +53,7 @@ def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
 @pytest.mark.parametrize("number", [0, 2])
 def test_what_is_stored_is_what_the_live_teacher_says(context: Contexts, number: int) -> None:
     run = context("views=3")
-    for index, ready in enumerate(teachers.ready(run, 3)):
+    for index, ready in enumerate(ready_teachers.ready(run, 3)):
         live = live_answers(run, index, number)
         torch.testing.assert_close(ready.recorded("train", number), live, rtol=1e-3, atol=2e-3)
 
@@ -60,7 +61,7 @@ def test_what_is_stored_is_what_the_live_teacher_says(context: Contexts, number:
 def test_a_flipped_view_is_answered_anew(context: Contexts) -> None:
     """A stored answer, flipped or as it is, is not the teacher's answer to the flipped image."""
     run = context("views=2", "augment={flip: true}")
-    convnet, split = teachers.ready(run, 2)[1], run.data.train
+    convnet, split = ready_teachers.ready(run, 2)[1], run.data.train
     places = affine(split.id_numbers, 1, run.recipe.views.seed, run.recipe.augment)
     assert places is not None
     flipped = places[:, 0, 0] < 0
@@ -84,7 +85,7 @@ def count_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_any_difference_is_another_array(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     first = context("views={count: 2, seed: 0}")
-    teachers.ready(first, 2)
+    ready_teachers.ready(first, 2)
     written = count_shards(monkeypatch)
     for change, again in (
         ("train.seed=5", False),
@@ -97,15 +98,15 @@ def test_any_difference_is_another_array(context: Contexts, monkeypatch: pytest.
         ("fit.seed=1", True),
     ):
         written.clear()
-        teachers.ready(context("views={count: 2, seed: 0}", change), 3 if "count" in change else 2)
+        ready_teachers.ready(context("views={count: 2, seed: 0}", change), 3 if "count" in change else 2)
         assert bool(written) is again, change
 
 
 def test_more_views_record_only_the_new_ones(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     run = context("views=2")
-    teachers.ready(run, 2)
+    ready_teachers.ready(run, 2)
     written = count_shards(monkeypatch)
-    teachers.ready(context("views=3"), 3)
+    ready_teachers.ready(context("views=3"), 3)
     assert len(written) == 3 * -(-len(run.data.train) // 128)
 
 
@@ -113,7 +114,7 @@ def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = context()
-    whole = [ready.recorded("train", 0) for ready in teachers.ready(run, 1)]
+    whole = [ready.recorded("train", 0) for ready in ready_teachers.ready(run, 1)]
     monkeypatch.setenv("MTKD_STORE", "elsewhere")
     write = recorded_outputs.write
     budget = [12]
@@ -126,10 +127,10 @@ def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
 
     monkeypatch.setattr(recorded_outputs, "write", dies)
     with pytest.raises(KeyboardInterrupt):
-        teachers.ready(context(), 1)
+        ready_teachers.ready(context(), 1)
     monkeypatch.setattr(recorded_outputs, "write", write)
     written = count_shards(monkeypatch)
-    resumed = teachers.ready(context(), 1)
+    resumed = ready_teachers.ready(context(), 1)
     needed = 3 * sum(-(-len(split) // 128) for split in run.data.splits)
     assert len(written) == needed - 12
     for one, other in zip(whole, resumed, strict=True):
@@ -139,7 +140,7 @@ def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
 def test_a_flipped_byte_is_found_and_only_its_shard_is_recorded_again(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = teachers.ready(context(), 1)[0]
+    before = ready_teachers.ready(context(), 1)[0]
     right = before.recorded("train", 0).clone()
     file = before.arrays["train", 0].folder / "outputs.npy"
     content = bytearray(file.read_bytes())
@@ -147,7 +148,7 @@ def test_a_flipped_byte_is_found_and_only_its_shard_is_recorded_again(
     file.write_bytes(content)
     assert [item.folder for item in inventory.damaged()] == [file.parent]
     written = count_shards(monkeypatch)
-    after = teachers.ready(context(), 1)[0]
+    after = ready_teachers.ready(context(), 1)[0]
     assert len(written) == 1
     assert torch.equal(after.recorded("train", 0), right)
     assert not inventory.damaged()
@@ -155,7 +156,7 @@ def test_a_flipped_byte_is_found_and_only_its_shard_is_recorded_again(
 
 @pytest.mark.parametrize("spoil", ["truncate", "no ledger", "half a line", "wrong key"])
 def test_a_spoilt_array_is_recorded_again(context: Contexts, spoil: str) -> None:
-    before = teachers.ready(context(), 1)[0]
+    before = ready_teachers.ready(context(), 1)[0]
     right = before.recorded("train", 0).clone()
     folder = before.arrays["train", 0].folder
     ledger = folder / "shards.jsonl"
@@ -167,7 +168,7 @@ def test_a_spoilt_array_is_recorded_again(context: Contexts, spoil: str) -> None
         ledger.write_text(ledger.read_text()[:-30])
     else:
         (folder / "key.json").write_text("{}")
-    assert torch.equal(teachers.ready(context(), 1)[0].recorded("train", 0), right)
+    assert torch.equal(ready_teachers.ready(context(), 1)[0].recorded("train", 0), right)
 
 
 class Poisoned(nn.Module):
@@ -187,7 +188,7 @@ def test_a_teacher_that_answers_nan_is_named_with_the_sample(context: Contexts) 
     split, layout = run.data.train, Layout.of((10,), run.recipe, run.task)
     bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
     with pytest.raises(DataError, match="'bad' answers NaN") as caught:
-        record.record(
+        recording.record(
             "bad", bad, {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, print
         )
     assert split.samples.ids[200] in caught.value.where
@@ -198,7 +199,7 @@ def test_a_teacher_that_answers_nan_may_be_left_out_there(context: Contexts, top
     run = context("store.on_nan=drop", f"store.top_k={top_k}")
     split, layout, said = run.data.train, Layout.of((10,), run.recipe, run.task), []
     bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
-    array = record.record(
+    array = recording.record(
         "bad", bad, {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, said.append
     )
     assert lost(array[:]).nonzero().flatten().tolist() == [200]
@@ -214,7 +215,7 @@ def test_a_teacher_that_answers_for_the_batch_is_refused(context: Contexts) -> N
 
     layout = Layout.of((10,), run.recipe, run.task)
     with pytest.raises(DataError, match=r"'bad' gives \(1, 10\) for"):
-        record.record(
+        recording.record(
             "bad",
             by_views(OneForAll(), run.recipe, run.device),
             {"k": 1},
@@ -233,18 +234,18 @@ def test_recording_that_was_begun_needs_no_room_again(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = context()
-    ready = teachers.ready(run, 1)[0]
+    ready = ready_teachers.ready(run, 1)[0]
     (ready.arrays["train", 0].folder / "shards.jsonl").unlink()
-    monkeypatch.setattr(record.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    assert torch.equal(teachers.ready(run, 1)[0].recorded("train", 0), ready.recorded("train", 0))
+    monkeypatch.setattr(recording.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    assert torch.equal(ready_teachers.ready(run, 1)[0].recorded("train", 0), ready.recorded("train", 0))
 
 
 def test_a_store_that_would_not_fit_the_disk_is_refused(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr(recording.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     with pytest.raises(DataError, match=r"recording needs [\d,]+ bytes, 10 are free"):
-        teachers.ready(context(), 1)
+        ready_teachers.ready(context(), 1)
 
 
 @pytest.mark.parametrize("offset", [0.0, 4e3, -6e4, 7e4, 1e6])
@@ -287,7 +288,7 @@ def test_values_that_a_recipe_keeps_in_too_few_bits_are_named(context: Contexts)
 
     layout = Layout.of((1,), run.recipe, run.task)
     with pytest.raises(DataError, match=r"'far' answers 1e\+06; fp16 holds numbers up to 65504"):
-        record.record(
+        recording.record(
             "far",
             by_views(Far(), run.recipe, run.device),
             {"k": 1},
@@ -307,7 +308,7 @@ def test_the_rounding_of_outputs_is_told_also_when_they_are_recorded_already(con
     for _ in range(2):
         run, lines = context(), []
         run.progress.say = lines.append
-        ready = teachers.ready(run, 1)
+        ready = ready_teachers.ready(run, 1)
         said.append([line for line in lines if line.startswith("rounding of recorded outputs")])
     assert len(said[0]) == 1
     assert said[0] == said[1]
@@ -320,7 +321,7 @@ def test_the_rounding_of_outputs_is_told_also_when_they_are_recorded_already(con
 def test_recordings_for_losses_that_need_other_numbers_are_apart(context: Contexts) -> None:
     small = ("data.scenes=20", "data.test_scenes=10", "data.size=16", "data.labels=12")
     keys = [
-        record.key({"w": 1}, run.data.train, 0, run.recipe, run.task)
+        recording.key({"w": 1}, run.data.train, 0, run.recipe, run.task)
         for run in (
             context(*small, change, recipe="digit-scenes-seg")
             for change in (
@@ -359,7 +360,7 @@ def test_top_k_is_refused_where_full_answers_are_needed(context: Contexts) -> No
     with pytest.raises(UsageError, match="temperature 1"):
         context("store.top_k=3", "loss.temperature=2", recipe="digit-scenes-seg")
     run = context("store.top_k=3", "loss.temperature=1")
-    assert teachers.ready(run, 1)[0].recorded("val", 0).shape[1] == 10
+    assert ready_teachers.ready(run, 1)[0].recorded("val", 0).shape[1] == 10
 
 
 def test_folding_finds_norms_by_the_flow_of_data() -> None:

@@ -20,14 +20,15 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import fit, students, teachers
+from mtkd_cli import students
 from mtkd_cli.cli import app as application
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
-from mtkd_cli.models import build
 from mtkd_cli.run import Run
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store.row_format import Layout
+from mtkd_cli.teachers import fine_tuning, identity, load
+from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
@@ -274,19 +275,19 @@ def only(pattern: str) -> Path:
 @pytest.mark.parametrize("name", ["outputs.npy", "shards.jsonl", "key.json"])
 def test_no_flipped_bit_of_recorded_outputs_is_used(context: Contexts, name: str, top_k: int | None) -> None:
     run = context(*ONE, f"store.top_k={top_k or 'null'}", "loss.temperature=1")
-    ready = teachers.ready(run, 1)[0]
+    ready = ready_teachers.ready(run, 1)[0]
     right = {place: array[:] for place, array in ready.arrays.items()}
     for _ in flips(ready.arrays["train", 0].folder / name, 40, f"{name}{top_k}"):
-        for place, array in teachers.ready(run, 1)[0].arrays.items():
+        for place, array in ready_teachers.ready(run, 1)[0].arrays.items():
             assert torch.equal(array[:], right[place])
 
 
 def test_a_layout_that_means_other_numbers_is_not_used(context: Contexts) -> None:
     run = context(*ONE, "store.top_k=3", "loss.temperature=1")
-    array = teachers.ready(run, 1)[0].arrays["train", 0]
+    array = ready_teachers.ready(run, 1)[0].arrays["train", 0]
     right, key = array[:], array.folder / "key.json"
     key.write_text(key.read_text().replace('"outputs": 10', '"outputs": 18'))
-    assert torch.equal(teachers.ready(run, 1)[0].arrays["train", 0][:], right)
+    assert torch.equal(ready_teachers.ready(run, 1)[0].arrays["train", 0][:], right)
 
 
 @pytest.mark.parametrize("name", ["facts.json", "key.json", "manifest.json"])
@@ -294,7 +295,7 @@ def test_no_flipped_bit_of_what_is_known_of_a_teacher_is_used(context: Contexts,
     run = context(*ONE)
 
     def known() -> dict[str, Any]:
-        ready = teachers.ready(run, 1)[0]
+        ready = ready_teachers.ready(run, 1)[0]
         return {"alignment": ready.alignment, **ready.facts, "latency_ms": 0, "latency_p95_ms": 0}
 
     right = known()
@@ -306,11 +307,11 @@ def test_no_flipped_bit_of_what_is_known_of_a_teacher_is_used(context: Contexts,
 def test_no_flipped_bit_of_a_fitted_teacher_is_used(context: Contexts, name: str) -> None:
     run = context(*ONE)
     wanted, part = run.recipe.teachers[0], run.parts.teachers[0]
-    key = teachers.who_is(wanted, part, run)["fit"]
+    key = identity.who_is(wanted, part, run)["fit"]
 
     def weights() -> dict[str, torch.Tensor]:
-        return fit.fitted(
-            build.load_teacher(part, wanted, run.data, run.task), key, wanted, run
+        return fine_tuning.fitted(
+            load.load_teacher(part, wanted, run.data, run.task), key, wanted, run
         ).module.state_dict()
 
     right = weights()

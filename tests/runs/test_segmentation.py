@@ -12,7 +12,7 @@ from PIL import Image
 
 from mtkd_cli import pipeline
 from mtkd_cli.run import Run
-from mtkd_cli.teachers import ready
+from mtkd_cli.teachers.ready import ready
 from mtkd_cli.training.context import Context
 from mtkd_tasks.grid import CELL, GAP
 

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.asking import Ask
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
@@ -31,6 +30,7 @@ from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import Rounding, largest, rounding_of
 from mtkd_cli.store.row_format import Layout, kept_of
+from mtkd_cli.teachers.inference import Ask
 from mtkd_cli.training.out_of_memory import memory_errors
 
 VALUES_IN_A_BATCH = 2**21

@@ -13,38 +13,16 @@ from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import view
-from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Model, Predictions, Task
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import Model, Predictions
 from mtkd_cli.interfaces.missing_outputs import lost, over
 from mtkd_cli.reading.images import ENDINGS
-from mtkd_cli.recipe.schema import Recipe, Teacher
-
-ROUNDED = 2e-3
-"""How far probabilities may be from a distribution: fp16 and files round them."""
+from mtkd_cli.recipe.schema import Recipe
 
 Rows = slice | NDArray[np.int64]
 
 Ask = Callable[[Split, Rows, int], Tensor]
 """From samples of a split and the number of a view to what a teacher answers, ``[B, C, *]``."""
-
-
-def refuse_unfit(said: Predictions, teacher: Teacher, task: Task, where: str) -> None:
-    """Raise if a recipe asks of predictions what only a model can do, or does not say what they are."""
-    for key in ("fit", "checkpoint"):
-        if getattr(teacher, key) is not None:
-            raise UsageError(f"predictions in a file take no {key}", where, f"leave its {key}: out")
-    if not task.logits:
-        return
-    if teacher.outputs is None:
-        raise UsageError(
-            "what the file holds is not said", where, "set outputs: probabilities, or outputs: logits"
-        )
-    rows = said.rows[np.isfinite(said.rows).reshape(len(said.rows), -1).all(axis=1)]
-    sums_to_1 = len(rows) and rows.min() >= 0 and np.allclose(rows.sum(axis=1), 1, atol=ROUNDED, rtol=0)
-    if teacher.outputs == "logits" and task.over_classes and sums_to_1:
-        raise UsageError(
-            "the file's answers are probabilities, and count as logits", where, "set outputs: probabilities"
-        )
 
 
 def by_views(module: nn.Module, recipe: Recipe, device: torch.device) -> Ask:

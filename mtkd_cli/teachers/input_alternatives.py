@@ -13,7 +13,7 @@ from torch import Tensor
 from mtkd_cli.interfaces import InputSpec, Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.teacher_validation import Doubt
+from mtkd_cli.teachers.validation import Doubt
 
 SAMPLES = 64
 """Validation samples that each specification is tried on, at most."""

@@ -10,15 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli import record
-from mtkd_cli.asking import by_views
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import sent
 from mtkd_cli.errors import UsageError
-from mtkd_cli.fit import fitted
 from mtkd_cli.interfaces import Model
-from mtkd_cli.models.build import load_teacher
 from mtkd_cli.models.feature_projectors import pooled
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.resolve import ModelPart
@@ -26,7 +22,12 @@ from mtkd_cli.recipe.schema import Augment, Teacher
 from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.row_format import Layout
-from mtkd_cli.teachers import train_view, who_is
+from mtkd_cli.teachers import recording
+from mtkd_cli.teachers.fine_tuning import fitted
+from mtkd_cli.teachers.identity import who_is
+from mtkd_cli.teachers.inference import by_views
+from mtkd_cli.teachers.load import load_teacher
+from mtkd_cli.teachers.outputs import train_view
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.loop import Step
 
@@ -83,7 +84,7 @@ def recorded_features(context: Context, views: int | None) -> tuple[TeacherFeatu
 def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context) -> TeacherFeatures:
     split, who = context.data.train, who_is(teacher, part, context)
     keys = [
-        {**record.key(who, split, number, context.recipe, context.task), "what": "features"}
+        {**recording.key(who, split, number, context.recipe, context.task), "what": "features"}
         for number in range(views)
     ]
     found = group.after_the_first(
@@ -114,13 +115,13 @@ def _record(
     some = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment(), context.device)
     with torch.inference_mode():
         layout = Layout((int(module(some).shape[1]),), "fp32")
-    record.refuse_if_full(
+    recording.refuse_if_full(
         sum(recorded_outputs.bytes_to_take(key, layout, len(split)) for key in keys.values())
     )
     done: dict[int, Recorded | None] = {}
     with context.progress.phase(f"record features of {name}", len(split) * len(keys)) as bar:
         for number, key in keys.items():
-            done[number] = record.record(
+            done[number] = recording.record(
                 name,
                 by_views(module, recipe, context.device),
                 key,

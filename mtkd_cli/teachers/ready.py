@@ -3,129 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from mtkd_cli import asking, record
-from mtkd_cli.align import aligned_to
-from mtkd_cli.asking import Ask
-from mtkd_cli.calibrate import Calibration, calibrated, softened
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group as process_group
-from mtkd_cli.distributed.devices import sent
-from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic
-from mtkd_cli.fit import fitted
-from mtkd_cli.fit import key as fit_key
-from mtkd_cli.interfaces import Alignment, Model, Task
-from mtkd_cli.interfaces.missing_outputs import lost
-from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.models.build import identity, load_teacher
+from mtkd_cli.interfaces import Model
 from mtkd_cli.models.cost import facts
-from mtkd_cli.models.preprocess import Prepared, prepared
-from mtkd_cli.probe import Probed, probed, some_views
+from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
-from mtkd_cli.store.rounding import Rounding, in_words, largest
+from mtkd_cli.store.rounding import in_words
 from mtkd_cli.store.row_format import Layout, kept_of
-from mtkd_cli.teacher_checks import table_of, validate_live, validate_recorded
-from mtkd_cli.teacher_validation import Doubt, Validated
+from mtkd_cli.teachers import inference, recording
+from mtkd_cli.teachers.calibration import calibrated
+from mtkd_cli.teachers.checks import table_of, validate_live, validate_recorded
+from mtkd_cli.teachers.fine_tuning import fitted
+from mtkd_cli.teachers.identity import who_is
+from mtkd_cli.teachers.inference import Ask
+from mtkd_cli.teachers.load import load_teacher
+from mtkd_cli.teachers.outputs import ReadyTeacher, alignment_of
+from mtkd_cli.teachers.probe import Probed, probed, some_views
+from mtkd_cli.teachers.validation import Doubt, Validated
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.loop import Step
 
 FACTS_FORMAT = 2
 """Changes when the facts that are kept of a teacher, or their meaning, change."""
-
-
-@dataclass(frozen=True)
-class ReadyTeacher:
-    """A teacher whose answers can be read.
-
-    Attributes:
-        name: the recipe's.
-        hash: stands for everything that decides its answers.
-        task: the task that it answers.
-        alignment: its label space in the task's classes.
-        facts: parameters, bytes, latency in milliseconds of one sample, and its input size.
-        arrays: the recorded answers of each (split name, view number).
-        live: the loaded teacher, only where views are not recorded.
-        by_id: whether its answers are by sample id: those to the plain view serve every view.
-        calibration: the temperature that its aligned answers are divided by, if there is one.
-        validation: how its recorded answers score on the labeled validation samples.
-    """
-
-    name: str
-    hash: str
-    task: Task
-    alignment: Alignment
-    facts: Mapping[str, Any]
-    arrays: Mapping[tuple[str, int], Recorded]
-    live: Prepared | None = None
-    by_id: bool = False
-    calibration: Calibration | None = None
-    validation: Validated | None = None
-
-    @property
-    def rounding(self) -> Rounding | None:
-        """How much recording changed its outputs; None if nothing is recorded, or it was not kept."""
-        parts = [array.rounding for array in self.arrays.values()]
-        known = [part for part in parts if part is not None]
-        return largest(known) if known and len(known) == len(parts) else None
-
-    @property
-    def own_classes(self) -> list[list[str]]:
-        """For each of the task's classes, the teacher's own that answer it."""
-        names = self.facts["classes"]
-        return [[names[i] if names else str(i) for i in group] for group in self.alignment.groups]
-
-    def recorded(self, split: str, number: int, rows: Any = slice(None)) -> Tensor:
-        """Return the aligned answers on a view of some samples of a split, ``[B, C, *]``."""
-        return self.aligned(self.arrays[split, PLAIN if self.by_id else number][rows])
-
-    def aligned(self, outputs: Tensor) -> Tensor:
-        """Return outputs as recorded, or as answered live, in the task's classes, calibrated."""
-        try:
-            aligned = self.task.aligned(outputs, self.alignment)
-        except ValueError as error:
-            raise DataError(
-                f"the teacher gives {error}",
-                where=f"teacher {self.name!r}",
-                hint="name every class number with classes:, or set background: first or none",
-            ) from error
-        return softened(aligned, self.calibration.temperature) if self.calibration else aligned
-
-
-def alignment_of(
-    teacher: Teacher, classes: Sequence[str] | None, outputs: int, context: Context
-) -> Alignment:
-    """Return how a teacher's label space fits the data's.
-
-    Raises:
-        DataError: it does not.
-    """
-    task = context.task
-    mapping = None if teacher.fit else teacher.map
-    found = aligned_to(classes, context.data.classes, task.counted(outputs), teacher.name, mapping)
-    return replace(found, named=None) if teacher.fit else found  # a fitted one may have spare outputs
-
-
-def known_classes(teachers: list[ReadyTeacher]) -> Tensor | None:
-    """Return the classes that each teacher knows, ``[K, C]`` bool; None if all know all."""
-    known = torch.tensor([teacher.alignment.known for teacher in teachers])
-    return None if known.all() else known
-
-
-def train_view(epoch: int, views: int | None) -> int:
-    """Return the number of the view that an epoch shows: cycled over ``views``, or new each time if None."""
-    return epoch + 1 if views is None else epoch % views
 
 
 def ready(context: Context, views: int | None) -> list[ReadyTeacher]:
@@ -203,20 +113,6 @@ def arrays_of(context: Context, views: int | None, by_id: bool = False) -> list[
     return [(data.val, PLAIN), (data.test, PLAIN), *((data.train, each) for each in range(number))]
 
 
-def who_is(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any]:
-    """Return everything that decides a teacher's answers, without loading it."""
-    data = context.data.input
-    who: dict[str, Any] = {
-        "model": identity(part, teacher, context.data.classes),
-        "channels": data.channels,
-        "size": data.size,
-        "mean": data.mean,
-        "std": data.std,
-        **({"columns": [[c.name, *c.categories] for c in data.columns]} if data.columns else {}),
-    }
-    return {**who, "fit": fit_key(who, teacher, context) if teacher.fit else None}
-
-
 def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Context) -> ReadyTeacher:
     who, by_id = who_is(teacher, part, context), part.spec.by_id
     wanted, live = arrays_of(context, views, by_id), views is None and not by_id
@@ -280,7 +176,7 @@ def find_recorded(
     found = {}
     for split, number in wanted:
         array = recorded_outputs.find(
-            record.key(who, split, number, context.recipe, context.task), len(split)
+            recording.key(who, split, number, context.recipe, context.task), len(split)
         )
         if array is not None:
             found[split.name, number] = array
@@ -300,8 +196,8 @@ def _record(
         return {}
     ask = asker(model, teacher.name, [split for split, _ in missing], context, fast=True)
     layout = Layout.of(shape, context.recipe, context.task)
-    keys = [record.key(who, split, number, context.recipe, context.task) for split, number in missing]
-    record.refuse_if_full(
+    keys = [recording.key(who, split, number, context.recipe, context.task) for split, number in missing]
+    recording.refuse_if_full(
         sum(
             recorded_outputs.bytes_to_take(key, layout, len(split))
             for key, (split, _) in zip(keys, missing, strict=True)
@@ -311,7 +207,7 @@ def _record(
     done = {}
     with context.progress.phase(f"record {teacher.name}", samples) as bar:
         for key, (split, number) in zip(keys, missing, strict=True):
-            done[split.name, number] = record.record(
+            done[split.name, number] = recording.record(
                 teacher.name,
                 ask,
                 key,
@@ -339,13 +235,13 @@ def asker(model: Model, name: str, splits: Sequence[Split], context: Context, fa
     """
     recipe, device = context.recipe, context.device
     if model.predictions is not None:
-        return asking.by_id(model, splits, f"teacher {name!r}", recipe.store.on_nan)
+        return inference.by_id(model, splits, f"teacher {name!r}", recipe.store.on_nan)
     if not fast:
-        return asking.by_views(prepared(model).to(device).eval(), recipe, device)
-    module, difference = record.for_recording(model, some_views(context.data.val), device)
+        return inference.by_views(prepared(model).to(device).eval(), recipe, device)
+    module, difference = recording.for_recording(model, some_views(context.data.val), device)
     if difference:
         context.progress.log(f"teacher {name}: folding moved its answers by at most {difference:.2e}")
-    return asking.by_views(module, recipe, device)
+    return inference.by_views(module, recipe, device)
 
 
 def _facts_key(who: Mapping[str, Any]) -> dict[str, Any]:
@@ -375,33 +271,3 @@ def _facts_in(folder: Path) -> dict[str, Any]:
     with atomic.disk_errors(folder):
         facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
     return facts
-
-
-def answers(
-    context: Context, teachers: list[ReadyTeacher], views: int | None
-) -> Callable[[Step], tuple[Tensor, ...]]:
-    """Return a function from a training step to the teachers' aligned outputs, K of ``[B, C, *]``."""
-    device, ids = context.device, context.data.train.samples.ids
-
-    def from_store(teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
-        array = teacher.arrays["train", PLAIN if teacher.by_id else number]
-        return teacher.aligned(sent(array[step.indices], device))
-
-    def live(step: Step) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            found = tuple(
-                from_store(t, step, PLAIN)
-                if t.live is None
-                else t.aligned(at_least_float32(t.live(step.views)))
-                for t in teachers
-            )
-        for teacher, output in zip(teachers, found, strict=True):
-            gaps = lost(output)
-            if context.recipe.store.on_nan == "error" and gaps.any():
-                raise record.no_answer(teacher.name, ids[step.indices[int(gaps.nonzero()[0].item())]])
-        return found
-
-    def all_from_store(step: Step) -> tuple[Tensor, ...]:
-        return tuple(from_store(teacher, step, train_view(step.epoch, views)) for teacher in teachers)
-
-    return live if views is None else all_from_store

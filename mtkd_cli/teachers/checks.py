@@ -14,21 +14,21 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from mtkd_cli.asking import by_id, by_views
 from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.input_alternatives import SAMPLES, better_input
 from mtkd_cli.interfaces import Alignment, Model
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.models.preprocess import prepared
-from mtkd_cli.record import LESS
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.teacher_validation import Validated, validated
+from mtkd_cli.teachers.inference import by_id, by_views
+from mtkd_cli.teachers.input_alternatives import SAMPLES, better_input
+from mtkd_cli.teachers.recording import LESS
+from mtkd_cli.teachers.validation import Validated, validated
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.out_of_memory import memory_errors
 
 if TYPE_CHECKING:
-    from mtkd_cli.teachers import ReadyTeacher
+    from mtkd_cli.teachers.outputs import ReadyTeacher
 
 LIVE = 128
 """Validation samples that a teacher is asked about when it is loaded, at most."""

@@ -12,8 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.asking import by_id
-from mtkd_cli.background import is_listed, number_classes
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN, view
@@ -22,7 +20,9 @@ from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost
 from mtkd_cli.models.preprocess import Prepared, prepare, prepared
 from mtkd_cli.recipe.schema import Augment, Teacher
-from mtkd_cli.record import no_answer
+from mtkd_cli.teachers.background import is_listed, number_classes
+from mtkd_cli.teachers.inference import by_id
+from mtkd_cli.teachers.recording import no_answer
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import batches
 

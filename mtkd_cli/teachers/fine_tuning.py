@@ -19,7 +19,6 @@ from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.files import hashing
-from mtkd_cli.fit_split import split_of
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.head import tail_of
 from mtkd_cli.models.preprocess import prepared
@@ -27,6 +26,7 @@ from mtkd_cli.recipe.schema import Fit, Teacher, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import keep_together
+from mtkd_cli.teachers.fit_split import split_of
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import batches, judge, measure, plain_views, validate

@@ -13,7 +13,7 @@ from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.stats import bootstrap
-from mtkd_cli.teachers import ReadyTeacher
+from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import BATCH
 
