@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtkd_cli.predict import Answered
+    from mtkd_cli.inference.predict import Answered
+    from mtkd_cli.inference.student import LoadedStudent
     from mtkd_cli.recipe.resolve import Resolved
-    from mtkd_cli.trained import LoadedStudent
 
 
 def distill(
@@ -68,14 +68,14 @@ def record(
 
 
 def load_student(run: str | Path, *, trust_code: bool = False) -> LoadedStudent:
-    """Return the student of a run; see `mtkd_cli.trained`.
+    """Return the student of a run; see `mtkd_cli.inference.student`.
 
     Args:
         run: its folder, or its name in ``runs/``.
         trust_code: whether Python code that it names may run; your own runs need no permission while
             that code is unchanged.
     """
-    from mtkd_cli.trained import load_student as load
+    from mtkd_cli.inference.student import load_student as load
 
     return load(run, trust_code=trust_code)
 
@@ -84,7 +84,7 @@ def evaluate(
     run: str | Path | LoadedStudent, *overrides: str, split: str = "test", trust_code: bool = False
 ) -> dict[str, Any]:
     """Return the metrics of a run's student; overrides choose other data: ``"data.path=elsewhere"``."""
-    from mtkd_cli.scoring import score
+    from mtkd_cli.inference.evaluate import score
 
     return score(_student(run, trust_code), overrides, split)
 
@@ -96,9 +96,12 @@ def predict(
     *,
     trust_code: bool = False,
 ) -> Iterator[Answered]:
-    """Yield what a run's student says of images, folders or tables; see `mtkd_cli.predict.Answered`."""
-    from mtkd_cli.predict import files_of
-    from mtkd_cli.predict import predict as answers
+    """Yield what a run's student says of images, folders or tables.
+
+    See `mtkd_cli.inference.predict.Answered`.
+    """
+    from mtkd_cli.inference.predict import files_of
+    from mtkd_cli.inference.predict import predict as answers
 
     student = _student(run, trust_code)
     files = files_of(student, [Path(path) for path in paths])

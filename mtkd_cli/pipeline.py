@@ -20,6 +20,7 @@ from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import device_of
 from mtkd_cli.errors import DataError, UsageError, some
+from mtkd_cli.inference.student import described, local_code
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.models.cost import facts
 from mtkd_cli.models.preprocess import prepared
@@ -39,7 +40,6 @@ from mtkd_cli.teachers.label_alignment import remarks
 from mtkd_cli.teachers.outputs import ReadyTeacher, known_classes
 from mtkd_cli.teachers.ready import ready
 from mtkd_cli.trackers import following
-from mtkd_cli.trained import described, local_code
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import answering, measure, on_device
 from mtkd_cli.training.loop import refuse_small_batches

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtkd_cli import manifest, metrics, own_runs
+from mtkd_cli import manifest, metrics
 from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic, checksummed_json, hashing, run_lock, yaml12
+from mtkd_cli.inference import own_runs
+from mtkd_cli.inference.run_files import ROOT, STUDENT, WEIGHTS
 from mtkd_cli.interfaces import Model
 from mtkd_cli.recipe.schema import NAME, Recipe
 from mtkd_cli.report.results import FINISHED as FINISHED
@@ -25,8 +27,6 @@ from mtkd_cli.safe_loading import weights
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ROOT = Path("runs")
-STUDENT, WEIGHTS = "student.json", "student.safetensors"
 CHECKPOINTS = "checkpoints"
 ROWS = "metrics.jsonl"
 RESULTS = (WEIGHTS, STUDENT, REPORT)

@@ -16,10 +16,11 @@ from mtkd_cli import pipeline
 from mtkd_cli.cli import console
 from mtkd_cli.distributed import group
 from mtkd_cli.files import yaml12
+from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.plan import plan_of, plan_table
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.summary import table
-from mtkd_cli.run import CHECKPOINTS, MANIFEST, ROOT, Run
+from mtkd_cli.run import CHECKPOINTS, MANIFEST, Run
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 

@@ -27,9 +27,9 @@ def evaluate(
         from mtkd_cli.cli.tables import table
         from mtkd_cli.cli.using import student_of
         from mtkd_cli.distributed.devices import device_of
+        from mtkd_cli.inference.evaluate import score
         from mtkd_cli.interfaces.significant_digits import shown
         from mtkd_cli.report.metric_names import spelt
-        from mtkd_cli.scoring import score
 
         where = device_of(device)
         student = student_of(run, trust_code)

@@ -39,11 +39,11 @@ def export(
 
         from mtkd_cli.cli.distilling import stdout_on_stderr
         from mtkd_cli.cli.using import student_of
-        from mtkd_cli.export import ENDINGS
-        from mtkd_cli.export import export as exported
+        from mtkd_cli.inference.evaluate import for_student, load_data, options_of
+        from mtkd_cli.inference.export import ENDINGS
+        from mtkd_cli.inference.export import export as exported
         from mtkd_cli.plugin.registry import installed
         from mtkd_cli.report.metric_names import spelt
-        from mtkd_cli.scoring import for_student, load_data, options_of
 
         student = student_of(run, trust_code)
         small = "-int8" if quantize else ""

@@ -14,8 +14,8 @@ from mtkd_cli.errors import DataError, UsageError, nearest_or_all
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mtkd_cli.predict import Answered
-    from mtkd_cli.trained import LoadedStudent
+    from mtkd_cli.inference.predict import Answered
+    from mtkd_cli.inference.student import LoadedStudent
 
 FORMATS = ("csv", "jsonl", "coco")
 
@@ -40,8 +40,8 @@ def predict(
             raise UsageError(f"no format {format!r}", "--format", nearest_or_all(format, FORMATS))
 
         from mtkd_cli.cli.using import student_of
-        from mtkd_cli.predict import files_of
-        from mtkd_cli.predict import predict as predicted
+        from mtkd_cli.inference.predict import files_of
+        from mtkd_cli.inference.predict import predict as predicted
 
         student = student_of(run, trust_code)
         files = files_of(student, [Path(path) for path in paths])
@@ -80,7 +80,7 @@ def _write(
 ) -> None:
     """Write the predictions, to stdout line by line or to a file that is there whole or not at all."""
     from mtkd_cli.files import atomic
-    from mtkd_cli.predictions import facts_of, write_mask
+    from mtkd_cli.inference.formats import facts_of, write_mask
 
     def kept() -> Iterable[Answered]:
         for answered in answers:
@@ -106,7 +106,7 @@ def _write(
 def _lines(student: LoadedStudent, answers: Iterable[Answered], form: str, threshold: float) -> Iterable[str]:
     import json
 
-    from mtkd_cli.predictions import coco, csv_heading, csv_line, csv_rows, json_line
+    from mtkd_cli.inference.formats import coco, csv_heading, csv_line, csv_rows, json_line
 
     if form == "coco":
         found = coco(answers, student.classes, threshold)

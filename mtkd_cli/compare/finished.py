@@ -9,8 +9,8 @@ from typing import Any
 from mtkd_cli.compare.comparison import Student
 from mtkd_cli.compare.grid import Cell, is_seed
 from mtkd_cli.errors import UsageError
+from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.report.results import read_recipe, read_report
-from mtkd_cli.run import ROOT
 
 APART = ("trackers", "store")
 """Sections of a recipe that make no other student."""

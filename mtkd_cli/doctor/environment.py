@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mtkd_cli.doctor.finding import Finding, failing
+from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.report.units import bytes_in_words
-from mtkd_cli.run import ROOT
 from mtkd_cli.store import content_store
 
 LEAST_FREE = 2_000_000_000

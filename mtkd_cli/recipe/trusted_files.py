@@ -48,7 +48,7 @@ def trusting(parts: Resolved, files: frozenset[Path], trust_code: bool) -> Resol
     Args:
         parts: the recipe's.
         files: see `checked`.
-        trust_code: whether Python code that earlier runs name may run (`mtkd_cli.code_permission`).
+        trust_code: whether Python code that earlier runs name may run (`mtkd_cli.inference.code_permission`).
     """
     student, *teachers = (
         replace(part, trusted=files, trust_code=trust_code) for part in (parts.student, *parts.teachers)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from mtkd_cli.inference.run_files import STUDENT, WEIGHTS
+from mtkd_cli.inference.student import folder_of, load_student, read_document
 from mtkd_cli.interfaces import Model, ModelRequest
-from mtkd_cli.run import STUDENT, WEIGHTS
 from mtkd_cli.safe_loading.local_code import source_files
-from mtkd_cli.trained import folder_of, load_student, read_document
 
 
 class RunProvider:

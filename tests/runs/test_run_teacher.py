@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.inference.student import load_student
 from mtkd_cli.teachers.ready import ready
-from mtkd_cli.trained import load_student
 from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from mtkd_cli import api, code_permission, own_runs
+from mtkd_cli import api
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.files import checksummed_json
-from mtkd_cli.trained import load_student
+from mtkd_cli.inference import code_permission, own_runs
+from mtkd_cli.inference.student import load_student
 
 Mtkd = Callable[..., Result]
 Facts = dict[str, Any]

@@ -14,9 +14,9 @@ import torch
 from sklearn.datasets import load_digits
 from typer.testing import Result
 
-from mtkd_cli import export
 from mtkd_cli.files import atomic
-from mtkd_cli.trained import load_student
+from mtkd_cli.inference import export
+from mtkd_cli.inference.student import load_student
 
 Mtkd = Callable[..., Result]
 

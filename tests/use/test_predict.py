@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from typer.testing import Result
 
+from mtkd_cli.inference.formats import UNSEEN, coco, csv_rows, facts_of, safe, write_mask
+from mtkd_cli.inference.predict import Answered
+from mtkd_cli.inference.student import load_student
 from mtkd_cli.interfaces import Prediction
-from mtkd_cli.predict import Answered
-from mtkd_cli.predictions import UNSEEN, coco, csv_rows, facts_of, safe, write_mask
-from mtkd_cli.trained import load_student
 
 Mtkd = Callable[..., Result]
 RNG = np.random.default_rng(0)

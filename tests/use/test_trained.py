@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.files import checksummed_json
-from mtkd_cli.trained import load_student
+from mtkd_cli.inference.student import load_student
 
 
 def rewritten(run: Path, **changes: Any) -> None:

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from mtkd_cli.code_permission import permit
 from mtkd_cli.errors import DataError, MtkdError, UsageError, nearest
 from mtkd_cli.files import checksummed_json
+from mtkd_cli.inference.code_permission import permit
+from mtkd_cli.inference.run_files import ROOT, STUDENT, WEIGHTS
+from mtkd_cli.inference.student_document import AGAIN, FORMAT, StudentDocument, parsed
 from mtkd_cli.interfaces import Model, ModelRequest, Task, TaskData
 from mtkd_cli.interfaces.missing_labels import none_like
 from mtkd_cli.interfaces.precision import at_least_float32
@@ -28,11 +30,9 @@ from mtkd_cli.models.preprocess import Prepared, prepared
 from mtkd_cli.plugin.registry import Registry, installed
 from mtkd_cli.reading import images
 from mtkd_cli.recipe.resolve import ModelPart, Part, check_options
-from mtkd_cli.run import ROOT, STUDENT, WEIGHTS
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute
 from mtkd_cli.specs import TeacherSpec
-from mtkd_cli.student_document import AGAIN, FORMAT, StudentDocument, parsed
 from mtkd_cli.training.context import Context
 
 UNFINISHED = "has the run finished? mtkd distill writes it at the end"

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic
-from mtkd_cli.predict import Answered
+from mtkd_cli.inference.predict import Answered
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""

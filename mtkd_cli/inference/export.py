@@ -18,12 +18,12 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import spread
 from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.files import atomic
+from mtkd_cli.inference.student import LoadedStudent
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.quiet_logs import quiet
-from mtkd_cli.trained import LoadedStudent
 from mtkd_cli.training.evaluation import batches, measure
 
 OPSET = 18

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError
+from mtkd_cli.inference.student import LoadedStudent
 from mtkd_cli.interfaces import Prediction
 from mtkd_cli.reading import images, tables
 from mtkd_cli.reading.image_folders import images_in
 from mtkd_cli.reading.table_encoding import encoded
-from mtkd_cli.trained import LoadedStudent
 
 WORKERS = 4
 TABLES = tables.ENDINGS

@@ -81,7 +81,7 @@ class StudentDocument(_Part):
 
     Attributes:
         code: SHA-256 of the source of each local file or module that the run used, by reference.
-        signature: of all else, by the key of the user whose run it is; see `mtkd_cli.own_runs`.
+        signature: of all else, by the key of the user whose run it is; see `mtkd_cli.inference.own_runs`.
     """
 
     format: Literal[1]

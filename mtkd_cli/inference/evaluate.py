@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from mtkd_cli.code_permission import announce, permit
 from mtkd_cli.data import dataset
 from mtkd_cli.data.dataset import Dataset, Split
 from mtkd_cli.errors import DataError, RecipeError, UsageError
+from mtkd_cli.inference.code_permission import announce, permit
+from mtkd_cli.inference.student import LoadedStudent
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.plugin.registry import Registry, installed
@@ -24,7 +25,6 @@ from mtkd_cli.recipe.schema import Data, expand
 from mtkd_cli.recipe.validation_messages import explain
 from mtkd_cli.safe_loading.local_code import PREFIX
 from mtkd_cli.store import content_store
-from mtkd_cli.trained import LoadedStudent
 from mtkd_cli.training.evaluation import answering, measure
 
 SPLITS = ("test", "val", "train")

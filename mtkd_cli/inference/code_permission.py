@@ -1,6 +1,7 @@
 """One rule for the local code that a run names: it is announced, and runs only if the user allows it.
 
-It is allowed for runs of this user whose code has not changed (`mtkd_cli.own_runs`), and where the user
+It is allowed for runs of this user whose code has not changed (`mtkd_cli.inference.own_runs`), and where the
+user
 says so with ``--trust-code``. Nothing is imported before.
 """
 
@@ -11,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli import own_runs
 from mtkd_cli.errors import DataError
+from mtkd_cli.inference import own_runs
 from mtkd_cli.safe_loading.local_code import PREFIX
 
 OPTION = "--trust-code"
