@@ -41,8 +41,8 @@ def distill(
     Raises:
         MtkdError: as the command says it: ``what``, ``where``, ``hint``.
     """
-    from mtkd_cli import pipeline
-    from mtkd_cli.run import Run, default_name
+    from mtkd_cli.runs import pipeline
+    from mtkd_cli.runs.folder import Run, default_name
     from mtkd_cli.training.progress import Progress
 
     parts, recipe_name = _parts(recipe, overrides, trust_pickle, trust_code)
@@ -59,12 +59,12 @@ def record(
     **overrides: Any,
 ) -> list[str]:
     """Record a recipe's teachers, and return their names. Arguments as `distill` has them."""
-    from mtkd_cli import pipeline
+    from mtkd_cli.runs import pipeline, view_count
     from mtkd_cli.teachers.ready import ready
     from mtkd_cli.training.progress import Progress
 
     context = pipeline.prepare(_parts(recipe, overrides, trust_pickle, trust_code)[0], device, Progress())
-    return [teacher.name for teacher in ready(context, pipeline.views_of(context.recipe))]
+    return [teacher.name for teacher in ready(context, view_count.views_of(context.recipe))]
 
 
 def load_student(run: str | Path, *, trust_code: bool = False) -> LoadedStudent:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli import metrics
+from mtkd_cli.runs import metrics_log
 
 RECIPE = (
     "digits",
@@ -32,7 +32,7 @@ def results(folder: Path, store: Path) -> dict[str, Any]:
     """
     found: dict[str, Any] = {
         "report": timeless(json.loads((folder / "report.json").read_text())),
-        "rows": metrics.read(folder / "metrics.jsonl"),
+        "rows": metrics_log.read(folder / "metrics.jsonl"),
     }
     files = [folder / "student.safetensors", *folder.glob("checkpoints/*/*/*.safetensors")]
     found |= {str(file.relative_to(folder)): file.read_bytes() for file in files}

@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
-from mtkd_cli import pipeline
 from mtkd_cli.plugin.registry import discover
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve
-from mtkd_cli.run import Run
+from mtkd_cli.runs import pipeline
+from mtkd_cli.runs.folder import Run
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 

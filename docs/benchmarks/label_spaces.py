@@ -25,13 +25,14 @@ from in_process import distil
 from safetensors.torch import save_file
 from tables import interval, write
 
-from mtkd_cli import counter_rng, pipeline
+from mtkd_cli import counter_rng
 from mtkd_cli.data import dataset
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.files import yaml12
 from mtkd_cli.interfaces import ModelRequest
 from mtkd_cli.plugin.registry import discover
 from mtkd_cli.recipe.schema import Data
+from mtkd_cli.runs import pipeline
 from mtkd_teachers.convnet import ConvNetProvider
 
 HERE = Path(__file__).parent

@@ -68,10 +68,10 @@ def write_checkpoints(count: int) -> None:
 
 def record(count: int) -> None:
     """Record so many teachers as `mtkd record` does, then print the peak in MiB."""
-    from mtkd_cli import pipeline
     from mtkd_cli.plugin.registry import discover
     from mtkd_cli.recipe.reader import read
     from mtkd_cli.recipe.resolve import resolve
+    from mtkd_cli.runs import pipeline
     from mtkd_cli.teachers import ready
     from mtkd_cli.training.progress import Progress
 

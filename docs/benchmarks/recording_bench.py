@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli import pipeline
 from mtkd_cli.data.views import view
 from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.plugin.registry import discover
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve
+from mtkd_cli.runs import pipeline
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import recording

@@ -15,7 +15,7 @@ from torchvision import transforms
 
 from mtkd_cli.interfaces import Alignment
 from mtkd_cli.models.preprocess import Prepared, prepared
-from mtkd_cli.students import build
+from mtkd_cli.runs.students import build
 from mtkd_cli.teachers.outputs import ReadyTeacher, answers
 from mtkd_cli.training.loop import Evaluation, steps_per_epoch, train
 from mtkd_cli.training.objectives import Batches, FromTeachers

@@ -13,7 +13,7 @@ from torch import Tensor
 from mtkd_cli.audit.facts import ClassFacts, PairFacts, TeacherFacts
 from mtkd_cli.audit.panel import Outcome, Panel
 from mtkd_cli.interfaces import Details
-from mtkd_cli.report.facts import labels_seen
+from mtkd_cli.runs.report_facts import labels_seen
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.training.evaluation import batches, measured
 from mtkd_cli.training.strategy import mixture

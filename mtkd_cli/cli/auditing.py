@@ -8,17 +8,18 @@ from typing import Any
 
 from rich.table import Table
 
-from mtkd_cli import folder
 from mtkd_cli.audit import audit_of
 from mtkd_cli.audit.advice import digits
 from mtkd_cli.cli import console
-from mtkd_cli.cli.distilling import context_of, stdout_on_stderr
+from mtkd_cli.cli.distilling import stdout_on_stderr
 from mtkd_cli.cli.tables import table
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.recipe.resolve import Resolved, strategies_for
 from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.runs import names as run_names
+from mtkd_cli.runs.start import context_of
 
 ROOT = Path("audits")
 PARTIAL = "{} if unknown classes are wrong"
@@ -27,12 +28,12 @@ PARTIAL = "{} if unknown classes are wrong"
 
 def run(parts: Resolved, name: str, recipe_name: str, device: str, threads: int, as_json: bool) -> None:
     """Audit a recipe, keep the facts and print them."""
-    folder.named(ROOT, name or "default")
+    run_names.named(ROOT, name or "default")
     with stdout_on_stderr():
         context = context_of(parts, device, threads)
         strategies = strategies_for(parts.recipe.task.name, installed(), recipe_name)
         facts = {"recipe": parts.recipe.as_dict(), **audit_of(context, strategies)}
-    place = folder.create(ROOT, name or folder.default_name(ROOT, recipe_name))
+    place = run_names.create(ROOT, name or run_names.default_name(ROOT, recipe_name))
     results.write(place, results.AUDIT, facts)
     write_pages(place, results.AUDIT, facts)
     if as_json:

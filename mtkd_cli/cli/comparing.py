@@ -10,7 +10,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mtkd_cli import folder
 from mtkd_cli.cli import console
 from mtkd_cli.cli.distilling import stdout_on_stderr
 from mtkd_cli.cli.reading import parts_of
@@ -28,6 +27,7 @@ from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
 from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.runs import names
 from mtkd_cli.store import content_store
 from mtkd_cli.training.progress import Progress
 
@@ -53,7 +53,7 @@ def compare_grid(
 ) -> None:
     """Train a grid of students, or find them trained, and compare them."""
     grid, (keys, trials, seed) = grid_of(overrides), tuning
-    folder.named(ROOT, name or "default")
+    names.named(ROOT, name or "default")
     ranges = ranges_of(keys)
     if ranges:
         require_optuna()
@@ -68,7 +68,7 @@ def compare_grid(
         console.warn(warnings(trusted))
         progress = Progress(Console(stderr=True))
         trainer = Trainer(
-            folder.plain(recipe_name),
+            names.plain(recipe_name),
             lambda changes: trusting(_parts(recipe, changes), trusted, trust_code),
             device,
             progress,
@@ -80,7 +80,7 @@ def compare_grid(
     failures = {" ".join(each.cell.overrides): each.failure for each in done if each.report is None}
     facts = comparison_of(students, failures, [found.as_dict() for found in tuned.values()])
     key = {"recipe": recipe, "overrides": sorted(overrides), "tune": [sorted(ranges), trials, seed]}
-    default = f"{folder.plain(recipe_name)}-{content_store.digest(key)[:10]}"
+    default = f"{names.plain(recipe_name)}-{content_store.digest(key)[:10]}"
     _keep({"recipe": first.recipe.as_dict(), "grid": list(overrides), **facts}, name or default, as_json)
 
 
@@ -107,7 +107,7 @@ def _validated(trainer: Trainer, cell: Cell) -> tuple[float, float]:
 
 
 def _keep(facts: Mapping[str, Any], name: str, as_json: bool) -> None:
-    place = folder.named(ROOT, name)
+    place = names.named(ROOT, name)
     results.write(place, results.COMPARISON, facts)
     write_pages(place, results.COMPARISON, facts)
     if as_json:

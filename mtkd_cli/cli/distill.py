@@ -72,7 +72,7 @@ def distill(
             plan(parts, device, threads, baseline is not False, as_json)
             return
 
-        from mtkd_cli.run import default_name, processes_of
+        from mtkd_cli.runs.folder import default_name, processes_of
 
         go_on = bool(resume) or auto_resume or was_started_before()
         if nodes > 1 and not name:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtkd_cli import folder, pipeline
 from mtkd_cli.compare.grid import Cell
 from mtkd_cli.errors import MtkdError
 from mtkd_cli.files import hashing
 from mtkd_cli.recipe.resolve import Resolved
-from mtkd_cli.run import Run
+from mtkd_cli.runs import names, pipeline
+from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import content_store
 from mtkd_cli.teachers.identity import who_is
 from mtkd_cli.training.context import Context
@@ -100,7 +100,7 @@ def run_name(recipe: str, cell: Cell, context: Context, baseline: bool) -> str:
         "baseline": baseline,
     }
     values = "-".join(value for _, value in (*cell.method, *cell.seeds))
-    return f"{folder.plain(f'{recipe}-{values}')}-{content_store.digest(key)[:10]}"
+    return f"{names.plain(f'{recipe}-{values}')}-{content_store.digest(key)[:10]}"
 
 
 def _minutes(seconds: float) -> str:

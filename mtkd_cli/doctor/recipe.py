@@ -14,14 +14,15 @@ from mtkd_cli.doctor.environment import existing, free_memory
 from mtkd_cli.doctor.finding import Finding, failing
 from mtkd_cli.models.cost import facts
 from mtkd_cli.models.preprocess import prepared
-from mtkd_cli.pipeline import prepare, views_of
-from mtkd_cli.plan import teacher_facts
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import bytes_in_words, milliseconds
+from mtkd_cli.runs.pipeline import prepare
+from mtkd_cli.runs.plan import teacher_facts
+from mtkd_cli.runs.students import build
+from mtkd_cli.runs.view_count import views_of
 from mtkd_cli.store import content_store
-from mtkd_cli.students import build
 from mtkd_cli.teachers.ready import tell_views
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import plain_views

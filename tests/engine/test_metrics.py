@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mtkd_cli import metrics
+from mtkd_cli.runs import metrics_log
 
 ROWS = [{"phase": "fit a", "step": 1}, {"phase": "distil", "candidate": 1, "step": 1, "kd": 1 / 3}]
 
@@ -15,9 +15,9 @@ ROWS = [{"phase": "fit a", "step": 1}, {"phase": "distil", "candidate": 1, "step
 def test_rows_are_read_without_the_one_that_was_cut() -> None:
     path = Path("metrics.jsonl")
     for row in ROWS:
-        metrics.append(path, row)
+        metrics_log.append(path, row)
     path.write_text(path.read_text() + '{"phase": "dis')
-    assert metrics.read(path) == ROWS
+    assert metrics_log.read(path) == ROWS
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ def test_rows_of_one_training_are_settled_and_those_of_others_stay(
 ) -> None:
     path = Path("metrics.jsonl")
     for row in ROWS:
-        metrics.append(path, row)
+        metrics_log.append(path, row)
     path.write_text(path.read_text() + '{"phase": "dis')
-    metrics.settle(path, label, rows)
-    assert metrics.read(path) == expected
+    metrics_log.settle(path, label, rows)
+    assert metrics_log.read(path) == expected
     assert path.read_text().count("\n") == len(expected)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mtkd_cli import trackers
-from mtkd_cli.trackers import Following, following
+from mtkd_cli.runs import trackers
+from mtkd_cli.runs.trackers import Following, following
 
 
 def part(create: Any) -> Any:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mtkd_aggregators.route import Route
-from mtkd_cli import pipeline
 from mtkd_cli.errors import RecipeError, UsageError
 from mtkd_cli.interfaces import AggregationBatch
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve
-from mtkd_cli.run import Run
+from mtkd_cli.runs import pipeline
+from mtkd_cli.runs.folder import Run
 from mtkd_cli.training.progress import Progress
 
 NAMES = ("a", "b", "c")

@@ -9,7 +9,7 @@ import torch
 
 from mtkd_cli.interfaces import InputSpec, TaskData
 from mtkd_cli.recipe.schema import Loss
-from mtkd_cli.report.facts import Scored, Scores, compare
+from mtkd_cli.runs.report_facts import Scored, Scores, compare
 from mtkd_tasks.classification import Classification
 
 SAMPLES = 539

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtkd_cli import pipeline
 from mtkd_cli.audit import audit_of
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.errors import ResumeError, UsageError
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import strategies_for
-from mtkd_cli.run import Run
+from mtkd_cli.runs import pipeline
+from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import calibration
 from mtkd_cli.teachers import outputs as teacher_outputs
 from mtkd_cli.teachers import ready as ready_teachers

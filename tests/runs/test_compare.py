@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import pipeline
 from mtkd_cli.cli.app import create
+from mtkd_cli.runs import pipeline
 
 SMALL = (
     "digits",

@@ -220,7 +220,7 @@ def test_background_is_a_key_of_detectors_only(context: Contexts) -> None:
 
 
 def test_a_plan_says_what_a_run_would(ready: Any, context: Contexts) -> None:
-    from mtkd_cli.plan import plan_of
+    from mtkd_cli.runs.plan import plan_of
 
     found, _ = ready("from_1")
     (teacher,) = plan_of(found, 1, baseline=False)["teachers"]

@@ -66,10 +66,10 @@ def test_the_run_folder_has_what_the_readme_says(distil: Distil) -> None:
 
 def test_the_resolved_recipe_repeats_the_run_to_the_bit(distil: Distil, registry: Any) -> None:
     distil(name="first")
-    from mtkd_cli import pipeline
     from mtkd_cli.recipe.reader import read
     from mtkd_cli.recipe.resolve import resolve
-    from mtkd_cli.run import Run
+    from mtkd_cli.runs import pipeline
+    from mtkd_cli.runs.folder import Run
     from mtkd_cli.training.progress import Progress
 
     recipe, _ = read("runs/first/recipe.yaml", [], registry)
@@ -151,7 +151,7 @@ def test_live_teachers_on_plain_views_teach_like_recorded_ones(distil: Distil) -
 
 def test_the_student_alone_is_trained_once(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
     first = distil(baseline=True)
-    from mtkd_cli import students
+    from mtkd_cli.runs import students
 
     monkeypatch.setattr(students, "FromLabels", None)
     second = distil("strategy=entropy", baseline=True)
@@ -258,7 +258,7 @@ def test_a_run_that_fails_later_keeps_its_rows_and_says_why(
     def out_of_order(*_: object) -> None:
         raise DataError("the evaluation broke")
 
-    monkeypatch.setattr("mtkd_cli.pipeline._scores", out_of_order)
+    monkeypatch.setattr("mtkd_cli.runs.pipeline._scores", out_of_order)
     with pytest.raises(DataError):
         distil(name="late")
     assert (Path("runs/late/metrics.jsonl")).exists()

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mtkd_cli import pipeline
 from mtkd_cli.cli.app import create
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve
-from mtkd_cli.run import Run
+from mtkd_cli.runs import pipeline
+from mtkd_cli.runs.folder import Run
 from mtkd_cli.training.progress import Progress
 
 RECIPE = """

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from mtkd_cli import pipeline
 from mtkd_cli.errors import MemoryFullError
-from mtkd_cli.run import Run
+from mtkd_cli.runs import pipeline
+from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers.ready import ready
 from mtkd_cli.training import checkpoint, checkpointing
 from mtkd_cli.training.context import Context

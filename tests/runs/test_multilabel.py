@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli import pipeline
-from mtkd_cli.run import Run
+from mtkd_cli.runs import pipeline
+from mtkd_cli.runs.folder import Run
 
 RECIPE = """
 task: multilabel

@@ -12,10 +12,10 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import pipeline
 from mtkd_cli.cli import app
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.run import Run
+from mtkd_cli.runs import pipeline
+from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.teachers import verify
 from mtkd_cli.training.context import Context

@@ -20,11 +20,11 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import students
 from mtkd_cli.cli import app as application
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
-from mtkd_cli.run import Run
+from mtkd_cli.runs import students
+from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import fine_tuning, identity, load

@@ -12,9 +12,9 @@ from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
-from mtkd_cli import pipeline
 from mtkd_cli.errors import UsageError
-from mtkd_cli.run import Run
+from mtkd_cli.runs import pipeline
+from mtkd_cli.runs.folder import Run
 
 SMALL = (
     "train.epochs=3",

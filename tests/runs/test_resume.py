@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from mtkd_cli import metrics, pipeline
 from mtkd_cli.cli import app as application
-from mtkd_cli.run import Run
+from mtkd_cli.runs import metrics_log, pipeline
+from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import recorded_outputs
 from mtkd_cli.training import checkpoint, checkpointing
 from mtkd_cli.training.progress import Progress
@@ -188,9 +188,9 @@ def test_a_checkpoint_of_a_teacher_that_changed_is_named() -> None:
 
 @pytest.mark.usefixtures("done")
 def test_more_epochs_go_on_from_where_the_run_was() -> None:
-    before = metrics.read(Path("runs/run/metrics.jsonl"))
+    before = metrics_log.read(Path("runs/run/metrics.jsonl"))
     assert mtkd(*RESUME, "train.epochs=5").exit_code == 0
-    rows = metrics.read(Path("runs/run/metrics.jsonl"))
+    rows = metrics_log.read(Path("runs/run/metrics.jsonl"))
     assert sorted((row["candidate"], row["epoch"]) for row in rows if row["phase"] == "distil") == [
         (candidate, epoch) for candidate in (1, 2) for epoch in (1, 2, 3, 4, 5)
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.run import Run
+from mtkd_cli.runs.folder import Run
 
 
 def holder(*, stopped: bool = False) -> subprocess.Popen[str]:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtkd_cli import pipeline
-from mtkd_cli.run import Run
+from mtkd_cli.runs import pipeline
+from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers.ready import ready
 from mtkd_cli.training.context import Context
 from mtkd_tasks.grid import CELL, GAP

@@ -12,9 +12,9 @@ import pytest
 from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
-from mtkd_cli import pipeline
 from mtkd_cli.cli import app
-from mtkd_cli.run import Run
+from mtkd_cli.runs import pipeline
+from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.training.context import Context
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mtkd_cli import trackers
+from mtkd_cli.runs import trackers
 
 BAD = """
 import time

@@ -14,10 +14,10 @@ from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.interfaces import Metric, Task
 from mtkd_cli.interfaces.significant_digits import rounded, shown, without_nan
 from mtkd_cli.recipe.schema import Teacher
-from mtkd_cli.report.counted import Counted
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.runs.students import TrainedStudent, kd_ratio
+from mtkd_cli.runs.teacher_weights import Counted
 from mtkd_cli.stats import bootstrap
-from mtkd_cli.students import TrainedStudent, kd_ratio
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli import manifest
 from mtkd_cli.data import dataset
 from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN
@@ -27,19 +26,21 @@ from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import alignment, results
-from mtkd_cli.report.counted import counted
-from mtkd_cli.report.facts import Scored, Scores, report_of
 from mtkd_cli.report.files import write_pages
-from mtkd_cli.report.picture import picture
 from mtkd_cli.report.units import COSTS
-from mtkd_cli.run import Run
+from mtkd_cli.runs import manifest
+from mtkd_cli.runs.folder import Run
+from mtkd_cli.runs.picture import picture
+from mtkd_cli.runs.report_facts import Scored, Scores, report_of
+from mtkd_cli.runs.students import TrainedStudent, alone, distilled
+from mtkd_cli.runs.teacher_weights import counted
+from mtkd_cli.runs.trackers import following
+from mtkd_cli.runs.view_count import views_of
 from mtkd_cli.store import content_store
-from mtkd_cli.students import TrainedStudent, alone, distilled
 from mtkd_cli.teachers import calibration, memorized
 from mtkd_cli.teachers.label_alignment import remarks
 from mtkd_cli.teachers.outputs import ReadyTeacher, known_classes
 from mtkd_cli.teachers.ready import ready
-from mtkd_cli.trackers import following
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import answering, measure, on_device
 from mtkd_cli.training.loop import refuse_small_batches
@@ -49,8 +50,6 @@ from mtkd_cli.training.strategy import Strategy, mixture
 
 Answer = Callable[[NDArray[np.int64]], Tensor]
 
-MOST_VIEWS = 8
-EPOCHS_A_VIEW = 4
 MOST_VALUES = 2**27
 """Numbers of the teachers' answers that a strategy is shown at most when it is fitted."""
 
@@ -96,26 +95,6 @@ def _refuse_wrong_labels(data: dataset.Dataset, task: Task) -> None:
         if wrong := task.wrong_label(split.samples.targets):
             row, what = wrong
             raise DataError(what, f"{split.name}, sample {split.samples.ids[row]}", "mend the label")
-
-
-def views_of(recipe: Recipe) -> int | None:
-    """Return how many views of each sample are recorded, None for live teachers.
-
-    ``auto`` is a rule of cost: without augmentation one view is all there is; with it, one view
-    for every four epochs, at most eight, so teachers cost at most a quarter of what live ones do.
-    """
-    if recipe.views.count == "live":
-        return None
-    if recipe.views.count != "auto":
-        return recipe.views.count
-    if not changes_anything(recipe):
-        return 1
-    return max(1, min(MOST_VIEWS, recipe.train.epochs // EPOCHS_A_VIEW))
-
-
-def changes_anything(recipe: Recipe) -> bool:
-    """Whether a view can differ from the plain sample."""
-    return recipe.augment != type(recipe.augment)()
 
 
 def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:

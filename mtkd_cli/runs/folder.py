@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtkd_cli import manifest, metrics
 from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic, checksummed_json, hashing, run_lock, yaml12
 from mtkd_cli.inference import own_runs
@@ -22,6 +21,7 @@ from mtkd_cli.recipe.schema import NAME, Recipe
 from mtkd_cli.report.results import FINISHED as FINISHED
 from mtkd_cli.report.results import MANIFEST as MANIFEST
 from mtkd_cli.report.results import PICTURE, RECIPE, REPORT
+from mtkd_cli.runs import manifest, metrics_log
 from mtkd_cli.safe_loading import weights
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Run:
         DataError: the folder cannot be made, or its manifest is damaged.
 
     Attributes:
-        begun: what decides the run (see `mtkd_cli.manifest`), once that is written.
+        begun: what decides the run (see `mtkd_cli.runs.manifest`), once that is written.
     """
 
     def __init__(self, name: str, go_on: bool = False) -> None:
@@ -187,11 +187,11 @@ class Run:
 
     def add_row(self, row: Mapping[str, Any]) -> None:
         """Append one row to ``metrics.jsonl``."""
-        metrics.append(self.folder / ROWS, row)
+        metrics_log.append(self.folder / ROWS, row)
 
     def settle_rows(self, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Make these the rows of one training in ``metrics.jsonl``."""
-        metrics.settle(self.folder / ROWS, label, rows)
+        metrics_log.settle(self.folder / ROWS, label, rows)
 
     def log(self, line: str) -> None:
         """Append one line to ``log.txt``."""

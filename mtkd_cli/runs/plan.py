@@ -19,13 +19,13 @@ from mtkd_cli.models.cost import facts, weights_of
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
-from mtkd_cli.report.facts import labels_seen
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import bytes_in_words
+from mtkd_cli.runs.report_facts import labels_seen
+from mtkd_cli.runs.students import alone_key, build, kd_ratio, plan_steps
 from mtkd_cli.store import content_store
 from mtkd_cli.store.row_format import Layout
-from mtkd_cli.students import alone_key, build, kd_ratio, plan_steps
 from mtkd_cli.teachers.checks import validate_live
 from mtkd_cli.teachers.fit_split import split_of
 from mtkd_cli.teachers.identity import who_is

@@ -1,0 +1,57 @@
+"""Start a run from a resolved recipe: one process leads, the others assist."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from mtkd_cli.distributed import group
+from mtkd_cli.inference.run_files import ROOT
+from mtkd_cli.recipe.resolve import Resolved
+from mtkd_cli.runs import pipeline
+from mtkd_cli.runs.folder import CHECKPOINTS, Run
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.progress import Progress
+
+
+def lead(
+    parts: Resolved, name: str, go_on: bool, device: str, threads: int, baseline: bool | None
+) -> dict[str, Any]:
+    """Do this run, or lead the other processes of it, and return its report."""
+    with Run(name, go_on) as run:
+        begun: Mapping[str, Any] = run.begun or {}
+        baseline = begun.get("baseline", True) if baseline is None else baseline
+        same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), begun.get("baseline"))
+        report = run.finished_report() if same else None
+        device = begun.get("device", device) if device == "auto" else device
+        threads = threads or begun.get("engine", {}).get("threads", 0)
+        group.same(None if report else (device, threads, baseline))
+        return report or pipeline.distill(context_of(parts, device, threads), run, baseline)
+
+
+def assist(parts: Resolved, name: str) -> None:
+    """Do this process's share of a run that another leads."""
+    if led := group.same(None):
+        device, threads, baseline = led
+        pipeline.assist(context_of(parts, device, threads), baseline, ROOT / name / CHECKPOINTS)
+
+
+def context_of(parts: Resolved, device: str, threads: int) -> Context:
+    """Load the data and the task of a recipe, with progress on stderr; all processes take as many threads."""
+    _use_threads(group.same(threads or _share_of_threads()))
+    return pipeline.prepare(parts, device, Progress(Console(stderr=True) if group.is_first() else None))
+
+
+def _share_of_threads() -> int:
+    """Return the threads of one of several processes on this machine; 0 of one alone: as torch takes."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or group.size())
+    return max(1, (os.cpu_count() or 1) // processes) if group.size() > 1 else 0
+
+
+def _use_threads(threads: int) -> None:
+    if threads:
+        torch.set_num_threads(threads)

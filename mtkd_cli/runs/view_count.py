@@ -1,0 +1,28 @@
+"""How many augmented views are recorded for a recipe."""
+
+from __future__ import annotations
+
+from mtkd_cli.recipe.schema import Recipe
+
+MOST_VIEWS = 8
+EPOCHS_A_VIEW = 4
+
+
+def views_of(recipe: Recipe) -> int | None:
+    """Return how many views of each sample are recorded, None for live teachers.
+
+    ``auto`` is a rule of cost: without augmentation one view is all there is; with it, one view
+    for every four epochs, at most eight, so teachers cost at most a quarter of what live ones do.
+    """
+    if recipe.views.count == "live":
+        return None
+    if recipe.views.count != "auto":
+        return recipe.views.count
+    if not changes_anything(recipe):
+        return 1
+    return max(1, min(MOST_VIEWS, recipe.train.epochs // EPOCHS_A_VIEW))
+
+
+def changes_anything(recipe: Recipe) -> bool:
+    """Whether a view can differ from the plain sample."""
+    return recipe.augment != type(recipe.augment)()
