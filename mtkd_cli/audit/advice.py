@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from mtkd_cli.audit.facts import Advice, Audit, Change, TeacherFacts
-from mtkd_cli.audit.panel import Outcome
 from mtkd_cli.audit.recommend import best_of, only_heard
+from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.stats.bootstrap import Estimate

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli import counter_rng
-from mtkd_cli.audit import each
+from mtkd_cli.audit import per_teacher
 from mtkd_cli.audit.advice import advice_of
 from mtkd_cli.audit.facts import Audit, Change, StrategyFacts
 from mtkd_cli.audit.oracle import oracle_of
-from mtkd_cli.audit.panel import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.audit.recommend import best_of, recommended
+from mtkd_cli.audit.validation_set import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.stats import bootstrap
@@ -55,8 +55,8 @@ def _with_own(strategies: Sequence[Part], own: Part) -> list[Part]:
 def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
     """Measure a panel under strategies, of which the first is the recipe's own."""
     folds = folds_of(len(panel.rows))
-    alone = each.outcomes(panel)
-    whole = each.on_every_label(panel, alone)
+    alone = per_teacher.outcomes(panel)
+    whole = per_teacher.on_every_label(panel, alone)
     with panel.context.progress.phase("audit", len(strategies)) as bar:
         measured, not_measured = _ensembles(panel, strategies, folds, bar.advance)
     higher = panel.task.primary.higher_is_better
@@ -75,8 +75,8 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
         higher_is_better=higher,
         samples=len(panel.rows),
         classes=panel.context.data.classes,
-        teachers=each.teachers(panel, alone, whole),
-        pairs=each.pairs(panel),
+        teachers=per_teacher.teachers(panel, alone, whole),
+        pairs=per_teacher.pairs(panel),
         oracle=None if isinstance(oracle, str) else oracle,
         strategies=tuple(_facts(name, outcome, named[name]) for name, outcome in measured.items()),
         not_measured=not_measured,

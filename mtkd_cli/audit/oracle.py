@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from mtkd_cli.audit.panel import Outcome, Panel
+from mtkd_cli.audit.validation_set import Outcome, Panel
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.stats import bootstrap
 from mtkd_cli.stats.bootstrap import Estimate

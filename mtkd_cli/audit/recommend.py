@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mtkd_cli.audit.panel import Outcome
+from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.interfaces import Metric
 
 DEFAULT = "mean"

@@ -37,7 +37,7 @@ def compare(
 ) -> None:
     """Train a grid of students, and say which beat the student alone and the best single teacher."""
     with console.errors_shown(as_json):
-        from mtkd_cli.compare.finished import place_of
+        from mtkd_cli.compare.from_runs import place_of
 
         more = overrides or []
         runs = [] if any("=" in argument for argument in more) else [recipe, *more]

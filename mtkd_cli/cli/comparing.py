@@ -14,10 +14,10 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.distilling import stdout_on_stderr
 from mtkd_cli.cli.reading import parts_of
 from mtkd_cli.cli.tables import table
-from mtkd_cli.compare.cells import Trainer
 from mtkd_cli.compare.comparison import Student, comparison_of
-from mtkd_cli.compare.finished import students_of
+from mtkd_cli.compare.from_runs import students_of
 from mtkd_cli.compare.grid import Cell, grid_of
+from mtkd_cli.compare.runner import Trainer
 from mtkd_cli.compare.tune import Range, Tuned, ranges_of, require_optuna, tune, validated_as, with_settings
 from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.plugin.registry import installed

@@ -8,8 +8,8 @@ import torch
 
 from mtkd_cli.audit.advice import advice_of
 from mtkd_cli.audit.facts import Audit, Change, TeacherFacts
-from mtkd_cli.audit.panel import Outcome
 from mtkd_cli.audit.recommend import best_of, recommended
+from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.stats.bootstrap import Estimate
 from mtkd_cli.training.evaluation import Measured
 

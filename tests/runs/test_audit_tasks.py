@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtkd_cli.audit import audit_of, each
+from mtkd_cli.audit import audit_of, per_teacher
 from mtkd_cli.audit.oracle import oracle_of
-from mtkd_cli.audit.panel import panel_of
+from mtkd_cli.audit.validation_set import panel_of
 from mtkd_cli.interfaces import Task
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import strategies_for
@@ -100,7 +100,7 @@ def test_several_labels_at_once_are_audited_class_by_class(audited: Callable[...
 def test_an_oracle_below_a_teacher_is_no_bound_and_not_told(context: Contexts) -> None:
     made = context("data.labels=100")
     panel = panel_of(made, ready(made, 0))
-    alone = each.outcomes(panel)
+    alone = per_teacher.outcomes(panel)
     found = oracle_of(panel, alone)
     assert isinstance(found, Estimate)
     assert found.value >= max(outcome.score[0] for outcome in alone)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.audit.facts import ClassFacts, PairFacts, TeacherFacts
-from mtkd_cli.audit.panel import Outcome, Panel
+from mtkd_cli.audit.validation_set import Outcome, Panel
 from mtkd_cli.interfaces import Details
 from mtkd_cli.runs.report_facts import labels_seen
 from mtkd_cli.stats import bootstrap
