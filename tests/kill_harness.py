@@ -269,7 +269,7 @@ def main() -> None:
     import torchmetrics  # noqa: F401
     import torchvision  # noqa: F401
 
-    import mtkd_cli.cli.distilling
+    import mtkd_cli.cli.render.distill
 
     torch.set_num_threads(1)
     home = Path(tempfile.mkdtemp(prefix="mtkd-kills-"))

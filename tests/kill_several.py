@@ -112,7 +112,7 @@ def main() -> None:
     import torchmetrics  # noqa: F401
     import torchvision  # noqa: F401
 
-    import mtkd_cli.cli.distilling  # noqa: F401
+    import mtkd_cli.cli.render.distill  # noqa: F401
 
     torch.set_num_threads(1)
     home, chance = Path(tempfile.mkdtemp(prefix="mtkd-kills-")), random.Random(options.seed)

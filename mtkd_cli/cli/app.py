@@ -10,21 +10,21 @@ import typer
 
 from mtkd_cli import __version__
 from mtkd_cli.cli import console
-from mtkd_cli.cli.audit import audit
-from mtkd_cli.cli.compare import compare
-from mtkd_cli.cli.distill import distill
-from mtkd_cli.cli.doctor import doctor
-from mtkd_cli.cli.evaluate import evaluate
-from mtkd_cli.cli.export import export
-from mtkd_cli.cli.init import init
-from mtkd_cli.cli.install import PASSED_ON, install, uninstall
-from mtkd_cli.cli.list import list_
-from mtkd_cli.cli.plugins import plugins
-from mtkd_cli.cli.predict import predict
-from mtkd_cli.cli.record import record
-from mtkd_cli.cli.report import report
-from mtkd_cli.cli.show import show
-from mtkd_cli.cli.store import store
+from mtkd_cli.cli.commands.audit import audit
+from mtkd_cli.cli.commands.compare import compare
+from mtkd_cli.cli.commands.distill import distill
+from mtkd_cli.cli.commands.doctor import doctor
+from mtkd_cli.cli.commands.evaluate import evaluate
+from mtkd_cli.cli.commands.export import export
+from mtkd_cli.cli.commands.init import init
+from mtkd_cli.cli.commands.install import PASSED_ON, install, uninstall
+from mtkd_cli.cli.commands.list import list_
+from mtkd_cli.cli.commands.plugins import plugins
+from mtkd_cli.cli.commands.predict import predict
+from mtkd_cli.cli.commands.record import record
+from mtkd_cli.cli.commands.report import report
+from mtkd_cli.cli.commands.show import show
+from mtkd_cli.cli.commands.store import store
 from mtkd_cli.errors import UsageError
 
 WITHOUT_PLUGINS = ("--version", "install", "uninstall")

@@ -138,10 +138,9 @@ def test_a_wrong_recipe_shows_every_problem_with_its_place(registry: Any) -> Non
 
 def stub(monkeypatch: pytest.MonkeyPatch, distil: Any) -> None:
     """Stand in for the part of the command that needs torch."""
-    module = ModuleType("mtkd_cli.cli.distilling")
-    module.distil = distil  # type: ignore[attr-defined]
-    module.plan = distil  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for module in (ModuleType("mtkd_cli.cli.render.distill"), ModuleType("mtkd_cli.cli.render.plan")):
+        module.distil = module.plan = distil  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
 def test_local_code_is_announced_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mtkd_cli.cli import app as application
-from mtkd_cli.cli.processes import is_one_of_several
+from mtkd_cli.cli.process_options import is_one_of_several
 from mtkd_cli.distributed import launcher as process_launcher
 from mtkd_cli.distributed.signals import Interrupted
 from mtkd_cli.errors import EngineError

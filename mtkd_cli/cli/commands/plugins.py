@@ -79,7 +79,7 @@ def check(
 ) -> None:
     """Check that what a plugin offers keeps the rules that mtkd has for its kind."""
     with console.errors_shown(as_json):
-        from mtkd_cli.cli.checking import check_named
+        from mtkd_cli.cli.commands.plugin_check import check_named
 
         rows = check_named(name, options or [])
         if as_json:

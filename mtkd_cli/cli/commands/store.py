@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of, refuse_without_recipe
+from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
 store = typer.Typer(
     name="store", no_args_is_help=True, help="What mtkd keeps between runs: list, verify, prune."
@@ -52,7 +52,7 @@ def verify(
         bad = [item.as_dict() for item in inventory.damaged()]
         rows: list[dict[str, Any]] = []
         if recipe:
-            from mtkd_cli.cli.distilling import stdout_on_stderr
+            from mtkd_cli.cli.console import stdout_on_stderr
             from mtkd_cli.runs.start import context_of
 
             parts, _ = parts_of(recipe, overrides or [], trust_pickle, trust_code)

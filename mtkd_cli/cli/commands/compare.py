@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import TrustCode, TrustPickle, refuse_without_recipe
+from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, refuse_without_recipe
 from mtkd_cli.errors import UsageError
 
 
@@ -45,12 +45,12 @@ def compare(
             if tune:
                 raise UsageError("--tune trains; it goes with a recipe", where="--tune")
             refuse_without_recipe("", trust_pickle, trust_code)
-            from mtkd_cli.cli.comparing import compare_runs
+            from mtkd_cli.cli.render.comparison import compare_runs
 
             compare_runs(runs, name, as_json)
             return
 
-        from mtkd_cli.cli.comparing import compare_grid
+        from mtkd_cli.cli.render.comparison import compare_grid
 
         tuning = (tune, trials, tune_seed)
         compare_grid(recipe, more, name, tuning, device, threads, trust_pickle or [], trust_code, as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of, refuse_without_recipe
+from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -25,7 +25,7 @@ def doctor(
     with console.errors_shown(as_json):
         refuse_without_recipe(recipe, trust_pickle, trust_code)
 
-        from mtkd_cli.cli.distilling import stdout_on_stderr
+        from mtkd_cli.cli.console import stdout_on_stderr
         from mtkd_cli.cli.tables import table
         from mtkd_cli.doctor.environment import environment
         from mtkd_cli.doctor.recipe import recipe as of_recipe

@@ -7,15 +7,8 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.processes import (
-    Nodes,
-    Processes,
-    Rendezvous,
-    Restarts,
-    begin,
-    launch_if_several,
-)
-from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of
+from mtkd_cli.cli.process_options import Nodes, Processes, Rendezvous, Restarts, begin, launch_if_several
+from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of
 from mtkd_cli.distributed import signals
 
 
@@ -42,7 +35,7 @@ def record(
         again = "Run it again: what is recorded stays"
         launch_if_several(processes, nodes, rendezvous, restarts, "record", again)
 
-        from mtkd_cli.cli.distilling import stdout_on_stderr
+        from mtkd_cli.cli.console import stdout_on_stderr
         from mtkd_cli.distributed import group
         from mtkd_cli.runs.start import context_of
         from mtkd_cli.runs.view_count import views_of

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of
+from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of
 
 
 def audit(
@@ -30,6 +30,6 @@ def audit(
     with console.errors_shown(as_json):
         parts, recipe_name = parts_of(recipe, overrides or [], trust_pickle, trust_code)
 
-        from mtkd_cli.cli.auditing import run
+        from mtkd_cli.cli.render.audit import run
 
         run(parts, name, recipe_name, device, threads, as_json)

@@ -11,7 +11,7 @@ from rich.table import Table
 from mtkd_cli.audit import audit_of
 from mtkd_cli.audit.advice import digits
 from mtkd_cli.cli import console
-from mtkd_cli.cli.distilling import stdout_on_stderr
+from mtkd_cli.cli.console import stdout_on_stderr
 from mtkd_cli.cli.tables import table
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.recipe.resolve import Resolved, strategies_for

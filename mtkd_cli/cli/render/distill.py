@@ -1,21 +1,15 @@
-"""The part of ``mtkd distill`` that needs torch."""
+"""Run a recipe and print its summary."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from contextlib import AbstractContextManager
-
 from mtkd_cli.cli import console
+from mtkd_cli.cli.console import stdout_on_stderr
 from mtkd_cli.distributed import group
-from mtkd_cli.files import yaml12
 from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.summary import table
-from mtkd_cli.runs import view_count
 from mtkd_cli.runs.folder import MANIFEST
-from mtkd_cli.runs.plan import plan_of, plan_table
-from mtkd_cli.runs.start import assist, context_of, lead
+from mtkd_cli.runs.start import assist, lead
 
 
 def distil(
@@ -47,20 +41,3 @@ def distil(
     console.out(table(report))
     console.out(f"\n{report['verdict']['sentence']}")
     console.out(f"Everything is in {ROOT / name}/")
-
-
-def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bool) -> None:
-    """Print the resolved recipe and what would be done."""
-    with stdout_on_stderr():
-        context = context_of(parts, device, threads)
-        facts = plan_of(context, view_count.views_of(parts.recipe), baseline)
-    if as_json:
-        console.out_json({"recipe": parts.recipe.as_dict(), "plan": facts})
-        return
-    print(yaml12.dump(parts.recipe.as_dict()))  # noqa: T201
-    console.out(plan_table(facts))
-
-
-def stdout_on_stderr() -> AbstractContextManager[object]:
-    """Keep stdout for results: libraries and plugins that print meanwhile do so on stderr."""
-    return contextlib.redirect_stdout(sys.stderr)

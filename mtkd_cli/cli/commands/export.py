@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import TrustCode
+from mtkd_cli.cli.recipe_argument import TrustCode
 from mtkd_cli.errors import UsageError, nearest_or_all
 
 FORMATS = ("onnx", "pt2", "safetensors")
@@ -37,8 +37,8 @@ def export(
             if given and given not in known:
                 raise UsageError(f"no {given!r}", key, nearest_or_all(given, known))
 
-        from mtkd_cli.cli.distilling import stdout_on_stderr
-        from mtkd_cli.cli.using import student_of
+        from mtkd_cli.cli.console import stdout_on_stderr
+        from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.inference.evaluate import for_student, load_data, options_of
         from mtkd_cli.inference.export import ENDINGS
         from mtkd_cli.inference.export import export as exported

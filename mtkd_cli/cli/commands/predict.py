@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import TrustCode
+from mtkd_cli.cli.recipe_argument import TrustCode
 from mtkd_cli.errors import DataError, UsageError, nearest_or_all
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def predict(
         if format not in FORMATS:
             raise UsageError(f"no format {format!r}", "--format", nearest_or_all(format, FORMATS))
 
-        from mtkd_cli.cli.using import student_of
+        from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.inference.predict import files_of
         from mtkd_cli.inference.predict import predict as predicted
 
@@ -52,7 +52,7 @@ def predict(
                 hint="give files, or folders that have some",
             )
         bad: list[Answered] = []
-        from mtkd_cli.cli.using import progress
+        from mtkd_cli.cli.run_argument import progress
 
         def good() -> Iterable[Answered]:
             with progress().phase("predict", len(files)) as bar:

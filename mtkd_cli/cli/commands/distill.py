@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.processes import (
+from mtkd_cli.cli.process_options import (
     Nodes,
     Processes,
     Rendezvous,
@@ -16,7 +16,7 @@ from mtkd_cli.cli.processes import (
     launch_if_several,
     was_started_before,
 )
-from mtkd_cli.cli.reading import TrustCode, TrustPickle, parts_of, recipe_of_run
+from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, recipe_of_run
 from mtkd_cli.distributed import signals
 from mtkd_cli.errors import UsageError
 
@@ -66,7 +66,8 @@ def distill(
             raise UsageError("--auto-resume goes on with a run of some name", hint="give it with --name")
         parts, recipe_name = parts_of(recipe, changes, trust_pickle, trust_code)
 
-        from mtkd_cli.cli.distilling import distil, plan
+        from mtkd_cli.cli.render.distill import distil
+        from mtkd_cli.cli.render.plan import plan
 
         if dry_run:
             plan(parts, device, threads, baseline is not False, as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.list import row_of
+from mtkd_cli.cli.commands.list import row_of
 from mtkd_cli.cli.tables import table
 from mtkd_cli.errors import UsageError, nearest_or_all
 from mtkd_cli.specs import KINDS, Option, RecipeSpec

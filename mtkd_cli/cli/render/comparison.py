@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.distilling import stdout_on_stderr
-from mtkd_cli.cli.reading import parts_of
+from mtkd_cli.cli.console import stdout_on_stderr
+from mtkd_cli.cli.recipe_argument import parts_of
 from mtkd_cli.cli.tables import table
 from mtkd_cli.compare.comparison import Student, comparison_of
 from mtkd_cli.compare.from_runs import students_of

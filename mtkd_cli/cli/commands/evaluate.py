@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.reading import TrustCode
+from mtkd_cli.cli.recipe_argument import TrustCode
 
 
 def evaluate(
@@ -23,9 +23,9 @@ def evaluate(
 ) -> None:
     """Score a run's student on its test split, or on other data. No teacher is needed."""
     with console.errors_shown(as_json):
-        from mtkd_cli.cli.distilling import stdout_on_stderr
+        from mtkd_cli.cli.console import stdout_on_stderr
+        from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.cli.tables import table
-        from mtkd_cli.cli.using import student_of
         from mtkd_cli.distributed.devices import device_of
         from mtkd_cli.inference.evaluate import score
         from mtkd_cli.interfaces.significant_digits import shown

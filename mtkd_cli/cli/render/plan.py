@@ -1,0 +1,23 @@
+"""Print a recipe and what it would do."""
+
+from __future__ import annotations
+
+from mtkd_cli.cli import console
+from mtkd_cli.cli.console import stdout_on_stderr
+from mtkd_cli.files import yaml12
+from mtkd_cli.recipe.resolve import Resolved
+from mtkd_cli.runs import view_count
+from mtkd_cli.runs.plan import plan_of, plan_table
+from mtkd_cli.runs.start import context_of
+
+
+def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bool) -> None:
+    """Print the resolved recipe and what would be done."""
+    with stdout_on_stderr():
+        context = context_of(parts, device, threads)
+        facts = plan_of(context, view_count.views_of(parts.recipe), baseline)
+    if as_json:
+        console.out_json({"recipe": parts.recipe.as_dict(), "plan": facts})
+        return
+    print(yaml12.dump(parts.recipe.as_dict()))  # noqa: T201
+    console.out(plan_table(facts))
