@@ -10,7 +10,7 @@ from typing import Any
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import SourceData
 from mtkd_cli.reading.image_folders import file_inside
-from mtkd_data.boxed import Box, Boxed, Form, samples_of, unlabelled
+from mtkd_data.box_dataset import Box, Boxed, Form, samples_of, unlabelled
 
 NAMES = "file_name is a path relative to the folder of images; data.images names that folder"
 PARTS = ("images", "categories", "annotations")

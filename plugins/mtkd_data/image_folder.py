@@ -12,7 +12,7 @@ from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Samples, SourceData
 from mtkd_cli.reading.image_folders import folders_in, images_in
 from mtkd_data.class_folders import images_of, real_folders
-from mtkd_data.kept_images import kept
+from mtkd_data.image_cache import kept
 
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 """The names that a split's folder may have."""

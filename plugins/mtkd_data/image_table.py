@@ -8,7 +8,7 @@ from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Samples, SourceData
 from mtkd_cli.reading.image_folders import file_inside
 from mtkd_cli.reading.tables import Frame, frames_in
-from mtkd_data.kept_images import kept
+from mtkd_data.image_cache import kept
 from mtkd_data.targets import names_and_targets
 
 NAMES = "file names start from the table's folder, or from data.images, and must stay inside it"

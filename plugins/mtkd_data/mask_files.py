@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.store import content_store
-from mtkd_data.kept_images import hashes
+from mtkd_data.image_cache import hashes
 
 FORMAT = 1
 """Raised when the same file would be read as other numbers."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Samples
-from mtkd_data.kept_images import kept
+from mtkd_data.image_cache import kept
 from mtkd_data.mask_files import kept_masks
 
 NO_LABEL = -1

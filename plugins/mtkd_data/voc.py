@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import SourceData
 from mtkd_cli.reading.image_folders import file_inside
-from mtkd_data.boxed import Box, Boxed, Form, samples_of, unlabelled
+from mtkd_data.box_dataset import Box, Boxed, Form, samples_of, unlabelled
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 NAMES = "a line names an image of JPEGImages, without its ending"

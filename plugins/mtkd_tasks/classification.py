@@ -19,7 +19,7 @@ from mtkd_cli.losses import cross_entropy, decoupled, relational, squared_logits
 from mtkd_cli.losses.class_mixture import divergence
 from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.grid import Words, grid, image_of
-from mtkd_tasks.over_classes import OverClasses
+from mtkd_tasks.softmax_task import OverClasses
 
 CALIBRATION_BINS = 15
 

@@ -26,7 +26,7 @@ from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks import boxes
 from mtkd_tasks.average_precision import average_precision, facts
 from mtkd_tasks.fusion import Fusion
-from mtkd_tasks.kept import Kept
+from mtkd_tasks.fusion_cache import Kept
 
 CORNERS = ("x1", "y1", "x2", "y2")
 OUTSIDE = 1e-4

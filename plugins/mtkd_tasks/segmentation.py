@@ -17,7 +17,7 @@ from mtkd_cli.losses.class_mixture import divergence
 from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.grid import grid, image_of
 from mtkd_tasks.masks import coloured
-from mtkd_tasks.over_classes import OverClasses
+from mtkd_tasks.softmax_task import OverClasses
 
 KEPT = 4
 """Classes of each pixel that are recorded."""

@@ -17,9 +17,9 @@ from torchvision.models.detection.ssd import SSD
 from torchvision.ops import batched_nms
 
 from mtkd_cli.interfaces import InputSpec, Wanted
-from mtkd_teachers.claims import by_centre, by_overlap
 from mtkd_teachers.dense_answer import DenseAnswer
 from mtkd_teachers.fixed_boxes import suppressed
+from mtkd_teachers.target_assignment import by_centre, by_overlap
 
 MOST = 100
 """Boxes that an answer has at most."""

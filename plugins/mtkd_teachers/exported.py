@@ -19,7 +19,7 @@ from torch.jit._fuser import optimized_execution
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Model, ModelRequest
 from mtkd_cli.safe_loading.quiet_logs import quiet
-from mtkd_teachers.graph_input import GraphInput
+from mtkd_teachers.exported_input import GraphInput
 
 PROGRAM, SCRIPT = "a torch.export program", "a TorchScript archive"
 MARKS = {"constants.pkl": SCRIPT, "archive_format": PROGRAM, "serialized_exported_program.json": PROGRAM}

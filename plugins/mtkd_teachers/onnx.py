@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mtkd_cli.errors import DataError, UsageError, first_line, nearest_or_all
 from mtkd_cli.interfaces import Model, ModelRequest
 from mtkd_cli.safe_loading.optional_imports import need
-from mtkd_teachers.graph_input import GraphInput
+from mtkd_teachers.exported_input import GraphInput
 
 TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64}
 """Kinds of numbers that an input may have."""

@@ -21,7 +21,7 @@ from mtkd_cli.errors import DataError, nearest, some
 from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 from mtkd_cli.safe_loading.optional_imports import need
-from mtkd_teachers.sound_trees import TREES, unsound
+from mtkd_teachers.tree_validation import TREES, unsound
 
 HARMLESS = (*TREES, "numpy.dtype")
 """Types that skops does not take by itself: trees, which are checked here, and what an imputer remembers."""

@@ -12,7 +12,7 @@ from torch import nn
 
 from mtkd_cli.errors import DataError, UsageError, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
-from mtkd_teachers.tensors_only import tensors_only
+from mtkd_teachers.safe_torch_load import tensors_only
 
 EXAMPLE = "smp:unet/resnet34, or smp:unet/resnet18?encoder_depth=3&decoder_channels=64-32-16"
 

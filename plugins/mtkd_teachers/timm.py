@@ -10,7 +10,7 @@ from torch import nn
 
 from mtkd_cli.errors import DataError, UsageError, nearest, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
-from mtkd_teachers.tensors_only import tensors_only
+from mtkd_teachers.safe_torch_load import tensors_only
 
 TIMEOUT = 10.0
 """Seconds that the hub has to answer before only its cache is used."""

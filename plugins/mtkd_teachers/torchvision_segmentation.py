@@ -28,7 +28,7 @@ def build(request: ModelRequest) -> Model:
     """
     from torchvision import models
 
-    from mtkd_teachers.torchvision import trained as with_weights
+    from mtkd_teachers.downloads import trained as with_weights
 
     name = request.model
     best = models.get_model_weights(name).DEFAULT

@@ -12,10 +12,10 @@ from torchvision.models import detection
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model, ModelRequest, Wanted
-from mtkd_teachers.claims import by_centre, by_overlap
 from mtkd_teachers.dense_answer import DenseAnswer, centredness, softened
 from mtkd_teachers.detectors import as_detector, take_over
 from mtkd_teachers.python import PythonProvider
+from mtkd_teachers.target_assignment import by_centre, by_overlap
 from mtkd_teachers.tiny_fcos import TinyFcosProvider
 from mtkd_teachers.torchvision import TorchvisionProvider
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtkd_tasks.boxes import best_first, empty
 from mtkd_tasks.fusion import Fusion
-from mtkd_tasks.kept import Kept
+from mtkd_tasks.fusion_cache import Kept
 
 ORACLE = json.loads(Path(__file__).with_name("fusion_oracle.json").read_text())
 WBF = Fusion("wbf", 0.55, 0.0)

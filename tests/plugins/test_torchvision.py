@@ -15,7 +15,7 @@ from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Model, ModelRequest
 from mtkd_cli.models.head import tail_of
 from mtkd_cli.models.preprocess import prepare, prepared
-from mtkd_teachers import torchvision as torchvision_provider
+from mtkd_teachers import downloads
 from mtkd_teachers.torchvision import TorchvisionProvider
 
 ARCHITECTURES = (
@@ -106,7 +106,7 @@ def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPat
     before = socket.getdefaulttimeout()
     with pytest.raises(DataError, match="cannot be had"):
         build("resnet18", pretrained=True)
-    assert waited == [torchvision_provider.TIMEOUT]
+    assert waited == [downloads.TIMEOUT]
     assert socket.getdefaulttimeout() == before
 
 

@@ -15,7 +15,7 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Samples
 from mtkd_cli.reading.image_folders import images_in
 from mtkd_cli.reading.images import FORMATS
-from mtkd_data.kept_images import kept
+from mtkd_data.image_cache import kept
 
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
 """The EXIF tag of how an image is turned, and its values by which width and height change places."""
