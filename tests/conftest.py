@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 from mtkd_cli.plugin import registry as plugin_registry
 from mtkd_cli.plugin.registry import Registry, discover
 
+pytest_plugins = ["tests.fixtures.small_runs", "tests.fixtures.finished_run"]
+
 PluginWriter = Callable[..., Path]
 
 # The same examples each time, and no failure because a machine is busy.

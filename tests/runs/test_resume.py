@@ -20,7 +20,7 @@ from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import recorded_outputs
 from mtkd_cli.training import checkpoint, checkpointing
 from mtkd_cli.training.progress import Progress
-from tests.small_run import FITS, RESUME, START, STUDENT, results
+from tests.program.small_run import FITS, RESUME, START, STUDENT, results
 
 
 def mtkd(*arguments: str) -> Result:

@@ -1,63 +1,108 @@
-"""A tracker that raises or hangs changes nothing of a run but one line."""
+"""A tracker follows a run and can neither stop it nor hold it up."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mtkd_cli.runs import trackers
-
-BAD = """
-import time
-
-class Quiet:
-    def run_started(self, recipe, folder): pass
-    def epoch_finished(self, row): pass
-    def run_finished(self, report): pass
-
-class Raises(Quiet):
-    def epoch_finished(self, row):
-        raise ConnectionError("no server")
-
-class Hangs(Quiet):
-    def run_started(self, recipe, folder):
-        time.sleep(3600)
-
-class Spoils(Quiet):
-    def epoch_finished(self, row):
-        row.clear()
-    def run_started(self, recipe, folder):
-        recipe.clear()
-    def run_finished(self, report):
-        report.clear()
-"""
+from mtkd_cli.runs.trackers import Following, following
 
 
-def test_bad_trackers_stop_no_run_and_change_no_bit_of_it(
-    distil: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(trackers, "PATIENCE_SECONDS", 2.0)
-    Path("bad.py").write_text(BAD)
-    plain = distil(name="plain")
-    followed = distil(
-        "trackers=[{name: 'python:bad.py:Raises'}, {name: 'python:bad.py:Hangs'}, "
-        "{name: 'python:bad.py:Spoils'}]",
-        name="followed",
-    )
-    for metric in ("accuracy", "nll", "ece"):
-        assert followed["scores"]["student"][metric] == plain["scores"]["student"][metric]
-    rows, weights = zip(*(_left_behind(name) for name in ("plain", "followed")), strict=True)
-    assert rows[0] == rows[1] != []
-    assert weights[0] == weights[1]
-    log = Path("runs/followed/log.txt").read_text()
-    assert log.count("failed and is told nothing more: ConnectionError: no server") == 1
-    assert log.count("still hangs after 2 s; it was left behind") == 1
+def part(create: Any) -> Any:
+    return SimpleNamespace(spec=SimpleNamespace(name="mine"), create=create)
 
 
-def _left_behind(name: str) -> tuple[list[str], bytes]:
-    """Return the rows of the student's training, and its weights; teachers are fitted once only."""
-    rows = Path("runs", name, "metrics.jsonl").read_text().splitlines()
-    return [row for row in rows if '"distil"' in row], Path("runs", name, "student.safetensors").read_bytes()
+class Notes:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, tuple[Any, ...]]] = []
+        self.thread = ""
+
+    def __getattr__(self, method: str) -> Any:
+        def note(*arguments: Any) -> None:
+            self.thread = threading.current_thread().name
+            self.told.append((method, arguments))
+
+        return note
+
+
+def test_a_tracker_is_told_everything_in_order_on_its_own_thread() -> None:
+    notes, warnings = Notes(), []
+    following = Following(part(lambda: notes), warnings.append)
+    following.tell("run_started", {"a": 1}, "folder")
+    for step in range(5):
+        following.tell("epoch_finished", {"step": step})
+    following.close()
+    assert notes.told == [
+        ("run_started", ({"a": 1}, "folder")),
+        *(("epoch_finished", ({"step": step},)) for step in range(5)),
+    ]
+    assert notes.thread == "tracker mine"
+    assert warnings == []
+
+
+@pytest.mark.parametrize("error", [ValueError("no server"), SystemExit(3)])
+def test_a_tracker_that_raises_is_one_warning_and_told_nothing_more(error: BaseException) -> None:
+    told, warnings = [], []
+
+    class Raises:
+        def epoch_finished(self, row: object) -> None:
+            told.append(row)
+            raise error
+
+    following = Following(part(Raises), warnings.append)
+    for step in range(3):
+        following.tell("epoch_finished", step)
+    following.close()
+    assert told == [0]
+    assert len(warnings) == 1
+    assert "'mine' failed" in warnings[0]
+    assert f"{type(error).__name__}: {error}" in warnings[0]
+
+
+def test_a_tracker_that_cannot_be_created_is_a_warning() -> None:
+    def create() -> None:
+        raise ImportError("tensorboardX")
+
+    warnings: list[str] = []
+    following = Following(part(create), warnings.append)
+    following.tell("run_started")
+    following.close()
+    assert ["ImportError: tensorboardX" in line for line in warnings] == [True]
+
+
+def test_a_tracker_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trackers, "PATIENCE_SECONDS", 0.05)
+    forever, warnings = threading.Event(), []
+
+    class Hangs:
+        def run_started(self) -> None:
+            forever.wait()
+
+    following = Following(part(Hangs), warnings.append)
+    for _ in range(1000):
+        following.tell("run_started")
+    following.close()
+    assert len(warnings) == 1
+    assert "still hangs" in warnings[0]
+    forever.set()
+
+
+def test_a_tracker_without_the_method_is_a_warning() -> None:
+    warnings: list[str] = []
+    following = Following(part(object), warnings.append)
+    following.tell("run_started")
+    following.close()
+    assert "AttributeError" in warnings[0]
+
+
+def test_a_tracker_hears_of_what_was_done_before_a_run_failed() -> None:
+    notes = Notes()
+    with pytest.raises(ZeroDivisionError), following([part(lambda: notes)], print) as tell:
+        tell("run_started", {}, "folder")
+        tell("epoch_finished", {"step": 1})
+        raise ZeroDivisionError
+    assert [method for method, _ in notes.told] == ["run_started", "epoch_finished"]

@@ -33,7 +33,7 @@ from mtkd_cli.training.objectives import Batches, FromTeachers
 from mtkd_cli.training.strategy import Strategy
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
-from tests.several import together
+from tests.program.several import together
 
 SAMPLES, CLASSES, SIDE = 26, 3, 4
 SETTINGS = Train(epochs=2, batch_size=10, lr=(0.05,), weight_decay=(0.01,), clip=0.5)

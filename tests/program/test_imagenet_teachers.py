@@ -28,7 +28,7 @@ from mtkd_cli.cli.app import create
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.reader import read
 
-SCRIPT = Path(__file__).parents[1] / "docs" / "examples" / "rename_checkpoint.py"
+SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "rename_checkpoint.py"
 LITE0 = "tf_efficientnet_lite0"
 EPOCHS = 30
 

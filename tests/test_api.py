@@ -13,7 +13,7 @@ import pytest
 from mtkd_cli import api
 from mtkd_cli.errors import RecipeError
 
-PAGE = Path(__file__).parents[2] / "docs" / "python-api.md"
+PAGE = Path(__file__).parents[1] / "docs" / "python-api.md"
 
 
 def test_the_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None:

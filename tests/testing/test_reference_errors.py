@@ -2,7 +2,7 @@
 
 Two more are in `test_testing.py`: strategies of unequal strength (CA-MKD divides by K again), and NaN from
 confident teachers or from one alone (EBKD, CA-MKD). That a stored answer is never flipped is in
-`tests/runs/test_record.py`.
+`tests/teachers/test_recording.py`.
 """
 
 from __future__ import annotations

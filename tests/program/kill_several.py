@@ -1,6 +1,6 @@
 """Kill runs of several processes: one of them, the one that started them, or all; let them go on; compare.
 
-``python -m tests.kill_several --kills 30``
+``python -m tests.program.kill_several --kills 30``
 
 The processes are forked by one that does what mtkd's launcher does: it tells them who they are, and ends the
 others when one is gone. Kills are SIGKILL, at random times. Then ``mtkd distill --resume`` goes on in as many
@@ -24,9 +24,9 @@ from pathlib import Path
 
 from mtkd_cli import __version__
 from mtkd_cli.distributed.parent_watch import PARENT
-from tests.kill_harness import go_on_in, start
-from tests.several import environment, free_port
-from tests.small_run import START, results
+from tests.program.kill_harness import go_on_in, start
+from tests.program.several import environment, free_port
+from tests.program.small_run import START, results
 
 PIDS = "pids.json"
 ENDS_WITHIN = 60.0

@@ -117,7 +117,7 @@ def test_a_strategy_that_raises_is_named_with_its_error() -> None:
     for method in ("weights", "combine"):
         with pytest.raises(PluginError, match=r"'mine' failed .* ZeroDivisionError: by zero") as error:
             strategy(**{method: fail}).merge(batch())
-        assert "test_aggregate.py:" in error.value.where
+        assert "test_strategy.py:" in error.value.where
         assert isinstance(error.value.__cause__, ZeroDivisionError)
     with pytest.raises(PluginError, match="failed when it was created"):
         strategy(create=fail)

@@ -1,6 +1,6 @@
 """Kill runs of mtkd with SIGKILL, let them go on, and compare every bit with a run that nothing disturbed.
 
-``python -m tests.kill_harness --kills 200 --flips 200``
+``python -m tests.program.kill_harness --kills 200 --flips 200``
 
 A run is a forked process with a session of its own, so nothing of torch has to be imported again; its whole
 process group is killed from outside. Half of the kills come at random times. The others come at chosen
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.store import content_store
-from tests.small_run import RESUME, START, results
+from tests.program.small_run import RESUME, START, results
 
 PLACES = {
     "rotating checkpoints": {"keep_last", "_remove_leftovers"},

@@ -1,6 +1,6 @@
 """Write fusion_oracle.json: what `ensemble-boxes` 1.0.9 makes of random boxes.
 
-pip install ensemble-boxes==1.0.9 && python tests/plugins/make_fusion_oracle.py
+pip install ensemble-boxes==1.0.9 && python tests/plugins/mtkd_tasks/make_fusion_oracle.py
 
 It pulls numba in, so its answers are kept and not the package.
 """

@@ -24,9 +24,9 @@ from mtkd_cli.distributed import launcher as process_launcher
 from mtkd_cli.distributed.signals import Interrupted
 from mtkd_cli.errors import EngineError
 from mtkd_cli.safe_loading import weights
-from tests.kill_harness import start, wait
-from tests.kill_several import runs
-from tests.several import environment, free_port
+from tests.program.kill_harness import start, wait
+from tests.program.kill_several import runs
+from tests.program.several import environment, free_port
 
 ROOT = Path(__file__).parents[2]
 PLAIN = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_run import START
+from tests.program.small_run import START
 
 ROOT = Path(__file__).parents[2]
 SMALL_DISK = "mount -t tmpfs -o size=1m tmpfs disk && exec "

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from mtkd_cli.cli.app import create
 from mtkd_cli.files import checksummed_json
 from mtkd_cli.store import mapped_arrays
-from tests.malicious import CHECKPOINTS, MARKER, MODELS, SKOPS, Evil, old_pickle, zipped_pickle
+from tests.program.malicious import CHECKPOINTS, MARKER, MODELS, SKOPS, Evil, old_pickle, zipped_pickle
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
