@@ -21,7 +21,8 @@ from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.plugin.registry import Registry, installed
 from mtkd_cli.recipe.reader import apply
 from mtkd_cli.recipe.resolve import find_data
-from mtkd_cli.recipe.schema import Data, expand
+from mtkd_cli.recipe.schema import Data
+from mtkd_cli.recipe.shorthand import expand
 from mtkd_cli.recipe.validation_messages import explain
 from mtkd_cli.safe_loading.local_code import PREFIX
 from mtkd_cli.store import content_store

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mtkd_cli.recipe.schema import LISTS, SHORTHAND, Recipe
+from mtkd_cli.recipe.schema import Recipe
+from mtkd_cli.recipe.shorthand import LISTS, SHORTHAND
 
 
 def json_schema() -> dict[str, Any]:

@@ -13,7 +13,8 @@ from mtkd_cli.errors import MtkdError, RecipeError, UsageError
 from mtkd_cli.files import yaml12
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import unknown_names
-from mtkd_cli.recipe.schema import LISTS, SHORTHAND, Recipe
+from mtkd_cli.recipe.schema import Recipe
+from mtkd_cli.recipe.shorthand import LISTS, SHORTHAND
 from mtkd_cli.recipe.validation_messages import explain
 
 LARGEST_BYTES = 1_000_000

@@ -11,7 +11,8 @@ from typing import Any
 
 from mtkd_cli.errors import MtkdError, RecipeError, RecipeKeyError, UsageError, nearest_or_all
 from mtkd_cli.plugin.registry import Plugin, Registry
-from mtkd_cli.recipe.schema import Data, Plug, Recipe, expand
+from mtkd_cli.recipe.schema import Data, Plug, Recipe
+from mtkd_cli.recipe.shorthand import expand
 from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute
 from mtkd_cli.specs import KINDS, Option, TeacherSpec
 

@@ -14,7 +14,8 @@ from mtkd_cli.files import yaml12
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.json_schema import json_schema
 from mtkd_cli.recipe.reader import validate
-from mtkd_cli.recipe.schema import Recipe, expand
+from mtkd_cli.recipe.schema import Recipe
+from mtkd_cli.recipe.shorthand import expand
 
 SCHEMA = Path(__file__).parents[2] / "docs/recipe.schema.json"
 

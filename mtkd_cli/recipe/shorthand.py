@@ -1,0 +1,52 @@
+"""Write a recipe's shorthands out: ``strategy: mean`` is ``strategy: {name: mean}``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+SHORTHAND = {
+    "task": "name",
+    "data": "name",
+    "strategy": "name",
+    "student": "model",
+    "views": "count",
+    "teachers": "model",
+    "trackers": "name",
+}
+"""Key that a bare value stands for: ``strategy: mean`` is ``strategy: {name: mean}``."""
+
+LISTS = ("teachers", "trackers")
+"""Sections whose items have the shorthand."""
+
+
+def expand(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the recipe with every shorthand written out and every teacher named."""
+    full = dict(raw)
+    for section, key in SHORTHAND.items():
+        value = full.get(section)
+        if section in LISTS:
+            if isinstance(value, list | tuple):
+                full[section] = [{key: item} if isinstance(item, str) else item for item in value]
+        elif isinstance(value, str | int) and not isinstance(value, bool):
+            full[section] = {key: value}
+    if isinstance(full.get("teachers"), list):
+        full["teachers"] = [_teacher(item, full.get("fit")) for item in full["teachers"]]
+    return full
+
+
+def _teacher(raw: Any, fit_defaults: Any) -> Any:
+    """Name a teacher after its model and complete its fit by the recipe's."""
+    if not isinstance(raw, dict):
+        return raw
+    teacher = dict(raw)
+    if isinstance(teacher.get("model"), str) and not teacher.get("name"):
+        last = teacher["model"].rpartition(":")[2]
+        if not re.search(r"[A-Za-z]", last):  # convnet:8-16 is no "8-16"
+            last = teacher["model"]
+        teacher["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._")[:100]
+    fit = teacher.get("fit")
+    fit = {"train": fit} if isinstance(fit, str) else fit
+    if isinstance(fit, dict) and isinstance(fit_defaults, dict):
+        teacher["fit"] = {**fit_defaults, **fit}
+    return teacher
