@@ -240,7 +240,7 @@ def test_a_head_is_fitted_on_features_computed_once(distil: Distil, monkeypatch:
     weights.write(Path("elsewhere.safetensors"), net.module.state_dict())
     report = distil(
         "teachers=[{model: 'convnet:8-16', checkpoint: elsewhere.safetensors, fit: head}]",
-        "fit.epochs=10",
+        "fit={epochs: 40, lr: 0.03, labels: all}",
     )
     assert report["scores"]["teachers"]["convnet-8-16"]["accuracy"] > 0.3
 
