@@ -121,7 +121,8 @@ def teacher_facts(
     who = who_is(teacher, part, context)
     passes = 0.0
     if fit and content_store.find("fitted", who["fit"]) is None:
-        seen = len(split_of(fit, data, context.recipe.data).rows)
+        chosen = split_of(fit, data, context.recipe.data)
+        seen = len(chosen.rows) + len(chosen.held)
         passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
     kept = find_recorded(who, wanted, context)
     row = Layout.of(shape, context.recipe, context.task).dtype.itemsize

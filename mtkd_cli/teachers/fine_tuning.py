@@ -26,7 +26,7 @@ from mtkd_cli.recipe.schema import Fit, Teacher, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import keep_together
-from mtkd_cli.teachers.fit_split import split_of
+from mtkd_cli.teachers.fit_split import FitSplit, split_of
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import batches, judge, measure, plain_views, validate
@@ -74,8 +74,7 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
         weights.write(folder / "teacher.safetensors", model.module.state_dict())
         (folder / "curve.json").write_text(json.dumps(rows))
 
-    samples = len(split_of(fit, context.data, context.recipe.data).rows)
-    steps = fit.epochs * steps_per_epoch(samples, min(fit.batch_size, samples))
+    steps = split_of(fit, context.data, context.recipe.data).steps(fit)
     with context.progress.phase(f"fit {teacher.name}", steps):
         folder = keep_together("fitted", fit_key, write)
     tensors, _ = weights.read(folder / "teacher.safetensors")
@@ -97,7 +96,7 @@ def _fit_all(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[d
     def evaluate(candidate: nn.Module) -> Evaluation:
         return validate(candidate, context.task, chosen.val, context.data.train, context.device)
 
-    trained = _train(module, len(rows), views, objective, evaluate, fit, context, keeper)
+    trained = _train(module, chosen, views, objective, evaluate, fit, context, keeper)
     module.cpu()
     weights.load_into(
         module, {k: v.cpu() for k, v in trained.best.module.state_dict().items()}, "fitted teacher"
@@ -122,7 +121,7 @@ def _fit_head(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[
 
     trained = _train(
         tail,
-        len(rows),
+        chosen,
         lambda indices, _: features[indices],
         FromLabels(context.task, labels),
         evaluate,
@@ -156,7 +155,7 @@ def _features(
 
 def _train(
     module: nn.Module,
-    samples: int,
+    chosen: FitSplit,
     views: Callable[[NDArray[np.int64], int], Tensor],
     objective: FromLabels,
     evaluate: Callable[[nn.Module], Evaluation],
@@ -164,6 +163,7 @@ def _train(
     context: Context,
     keeper: Keeper,
 ) -> Trained:
+    samples = len(chosen.rows)
     settings = Train(
         epochs=fit.epochs,
         batch_size=min(fit.batch_size, samples),
@@ -172,7 +172,7 @@ def _train(
         seed=fit.seed,
     )
     each = steps_per_epoch(samples, settings.batch_size)
-    steps, watcher = each * fit.epochs, context.progress
+    steps, watcher = chosen.steps(fit), context.progress
     where = f"fitting a teacher, batches of {settings.batch_size}"
     try:
         with memory_errors(where, "lower fit.batch_size, or fit: head instead of all"):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mtkd_cli.data.dataset import Dataset, Split, in_proportion, strata
 from mtkd_cli.recipe.schema import Data, Fit
+from mtkd_cli.training.loop import steps_per_epoch
 
 SHARE, MOST = 0.1, 500
 """Share of the labels that the best weights are chosen on, and their largest number: what is held out is not
@@ -30,6 +31,14 @@ class FitSplit:
     rows: NDArray[np.int64]
     val: Split
     held: NDArray[np.int64]
+
+    def steps(self, fit: Fit) -> int:
+        """Return the optimizer steps of a fit: as many as with the held-out samples too.
+
+        What is held out shall cost samples, not steps: few labels make few steps.
+        """
+        samples = len(self.rows) + len(self.held)
+        return fit.epochs * steps_per_epoch(samples, min(fit.batch_size, len(self.rows)))
 
 
 def split_of(fit: Fit, data: Dataset, options: Data) -> FitSplit:

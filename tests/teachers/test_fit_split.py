@@ -31,6 +31,12 @@ def test_it_holds_out_hidden_labels_of_every_class_that_it_is_not_trained_on() -
     assert [data.train.samples.ids[row] for row in chosen.held] == list(chosen.val.samples.ids)
 
 
+def test_what_is_held_out_does_not_cost_steps() -> None:
+    data, options = dataset(1000, labels=100)
+    fit = Fit(labels="all", epochs=3, batch_size=10)
+    assert split_of(fit, data, options).steps(fit) == 3 * -(-len(data.all_labels.labelled) // 10)
+
+
 def test_no_more_than_are_needed_are_held_out() -> None:
     data, options = dataset(8000, labels=100)
     assert len(split_of(Fit(labels="all"), data, options).held) == MOST
