@@ -18,7 +18,7 @@ def table(report: Mapping[str, Any]) -> Table:
     scores = report["scores"]
     metrics = [name for name in scores["student"] if name not in COSTS]
     shown = Table(
-        title=f"{report['run']}: test split, {report['data']['test']} samples",
+        title=f"{report['run']}: test split, {report['data']['test']} samples; latency on the CPU",
         title_justify="left",
         header_style="bold",
         box=box.SIMPLE_HEAD,
@@ -28,7 +28,7 @@ def table(report: Mapping[str, Any]) -> Table:
     shown.add_column("", overflow="fold", min_width=10)
     for name in metrics:
         shown.add_column(spelt(name), justify="right", no_wrap=True)
-    for name in ("weights", "size", "CPU latency"):
+    for name in ("weights", "size", "latency"):
         shown.add_column(name, justify="right", no_wrap=True)
     if any(scores["student"][name] is None for name in metrics):
         shown.caption = "undefined: the labels of this split give it no value, as they are all the same"
