@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def facts_of(harness: str, *arguments: str) -> dict[str, Any]:
     """Return what a harness found; it fails if anything was not survived."""
     done = subprocess.run(
-        [sys.executable, "-m", f"tests.{harness}", *arguments],
+        [sys.executable, "-m", f"tests.program.{harness}", *arguments],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
