@@ -79,9 +79,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line. It begins with the line break, so that it is whole even after a line that was cut."""
+    """Append one line after a line break, so that it is whole even after a line that was cut.
+
+    The break is written to an empty file too: two processes may both see it empty. Readers skip empty lines.
+    """
     with path.open("a", encoding="utf-8") as file:
-        file.write(f"\n{line}" if file.tell() else line)
+        file.write(f"\n{line}")
         file.flush()
         os.fsync(file.fileno())
 

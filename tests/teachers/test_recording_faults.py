@@ -328,3 +328,22 @@ def test_no_flipped_bit_of_the_student_alone_is_used(context: Contexts, name: st
         assert (found.settings, found.trials, found.curve) == (right.settings, right.trials, right.curve)
         tensors = found.model.module.state_dict()
         assert all(torch.equal(t, tensors[n]) for n, t in right.model.module.state_dict().items())
+
+
+def test_two_processes_that_append_to_an_empty_ledger_write_two_lines(tmp_path: Path) -> None:
+    """Both may find it empty before either has written."""
+    path, opened = tmp_path / "shards.jsonl", Path.open
+    first = True
+
+    def open_late(self: Path, *arguments: Any, **options: Any) -> Any:
+        nonlocal first
+        file = opened(self, *arguments, **options)
+        if first:
+            first = False
+            atomic.append_line(path, "second")
+        return file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", open_late)
+        atomic.append_line(path, "first")
+    assert sorted(path.read_text().split()) == ["first", "second"]
