@@ -44,6 +44,7 @@ def handled() -> Iterator[None]:
     try:
         yield
     finally:
+        _received = 0  # a later training in this process was not told to stop
         for number in caught:
             signal.signal(number, before[number])
 
