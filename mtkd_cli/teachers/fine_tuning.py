@@ -107,7 +107,8 @@ def _fit_all(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[d
 def _fit_head(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[dict[str, float]]:
     chosen = split_of(fit, context.data, context.recipe.data)
     split, rows, val = chosen.train, chosen.rows, chosen.val
-    head, tail = model.module.get_submodule(model.head), tail_of(model).to(context.device)
+    head = model.module.get_submodule(model.head)
+    tail = _Tail(tail_of(model), prepared(model).finished).to(context.device)
     features = _features(model, head, split, rows, context)
     val_features = _features(model, head, val, val.labelled, context)
     labels = context.labels(split, rows, lambda _: PLAIN)
@@ -132,6 +133,25 @@ def _fit_head(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[
     tail.load_state_dict(trained.best.module.state_dict())
     model.module.cpu()
     return list(trained.curve)
+
+
+class _Tail(nn.Module):
+    """The layers from the head on, with outputs finished as the whole model's are: in the target's units.
+
+    Args:
+        layers: features ``[B, D]`` to raw outputs ``[B, C]``.
+        finish: raw outputs to the task's form, see `Prepared.finished`.
+    """
+
+    def __init__(self, layers: nn.Module, finish: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.layers = layers
+        # a function, so that a copy of this module does not copy the whole model
+        self.finish: Callable[[Tensor], Tensor] = lambda raw: finish(raw)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the finished outputs, ``[B, C]``."""
+        return self.finish(self.layers(features))
 
 
 def _features(

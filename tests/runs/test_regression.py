@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,24 @@ def distil(context: Callable[..., Any]) -> Distil:
         return pipeline.distill(made, Run(f"run-{next(names)}"), baseline)
 
     return run
+
+
+def test_a_head_is_fitted_in_the_units_of_the_target(distil: Distil) -> None:
+    """Outputs are brought to the target's units behind the head, once, while it is fitted and after."""
+    Path("features.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "from mtkd_cli.interfaces import InputSpec, Model\n"
+        "def build(outputs, channels):\n"
+        "    torch.manual_seed(0)\n"
+        "    layers = nn.Sequential(nn.Linear(channels, 64), nn.ReLU(), nn.Linear(64, outputs))\n"
+        "    return Model(layers, InputSpec(), head='2', trained=True)\n"
+    )
+    fit = "{train: head, epochs: 60, lr: 0.01}"
+    report = distil(
+        f"teachers=[{{name: t, model: 'python:features.py:build', fit: {fit}}}]", "data.labels=null"
+    )
+    assert report["scores"]["teachers"]["t"]["r2"] > 0.2
 
 
 @pytest.mark.parametrize("objective", ["squared", "huber", "nll"])
