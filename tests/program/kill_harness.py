@@ -266,7 +266,6 @@ def main() -> None:
 
     import sklearn.datasets  # noqa: F401
     import torch
-    import torchmetrics  # noqa: F401
     import torchvision  # noqa: F401
 
     import mtkd_cli.cli.render.distill

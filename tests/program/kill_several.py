@@ -109,7 +109,6 @@ def main() -> None:
 
     import torch
     import torch._dynamo
-    import torchmetrics  # noqa: F401
     import torchvision  # noqa: F401
 
     import mtkd_cli.cli.render.distill  # noqa: F401

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "timm", "numpy", "sklearn", "PIL", "safetensors", "torchmetrics")
+HEAVY = ("torch", "torchvision", "timm", "numpy", "sklearn", "PIL", "safetensors", "scipy", "torchmetrics")
 SCRIPT = """
 import sys
 
