@@ -41,13 +41,14 @@ def distill(
     Raises:
         MtkdError: as the command says it: ``what``, ``where``, ``hint``.
     """
-    from mtkd_cli.runs import pipeline
-    from mtkd_cli.runs.folder import Run, default_name
+    from mtkd_cli.inference.run_files import ROOT
+    from mtkd_cli.runs import names, pipeline
+    from mtkd_cli.runs.folder import Run
     from mtkd_cli.training.progress import Progress
 
     parts, recipe_name = _parts(recipe, overrides, trust_pickle, trust_code)
     context = pipeline.prepare(parts, device, Progress())
-    return pipeline.distill(context, Run(name or default_name(recipe_name)), baseline)
+    return pipeline.distill(context, Run(name or names.default_name(ROOT, recipe_name)), baseline)
 
 
 def record(

@@ -77,12 +77,12 @@ def recipe_of_run(run: str) -> tuple[str, str]:
     from pathlib import Path
 
     from mtkd_cli.errors import nearest
-    from mtkd_cli.specs import NAME
+    from mtkd_cli.runs.names import is_valid
 
     runs = Path("runs")
     name = Path(run).name if Path(run).parent == runs else run
     path = runs / name / "recipe.yaml"
-    if not NAME.fullmatch(name) or not path.is_file():
+    if not is_valid(name) or not path.is_file():
         known = [folder.name for folder in runs.iterdir()] if runs.is_dir() else []
         raise UsageError(
             f"no run {name!r} here that could be gone on with",

@@ -100,7 +100,7 @@ def run_name(recipe: str, cell: Cell, context: Context, baseline: bool) -> str:
         "baseline": baseline,
     }
     values = "-".join(value for _, value in (*cell.method, *cell.seeds))
-    return f"{names.plain(f'{recipe}-{values}')}-{content_store.digest(key)[:10]}"
+    return f"{names.valid_part(f'{recipe}-{values}')}-{content_store.digest(key)[:10]}"
 
 
 def _minutes(seconds: float) -> str:

@@ -17,11 +17,11 @@ from mtkd_cli.files import atomic, checksummed_json, hashing, run_lock, yaml12
 from mtkd_cli.inference import own_runs
 from mtkd_cli.inference.run_files import ROOT, STUDENT, WEIGHTS
 from mtkd_cli.interfaces import Model
-from mtkd_cli.recipe.schema import NAME, Recipe
+from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report.results import FINISHED as FINISHED
 from mtkd_cli.report.results import MANIFEST as MANIFEST
 from mtkd_cli.report.results import PICTURE, RECIPE, REPORT
-from mtkd_cli.runs import manifest, metrics_log
+from mtkd_cli.runs import manifest, metrics_log, names
 from mtkd_cli.safe_loading import weights
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Run:
         go_on: take a run that was begun before, too.
 
     Raises:
-        UsageError: the name is taken, in use by another process, or no plain name.
+        UsageError: the name is taken, in use by another process, or invalid.
         DataError: the folder cannot be made, or its manifest is damaged.
 
     Attributes:
@@ -53,11 +53,7 @@ class Run:
     """
 
     def __init__(self, name: str, go_on: bool = False) -> None:
-        if not NAME.fullmatch(name):
-            raise UsageError(
-                f"{name!r} is no name for a run", where="--name", hint="use letters, digits, '.', '_' and '-'"
-            )
-        self.folder = ROOT / name
+        self.folder = names.folder_of(ROOT, name)
         with atomic.disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = run_lock.take(self.folder)
@@ -205,14 +201,3 @@ def processes_of(name: str) -> int:
     path = ROOT / name / MANIFEST
     engine: dict[str, int] = checksummed_json.read(path)["engine"] if path.exists() else {}
     return engine.get("processes", 1)
-
-
-def default_name(recipe_name: str) -> str:
-    """Return a name made of the time and the recipe's name, free at this moment."""
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in recipe_name)[:60]
-    name = f"{stamp}-{plain}"
-    number = 2
-    while (ROOT / name).exists():
-        name, number = f"{stamp}-{plain}-{number}", number + 1
-    return name

@@ -1,4 +1,4 @@
-"""A folder of results, made once: ``runs/NAME``, ``audits/NAME``, ``comparisons/NAME``."""
+"""Names of result folders: ``runs/NAME``, ``audits/NAME``, ``comparisons/NAME``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ from pathlib import Path
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic
-from mtkd_cli.recipe.schema import NAME
+from mtkd_cli.specs import NAME
 
 
-def named(root: Path, name: str) -> Path:
-    """Return the folder of a name.
+def is_valid(name: str) -> bool:
+    """Whether a result folder can have this name."""
+    return NAME.fullmatch(name) is not None
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """Return the folder of a name in ``root``.
 
     Raises:
-        UsageError: it is no plain name.
+        UsageError: the name is invalid.
     """
-    if not NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no name", where="--name", hint="use letters, digits, '.', '_' and '-'")
+    if not is_valid(name):
+        raise UsageError(
+            f"invalid name {name!r}",
+            where="--name",
+            hint="use letters A to Z, digits, '.', '_' and '-', beginning with a letter or digit, "
+            "100 characters at most",
+        )
     return root / name
 
 
@@ -25,10 +35,10 @@ def create(root: Path, name: str) -> Path:
     """Make the folder of a name.
 
     Raises:
-        UsageError: the name is taken or is no plain name.
+        UsageError: the name is taken or invalid.
         DataError: the folder cannot be made.
     """
-    folder = named(root, name)
+    folder = folder_of(root, name)
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
@@ -38,16 +48,17 @@ def create(root: Path, name: str) -> Path:
     return folder
 
 
-def default_name(root: Path, of: str) -> str:
-    """Return a name made of the time and ``of``, free at this moment."""
+def default_name(root: Path, recipe_name: str) -> str:
+    """Return a valid name made of the time and the recipe's name, free at this moment."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    name = f"{stamp}-{plain(of)}"
+    first = name = f"{stamp}-{valid_part(recipe_name)}"
     number = 2
     while (root / name).exists():
-        name, number = f"{stamp}-{plain(of)}-{number}", number + 1
+        name, number = f"{first}-{number}", number + 1
     return name
 
 
-def plain(text: str) -> str:
-    """Return the text with everything replaced that a name cannot have."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in text)[:60]
+def valid_part(text: str) -> str:
+    """Return a valid name of at most 60 characters made of any text; '-' replaces invalid characters."""
+    replaced = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in text)
+    return replaced.lstrip("._-")[:60] or "recipe"

@@ -212,7 +212,7 @@ def test_a_run_never_overwrites_another(distil: Distil) -> None:
     distil(name="taken")
     with pytest.raises(UsageError, match="exists"):
         distil(name="taken")
-    with pytest.raises(UsageError, match="no name for a run"):
+    with pytest.raises(UsageError, match="invalid name"):
         distil(name="../outside")
 
 

@@ -73,13 +73,15 @@ def distill(
             plan(parts, device, threads, baseline is not False, as_json)
             return
 
-        from mtkd_cli.runs.folder import default_name, processes_of
+        from mtkd_cli.inference.run_files import ROOT
+        from mtkd_cli.runs.folder import processes_of
+        from mtkd_cli.runs.names import default_name
 
         go_on = bool(resume) or auto_resume or was_started_before()
         if nodes > 1 and not name:
             raise UsageError("the run on several machines needs a name", hint="give the same --name on each")
         processes = processes or (processes_of(name) // nodes if go_on else 1)
-        named = [] if name else ["--name", default_name(recipe_name)]
+        named = [] if name else ["--name", default_name(ROOT, recipe_name)]
         name = name or named[1]
         again = f"Go on with: mtkd distill --resume {name}"
         launch_if_several(processes, nodes, rendezvous, restarts, name, again, named)

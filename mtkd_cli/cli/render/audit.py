@@ -28,7 +28,7 @@ PARTIAL = "{} if unknown classes are wrong"
 
 def run(parts: Resolved, name: str, recipe_name: str, device: str, threads: int, as_json: bool) -> None:
     """Audit a recipe, keep the facts and print them."""
-    run_names.named(ROOT, name or "default")
+    run_names.folder_of(ROOT, name or "default")
     with stdout_on_stderr():
         context = context_of(parts, device, threads)
         strategies = strategies_for(parts.recipe.task.name, installed(), recipe_name)

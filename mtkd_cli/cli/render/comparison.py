@@ -53,7 +53,7 @@ def compare_grid(
 ) -> None:
     """Train a grid of students, or find them trained, and compare them."""
     grid, (keys, trials, seed) = grid_of(overrides), tuning
-    names.named(ROOT, name or "default")
+    names.folder_of(ROOT, name or "default")
     ranges = ranges_of(keys)
     if ranges:
         require_optuna()
@@ -68,7 +68,7 @@ def compare_grid(
         console.warn(warnings(trusted))
         progress = Progress(Console(stderr=True))
         trainer = Trainer(
-            names.plain(recipe_name),
+            names.valid_part(recipe_name),
             lambda changes: trusting(_parts(recipe, changes), trusted, trust_code),
             device,
             progress,
@@ -80,7 +80,7 @@ def compare_grid(
     failures = {" ".join(each.cell.overrides): each.failure for each in done if each.report is None}
     facts = comparison_of(students, failures, [found.as_dict() for found in tuned.values()])
     key = {"recipe": recipe, "overrides": sorted(overrides), "tune": [sorted(ranges), trials, seed]}
-    default = f"{names.plain(recipe_name)}-{content_store.digest(key)[:10]}"
+    default = f"{names.valid_part(recipe_name)}-{content_store.digest(key)[:10]}"
     _keep({"recipe": first.recipe.as_dict(), "grid": list(overrides), **facts}, name or default, as_json)
 
 
@@ -107,7 +107,7 @@ def _validated(trainer: Trainer, cell: Cell) -> tuple[float, float]:
 
 
 def _keep(facts: Mapping[str, Any], name: str, as_json: bool) -> None:
-    place = names.named(ROOT, name)
+    place = names.folder_of(ROOT, name)
     results.write(place, results.COMPARISON, facts)
     write_pages(place, results.COMPARISON, facts)
     if as_json:

@@ -106,7 +106,7 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on() -> None:
         (("train.epoch=1,2",), "epochs"),
         (("strategy=mean,", "train.seed=0"), "key=value,value"),
         (("train.seed=0", "--tune", "tempratur"), "cannot be tuned"),
-        (("train.seed=0", "--name", "../up"), "is no name"),
+        (("train.seed=0", "--name", "../up"), "invalid name '../up'"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_trained(
