@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import json
 import os
@@ -16,6 +15,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from mtkd_cli.errors import DataError, first_line
+from mtkd_cli.files.lock import lock
 
 WORK = ".work"
 
@@ -62,11 +62,10 @@ def workplace(path: Path) -> Iterator[Path]:
 def _locked(folder: Path) -> Iterator[bool]:
     """Hold a folder's lock, which ends with its process; give whether no other process holds it."""
     handle = os.open(folder, os.O_RDONLY)
-    is_free = True
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # another process holds it, or the file system has no locks
+            is_free = lock(handle)
+        except OSError:
             is_free = False
         yield is_free
     finally:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -18,11 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
 from mtkd_cli.files.hashing import file_sha256
+from mtkd_cli.files.lock import open_locked
 
 FORMAT = 2
 """Raised when files of the same key would be read differently."""
@@ -116,27 +116,24 @@ def locked(folder: Path, wait: bool = True) -> Iterator[None]:
     """Hold the lock of one folder of the store.
 
     Raises:
-        Timeout: another process has it, and ``wait`` is False.
+        BlockingIOError: another process has it, and ``wait`` is False.
         DataError: the store is unusable.
     """
-    lock = FileLock(lock_of(folder))
+    path = lock_of(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=SILENT_SECONDS if wait else 0)
-        except Timeout:
+            file = open_locked(path, SILENT_SECONDS if wait else 0)
+        except BlockingIOError:
             if not wait:
                 raise
             logging.getLogger("mtkd").warning("another process is making %s; waiting for it", folder)
-            lock.acquire()
-    except Timeout:
+            file = open_locked(path, math.inf)
+    except BlockingIOError:
         raise
     except OSError as error:
         raise atomic.disk_error(error, folder.parent) from error
-    try:
+    with file:
         yield
-    finally:
-        lock.release()
 
 
 def not_here(folder: Path) -> DataError:

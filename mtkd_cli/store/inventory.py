@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import Timeout
-
 from mtkd_cli.files import atomic
 from mtkd_cli.store import content_store, mapped_arrays, recorded_outputs
 from mtkd_cli.store.rounding import in_words
@@ -101,7 +99,7 @@ def _remove(folder: Path) -> bool:
                 with atomic.disk_errors(folder):
                     shutil.rmtree(folder)
             return free
-    except Timeout:
+    except BlockingIOError:
         return False
 
 

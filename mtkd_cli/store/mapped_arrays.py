@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
+
+from mtkd_cli.files.lock import lock
 
 
 def mapped(path: Path) -> NDArray[Any]:
@@ -25,8 +26,8 @@ def mapped(path: Path) -> NDArray[Any]:
         ValueError: it is no array, or shorter than it says.
     """
     with path.open("rb") as file:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(file, fcntl.LOCK_SH)
+        with contextlib.suppress(OSError):
+            lock(file, shared=True, wait=True)
         npy.read_magic(file)
         shape, _, dtype = npy.read_array_header_1_0(file)
         if dtype.hasobject:
@@ -41,8 +42,7 @@ def reserved(folder: Path) -> Iterator[bool]:
         free = True
         try:
             for path in folder.glob("*.npy"):
-                file = stack.enter_context(path.open("rb+"))
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free = free and lock(stack.enter_context(path.open("rb+")))
         except OSError:
             free = False
         yield free

@@ -1,0 +1,107 @@
+"""Locks between processes: one holder at a time, none left by a killed process."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtkd_cli.files import atomic
+from mtkd_cli.files.lock import lock, open_locked
+from mtkd_cli.files.run_lock import take
+from mtkd_cli.store import content_store, mapped_arrays
+
+HOLD = (
+    "import sys, time; from pathlib import Path; from mtkd_cli.files.lock import open_locked\n"
+    "file = open_locked(Path(sys.argv[1])); print('held', flush=True); time.sleep(600)"
+)
+
+
+def holder(path: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_process_is_kept_out_until_the_first_is_killed() -> None:
+    path = Path("made/for/it/.lock")
+    with holder(path) as process:
+        with pytest.raises(BlockingIOError):
+            open_locked(path)
+        with pytest.raises(BlockingIOError):
+            open_locked(path, seconds=0.1)
+        process.kill()
+        process.wait()
+        open_locked(path).close()
+
+
+def test_one_that_waits_gets_it_once_it_is_free() -> None:
+    first = open_locked(Path(".lock"))
+    threading.Timer(0.2, first.close).start()
+    open_locked(Path(".lock"), seconds=60).close()
+    assert first.closed
+
+
+def test_a_lock_file_that_was_removed_meanwhile_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real, removed = Path("run/.lock"), fcntl.flock, []
+
+    def flock(file: Any, how: int) -> None:
+        real(file, how)
+        if not removed:
+            removed.append(path.unlink())
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with open_locked(path), pytest.raises(BlockingIOError):
+        open_locked(path)
+    assert removed
+
+
+def test_asking_for_a_held_lock_keeps_what_the_holder_wrote() -> None:
+    with open_locked(Path(".lock")) as file:
+        file.write(b"me")
+        file.flush()
+        with pytest.raises(BlockingIOError):
+            open_locked(Path(".lock"))
+        assert Path(".lock").read_bytes() == b"me"
+
+
+def test_shared_locks_go_together_and_keep_an_exclusive_one_out() -> None:
+    Path("x").write_bytes(b"")
+    with Path("x").open("rb") as one, Path("x").open("rb") as two, Path("x").open("rb") as three:
+        assert lock(one, shared=True)
+        assert lock(two, shared=True)
+        with pytest.raises(BlockingIOError):
+            lock(three)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_used_without(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def flock(file: Any, how: int) -> None:
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    Path("run").mkdir()
+    take(Path("run")).close()
+    with content_store.locked(Path("store/outputs/x")):
+        pass
+    other = Path(".file.abc.work")
+    other.mkdir()
+    with atomic.workplace(Path("file")):
+        assert other.is_dir(), "another process may be writing in it"
+    Path("store/x.npy").write_bytes(b"")
+    with mapped_arrays.reserved(Path("store")) as free:
+        assert not free, "another process may be reading it"
+
+
+def test_a_store_folder_that_is_being_made_is_refused_without_waiting() -> None:
+    folder = content_store.root() / "outputs" / "x"
+    again = content_store.locked(folder, wait=False)
+    with content_store.locked(folder), pytest.raises(BlockingIOError), again:
+        pass
