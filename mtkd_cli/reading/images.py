@@ -16,7 +16,6 @@ FORMAT = 1
 
 FORMATS = ("PNG", "JPEG")
 ENDINGS = (".png", ".jpg", ".jpeg")
-FITS = ("crop", "stretch")
 ORIENTATION = 0x0112
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 

@@ -58,11 +58,8 @@ def model_card(report: Mapping[str, Any]) -> str:
         f"Classes or values: {_plain(', '.join(data['classes'][:50]))}.",
         "## Teachers",
         _table(
-            ["teacher", "model", "labels of this data that it saw", "licence"],
-            [
-                [t["name"], t["model"], t["labels_seen"], t.get("licence") or "not known"]
-                for t in report["teachers"]
-            ],
+            ["teacher", "model", "labels of this data that it saw"],
+            [[t["name"], t["model"], t["labels_seen"]] for t in report["teachers"]],
         ),
         "## Repeat it",
         f"    {report['repeat']}",

@@ -256,11 +256,8 @@ def _pictures(picture: Path | None) -> Section | None:
 
 
 def _teachers(report: Mapping[str, Any]) -> Section:
-    rows = [
-        [t["name"], t["model"], t["labels_seen"], t.get("licence") or "not known", t["hash"]]
-        for t in report["teachers"]
-    ]
-    header = ["teacher", "model", "labels of this data that it saw", "licence", "content hash"]
+    rows = [[t["name"], t["model"], t["labels_seen"], t["hash"]] for t in report["teachers"]]
+    header = ["teacher", "model", "labels of this data that it saw", "content hash"]
     header, rows = with_temperatures(header, rows, report["teachers"])
     text = [f"{t['name']}: {warning}." for t in report["teachers"] for warning in t.get("warnings", ())]
     return Section("Teachers", text=text, grids=[Grid(rows, header, words=True)])

@@ -36,7 +36,7 @@ def check_provider(factory: Callable[[], Any], spec: TeacherSpec, model: str | N
         NotCheckedError: the model cannot be had here.
     """
     who = f"the provider {spec.name!r}"
-    _requires(who, spec)
+    _requires(spec)
     _unknown(who, factory())
     name = (model or spec.example).removeprefix(f"{spec.name}:")
     if not name:
@@ -92,7 +92,7 @@ def _answers(who: str, spec: TeacherSpec, built: Model, data: InputSpec, table: 
     )
 
 
-def _requires(who: str, spec: TeacherSpec) -> None:
+def _requires(spec: TeacherSpec) -> None:
     for name in spec.requires:
         try:
             metadata.version(name)
