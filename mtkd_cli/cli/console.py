@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -125,8 +124,3 @@ def _unexpected(error: BaseException) -> MtkdError:
         f"unexpected {type(error).__name__}: {first}".removesuffix(": "),
         hint="run mtkd --debug … to see where",
     )
-
-
-def stdout_on_stderr() -> AbstractContextManager[object]:
-    """Keep stdout for results: libraries and plugins that print meanwhile do so on stderr."""
-    return contextlib.redirect_stdout(sys.stderr)

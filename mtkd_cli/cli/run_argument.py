@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.console import stdout_on_stderr
 from mtkd_cli.inference.student import LoadedStudent, load_student
 from mtkd_cli.plugin.registry import installed
+from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.training.progress import Progress
 
 

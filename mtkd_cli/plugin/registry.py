@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
 from mtkd_cli.errors import UsageError, nearest_or_all
 from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_twice, specs_of
+from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.specs import Spec
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Registry:
             commands, groups = list(app.registered_commands), list(app.registered_groups)
             before = _command_names(app)
             try:
-                with _stdout_on_stderr():
+                with stdout_on_stderr():
                     hook(app)
                 names = _command_names(app)
                 if taken := next((name for name in names if name in before and names.count(name) > 1), None):
@@ -240,7 +240,7 @@ def _load(
     """Load one plugin and collect its specs; any failure becomes a broken row."""
     started, there = time.perf_counter(), set(sys.modules)
     try:
-        with _stdout_on_stderr():
+        with stdout_on_stderr():
             hooks = hooks_of(point.load())
             specs = [
                 spec for name, hook in hooks.items() if name != COMMANDS for spec in specs_of(name, hook)
@@ -266,13 +266,6 @@ def _command_names(app: typer.Typer) -> list[str]:
         g.name or (g.typer_instance.info.name if g.typer_instance else None) for g in app.registered_groups
     ]
     return [*commands, *(str(name) for name in groups)]
-
-
-@contextlib.contextmanager
-def _stdout_on_stderr() -> Iterator[None]:
-    """Keep what a plugin prints out of the results."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
 
 
 def _describe(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import UsageError, nearest_or_all
+from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
 PREFIX = "python:"
 
@@ -26,7 +27,7 @@ def load_attribute(reference: str) -> Any:
     if not module_name or not attribute:
         raise UsageError(f"{reference!r} names no attribute", hint="write python:FILE.py:NAME")
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+        with stdout_on_stderr():
             module = (
                 _from_file(Path(module_name))
                 if module_name.endswith(".py")

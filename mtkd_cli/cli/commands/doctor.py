@@ -25,11 +25,11 @@ def doctor(
     with console.errors_shown(as_json):
         refuse_without_recipe(recipe, trust_pickle, trust_code)
 
-        from mtkd_cli.cli.console import stdout_on_stderr
         from mtkd_cli.cli.tables import table
         from mtkd_cli.doctor.environment import environment
         from mtkd_cli.doctor.recipe import recipe as of_recipe
         from mtkd_cli.plugin.registry import installed
+        from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
         parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)[0] if recipe else None
         with stdout_on_stderr():

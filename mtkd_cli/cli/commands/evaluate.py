@@ -23,13 +23,13 @@ def evaluate(
 ) -> None:
     """Score a run's student on its test split, or on other data. No teacher is needed."""
     with console.errors_shown(as_json):
-        from mtkd_cli.cli.console import stdout_on_stderr
         from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.cli.tables import table
         from mtkd_cli.distributed.devices import device_of
         from mtkd_cli.inference.evaluate import score
         from mtkd_cli.interfaces.significant_digits import shown
         from mtkd_cli.report.metric_names import spelt
+        from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
         where = device_of(device)
         student = student_of(run, trust_code)

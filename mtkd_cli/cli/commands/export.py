@@ -37,13 +37,13 @@ def export(
             if given and given not in known:
                 raise UsageError(f"no {given!r}", key, nearest_or_all(given, known))
 
-        from mtkd_cli.cli.console import stdout_on_stderr
         from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.inference.evaluate import for_student, load_data, options_of
         from mtkd_cli.inference.export import ENDINGS
         from mtkd_cli.inference.export import export as exported
         from mtkd_cli.plugin.registry import installed
         from mtkd_cli.report.metric_names import spelt
+        from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
         student = student_of(run, trust_code)
         small = "-int8" if quantize else ""

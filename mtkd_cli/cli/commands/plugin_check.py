@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mtkd_cli.cli.console import stdout_on_stderr
 from mtkd_cli.errors import PluginError, UsageError, nearest_or_all
 from mtkd_cli.plugin.registry import Plugin, Registered, Registry, installed, normal
 from mtkd_cli.recipe.reader import apply
+from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.testing import BrokenRuleError, NotCheckedError, check
 from mtkd_cli.testing.listing import check_listing
 

@@ -35,10 +35,10 @@ def record(
         again = "Run it again: what is recorded stays"
         launch_if_several(processes, nodes, rendezvous, restarts, "record", again)
 
-        from mtkd_cli.cli.console import stdout_on_stderr
         from mtkd_cli.distributed import group
         from mtkd_cli.runs.start import context_of
         from mtkd_cli.runs.view_count import views_of
+        from mtkd_cli.safe_loading.stdout import stdout_on_stderr
         from mtkd_cli.teachers.ready import ready
 
         with stdout_on_stderr(), group.joined(device):

@@ -52,8 +52,8 @@ def verify(
         bad = [item.as_dict() for item in inventory.damaged()]
         rows: list[dict[str, Any]] = []
         if recipe:
-            from mtkd_cli.cli.console import stdout_on_stderr
             from mtkd_cli.runs.start import context_of
+            from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
             parts, _ = parts_of(recipe, overrides or [], trust_pickle, trust_code)
             with stdout_on_stderr():

@@ -11,7 +11,6 @@ from rich.table import Table
 from mtkd_cli.audit import audit_of
 from mtkd_cli.audit.advice import digits
 from mtkd_cli.cli import console
-from mtkd_cli.cli.console import stdout_on_stderr
 from mtkd_cli.cli.tables import table
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.recipe.resolve import Resolved, strategies_for
@@ -20,6 +19,7 @@ from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.runs import names as run_names
 from mtkd_cli.runs.start import context_of
+from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
 ROOT = Path("audits")
 PARTIAL = "{} if unknown classes are wrong"

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.console import stdout_on_stderr
 from mtkd_cli.cli.recipe_argument import parts_of
 from mtkd_cli.cli.tables import table
 from mtkd_cli.compare.comparison import Student, comparison_of
@@ -28,6 +27,7 @@ from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.runs import names
+from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.store import content_store
 from mtkd_cli.training.progress import Progress
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.console import stdout_on_stderr
 from mtkd_cli.distributed import group
 from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.summary import table
 from mtkd_cli.runs.folder import MANIFEST
 from mtkd_cli.runs.start import assist, lead
+from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
 
 def distil(
