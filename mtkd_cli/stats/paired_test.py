@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 import statistics
 from collections.abc import Sequence
@@ -68,7 +69,7 @@ def paired(gains: Sequence[float], resolution: float = 0.0) -> Paired:
         resolution: smallest difference that one test sample makes. The deviation counts as no
             smaller: scores that happen to fall on the same step are no certainty.
     """
-    from scipy.special import stdtr, stdtrit
+    from scipy.stats import t
 
     count, mean = len(gains), statistics.fmean(gains)
     if count < 2:
@@ -77,8 +78,8 @@ def paired(gains: Sequence[float], resolution: float = 0.0) -> Paired:
     if deviation == 0:
         return Paired(count, mean, 0.0, mean, mean, 0.0 if mean else 1.0)
     error = deviation / math.sqrt(count)
-    half = float(stdtrit(count - 1, 1 - LEVEL / 2)) * error
-    p = 2 * float(stdtr(count - 1, -abs(mean) / error))
+    half = float(t.ppf(1 - LEVEL / 2, count - 1)) * error
+    p = 2 * float(t.sf(abs(mean) / error, count - 1))
     return Paired(count, mean, deviation, mean - half, mean + half, p)
 
 
@@ -115,20 +116,17 @@ def seeds_to_settle(test: Paired, family: int) -> int | None:
 
     The level is the one that the first test of a family has to pass.
     """
-    from scipy.special import nctdtr, stdtrit
+    from scipy.stats import nct, t
 
     if not test.deviation or math.isnan(test.deviation) or test.gain == 0:
         return None
     effect, level = abs(test.gain) / test.deviation, LEVEL / family
 
     def power(count: int) -> float:
-        limit = stdtrit(count - 1, 1 - level / 2)
-        return 1 - float(nctdtr(count - 1, effect * math.sqrt(count), limit))
+        limit = t.ppf(1 - level / 2, count - 1)
+        return float(nct.sf(limit, count - 1, effect * math.sqrt(count)))
 
-    low, high = test.seeds, MOST_SEEDS
-    if effect * math.sqrt(high) < 2 or power(high) < POWER:
+    if effect * math.sqrt(MOST_SEEDS) < 2 or power(MOST_SEEDS) < POWER:
         return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
-    return high
+    counts = range(test.seeds + 1, MOST_SEEDS)
+    return test.seeds + 1 + bisect.bisect_left(counts, POWER, key=power)

@@ -30,6 +30,20 @@ def test_the_test_is_the_textbooks() -> None:
     assert (found.low, found.high) == (pytest.approx(2 - 2.48414, abs=1e-5), pytest.approx(4.48414, abs=1e-5))
 
 
+@pytest.mark.parametrize("gains", [[1.0, 4.0], [0.02, -0.01], [1.0, 2.0, 4.0], [0.3, -0.1, 0.2]])
+def test_p_and_interval_are_the_closed_forms_of_students_t(gains: list[float]) -> None:
+    """Of one and two degrees of freedom the distribution and its quantiles are elementary."""
+    found, error = paired(gains), np.std(gains, ddof=1) / len(gains) ** 0.5
+    t = abs(np.mean(gains)) / error
+    if len(gains) == 2:
+        p, quantile = 1 - 2 * math.atan(t) / math.pi, math.tan(0.475 * math.pi)
+    else:
+        p, quantile = 1 - t / math.sqrt(2 + t * t), 0.95 * math.sqrt(2 / (1 - 0.95**2))
+    assert found.p == pytest.approx(p, abs=1e-9)
+    assert found.high - found.gain == pytest.approx(quantile * error, rel=1e-9)
+    assert found.gain - found.low == pytest.approx(quantile * error, rel=1e-9)
+
+
 def test_a_gain_of_many_points_beats_and_harm_does_not() -> None:
     assert word([0.10, 0.11, 0.09]) == BEATS
     assert word([-0.10, -0.11, -0.09]) == DOES_NOT_BEAT
@@ -72,6 +86,21 @@ def test_real_gains_are_mostly_found_with_the_seeds_that_are_said_to_settle_it()
     draws = counter_rng.generator("verdict power").normal(0.01, 0.01, size=(400, needed))
     share = np.mean([word(list(gains)) == BEATS for gains in draws])
     assert 0.74 < share < 0.9
+
+
+@pytest.mark.parametrize("effect", [2.4537511066398165, 4.0, 9.0])
+def test_a_large_gain_that_two_seeds_leave_open_takes_a_few_more(effect: float) -> None:
+    needed = seeds_to_settle(Paired(2, effect, 1.0, math.nan, math.nan, 0.2), family=1)
+    assert needed in (3, 4)
+
+    def found(seeds: int) -> float:
+        """Return the share of experiments whose t exceeds the 5 % limit of the tables."""
+        gains = counter_rng.generator("few seeds", seeds).normal(effect, 1.0, size=(20_000, seeds))
+        t = gains.mean(axis=1) / gains.std(axis=1, ddof=1) * seeds**0.5
+        return float(np.mean(t > {2: 12.706, 3: 4.303, 4: 3.182}[seeds]))
+
+    assert found(needed) >= 0.8
+    assert needed == 3 or found(needed - 1) < 0.8
 
 
 def test_more_methods_ask_for_more() -> None:
