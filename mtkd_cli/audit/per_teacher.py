@@ -22,7 +22,6 @@ SURE = 0.7
 """Mean confidence from which a teacher that is mostly wrong is called confidently wrong."""
 FEWEST = 5
 """Samples of a class under which nothing is said about it."""
-Z = 1.96
 
 
 def outcomes(panel: Panel) -> list[Outcome]:
@@ -94,15 +93,16 @@ def _classes(panel: Panel, teacher: int, details: Details) -> tuple[ClassFacts, 
     found = []
     for name, value, (count, right, confidence) in zip(names, strength, sums.tolist(), strict=True):
         share, sure = (right / count, confidence / count) if count else (None, None)
-        wrong = bool(count >= FEWEST and _at_most(right / count, count) < 0.5 and confidence / count >= SURE)
+        wrong = bool(count >= FEWEST and _mostly_wrong(int(right), int(count)) and confidence / count >= SURE)
         found.append(ClassFacts(name, int(count), value, share, sure, wrong))
     return tuple(found)
 
 
-def _at_most(share: float, count: float) -> float:
-    """Return the upper end of Wilson's 95 % interval of a share."""
-    spread = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
-    return (share + Z**2 / (2 * count) + spread) / (1 + Z**2 / count)
+def _mostly_wrong(right: int, count: int) -> bool:
+    """Whether Wilson's 95 % interval of the share of right answers ends below one half."""
+    from scipy.stats import binomtest
+
+    return bool(binomtest(right, count).proportion_ci(method="wilson").high < 0.5)
 
 
 def pairs(panel: Panel) -> tuple[PairFacts, ...]:
@@ -136,10 +136,10 @@ def pairs(panel: Panel) -> tuple[PairFacts, ...]:
 
 
 def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
-    from scipy.stats import rankdata
+    """Return Spearman's correlation; None with fewer than three samples, or if one never varies."""
+    from scipy.stats import spearmanr
 
     both = np.isfinite(first) & np.isfinite(second)
-    ranks = [rankdata(values[both]) for values in (first, second)]
-    if both.sum() < 3 or any(np.ptp(values) == 0 for values in ranks):
+    if both.sum() < 3 or np.ptp(first[both]) == 0 or np.ptp(second[both]) == 0:
         return None
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(spearmanr(first[both], second[both]).statistic)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
 from mtkd_cli.interfaces import Task
@@ -17,9 +18,6 @@ LARGEST = 20.0
 
 FLAT = 1e-4
 """Slope that counts as none: a teacher that is always right is best at no temperature, up to rounding."""
-
-HALVINGS = 40
-"""Of the interval of the temperature's logarithm."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,8 @@ def softened(outputs: Tensor, temperature: float | Tensor) -> Tensor:
 def calibration_of(outputs: Tensor, target: Tensor, task: Task) -> Calibration:
     """Return the temperature at which the labels are most likely.
 
-    In one over the temperature the negative log-likelihood is convex, so it falls and then rises: where
-    its slope is 0 is found by halving.
+    In one over the temperature the negative log-likelihood is convex, so it falls and then rises: the
+    best one is where the slope is 0.
 
     Args:
         outputs: logits ``[N, C]`` in the task's classes.
@@ -86,8 +84,5 @@ def calibration_of(outputs: Tensor, target: Tensor, task: Task) -> Calibration:
     if not (slope(low) < -FLAT and slope(high) > FLAT):
         kept = f"none between {1 / LARGEST:g} and {LARGEST:g} is best"
         return Calibration(1.0, len(outputs), before, before, kept)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    best = (low + high) / 2
+    best = brentq(slope, low, high)
     return Calibration(math.exp(best), len(outputs), before, float(likelihood(torch.tensor(best))))

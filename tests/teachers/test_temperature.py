@@ -104,3 +104,16 @@ def test_several_labels_a_sample_are_judged_class_by_class() -> None:
     logits = 3 * torch.tensor([[math.log(3.0), 0.0]]).repeat(4, 1)
     found = calibration_of(logits, torch.tensor([[1.0, torch.nan]] * 3 + [[0.0, torch.nan]]), several)
     assert found.temperature == pytest.approx(3, rel=1e-5)
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.0, 5.0])
+def test_the_temperature_is_that_of_halving_the_interval_where_the_slope_changes_sign(factor: float) -> None:
+    logits, target = drawn()
+    logits = factor * logits + 0.5 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
+    exact, low, high = logits.double(), -math.log(LARGEST), math.log(LARGEST)
+    for _ in range(40):
+        middle = (low + high) / 2
+        expected = ((exact / math.exp(middle)).softmax(1) * exact).sum(dim=1)
+        rises = (exact.gather(1, target[:, None])[:, 0] - expected).mean() > 0
+        low, high = (low, middle) if rises else (middle, high)
+    assert calibration_of(exact, target, task(5)).temperature == pytest.approx(math.exp(low), rel=1e-6)
