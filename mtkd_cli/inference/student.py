@@ -235,7 +235,7 @@ def _task(document: StudentDocument, registry: Registry) -> Task:
         mean, deviation = (np.array(values[: targets[0].size]) for values in scale)
         targets[:] = np.stack([mean - deviation, mean + deviation]).reshape(targets.shape)
     data = TaskData(document.classes, targets, document.reads)
-    task: Task = factory(data=data, loss=document.loss, **options)
+    task: Task = factory(data=data, loss=document.loss.for_task, **options)
     return task
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Task(Protocol):
-    """What outputs mean. Constructed as ``factory(data=TaskData, loss=the recipe's, **options)``.
+    """What outputs mean. Constructed as ``factory(data=TaskData, loss=LossOptions, **options)``.
 
     K teachers, B samples, C outputs. ``*`` stands for ``elements``, the shape of what is weighed
     within one sample: nothing for a class or boxes, ``H, W`` for a map. A task inherits from this

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,6 +47,23 @@ class TaskData:
     classes: tuple[str, ...]
     targets: NDArray[Any]
     input: InputSpec
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """What a task is told of the recipe's ``loss``.
+
+    Attributes:
+        temperature: softening of teachers and student in `Task.kd_loss`, which is given it with each call;
+            here for tasks that have none and refuse it.
+        label_smoothing: share of a label that is spread over all classes, in `Task.task_loss`.
+        class_weights: weight of each class, in both losses: ``balanced`` (inverse frequency), one weight a
+            class, or None.
+    """
+
+    temperature: float = 1.0
+    label_smoothing: float = 0.0
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from mtkd_cli.interfaces.types import LossOptions
 from mtkd_cli.recipe.shorthand import expand
 from mtkd_cli.specs import NAME as NAME
 
@@ -226,6 +227,11 @@ class Loss(Section):
         if isinstance(value, float | int) and not 0 <= value <= 1:
             raise ValueError("must be between 0 and 1")
         return value
+
+    @property
+    def for_task(self) -> LossOptions:
+        """What a task is told."""
+        return LossOptions(self.temperature, self.label_smoothing, self.class_weights)
 
 
 class Train(Section):

@@ -60,7 +60,7 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     told = {"task": recipe.task.name} if parts.data.takes("task") else {}
     source = parts.data.create(**told).load(content_store.root() / "images")
     data = dataset.load(source, recipe.data)
-    task = parts.task.create(data=data.for_task, loss=recipe.loss)
+    task = parts.task.create(data=data.for_task, loss=recipe.loss.for_task)
     _refuse_top_k(recipe, task)
     calibration.refuse(recipe, task)
     _refuse_wrong_labels(data, task)

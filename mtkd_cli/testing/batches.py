@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, Task, TaskData
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Task, TaskData
 from mtkd_cli.plugin.registry import installed
-from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.specs import TaskSpec
 from mtkd_cli.testing.broken import NotCheckedError
 
@@ -52,7 +51,7 @@ def make_task(spec: TaskSpec, options: dict[str, Any]) -> Task:
     reasons = []
     for targets in (np.arange(40) % len(CLASSES), _values(40)):
         try:
-            task: Task = factory(data=TaskData(CLASSES, targets, shown), loss=Loss(), **options)
+            task: Task = factory(data=TaskData(CLASSES, targets, shown), loss=LossOptions(), **options)
             target = targets_for(task)
             outputs = tuple(outputs_for(task, k) for k in range(2))
             if task.error(outputs, target).shape == (2, SAMPLES, *task.elements):

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
-from mtkd_cli.interfaces import Details, Merged, Metric, TaskData
+from mtkd_cli.interfaces import Details, LossOptions, Merged, Metric, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_labels import present
 from mtkd_cli.losses import cross_entropy, decoupled, relational, squared_logits, standardised
 from mtkd_cli.losses.class_mixture import divergence
-from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.grid import Words, grid, image_of
 from mtkd_tasks.softmax_task import OverClasses
 
@@ -43,7 +42,7 @@ class Classification(OverClasses):
     def __init__(
         self,
         data: TaskData,
-        loss: Loss,
+        loss: LossOptions,
         kd: str = "kl",
         standardise: bool = False,
         dkd_alpha: float = 1.0,

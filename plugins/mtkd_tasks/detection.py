@@ -15,6 +15,7 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import (
     Alignment,
     Details,
+    LossOptions,
     Merged,
     Metric,
     Prediction,
@@ -22,7 +23,6 @@ from mtkd_cli.interfaces import (
     TaskData,
     Wanted,
 )
-from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks import boxes
 from mtkd_tasks.average_precision import average_precision, facts
 from mtkd_tasks.fusion import Fusion
@@ -53,7 +53,7 @@ class Detection(Task):
     precision = "fp32"
 
     def __init__(
-        self, data: TaskData, loss: Loss, fusion: str = "wbf", iou: float = 0.55, least: float = 0.1
+        self, data: TaskData, loss: LossOptions, fusion: str = "wbf", iou: float = 0.55, least: float = 0.1
     ) -> None:
         if loss.class_weights is not None:
             raise UsageError("detection has no class weights", "loss.class_weights", "leave it out")

@@ -13,11 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Task, TaskData
+from mtkd_cli.interfaces import Alignment, Details, LossOptions, Merged, Metric, Task, TaskData
 from mtkd_cli.interfaces.missing_labels import any_of, present
 from mtkd_cli.losses.class_mixture import divergence
 from mtkd_cli.losses.class_weights import reweighted
-from mtkd_cli.recipe.schema import Loss
 
 TINY = 1e-7
 
@@ -36,7 +35,7 @@ class MultiLabel(Task):
     any_label_space = False
     by_element = False
 
-    def __init__(self, data: TaskData, loss: Loss) -> None:
+    def __init__(self, data: TaskData, loss: LossOptions) -> None:
         classes, labels = len(data.classes), torch.from_numpy(data.targets)
         if labels.shape[1:] != (classes,) or not labels.is_floating_point():
             raise DataError(

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Alignment, Details, Merged, Metric, Task, TaskData
+from mtkd_cli.interfaces import Alignment, Details, LossOptions, Merged, Metric, Task, TaskData
 from mtkd_cli.interfaces.label_space import on_classes
 from mtkd_cli.interfaces.missing_labels import any_of, present
 from mtkd_cli.reading.moments import moments
-from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.gaussian import LARGEST, SMALLEST, mixture, nll
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Regression(Task):
     def __init__(
         self,
         data: TaskData,
-        loss: Loss,
+        loss: LossOptions,
         objective: str = "squared",
         delta: float = 1.0,
         gate: float | None = None,
@@ -221,9 +220,9 @@ class Regression(Task):
         return nll(off, self._log_variance(student), torch.zeros_like(off), spread)
 
 
-def _refuse_class_settings(loss: Loss) -> None:
+def _refuse_class_settings(loss: LossOptions) -> None:
     """Raise if the recipe's loss has keys that have a meaning for classes only."""
-    default = Loss()
+    default = LossOptions()
     for key in ("temperature", "label_smoothing", "class_weights"):
         if getattr(loss, key) != getattr(default, key):
             raise UsageError(

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
-from mtkd_cli.interfaces import Details, Merged, Metric, TaskData
+from mtkd_cli.interfaces import Details, LossOptions, Merged, Metric, TaskData
 from mtkd_cli.losses import channel_divergence
 from mtkd_cli.losses.class_mixture import divergence
-from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.grid import grid, image_of
 from mtkd_tasks.masks import coloured
 from mtkd_tasks.softmax_task import OverClasses
@@ -39,7 +38,7 @@ class Segmentation(OverClasses):
     class_score = "iou"
     spatial = True
 
-    def __init__(self, data: TaskData, loss: Loss, kd: str = "kl") -> None:
+    def __init__(self, data: TaskData, loss: LossOptions, kd: str = "kl") -> None:
         super().__init__(data, loss)
         self.kd, self.plain_logits = kd, kd == "kl"
         self.top_k = KEPT if self.plain_logits else None

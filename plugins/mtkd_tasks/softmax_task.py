@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import Merged, Task, TaskData
+from mtkd_cli.interfaces import LossOptions, Merged, Task, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.losses import cross_entropy
 from mtkd_cli.losses.class_mixture import mixed
 from mtkd_cli.losses.class_weights import reweighted
-from mtkd_cli.recipe.schema import Loss
 
 TINY = torch.finfo(torch.float32).tiny
 
@@ -32,7 +31,7 @@ class OverClasses(Task):
 
     over_classes = logits = True
 
-    def __init__(self, data: TaskData, loss: Loss) -> None:
+    def __init__(self, data: TaskData, loss: LossOptions) -> None:
         self.classes, self.outputs = data.classes, len(data.classes)
         self.label_smoothing = loss.label_smoothing
         self.class_weights = _class_weights(loss.class_weights, self.outputs, data.targets)

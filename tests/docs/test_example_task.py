@@ -14,8 +14,7 @@ import pytest
 import torch
 from sklearn.metrics import mean_poisson_deviance
 
-from mtkd_cli.interfaces import InputSpec, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
 
 PAGE = Path(__file__).parents[2] / "docs/write-a-task.md"
 EXAMPLE = PAGE.parent / "plugins/mtkd-example-task"
@@ -71,7 +70,7 @@ def test_its_deviance_is_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     from mtkd_example_task.counts import Counts  # type: ignore[import-not-found]
 
     count, rate = np.array([[0.0], [3.0], [7.0]], np.float32), np.array([[0.5], [2.0], [9.0]], np.float32)
-    task = Counts(TaskData(("visits",), count, InputSpec()), Loss())
+    task = Counts(TaskData(("visits",), count, InputSpec()), LossOptions())
     output, target = torch.from_numpy(rate).log(), torch.from_numpy(count)
     found = task.metrics(task.statistics(output, target))
     assert found["deviance"] == pytest.approx(mean_poisson_deviance(count, rate), rel=1e-5)

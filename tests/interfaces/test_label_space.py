@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, Merged, TaskData
+from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, LossOptions, Merged, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN, on_classes
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import Part, check_options
-from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.teachers.label_alignment import aligned_to, remarks
 from mtkd_cli.training.strategy import Strategy
 from mtkd_tasks.classification import Classification
@@ -24,7 +23,7 @@ KNOWN = torch.tensor([FIRST.known, SECOND.known])
 
 
 def classification() -> Classification:
-    return Classification(TaskData(TASK, np.arange(5), InputSpec()), Loss())
+    return Classification(TaskData(TASK, np.arange(5), InputSpec()), LossOptions())
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:

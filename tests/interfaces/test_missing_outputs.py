@@ -8,16 +8,15 @@ import torch
 
 from mtkd_cli import counter_rng
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, TaskData
 from mtkd_cli.interfaces.missing_outputs import filled, lost
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.training.strategy import Strategy
 from mtkd_tasks.classification import Classification
 
 NAN = torch.nan
-TASK = Classification(TaskData(tuple("abcde"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
+TASK = Classification(TaskData(tuple("abcde"), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
 STRATEGIES = ["mean", "entropy", "consensus", "confidence", "agreement", "random", "drop"]
 
 

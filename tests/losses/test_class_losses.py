@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mtkd_cli.interfaces import InputSpec, Merged, TaskData
+from mtkd_cli.interfaces import InputSpec, LossOptions, Merged, TaskData
 from mtkd_cli.losses import decoupled, kl_divergence, relational, squared_logits, standardised
-from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.classification import Classification
 
 KINDS = ("kl", "mse", "dkd", "dist")
@@ -21,7 +20,7 @@ def logits(seed: int, *shape: int) -> Tensor:
 
 def task(kd: str, standardise: bool = False) -> Classification:
     data = TaskData(tuple("abcde"), np.arange(5), InputSpec())
-    return Classification(data, Loss(), kd=kd, standardise=standardise)
+    return Classification(data, LossOptions(), kd=kd, standardise=standardise)
 
 
 @given(st.integers(0, 1000), st.sampled_from([1.0, 2.0, 4.0]))

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Task, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Merged, Task, TaskData
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.multilabel import MultiLabel
 from mtkd_tasks.segmentation import Segmentation
@@ -22,12 +21,12 @@ NAMES = ("a", "b", "c", "d")
 
 def classes(kd: str = "kl", weighted: bool = True) -> Task:
     data = TaskData(NAMES, np.zeros(1, np.int64), InputSpec())
-    return Classification(data, Loss(class_weights=WEIGHTS if weighted else None), kd)
+    return Classification(data, LossOptions(class_weights=WEIGHTS if weighted else None), kd)
 
 
 def pixels() -> Task:
     data = TaskData(NAMES, np.zeros((1, 1, 1), np.int16), InputSpec(size=1))
-    return Segmentation(data, Loss(class_weights=WEIGHTS))
+    return Segmentation(data, LossOptions(class_weights=WEIGHTS))
 
 
 def minimizer(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
@@ -70,7 +69,7 @@ def test_the_minimizer_has_w_times_the_odds_of_the_teacher(
 def test_balanced_multilabel_weights_shift_the_odds_of_presence(temperature: float) -> None:
     """One of four samples has the class: its balance is 3, so the odds are three times the teacher's."""
     labels = np.array([[1.0], [0.0], [0.0], [0.0]], np.float32)
-    task = MultiLabel(TaskData(("a",), labels, InputSpec()), Loss(class_weights="balanced"))
+    task = MultiLabel(TaskData(("a",), labels, InputSpec()), LossOptions(class_weights="balanced"))
     merged = Merged((torch.tensor([[-0.7]]),), torch.ones(1, 1))
     found = minimizer(lambda free: task.kd_loss(free, merged, temperature), torch.zeros(1, 1))
     assert found.exp().item() == pytest.approx(3 * np.exp(-0.7), rel=2e-3)
@@ -80,7 +79,7 @@ def test_a_list_weighs_the_classes_of_multilabel_in_both_losses() -> None:
     data = TaskData(("a", "b"), np.array([[1.0, 0.0]], np.float32), InputSpec())
     student, teacher = torch.tensor([[0.3, -0.2]]), torch.tensor([[2.0, 1.0]])
     merged = Merged((teacher,), torch.ones(1, 1))
-    found = MultiLabel(data, Loss(class_weights=(4.0, 1.0))).kd_loss(student, merged, 2.0)
+    found = MultiLabel(data, LossOptions(class_weights=(4.0, 1.0))).kd_loss(student, merged, 2.0)
     p, q = (teacher / 2).sigmoid(), (student / 2).sigmoid()
     gap = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
     torch.testing.assert_close(found, 4 * (gap * torch.tensor([[4.0, 1.0]])).mean(dim=1))
@@ -119,7 +118,7 @@ def test_a_combined_answer_is_shifted_too() -> None:
 
 def test_a_weight_of_0_is_a_class_that_is_not_learned() -> None:
     data = TaskData(NAMES, np.zeros(1, np.int64), InputSpec())
-    task = Classification(data, Loss(class_weights=(0.0, 1.0, 1.0, 1.0)))
+    task = Classification(data, LossOptions(class_weights=(0.0, 1.0, 1.0, 1.0)))
     teacher = torch.tensor([[1.0, 0.0, 0.5, -1.0]])
     merged = Merged((teacher,), torch.ones(1, 1))
     found = minimizer(lambda free: task.kd_loss(free, merged, 1.0), torch.zeros(1, 4)).softmax(1)

@@ -21,18 +21,18 @@ from mtkd_cli.cli.app import create
 from mtkd_cli.data import dataset
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, Samples, SourceData, TaskData
+from mtkd_cli.interfaces import InputSpec, LossOptions, Model, ModelRequest, Samples, SourceData, TaskData
 from mtkd_cli.models import build, preprocess
 from mtkd_cli.models import head as model_head
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import ModelPart
-from mtkd_cli.recipe.schema import Data, Loss, Student, Teacher
+from mtkd_cli.recipe.schema import Data, Student, Teacher
 from mtkd_cli.teachers import load as teacher_loading
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.detection import Detection
 
 CLASSES = ("a", "b", "c")
-TASK = Classification(TaskData(CLASSES, np.zeros(1, dtype=np.int64), InputSpec()), Loss())
+TASK = Classification(TaskData(CLASSES, np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +290,7 @@ def test_a_detectors_checkpoint_may_count_the_background(
         {"model": "python:det.py:build", "name": "T", "checkpoint": "d.safetensors", **keys}
     )
     boxes = np.full((1, 1, 5), -1, dtype=np.float32)
-    task = Detection(TaskData(CLASSES, boxes, InputSpec()), Loss())
+    task = Detection(TaskData(CLASSES, boxes, InputSpec()), LossOptions())
     model = teacher_loading.load_teacher(part("python:det.py:build"), wanted, data, task)
     assert model.outputs == outputs_in_file
     for name, tensor in trained.state_dict().items():

@@ -20,10 +20,10 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed import first_failure, group, signals
 from mtkd_cli.distributed.gradients import summed_with
 from mtkd_cli.errors import DataError, EngineError, UsageError
-from mtkd_cli.interfaces import InputSpec, Samples, Task, TaskData
+from mtkd_cli.interfaces import InputSpec, LossOptions, Samples, Task, TaskData
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.recipe.schema import Loss, Train
+from mtkd_cli.recipe.schema import Train
 from mtkd_cli.store.shared import keep_together
 from mtkd_cli.teachers.recording import refuse_if_full
 from mtkd_cli.training import evaluation
@@ -47,7 +47,7 @@ def problem(dense: bool) -> tuple[Task, Split, nn.Module, tuple[Tensor, ...]]:
     """Return a task, samples of which some are labelled, a student, and two teachers' answers."""
     place = (SIDE, SIDE) if dense else ()
     data = TaskData(tuple("abc"), np.zeros(1, dtype=np.int64), InputSpec(size=SIDE))
-    task: Task = (Segmentation if dense else Classification)(data, Loss())
+    task: Task = (Segmentation if dense else Classification)(data, LossOptions())
     targets = drawn(SAMPLES, *place, seed=0).sign().long()  # -1 is no label
     inputs = np.zeros((SAMPLES, 1, SIDE, SIDE), np.uint8)
     samples = Samples(tuple(f"s{i}" for i in range(SAMPLES)), inputs, targets.numpy(), {})

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from mtkd_cli.errors import RecipeError
 from mtkd_cli.files import yaml12
+from mtkd_cli.interfaces import LossOptions
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.json_schema import json_schema
 from mtkd_cli.recipe.reader import validate
@@ -184,6 +185,12 @@ def test_every_field_says_what_it_means() -> None:
     for part in json_schema()["$defs"].values():
         for name, field in part["properties"].items():
             assert field.get("description"), f"{part['title']}.{name}"
+
+
+def test_a_task_is_told_what_the_loss_says_of_it() -> None:
+    loss = {"temperature": 2.0, "kd_ratio": 0.25, "label_smoothing": 0.1, "class_weights": [1.0, 3.0]}
+    assert Recipe.model_validate(expand(small(loss=loss))).loss.for_task == LossOptions(2.0, 0.1, (1.0, 3.0))
+    assert Recipe.model_validate(expand(small())).loss.for_task == LossOptions()
 
 
 def test_recipes_are_frozen() -> None:

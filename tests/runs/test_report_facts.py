@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from mtkd_cli.interfaces import InputSpec, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
 from mtkd_cli.runs.report_facts import Scored, Scores, compare
 from mtkd_tasks.classification import Classification
 
 SAMPLES = 539
-TASK = Classification(TaskData(("a", "b"), np.arange(2), InputSpec()), Loss())
+TASK = Classification(TaskData(("a", "b"), np.arange(2), InputSpec()), LossOptions())
 LABELS = torch.arange(SAMPLES) % 2
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mtkd_cli.interfaces import TaskData
+from mtkd_cli.interfaces import LossOptions, TaskData
 from mtkd_cli.interfaces.models import InputSpec
-from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.stats import bootstrap
 from mtkd_tasks.classification import Classification
 
@@ -18,7 +17,7 @@ DRAWS = 300
 @pytest.fixture
 def task() -> Classification:
     data = TaskData(("a", "b"), np.array([0, 1]), InputSpec(size=8, channels=1))
-    return Classification(data, Loss())
+    return Classification(data, LossOptions())
 
 
 def statistics(right: np.ndarray) -> torch.Tensor:

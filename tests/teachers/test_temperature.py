@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtkd_cli.interfaces import InputSpec, TaskData
+from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN, restricted
-from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.teachers.temperature import LARGEST, calibration_of, softened
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.multilabel import MultiLabel
@@ -21,7 +20,7 @@ INPUT = InputSpec(size=1, channels=1)
 
 def task(classes: int) -> Classification:
     names = tuple(str(number) for number in range(classes))
-    return Classification(TaskData(names, np.zeros(2, dtype=np.int64), INPUT), Loss())
+    return Classification(TaskData(names, np.zeros(2, dtype=np.int64), INPUT), LossOptions())
 
 
 def drawn(samples: int = 4000, classes: int = 5) -> tuple[Tensor, Tensor]:
@@ -100,7 +99,7 @@ def test_without_labels_a_teacher_keeps_its_own() -> None:
 
 def test_several_labels_a_sample_are_judged_class_by_class() -> None:
     labels = np.array([[1, 0], [1, np.nan], [1, 0], [0, 1]], dtype=np.float32)
-    several = MultiLabel(TaskData(("a", "b"), labels, INPUT), Loss())
+    several = MultiLabel(TaskData(("a", "b"), labels, INPUT), LossOptions())
     logits = 3 * torch.tensor([[math.log(3.0), 0.0]]).repeat(4, 1)
     found = calibration_of(logits, torch.tensor([[1.0, torch.nan]] * 3 + [[0.0, torch.nan]]), several)
     assert found.temperature == pytest.approx(3, rel=1e-5)

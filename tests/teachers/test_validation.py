@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli.interfaces import Alignment, InputSpec, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import Alignment, InputSpec, LossOptions, TaskData
 from mtkd_cli.teachers.input_alternatives import alternatives
 from mtkd_cli.teachers.validation import Validated, validated
 from mtkd_tasks.classification import Classification
@@ -18,7 +17,7 @@ from mtkd_tasks.segmentation import Segmentation
 
 NAMES = tuple("abcdefghij")
 IDENTITY = Alignment(tuple((number,) for number in range(10)))
-TASK = Classification(TaskData(NAMES, np.zeros(1, dtype=np.int64), InputSpec()), Loss())
+TASK = Classification(TaskData(NAMES, np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
 
 
 def logits(answer: Tensor, seed: int = 0) -> Tensor:
@@ -122,7 +121,7 @@ def test_samples_without_an_answer_are_left_out() -> None:
 
 
 def regression(values: Tensor, target: Tensor) -> Validated:
-    task = Regression(TaskData(("y",), target.numpy(), InputSpec()), Loss())
+    task = Regression(TaskData(("y",), target.numpy(), InputSpec()), LossOptions())
     return validated(values, target, task, ("y",), Alignment(((0,),)))
 
 
@@ -137,7 +136,9 @@ def test_values_that_have_nothing_to_do_with_the_targets_are_no_better_than_chan
 
 
 def test_maps_with_swapped_classes_are_named() -> None:
-    task = Segmentation(TaskData(("road", "sky"), np.zeros(1, dtype=np.int64), InputSpec(size=6)), Loss())
+    task = Segmentation(
+        TaskData(("road", "sky"), np.zeros(1, dtype=np.int64), InputSpec(size=6)), LossOptions()
+    )
     target = torch.randint(2, (20, 6, 6), generator=torch.Generator().manual_seed(0))
     outputs = nn.functional.one_hot(1 - target, 2).movedim(-1, 1).float() * 5
     found = validated(outputs, target, task, ("road", "sky"), Alignment(((0,), (1,))))
@@ -145,7 +146,7 @@ def test_maps_with_swapped_classes_are_named() -> None:
 
 
 def test_a_detector_that_finds_nothing_right_is_no_better_than_chance() -> None:
-    task = Detection(TaskData(("a",), np.zeros((1, 1, 5), dtype=np.float32), InputSpec()), Loss())
+    task = Detection(TaskData(("a",), np.zeros((1, 1, 5), dtype=np.float32), InputSpec()), LossOptions())
     corner = torch.linspace(0, 0.5, 20)
     target = torch.stack([corner, corner, corner + 0.3, corner + 0.3, torch.zeros(20)], dim=1)[:, None]
     right = torch.cat([target[..., :4], torch.full((20, 1, 1), 0.9), target[..., 4:]], dim=2)

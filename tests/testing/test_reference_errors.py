@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtkd_aggregators.drop import Drop
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Merged, TaskData
 from mtkd_cli.specs import AggregatorSpec, TaskSpec
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.testing import BrokenRuleError, check, check_strategy
@@ -76,7 +75,7 @@ def test_dropping_that_weighs_samples_unequally_is_found() -> None:
 
 @given(p=st.floats(0, 1))
 def test_dropping_weighs_every_sample_alike(p: float) -> None:
-    task = Classification(TaskData(tuple("abcde"), np.arange(5), InputSpec(4)), Loss())
+    task = Classification(TaskData(tuple("abcde"), np.arange(5), InputSpec(4)), LossOptions())
     weights = Drop(p).weights(batch_for(task))
     torch.testing.assert_close(weights.sum(0), torch.ones(weights.shape[1]))
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, TaskData
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import BrokenRuleError, check_strategy
 from mtkd_cli.testing.batches import CLASSES
@@ -186,7 +185,7 @@ class Dense(Classification):
     elements = (4, 4)
 
 
-DENSE = Dense(TaskData(CLASSES, np.arange(5), InputSpec(4)), Loss())
+DENSE = Dense(TaskData(CLASSES, np.arange(5), InputSpec(4)), LossOptions())
 
 
 def test_on_maps_a_strategy_may_weigh_pixels_or_samples() -> None:

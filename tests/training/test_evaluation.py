@@ -8,12 +8,11 @@ import torch
 from torch import nn
 
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.interfaces import InputSpec, Metric, Samples, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import InputSpec, LossOptions, Metric, Samples, TaskData
 from mtkd_cli.training.evaluation import BATCH, answering, judge, measure, plain_views, validate
 from mtkd_tasks.classification import Classification
 
-TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
+TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
 
 
 def split(n: int, hidden: int = 0) -> Split:
@@ -75,7 +74,7 @@ def test_where_less_is_better_the_smaller_score_ranks_higher() -> None:
     class Errors(Classification):
         primary = Metric("nll", higher_is_better=False)
 
-    task = Errors(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
+    task = Errors(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
     data = split(9)
     better, worse = (
         judge(nn.Identity(), measure(answers(right, 9).__getitem__, data, task), task) for right in (9, 3)

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Samples, TaskData
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Merged, Samples, TaskData
 from mtkd_cli.losses import cross_entropy, kl_divergence
-from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.training.loop import Losses, Step
 from mtkd_cli.training.objectives import Batches, FromLabels, FromTeachers
 from mtkd_tasks.classification import Classification
 
-TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
+TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
 TARGETS = torch.tensor([0, -1, 2, -1, 1, -1])
 TEACHERS = tuple(torch.randn(6, 3, generator=torch.Generator().manual_seed(k)) for k in (1, 2))
 OUTPUT = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))

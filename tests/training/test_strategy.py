@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.errors import DataError, PluginError
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, TaskData
 from mtkd_cli.training.strategy import Strategy
 from mtkd_tasks.classification import Classification
 
-TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
+TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
 
 
 def batch(teachers: int = 2, samples: int = 4) -> AggregationBatch:

@@ -13,9 +13,8 @@ from torch import Tensor
 from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli import counter_rng
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, Metric, TaskData
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Merged, Metric, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
-from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import check_strategy
 from mtkd_tasks.classification import Classification
@@ -54,7 +53,7 @@ def create(name: str, **options: Any) -> Any:
 
 def task(classes: int) -> Classification:
     return Classification(
-        TaskData(tuple(map(str, range(classes))), np.zeros(1, dtype=np.int64), InputSpec()), Loss()
+        TaskData(tuple(map(str, range(classes))), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions()
     )
 
 
@@ -196,7 +195,7 @@ def test_where_less_is_better_weights_are_inverse_mean_errors() -> None:
         def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
             return torch.stack([output[:, 0] for output in outputs])
 
-    errors = Squared(TaskData(("a", "b"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
+    errors = Squared(TaskData(("a", "b"), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
     outputs = [torch.full((1, 2), error) for error in (1.0, 3.0)]
     weights = merged(create("weighted"), batch(outputs, [0], task=errors)).weights
     torch.testing.assert_close(weights, torch.tensor([[0.75], [0.25]]))

@@ -19,8 +19,7 @@ from torch import Tensor
 from mtkd_aggregators.agreement import Agreement
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed import group
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, Samples, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Samples, TaskData
 from mtkd_cli.training.loop import Step
 from mtkd_cli.training.objectives import Batches
 from mtkd_tasks.classification import Classification
@@ -28,7 +27,7 @@ from mtkd_tasks.segmentation import Segmentation
 
 CLASSES, TEMPERATURE = 4, 2.0
 DATA = TaskData(tuple("abcd"), np.arange(CLASSES), InputSpec(4))
-TASK = Classification(DATA, Loss())
+TASK = Classification(DATA, LossOptions())
 
 
 def numbers(seed: int, *shape: int) -> Tensor:
@@ -107,7 +106,7 @@ def test_gradients_are_averaged_before_they_are_compared() -> None:
 
 
 def two_classes() -> Classification:
-    return Classification(TaskData(("a", "b"), np.arange(2), InputSpec(4)), Loss())
+    return Classification(TaskData(("a", "b"), np.arange(2), InputSpec(4)), LossOptions())
 
 
 def taught(wrong: Tensor, seed: int = 0) -> tuple[list[Tensor], Tensor]:
@@ -176,7 +175,7 @@ def test_totals_are_summed_over_processes_in_training_only() -> None:
 
 def test_maps_are_weighed_by_the_gradient_of_their_mean_loss() -> None:
     task = Segmentation(
-        TaskData(tuple("abcd"), np.zeros((1, 2, 2), np.int64), InputSpec(2)), Loss(class_weights=None)
+        TaskData(tuple("abcd"), np.zeros((1, 2, 2), np.int64), InputSpec(2)), LossOptions(class_weights=None)
     )
     outputs = [2 * numbers(k, 3, CLASSES, *task.elements) for k in range(3)]
     student = numbers(9, 3, CLASSES, *task.elements)

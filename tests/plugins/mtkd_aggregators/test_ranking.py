@@ -13,9 +13,8 @@ from torch import Tensor
 
 from mtkd_aggregators.best import Best
 from mtkd_aggregators.progressive import Progressive
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, Metric, TaskData
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Metric, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
-from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.regression import Regression
 
@@ -34,7 +33,7 @@ def batch(
         sample_ids=tuple(map(str, range(len(labels)))),
         temperature=1.0,
         progress=1.0,
-        task=Classification(TaskData(CLASSES, np.arange(4), InputSpec()), Loss()),
+        task=Classification(TaskData(CLASSES, np.arange(4), InputSpec()), LossOptions()),
         target=labels,
         labelled=labels >= 0,
         known=known,
@@ -81,7 +80,7 @@ def test_a_teacher_that_knows_few_classes_has_a_large_loss_on_the_others() -> No
 
 def test_errors_are_ranked_the_smaller_the_better() -> None:
     targets = torch.tensor([[0.0], [1.0], [2.0]])
-    task = Regression(TaskData(("y",), targets.numpy(), InputSpec()), Loss())
+    task = Regression(TaskData(("y",), targets.numpy(), InputSpec()), LossOptions())
     given = AggregationBatch(
         outputs=(targets + 0.5, targets + 0.1),
         teacher_names=("far", "near"),

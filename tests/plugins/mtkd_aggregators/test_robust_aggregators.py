@@ -13,8 +13,7 @@ from torch import Tensor
 
 from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli import counter_rng
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, TaskData
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
 
@@ -45,7 +44,7 @@ def batch(
         temperature=2.0,
         progress=more.pop("progress", 0.5),
         task=Classification(
-            TaskData(tuple(map(str, range(CLASSES))), np.zeros(1, dtype=np.int64), InputSpec()), Loss()
+            TaskData(tuple(map(str, range(CLASSES))), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions()
         ),
         target=labels,
         labelled=None if labels is None else labels >= 0,
@@ -85,7 +84,7 @@ def test_consensus_gains_nothing_by_being_unsure() -> None:
 
 def test_consensus_weighs_a_map_as_a_whole_or_each_element() -> None:
     data = TaskData(tuple(map(str, range(CLASSES))), np.zeros((1, 2, 2), dtype=np.int64), InputSpec())
-    task = Segmentation(data, Loss())
+    task = Segmentation(data, LossOptions())
     right = 9 * torch.eye(CLASSES)[0].view(1, CLASSES, 1, 1).expand(2, -1, 2, 2)
     odd = right.clone()
     odd[1, :, 0, 0] = 9 * torch.eye(CLASSES)[1]

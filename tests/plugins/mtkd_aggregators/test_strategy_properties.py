@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtkd_aggregators import mtkd_register_aggregators
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, Merged, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Merged, TaskData
 from mtkd_cli.testing.batches import NAMES, batch_for
 from mtkd_tasks.classification import Classification
 
 SPECS = {spec.name: spec for spec in mtkd_register_aggregators()}
 GIVEN: dict[str, dict[str, Any]] = {"route": {"by": "source", "map": {"photo": "first"}}}
-TASK = Classification(TaskData(tuple("abcde"), np.arange(5), InputSpec(4)), Loss())
+TASK = Classification(TaskData(tuple("abcde"), np.arange(5), InputSpec(4)), LossOptions())
 TEACHERS = st.integers(1, len(NAMES))
 SEEDS = st.integers(0, 10_000)
 SIZES = st.sampled_from([0.0, 0.1, 1.0, 8.0, 95.0, 1e4])
@@ -88,7 +87,7 @@ LOSSES = [(kd, standardise) for kd in ("kl", "mse", "dkd", "dist") for standardi
 @pytest.mark.parametrize(("kd", "standardise"), LOSSES)
 def test_every_distillation_loss_is_least_for_the_teachers_own_answer(kd: str, standardise: bool) -> None:
     data = TaskData(tuple("abcde"), np.arange(5), InputSpec(4))
-    loss_of = functools.partial(Classification(data, Loss(), kd=kd, standardise=standardise).kd_loss)
+    loss_of = functools.partial(Classification(data, LossOptions(), kd=kd, standardise=standardise).kd_loss)
 
     @settings(max_examples=30)
     @given(SEEDS, SIZES, SIZES, st.sampled_from([1.0, 2.0, 8.0]))
@@ -112,7 +111,7 @@ def test_every_distillation_loss_is_least_for_the_teachers_own_answer(kd: str, s
 @given(SEEDS, st.floats(0.1, 50), st.floats(-20, 20))
 def test_standardised_losses_forget_a_teachers_scale_and_shift(seed: int, scale: float, shift: float) -> None:
     data = TaskData(tuple("abcde"), np.arange(5), InputSpec(4))
-    task = Classification(data, Loss(), standardise=True)
+    task = Classification(data, LossOptions(), standardise=True)
     teacher, student = numbers(seed, 6, 5), numbers(seed + 1, 6, 5)
     weights = torch.ones(1, 6)
     plain = task.kd_loss(student, Merged((teacher,), weights=weights), 2.0)

@@ -8,12 +8,11 @@ from torch import Tensor
 
 from mtkd_aggregators.weighted import Weighted
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, Task, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Task, TaskData
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
 
-TASK = Segmentation(TaskData(("a", "b", "c"), np.zeros((1, 2, 2)), InputSpec(size=2)), Loss())
+TASK = Segmentation(TaskData(("a", "b", "c"), np.zeros((1, 2, 2)), InputSpec(size=2)), LossOptions())
 
 
 def certain(*answers: list[int]) -> Tensor:
@@ -63,7 +62,7 @@ def test_of_a_class_that_validation_lacks_a_teacher_has_its_mean_score() -> None
 
 
 def test_samples_are_weighed_by_precision() -> None:
-    task = Classification(TaskData(("a", "b"), np.zeros(1, dtype=np.int64), InputSpec()), Loss())
+    task = Classification(TaskData(("a", "b"), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
     strategy, target = Weighted("class", 1.0), torch.tensor([0, 0, 1, 1])
     right, always_b = (F.one_hot(torch.tensor(n), 2) * 1e4 for n in ([0, 0, 1, 1], [1, 1, 1, 1]))
     strategy.fit(batch(target, right, always_b, task=task))

@@ -13,17 +13,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.interfaces import AggregationBatch, InputSpec, TaskData
+from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.plugin.registry import Registry, installed
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.training.strategy import Strategy, silenced
 from mtkd_tasks.classification import Classification
 
 CLASSES, SAMPLES, NAMES = 6, 12, ("a", "b", "c")
 OPTIONS: dict[str, dict[str, Any]] = {"route": {"by": "source", "map": {"photo": "a", "sketch": "b"}}}
-TASK = Classification(TaskData(tuple("uvwxyz"), np.arange(CLASSES), InputSpec()), Loss())
+TASK = Classification(TaskData(tuple("uvwxyz"), np.arange(CLASSES), InputSpec()), LossOptions())
 WEIGHTINGS = sorted(
     entry.spec.name
     for entry in installed().listing("strategies")

@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import InputSpec, Merged, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import InputSpec, LossOptions, Merged, TaskData
 from mtkd_tasks.classification import Classification
 
 CLASSES = ("a", "b", "c", "d")
 
 
 def task(targets: tuple[int, ...] = (0,), **loss: object) -> Classification:
-    return Classification(TaskData(CLASSES, np.array(targets), InputSpec()), Loss(**loss))  # type: ignore[arg-type]
+    return Classification(TaskData(CLASSES, np.array(targets), InputSpec()), LossOptions(**loss))  # type: ignore[arg-type]
 
 
 def logits(*probabilities: list[float]) -> Tensor:

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, Merged, TaskData, Wanted
+from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, LossOptions, Merged, TaskData, Wanted
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import RecipeError, resolve
-from mtkd_cli.recipe.schema import Loss
 from mtkd_tasks.boxes import best_first, empty
 from mtkd_tasks.detection import Detection
 
@@ -27,7 +26,7 @@ HIDDEN = [math.nan] * 5
 
 def task(**options: object) -> Detection:
     data = TaskData(CLASSES, np.zeros((1, 1, 5), dtype=np.float32), InputSpec(32))
-    return Detection(data, Loss(), **options)  # type: ignore[arg-type]
+    return Detection(data, LossOptions(), **options)  # type: ignore[arg-type]
 
 
 def answer(*boxes: list[float]) -> Tensor:
@@ -216,4 +215,4 @@ def test_a_picture_has_a_column_for_the_labels_and_for_everyone() -> None:
 def test_class_weights_are_refused() -> None:
     data = TaskData(CLASSES, np.zeros((1, 1, 5)), InputSpec(32))
     with pytest.raises(UsageError, match="no class weights"):
-        Detection(data, Loss(class_weights="balanced"))
+        Detection(data, LossOptions(class_weights="balanced"))

@@ -14,9 +14,8 @@ from sklearn.metrics import average_precision_score, f1_score
 from torch import Tensor
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Alignment, InputSpec, Merged, TaskData
+from mtkd_cli.interfaces import Alignment, InputSpec, LossOptions, Merged, TaskData
 from mtkd_cli.plugin.registry import Registry
-from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.testing.task import check_task
 from mtkd_data.digit_scenes import DigitScenes
 from mtkd_tasks.multilabel import MultiLabel
@@ -26,7 +25,9 @@ LABELS = [[1.0, 0.0], [0.0, 0.0], [0.0, NAN], [0.0, 1.0]]
 
 
 def task(**loss: Any) -> MultiLabel:
-    return MultiLabel(TaskData(("a", "b"), np.array(LABELS, dtype=np.float32), InputSpec()), Loss(**loss))
+    return MultiLabel(
+        TaskData(("a", "b"), np.array(LABELS, dtype=np.float32), InputSpec()), LossOptions(**loss)
+    )
 
 
 def logits(*shares: list[float]) -> Tensor:
@@ -81,7 +82,7 @@ def test_several_of_a_teachers_classes_make_one_if_any_is_there() -> None:
 def test_metrics_are_scikit_learns() -> None:
     draws = np.random.default_rng(0)
     scores, labels = draws.random((40, 3)), (draws.random((40, 3)) < 0.3).astype(np.float32)
-    made = MultiLabel(TaskData(("a", "b", "c"), labels, InputSpec()), Loss())
+    made = MultiLabel(TaskData(("a", "b", "c"), labels, InputSpec()), LossOptions())
     output = torch.from_numpy(scores).float().logit()
     found = made.metrics(made.statistics(output, torch.from_numpy(labels)))
     assert found["map"] == pytest.approx(average_precision_score(labels, scores, average="macro"))
@@ -128,7 +129,7 @@ def test_logits_that_float32_probabilities_would_tie_are_ranked() -> None:
 
 def test_class_numbers_are_no_labels_for_it() -> None:
     with pytest.raises(DataError, match="0 or 1 for each class"):
-        MultiLabel(TaskData(("a", "b"), np.array([0, 1]), InputSpec()), Loss())
+        MultiLabel(TaskData(("a", "b"), np.array([0, 1]), InputSpec()), LossOptions())
 
 
 def test_scenes_say_which_digits_are_there() -> None:

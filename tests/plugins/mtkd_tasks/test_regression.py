@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli import counter_rng
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, Merged, TaskData
+from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, LossOptions, Merged, TaskData
 from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.recipe.schema import Loss
 from mtkd_cli.testing.task import check_task
 from mtkd_cli.training.strategy import Strategy
 from mtkd_tasks.regression import Regression
@@ -38,7 +37,9 @@ assert_close = functools.partial(torch.testing.assert_close, check_dtype=False)
 
 def task(labels: list[list[float]] = LABELS, **options: Any) -> Regression:
     names = tuple("abc"[: len(labels[0])])
-    return Regression(TaskData(names, np.array(labels, dtype=np.float32), InputSpec()), Loss(), **options)
+    return Regression(
+        TaskData(names, np.array(labels, dtype=np.float32), InputSpec()), LossOptions(), **options
+    )
 
 
 def column(*values: float) -> Tensor:
@@ -251,7 +252,7 @@ def test_scores_do_not_depend_on_where_zero_is_nor_on_the_unit(offset: float, sc
     label = np.array([0.0, 1.0, 2.0, 5.0])
     answer = label + np.array([0.25, -0.5, 0.0, 1.0])
     moved, said = ((values * scale + offset)[:, None] for values in (label, answer))
-    made = Regression(TaskData(("a",), moved, InputSpec()), Loss())
+    made = Regression(TaskData(("a",), moved, InputSpec()), LossOptions())
     found = made.metrics(made.statistics(made.shaped(torch.from_numpy(said)), torch.from_numpy(moved)))
     squares = np.square(answer - label)
     r2 = 1 - squares.sum() / np.square(label - label.mean()).sum()
@@ -267,7 +268,7 @@ def test_scores_do_not_depend_on_where_zero_is_nor_on_the_unit(offset: float, sc
 @pytest.mark.parametrize("constant", [3.0, 0.1, 0.0, 1.7e9])
 def test_r2_of_a_constant_target_is_undefined(constant: float) -> None:
     label = np.full((7, 1), constant)
-    made = Regression(TaskData(("a",), label, InputSpec()), Loss())
+    made = Regression(TaskData(("a",), label, InputSpec()), LossOptions())
     assert made.scale == ((constant,), (1.0,))
     found = made.metrics(made.statistics(torch.from_numpy(label + 0.5), torch.from_numpy(label)))
     assert math.isnan(found["r2"])
@@ -278,11 +279,11 @@ def test_what_is_for_classes_is_refused() -> None:
     data = TaskData(("a",), np.array(LABELS, dtype=np.float32), InputSpec())
     for key, value in (("temperature", 2.0), ("label_smoothing", 0.1), ("class_weights", "balanced")):
         with pytest.raises(UsageError, match=key):
-            Regression(data, Loss(**{key: value}))  # type: ignore[arg-type]
+            Regression(data, LossOptions(**{key: value}))  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no training label of 'b'"):
         task([[1.0, NAN], [2.0, NAN]])
     with pytest.raises(DataError, match="one number for each"):
-        Regression(TaskData(("a",), np.array([0, 1]), InputSpec()), Loss())
+        Regression(TaskData(("a",), np.array([0, 1]), InputSpec()), LossOptions())
 
 
 def test_the_picture_has_a_panel_of_answers_and_one_of_residuals_for_each() -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtkd_cli.data.views import affine, view
-from mtkd_cli.interfaces import InputSpec, Merged, TaskData
+from mtkd_cli.interfaces import InputSpec, LossOptions, Merged, TaskData
 from mtkd_cli.recipe.schema import Augment, Loss, Store
 from mtkd_cli.store.row_format import Layout
 from mtkd_tasks.masks import NO_LABEL, colour
@@ -25,7 +25,7 @@ def task(
     targets: Any = None, kd: str = "kl", classes: tuple[str, ...] = CLASSES, **loss: Any
 ) -> Segmentation:
     targets = np.zeros((1, SIDE, SIDE), dtype=np.int16) if targets is None else targets
-    return Segmentation(TaskData(classes, targets, InputSpec(size=SIDE, channels=1)), Loss(**loss), kd)
+    return Segmentation(TaskData(classes, targets, InputSpec(size=SIDE, channels=1)), LossOptions(**loss), kd)
 
 
 def maps(number: int, seed: int = 0, classes: int = 5, side: int = SIDE) -> Tensor:
@@ -157,7 +157,7 @@ def test_statistics_of_images_add_up() -> None:
 def test_a_mask_follows_its_image_exactly(augment: dict[str, Any]) -> None:
     """The nearest pixel has at least a quarter of what a place of a view shows."""
     side = 16
-    given = Segmentation(TaskData(CLASSES, np.zeros((1, side, side)), InputSpec(size=side)), Loss())
+    given = Segmentation(TaskData(CLASSES, np.zeros((1, side, side)), InputSpec(size=side)), LossOptions())
     labels = torch.randint(0, 5, (8, side // 4, side // 4), generator=torch.Generator().manual_seed(0))
     masks = labels.repeat_interleave(4, 1).repeat_interleave(4, 2).to(torch.int16)
     ids, policy = np.arange(8, dtype=np.uint64), Augment(**augment)

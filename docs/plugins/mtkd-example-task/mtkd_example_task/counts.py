@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtkd_cli.interfaces import Merged, Metric, Task, TaskData
-from mtkd_cli.recipe.schema import Loss
+from mtkd_cli.interfaces import LossOptions, Merged, Metric, Task, TaskData
 
 LARGEST = 20.0
 """Largest logarithm of a rate; nothing happens more often than 485 million times."""
@@ -19,7 +18,7 @@ class Counts(Task):
     precision = "fp32"
     any_label_space = False
 
-    def __init__(self, data: TaskData, loss: Loss) -> None:
+    def __init__(self, data: TaskData, loss: LossOptions) -> None:
         self.outputs = len(data.classes)
 
     def counted(self, outputs: int) -> int:
