@@ -25,7 +25,7 @@ from mtkd_cli.recipe.schema import Data
 from mtkd_cli.recipe.shorthand import expand
 from mtkd_cli.recipe.validation_messages import explain
 from mtkd_cli.safe_loading.local_code import PREFIX
-from mtkd_cli.store import content_store
+from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.training.evaluation import answering, measure
 
 SPLITS = ("test", "val", "train")
@@ -107,7 +107,7 @@ def load_data(student: LoadedStudent, options: Data, registry: Registry) -> Data
     part = find_data(options, registry, "data")
     task = student.facts["task"]["name"].rpartition(":")[2]
     told = {"task": task} if part.takes("task") else {}
-    return dataset.load(part.create(**told).load(content_store.root() / "images"), options)
+    return dataset.load(part.create(**told).load(StoreCache()), options)
 
 
 def for_student(student: LoadedStudent, data: Dataset, split: Split) -> Split:

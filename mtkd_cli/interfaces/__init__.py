@@ -5,6 +5,7 @@ does with an implementation belongs in the rooms above.
 """
 
 from mtkd_cli.interfaces.data import Column as Column
+from mtkd_cli.interfaces.data import DataCache as DataCache
 from mtkd_cli.interfaces.data import DataSource as DataSource
 from mtkd_cli.interfaces.data import Samples as Samples
 from mtkd_cli.interfaces.data import SourceData as SourceData

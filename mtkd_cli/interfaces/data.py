@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -87,11 +87,44 @@ class SourceData:
     fit: str = "crop"
 
 
+class DataCache(Protocol):
+    """Where a data source keeps what is costly to make again: decoded images, downloads.
+
+    A source that was written when ``cache`` was a `Path` keeps working: the cache that mtkd gives can be used
+    as the path of ``folder``.
+    """
+
+    @property
+    def folder(self) -> Path:
+        """A folder that lasts, for files that the source looks after itself, such as downloads."""
+
+    def keep(self, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
+        """Return a folder that ``write`` filled once for ``key``, in this or an earlier run.
+
+        It is found again only while every file is what was written. Of several processes that ask for
+        one key, one writes.
+
+        Args:
+            key: JSON values; everything that decides the content: the source's name, the SHA-256 of the
+                files that it reads, its settings, and a number that is raised when it reads them otherwise.
+            write: fills an empty folder with files.
+
+        Raises:
+            DataError: the disk is full, read-only or otherwise unusable.
+        """
+
+    def mapped(self, path: Path) -> NDArray[Any]:
+        """Return the array of a ``.npy`` file that was kept, memory-mapped for reading.
+
+        While it is in use, ``mtkd store prune`` does not remove its folder.
+        """
+
+
 class DataSource(Protocol):
     """A data source; constructed with its options, and the name of the ``task`` if it takes that."""
 
-    def load(self, cache: Path) -> SourceData:
-        """Return the samples. ``cache`` is a folder for what is costly to make again.
+    def load(self, cache: DataCache) -> SourceData:
+        """Return the samples. What is costly to make again is kept in ``cache``.
 
         Raises:
             DataError: files that are missing, unreadable or contradict each other.

@@ -36,7 +36,7 @@ from mtkd_cli.runs.students import TrainedStudent, alone, distilled
 from mtkd_cli.runs.teacher_weights import counted
 from mtkd_cli.runs.trackers import following
 from mtkd_cli.runs.view_count import views_of
-from mtkd_cli.store import content_store
+from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.teachers import calibration, memorized
 from mtkd_cli.teachers.label_alignment import remarks
 from mtkd_cli.teachers.outputs import ReadyTeacher, known_classes
@@ -58,7 +58,7 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     """Load the data and the task of a resolved recipe."""
     recipe: Recipe = parts.recipe
     told = {"task": recipe.task.name} if parts.data.takes("task") else {}
-    source = parts.data.create(**told).load(content_store.root() / "images")
+    source = parts.data.create(**told).load(StoreCache())
     data = dataset.load(source, recipe.data)
     task = parts.task.create(data=data.for_task, loss=recipe.loss.for_task)
     _refuse_top_k(recipe, task)

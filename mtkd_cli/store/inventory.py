@@ -166,7 +166,9 @@ def _what(kind: str, key: dict[str, Any]) -> str:
     model = _find(key, "model")
     if kind == "outputs":
         return f"{model}, {key.get('split')} view {key.get('view')}, {key.get('samples')} samples"
-    return str(model or f"{key.get('size')} px" if kind != "images" else f"images at {key.get('size')} px")
+    if kind == "images":
+        return f"images at {key['size']} px" if "size" in key else "files of a data source"
+    return str(model or f"{key.get('size')} px")
 
 
 def _find(value: Any, name: str) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from mtkd_cli.errors import MtkdError
-from mtkd_cli.interfaces import Samples, SourceData
+from mtkd_cli.interfaces import DataCache, Samples, SourceData
 from mtkd_cli.specs import DataSpec
+from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.testing.broken import NotCheckedError, require
 
 
@@ -29,9 +30,9 @@ def check_data(factory: Callable[..., Any], spec: DataSpec) -> None:
     """
     who = f"the data source {spec.name!r}"
     told = {"task": spec.tasks[0]} if spec.tasks and "task" in inspect.signature(factory).parameters else {}
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory() as folder:
         try:
-            first, second = (factory(**told).load(Path(cache)) for _ in range(2))
+            first, second = (factory(**told).load(cache_in(Path(folder))) for _ in range(2))
         except MtkdError as error:
             raise NotCheckedError(error.what) from error
         right = isinstance(first, SourceData)
@@ -43,6 +44,15 @@ def check_data(factory: Callable[..., Any], spec: DataSpec) -> None:
             if one is not None:
                 _samples(f"{who}, split {name}", one, spec, len(first.classes))
                 _same(f"{who}, split {name}", one, other)
+
+
+def cache_in(folder: Path) -> DataCache:
+    """Return a cache for tests of a data source: ``Mine().load(cache_in(tmp_path))``.
+
+    Args:
+        folder: the cache's; what the source keeps by a key goes into the store, see ``MTKD_STORE``.
+    """
+    return StoreCache(folder)
 
 
 def _samples(who: str, samples: Samples, spec: DataSpec, classes: int) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import Samples
+from mtkd_cli.interfaces import DataCache, Samples
 from mtkd_cli.reading.image_folders import images_in
 from mtkd_cli.reading.images import FORMATS
 from mtkd_data.image_cache import kept
@@ -64,7 +64,7 @@ def unlabelled(folder: Path) -> list[Boxed]:
     return [Boxed(file, f"unlabelled/{file.relative_to(folder).as_posix()}", None, None) for file in found]
 
 
-def samples_of(images: Sequence[Boxed], form: Form) -> Samples:
+def samples_of(cache: DataCache, images: Sequence[Boxed], form: Form) -> Samples:
     """Return the images as samples: each stretched to a square, boxes as shares of its sides.
 
     Raises:
@@ -81,7 +81,7 @@ def samples_of(images: Sequence[Boxed], form: Form) -> Samples:
             for place, box in enumerate(image.boxes):
                 row[place] = *_shares(box, size), box.label
     files = [image.file for image in images]
-    pixels, _ = kept(files, form.size, form.channels, form.workers, skip=False, fit="stretch")
+    pixels, _ = kept(cache, files, form.size, form.channels, form.workers, skip=False, fit="stretch")
     return Samples(tuple(image.id for image in images), pixels, targets)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import SourceData
+from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside
 from mtkd_data.box_dataset import Box, Boxed, Form, samples_of, unlabelled
 
@@ -60,7 +60,7 @@ class Coco:
         self.unlabelled = Path(unlabelled) if unlabelled else None
         self.form = Form(size, channels, workers)
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return the samples of each file."""
         contents = {name: _content(file) for name, (file, _) in self.files.items()}
         classes = tuple(_categories(contents["train"], self.files["train"][0]).values())
@@ -74,7 +74,7 @@ class Coco:
             for name, (file, folder) in self.files.items()
         }
         found["train"] += unlabelled(self.unlabelled) if self.unlabelled else []
-        splits = {name: samples_of(images, self.form) for name, images in found.items()}
+        splits = {name: samples_of(cache, images, self.form) for name, images in found.items()}
         return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"), fit="stretch")
 
 

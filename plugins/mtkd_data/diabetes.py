@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from mtkd_cli.interfaces import Column, Samples, SourceData
+from mtkd_cli.interfaces import Column, DataCache, Samples, SourceData
 
 
 class Diabetes:
     """Ten measurements each, in their own units, and one value between 25 and 346."""
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return all samples as one split."""
         from sklearn.datasets import load_diabetes
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mtkd_cli import counter_rng
-from mtkd_cli.interfaces import Samples, SourceData
+from mtkd_cli.interfaces import DataCache, Samples, SourceData
 
 DIGITS = tuple(map(str, range(10)))
 MOST = 4
@@ -56,7 +55,7 @@ class DigitScenes:
         self.target = {"detection": boxes_of, "multilabel": presence_of}.get(task, mask_of)
         self.scenes, self.test, self.size, self.seed = scenes, test_scenes, size, scene_seed
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return training and test scenes, drawn anew."""
         classes = ("background", *DIGITS) if self.target is mask_of else DIGITS
         return SourceData(classes, self._split("train", self.scenes), test=self._split("test", self.test))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from mtkd_cli.interfaces import Samples, SourceData
+from mtkd_cli.interfaces import DataCache, Samples, SourceData
 
 
 class Digits:
     """1,797 samples in ten classes."""
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return all samples as one split."""
         from sklearn.datasets import load_digits
 

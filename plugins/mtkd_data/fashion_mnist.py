@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, first_line
-from mtkd_cli.interfaces import Samples, SourceData
+from mtkd_cli.interfaces import DataCache, Samples, SourceData
 
 CLASSES = (
     "T-shirt/top",
@@ -41,9 +41,9 @@ class FashionMnist:
     def __init__(self, path: str | None, samples: int | None) -> None:
         self.path, self.samples = path, samples
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return the training and the test split."""
-        folder = Path(self.path) if self.path else _download(cache)
+        folder = Path(self.path) if self.path else _download(cache.folder)
         return SourceData(CLASSES, _split(folder, "train", self.samples), test=_split(folder, "test", None))
 
 
@@ -88,15 +88,15 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 
 
-def _download(cache: Path) -> Path:
+def _download(folder: Path) -> Path:
     from torchvision.datasets import FashionMNIST
 
     try:
-        FashionMNIST(str(cache), download=True)
+        FashionMNIST(str(folder), download=True)
     except (OSError, RuntimeError) as error:
         raise DataError(
             "Fashion-MNIST cannot be downloaded",
             where=first_line(error),
             hint="give the folder of its four -ubyte.gz files with data.path",
         ) from error
-    return cache / "FashionMNIST" / "raw"
+    return folder / "FashionMNIST" / "raw"

@@ -13,9 +13,8 @@ import PIL
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.files import hashing
+from mtkd_cli.interfaces import DataCache
 from mtkd_cli.reading.images import FORMAT
-from mtkd_cli.store import content_store, mapped_arrays
 from mtkd_data.decode import decode_all
 
 MOST_SKIPPED = 0.01
@@ -23,11 +22,18 @@ MOST_SKIPPED = 0.01
 
 
 def kept(
-    files: Sequence[Path], size: int, channels: int, workers: int, skip: bool, fit: str = "crop"
+    cache: DataCache,
+    files: Sequence[Path],
+    size: int,
+    channels: int,
+    workers: int,
+    skip: bool,
+    fit: str = "crop",
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the readable images ``[M, C, S, S]`` and which of the files they are, ``[M]``.
 
     Args:
+        cache: keeps them.
         files: PNG or JPEG.
         size: side, in pixels.
         channels: 3 RGB, 1 grey.
@@ -52,8 +58,8 @@ def kept(
         bad = decode_all(files, folder / "images.npy", size, channels, workers, most, fit)
         (folder / "bad.json").write_text(json.dumps(bad))
 
-    folder = content_store.keep("images", key, write)
-    images: NDArray[np.uint8] = mapped_arrays.mapped(folder / "images.npy")
+    folder = cache.keep(key, write)
+    images: NDArray[np.uint8] = cache.mapped(folder / "images.npy")
     bad = {int(number): why for number, why in json.loads((folder / "bad.json").read_text()).items()}
     if bad:
         _report(files, bad, skip)
@@ -84,7 +90,8 @@ def hashes(files: Sequence[Path]) -> list[str]:
     found = []
     for file in files:
         try:
-            found.append(hashing.file_sha256(file))
+            with file.open("rb") as opened:
+                found.append(hashlib.file_digest(opened, "sha256").hexdigest())
         except OSError as error:
             raise DataError(
                 f"the image cannot be opened: {error.strerror}", where=str(file), hint="check its permissions"

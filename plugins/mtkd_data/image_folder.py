@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Samples, SourceData
+from mtkd_cli.interfaces import DataCache, Samples, SourceData
 from mtkd_cli.reading.image_folders import folders_in, images_in
 from mtkd_data.class_folders import images_of, real_folders
 from mtkd_data.image_cache import kept
@@ -58,7 +58,7 @@ class ImageFolder:
         self.size, self.channels, self.workers = size, channels, workers
         self.skip = on_bad_sample == "skip"
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return the splits that there are as folders; the rest is split off by the recipe's shares."""
         for key, folder in (("path", self.path), ("unlabelled", self.unlabelled)):
             if folder is not None and not folder.is_dir():
@@ -82,7 +82,9 @@ class ImageFolder:
                     where=str(root),
                     hint="rename or remove that folder" if name != "train" else "",
                 )
-        splits = {name: self._split(name, root, classes, len(roots) > 1) for name, root in roots.items()}
+        splits = {
+            name: self._split(cache, name, root, classes, len(roots) > 1) for name, root in roots.items()
+        }
         return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"))
 
     def _roots(self) -> dict[str, Path]:
@@ -103,9 +105,11 @@ class ImageFolder:
         apart = self.unlabelled.resolve() if self.unlabelled else None
         return [name for name in folders_in(root) if (root / name).resolve() != apart]
 
-    def _split(self, name: str, root: Path, classes: tuple[str, ...], named: bool) -> Samples:
+    def _split(
+        self, cache: DataCache, name: str, root: Path, classes: tuple[str, ...], named: bool
+    ) -> Samples:
         found = self._find(name, root, classes, named)
-        images, good = kept(found.files, self.size, self.channels, self.workers, self.skip)
+        images, good = kept(cache, found.files, self.size, self.channels, self.workers, self.skip)
         ids = tuple(found.ids[number] for number in good)
         metadata = {"folder": np.array(found.folders)[good]}
         return Samples(ids, images, found.targets[good], metadata)

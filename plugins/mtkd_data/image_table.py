@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Samples, SourceData
+from mtkd_cli.interfaces import DataCache, Samples, SourceData
 from mtkd_cli.reading.image_folders import file_inside
 from mtkd_cli.reading.tables import Frame, frames_in
 from mtkd_data.image_cache import kept
@@ -50,7 +50,7 @@ class ImageTable:
         self.size, self.channels, self.workers = size, channels, workers
         self.skip = on_bad_sample == "skip"
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return the splits that there are as files; the rest is split off by the recipe's shares."""
         frames = frames_in(self.path, self.separator)
         heading = self.file or frames["train"].names[0]
@@ -60,7 +60,7 @@ class ImageTable:
         splits = {}
         for split, frame in frames.items():
             files = self._files(frame, heading)
-            images, good = kept(files, self.size, self.channels, self.workers, self.skip)
+            images, good = kept(cache, files, self.size, self.channels, self.workers, self.skip)
             cells = frame.columns[heading]
             prefix = f"{split}/" if len(frames) > 1 else ""
             splits[split] = Samples(tuple(prefix + cells[row] for row in good), images, targets[split][good])

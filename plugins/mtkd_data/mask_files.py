@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.store import content_store
+from mtkd_cli.interfaces import DataCache
 from mtkd_data.image_cache import hashes
 
 FORMAT = 1
@@ -28,11 +28,12 @@ ORIENTATION = 0x0112
 
 
 def kept_masks(
-    pairs: Sequence[tuple[Path, Path]], size: int, workers: int
+    cache: DataCache, pairs: Sequence[tuple[Path, Path]], size: int, workers: int
 ) -> tuple[NDArray[np.uint16], list[list[int]]]:
     """Return the numbers in masks ``[N, S, S]``, and all that stand in each file; read once for each content.
 
     Args:
+        cache: keeps them.
         pairs: masks, PNG files, each with its image.
         size: side, in pixels; of a mask as of its image the middle square is taken, by nearest pixels.
         workers: threads that decode.
@@ -56,7 +57,7 @@ def kept_masks(
         np.save(folder / "masks.npy", np.stack([fitted for fitted, _ in read]))
         (folder / "values.json").write_text(json.dumps([values for _, values in read]))
 
-    folder = content_store.keep("images", key, write)
+    folder = cache.keep(key, write)
     return np.load(folder / "masks.npy"), json.loads((folder / "values.json").read_text())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import SourceData
+from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import folders_in, images_in
 from mtkd_data.image_folder import SPLITS
 from mtkd_data.masked_images import NO_LABEL, Masked, Pair, Reading, read
@@ -50,7 +50,7 @@ class MaskFolder:
         self.may_miss = missing == "unlabelled"
         self.reading = Reading(size, channels, workers, on_bad_sample == "skip")
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return the splits that there are as folders; the rest is split off by the recipe's shares."""
         for key, folder in (("path", self.path), ("unlabelled", self.unlabelled)):
             if folder is not None and not folder.is_dir():
@@ -66,7 +66,7 @@ class MaskFolder:
         if self.unlabelled:
             more = images_in(self.unlabelled)
             found[first] += [Pair(f"unlabelled/{_name(f, self.unlabelled)}", f, None) for f in more]
-        masked = {split: read(pairs, self.reading) for split, pairs in found.items()}
+        masked = {split: read(cache, pairs, self.reading) for split, pairs in found.items()}
         meant = self._meaning(names, masked)
         samples = {split: part.samples(meant) for split, part in masked.items()}
         return SourceData(names, samples[first], samples.get("val"), samples.get("test"))

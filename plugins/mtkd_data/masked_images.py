@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Samples
+from mtkd_cli.interfaces import DataCache, Samples
 from mtkd_data.image_cache import kept
 from mtkd_data.mask_files import kept_masks
 
@@ -81,17 +81,17 @@ class Masked:
         return Samples(tuple(pair.id for pair in self.pairs), self.images, targets)
 
 
-def read(pairs: Sequence[Pair], reading: Reading) -> Masked:
+def read(cache: DataCache, pairs: Sequence[Pair], reading: Reading) -> Masked:
     """Return the images and masks of samples.
 
     Raises:
         DataError: a file that cannot be read, or sizes that differ.
     """
     files = [pair.image for pair in pairs]
-    images, readable = kept(files, reading.size, reading.channels, reading.workers, reading.skip)
+    images, readable = kept(cache, files, reading.size, reading.channels, reading.workers, reading.skip)
     good = tuple(pairs[number] for number in readable)
     there = [(pair.mask, pair.image) for pair in good if pair.mask is not None]
-    masks, values = kept_masks(there, reading.size, reading.workers)
+    masks, values = kept_masks(cache, there, reading.size, reading.workers)
     return Masked(good, images, masks, values)
 
 

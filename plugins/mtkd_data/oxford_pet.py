@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mtkd_cli.interfaces import SourceData
+from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_data.masked_images import NO_LABEL, Pair, Reading, read
 from mtkd_data.voc_segmentation import listed, paired
 
@@ -30,9 +30,11 @@ class OxfordPet:
         self.root = inside if inside.is_dir() else Path(path)
         self.reading = Reading(size, channels, workers, on_bad_sample == "skip")
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return the two splits."""
-        train, test = (read(self._listed(name), self.reading).samples(MEANT) for name in ("trainval", "test"))
+        train, test = (
+            read(cache, self._listed(name), self.reading).samples(MEANT) for name in ("trainval", "test")
+        )
         return SourceData(CLASSES, train, test=test)
 
     def _listed(self, split: str) -> list[Pair]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import Column, Samples, SourceData
+from mtkd_cli.interfaces import Column, DataCache, Samples, SourceData
 from mtkd_cli.reading.table_encoding import MISSING, encoded, number
 from mtkd_cli.reading.tables import Frame, frames_in, read
 from mtkd_data.targets import names_and_targets
@@ -48,7 +48,7 @@ class Table:
         self.unlabelled, self.separator = Path(unlabelled) if unlabelled else None, separator
         self.categorical, self.ignore, self.id = categorical or [], ignore or [], id
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return the splits that there are as files; the rest is split off by the recipe's shares."""
         frames = frames_in(self.path, self.separator)
         names, targets = names_and_targets(self.task, frames, self.target)

@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import SourceData
+from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside
 from mtkd_data.box_dataset import Box, Boxed, Form, samples_of, unlabelled
 
@@ -44,7 +44,7 @@ class Voc:
         self.unlabelled = Path(unlabelled) if unlabelled else None
         self.form = Form(size, channels, workers)
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return the samples of each split."""
         folder = self.path / "Annotations"
         if not folder.is_dir():
@@ -62,7 +62,7 @@ class Voc:
             for name, found in parsed.items()
         }
         images["train"] += unlabelled(self.unlabelled) if self.unlabelled else []
-        splits = {name: samples_of(found, self.form) for name, found in images.items()}
+        splits = {name: samples_of(cache, found, self.form) for name, found in images.items()}
         return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"), fit="stretch")
 
     def _files(self, folder: Path) -> dict[str, list[Path]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import SourceData
+from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside, images_in
 from mtkd_data.masked_images import NO_LABEL, Pair, Reading, read
 
@@ -62,7 +62,7 @@ class VocSegmentation:
         self.unlabelled = unlabelled
         self.reading = Reading(size, channels, workers, on_bad_sample == "skip")
 
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         """Return the two splits."""
         pairs = {split: self._listed(split) for split in ("train", "val")}
         if self.unlabelled:
@@ -70,7 +70,7 @@ class VocSegmentation:
             more = [file for file in images_in(self.root / "JPEGImages") if file.name not in known]
             pairs["train"] += [Pair(f"unlabelled/{file.stem}", file, None) for file in more]
         meant = {VOID: NO_LABEL, **{number: number for number in range(len(CLASSES))}}
-        train, test = (read(part, self.reading).samples(meant) for part in pairs.values())
+        train, test = (read(cache, part, self.reading).samples(meant) for part in pairs.values())
         return SourceData(tuple(CLASSES), train, test=test)
 
     def _listed(self, split: str) -> list[Pair]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mtkd_cli import pytest_plugin
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import InputSpec, Merged, Model, ModelRequest, Samples, SourceData
+from mtkd_cli.interfaces import DataCache, InputSpec, Merged, Model, ModelRequest, Samples, SourceData
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.specs import AggregatorSpec, DataSpec, Spec, TaskSpec, TeacherSpec, TrackerSpec
 from mtkd_cli.testing import BrokenRuleError, NotCheckedError, check, check_plugin
@@ -144,14 +144,14 @@ GOOD = Samples(tuple("abcd"), PIXELS, np.array([0, 1, 0, -1]))
 
 def source(**changes: Any) -> Any:
     class Mine:
-        def load(self, cache: Path) -> SourceData:
+        def load(self, cache: DataCache) -> SourceData:
             return SourceData(("no", "yes"), replace(GOOD, **changes))
 
     return Mine
 
 
 class Drawn:
-    def load(self, cache: Path) -> SourceData:
+    def load(self, cache: DataCache) -> SourceData:
         pixels = np.random.default_rng().integers(0, 255, PIXELS.shape, dtype=np.uint8)
         return SourceData(("no", "yes"), replace(GOOD, inputs=pixels))
 

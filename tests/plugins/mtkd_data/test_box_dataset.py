@@ -13,6 +13,7 @@ from PIL import Image
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import SourceData
+from mtkd_cli.testing import cache_in
 from mtkd_data.coco import Coco
 from mtkd_data.voc import Voc
 
@@ -44,7 +45,7 @@ def coco(change: Change | None = None, **more: Any) -> SourceData:
         ("val_annotations", "test_annotations", "val_images", "test_images", "unlabelled")
     )
     options |= {"size": 16, "channels": 3, "workers": 1, **more}
-    return Coco("train.json", "images", **options).load(Path())
+    return Coco("train.json", "images", **options).load(cache_in(Path()))
 
 
 def test_coco_boxes_are_shares_of_the_sides_and_an_image_without_any_is_labelled() -> None:
@@ -134,7 +135,7 @@ def test_boxes_are_counted_in_the_upright_image() -> None:
     nothing = dict.fromkeys(
         ("val_annotations", "test_annotations", "val_images", "test_images", "unlabelled")
     )
-    data = Coco("again.json", "images", **nothing, size=16, channels=3, workers=1).load(Path())
+    data = Coco("again.json", "images", **nothing, size=16, channels=3, workers=1).load(cache_in(Path()))
     assert data.train.targets[0, 0].tolist() == pytest.approx([0.1, 0.1, 0.35, 0.6, 0])
 
 
@@ -154,7 +155,7 @@ def annotate(stem: str, *objects: tuple[Any, ...]) -> None:
 
 def voc(**more: Any) -> SourceData:
     options: dict[str, Any] = {"classes": None, "unlabelled": None, "size": 16, "channels": 1, "workers": 1}
-    return Voc("voc", **(options | more)).load(Path())
+    return Voc("voc", **(options | more)).load(cache_in(Path()))
 
 
 def test_voc_counts_pixels_from_one_and_leaves_difficult_objects_out() -> None:

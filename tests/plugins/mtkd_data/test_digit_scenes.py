@@ -8,11 +8,12 @@ import pytest
 from mtkd_cli.data.dataset import load
 from mtkd_cli.interfaces import SourceData
 from mtkd_cli.recipe.schema import Data
+from mtkd_cli.testing import cache_in
 from mtkd_data.digit_scenes import INK, MOST, DigitScenes, boxes_of, draw, mask_of
 
 
 def scenes(task: str, seed: int = 0, size: int = 32) -> SourceData:
-    return DigitScenes(task, 12, 10, size, seed).load(Path())
+    return DigitScenes(task, 12, 10, size, seed).load(cache_in(Path()))
 
 
 def test_both_tasks_show_the_same_scenes() -> None:
@@ -31,7 +32,7 @@ def test_scenes_repeat_to_the_byte_and_another_seed_gives_others() -> None:
 
 
 def test_a_scene_does_not_depend_on_how_many_there_are() -> None:
-    few, many = (DigitScenes("segmentation", n, 10, 32, 0).load(Path()).train for n in (3, 6))
+    few, many = (DigitScenes("segmentation", n, 10, 32, 0).load(cache_in(Path())).train for n in (3, 6))
     assert np.array_equal(few.inputs, many.inputs[:3])
 
 

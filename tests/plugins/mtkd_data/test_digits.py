@@ -7,11 +7,12 @@ from sklearn.datasets import load_digits
 
 from mtkd_cli.data.dataset import load
 from mtkd_cli.recipe.schema import Data
+from mtkd_cli.testing import cache_in
 from mtkd_data.digits import Digits
 
 
 def test_all_digits_are_there_as_bytes(tmp_path: Path) -> None:
-    source = Digits().load(tmp_path)
+    source = Digits().load(cache_in(tmp_path))
     assert source.classes == tuple("0123456789")
     assert source.train.inputs.shape == (1797, 1, 8, 8)
     assert source.train.inputs.dtype == np.uint8
@@ -23,12 +24,14 @@ def test_all_digits_are_there_as_bytes(tmp_path: Path) -> None:
 
 
 def test_names_are_stable_and_unique(tmp_path: Path) -> None:
-    ids = Digits().load(tmp_path).train.ids
+    ids = Digits().load(cache_in(tmp_path)).train.ids
     assert ids[:2] == ("digits-0000", "digits-0001")
     assert len(set(ids)) == 1797
 
 
 def test_loading_twice_gives_one_fingerprint(tmp_path: Path) -> None:
-    first, second = (load(Digits().load(tmp_path), Data(name="digits", labels=100)) for _ in range(2))
+    first, second = (
+        load(Digits().load(cache_in(tmp_path)), Data(name="digits", labels=100)) for _ in range(2)
+    )
     assert [s.digest for s in first.splits] == [s.digest for s in second.splits]
     assert len(first.train.labelled) + len(first.val) == 100

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mtkd_cli.data.dataset import load
 from mtkd_cli.errors import DataError
 from mtkd_cli.recipe.schema import Data
+from mtkd_cli.testing import cache_in
 from mtkd_data.fashion_mnist import CLASSES, FashionMnist, read_idx
 
 
@@ -33,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_images_and_labels_arrive_as_they_are_in_the_files(folder: Path) -> None:
-    source = FashionMnist(str(folder), None).load(folder)
+    source = FashionMnist(str(folder), None).load(cache_in(folder))
     assert source.classes == CLASSES
     assert np.array_equal(source.train.inputs, images(40)[:, None])
     assert source.train.targets.tolist() == [*range(10)] * 4
@@ -44,7 +45,7 @@ def test_images_and_labels_arrive_as_they_are_in_the_files(folder: Path) -> None
 
 
 def test_samples_takes_the_first_of_training_and_all_of_test(folder: Path) -> None:
-    source = FashionMnist(str(folder), 15).load(folder)
+    source = FashionMnist(str(folder), 15).load(cache_in(folder))
     assert len(source.train) == 15
     assert np.array_equal(source.train.inputs, images(40)[:15, None])
     assert source.test is not None
@@ -52,14 +53,14 @@ def test_samples_takes_the_first_of_training_and_all_of_test(folder: Path) -> No
 
 
 def test_it_can_be_split(folder: Path) -> None:
-    data = load(FashionMnist(str(folder), None).load(folder), Data(name="fashion-mnist", val=0.25))
+    data = load(FashionMnist(str(folder), None).load(cache_in(folder)), Data(name="fashion-mnist", val=0.25))
     assert [len(split) for split in data.splits] == [30, 10, 20]
 
 
 def test_a_missing_file_is_named_with_what_to_give(folder: Path) -> None:
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(DataError, match=r"no file t10k-labels-idx1-ubyte\.gz") as error:
-        FashionMnist(str(folder), None).load(folder)
+        FashionMnist(str(folder), None).load(cache_in(folder))
     assert error.value.where == str(folder)
     assert "data.path" in error.value.hint
 
@@ -68,7 +69,7 @@ def test_images_and_labels_that_do_not_go_together_are_refused(folder: Path) -> 
     short = np.zeros(39, dtype=np.uint8)
     (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(short)))
     with pytest.raises(DataError, match="40 images and 39 labels do not go together"):
-        FashionMnist(str(folder), None).load(folder)
+        FashionMnist(str(folder), None).load(cache_in(folder))
 
 
 GOOD = idx(np.arange(10, dtype=np.uint8))
@@ -113,5 +114,5 @@ def test_a_download_that_fails_says_what_to_give(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("torchvision.datasets.FashionMNIST", offline)
     with pytest.raises(DataError, match="cannot be downloaded") as error:
-        FashionMnist(None, None).load(tmp_path)
+        FashionMnist(None, None).load(cache_in(tmp_path))
     assert "data.path" in error.value.hint

@@ -14,6 +14,7 @@ from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import SourceData
 from mtkd_cli.reading import images as decoding
 from mtkd_cli.reading.images import decode
+from mtkd_cli.testing import cache_in
 from mtkd_data.image_folder import ImageFolder
 
 RNG = np.random.default_rng(0)
@@ -41,7 +42,7 @@ def root(tmp_path: Path) -> Path:
 
 def load(root: Path, **options: object) -> SourceData:
     settings = {"unlabelled": None, "size": 8, "channels": 3, "on_bad_sample": "error", "workers": 2}
-    return ImageFolder(**{"path": str(root), **settings, **options}).load(root)  # type: ignore[arg-type]
+    return ImageFolder(**{"path": str(root), **settings, **options}).load(cache_in(root))  # type: ignore[arg-type]
 
 
 def test_class_folders(root: Path) -> None:

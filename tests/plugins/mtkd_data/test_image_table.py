@@ -11,6 +11,7 @@ from PIL import Image
 
 from mtkd_cli.errors import MtkdError
 from mtkd_cli.interfaces import SourceData
+from mtkd_cli.testing import cache_in
 from mtkd_data.image_table import ImageTable
 
 LEVELS = (0, 100, 200)
@@ -27,7 +28,7 @@ def load(text: str, task: str = "regression", **options: Any) -> SourceData:
     Path("pictures/t.csv").write_text(text)
     defaults: dict[str, Any] = {"path": "pictures/t.csv", "target": None, "file": None, "images": None}
     more = {"size": 8, "channels": 1, "on_bad_sample": "error", "workers": 1, "separator": ","}
-    return ImageTable(task, **(defaults | more | options)).load(Path())
+    return ImageTable(task, **(defaults | more | options)).load(cache_in(Path()))
 
 
 def test_each_row_is_an_image_with_its_values() -> None:

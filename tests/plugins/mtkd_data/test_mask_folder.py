@@ -12,6 +12,7 @@ from mtkd_cli.data.dataset import load as split_up
 from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.interfaces import SourceData
 from mtkd_cli.recipe.schema import Data
+from mtkd_cli.testing import cache_in
 from mtkd_data.mask_folder import MaskFolder
 from mtkd_data.oxford_pet import OxfordPet
 from mtkd_data.voc_segmentation import VocSegmentation
@@ -54,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(root: Path, **options: Any) -> SourceData:
-    return MaskFolder(str(root), **{**DEFAULTS, **options}).load(Path())
+    return MaskFolder(str(root), **{**DEFAULTS, **options}).load(cache_in(Path()))
 
 
 def test_a_mask_belongs_to_the_image_of_its_name(folder: Path) -> None:
@@ -214,17 +215,17 @@ def test_pascal_voc_as_torchvision_leaves_it(tmp_path: Path) -> None:
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("a\n")
     (lists / "val.txt").write_text("b\n")
-    data = VocSegmentation(str(tmp_path), "2012", unlabelled=True, **READ).load(Path())
+    data = VocSegmentation(str(tmp_path), "2012", unlabelled=True, **READ).load(cache_in(Path()))
     assert (len(data.classes), data.classes[20]) == (21, "tvmonitor")
     assert data.train.ids == ("a", "unlabelled/c")
     assert np.array_equal(data.train.targets[0], np.where(HALVES, 20, -1))
     (root / "SegmentationClass" / "a.png").unlink()
     with pytest.raises(DataError, match="no file") as caught:
-        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **READ).load(Path())
+        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **READ).load(cache_in(Path()))
     assert "sample a" in caught.value.where
     (lists / "train.txt").write_text("../../../a\n")
     with pytest.raises(DataError, match="leads outside"):
-        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **READ).load(Path())
+        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **READ).load(cache_in(Path()))
 
 
 def test_oxford_pets_as_torchvision_leaves_them(tmp_path: Path) -> None:
@@ -236,7 +237,7 @@ def test_oxford_pets_as_torchvision_leaves_them(tmp_path: Path) -> None:
         save(root / "annotations" / "trimaps" / f"{name}.png", trimap)
     (root / "annotations" / "trainval.txt").write_text("#Image CLASS-ID\nPug_1 1 1 1\n")
     (root / "annotations" / "test.txt").write_text("Pug_2 1 1 1\n")
-    data = OxfordPet(str(tmp_path), **READ).load(Path())
+    data = OxfordPet(str(tmp_path), **READ).load(cache_in(Path()))
     assert data.classes == ("background", "pet")
     assert np.array_equal(data.train.targets[0][1:], HALVES[1:])
     assert (data.train.targets[0][0] == -1).all()
@@ -246,5 +247,5 @@ def test_oxford_pets_as_torchvision_leaves_them(tmp_path: Path) -> None:
 def test_a_data_set_that_is_not_there_is_not_fetched(tmp_path: Path, source: Any) -> None:
     more = {"year": "2012", "unlabelled": False} if source is VocSegmentation else {}
     with pytest.raises(DataError, match="cannot be read") as caught:
-        source(str(tmp_path), **more, **READ).load(Path())
+        source(str(tmp_path), **more, **READ).load(cache_in(Path()))
     assert "nothing is downloaded" in caught.value.hint

@@ -12,6 +12,7 @@ from mtkd_cli.errors import MtkdError
 from mtkd_cli.interfaces import Column, SourceData
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import check_options
+from mtkd_cli.testing import cache_in
 
 CSV = """\
 name,age,town,rooms,price,kind
@@ -35,7 +36,7 @@ def load(text: str | None = CSV, task: str = "regression", **options: Any) -> So
         "id": None,
         "separator": ",",
     }
-    return Table(task, **(wanted | options)).load(Path())
+    return Table(task, **(wanted | options)).load(cache_in(Path()))
 
 
 def test_numbers_categories_and_missing_values_are_read() -> None:

@@ -1,0 +1,113 @@
+"""What data sources keep: made once, found by its key, never pruned while it is read."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import pytest
+from PIL import Image
+
+from mtkd_cli.interfaces import DataCache, Samples, SourceData
+from mtkd_cli.specs import DataSpec
+from mtkd_cli.store import content_store, inventory
+from mtkd_cli.store.data_cache import StoreCache
+from mtkd_cli.testing import check_data
+from mtkd_data.image_cache import kept
+
+KEY = {"source": "mine", "format": 1}
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTKD_STORE", str(tmp_path / "store"))
+
+
+def writer(calls: list[Path]) -> Any:
+    def write(folder: Path) -> None:
+        calls.append(folder)
+        np.save(folder / "rows.npy", np.arange(4))
+
+    return write
+
+
+def test_a_key_is_written_once_and_another_key_again() -> None:
+    calls: list[Path] = []
+    first = StoreCache().keep(KEY, writer(calls))
+    assert StoreCache().keep(dict(KEY), writer(calls)) == first
+    assert len(calls) == 1
+    assert StoreCache().keep(KEY | {"format": 2}, writer(calls)) != first
+    assert len(calls) == 2
+
+
+def test_what_is_mapped_is_not_pruned() -> None:
+    cache = StoreCache()
+    rows = cache.mapped(cache.keep(KEY, writer([])) / "rows.npy")
+    assert inventory.prune(0, 0)[0] == []
+    assert rows.tolist() == [0, 1, 2, 3]
+    assert [item.what for item in inventory.items()] == ["files of a data source"]
+
+
+class Older:
+    """A source that was written when the cache was a `Path`."""
+
+    def load(self, cache: Path) -> SourceData:
+        cache.mkdir(parents=True, exist_ok=True)
+        (cache / "note.txt").write_text("0 1 1")
+        again = Path(cache) / "note.txt"
+        assert [file.name for file in cache.iterdir()] == ["note.txt"]
+        assert Path(f"{cache}", "note.txt") == again
+        targets = np.array([int(part) for part in again.read_text().split()])
+        return SourceData(("no", "yes"), Samples(("a", "b", "c"), np.zeros((3, 1, 4, 4), np.uint8), targets))
+
+
+def test_a_source_that_takes_a_path_keeps_working() -> None:
+    check_data(Older, DataSpec("older", "", "x:y", inputs="image"))
+    assert Older().load(StoreCache()).train.targets.tolist() == [0, 1, 1]  # type: ignore[arg-type]
+    assert (content_store.root() / "images" / "note.txt").is_file()
+    assert copy.copy(StoreCache()) == StoreCache()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    Image.new("RGB", (8, 8), (10, 20, 30)).save(tmp_path / "a.png")
+    return tmp_path / "a.png"
+
+
+def test_images_that_were_decoded_before_are_found(picture: Path) -> None:
+    kept(StoreCache(), [picture], 8, 3, 1, skip=False)
+    (folder,) = (item.folder for item in inventory.items())
+    key = json.loads((folder / "key.json").read_text())
+    digest = hashlib.sha256(picture.read_bytes()).hexdigest()
+    assert key == {
+        "images": hashlib.sha256(digest.encode()).hexdigest(),
+        "size": 8,
+        "channels": 3,
+        "decoder": key["decoder"],
+        "pillow": PIL.__version__,
+    }
+    assert folder.name == content_store.digest(key)
+
+
+def test_sources_use_the_cache_that_they_are_given(picture: Path, tmp_path: Path) -> None:
+    class Elsewhere:
+        folder = tmp_path
+
+        def keep(self, key: Any, write: Any) -> Path:
+            (tmp_path / "mine").mkdir()
+            write(tmp_path / "mine")
+            return tmp_path / "mine"
+
+        def mapped(self, path: Path) -> Any:
+            return np.load(path, mmap_mode="r")
+
+    cache: DataCache = Elsewhere()
+    images, good = kept(cache, [picture], 8, 3, 1, skip=False)
+    assert images[0, :, 0, 0].tolist() == [10, 20, 30]
+    assert good.tolist() == [0]
+    assert not content_store.root().exists()
