@@ -81,6 +81,17 @@ def load_student(run: str | Path, *, trust_code: bool = False) -> LoadedStudent:
     return load(run, trust_code=trust_code)
 
 
+def student_files(run: str | Path) -> list[Path]:
+    """Return the files that decide what a run's student answers; local code that it names too. Runs none.
+
+    Args:
+        run: its folder, or its name in ``runs/``.
+    """
+    from mtkd_cli.inference import student
+
+    return student.student_files(run)
+
+
 def evaluate(
     run: str | Path | LoadedStudent, *overrides: str, split: str = "test", trust_code: bool = False
 ) -> dict[str, Any]:

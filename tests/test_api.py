@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +38,20 @@ def test_teachers_are_recorded_without_a_student() -> None:
     assert not Path("runs").exists()
 
 
-def test_importing_it_imports_no_torch() -> None:
-    code = "import sys; from mtkd_cli import api; print('torch' in sys.modules)"
+def test_the_files_of_a_student_are_those_that_decide_its_answers(
+    distil: Callable[..., dict[str, Any]],
+) -> None:
+    layers = "nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
+    Path("net.py").write_text(f"from torch import nn\n\ndef net(**_):\n    return {layers}\n")
+    distil("student=python:net.py:net", name="first")
+    found = api.student_files("first")
+    first = Path("runs/first")
+    assert found == [first / "student.json", first / "student.safetensors", Path("net.py").resolve()]
+    assert api.student_files(first) == found
+
+
+@pytest.mark.parametrize("module", ["mtkd_cli.api", "mtkd_teachers.run"])
+def test_importing_it_imports_no_torch(module: str) -> None:
+    code = f"import sys, {module}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

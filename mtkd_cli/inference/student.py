@@ -31,7 +31,7 @@ from mtkd_cli.plugin.registry import Registry, installed
 from mtkd_cli.reading import images
 from mtkd_cli.recipe.resolve import ModelPart, Part, check_options
 from mtkd_cli.safe_loading import weights
-from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute
+from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute, source_files
 from mtkd_cli.specs import TeacherSpec
 from mtkd_cli.training.context import Context
 
@@ -184,6 +184,19 @@ def read_document(folder: Path) -> tuple[dict[str, Any], StudentDocument]:
             raise DataError("a link is not followed in a run", where=str(path), hint=AGAIN)
     facts = checksummed_json.read(folder / STUDENT, hint=UNFINISHED)
     return facts, parsed(facts, str(folder))
+
+
+def student_files(run: str | Path) -> list[Path]:
+    """Return the files that decide what a run's student answers; local code that it names too. Runs none.
+
+    Raises:
+        UsageError: no such run.
+        DataError: ``student.json`` is damaged.
+    """
+    folder = folder_of(run)
+    _, document = read_document(folder)
+    code = [file for name in document.model_code for file in source_files(name)]
+    return [folder / STUDENT, folder / WEIGHTS, *code]
 
 
 def folder_of(run: str | Path) -> Path:

@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from mtkd_cli.inference.run_files import STUDENT, WEIGHTS
-from mtkd_cli.inference.student import folder_of, load_student, read_document
+from mtkd_cli import api
 from mtkd_cli.interfaces import Model, ModelRequest
-from mtkd_cli.safe_loading.local_code import source_files
 
 
 class RunProvider:
@@ -17,7 +15,7 @@ class RunProvider:
 
     def build(self, request: ModelRequest) -> Model:
         """Return the student, with its own preprocessing and classes."""
-        student = load_student(request.model, trust_code=request.trust_code)
+        student = api.load_student(request.model, trust_code=request.trust_code)
         return replace(
             student.model,
             classes=student.classes,
@@ -29,7 +27,4 @@ class RunProvider:
 
     def files(self, model: str) -> Iterable[Path]:
         """Return the files that decide what the student answers, local code too. Imports nothing."""
-        folder = folder_of(model)
-        _, document = read_document(folder)
-        code = [file for name in document.model_code for file in source_files(name)]
-        return [folder / STUDENT, folder / WEIGHTS, *code]
+        return api.student_files(model)
