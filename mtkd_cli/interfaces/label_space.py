@@ -44,3 +44,14 @@ def speaks(target: Tensor, known: Tensor) -> Tensor:
 def within(target: Tensor, known: Tensor) -> Tensor:
     """Return the labels ``[B, *]`` of the classes that are ``known [C]``, -1 for the others."""
     return torch.where(speaks(target, known[None])[0], target, -1)
+
+
+def entropy_share(probabilities: Tensor, output: Tensor) -> Tensor:
+    """Return the entropy over the log of how many classes are known, ``[B, *]``, 0 to 1.
+
+    Args:
+        probabilities: ``[B, C, *]``.
+        output: the same answers as they came, `UNKNOWN` for a class that is not known.
+    """
+    entropy: Tensor = torch.special.entr(probabilities).sum(dim=1)
+    return entropy / (output != UNKNOWN).sum(dim=1).clamp(min=2).log()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counter_rng
+from mtkd_cli.errors import PluginError
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Task, TaskData
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.specs import TaskSpec
@@ -46,6 +47,7 @@ def make_task(spec: TaskSpec, options: dict[str, Any]) -> Task:
 
     Raises:
         NotCheckedError: its labels are neither, so none can be made up.
+        PluginError: methods or attributes are missing.
     """
     factory, shown = spec.load(), InputSpec(SIDE, (0.5,), (0.25,), 1)
     reasons = []
@@ -57,6 +59,8 @@ def make_task(spec: TaskSpec, options: dict[str, Any]) -> Task:
             if task.error(outputs, target).shape == (2, SAMPLES, *task.elements):
                 return task
             reasons.append("error() is not [K, B, *]")
+        except PluginError:  # an incomplete task, whatever its labels
+            raise
         except Exception as error:
             reasons.append(f"{type(error).__name__}: {error}")
     why = "; ".join(dict.fromkeys(reasons))

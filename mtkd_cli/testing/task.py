@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtkd_cli.errors import PluginError
 from mtkd_cli.interfaces import Merged, Task
 from mtkd_cli.specs import TaskSpec
 from mtkd_cli.testing.batches import SAMPLES, TEMPERATURE, make_task, outputs_for, targets_for
-from mtkd_cli.testing.broken import require
+from mtkd_cli.testing.broken import BrokenRuleError, require
 
 EXTREME = 1e4
 NEAR = 1e-5
@@ -27,9 +28,15 @@ def check_task(spec: TaskSpec, options: dict[str, Any] | None = None) -> None:
         NotCheckedError: its labels are neither class numbers nor values.
     """
     defaults = {option.name: option.default for option in spec.options}
-    task = make_task(spec, {**defaults, **(options or {})})
+    who = f"the task {spec.name!r}"
+    try:
+        task = make_task(spec, {**defaults, **(options or {})})
+    except PluginError as error:
+        raise BrokenRuleError(
+            f"{who} breaks the rule 'it is complete': {error.what}; {error.hint}"
+        ) from error
     for rule in (*RULES, *((_combined,) if spec.averages else ())):
-        rule(f"the task {spec.name!r}", task)
+        rule(who, task)
 
 
 def _shapes(who: str, task: Task) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mtkd_cli import pytest_plugin
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import DataCache, InputSpec, Merged, Model, ModelRequest, Samples, SourceData
+from mtkd_cli.interfaces import DataCache, InputSpec, Merged, Model, ModelRequest, Samples, SourceData, Task
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.specs import AggregatorSpec, DataSpec, Spec, TaskSpec, TeacherSpec, TrackerSpec
 from mtkd_cli.testing import BrokenRuleError, NotCheckedError, check, check_plugin
@@ -83,6 +83,15 @@ class Reduced(Classification):
 def test_a_task_that_breaks_a_rule_is_named(task: type, rule: str) -> None:
     with pytest.raises(BrokenRuleError, match=rule):
         checked(task, TaskSpec)
+
+
+def test_a_task_without_some_of_its_methods_is_named() -> None:
+    class Half(Task):
+        averageable, as_output = Classification.averageable, Classification.as_output
+
+    rule = r"it is complete.*Half lacks the methods kd_loss\(\), metrics\(\), statistics\(\), task_loss\(\)"
+    with pytest.raises(BrokenRuleError, match=rule):
+        checked(Half, TaskSpec)
 
 
 def test_a_task_with_labels_of_its_own_kind_is_not_checked() -> None:
