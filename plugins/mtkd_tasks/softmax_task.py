@@ -13,7 +13,6 @@ from torch import Tensor
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import LossOptions, Merged, Task, TaskData
-from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.losses import cross_entropy
 from mtkd_cli.losses.class_mixture import mixed
 from mtkd_cli.losses.class_weights import reweighted
@@ -49,12 +48,6 @@ class OverClasses(Task):
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Return each teacher's cross-entropy against the label, ``[K, B, *]``; 0 without a label."""
         return torch.stack([cross_entropy(output.float(), target) for output in outputs])
-
-    def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Return each teacher's entropy over the log of how many classes it knows, ``[K, B, *]``, 0 to 1."""
-        logits = torch.stack([output.float() for output in outputs])
-        entropy: Tensor = torch.special.entr(logits.softmax(dim=2)).sum(dim=2)
-        return entropy / (logits != UNKNOWN).sum(dim=2).clamp(min=2).log()
 
     def averageable(self, output: Tensor) -> Tensor:
         """Return probabilities ``[B, C, *]``."""
