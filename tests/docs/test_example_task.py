@@ -76,6 +76,9 @@ def test_its_deviance_is_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["deviance"] == pytest.approx(mean_poisson_deviance(count, rate), rel=1e-5)
     assert found["mae"] == pytest.approx(3.5 / 3)
     assert task.task_loss(output, torch.full_like(target, math.nan)).tolist() == [0, 0, 0]
+    half = torch.tensor([[3.0, math.nan]])
+    known = mean_poisson_deviance([3.0], [2.0])
+    assert task.task_loss(torch.tensor([[2.0, 9.0]]).log(), half).tolist() == pytest.approx([known])
 
 
 def test_the_page_shows_the_files_as_they_are_but_for_their_indentation() -> None:

@@ -1,7 +1,5 @@
 """Counts: how often something happens. Outputs are logarithms of rates, ``[B, C]``, one a kind of event."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -9,6 +7,9 @@ from mtkd_cli.interfaces import LossOptions, Merged, Metric, Task, TaskData
 
 LARGEST = 20.0
 """Largest logarithm of a rate; nothing happens more often than 485 million times."""
+
+SMALLEST = 1e-9
+"""Smallest rate that has a logarithm here."""
 
 
 class Counts(Task):
@@ -21,36 +22,13 @@ class Counts(Task):
     def __init__(self, data: TaskData, loss: LossOptions) -> None:
         self.outputs = len(data.classes)
 
-    def counted(self, outputs: int) -> int:
-        """Return one kind of event for each output."""
-        return outputs
-
     def averageable(self, output: Tensor) -> Tensor:
         """Return rates: they may be averaged, their logarithms may not."""
         return output.float().clamp(-LARGEST, LARGEST).exp()
 
     def as_output(self, averaged: Tensor) -> Tensor:
         """Return logarithms of rates."""
-        return averaged.log()
-
-    def mix(self, merged: Merged) -> Tensor:
-        """Return the logarithm of the teachers' weighted mean rate."""
-        if merged.combined is not None:
-            return merged.combined
-        rates = torch.stack([self.averageable(output) for output in merged.outputs])
-        return self.as_output((merged.weights[..., None] * rates).sum(dim=0).clamp(min=1e-9))
-
-    def labelled(self, target: Tensor) -> Tensor:
-        """Return which samples have all their counts, ``[B]``."""
-        return target.isfinite().all(dim=1)
-
-    def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
-        """Return each teacher's deviance from the labels, ``[K, B]``."""
-        return torch.stack([self.task_loss(output, target) for output in outputs])
-
-    def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Return 0, ``[K, B]``: a rate says nothing of how sure it is."""
-        return torch.stack([torch.zeros_like(output[:, 0]) for output in outputs])
+        return averaged.clamp(min=SMALLEST).log()
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return the deviance from the teachers' rate, ``[B]``."""
@@ -58,12 +36,11 @@ class Counts(Task):
 
     def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
         """Return the deviance from the labels, ``[B]``; 0 where there is none."""
-        found = deviance(student_output, target.nan_to_num().clamp(min=0))
-        return torch.where(self.labelled(target), found, 0)
+        return deviance(student_output, target)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
         """Return deviance and mean absolute error of each sample, ``[B, 2]``; NaN without a label."""
-        off = (self.averageable(output) - target).abs().mean(dim=1)
+        off = (self.averageable(output) - target).abs().nanmean(dim=1)
         lost = torch.where(self.labelled(target), self.task_loss(output, target), torch.nan)
         return torch.stack([lost, off], dim=1)
 
@@ -74,7 +51,8 @@ class Counts(Task):
 
 
 def deviance(output: Tensor, count: Tensor) -> Tensor:
-    """Return ``2 (y log(y / rate) - y + rate)``, the mean over the kinds of event, ``[B]``."""
+    """Return ``2 (y log(y / rate) - y + rate)``, the mean over the counts that are known, ``[B]``."""
+    known, count = count.isfinite(), count.nan_to_num().clamp(min=0)
     log_rate = output.float().clamp(-LARGEST, LARGEST)
     lost = torch.special.xlogy(count, count) - count * log_rate - count + log_rate.exp()
-    return 2 * lost.mean(dim=1)
+    return 2 * (lost * known).sum(dim=1) / known.sum(dim=1).clamp(min=1)
