@@ -25,7 +25,7 @@ def without_nan(value: Any) -> Any:
 
 def digits(size: float) -> str:
     """Return how numbers of some size are written: ``.4f`` where four decimals show enough of them."""
-    if size == 0 or not math.isfinite(size) or 0.01 <= abs(size) < 10_000:
+    if size == 0 or not math.isfinite(size) or 0.001 <= abs(size) < 10_000:
         return ".4f"
     return ".4g" if abs(size) < 1 else ".7g"
 
