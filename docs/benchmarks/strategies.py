@@ -41,8 +41,9 @@ no label), by the label of the sample (confidence), or by what the other teacher
 majority, median, trimmed-mean).
 
 More is lost by {others}: progressive begins with the weakest teacher, mean and random let everybody
-speak, entropy rewards the sure one, agreement leans to where gradients cancel, mean-logit lets the
-loudest win, and drop always keeps the teacher that the student is furthest from, which is the wrong one.
+speak, entropy rewards the sure one, mean-logit lets the loudest win, and drop always keeps the teacher
+that the student is furthest from, which is the wrong one. `best` follows one validation sample of 120 here:
+resnet has 0.825 there, mlp 0.817, but mlp is 4.5 points better on the test images.
 With good teachers only, the strategies lie within about the noise of the seeds: the choice matters where
 a teacher may be bad. These are single settings on one data set, no ranking."""
 
