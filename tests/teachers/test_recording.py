@@ -15,11 +15,9 @@ from torch import nn
 from mtkd_cli.data.views import affine, view
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces.missing_outputs import lost
-from mtkd_cli.models.batchnorm_folding import folded
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store import row_format as layout_module
-from mtkd_cli.store.rounding import rounding_of
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import identity, recording
 from mtkd_cli.teachers import ready as ready_teachers
@@ -248,36 +246,6 @@ def test_a_store_that_would_not_fit_the_disk_is_refused(
         ready_teachers.ready(context(), 1)
 
 
-@pytest.mark.parametrize("offset", [0.0, 4e3, -6e4, 7e4, 1e6])
-@pytest.mark.parametrize("precision", ["fp16", "fp32"])
-def test_a_constant_added_to_all_logits_changes_no_probability(offset: float, precision: str) -> None:
-    logits = torch.randn(64, 10, 3, generator=torch.Generator().manual_seed(0)).round(decimals=1) * 4
-    shifted = logits + offset  # what float32 itself loses is no loss of recording
-    layout = Layout((10, 3), precision, kind="classes")
-    rows = layout.encode(shifted)
-    back = layout.decode(rows)
-    torch.testing.assert_close(back.softmax(1), shifted.softmax(1), atol=5e-4 + abs(offset) * 1e-7, rtol=0)
-    assert (back.argmax(1) == shifted.argmax(1)).all()
-    told = rounding_of(layout, shifted, rows).error
-    assert told == pytest.approx((back.double().softmax(1) - shifted.double().softmax(1)).abs().max().item())
-
-
-def test_logits_of_labels_are_not_shifted_and_large_ones_are_sure() -> None:
-    logits = torch.tensor([[250000.0, 1.5, -250000.0]])
-    layout = Layout((3,), "fp16", kind="labels")
-    back = layout.decode(layout.encode(logits))
-    assert back.sigmoid().tolist() == logits.sigmoid().tolist()
-
-
-def test_values_are_never_clamped() -> None:
-    values = torch.tensor([[70000.0]])
-    with pytest.raises(OverflowError):
-        Layout((1,), "fp16").encode(values)
-    assert Layout((1,), "fp32").decode(Layout((1,), "fp32").encode(values)).item() == 70000
-    far = torch.tensor([[1.7e12 + 0.25]], dtype=torch.float64)
-    assert Layout((1,), "fp64").decode(Layout((1,), "fp64").encode(far)).item() == 1.7e12 + 0.25
-
-
 def test_values_that_a_recipe_keeps_in_too_few_bits_are_named(context: Contexts) -> None:
     run = context("store.precision=fp16", recipe="diabetes")
     split = run.data.train
@@ -334,26 +302,6 @@ def test_recordings_for_losses_that_need_other_numbers_are_apart(context: Contex
     assert [key["store"]["top_k"] for key in keys] == [4, None, None]
 
 
-@pytest.mark.parametrize(("precision", "off"), [("fp32", 1e-4), ("fp16", 1e-2)])
-@pytest.mark.parametrize("classes", [10, 40_000])
-def test_top_k_keeps_the_largest_probabilities_and_the_mass_of_the_rest(
-    classes: int, precision: str, off: float
-) -> None:
-    logits = torch.randn(5, classes, generator=torch.Generator().manual_seed(0)) * 3
-    logits[:3, classes - 1] = 20
-    logits[3, 0] = 2000  # all others are beyond what any float tells from 0
-    layout = Layout((classes,), precision, top_k=4)
-    back = layout.decode(layout.encode(logits)).softmax(dim=1)
-    exact = logits.softmax(dim=1)
-    top = exact.topk(4).indices
-    torch.testing.assert_close(back.gather(1, top), exact.gather(1, top), rtol=off, atol=1e-6)
-    torch.testing.assert_close(back.sum(1), torch.ones(5))
-    torch.testing.assert_close(
-        1 - back.gather(1, top).sum(1), 1 - exact.gather(1, top).sum(1), rtol=off, atol=1e-5
-    )
-    assert (top[:3] == classes - 1).any(dim=1).all()
-
-
 def test_top_k_is_refused_where_full_answers_are_needed(context: Contexts) -> None:
     with pytest.raises(UsageError, match="temperature 1"):
         context("store.top_k=3", "loss.temperature=2")
@@ -361,43 +309,3 @@ def test_top_k_is_refused_where_full_answers_are_needed(context: Contexts) -> No
         context("store.top_k=3", "loss.temperature=2", recipe="digit-scenes-seg")
     run = context("store.top_k=3", "loss.temperature=1")
     assert ready_teachers.ready(run, 1)[0].recorded("val", 0).shape[1] == 10
-
-
-def test_folding_finds_norms_by_the_flow_of_data() -> None:
-    class Odd(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.norm, self.conv = nn.BatchNorm2d(4), nn.Conv2d(1, 4, 3)
-            self.shared, self.alone = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            features = self.norm(self.conv(images)).relu()
-            features = self.shared(self.shared(features))
-            return self.alone(features * 2).mean((2, 3))
-
-    torch.manual_seed(0)
-    module = Odd()
-    for norm in (module.norm, module.alone):
-        norm.running_mean.normal_()
-        norm.running_var.uniform_(0.5, 2)
-    images = torch.rand(3, 1, 8, 8)
-    fast, difference = folded(module.eval(), images)
-    assert isinstance(fast.norm, nn.Sequential)
-    assert isinstance(fast.alone, nn.BatchNorm2d)
-    torch.testing.assert_close(fast(images), module(images))
-    assert difference < 1e-5
-
-
-def test_folding_that_would_be_inexact_is_not_done() -> None:
-    class Both(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            raw = self.conv(images)
-            return (self.norm(raw) + raw).mean((2, 3))
-
-    module = Both().eval()
-    module.norm.running_var.fill_(4)
-    assert folded(module, torch.rand(2, 1, 8, 8)) == (module, 0.0)
