@@ -46,9 +46,9 @@ def distill(
     from mtkd_cli.runs.folder import Run
     from mtkd_cli.training.progress import Progress
 
-    parts, recipe_name = _parts(recipe, overrides, trust_pickle, trust_code)
+    parts = _parts(recipe, overrides, trust_pickle, trust_code)
     context = pipeline.prepare(parts, device, Progress())
-    return pipeline.distill(context, Run(name or names.default_name(ROOT, recipe_name)), baseline)
+    return pipeline.distill(context, Run(name or names.default_name(ROOT, parts.name)), baseline)
 
 
 def record(
@@ -64,7 +64,7 @@ def record(
     from mtkd_cli.teachers.ready import ready
     from mtkd_cli.training.progress import Progress
 
-    context = pipeline.prepare(_parts(recipe, overrides, trust_pickle, trust_code)[0], device, Progress())
+    context = pipeline.prepare(_parts(recipe, overrides, trust_pickle, trust_code), device, Progress())
     return [teacher.name for teacher in ready(context, view_count.views_of(context.recipe))]
 
 
@@ -129,19 +129,13 @@ def _parts(
     overrides: Mapping[str, Any],
     trust_pickle: Sequence[str | Path],
     trust_code: bool,
-) -> tuple[Resolved, str]:
+) -> Resolved:
     import json
 
-    from mtkd_cli.plugin.registry import installed
-    from mtkd_cli.recipe.reader import read
-    from mtkd_cli.recipe.resolve import resolve
-    from mtkd_cli.recipe.trusted_files import checked, trusting
+    from mtkd_cli.recipe.load import load
 
-    registry = installed()
     given = [f"{key}={json.dumps(value)}" for key, value in _flat(overrides)]
-    found, name = read(str(recipe), given, registry)
-    parts = resolve(found, registry, str(recipe))
-    return trusting(parts, checked(trust_pickle, [parts]), trust_code), name
+    return load(str(recipe), given, trust_pickle=trust_pickle, trust_code=trust_code)
 
 
 def _flat(overrides: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -43,29 +43,12 @@ def refuse_without_recipe(recipe: str, trust_pickle: Sequence[str] | None, trust
 
 
 def parts_of(
-    recipe: str, overrides: list[str], trusted: Sequence[str] | None = None, trust_code: bool = False
-) -> tuple[Resolved, str]:
-    """Return the parts of a recipe and its name.
+    recipe: str, overrides: Sequence[str], trusted: Sequence[str] | None = None, trust_code: bool = False
+) -> Resolved:
+    """Return the parts of a recipe, with warnings on stderr; arguments as `mtkd_cli.recipe.load` has them."""
+    from mtkd_cli.recipe.load import load
 
-    Args:
-        recipe: a file, or the name of a built-in recipe.
-        overrides: ``KEY=VALUE``.
-        trusted: files in which code may run.
-        trust_code: whether code that ``run:`` teachers name may run.
-    """
-    from mtkd_cli.plugin.registry import installed
-    from mtkd_cli.recipe.reader import read
-    from mtkd_cli.recipe.resolve import local_references, resolve
-    from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
-
-    registry = installed()
-    console.warn(registry.warnings())
-    read_recipe, name = read(recipe, overrides, registry)
-    console.warn([f"this recipe runs local code: {reference}" for reference in local_references(read_recipe)])
-    parts = resolve(read_recipe, registry, recipe)
-    files = checked(trusted or (), [parts])
-    console.warn(warnings(files))
-    return trusting(parts, files, trust_code), name
+    return load(recipe, overrides, trust_pickle=trusted or (), trust_code=trust_code, warn=console.warn)
 
 
 def recipe_of_run(run: str) -> tuple[str, str]:

@@ -58,7 +58,11 @@ class ModelPart:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A recipe whose every name has been found."""
+    """A recipe whose every name has been found.
+
+    Attributes:
+        name: the stem of the recipe's file, or the name of a built-in recipe; names result folders.
+    """
 
     recipe: Recipe
     task: Part
@@ -67,6 +71,7 @@ class Resolved:
     teachers: tuple[ModelPart, ...]
     student: ModelPart
     trackers: tuple[Part, ...]
+    name: str = ""
 
 
 class _Finder:

@@ -13,12 +13,6 @@ import pytest
 from typer.testing import CliRunner
 
 from mtkd_cli.cli.app import create
-from mtkd_cli.plugin.registry import Registry
-from mtkd_cli.recipe.reader import read
-from mtkd_cli.recipe.resolve import resolve
-from mtkd_cli.runs import pipeline
-from mtkd_cli.runs.folder import Run
-from mtkd_cli.training.progress import Progress
 
 RECIPE = """
 task: regression
@@ -34,7 +28,7 @@ Runs = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def run(registry: Registry) -> Runs:
+def run(distil: Runs) -> Runs:
     """Distill a table whose column ``a`` and target are moved and scaled; return the report."""
     draws = np.random.default_rng(0)
     x = draws.normal(size=(200, 2)).round(3)
@@ -44,9 +38,7 @@ def run(registry: Registry) -> Runs:
         rows = [[a + column, b, c * scale + target] for (a, b), c in zip(x.tolist(), y.tolist(), strict=True)]
         Path("data.csv").write_text("a,b,y\n" + "".join(f"{a!r},{b!r},{c!r}\n" for a, b, c in rows))
         Path("r.yaml").write_text(RECIPE)
-        found, _ = read("r.yaml", [], registry)
-        context = pipeline.prepare(resolve(found, registry, "r.yaml"), "cpu", Progress())
-        return pipeline.distill(context, Run(name), baseline=False)
+        return distil(name=name, recipe="r.yaml")
 
     return make
 

@@ -64,18 +64,9 @@ def test_the_run_folder_has_what_the_readme_says(distil: Distil) -> None:
     assert [row["epoch"] for row in rows if row["phase"] == "distil"] == [1, 2]
 
 
-def test_the_resolved_recipe_repeats_the_run_to_the_bit(distil: Distil, registry: Any) -> None:
+def test_the_resolved_recipe_repeats_the_run_to_the_bit(distil: Distil) -> None:
     distil(name="first")
-    from mtkd_cli.recipe.reader import read
-    from mtkd_cli.recipe.resolve import resolve
-    from mtkd_cli.runs import pipeline
-    from mtkd_cli.runs.folder import Run
-    from mtkd_cli.training.progress import Progress
-
-    recipe, _ = read("runs/first/recipe.yaml", [], registry)
-    pipeline.distill(
-        pipeline.prepare(resolve(recipe, registry, "first"), "cpu", Progress()), Run("second"), False
-    )
+    distil(name="second", recipe="runs/first/recipe.yaml")
     assert_same_bits("first", "second")
 
 

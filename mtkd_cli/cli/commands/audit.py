@@ -28,8 +28,8 @@ def audit(
 ) -> None:
     """Measure a recipe's teachers on validation, and what each strategy would make of them."""
     with console.errors_shown(as_json):
-        parts, recipe_name = parts_of(recipe, overrides or [], trust_pickle, trust_code)
+        parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)
 
         from mtkd_cli.cli.render.audit import run
 
-        run(parts, name, recipe_name, device, threads, as_json)
+        run(parts, name, device, threads, as_json)

@@ -64,7 +64,7 @@ def distill(
             raise UsageError("the recipe is missing", hint="mtkd list recipes shows the built-in ones")
         elif auto_resume and not name:
             raise UsageError("--auto-resume goes on with a run of some name", hint="give it with --name")
-        parts, recipe_name = parts_of(recipe, changes, trust_pickle, trust_code)
+        parts = parts_of(recipe, changes, trust_pickle, trust_code)
 
         from mtkd_cli.cli.render.distill import distil
         from mtkd_cli.cli.render.plan import plan
@@ -81,7 +81,7 @@ def distill(
         if nodes > 1 and not name:
             raise UsageError("the run on several machines needs a name", hint="give the same --name on each")
         processes = processes or (processes_of(name) // nodes if go_on else 1)
-        named = [] if name else ["--name", default_name(ROOT, recipe_name)]
+        named = [] if name else ["--name", default_name(ROOT, parts.name)]
         name = name or named[1]
         again = f"Go on with: mtkd distill --resume {name}"
         launch_if_several(processes, nodes, rendezvous, restarts, name, again, named)

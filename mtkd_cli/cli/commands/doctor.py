@@ -31,7 +31,7 @@ def doctor(
         from mtkd_cli.plugin.registry import installed
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
-        parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)[0] if recipe else None
+        parts = parts_of(recipe, overrides or [], trust_pickle, trust_code) if recipe else None
         with stdout_on_stderr():
             findings = environment(installed())
             findings += of_recipe(parts) if parts else []

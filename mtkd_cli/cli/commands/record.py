@@ -30,7 +30,7 @@ def record(
     """Fit a recipe's teachers and record their answers; train no student."""
     with console.errors_shown(as_json), signals.handled():
         begin(processes, nodes)
-        parts, _ = parts_of(recipe, overrides or [], trust_pickle, trust_code)
+        parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)
 
         again = "Run it again: what is recorded stays"
         launch_if_several(processes, nodes, rendezvous, restarts, "record", again)

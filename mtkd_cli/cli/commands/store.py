@@ -55,7 +55,7 @@ def verify(
             from mtkd_cli.runs.start import context_of
             from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
-            parts, _ = parts_of(recipe, overrides or [], trust_pickle, trust_code)
+            parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)
             with stdout_on_stderr():
                 rows = list(verification.differences(context_of(parts, device, threads)))
             if not rows:

@@ -26,14 +26,14 @@ PARTIAL = "{} if unknown classes are wrong"
 """Title of a column that is there if a teacher does not know all classes."""
 
 
-def run(parts: Resolved, name: str, recipe_name: str, device: str, threads: int, as_json: bool) -> None:
+def run(parts: Resolved, name: str, device: str, threads: int, as_json: bool) -> None:
     """Audit a recipe, keep the facts and print them."""
     run_names.folder_of(ROOT, name or "default")
     with stdout_on_stderr():
         context = context_of(parts, device, threads)
-        strategies = strategies_for(parts.recipe.task.name, installed(), recipe_name)
+        strategies = strategies_for(parts.recipe.task.name, installed(), parts.name)
         facts = {"recipe": parts.recipe.as_dict(), **audit_of(context, strategies)}
-    place = run_names.create(ROOT, name or run_names.default_name(ROOT, recipe_name))
+    place = run_names.create(ROOT, name or run_names.default_name(ROOT, parts.name))
     results.write(place, results.AUDIT, facts)
     write_pages(place, results.AUDIT, facts)
     if as_json:

@@ -19,9 +19,7 @@ from mtkd_cli.compare.grid import Cell, grid_of
 from mtkd_cli.compare.runner import Trainer
 from mtkd_cli.compare.tune import Range, Tuned, ranges_of, require_optuna, tune, validated_as, with_settings
 from mtkd_cli.interfaces.significant_digits import shown
-from mtkd_cli.plugin.registry import installed
-from mtkd_cli.recipe.reader import read
-from mtkd_cli.recipe.resolve import Resolved, resolve
+from mtkd_cli.recipe.load import load
 from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
 from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
@@ -60,16 +58,16 @@ def compare_grid(
     if threads:
         torch.set_num_threads(threads)
     with stdout_on_stderr():
-        first, recipe_name = parts_of(recipe, [*grid.fixed])
+        first = parts_of(recipe, grid.fixed)
         methods = grid.methods(first.recipe.strategy.name, len(first.recipe.teachers))
         cells = grid.cells(methods)
         # everything that is wrong, before anything is trained
-        trusted = checked(trust_pickle, [_parts(recipe, cell.overrides) for cell in cells])
+        trusted = checked(trust_pickle, [load(recipe, cell.overrides) for cell in cells])
         console.warn(warnings(trusted))
         progress = Progress(Console(stderr=True))
         trainer = Trainer(
-            names.valid_part(recipe_name),
-            lambda changes: trusting(_parts(recipe, changes), trusted, trust_code),
+            names.valid_part(first.name),
+            lambda changes: trusting(load(recipe, changes), trusted, trust_code),
             device,
             progress,
         )
@@ -80,13 +78,8 @@ def compare_grid(
     failures = {" ".join(each.cell.overrides): each.failure for each in done if each.report is None}
     facts = comparison_of(students, failures, [found.as_dict() for found in tuned.values()])
     key = {"recipe": recipe, "overrides": sorted(overrides), "tune": [sorted(ranges), trials, seed]}
-    default = f"{names.valid_part(recipe_name)}-{content_store.digest(key)[:10]}"
+    default = f"{names.valid_part(first.name)}-{content_store.digest(key)[:10]}"
     _keep({"recipe": first.recipe.as_dict(), "grid": list(overrides), **facts}, name or default, as_json)
-
-
-def _parts(recipe: str, overrides: Sequence[str]) -> Resolved:
-    registry = installed()
-    return resolve(read(recipe, overrides, registry)[0], registry, recipe)
 
 
 def _tuned(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,10 @@ from mtkd_aggregators.route import Route
 from mtkd_cli.errors import RecipeError, UsageError
 from mtkd_cli.interfaces import AggregationBatch
 from mtkd_cli.plugin.registry import Registry
-from mtkd_cli.recipe.reader import read
-from mtkd_cli.recipe.resolve import resolve
+from mtkd_cli.recipe.load import load
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
-from mtkd_cli.training.progress import Progress
+from mtkd_cli.training.context import Context
 
 NAMES = ("a", "b", "c")
 
@@ -85,9 +85,8 @@ def test_what_is_no_name_of_a_teacher_is_refused(names: Any) -> None:
 
 def test_the_map_must_be_one(registry: Registry) -> None:
     for options, says in (("by: folder", "'map' is missing"), ("by: folder, map: [a]", "must be dict")):
-        recipe, source = read("digits", [f"strategy={{name: route, {options}}}"], registry)
         with pytest.raises(RecipeError) as caught:
-            resolve(recipe, registry, source)
+            load("digits", [f"strategy={{name: route, {options}}}"], registry)
         assert [says in problem.what for problem in caught.value.problems] == [True]
 
 
@@ -102,7 +101,7 @@ train: {epochs: 1, batch_size: 8, lr: 1e-2}
 """
 
 
-def test_images_are_routed_by_the_folder_that_they_lie_in(registry: Registry) -> None:
+def test_images_are_routed_by_the_folder_that_they_lie_in(context: Callable[..., Context]) -> None:
     generator = np.random.default_rng(0)
     for label in ("cat", "dog"):
         for source in ("photos", "sketches"):
@@ -111,8 +110,7 @@ def test_images_are_routed_by_the_folder_that_they_lie_in(registry: Registry) ->
                 pixels = generator.integers(0, 255, (8, 8), dtype=np.uint8)
                 Image.fromarray(pixels).save(Path("data", label, source, f"{number}.png"))
     Path("recipe.yaml").write_text(RECIPE)
-    parts = resolve(read("recipe.yaml", [], registry)[0], registry, "recipe.yaml")
-    context = pipeline.prepare(parts, "cpu", Progress())
-    assert set(context.data.train.samples.metadata["folder"]) == {"photos", "sketches"}
-    report = pipeline.distill(context, Run("routed"), baseline=False)
+    ready = context(recipe="recipe.yaml")
+    assert set(ready.data.train.samples.metadata["folder"]) == {"photos", "sketches"}
+    report = pipeline.distill(ready, Run("routed"), baseline=False)
     assert 0 <= report["scores"]["student"]["accuracy"] <= 1

@@ -10,11 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtkd_cli.errors import UsageError
+from mtkd_cli.errors import RecipeError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, LossOptions, Merged, TaskData, Wanted
 from mtkd_cli.plugin.registry import Registry
-from mtkd_cli.recipe.reader import read
-from mtkd_cli.recipe.resolve import RecipeError, resolve
+from mtkd_cli.recipe.load import load
 from mtkd_tasks.boxes import best_first, empty
 from mtkd_tasks.detection import Detection
 
@@ -179,9 +178,8 @@ def test_consensus_compares_teachers_on_the_classes_that_both_know(registry: Reg
     "name", ["median", "trimmed-mean", "majority", "mean-logit", "stacking", "agreement"]
 )
 def test_strategies_that_average_number_by_number_are_refused(name: str, registry: Registry) -> None:
-    recipe, _ = read("digit-scenes-det", [f"strategy={name}"], registry)
     with pytest.raises(RecipeError) as caught:
-        resolve(recipe, registry, "r")
+        load("digit-scenes-det", [f"strategy={name}"], registry)
     (problem,) = caught.value.problems
     assert "detection" in problem.what
 

@@ -1,0 +1,45 @@
+"""From a recipe file or name to its parts, the same way for commands, the API and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mtkd_cli.plugin.registry import Registry, installed
+from mtkd_cli.recipe.reader import read
+from mtkd_cli.recipe.resolve import Resolved, local_references, resolve
+from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
+
+
+def load(
+    source: str,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+    *,
+    trust_pickle: Iterable[str | Path] = (),
+    trust_code: bool = False,
+    warn: Callable[[list[str]], None] = lambda lines: None,
+) -> Resolved:
+    """Return the parts of a recipe.
+
+    Args:
+        source: a file, or the name of a built-in recipe.
+        overrides: ``KEY=VALUE``, see `mtkd_cli.recipe.reader.read`.
+        registry: the plugins to choose from; default: the installed ones.
+        trust_pickle: model files that are loaded although that can run code in them.
+        trust_code: whether code that ``run:`` teachers name may run.
+        warn: receives warnings, a line each, before any local code runs.
+
+    Raises:
+        UsageError: no such recipe, or a trusted file that no model is read from.
+        RecipeError: everything that is wrong with the recipe.
+    """
+    plugins = registry or installed()
+    warn(plugins.warnings())
+    recipe, name = read(source, overrides, plugins)
+    warn([f"this recipe runs local code: {reference}" for reference in local_references(recipe)])
+    parts = replace(resolve(recipe, plugins, source), name=name)
+    files = checked(trust_pickle, [parts])
+    warn(warnings(files))
+    return trusting(parts, files, trust_code)
