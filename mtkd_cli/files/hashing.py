@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_sha256(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of each of some files in a folder, by name."""
+    return {name: file_sha256(folder / name) for name in names}
 
 
 def array_sha256(array: NDArray[Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import io
 import json
 import shutil
@@ -95,14 +94,14 @@ class Run:
     def finish(self) -> None:
         """Note that everything is there, with the SHA-256 of each result."""
         shown = [name for name in SHOWN if (self.folder / name).is_file()]
-        results = {name: hashing.file_sha256(self.folder / name) for name in (*RESULTS, *shown)}
+        results = hashing.files_sha256(self.folder, (*RESULTS, *shown))
         self._write_manifest({**(self.begun or {}), FINISHED: results})
 
     def finished_report(self) -> dict[str, Any] | None:
         """Return the report of a run that is done, if every result is what was written; else None."""
         try:
             results = (self.begun or {})[FINISHED]
-            if all(hashing.file_sha256(self.folder / name) == results[name] for name in RESULTS):
+            if hashing.files_sha256(self.folder, RESULTS).items() <= results.items():
                 report: dict[str, Any] = json.loads((self.folder / REPORT).read_bytes())
                 return report
         except (OSError, KeyError):
@@ -151,8 +150,8 @@ class Run:
         try:
             with atomic.disk_errors(part):
                 weights.write(part, model.module.state_dict(), {"mtkd": json.dumps(facts, sort_keys=True)})
-                digest = hashlib.sha256(part.read_bytes()).hexdigest()
-                part.replace(self.folder / WEIGHTS)
+                digest = hashing.file_sha256(part)
+                atomic.publish(part, self.folder / WEIGHTS)
                 checksummed_json.write(
                     self.folder / STUDENT, own_runs.signed({**facts, "weights": digest}, code)
                 )

@@ -1,8 +1,8 @@
 """What mtkd keeps between runs: folders named by their content's key, checked when read.
 
 A key is a mapping of everything that decides the content. Same key, no work; any difference,
-another folder, so nothing can be stale. Each folder has the key it stands for (``key.json``)
-and, once complete, a ``manifest.json`` with the SHA-256 of every file.
+another folder, so nothing can be stale. Each folder has the key it stands for (``key.json``) and is
+whole or not there, see `mtkd_cli.files.whole_folder`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.files import atomic
-from mtkd_cli.files.hashing import file_sha256
+from mtkd_cli.files import atomic, whole_folder
 from mtkd_cli.files.lock import open_locked
 
+KEY = "key.json"
 FORMAT = 2
 """Raised when files of the same key would be read differently."""
 
@@ -56,7 +56,7 @@ def find(kind: str, key: Mapping[str, Any]) -> Path | None:
 def touch(folder: Path) -> None:
     """Note that a folder was used now; pruning goes by it. A store that is read-only is used all the same."""
     with contextlib.suppress(OSError):
-        os.utime(folder / "key.json")
+        os.utime(folder / KEY)
 
 
 def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
@@ -78,26 +78,12 @@ def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Pa
     with locked(folder):
         if is_intact(folder):
             return folder
-        temporary = partial_of(folder)
-        try:
-            with atomic.disk_errors(temporary):
-                for stale in (temporary, folder):
-                    shutil.rmtree(stale, ignore_errors=True)
-                temporary.mkdir(parents=True)
-                write(temporary)
-                _seal(temporary, key)
-                temporary.rename(folder)
-                atomic.sync_folder(folder.parent)
-                shutil.rmtree(unfinished(kind, key), ignore_errors=True)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        with whole_folder.create(folder) as part:
+            write(part)
+            atomic.write_json(part / KEY, key)
+        shutil.rmtree(unfinished(kind, key), ignore_errors=True)
     return folder
-
-
-def partial_of(folder: Path) -> Path:
-    """Return where a folder is while it is being filled."""
-    return folder.with_name(f".{folder.name}.partial")
 
 
 def unfinished(kind: str, key: Mapping[str, Any]) -> Path:
@@ -148,15 +134,7 @@ def not_here(folder: Path) -> DataError:
 def is_intact(folder: Path) -> bool:
     """Whether a folder that `keep` filled is complete and every file is what was written."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        return "key.json" in manifest and all(
-            file_sha256(folder / name) == sha for name, sha in manifest.items()
-        )
-    except (OSError, ValueError, AttributeError, TypeError):
+        whole_folder.check(folder, KEY)
+    except (OSError, ValueError):
         return False
-
-
-def _seal(folder: Path, key: Mapping[str, Any]) -> None:
-    atomic.write_json(folder / "key.json", key)
-    files = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
-    atomic.write_json(folder / "manifest.json", files)
+    return True

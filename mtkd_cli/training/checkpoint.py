@@ -1,8 +1,8 @@
 """Checkpoints on disk: whole or not there, checked when read, the last two kept.
 
-A checkpoint is a folder ``step-000000120`` of tensors (safetensors), facts (JSON) and a manifest with the
-SHA-256 of both. It is written beside its place, synced and renamed, so a kill at any moment leaves the ones
-before it. Names order checkpoints; there is nothing else that could point to a wrong one.
+A checkpoint is a folder ``step-000000120`` of tensors (safetensors), facts (JSON) and a manifest, see
+`mtkd_cli.files.whole_folder`: a kill at any moment leaves the ones before it. Names order checkpoints; there
+is nothing else that could point to a wrong one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 from torch import Tensor
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.files import atomic, hashing
+from mtkd_cli.files import atomic, whole_folder
 from mtkd_cli.safe_loading import weights
 
 KEPT = 2
-TENSORS, FACTS, MANIFEST = "tensors.safetensors", "facts.json", "manifest.json"
+TENSORS, FACTS = "tensors.safetensors", "facts.json"
 
 
 @dataclass(frozen=True)
@@ -48,24 +48,12 @@ def write(place: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[
         DataError: the disk is full, read-only or otherwise unusable; those before are as they were.
     """
     folder = place / f"step-{step:09d}"
-    temporary = place / f".{folder.name}.partial"
-    try:
-        with atomic.disk_errors(temporary, sum(t.numel() * t.element_size() for t in tensors.values())):
-            _remove_leftovers(place)
-            temporary.mkdir(parents=True)
-            weights.write(temporary / TENSORS, tensors)
-            atomic.sync_file(temporary / TENSORS)
-            (temporary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
-            atomic.sync_file(temporary / FACTS)
-            atomic.write_json(
-                temporary / MANIFEST,
-                {name: hashing.file_sha256(temporary / name) for name in (TENSORS, FACTS)},
-            )
-            temporary.rename(folder)
-            atomic.sync_folder(place)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    size = sum(t.numel() * t.element_size() for t in tensors.values())
+    with atomic.disk_errors(folder, size):
+        _remove_leftovers(place)
+    with whole_folder.create(folder, size) as part:
+        weights.write(part / TENSORS, tensors)
+        (part / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     keep_last(place, KEPT)
 
 
@@ -88,7 +76,7 @@ def newest(place: Path) -> Newest:
     for folder in reversed(numbered(place)):
         try:
             return Newest(_read(folder), damaged)
-        except (OSError, ValueError, DataError) as error:
+        except (OSError, ValueError, RecursionError, DataError) as error:
             damaged[folder] = str(error)
     if damaged:
         folder, reason = next(iter(damaged.items()))
@@ -115,15 +103,10 @@ def numbered(place: Path) -> list[Path]:
 
 def _read(folder: Path) -> Checkpoint:
     """Return a checkpoint; ValueError, DataError or OSError says what is wrong with it."""
-    paths = [folder, *(folder / name for name in (TENSORS, FACTS, MANIFEST))]
+    paths = [folder, *(folder / name for name in (TENSORS, FACTS, whole_folder.MANIFEST))]
     if any(path.is_symlink() for path in paths):
         raise ValueError("there is a link in it")
-    manifest = json.loads((folder / MANIFEST).read_bytes())
-    if not isinstance(manifest, dict):
-        raise ValueError(f"{MANIFEST} is no mapping")
-    for name in (TENSORS, FACTS):
-        if manifest.get(name) != hashing.file_sha256(folder / name):
-            raise ValueError(f"{name} is not what was written")
+    whole_folder.check(folder, TENSORS, FACTS)
     tensors, _ = weights.read(folder / TENSORS)
     return Checkpoint(int(folder.name[-9:]), tensors, json.loads((folder / FACTS).read_bytes()))
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from mtkd_cli.files import whole_folder
 from mtkd_cli.store import content_store, inventory, recorded_outputs
 from mtkd_cli.teachers import identity, recording, verify
 from mtkd_cli.teachers import ready as ready_teachers
@@ -121,7 +122,7 @@ def test_age_counts_from_the_last_use_and_listing_is_none(context: Contexts) -> 
 
 
 def test_what_a_killed_process_left_is_listed_and_pruned() -> None:
-    left = content_store.partial_of(content_store.root() / "images" / content_store.digest({"a": 1}))
+    left = whole_folder.partial_of(content_store.root() / "images" / content_store.digest({"a": 1}))
     left.mkdir(parents=True)
     (left / "images.npy").write_bytes(bytes(1000))
     assert [(item.bytes, item.complete) for item in inventory.items()] == [(1000, False)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import random
 import resource
@@ -101,6 +103,16 @@ def test_a_link_in_a_checkpoint_is_refused(name: str) -> None:
     target = PLACE / "step-000000002" / name
     target.rename("elsewhere")
     target.symlink_to(Path("elsewhere").absolute())
+    assert_is(checkpoint.newest(PLACE), 1)
+
+
+def test_facts_nested_too_deeply_are_damage() -> None:
+    write(1, 2)
+    nested = b"[" * 100_000
+    (PLACE / "step-000000002" / "facts.json").write_bytes(nested)
+    manifest = PLACE / "step-000000002" / "manifest.json"
+    known = json.loads(manifest.read_bytes())
+    manifest.write_text(json.dumps({**known, "facts.json": hashlib.sha256(nested).hexdigest()}))
     assert_is(checkpoint.newest(PLACE), 1)
 
 
