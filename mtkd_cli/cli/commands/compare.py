@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Device, Json, Threads
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, refuse_without_recipe
 from mtkd_cli.errors import UsageError
 
@@ -29,11 +30,11 @@ def compare(
     ] = "",
     trials: Annotated[int, typer.Option(min=1, help="Settings that --tune tries for each method.")] = 12,
     tune_seed: Annotated[int, typer.Option(min=0, help="Seed of the search of --tune.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
+    device: Device = "auto",
+    threads: Threads = 0,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Train a grid of students, and say which beat the student alone and the best single teacher."""
     with console.errors_shown(as_json):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Device, Json, Recipe, Threads
 from mtkd_cli.cli.process_options import (
     Nodes,
     Processes,
@@ -20,11 +21,9 @@ from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, recip
 from mtkd_cli.distributed import signals
 from mtkd_cli.errors import UsageError
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
-
 
 def distill(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in recipe.")] = "",
+    recipe: Recipe = "",
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="e.g. train.epochs=3 strategy=mean")
     ] = None,
@@ -44,8 +43,8 @@ def distill(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved recipe and the plan; train nothing.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
+    device: Device = "auto",
+    threads: Threads = 0,
     processes: Processes = 0,
     nodes: Nodes = 1,
     rendezvous: Rendezvous = "",

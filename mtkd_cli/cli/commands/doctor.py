@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Json
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -19,7 +20,7 @@ def doctor(
     ] = None,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check the environment, and a recipe's data and teachers. Changes nothing; exit code 3 on a fault."""
     with console.errors_shown(as_json):

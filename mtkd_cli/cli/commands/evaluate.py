@@ -7,19 +7,20 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Device, Json, Run
 from mtkd_cli.cli.recipe_argument import TrustCode
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="A run's folder, or its name in runs/.")],
+    run: Run,
     overrides: Annotated[
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE...", help="Other data: data=image-folder data.path=mine"),
     ] = None,
     split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     trust_code: TrustCode = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Score a run's student on its test split, or on other data. No teacher is needed."""
     with console.errors_shown(as_json):

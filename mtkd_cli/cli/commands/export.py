@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Json, Run
 from mtkd_cli.cli.recipe_argument import TrustCode
 from mtkd_cli.errors import UsageError, nearest_or_all
 
@@ -16,7 +17,7 @@ QUANTIZE = ("int8",)
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="A run's folder, or its name in runs/.")],
+    run: Run,
     overrides: Annotated[
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE...", help="Where the samples to check on are: data.path=elsewhere"),
@@ -25,7 +26,7 @@ def export(
     output: Annotated[str, typer.Option(help="File to write. Default: exported.* in the run's folder.")] = "",
     quantize: Annotated[str, typer.Option(help="int8: weights as 8-bit integers; onnx only.")] = "",
     trust_code: TrustCode = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Export a run's student, and compare it with the student on the test split.
 

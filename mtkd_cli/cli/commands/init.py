@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Json
 from mtkd_cli.errors import UsageError
 
 SCHEMA = "mtkd-recipe.schema.json"
@@ -19,7 +20,7 @@ def init(
     schema: Annotated[
         bool, typer.Option("--schema", help="Write the recipe's JSON schema beside it, for editors.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write a built-in recipe to a file, comments included. Never overwrites."""
     with console.errors_shown(as_json):

@@ -7,11 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Json
 
 PASSED_ON = {"ignore_unknown_options": True}
 """What is no option of ours is pip's."""
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
 
 
 def install(

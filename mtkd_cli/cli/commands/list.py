@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Json
 from mtkd_cli.cli.tables import listing
 from mtkd_cli.errors import UsageError, nearest_or_all
 from mtkd_cli.specs import KINDS
@@ -31,7 +32,7 @@ EXTRA: dict[str, dict[str, Callable[[Any], str]]] = {
 
 def list_(
     kind: Annotated[str, typer.Argument(help=", ".join(KINDS) + "; default: all of them.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List strategies, tasks, teachers, data sources, recipes or trackers."""
     with console.errors_shown(as_json):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Json
 from mtkd_cli.cli.tables import table
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 STYLES = {"ok": "green", "slow": "yellow", "broken": "bold red", "blocked": "yellow", "not checked": "yellow"}
 
 plugins = typer.Typer(name="plugins", help="List plugins, write new ones, check them.")
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
 
 
 @plugins.callback(invoke_without_command=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Json, Run
 from mtkd_cli.cli.recipe_argument import TrustCode
 from mtkd_cli.errors import DataError, UsageError, nearest_or_all
 
@@ -21,7 +22,7 @@ FORMATS = ("csv", "jsonl", "coco")
 
 
 def predict(
-    run: Annotated[str, typer.Argument(help="A run's folder, or its name in runs/.")],
+    run: Run,
     paths: Annotated[list[str], typer.Argument(help="Images, folders of images, or CSV or parquet tables.")],
     output: Annotated[str, typer.Option(help="File to write. Default: stdout.")] = "",
     format: Annotated[str, typer.Option(help="csv, jsonl, or coco for boxes.")] = "csv",
@@ -29,7 +30,7 @@ def predict(
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest score of a box.")] = 0.3,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples that are answered at once.")] = 64,
     trust_code: TrustCode = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say what a run's student answers to images, folders or tables.
 

@@ -7,25 +7,26 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Device, Json, Recipe, Threads
 from mtkd_cli.cli.process_options import Nodes, Processes, Rendezvous, Restarts, begin, launch_if_several
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of
 from mtkd_cli.distributed import signals
 
 
 def record(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in recipe.")],
+    recipe: Recipe,
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="e.g. views=4")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as many as torch takes.")] = 0,
+    device: Device = "auto",
+    threads: Threads = 0,
     processes: Processes = 0,
     nodes: Nodes = 1,
     rendezvous: Rendezvous = "",
     restarts: Restarts = 3,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Fit a recipe's teachers and record their answers; train no student."""
     with console.errors_shown(as_json), signals.handled():

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Json
 
 
 def report(
     folder: Annotated[Path, typer.Argument(help="runs/NAME, audits/NAME or comparisons/NAME.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write the pages of a finished run, audit or comparison anew; of a run, print the summary too."""
     with console.errors_shown(as_json):

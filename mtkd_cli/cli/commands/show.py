@@ -8,6 +8,7 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.commands.list import row_of
+from mtkd_cli.cli.common_options import Json
 from mtkd_cli.cli.tables import table
 from mtkd_cli.errors import UsageError, nearest_or_all
 from mtkd_cli.specs import KINDS, Option, RecipeSpec
@@ -27,7 +28,7 @@ SINGULAR = {
 def show(
     kind: Annotated[str, typer.Argument(help="strategy, task, teacher, data, recipe or tracker.")],
     name: Annotated[str, typer.Argument(help="Its name, as mtkd list prints it.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show one strategy, task, teacher provider, data source, recipe or tracker."""
     with console.errors_shown(as_json):

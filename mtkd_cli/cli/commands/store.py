@@ -7,13 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.common_options import Json
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
 store = typer.Typer(
     name="store", no_args_is_help=True, help="What mtkd keeps between runs: list, verify, prune."
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, nothing else.")]
 
 
 @store.command(name="list")
