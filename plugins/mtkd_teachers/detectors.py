@@ -111,8 +111,16 @@ class FcosDetector(OneStage, FCOS):  # type: ignore[misc]
         return (answer.logits.sigmoid() * answer.centred.sigmoid().unsqueeze(2)).sqrt()  # type: ignore[union-attr]
 
 
-class RetinaNetDetector(OneStage, RetinaNet):  # type: ignore[misc]
-    """RetinaNet (arXiv 1708.02002)."""
+class AnchorBoxes(OneStage):
+    """A one-stage detector whose boxes are moves of anchor boxes.
+
+    Attributes:
+        background_overlap: overlap with a true box below which an anchor is background.
+        has_background: whether the first class is the background.
+    """
+
+    background_overlap: float
+    has_background = False
 
     def answer(
         self, outputs: dict[str, Tensor], anchors: Tensor, levels: list[int], size: tuple[int, int]
@@ -124,26 +132,21 @@ class RetinaNetDetector(OneStage, RetinaNet):  # type: ignore[misc]
             outputs["cls_logits"],
             _shares(boxes, size),
             (places[:, :2] + places[:, 2:]) / 2,
-            by_overlap(places, high=0.5, low=UNCLEAR),
+            by_overlap(places, high=0.5, low=self.background_overlap),
+            background=self.has_background,
         )
 
 
-class SsdDetector(OneStage, SSD):  # type: ignore[misc]
+class RetinaNetDetector(AnchorBoxes, RetinaNet):  # type: ignore[misc]
+    """RetinaNet (arXiv 1708.02002)."""
+
+    background_overlap = UNCLEAR
+
+
+class SsdDetector(AnchorBoxes, SSD):  # type: ignore[misc]
     """SSD (arXiv 1512.02325) and SSDLite (arXiv 1801.04381)."""
 
-    def answer(
-        self, outputs: dict[str, Tensor], anchors: Tensor, levels: list[int], size: tuple[int, int]
-    ) -> DenseAnswer:
-        """Return classes, the first of them the background, and boxes."""
-        places = _shares(anchors, size)
-        boxes = _decoded(self.box_coder, outputs["bbox_regression"], anchors)
-        return DenseAnswer(
-            outputs["cls_logits"],
-            _shares(boxes, size),
-            (places[:, :2] + places[:, 2:]) / 2,
-            by_overlap(places, high=0.5, low=0.5),
-            background=True,
-        )
+    background_overlap, has_background = 0.5, True
 
     def scores(self, answer: DenseAnswer) -> Tensor:
         """Return the probabilities of the classes beside the background."""
