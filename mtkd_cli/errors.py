@@ -120,9 +120,28 @@ class PluginError(MtkdError):
     code = "plugin"
 
 
+def missing_path(path: object, where: str, kind: str = "file") -> DataError:
+    """Return the error of a path that a user gave and that is not there.
+
+    Args:
+        path: the path, as it was given.
+        where: what names it, e.g. ``data.path``.
+        kind: ``file`` or ``folder``.
+    """
+    return DataError(f"no {kind} {path}", where, "a path is taken relative to where mtkd is started")
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of another library's message, or the error's type where it has no message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    quoted = isinstance(error, KeyError) and len(error.args) == 1  # str() of it is a repr
+    text = str(error.args[0] if quoted else error)
+    return (text.strip().splitlines() or [type(error).__name__])[0]
+
+
+def type_and_first_line(error: BaseException) -> str:
+    """Return an error's type and the first line of its message, if it has one."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -10,8 +10,10 @@ from mtkd_cli.errors import (
     TrainingError,
     UsageError,
     first_line,
+    missing_path,
     nearest,
     nearest_or_all,
+    type_and_first_line,
 )
 
 
@@ -50,3 +52,21 @@ def test_the_nearest_name_is_offered_or_else_all_of_them() -> None:
     assert nearest("xyz", ["mean"]) == ""
     assert nearest_or_all("xyz", ["mean", "entropy", "mean"]) == "known: entropy, mean"
     assert nearest_or_all("xyz", []) == "known: none"
+
+
+def test_a_missing_path_says_what_names_it() -> None:
+    error = missing_path("a/b", "data.path", "folder")
+    assert (error.what, error.where, error.exit_code) == ("no folder a/b", "data.path", 3)
+    assert missing_path("c", "data").what == "no file c"
+
+
+def test_another_librarys_error_in_a_line() -> None:
+    assert [first_line(error) for error in (OSError("\n a\nb"), OSError(), KeyError("no such 'x'"))] == [
+        "a",
+        "OSError",
+        "no such 'x'",
+    ]
+    assert [type_and_first_line(error) for error in (ValueError("a\nb"), ValueError())] == [
+        "ValueError: a",
+        "ValueError",
+    ]

@@ -13,7 +13,7 @@ import typer
 from mtkd_cli.distributed import first_failure
 from mtkd_cli.distributed.parent_watch import PARENT
 from mtkd_cli.distributed.signals import Interrupted
-from mtkd_cli.errors import MtkdError, RecipeError, ResumeError, StoppedError
+from mtkd_cli.errors import MtkdError, RecipeError, ResumeError, StoppedError, type_and_first_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -119,8 +119,7 @@ def _details(error: MtkdError) -> None:
 
 
 def _unexpected(error: BaseException) -> MtkdError:
-    first = (str(error).strip().splitlines() or [""])[0]
     return MtkdError(
-        f"unexpected {type(error).__name__}: {first}".removesuffix(": "),
+        f"unexpected {type_and_first_line(error)}",
         hint="run mtkd --debug … to see where",
     )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from mtkd_cli.errors import MtkdError, RecipeError
+from mtkd_cli.errors import MtkdError, RecipeError, type_and_first_line
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -37,5 +37,4 @@ def failing(check: str, findings: list[Finding]) -> Iterator[None]:
             where = f" ({problem.where})" if problem.where else ""
             findings.append(Finding(check, "fail", f"{problem.what}{where}", problem.hint))
     except Exception as error:  # a plugin, a model or a decoder raises almost anything
-        reason = (str(error).strip().splitlines() or [""])[0]
-        findings.append(Finding(check, "fail", f"{type(error).__name__}: {reason}".removesuffix(": ")))
+        findings.append(Finding(check, "fail", type_and_first_line(error)))

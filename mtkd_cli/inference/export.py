@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import spread
-from mtkd_cli.errors import DataError, MtkdError, UsageError
+from mtkd_cli.errors import DataError, MtkdError, UsageError, first_line
 from mtkd_cli.files import atomic
 from mtkd_cli.inference.student import LoadedStudent
 from mtkd_cli.interfaces.precision import at_least_float32
@@ -191,7 +191,7 @@ def _write(student: LoadedStudent, module: nn.Module, form: str, part: Path, exa
     except (MtkdError, OSError):
         raise
     except Exception as error:  # an exporter meets what it does not know and raises almost anything
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise DataError(
             f"the student cannot be exported to {form}: {reason}",
             student.facts["model"],

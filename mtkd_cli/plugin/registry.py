@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
-from mtkd_cli.errors import UsageError, nearest_or_all
+from mtkd_cli.errors import UsageError, nearest_or_all, type_and_first_line
 from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_twice, specs_of
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.specs import Spec
@@ -159,7 +159,7 @@ class Registry:
                 app.registered_commands[:], app.registered_groups[:] = commands, groups
                 failed.append(
                     f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} "
-                    f"could not add its commands: {_describe(error)}"
+                    f"could not add its commands: {type_and_first_line(error)}"
                 )
         return failed
 
@@ -247,7 +247,7 @@ def _load(
             ]
         refuse_twice(specs)
     except (Exception, SystemExit) as error:
-        return replace(plugin, status="broken", error=_describe(error)), [], None
+        return replace(plugin, status="broken", error=type_and_first_line(error)), [], None
     registers = [f"{spec.kind}:{spec.name}" for spec in specs] + (["commands"] if COMMANDS in hooks else [])
     heavy = tuple(name for name in HEAVY if name in sys.modules and name not in there)
     seconds = time.perf_counter() - started
@@ -266,8 +266,3 @@ def _command_names(app: typer.Typer) -> list[str]:
         g.name or (g.typer_instance.info.name if g.typer_instance else None) for g in app.registered_groups
     ]
     return [*commands, *(str(name) for name in groups)]
-
-
-def _describe(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}".removesuffix(": ")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli.errors import DataError, first_line, nearest_or_all
+from mtkd_cli.errors import DataError, first_line, missing_path, nearest_or_all
 from mtkd_cli.safe_loading.decompression_limits import refuse_content
 
 ENDINGS = (".csv", ".parquet")
@@ -85,7 +85,7 @@ def read(file: Path, separator: str = ",") -> Frame:
         DataError: no such file, or rows that do not fit the headings.
     """
     if not file.is_file():
-        raise DataError(f"no file {file}", "data", "a path is taken relative to where mtkd is started")
+        raise missing_path(file, "data")
     if file.suffix not in ENDINGS:
         raise DataError(
             f"{file.name} is no table", str(file), f"give a file that ends in {' or '.join(ENDINGS)}"

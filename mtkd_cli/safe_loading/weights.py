@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mtkd_cli.errors import DataError
+from mtkd_cli.errors import DataError, missing_path
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 
 SCRIPT = "TorchScript archives"
@@ -35,9 +35,7 @@ def read(
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(
-            f"no file {path}", where=where, hint="a path is taken relative to where mtkd is started"
-        )
+        raise missing_path(path, where)
     if path.suffix == ".safetensors":
         try:
             return load_file(path), _metadata(path)

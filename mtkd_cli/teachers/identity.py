@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli.errors import DataError
+from mtkd_cli.errors import DataError, missing_path
 from mtkd_cli.files import hashing
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
@@ -53,11 +53,7 @@ def _file_hash(path: str | None, where: str) -> str:
     if path is None:
         return ""
     if not Path(path).is_file():
-        raise DataError(
-            f"no file {path}",
-            where=f"teacher {where!r}: checkpoint" if where else "student: checkpoint",
-            hint="a path is taken relative to where mtkd is started",
-        )
+        raise missing_path(path, f"teacher {where!r}: checkpoint" if where else "student: checkpoint")
     return _sha256(Path(path))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.errors import DataError, UsageError, missing_path
 from mtkd_cli.interfaces import DataCache, Samples, SourceData
 from mtkd_cli.reading.image_folders import folders_in, images_in
 from mtkd_data.class_folders import images_of, real_folders
@@ -62,11 +62,7 @@ class ImageFolder:
         """Return the splits that there are as folders; the rest is split off by the recipe's shares."""
         for key, folder in (("path", self.path), ("unlabelled", self.unlabelled)):
             if folder is not None and not folder.is_dir():
-                raise DataError(
-                    f"no folder {folder}",
-                    where=f"data.{key}",
-                    hint="a path is taken relative to where mtkd is started",
-                )
+                raise missing_path(folder, f"data.{key}", "folder")
         roots = self._roots()
         classes = tuple(self._classes(roots["train"]))
         if len(classes) < 2:

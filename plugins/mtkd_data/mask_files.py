@@ -14,7 +14,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from mtkd_cli.errors import DataError
+from mtkd_cli.errors import DataError, first_line
 from mtkd_cli.interfaces import DataCache
 from mtkd_data.image_cache import hashes
 
@@ -95,7 +95,7 @@ def read_mask(file: Path) -> NDArray[np.int32]:
         raise
     except Exception as error:  # a damaged file makes a decoder raise almost anything
         raise DataError(
-            f"the mask cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}",
+            f"the mask cannot be read: {first_line(error)}",
             where=str(file),
             hint="masks are PNG files; replace it, or remove it and its image",
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.errors import DataError, UsageError, missing_path
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import folders_in, images_in
 from mtkd_data.image_folder import SPLITS
@@ -54,11 +54,7 @@ class MaskFolder:
         """Return the splits that there are as folders; the rest is split off by the recipe's shares."""
         for key, folder in (("path", self.path), ("unlabelled", self.unlabelled)):
             if folder is not None and not folder.is_dir():
-                raise DataError(
-                    f"no folder {folder}",
-                    where=f"data.{key}",
-                    hint="a path is taken relative to where mtkd is started",
-                )
+                raise missing_path(folder, f"data.{key}", "folder")
         names = self._class_names()
         roots = self._roots()
         found = {split: self._pairs(root, f"{split}/" if split else "") for split, root in roots.items()}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit._fuser import optimized_execution
 
-from mtkd_cli.errors import DataError
+from mtkd_cli.errors import DataError, missing_path
 from mtkd_cli.interfaces import Model, ModelRequest
 from mtkd_cli.safe_loading.quiet_logs import quiet
 from mtkd_teachers.exported_input import GraphInput
@@ -42,9 +42,7 @@ class ExportedProvider:
         """
         path = Path(model)
         if not path.is_file():
-            raise DataError(
-                f"no file {path}", f"exported:{model}", "a path is taken relative to where mtkd is started"
-            )
+            raise missing_path(path, f"exported:{model}")
         return [path]
 
     def build(self, request: ModelRequest) -> Model:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.errors import DataError, UsageError, first_line
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_cli.safe_loading.optional_imports import need
 
@@ -59,9 +59,8 @@ class HfProvider:
                 output_loading_info=True,
             )
         except Exception as error:  # transformers raises errors of many kinds
-            said = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(
-                f"transformers cannot load it: {said}", where, "is it an image classifier?"
+                f"transformers cannot load it: {first_line(error)}", where, "is it an image classifier?"
             ) from error
         if told["missing_keys"]:
             raise DataError(
@@ -104,9 +103,9 @@ def _folder(model: str) -> Path:
     try:
         return Path(snapshot_download(model, allow_patterns=WANTED))
     except Exception as error:  # the hub's client raises errors of several libraries
-        said = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"no folder {model}, and the hub's model is neither cached nor to be fetched: {said}",
+            f"no folder {model}, and the hub's model is neither cached nor to be fetched: "
+            f"{first_line(error)}",
             where=where,
             hint="go online once; or fetch its config.json, preprocessor_config.json and model.safetensors "
             "elsewhere, put them into one folder and write hf:FOLDER",

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.errors import DataError, UsageError, first_line, missing_path
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 from mtkd_cli.safe_loading.optional_imports import need
@@ -28,7 +28,7 @@ class KerasProvider:
         if path.suffix != ".keras":
             raise DataError("it is no .keras file", where, "load it with Keras and save it as model.keras")
         if not path.is_file():
-            raise DataError(f"no file {path}", where, "a path is taken relative to where mtkd is started")
+            raise missing_path(path, where)
         return [path]
 
     def build(self, request: ModelRequest) -> Model:
@@ -42,9 +42,8 @@ class KerasProvider:
             with keras.device("cpu"):
                 inner = keras.saving.load_model(path, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises errors of many kinds
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise DataError(
-                f"Keras cannot load it: {said}",
+                f"Keras cannot load it: {first_line(error)}",
                 where,
                 "a Lambda layer or a class of your own is code and is not run: export the model to ONNX",
             ) from error

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli.errors import DataError, UsageError, first_line, nearest_or_all
+from mtkd_cli.errors import DataError, UsageError, first_line, missing_path, nearest_or_all
 from mtkd_cli.interfaces import Model, ModelRequest
 from mtkd_cli.safe_loading.optional_imports import need
 from mtkd_teachers.exported_input import GraphInput
@@ -97,11 +97,7 @@ class _Session(nn.Module):
 def _path(model: str) -> Path:
     path = Path(model.partition("#")[0])
     if not path.is_file():
-        raise DataError(
-            f"no file {path}",
-            where=f"onnx:{model}",
-            hint="a path is taken relative to where mtkd is started",
-        )
+        raise missing_path(path, f"onnx:{model}")
     return path
 
 

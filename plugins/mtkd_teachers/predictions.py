@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from mtkd_cli.errors import DataError, nearest_or_all
+from mtkd_cli.errors import DataError, missing_path, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, Predictions
 from mtkd_cli.reading.table_encoding import MISSING, number
 from mtkd_cli.reading.tables import csv_rows, parquet
@@ -40,7 +40,7 @@ class PredictionsProvider:
                 "it is no file of predictions", where, f"give one that ends in {' or '.join(READERS)}"
             )
         if not path.is_file():
-            raise DataError(f"no file {path}", where, "a path is taken relative to where mtkd is started")
+            raise missing_path(path, where)
         return [path]
 
     def build(self, request: ModelRequest) -> Model:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.errors import DataError, nearest, some
+from mtkd_cli.errors import DataError, missing_path, nearest, some
 from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 from mtkd_cli.safe_loading.optional_imports import need
@@ -41,9 +41,7 @@ class SklearnProvider:
         """Return the file."""
         path = Path(model)
         if not path.is_file():
-            raise DataError(
-                f"no file {path}", f"sklearn:{model}", "a path is taken relative to where mtkd is started"
-            )
+            raise missing_path(path, f"sklearn:{model}")
         return [path]
 
     def build(self, request: ModelRequest) -> Model:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from torch import nn
 
-from mtkd_cli.errors import DataError, UsageError, nearest_or_all
+from mtkd_cli.errors import DataError, UsageError, first_line, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_teachers.safe_torch_load import tensors_only
 
@@ -99,12 +99,10 @@ def _built(where: str, **arguments: Any) -> Any:
         with tensors_only():
             module: nn.Module = smp.create_model(**arguments)
     except (TypeError, ValueError, KeyError) as error:
-        said = (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"smp cannot build it: {said}", where, f"write {EXAMPLE}") from error
+        raise UsageError(f"smp cannot build it: {first_line(error)}", where, f"write {EXAMPLE}") from error
     except Exception as error:  # the hub's client raises errors of several libraries
-        said = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"the encoder's weights cannot be had: {said}",
+            f"the encoder's weights cannot be had: {first_line(error)}",
             where,
             "go online once, or set pretrained: false",
         ) from error
@@ -118,9 +116,8 @@ def _normalisation(where: str, encoder: str, weights: Any) -> tuple[tuple[float,
     try:
         found = smp.encoders.get_preprocessing_params(encoder, pretrained=weights)
     except Exception as error:  # the hub's client raises errors of several libraries
-        said = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"the encoder's normalisation cannot be had: {said}",
+            f"the encoder's normalisation cannot be had: {first_line(error)}",
             where,
             "go online once, or set pretrained: false",
         ) from error

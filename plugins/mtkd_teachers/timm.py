@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from mtkd_cli.errors import DataError, UsageError, nearest, nearest_or_all
+from mtkd_cli.errors import DataError, UsageError, first_line, nearest, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_teachers.safe_torch_load import tensors_only
 
@@ -102,8 +102,7 @@ def _trained(name: str) -> nn.Module:
             module: nn.Module = timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub's client raises errors of several libraries
         raise DataError(
-            f"the weights of {name} are not in timm's cache and cannot be fetched: "
-            f"{(str(error).splitlines() or [type(error).__name__])[0]}",
+            f"the weights of {name} are not in timm's cache and cannot be fetched: {first_line(error)}",
             where=f"timm:{name}",
             hint=f"go online once, or fetch model.safetensors of {config.hf_hub_id or config.url} "
             "elsewhere and give it with checkpoint:",
