@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli import counter_rng
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Merged, Metric, TaskData
@@ -18,37 +17,17 @@ from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import check_strategy
 from mtkd_tasks.classification import Classification
+from tests.fixtures.strategies import SPECS, create
 
-SPECS = {spec.name: spec for spec in mtkd_register_aggregators()}
 CHOICES: list[tuple[str, dict[str, Any]]] = [
-    ("mean", {}),
-    ("mean-logit", {}),
-    ("weighted", {}),
+    *((name, {}) for name in SPECS),
     ("weighted", {"by": "fixed"}),
     ("weighted", {"by": "validation", "tau": 0.01}),
-    ("confidence", {}),
-    ("entropy", {}),
-    ("agreement", {}),
     ("agreement", {"c": 1.0}),
-    ("best", {}),
-    ("consensus", {}),
     ("consensus", {"tau": 0.1}),
-    ("drop", {}),
     ("drop", {"p": 1.0}),
-    ("majority", {}),
-    ("median", {}),
-    ("progressive", {}),
-    ("random", {}),
-    ("route", {"by": "source", "map": {"photo": "first", "sketch": ["first"]}}),
-    ("stacking", {}),
-    ("trimmed-mean", {}),
     ("trimmed-mean", {"trim": 0.5}),
 ]
-
-
-def create(name: str, **options: Any) -> Any:
-    defaults = {option.name: option.default for option in SPECS[name].options}
-    return SPECS[name].load()(**{**defaults, **options})
 
 
 def task(classes: int) -> Classification:

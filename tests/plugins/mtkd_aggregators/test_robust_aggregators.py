@@ -11,19 +11,13 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
-from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli import counter_rng
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, TaskData
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
+from tests.fixtures.strategies import create
 
-SPECS = {spec.name: spec for spec in mtkd_register_aggregators()}
 CLASSES = 4
-
-
-def create(name: str, **options: Any) -> Any:
-    defaults = {option.name: option.default for option in SPECS[name].options}
-    return SPECS[name].load()(**{**defaults, **options})
 
 
 def logits(samples: int, seed: int, right: list[int] | None = None, scale: float = 1.0) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Merged, TaskData
 from mtkd_cli.testing.batches import NAMES, batch_for
 from mtkd_tasks.classification import Classification
+from tests.fixtures.strategies import SPECS, create
 
-SPECS = {spec.name: spec for spec in mtkd_register_aggregators()}
-GIVEN: dict[str, dict[str, Any]] = {"route": {"by": "source", "map": {"photo": "first"}}}
 TASK = Classification(TaskData(tuple("abcde"), np.arange(5), InputSpec(4)), LossOptions())
 TEACHERS = st.integers(1, len(NAMES))
 SEEDS = st.integers(0, 10_000)
@@ -31,8 +28,7 @@ def numbers(seed: int, *shape: int, size: float = 1.0) -> Tensor:
 
 
 def answer(name: str, batch: AggregationBatch) -> Merged:
-    defaults = {option.name: option.default for option in SPECS[name].options}
-    strategy = SPECS[name].load()(**{**defaults, **GIVEN.get(name, {})})
+    strategy = create(name)
     if hasattr(strategy, "fit"):
         strategy.fit(batch)
     if hasattr(strategy, "combine"):
