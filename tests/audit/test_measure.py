@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ from mtkd_cli.interfaces import Task
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import Part, strategies_for
 from mtkd_cli.teachers import ready as teachers_module
-from mtkd_cli.training.context import Context
+from tests.fixtures.small_runs import Contexts
 
-Contexts = Callable[..., Context]
 WRONG = """
 import torch
 class Always3(torch.nn.Module):

@@ -20,8 +20,8 @@ from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.stats.bootstrap import Estimate
 from mtkd_cli.teachers.ready import ready
 from mtkd_cli.training.context import Context
+from tests.fixtures.small_runs import Contexts
 
-Contexts = Callable[..., Context]
 SCENES = ("data.scenes=30", "data.test_scenes=10", "data.size=16", "data.labels=24", "data.val=0.5")
 MAPS = (*SCENES, "fit.epochs=2", "teachers=[{model: 'unet:8', fit: all}, {model: 'unet:4-4', fit: all}]")
 BOXES = (

@@ -9,21 +9,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from mtkd_cli import __version__
 from mtkd_cli.cli import app as application
 from mtkd_cli.distributed.parent_watch import PARENT
 from mtkd_cli.specs import KINDS
+from tests.fixtures.command_line import mtkd
 
 if TYPE_CHECKING:
     from tests.conftest import PluginWriter
 
 BAD = "task: classification\ndata: digits\nteachers: ['mlp:8']\nstrategy: meen\nstudent: mlp:4\n"
-
-
-def mtkd(*arguments: str, **environment: str) -> Result:
-    return CliRunner().invoke(application.create(), arguments, env=environment)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +165,8 @@ def test_a_surprise_is_one_line_and_a_traceback_only_with_debug(monkeypatch: pyt
     assert result.exit_code == 1
     assert result.stderr.startswith("error: unexpected KeyError")
     assert "mtkd --debug" in result.stderr
-    assert isinstance(mtkd("--debug", "distill", "digits").exception, KeyError)
+    with pytest.raises(KeyError):
+        mtkd("--debug", "distill", "digits")
 
 
 def test_an_interruption_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.installed_examples import install, mtkd_in
+
 pytestmark = pytest.mark.slow
 
-EXAMPLES = Path(__file__).parents[2] / "docs/plugins"
 NAMES = ("mtkd-example-strategy", "mtkd-example-teacher", "mtkd-example-tracker")
 FEW = (
     "data.labels=100",
@@ -29,38 +27,21 @@ TEACHERS = "teachers=[{model: filters:8, fit: all}, {model: mlp:16, fit: all}]"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which pip installed the examples."""
-    folder = tmp_path_factory.mktemp("installed")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
-    pip += ["--no-build-isolation", "--no-deps", "--target", str(folder)]
-    subprocess.run([*pip, *(str(EXAMPLES / name) for name in NAMES)], check=True)
-    return folder
-
-
-def mtkd(site: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "mtkd_cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(site), "COLUMNS": "160"},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "warning: " not in done.stderr
-    return done.stdout
+    return install(tmp_path_factory.mktemp("installed"), *NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_keeps_every_rule(site: Path, name: str) -> None:
-    rows = json.loads(mtkd(site, "plugins", "check", name, "--json"))
+    rows = json.loads(mtkd_in(site, "plugins", "check", name, "--json"))
     assert {row["result"] for row in rows} == {"ok"}
     assert len(rows) == 2, "its listing, and what it offers"
 
 
 def test_they_work_together_in_one_run(site: Path) -> None:
-    (row,) = [line for line in mtkd(site, "list", "strategies").splitlines() if "lowest-error" in line]
+    (row,) = [line for line in mtkd_in(site, "list", "strategies").splitlines() if "lowest-error" in line]
     assert "mtkd-example-strategy 1.0" in row
     given = ["strategy=lowest-error", "strategy.tau=0.2", TEACHERS, "trackers=[csv]", *FEW]
-    report = json.loads(mtkd(site, "distill", "digits", *given, "--name", "all", "--json"))
+    report = json.loads(mtkd_in(site, "distill", "digits", *given, "--name", "all", "--json"))
     assert report["scores"]["teachers"]["filters-8"]["accuracy"] > 0.5, "edges tell digits apart"
     lines = list(csv.DictReader(Path("runs/all/curves.csv").read_text().splitlines()))
     rows = [json.loads(line) for line in Path("runs/all/metrics.jsonl").read_text().splitlines()]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,31 +12,16 @@ import torch
 from sklearn.metrics import mean_poisson_deviance
 
 from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
+from tests.fixtures.installed_examples import EXAMPLES, install, mtkd_in
 
 PAGE = Path(__file__).parents[2] / "docs/write-a-task.md"
-EXAMPLE = PAGE.parent / "plugins/mtkd-example-task"
+EXAMPLE = EXAMPLES / "mtkd-example-task"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which pip installed the example."""
-    folder = tmp_path_factory.mktemp("installed")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
-    pip += ["--no-build-isolation", "--no-deps", "--target", str(folder)]
-    subprocess.run([*pip, str(EXAMPLE)], check=True)
-    return folder
-
-
-def mtkd(site: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "mtkd_cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(site), "COLUMNS": "160"},
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
+    return install(tmp_path_factory.mktemp("installed"), "mtkd-example-task")
 
 
 def blocks(language: str) -> list[str]:
@@ -49,9 +31,9 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.slow
 def test_an_installed_task_is_listed_checked_and_learns_from_a_table(site: Path) -> None:
-    (row,) = [line for line in mtkd(site, "list", "tasks").splitlines() if line.startswith("counts")]
+    (row,) = [line for line in mtkd_in(site, "list", "tasks").splitlines() if line.startswith("counts")]
     assert "mtkd-example-task 1.0" in row
-    assert "counts" in mtkd(site, "plugins", "check", "mtkd-example-task")
+    assert "counts" in mtkd_in(site, "plugins", "check", "mtkd-example-task")
 
     draws = np.random.default_rng(0)
     x = draws.normal(size=(400, 2))
@@ -59,7 +41,7 @@ def test_an_installed_task_is_listed_checked_and_learns_from_a_table(site: Path)
     lines = [f"{a:.4f},{b:.4f},{count}" for (a, b), count in zip(x, visits, strict=True)]
     Path("visits.csv").write_text("\n".join(["age,distance,visits", *lines]) + "\n")
     Path("visits.yaml").write_text(blocks("yaml")[0])
-    report = json.loads(mtkd(site, "distill", "visits.yaml", "--json"))
+    report = json.loads(mtkd_in(site, "distill", "visits.yaml", "--json"))
     assert report["metric"] == {"name": "deviance", "higher_is_better": False}
     constant = mean_poisson_deviance(visits, np.full(400, visits.mean()))
     assert report["scores"]["student"]["deviance"] < 0.7 * constant, "it learnt more than the mean"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,11 @@ from PIL import Image
 from typer.testing import Result
 
 from mtkd_cli.doctor import environment
+from tests.fixtures.command_line import Mtkd
 
 if TYPE_CHECKING:
     from tests.conftest import PluginWriter
 
-Mtkd = Callable[..., Result]
 RNG = np.random.default_rng(0)
 SMALL = ("teachers=[{model: 'mlp:8', name: t, fit: all}]", "student=mlp:4")
 

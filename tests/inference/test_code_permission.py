@@ -18,8 +18,8 @@ from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.files import checksummed_json
 from mtkd_cli.inference import code_permission, own_runs
 from mtkd_cli.inference.student import load_student
+from tests.fixtures.command_line import Mtkd
 
-Mtkd = Callable[..., Result]
 Facts = dict[str, Any]
 
 CODE = """

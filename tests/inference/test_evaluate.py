@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
-from typer.testing import Result
 
 from mtkd_cli.files import checksummed_json
-
-Mtkd = Callable[..., Result]
+from tests.fixtures.command_line import Mtkd
 
 
 @pytest.fixture

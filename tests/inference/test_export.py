@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from typer.testing import Result
 
 from mtkd_cli.files import atomic
 from mtkd_cli.inference import export
 from mtkd_cli.inference.student import load_student
-
-Mtkd = Callable[..., Result]
+from tests.fixtures.command_line import Mtkd
 
 
 def digits() -> np.ndarray:

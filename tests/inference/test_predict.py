@@ -5,21 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import Result
 
 from mtkd_cli.inference.formats import UNSEEN, coco, csv_rows, facts_of, safe, write_mask
 from mtkd_cli.inference.predict import Answered
 from mtkd_cli.inference.student import load_student
 from mtkd_cli.interfaces import Prediction
+from tests.fixtures.command_line import Mtkd
 
-Mtkd = Callable[..., Result]
 RNG = np.random.default_rng(0)
 
 

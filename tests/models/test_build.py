@@ -15,9 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision import models as torchvision_models
-from typer.testing import CliRunner
 
-from mtkd_cli.cli.app import create
 from mtkd_cli.data import dataset
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.errors import DataError, UsageError
@@ -30,6 +28,7 @@ from mtkd_cli.recipe.schema import Data, Student, Teacher
 from mtkd_cli.teachers import load as teacher_loading
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.detection import Detection
+from tests.fixtures.command_line import mtkd
 
 CLASSES = ("a", "b", "c")
 TASK = Classification(TaskData(CLASSES, np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
@@ -182,7 +181,7 @@ def write_images(root: Path, count: int, size: int) -> None:
 
 def distil(recipe: dict[str, Any], *arguments: str) -> dict[str, Any]:
     Path("r.yaml").write_text(json.dumps(recipe))
-    done = CliRunner().invoke(create(), ["distill", "r.yaml", "--json", "--name", "run", *arguments])
+    done = mtkd("distill", "r.yaml", "--json", "--name", "run", *arguments)
     assert done.exit_code == 0, done.output
     report: dict[str, Any] = json.loads(done.stdout)
     return report

@@ -22,11 +22,10 @@ from sklearn.datasets import load_digits
 from timm.models.efficientnet import EfficientNet
 from torch import Tensor
 from torchvision import models
-from typer.testing import CliRunner
 
-from mtkd_cli.cli.app import create
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.reader import read
+from tests.fixtures.command_line import mtkd
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "rename_checkpoint.py"
 LITE0 = "tf_efficientnet_lite0"
@@ -127,7 +126,7 @@ def test_teachers_of_different_sizes_teach_a_small_student(
         return output
 
     monkeypatch.setattr(EfficientNet, "forward_features", counting)
-    done = CliRunner().invoke(create(), ["distill", "r.yaml", "--json", "--no-baseline", "--name", "run"])
+    done = mtkd("distill", "r.yaml", "--json", "--no-baseline", "--name", "run")
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     # One pass for 30 epochs of the head, one to record every split, and a few images to probe and time it.

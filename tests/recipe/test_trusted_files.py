@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from typer.testing import CliRunner, Result
 
 from mtkd_cli import api
-from mtkd_cli.cli.app import create
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import ModelRequest
 from mtkd_cli.safe_loading import weights
 from mtkd_teachers.mlp import MlpProvider
+from tests.fixtures.command_line import mtkd
 
 RECIPE = ("digits", "data.labels=60", "teachers=[{model: 'mlp:8', checkpoint: teacher.pt}]", "student=mlp:4")
 
@@ -34,10 +33,6 @@ class Tell:
 def _told(gives: object) -> object:
     Path("marker").touch()
     return gives
-
-
-def mtkd(*arguments: str) -> Result:
-    return CliRunner().invoke(create(with_plugins=False), list(arguments))
 
 
 def network() -> nn.Module:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import checksummed_json
 from mtkd_cli.report import results
-
-Mtkd = Callable[..., Result]
+from tests.fixtures.command_line import Mtkd
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mtkd_cli.errors import DataError
-
-Distil = Callable[..., dict[str, Any]]
+from tests.fixtures.small_runs import Distil
 
 SMALL = (
     "data.scenes=24",

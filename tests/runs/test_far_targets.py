@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from mtkd_cli.cli.app import create
+from tests.fixtures.command_line import mtkd
+from tests.fixtures.small_runs import Distil
 
 RECIPE = """
 task: regression
@@ -24,11 +23,9 @@ student: mlp:4
 train: {epochs: 20, lr: 3e-2, batch_size: 16}
 """
 
-Runs = Callable[..., dict[str, Any]]
-
 
 @pytest.fixture
-def run(distil: Runs) -> Runs:
+def run(distil: Distil) -> Distil:
     """Distill a table whose column ``a`` and target are moved and scaled; return the report."""
     draws = np.random.default_rng(0)
     x = draws.normal(size=(200, 2)).round(3)
@@ -48,7 +45,7 @@ def r2(report: dict[str, Any]) -> list[float]:
     return [row["r2"] for row in (scores["student"], scores["teachers"]["a"])]
 
 
-def test_r2_is_the_same_wherever_zero_is(run: Runs) -> None:
+def test_r2_is_the_same_wherever_zero_is(run: Distil) -> None:
     near = run("near")
     assert r2(near)[1] > 0.5
     for name, change in {
@@ -63,23 +60,23 @@ def test_r2_is_the_same_wherever_zero_is(run: Runs) -> None:
         assert report["scores"]["student"]["rmse"] == pytest.approx(rmse, rel=0.05, abs=0), name
 
 
-def test_r2_of_a_constant_target_is_none_in_the_report_and_said(run: Runs) -> None:
+def test_r2_of_a_constant_target_is_none_in_the_report_and_said(run: Distil) -> None:
     report = run("constant", scale=0, target=0.1)
     assert r2(report) == [None, None]
     json.dumps(report, allow_nan=False)
-    out = CliRunner().invoke(create(), ["evaluate", "constant"]).output
+    out = mtkd("evaluate", "constant").output
     assert "undefined" in out
 
 
-def test_a_student_of_far_targets_predicts_and_is_exported_in_the_users_units(run: Runs) -> None:
+def test_a_student_of_far_targets_predicts_and_is_exported_in_the_users_units(run: Distil) -> None:
     run("far", target=1.7e9, column=1.7e9)
     with Path("data.csv").open() as file:
         labels = [float(row["y"]) for row in csv.DictReader(file)]
-    told = CliRunner().invoke(create(), ["predict", "far", "data.csv", "--output", "said.csv"])
+    told = mtkd("predict", "far", "data.csv", "--output", "said.csv")
     assert told.exit_code == 0, told.output
     with Path("said.csv").open() as file:
         answers = [float(row["y"]) for row in csv.DictReader(file)]
     assert np.corrcoef(np.subtract(answers, 1.7e9), np.subtract(labels, 1.7e9))[0, 1] > 0.8
     assert len(set(answers)) > 150
-    done = CliRunner().invoke(create(), ["export", "far", "--format", "pt2", "--output", "far.pt2"])
+    done = mtkd("export", "far", "--format", "pt2", "--output", "far.pt2")
     assert done.exit_code == 0, done.output

@@ -18,11 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import models as torchvision_models
 from torchvision.transforms.v2.functional import resize, to_dtype, to_image
-from typer.testing import CliRunner
 
-from mtkd_cli.cli import app
 from mtkd_cli.teachers import ready
 from mtkd_cli.training.context import Context
+from tests.fixtures.command_line import mtkd
 
 NAMES = ("ant", "bee", "cat", "dog", "emu", "fox", "gnu", "hen", "ibex", "jay")
 SIX = ("jay", "cat", "ant", "fox", "hen", "bee")
@@ -142,9 +141,7 @@ def test_five_kinds_of_teachers_at_once_answer_as_each_does_by_hand(context: Cal
         "six": by_six(),
     }
     Path("r.yaml").write_text(RECIPE)
-    done = CliRunner().invoke(
-        app.create(), ["distill", "r.yaml", "--no-baseline", "--json"], catch_exceptions=False
-    )
+    done = mtkd("distill", "r.yaml", "--no-baseline", "--json")
     assert done.exit_code == 0, done.stderr
     assert "label spaces" in done.stderr
     assert "teacher six does not know 4 of 10 classes: dog, emu, gnu, ibex" in done.stderr

@@ -1,8 +1,6 @@
 """A run leaves a picture of what everyone answers beside the labels."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +9,7 @@ from PIL import Image
 
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.grid import CELL, GAP, RIGHT, WRONG, Words, grid, image_of
-
-Distil = Callable[..., dict[str, Any]]
+from tests.fixtures.small_runs import Distil
 
 
 def test_a_run_of_a_classification_shows_eight_samples_and_everyones_answers(distil: Distil) -> None:

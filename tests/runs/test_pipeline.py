@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,8 +14,7 @@ from mtkd_cli.errors import DataError, PluginError, RecipeError, UsageError
 from mtkd_cli.files import yaml12
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.teachers import ready
-
-Distil = Callable[..., dict[str, Any]]
+from tests.fixtures.small_runs import Distil
 
 
 def weights_of(run: str) -> dict[str, torch.Tensor]:

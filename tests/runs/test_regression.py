@@ -16,6 +16,7 @@ from sklearn.linear_model import Ridge
 from mtkd_cli.errors import UsageError
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
+from tests.fixtures.small_runs import Distil
 
 SMALL = (
     "train.epochs=3",
@@ -23,7 +24,6 @@ SMALL = (
     "train.lr=1e-2",
     "teachers=[{model: mlp:16, fit: all}, {model: mlp:8-8, fit: all}]",
 )
-Distil = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture

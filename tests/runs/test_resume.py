@@ -12,19 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from mtkd_cli.cli import app as application
 from mtkd_cli.runs import metrics_log, pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import recorded_outputs
 from mtkd_cli.training import checkpoint, checkpointing
 from mtkd_cli.training.progress import Progress
+from tests.fixtures.command_line import mtkd
 from tests.program.small_run import FITS, RESUME, START, STUDENT, results
-
-
-def mtkd(*arguments: str) -> Result:
-    return CliRunner().invoke(application.create(), arguments, catch_exceptions=False)
 
 
 def here() -> dict[str, Any]:

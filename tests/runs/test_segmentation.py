@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from PIL import Image
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers.ready import ready
-from mtkd_cli.training.context import Context
 from mtkd_tasks.grid import CELL, GAP
+from tests.fixtures.small_runs import Contexts
 
 SMALL = (
     "data.scenes=24",
@@ -30,8 +29,6 @@ SMALL = (
     "teachers.2.model=unet:4-4",
     "student=unet:4",
 )
-
-Contexts = Callable[..., Context]
 
 
 def run(context: Contexts, *changes: str, name: str = "seg", baseline: bool = False) -> dict[str, Any]:

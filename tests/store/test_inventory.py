@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,7 @@ from mtkd_cli.store import content_store, inventory, recorded_outputs
 from mtkd_cli.teachers import identity, recording, verify
 from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.training.context import Context
-
-Contexts = Callable[..., Context]
+from tests.fixtures.small_runs import Contexts
 
 
 def test_the_store_is_listed_verified_and_pruned(context: Contexts) -> None:

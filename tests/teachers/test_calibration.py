@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,8 +22,8 @@ from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.teachers.label_alignment import aligned_to
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import measure
+from tests.fixtures.small_runs import Contexts
 
-Contexts = Callable[..., Context]
 SMALL = (
     "data.labels=200",
     "train.epochs=1",

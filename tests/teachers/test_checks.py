@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.training.context import Context
-
-Contexts = Callable[..., Context]
+from tests.fixtures.small_runs import Contexts
 
 NEAREST = """
 import torch

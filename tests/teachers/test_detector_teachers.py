@@ -17,9 +17,7 @@ from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.teachers import outputs
 from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.training.context import Context
-
-Distil = Callable[..., dict[str, Any]]
-Contexts = Callable[..., Context]
+from tests.fixtures.small_runs import Contexts
 
 NAMES = ("red", "green", "blue")
 SIDE, IMAGES = 32, 24

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ from safetensors import safe_open
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.teachers import features
-
-Distil = Callable[..., dict[str, Any]]
+from tests.fixtures.small_runs import Distil
 
 
 def test_features_are_recorded_once_and_leave_no_trace_in_the_student(

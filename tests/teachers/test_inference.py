@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
-from mtkd_cli.cli import app
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.teachers import verify
 from mtkd_cli.training.context import Context
-
-Contexts = Callable[..., Context]
+from tests.fixtures.command_line import mtkd
+from tests.fixtures.small_runs import Contexts
 
 DIGITS = tuple(f"digits-{number:04d}" for number in range(1797))
 LOGITS = np.random.default_rng(0).normal(size=(1797, 10)).astype(np.float32)
@@ -271,10 +268,6 @@ strategy: mean
 student: mlp:4
 train: {epochs: 1, lr: 0.01}
 """
-
-
-def mtkd(*arguments: str) -> Result:
-    return CliRunner().invoke(app.create(), arguments, catch_exceptions=False)
 
 
 def images(*names: str) -> None:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import gc
 import os
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from typer.testing import CliRunner
 
-from mtkd_cli.cli import app
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.training.context import Context
-
-Contexts = Callable[..., Context]
+from tests.fixtures.command_line import mtkd
+from tests.fixtures.small_runs import Contexts
 
 ODD = """
 import torch
@@ -184,13 +181,11 @@ def test_a_teacher_that_was_recorded_answers_as_before_when_it_is_asked_first(co
 
 
 def test_the_command_says_it_in_three_lines() -> None:
-    done = CliRunner().invoke(
-        app.create(), ["distill", "digits", with_odd("nothing")], catch_exceptions=False
-    )
+    done = mtkd("distill", "digits", with_odd("nothing"))
     assert done.exit_code == 3
     assert "Traceback" not in done.stderr
     assert "the teacher answers nothing (None)" in done.stderr
     assert "teacher 'bad'" in done.stderr
-    planned = CliRunner().invoke(app.create(), ["distill", "digits", with_odd("one"), "--dry-run"])
+    planned = mtkd("distill", "digits", with_odd("one"), "--dry-run")
     assert planned.exit_code == 3
     assert "gives (1, 10) for 4 samples" in planned.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,8 +22,7 @@ from mtkd_cli.teachers import identity, recording
 from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.teachers.inference import by_views
 from mtkd_cli.training.context import Context
-
-Contexts = Callable[..., Context]
+from tests.fixtures.small_runs import Contexts
 
 
 @pytest.fixture(autouse=True)

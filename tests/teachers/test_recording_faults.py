@@ -11,16 +11,14 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
-from mtkd_cli.cli import app as application
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
 from mtkd_cli.runs import students
@@ -29,9 +27,8 @@ from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import fine_tuning, identity, load
 from mtkd_cli.teachers import ready as ready_teachers
-from mtkd_cli.training.context import Context
-
-Contexts = Callable[..., Context]
+from tests.fixtures.command_line import mtkd
+from tests.fixtures.small_runs import Contexts
 
 VIEWS = 30
 SMALL = (
@@ -151,10 +148,6 @@ def no_file_beyond(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def mtkd(*arguments: str) -> Result:
-    return CliRunner().invoke(application.create(), arguments, catch_exceptions=False)
 
 
 def test_a_full_disk_is_said_and_a_later_run_with_room_completes(

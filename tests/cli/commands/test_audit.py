@@ -7,13 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from typer.testing import CliRunner, Result
-
-from mtkd_cli.cli import app as application
-
-
-def mtkd(*arguments: str) -> Result:
-    return CliRunner().invoke(application.create(), arguments, catch_exceptions=False)
+from tests.fixtures.command_line import mtkd
 
 
 def apart(*arguments: str) -> tuple[str, set[str]]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from mtkd_cli.cli.app import create
 from mtkd_cli.runs import pipeline
+from tests.fixtures.command_line import mtkd
 
 SMALL = (
     "digits",
@@ -23,10 +22,6 @@ SMALL = (
     "teachers=[{model: 'mlp:32', fit: all}, {model: 'mlp:16', fit: all}]",
     "student=mlp:8",
 )
-
-
-def mtkd(*arguments: str) -> Result:
-    return CliRunner().invoke(create(), list(arguments))
 
 
 def compare(*more: str) -> dict[str, Any]:

@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from mtkd_cli.cli import app as application
+from tests.fixtures.command_line import mtkd
 
 SMALL = (
     "data.labels=60",
@@ -17,10 +16,6 @@ SMALL = (
     "teachers=[{model: 'mlp:8', fit: all}, {model: 'mlp:4', fit: all}]",
     "augment={}",
 )
-
-
-def mtkd(*arguments: str) -> Result:
-    return CliRunner().invoke(application.create(), arguments, catch_exceptions=False)
 
 
 @pytest.fixture

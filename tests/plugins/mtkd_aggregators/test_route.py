@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.load import load
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
-from mtkd_cli.training.context import Context
+from tests.fixtures.small_runs import Contexts
 
 NAMES = ("a", "b", "c")
 
@@ -101,7 +100,7 @@ train: {epochs: 1, batch_size: 8, lr: 1e-2}
 """
 
 
-def test_images_are_routed_by_the_folder_that_they_lie_in(context: Callable[..., Context]) -> None:
+def test_images_are_routed_by_the_folder_that_they_lie_in(context: Contexts) -> None:
     generator = np.random.default_rng(0)
     for label in ("cat", "dog"):
         for source in ("photos", "sketches"):

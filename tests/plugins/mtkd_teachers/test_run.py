@@ -12,9 +12,8 @@ import torch
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.inference.student import load_student
 from mtkd_cli.teachers.ready import ready
-from mtkd_cli.training.context import Context
+from tests.fixtures.small_runs import Contexts
 
-Contexts = Callable[..., Context]
 CHAIN = "teachers=[{name: before, model: 'run:first'}]"
 
 
