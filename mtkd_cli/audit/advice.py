@@ -5,39 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from mtkd_cli.audit.facts import Advice, Audit, Change, TeacherFacts
+from mtkd_cli.audit.facts import Advice, Audit, TeacherFacts
 from mtkd_cli.audit.recommend import best_of, only_heard
+from mtkd_cli.audit.sure_findings import Harm, harms_of, overconfident
 from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.stats import bootstrap
-from mtkd_cli.stats.bootstrap import Estimate
+from mtkd_cli.stats.estimate import Estimate
 
 SHOWN = 4
 """Names of classes that a sentence gives at most."""
-OVERCONFIDENT = 0.1
-"""Mean confidence above the share of right answers that is worth a sentence."""
+FEWEST = 50
+"""Labelled validation samples below which no advice is given: a teacher that answers at random among three
+good ones would be missed in most audits of fewer."""
 REFERENCE = "mean"
 
 
 def advice_of(audit: Audit, measured: Mapping[str, Outcome], alone: Sequence[Outcome]) -> Audit:
     """Return the audit with its advice, what matters most first."""
-    use = audit.recommended
+    if audit.samples < FEWEST:
+        text = (
+            f"no advice: {audit.samples} labelled validation samples are too few, it needs {FEWEST}; "
+            "the tables show what was measured"
+        )
+        return replace(audit, advice=(Advice("too few labels", text, {"samples": audit.samples}),))
+    names = {change.strategy for change in audit.left_out}
+    reference = REFERENCE if REFERENCE in names else audit.configured
+    harms = harms_of({change.teacher: change for change in audit.left_out if change.strategy == reference})
+    surer = overconfident(audit.teachers)
     lines = [
         *_strategy(audit, measured),
-        *(line for teacher in audit.teachers for line in _teacher(audit, teacher)),
-        *_best_teacher(audit, measured[use], alone),
-        *_oracle(audit, measured[use]),
+        *(
+            line
+            for teacher in audit.teachers
+            for line in _teacher(audit, teacher, harms.get(teacher.name), surer.get(teacher.name))
+        ),
+        *_best_teacher(audit, measured[audit.recommended], alone),
+        *_oracle(audit, measured[audit.recommended]),
     ]
     return replace(audit, advice=tuple(lines))
 
 
 def _strategy(audit: Audit, measured: Mapping[str, Outcome]) -> Iterator[Advice]:
     use, own, metric = audit.recommended, audit.configured, spelt(audit.metric)
-    score = bootstrap.estimate(*measured[use].score)
-    said = f"its ensemble has {metric} {span(score)} and loss {measured[use].loss[0]:.4f} on validation"
+    score = measured[use].score.estimate()
+    said = f"its ensemble has {metric} {span(score)} and loss {measured[use].loss.value:.4f} on validation"
     if (heard := only_heard(measured[use])) is not None and len(audit.teachers) > 1:
         said += f", and hears hardly any teacher but {audit.teachers[heard].name}"
-    evidence = {"score": vars(score), "loss": measured[use].loss[0]}
+    evidence = {"score": vars(score), "loss": measured[use].loss.value}
     if own not in measured:
         yield Advice(
             "strategy",
@@ -58,11 +72,11 @@ def _strategy(audit: Audit, measured: Mapping[str, Outcome]) -> Iterator[Advice]
     )
 
 
-def _teacher(audit: Audit, teacher: TeacherFacts) -> Iterator[Advice]:
+def _teacher(
+    audit: Audit, teacher: TeacherFacts, harm: Harm | None, surer: tuple[float, float] | None
+) -> Iterator[Advice]:
     wrong = [c for c in teacher.classes if c.surely_wrong]
-    out = {change.strategy: change for change in audit.left_out if change.teacher == teacher.name}
-    reference = out.get(REFERENCE) or out.get(audit.configured)
-    harm = _harm(audit, reference)
+    told = _told_harm(harm, spelt(audit.metric)) if harm else ""
     if wrong:
         worst = ", ".join(
             f"{c.name}: right on {c.right:.2f}, confidence {c.confidence:.2f}" for c in wrong[:SHOWN]
@@ -72,36 +86,28 @@ def _teacher(audit: Audit, teacher: TeacherFacts) -> Iterator[Advice]:
         sentence = f"teacher {teacher.name} is confidently wrong on {of} ({worst}{more})"
         yield Advice(
             "confidently wrong",
-            f"{sentence}; {harm}" if harm else sentence,
-            {"classes": [c.name for c in wrong], **_evidence(reference if harm else None)},
+            f"{sentence}; {told}" if told else sentence,
+            {"classes": [c.name for c in wrong], **_evidence(harm)},
         )
         return
-    if harm and reference:
+    if harm:
         metric = f"{spelt(audit.metric)} {span(teacher.score)}"
-        if reference.gain.low > 0:
-            yield Advice(
-                "harmful", f"teacher {teacher.name}, {metric}, does harm: {harm}", _evidence(reference)
-            )
-        else:
-            text = f"teacher {teacher.name}, {metric}, raises the loss: {harm}"
-            yield Advice("raises the loss", text, _evidence(reference))
-    right = sum(share * count for _, share, count in teacher.reliability)
-    sure = sum(confidence * count for confidence, _, count in teacher.reliability)
-    count = sum(count for *_, count in teacher.reliability)
-    if count and (sure - right) / count > OVERCONFIDENT:
+        about, does = ("harmful", "does harm") if harm.score else ("raises the loss", "raises the loss")
+        yield Advice(about, f"teacher {teacher.name}, {metric}, {does}: {told}", _evidence(harm))
+    if surer:
+        confidence, right = surer
         yield Advice(
             "overconfident",
-            f"teacher {teacher.name} is overconfident: it says {sure / count:.2f} on average and is right on "
-            f"{right / count:.2f}",
-            {"confidence": sure / count, "right": right / count},
+            f"teacher {teacher.name} is overconfident: it says {confidence:.2f} on average and is right on "
+            f"{right:.2f}",
+            {"confidence": confidence, "right": right},
         )
 
 
-def _harm(audit: Audit, change: Change | None) -> str:
-    """Return in words that a strategy is surely better without a teacher; nothing if it is not."""
-    if change is None or change.gain.high < 0 or not (change.gain.low > 0 or change.loss_gain.low > 0):
-        return ""
-    return f"without it `{change.strategy}` {_change(change.gain, change.loss_gain, spelt(audit.metric))}"
+def _told_harm(harm: Harm, metric: str) -> str:
+    """Return in words what a strategy surely gains without a teacher."""
+    change = harm.change
+    return f"without it `{change.strategy}` {_change(change.gain, change.loss_gain, metric)}"
 
 
 def _change(gain: Estimate, lower: Estimate, metric: str) -> str:
@@ -121,9 +127,10 @@ def _told(found: Estimate, better: str, worse: str, unsure: str) -> str:
     return better.replace("{}", span(found)) if found.low > 0 else worse.replace("{}", span(-found))
 
 
-def _evidence(change: Change | None) -> dict[str, object]:
-    if change is None:
+def _evidence(harm: Harm | None) -> dict[str, object]:
+    if harm is None:
         return {}
+    change = harm.change
     return {"strategy": change.strategy, "gain": vars(change.gain), "loss_gain": vars(change.loss_gain)}
 
 
@@ -151,7 +158,7 @@ def _oracle(audit: Audit, ensemble: Outcome) -> Iterator[Advice]:
         yield Advice(
             "oracle",
             f"an oracle that always takes the right teacher would have {spelt(audit.metric)} "
-            f"{span(audit.oracle)}; `{audit.recommended}` has {ensemble.score[0]:.4f}",
+            f"{span(audit.oracle)}; `{audit.recommended}` has {ensemble.score.value:.4f}",
             {"oracle": vars(audit.oracle)},
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtkd_cli.interfaces.significant_digits import rounded
-from mtkd_cli.stats.bootstrap import Estimate
+from mtkd_cli.stats.estimate import Difference, Estimate
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class ClassFacts:
         strength: the task's first metric of each class; None if there is none.
         right: share on which its answer is right, None where the task has no classes to answer.
         confidence: mean probability of its answer there, None likewise.
-        surely_wrong: whether it is wrong on most of them, yet sure.
+        surely_wrong: whether it is surely wrong on most of them, yet confident.
     """
 
     name: str
@@ -90,8 +90,8 @@ class Change:
 
     strategy: str
     teacher: str
-    gain: Estimate
-    loss_gain: Estimate
+    gain: Difference
+    loss_gain: Difference
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli import counter_rng
-from mtkd_cli.audit import per_teacher
+from mtkd_cli.audit import advice, per_teacher
 from mtkd_cli.audit.advice import advice_of
 from mtkd_cli.audit.facts import Audit, Change, StrategyFacts
 from mtkd_cli.audit.oracle import oracle_of
-from mtkd_cli.audit.recommend import best_of, recommended
+from mtkd_cli.audit.recommend import best_of, kept, recommended
 from mtkd_cli.audit.validation_set import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.stats import bootstrap
 from mtkd_cli.teachers.ready import ready
 from mtkd_cli.training.context import Context
 
@@ -62,7 +61,8 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
     higher = panel.task.primary.higher_is_better
     own = strategies[0].spec.name
     best = best_of(whole, [teacher.name for teacher in panel.teachers], higher)
-    chosen = recommended(measured, own, higher)
+    few = len(panel.rows) < advice.FEWEST
+    chosen = kept(measured, own) if few else recommended(measured, own, higher)
     oracle = oracle_of(panel, whole)
     if isinstance(oracle, str):
         not_measured["oracle"] = oracle
@@ -119,8 +119,8 @@ def _ensembles(
 def _facts(name: str, outcome: Outcome, part: Part) -> StrategyFacts:
     return StrategyFacts(
         name,
-        bootstrap.estimate(*outcome.score),
-        bootstrap.estimate(*outcome.loss),
+        outcome.score.estimate(),
+        outcome.loss.estimate(),
         outcome.measured.metrics,
         "validation" in part.spec.needs,
         outcome.weights,

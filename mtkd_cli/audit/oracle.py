@@ -9,8 +9,7 @@ from torch import Tensor
 
 from mtkd_cli.audit.validation_set import Outcome, Panel
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.stats import bootstrap
-from mtkd_cli.stats.bootstrap import Estimate
+from mtkd_cli.stats.estimate import Estimate
 from mtkd_cli.training.evaluation import batches, measured
 
 
@@ -25,9 +24,9 @@ def oracle_of(panel: Panel, alone: Sequence[Outcome]) -> Estimate | str:
     if not panel.task.by_element:
         return f"{spelt(metric.name)} ranks the answers of all samples, so no teacher is right on one of them"
     found = panel.outcome(measured(_right(panel), panel.task))
-    if any(metric.better(outcome.score[0], found.score[0]) for outcome in alone):
+    if any(metric.better(outcome.score.value, found.score.value) for outcome in alone):
         return "it is no bound here: a teacher by itself has a better score"
-    return bootstrap.estimate(*found.score)
+    return found.score.estimate()
 
 
 def _right(panel: Panel) -> Iterator[tuple[Tensor, Tensor]]:

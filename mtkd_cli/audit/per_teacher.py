@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.audit.facts import ClassFacts, PairFacts, TeacherFacts
+from mtkd_cli.audit.sure_findings import with_wrong_classes
 from mtkd_cli.audit.validation_set import Outcome, Panel
 from mtkd_cli.interfaces import Details
 from mtkd_cli.runs.report_facts import labels_seen
-from mtkd_cli.stats import bootstrap
+from mtkd_cli.stats.jackknife import difference
+from mtkd_cli.stats.score import mean_of
 from mtkd_cli.training.evaluation import batches, measured
 from mtkd_cli.training.strategy import mixture
 
-SURE = 0.7
-"""Mean confidence from which a teacher that is mostly wrong is called confidently wrong."""
 FEWEST = 5
 """Samples of a class under which nothing is said about it."""
 
@@ -54,55 +54,80 @@ def _alone(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:
 def teachers(panel: Panel, found: list[Outcome], whole: list[Outcome]) -> tuple[TeacherFacts, ...]:
     """Return the facts of each teacher, measured on classes that it knows and on every label."""
     wanted, known = panel.context.recipe.teachers, panel.batches.known
-    rows = []
+    rows, p_wrong = [], []
     for k, (teacher, outcome) in enumerate(zip(panel.teachers, found, strict=True)):
         details = panel.task.details(outcome.measured.statistics)
+        classes, p_values = _classes(panel, k, details)
+        p_wrong.append(p_values)
         rows.append(
             TeacherFacts(
                 teacher.name,
                 labels_seen(wanted[k], panel.context),
-                bootstrap.estimate(*outcome.score),
-                bootstrap.estimate(*outcome.loss),
+                outcome.score.estimate(),
+                outcome.loss.estimate(),
                 outcome.measured.metrics,
                 details.reliability,
-                _classes(panel, k, details),
+                classes,
                 teacher.calibration.as_dict() if teacher.calibration else None,
-                None if known is None or known[k].all() else bootstrap.estimate(*whole[k].score),
+                None if known is None or known[k].all() else whole[k].score.estimate(),
             )
         )
-    return tuple(rows)
+    return with_wrong_classes(rows, p_wrong)
 
 
-def _classes(panel: Panel, teacher: int, details: Details) -> tuple[ClassFacts, ...]:
-    """Return the teacher on each class; nothing where the task has no measure of a class."""
+def _classes(
+    panel: Panel, teacher: int, details: Details
+) -> tuple[tuple[ClassFacts, ...], list[float | None]]:
+    """Return the teacher on each class, and the p value of being wrong on more than half of its samples.
+
+    Nothing where the task has no measure of a class.
+    """
     names, strengths = panel.context.data.classes, next(iter(details.per_class.values()), ())
     strength = [s if math.isfinite(s) else None for s in strengths] or [None] * len(names)
     if not panel.task.over_classes:
         if len(strengths) != len(names):
-            return ()
+            return (), []
         counts = details.counts or [None] * len(names)
         rows = zip(names, counts, strength, strict=True)
-        return tuple(ClassFacts(name, count, s, None, None, False) for name, count, s in rows)
-    sums = torch.zeros(len(names), 3, dtype=torch.float64)
-    for output, target in _alone(panel, teacher):
-        confidence, answer = panel.task.averageable(output).max(dim=1)
-        there = panel.task.labelled(target)
-        label = target[there].long()
-        columns = [torch.ones(len(label)), (answer[there] == label).float(), confidence[there]]
-        sums.index_add_(0, label, torch.stack(columns, dim=1).double())
-    found = []
-    for name, value, (count, right, confidence) in zip(names, strength, sums.tolist(), strict=True):
+        return tuple(ClassFacts(name, count, s, None, None, False) for name, count, s in rows), []
+    found = torch.cat(
+        [_by_class(panel, output, target) for output, target in _alone(panel, teacher)]
+    )  # [N, C, 3]: labels, right answers and confidence of each sample
+    facts = []
+    for name, value, (count, right, confidence) in zip(
+        names, strength, found.sum(dim=0).tolist(), strict=True
+    ):
         share, sure = (right / count, confidence / count) if count else (None, None)
-        wrong = bool(count >= FEWEST and _mostly_wrong(int(right), int(count)) and confidence / count >= SURE)
-        found.append(ClassFacts(name, int(count), value, share, sure, wrong))
-    return tuple(found)
+        facts.append(ClassFacts(name, int(count), value, share, sure, False))
+    return tuple(facts), [_p_mostly_wrong(of_class.numpy()) for of_class in found[..., :2].unbind(dim=1)]
 
 
-def _mostly_wrong(right: int, count: int) -> bool:
-    """Whether Wilson's 95 % interval of the share of right answers ends below one half."""
+def _by_class(panel: Panel, output: Tensor, target: Tensor) -> Tensor:
+    """Return labels, right answers and confidence of each sample by the class of the label, ``[B, C, 3]``."""
+    task, classes = panel.task, len(panel.context.data.classes)
+    confidence, answer = task.averageable(output).max(dim=1)
+    there = task.labelled(target)
+    label = torch.where(there, target.long(), 0)
+    place = (torch.arange(len(label)).view(-1, *[1] * (label.dim() - 1)) * classes + label)[there]
+    columns = [torch.ones(len(place)), (answer[there] == label[there]).float(), confidence[there]]
+    sums = torch.zeros(len(label) * classes, 3, dtype=torch.float64)
+    return sums.index_add_(0, place, torch.stack(columns, dim=1).double()).view(len(label), classes, 3)
+
+
+def _p_mostly_wrong(found: np.ndarray) -> float | None:
+    """Return the p value of being wrong on more than half, from labels and right answers ``[N, 2]``.
+
+    Exact where a sample is one answer. Pixels of one image go together, so images are what is counted there.
+    """
     from scipy.stats import binomtest
 
-    return bool(binomtest(right, count).proportion_ci(method="wilson").high < 0.5)
+    counts, right = found[found[:, 0] > 0].T
+    if len(counts) < FEWEST:
+        return None
+    if counts.max() == 1:
+        return float(binomtest(int(right.sum()), len(counts), alternative="less").pvalue)
+    share = mean_of(right, counts)
+    return difference(0.5 - share.value, -share.without, share.samples).p_positive
 
 
 def pairs(panel: Panel) -> tuple[PairFacts, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.interfaces import Metric
+from mtkd_cli.stats.estimate import Difference
+from mtkd_cli.stats.multiple import LEVEL, not_surely_worse
 
 DEFAULT = "mean"
 SEVERAL = 1.5
@@ -17,21 +19,37 @@ ONLY = 0.95
 def recommended(measured: Mapping[str, Outcome], own: str, higher_is_better: bool) -> str:
     """Return the name of the strategy to use.
 
-    Of the strategies, those stay whose score the best one does not surely beat; of these, those
-    whose loss the lowest does not surely beat: a student learns the whole answer, not only which
-    class is first. If the recipe's own strategy is among them it stays, else ``mean`` if it is,
-    else the one of the lowest loss; of those that hear several teachers, if any does: which teacher
-    is the best was chosen on these very samples, and a tie with it is partly its luck. "Surely":
-    the 95 % interval of the paired difference over validation samples leaves out zero.
+    Of the strategies, those stay whose score is not surely worse than another's; of these, those whose loss
+    is not: a student learns the whole answer, not only which class is first. If the recipe's own strategy is
+    among them it stays, else ``mean`` if it is, else the one of the lowest loss; of those that hear several
+    teachers, if any does: which teacher is the best was chosen on these very samples, and a tie with it is
+    partly its luck. "Surely" counts how many strategies are compared: the chance that the best of them is
+    left out is at most 5 %.
     """
     names = sorted(measured)
-    best = names[best_of([measured[n] for n in names], names, higher_is_better)]
-    level = [n for n in names if not measured[best].gain_over(measured[n], higher_is_better).low > 0]
-    lowest = min(level, key=lambda n: measured[n].loss[0])
-    left = [n for n in level if not measured[lowest].loss_gain_over(measured[n]).low > 0]
+    level = _not_worse(names, lambda a, b: measured[a].gain_over(measured[b], higher_is_better))
+    left = _not_worse(level, lambda a, b: measured[a].loss_gain_over(measured[b]))
     several = [n for n in left if heard(measured[n]) >= SEVERAL] or left
-    by_loss = min(several, key=lambda n: measured[n].loss[0])
+    by_loss = min(several, key=lambda n: measured[n].loss.value)
     return next((name for name in (own, DEFAULT) if name in left), by_loss)
+
+
+def kept(measured: Mapping[str, Outcome], own: str) -> str:
+    """Return the strategy to keep where the labels are too few to choose by: the recipe's own."""
+    by_loss = min(sorted(measured), key=lambda n: measured[n].loss.value)
+    return next((name for name in (own, DEFAULT) if name in measured), by_loss)
+
+
+def _not_worse(names: Sequence[str], gain: Callable[[str, str], Difference]) -> list[str]:
+    """Return the strategies that are not surely worse than another.
+
+    At half of the level, because it is asked twice.
+    """
+
+    def p_better(first: int, second: int) -> float:
+        return gain(names[first], names[second]).p_positive
+
+    return [names[index] for index in not_surely_worse(len(names), p_better, LEVEL / 2)]
 
 
 def best_of(outcomes: Sequence[Outcome], names: Sequence[str], higher_is_better: bool) -> int:
@@ -41,7 +59,7 @@ def best_of(outcomes: Sequence[Outcome], names: Sequence[str], higher_is_better:
     """
     rank = Metric("score", higher_is_better).rank
     by_name = sorted(range(len(names)), key=names.__getitem__)
-    return max(by_name, key=lambda k: rank(outcomes[k].score[0], outcomes[k].loss[0]))
+    return max(by_name, key=lambda k: rank(outcomes[k].score.value, outcomes[k].loss.value))
 
 
 def heard(outcome: Outcome) -> float:

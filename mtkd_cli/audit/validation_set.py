@@ -14,17 +14,14 @@ from mtkd_cli.data.views import PLAIN
 from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.runs.pipeline import batches_of
-from mtkd_cli.stats import bootstrap
-from mtkd_cli.stats.bootstrap import Estimate
+from mtkd_cli.stats.estimate import Difference
+from mtkd_cli.stats.score import Score, mean_of, score_of
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import Measured, batches, measured
 from mtkd_cli.training.loop import Step
 from mtkd_cli.training.objectives import Batches
 from mtkd_cli.training.strategy import Strategy, mixture
-
-VALUES = 2**20
-"""Samples times draws of a bootstrap, at most about so many; but not fewer than 100 draws."""
 
 CHUNKS = 16
 """Batches in which a fold is merged at least: a strategy that draws, draws for each batch."""
@@ -36,25 +33,23 @@ class Outcome:
 
     Attributes:
         measured: on the samples themselves.
-        score: the primary metric and its draws.
-        loss: the evaluation loss and its draws.
+        score: the primary metric.
+        loss: the evaluation loss.
         weights: mean weight of each teacher, where they were weighed.
     """
 
     measured: Measured
-    score: tuple[float, NDArray[np.float64]]
-    loss: tuple[float, NDArray[np.float64]]
+    score: Score
+    loss: Score
     weights: tuple[float, ...] = ()
 
-    def gain_over(self, other: Outcome, higher_is_better: bool) -> Estimate:
+    def gain_over(self, other: Outcome, higher_is_better: bool) -> Difference:
         """Return how much better the score is than another's; positive is better."""
-        return bootstrap.difference(
-            *((self.score, other.score) if higher_is_better else (other.score, self.score))
-        )
+        return self.score.minus(other.score) if higher_is_better else other.score.minus(self.score)
 
-    def loss_gain_over(self, other: Outcome) -> Estimate:
+    def loss_gain_over(self, other: Outcome) -> Difference:
         """Return how much lower the loss is than another's."""
-        return bootstrap.difference(other.loss, self.loss)
+        return other.loss.minus(self.loss)
 
 
 @dataclass(frozen=True)
@@ -108,16 +103,9 @@ class Panel:
         return self.batches(self.answers(rows), rows, self.targets(rows) if labels else None, step=step)
 
     def outcome(self, found: Measured, weights: tuple[float, ...] = ()) -> Outcome:
-        """Return a measurement with its draws."""
-        count = len(found.losses)
-        draws = max(min(self.task.resamples, 100), min(self.task.resamples, VALUES // count))
-        losses, counts = found.losses.numpy(), found.counts.numpy()
-        return Outcome(
-            found,
-            (found.metrics[self.task.primary.name], bootstrap.scores(self.task, found.statistics, draws)),
-            (found.loss, bootstrap.means(losses, counts, draws)),
-            weights,
-        )
+        """Return a measurement with what its intervals need."""
+        losses, counts = found.losses.double().numpy(), found.counts.double().numpy()
+        return Outcome(found, score_of(self.task, found.statistics), mean_of(losses, counts), weights)
 
 
 def panel_of(context: Context, teachers: list[ReadyTeacher]) -> Panel:

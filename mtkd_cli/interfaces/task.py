@@ -73,7 +73,6 @@ class Task(ABC, metaclass=_Complete):
             None: fp16 for logits, fp32 for all else.
         by_element: whether `primary` is best where each element's answer is; not of a metric that ranks the
             answers of all samples together. Only then an audit has an oracle.
-        resamples: draws of the bootstrap over test samples.
 
         over_classes: whether outputs have classes along dimension 1, and targets are class numbers.
         any_label_space: whether `mix` and `kd_loss` understand teachers that know some classes only.
@@ -95,7 +94,6 @@ class Task(ABC, metaclass=_Complete):
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     precision: str | None = None
     by_element: bool = True
-    resamples: int = 500
 
     over_classes: bool = False
     any_label_space: bool = True

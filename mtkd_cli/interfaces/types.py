@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measured quantity and its direction."""
+    """A measured quantity and its direction.
+
+    Attributes:
+        name: what files and programs call it.
+        higher_is_better: its direction.
+        mean_of: column of `Task.statistics` whose mean over the samples is the metric (NaN: the sample does
+            not count); None if it is not such a mean. Of a column of zeros and ones, intervals and
+            verdicts are exact.
+    """
 
     name: str
     higher_is_better: bool = True
+    mean_of: int | None = None
 
     def better(self, new: float, old: float) -> bool:
         """Whether ``new`` is strictly better than ``old``."""

@@ -118,7 +118,7 @@ def _bars(title: str, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any
     spans = {row["name"]: (row["score"]["low"], row["score"]["high"]) for row in rows}
     known = {name: span for name, span in spans.items() if None not in span}
     drawn = bars(title, values, known, facts["higher_is_better"])
-    note = "with its 95 % interval by bootstrap. The best is in colour."
+    note = "with its 95 % interval. The best is in colour."
     return Figure(drawn, f"{spelt(facts['metric'])}, {note}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.runs.students import TrainedStudent, kd_ratio
 from mtkd_cli.runs.teacher_weights import Counted
-from mtkd_cli.stats import bootstrap
+from mtkd_cli.stats import jackknife
+from mtkd_cli.stats.estimate import Difference
+from mtkd_cli.stats.multiple import LEVEL
+from mtkd_cli.stats.score import score_of
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 
@@ -187,19 +191,24 @@ def compare(context: Context, scores: Scores) -> dict[str, Any]:
             "sentence": f"The student alone was not trained, so nothing is known of the gain. {kept}".strip(),
         }
     difference = student - scores.alone.metrics[metric.name]
-    low, high = _interval(context.task, scores.student.statistics, scores.alone.statistics)
+    found = _difference(context.task, scores.student.statistics, scores.alone.statistics)
     gain = difference if metric.higher_is_better else -difference
-    sure = low > 0 or high < 0
-    what = ("Distillation helped" if gain > 0 else "Distillation hurt") if sure else "No clear difference"
+    what = "No clear difference"
+    if found.sure:
+        what = "Distillation helped" if gain > 0 else "Distillation hurt"
 
     def gap(value: float) -> str:
         return shown(value, student, "+")
 
+    ends = [end if math.isfinite(end) else None for end in (found.low, found.high)]
+    interval = f"95 % interval over test samples {gap(found.low)} to {gap(found.high)}"
+    if None in ends:
+        interval = f"fewer than {jackknife.FEWEST} test samples give no interval"
     sentence = (
         f"{what}: {spelt(metric.name)} {shown(student)} against {shown(student - difference)} alone "
-        f"({gap(difference)}; 95 % interval over test samples {gap(low)} to {gap(high)}, one seed). {kept}"
+        f"({gap(difference)}; {interval}, one seed). {kept}"
     )
-    return {"difference": difference, "interval": [low, high], "sentence": sentence.strip()}
+    return {"difference": difference, "interval": ends, "sentence": sentence.strip()}
 
 
 def _beside(metric: Metric, student: float, ensemble: float) -> str:
@@ -213,7 +222,10 @@ def _beside(metric: Metric, student: float, ensemble: float) -> str:
 
 
 def _below_a_teacher(task: Task, scores: Scores) -> str:
-    """Compare the ensemble with a teacher of a better test score; advise only if the difference is clear."""
+    """Compare the ensemble with its best teacher on the test split; advise only if that one is surely better.
+
+    It is the best of K, so its p value counts K times (Bonferroni).
+    """
     metric = task.primary
     alone = {name: teacher.metrics[metric.name] for name, teacher in sorted(scores.teachers.items())}
     choose = max if metric.higher_is_better else min
@@ -221,22 +233,17 @@ def _below_a_teacher(task: Task, scores: Scores) -> str:
     ensemble = scores.ensemble.metrics[metric.name]
     if not metric.better(alone[name], ensemble):
         return ""
-    low, high = _interval(task, scores.teachers[name].statistics, scores.ensemble.statistics)
-    if low <= 0 <= high:
+    found = _difference(task, scores.teachers[name].statistics, scores.ensemble.statistics)
+    if not found.sure or found.p * len(alone) >= LEVEL:
         both = f"the ensemble ({shown(ensemble)}) and {name} alone ({shown(alone[name])})"
         return f"No clear difference between {both}."
     return (
         f"The ensemble ({shown(ensemble)}) does not beat its best teacher, {name} ({shown(alone[name])}; "
-        f"95 % interval of the difference {shown(low, ensemble, '+')} to {shown(high, ensemble, '+')}); "
-        "strategy=best chooses a teacher on validation."
+        f"95 % interval of the difference {shown(found.low, ensemble, '+')} to "
+        f"{shown(found.high, ensemble, '+')}); strategy=best chooses a teacher on validation."
     )
 
 
-def _interval(task: Task, first: Tensor, second: Tensor) -> tuple[float, float]:
-    """Return the 95 % interval of the primary metric's difference, by paired bootstrap over test samples."""
-    name = task.primary.name
-    one, other = (
-        (task.metrics(each)[name], bootstrap.scores(task, each, task.resamples)) for each in (first, second)
-    )
-    found = bootstrap.difference(one, other)
-    return found.low, found.high
+def _difference(task: Task, first: Tensor, second: Tensor) -> Difference:
+    """Return the first primary metric minus the second, over test samples."""
+    return score_of(task, first).minus(score_of(task, second))

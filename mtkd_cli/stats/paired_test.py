@@ -1,15 +1,16 @@
-"""Is one better than the other? A paired t test over seeds, Holm's correction, and a word."""
+"""Is one better than the other? A paired t test over seeds, corrected for the family, and a word."""
 
 from __future__ import annotations
 
 import bisect
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mtkd_cli.interfaces.significant_digits import rounded
+from mtkd_cli.stats.multiple import holm
 
 LEVEL = 0.05
 """Share of true nulls that are rejected, both directions together; half of it is a false BEATS."""
@@ -37,6 +38,11 @@ class Paired:
     low: float
     high: float
     p: float
+
+    @property
+    def p_positive(self) -> float:
+        """One-sided p value: small if the gain is surely positive."""
+        return self.p / 2 if self.gain > 0 else 1 - self.p / 2
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def judge(family: Sequence[Paired]) -> list[Verdict]:
     Holm (1979): with probability 95 % none of the family is a wrong BEATS or DOES NOT BEAT, whatever
     their dependence.
     """
-    adjusted = _holm([test.p for test in family])
+    adjusted = holm([test.p for test in family])
     return [
         Verdict(_word(test, p), test, p, None if p < LEVEL else seeds_to_settle(test, len(family)))
         for test, p in zip(family, adjusted, strict=True)
@@ -102,28 +108,26 @@ def _word(test: Paired, p: float) -> str:
     return BEATS if test.gain > 0 else DOES_NOT_BEAT
 
 
-def _holm(values: Sequence[float]) -> list[float]:
-    adjusted = [1.0] * len(values)
-    largest = 0.0
-    for rank, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
-        largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
-        adjusted[place] = largest
-    return adjusted
-
-
-def seeds_to_settle(test: Paired, family: int) -> int | None:
+def seeds_to_settle(
+    test: Paired, family: int, level_at: Callable[[int], float] = lambda seeds: LEVEL
+) -> int | None:
     """Return how many seeds would settle it with 80 % chance if gain and deviation are as measured.
 
     The level is the one that the first test of a family has to pass.
+
+    Args:
+        test: what was measured.
+        family: number of tests that are read together.
+        level_at: level of the test with so many seeds; see `sequential`.
     """
     from scipy.stats import nct, t
 
     if not test.deviation or math.isnan(test.deviation) or test.gain == 0:
         return None
-    effect, level = abs(test.gain) / test.deviation, LEVEL / family
+    effect = abs(test.gain) / test.deviation
 
     def power(count: int) -> float:
-        limit = t.ppf(1 - level / 2, count - 1)
+        limit = t.ppf(1 - level_at(count) / family / 2, count - 1)
         return float(nct.sf(limit, count - 1, effect * math.sqrt(count)))
 
     if effect * math.sqrt(MOST_SEEDS) < 2 or power(MOST_SEEDS) < POWER:

@@ -12,7 +12,8 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.stats import bootstrap
+from mtkd_cli.stats.estimate import independent
+from mtkd_cli.stats.score import score_of
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import BATCH
@@ -47,22 +48,13 @@ def warnings_of(teacher: ReadyTeacher, saw: str | None, context: Context) -> lis
     unseen = _statistics(teacher, [data.test], context)
     if min(len(seen), len(unseen)) < FEWEST:
         return []
-    sides = [
-        (
-            context.task.metrics(each)[metric.name],
-            bootstrap.scores(context.task, each, context.task.resamples),
-        )
-        for each in (seen, unseen)
-    ]
-    sign = 1 if metric.higher_is_better else -1
-    (before, drawn_before), (after, drawn_after) = sides
-    gap, draws = sign * (before - after), sign * (drawn_before - drawn_after)
-    low = float(np.quantile(draws, (1 - LEVEL) / 2) + gap - draws.mean())
-    if not (low > 0 and gap >= (LARGE if metric.higher_is_better else LARGE * after)):
+    before, after = (score_of(context.task, each).estimate(LEVEL) for each in (seen, unseen))
+    gap = independent(before, after) if metric.higher_is_better else independent(after, before)
+    if not (gap.low > 0 and gap.value >= (LARGE if metric.higher_is_better else LARGE * after.value)):
         return []
     return [
-        f"{spelt(metric.name)} {before:.3g} on training and validation labels, {after:.3g} on test: it may "
-        "have been trained on these samples (declare it with saw: train), or the splits differ"
+        f"{spelt(metric.name)} {before.value:.3g} on training and validation labels, {after.value:.3g} on "
+        "test: it may have been trained on these samples (declare it with saw: train), or the splits differ"
     ]
 
 

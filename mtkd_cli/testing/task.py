@@ -151,6 +151,11 @@ def _metrics(who: str, task: Task) -> None:
         "the primary metric comes first",
         f"it is {task.primary.name!r}, metrics() begins with {first!r}",
     )
+    if task.primary.mean_of is not None:
+        mean = statistics[:, task.primary.mean_of].double().nanmean().item()
+        same = abs(mean - metrics[first]) <= 1e-4 * max(1, abs(mean))
+        how = f"the mean of column {task.primary.mean_of} is {mean:.6g}, {first} is {metrics[first]:.6g}"
+        require(same, who, "Metric.mean_of names a column whose mean is the metric", how)
     turned = task.metrics(statistics.flip(0))
     same = all(abs(turned[name] - value) <= 1e-6 * max(1, abs(value)) for name, value in metrics.items())
     require(same, who, "metrics do not depend on the order of the samples", "they do, or they are NaN")

@@ -36,7 +36,7 @@ class Classification(OverClasses):
         dkd_beta: the same.
     """
 
-    primary = Metric("accuracy", higher_is_better=True)
+    primary = Metric("accuracy", higher_is_better=True, mean_of=0)
     class_score = "precision"
 
     def __init__(

@@ -9,7 +9,6 @@ import pytest
 
 from mtkd_cli.audit import audit_of
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import Task
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import Part, strategies_for
 from mtkd_cli.teachers import ready as teachers_module
@@ -25,11 +24,6 @@ def build(outputs):
 """
 LABELS = "data.labels=500"
 TEACHERS = "teachers=[{model: 'mlp:32', fit: all}, {model: 'mlp:24', fit: all}, {model: 'mlp:16', fit: all}"
-
-
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Task, "resamples", 100)
 
 
 @pytest.fixture

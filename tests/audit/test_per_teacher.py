@@ -8,26 +8,27 @@ import warnings
 import numpy as np
 import pytest
 
-from mtkd_cli.audit.per_teacher import _mostly_wrong, _rank_correlation
+from mtkd_cli.audit.per_teacher import _p_mostly_wrong, _rank_correlation
 
 
-def wilson_upper(right: int, count: int) -> float:
-    """Wilson (1927), the upper end of the 95 % interval."""
-    z, share = 1.959963984540054, right / count
-    spread = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return (share + z**2 / (2 * count) + spread) / (1 + z**2 / count)
+@pytest.mark.parametrize(("right", "count"), [(0, 5), (2, 9), (6, 12), (30, 37)])
+def test_being_mostly_wrong_is_tested_exactly(right: int, count: int) -> None:
+    found = np.ones((count, 2))
+    found[right:, 1] = 0
+    tail = sum(math.comb(count, k) for k in range(right + 1)) / 2**count
+    assert _p_mostly_wrong(np.vstack([found, np.zeros((3, 2))])) == pytest.approx(tail)
+    assert _p_mostly_wrong(found[:4]) is None
 
 
-@pytest.mark.parametrize("count", [5, 6, 10, 37, 100])
-def test_mostly_wrong_is_where_wilsons_interval_ends_below_one_half(count: int) -> None:
-    wanted = [wilson_upper(right, count) < 0.5 for right in range(count + 1)]
-    assert [_mostly_wrong(right, count) for right in range(count + 1)] == wanted
-    assert any(wanted)
-
-
-def test_as_many_labels_as_a_segmentation_has_are_judged_too() -> None:
-    assert _mostly_wrong(49_980_000, 100_000_000)
-    assert not _mostly_wrong(49_995_000, 100_000_000)
+def test_pixels_of_one_image_are_not_counted_as_independent() -> None:
+    """40 of 100 images are right everywhere, the others nowhere: as sure as 40 of 100, not of 10,000."""
+    images = np.full((100, 2), 100.0)
+    images[40:, 1] = 0
+    found = _p_mostly_wrong(images)
+    assert found is not None
+    assert 0.01 < found < 0.04
+    few = _p_mostly_wrong(images[30:45])
+    assert few == 0.5, "fewer than 20 images say nothing"
 
 
 def test_errors_are_correlated_by_rank() -> None:

@@ -13,11 +13,10 @@ import pytest
 from mtkd_cli.audit import audit_of, per_teacher
 from mtkd_cli.audit.oracle import oracle_of
 from mtkd_cli.audit.validation_set import panel_of
-from mtkd_cli.interfaces import Task
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import strategies_for
 from mtkd_cli.report.audit_page import audit_page
-from mtkd_cli.stats.bootstrap import Estimate
+from mtkd_cli.stats.estimate import Estimate
 from mtkd_cli.teachers.ready import ready
 from mtkd_cli.training.context import Context
 from tests.fixtures.small_runs import Contexts
@@ -41,11 +40,8 @@ fit: {epochs: 2, labels: all}
 
 
 @pytest.fixture
-def audited(
-    context: Contexts, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[dict[str, Any], Context]]:
-    """Audit a recipe under a few strategies, with few draws."""
-    monkeypatch.setattr(Task, "resamples", 60)
+def audited(context: Contexts, registry: Registry) -> Callable[..., tuple[dict[str, Any], Context]]:
+    """Audit a recipe under a few strategies."""
 
     def run(recipe: str, *changes: str) -> tuple[dict[str, Any], Context]:
         made = context(*changes, recipe=recipe)
@@ -103,6 +99,6 @@ def test_an_oracle_below_a_teacher_is_no_bound_and_not_told(context: Contexts) -
     alone = per_teacher.outcomes(panel)
     found = oracle_of(panel, alone)
     assert isinstance(found, Estimate)
-    assert found.value >= max(outcome.score[0] for outcome in alone)
-    other = replace(alone[0], score=(found.value + 0.01, alone[0].score[1]))
+    assert found.value >= max(outcome.score.value for outcome in alone)
+    other = replace(alone[0], score=replace(alone[0].score, value=found.value + 0.01))
     assert "it is no bound here" in str(oracle_of(panel, [*alone[1:], other]))

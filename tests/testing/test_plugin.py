@@ -17,7 +17,17 @@ from torch import Tensor, nn
 
 from mtkd_cli import pytest_plugin
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import DataCache, InputSpec, Merged, Model, ModelRequest, Samples, SourceData, Task
+from mtkd_cli.interfaces import (
+    DataCache,
+    InputSpec,
+    Merged,
+    Metric,
+    Model,
+    ModelRequest,
+    Samples,
+    SourceData,
+    Task,
+)
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.specs import AggregatorSpec, DataSpec, Spec, TaskSpec, TeacherSpec, TrackerSpec
 from mtkd_cli.testing import BrokenRuleError, NotCheckedError, check, check_plugin
@@ -56,6 +66,10 @@ class WithoutPrimary(Classification):
         return dict(sorted(super().metrics(statistics).items(), reverse=True))
 
 
+class WrongMean(Classification):
+    primary = Metric("accuracy", mean_of=1)
+
+
 class MixesLogits(Classification):
     def mix(self, merged: Merged) -> Tensor:
         return torch.stack(merged.outputs).sum(0)
@@ -76,6 +90,7 @@ class Reduced(Classification):
         (Noisy, "where there is no label there is no loss.*task_loss"),
         (LogOfZero, "finite.*extreme"),
         (WithoutPrimary, "the primary metric comes first"),
+        (WrongMean, "Metric.mean_of names a column.*column 1"),
         (MixesLogits, "the mixture of two that agree"),
         (Reduced, "one answer for each element.*kd_loss"),
     ],

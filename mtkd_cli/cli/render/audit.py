@@ -110,15 +110,18 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:{digits(value)}}"
 
 
-def span(found: Mapping[str, float]) -> str:
-    """Return a number with its interval."""
-    return f"{number(found['value'])} ({number(found['low'])} to {number(found['high'])})"
+def span(found: Mapping[str, float | None]) -> str:
+    """Return a number with its interval, if it has one."""
+    ends = "" if found["low"] is None else f" ({number(found['low'])} to {number(found['high'])})"
+    return f"{number(found['value'])}{ends}"
 
 
-def size(found: Mapping[str, float]) -> str:
-    """Return a difference with its interval."""
-    kind = digits(max(found.values(), key=abs))
-    return f"{found['value']:+{kind}} ({found['low']:+{kind}} to {found['high']:+{kind}})"
+def size(found: Mapping[str, float | None]) -> str:
+    """Return a difference with its interval, if it has one."""
+    value, low, high = (found[key] for key in ("value", "low", "high"))
+    kind = digits(max((each for each in (value, low, high) if each is not None), key=abs, default=0.0))
+    ends = "" if low is None else f" ({low:+{kind}} to {high:+{kind}})"
+    return "-" if value is None else f"{value:+{kind}}{ends}"
 
 
 def shares(weights: list[float]) -> str:

@@ -15,7 +15,7 @@ SMALLEST = 1e-9
 class Counts(Task):
     """Learns Poisson rates. Labels are counts ``[N, C]`` as floats, NaN where unknown."""
 
-    primary = Metric("deviance", higher_is_better=False)
+    primary = Metric("deviance", higher_is_better=False, mean_of=0)
     precision = "fp32"
     any_label_space = False
 

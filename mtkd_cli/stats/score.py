@@ -1,0 +1,88 @@
+"""A task's metric on N samples, with what intervals and comparisons need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtkd_cli.errors import PluginError
+from mtkd_cli.interfaces import Task
+from mtkd_cli.stats import jackknife
+from mtkd_cli.stats.estimate import LEVEL, Difference, Estimate
+from mtkd_cli.stats.shares import paired_difference, share
+
+Numbers = NDArray[np.float64]
+
+NEAR = 1e-4
+"""How far a metric may be from the mean that it declares to be, as float32 rounds."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number measured on N samples.
+
+    Attributes:
+        value: the number.
+        samples: N.
+        without: the number without each sample, or group of samples, ``[G]``; see `jackknife`.
+        right: of a share, 1 or 0 for each sample (NaN: it does not count), ``[N]``; else None.
+    """
+
+    value: float
+    samples: int
+    without: Numbers
+    right: Numbers | None = None
+
+    def estimate(self, level: float = LEVEL) -> Estimate:
+        """Return the number with its interval over samples: Wilson's of a share, else the jackknife's."""
+        if self.right is not None:
+            there = self.right[~np.isnan(self.right)]
+            return share(int(there.sum()), len(there), level)
+        return jackknife.interval(self.value, self.without, self.samples, level)
+
+    def minus(self, other: Score) -> Difference:
+        """Return this number minus another of the same samples: exact of two shares, else the jackknife's."""
+        if self.right is not None and other.right is not None:
+            there = ~np.isnan(self.right)
+            if np.array_equal(there, ~np.isnan(other.right)):
+                mine, theirs = self.right[there] > 0, other.right[there] > 0
+                return paired_difference(int((mine & ~theirs).sum()), int((theirs & ~mine).sum()), len(mine))
+        without = self.without - other.without
+        return jackknife.difference(self.value - other.value, without, self.samples)
+
+
+def score_of(task: Task, statistics: Tensor) -> Score:
+    """Return the primary metric of samples by their statistics ``[N, S]``.
+
+    Raises:
+        PluginError: the metric is not the mean of the column that it names.
+    """
+    metric, count = task.primary, len(statistics)
+    value = task.metrics(statistics)[metric.name]
+    if metric.mean_of is None:
+        return Score(
+            value,
+            count,
+            jackknife.without_each(lambda rows: task.metrics(statistics[rows])[metric.name], count),
+        )
+    column = statistics[:, metric.mean_of].double().numpy()
+    there = ~np.isnan(column)
+    found = mean_of(np.where(there, column, 0), there.astype(np.float64))
+    if there.any() and abs(found.value - value) > NEAR * max(1, abs(value)):
+        raise PluginError(
+            f"the metric {metric.name} is {value:.6g}, the mean of column {metric.mean_of} of the statistics "
+            f"is {found.value:.6g}",
+            where=type(task).__name__,
+            hint="set Metric.mean_of to the column whose mean is the metric, or leave it out",
+        )
+    is_share = bool(np.isin(column[there], (0, 1)).all())
+    return Score(value, count, found.without, column if is_share else None)
+
+
+def mean_of(sums: Numbers, counts: Numbers) -> Score:
+    """Return ``sum(sums) / sum(counts)``, from ``[N]`` each."""
+    value = float(sums.sum() / max(counts.sum(), 1))
+    return Score(value, len(sums), jackknife.means_without_each(sums, counts))
