@@ -78,7 +78,7 @@ def errors_shown(as_json: bool) -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except BrokenPipeError:
-        first_failure.is_told_here(1)
+        first_failure.record(1)
         raise
     except MtkdError as error:
         _fail(error, as_json, error.exit_code, error)
@@ -92,7 +92,7 @@ def errors_shown(as_json: bool) -> Iterator[None]:
 
 def _fail(error: MtkdError, as_json: bool, code: int, cause: Exception | None = None) -> NoReturn:
     """Show the error, unless another process of this run told the first one, and end with its code."""
-    if first_failure.is_told_here(code):
+    if first_failure.record(code):
         if debug and cause is not None:
             raise cause
         show(error, as_json)

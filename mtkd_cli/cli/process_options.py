@@ -80,7 +80,7 @@ def begin(processes: int, nodes: int) -> None:
                 where="--processes, WORLD_SIZE",
                 hint="leave --processes out: whoever started this process says how many there are",
             )
-        first_failure.begin()
+        first_failure.mark_started()
         end_with_parent()
     elif max(1, processes) * nodes > 1:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

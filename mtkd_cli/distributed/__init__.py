@@ -1,4 +1,4 @@
-"""Processes and devices: the process group, the launcher, signals, gradients across processes.
+"""Processes and devices: the process group, the launcher, signals, and summing gradients.
 
-What runs on the processes belongs elsewhere. Nothing here knows recipes, models or runs.
+This package knows nothing of recipes, models or runs.
 """

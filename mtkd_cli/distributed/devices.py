@@ -1,4 +1,4 @@
-"""The device of a process: choose it, name it, move tensors to it."""
+"""Choose a process's device, name it, and copy tensors to it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ from torch import Tensor
 from mtkd_cli.errors import UsageError, first_line
 
 
-def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Return a tensor on a device; a CUDA device takes it while the CPU goes on."""
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Return the tensor on the device; a copy from the CPU to CUDA is asynchronous."""
     if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
 
-def device_of(wanted: str) -> torch.device:
-    """Return the device that ``--device`` names; ``auto`` takes CUDA where there is one.
+def resolve_device(name: str) -> torch.device:
+    """Return the device that ``--device`` names.
+
+    Args:
+        name: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA if available, else the CPU.
 
     Raises:
-        UsageError: no such device here.
+        UsageError: the name is unknown, or this machine has no such device.
     """
-    if wanted == "auto":
+    if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", wanted):
-        raise UsageError(f"no device {wanted!r}", where="--device", hint="use auto, cpu or cuda")
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
+        raise UsageError(f"unknown device {name!r}", where="--device", hint="use auto, cpu or cuda")
     try:
-        device = torch.device(wanted)
+        device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(
-            f"no device {wanted!r} here: {first_line(error)}",
+            f"device {name!r} is not available: {first_line(error)}",
             where="--device",
             hint="use auto, cpu or cuda",
         ) from error
@@ -41,5 +44,5 @@ def device_of(wanted: str) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """Return the device's name for a manifest."""
+    """Return the device's model name, for the manifest."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()

@@ -1,4 +1,4 @@
-"""Of several processes that fail, one tells why: the first. The others fail because it did."""
+"""Let only the first process that fails report its error: the others fail as a consequence."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from pathlib import Path
 from mtkd_cli.errors import EngineError, StoppedError
 
 FILE = "MTKD_FIRST_FAILURE"
-"""Names the file that takes the exit code of the first failure; whoever starts processes sets it."""
+"""Environment variable with the path of the file for the first exit code; the launcher sets it."""
 
-NEVER_FIRST = (EngineError.exit_code, StoppedError.exit_code, 130)
+CONSEQUENCES = (EngineError.exit_code, StoppedError.exit_code, 130)
+"""Exit codes that never count as the first failure: a lost process, and the launcher's signals after it."""
 
 
-def is_told_here(code: int) -> bool:
-    """Note that this process fails with an exit code; return whether it is the one to tell why.
+def record(code: int) -> bool:
+    """Record the exit code of this failing process; return whether this process should report its error.
 
-    That another process is gone is never the first failure; nor is a signal, which whoever starts the
-    processes sends to the others when one is lost.
+    Args:
+        code: exit code of this process.
     """
     path = os.environ.get(FILE)
     if not path:
         return True
-    if code in NEVER_FIRST:
+    if code in CONSEQUENCES:
         return False
     try:
         with Path(path).open("x", encoding="utf-8") as file:
@@ -34,19 +35,19 @@ def is_told_here(code: int) -> bool:
     return True
 
 
-def begin() -> None:
-    """Note that this process has begun, for whoever starts it."""
+def mark_started() -> None:
+    """Tell the launcher that a process has started."""
     if path := os.environ.get(FILE):
-        mark_of(Path(path)).touch()
+        started_file(Path(path)).touch()
 
 
-def mark_of(failure: Path) -> Path:
-    """Return the file that is there once a process has begun, beside that of the first failure."""
+def started_file(failure: Path) -> Path:
+    """Return the path of the file that exists once a process has started, next to ``failure``."""
     return failure.with_name("begun")
 
 
-def code_in(failure: Path) -> int:
-    """Return the exit code that the first failure left, 0 if none did."""
+def read_exit_code(failure: Path) -> int:
+    """Return the recorded exit code of the first failure, or 0 if there was none."""
     try:
         return int(failure.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""The processes that work on one run: who this one is, and what all of them must agree on.
+"""The process group of a run: rank, size and collectives.
 
-Every process runs the same program on its share; the first one talks, writes and decides. Alone, every
-function gives back what it was given, and torch.distributed is not touched.
+Every process runs the same program on its slice of the data; the first one prints, writes files and makes
+decisions. In a single process every collective returns its argument, and torch.distributed is not used.
 """
 
 from __future__ import annotations
@@ -22,56 +22,55 @@ from mtkd_cli.errors import EngineError, UsageError, first_line
 Value = TypeVar("Value")
 Arguments = ParamSpec("Arguments")
 
-PATIENCE = datetime.timedelta(hours=1)
-"""How long one process waits for another at work. That one has failed is noticed at once; this is for a
-machine that vanishes without a word."""
-MEET = datetime.timedelta(minutes=5)
-"""How long the processes wait for each other at first."""
+COLLECTIVE_TIMEOUT = datetime.timedelta(hours=1)
+"""Timeout of a collective, for a machine that vanishes. A process that fails is noticed immediately."""
+CONNECT_TIMEOUT = datetime.timedelta(minutes=5)
+"""Timeout for the processes to connect at the start."""
 LEAST = 2
-"""Samples of a batch that each process has at least: BatchNorm needs two."""
+"""Minimum number of samples of a batch in each process: BatchNorm needs two."""
 
 
 def size() -> int:
     """Return the number of processes."""
-    return distributed.get_world_size() if _together() else 1
+    return distributed.get_world_size() if _is_initialized() else 1
 
 
 def rank() -> int:
-    """Return the number of this process, from 0."""
-    return distributed.get_rank() if _together() else 0
+    """Return the rank of this process, from 0."""
+    return distributed.get_rank() if _is_initialized() else 0
 
 
 def is_first() -> bool:
-    """Whether this is the process that talks, writes and decides."""
+    """Whether this process prints, writes files and makes decisions."""
     return rank() == 0
 
 
 @contextmanager
-def joined(device: str) -> Iterator[None]:
-    """Within, the processes that were started together work together; else this one is alone.
+def process_group(device: str) -> Iterator[None]:
+    """Initialize the process group within the block, if this is one of several processes.
 
     Args:
-        device: what ``--device`` says.
+        device: value of ``--device``.
 
     Raises:
-        UsageError: more processes than CUDA devices on this machine, or one device is named.
-        EngineError: the processes do not find each other.
+        UsageError: there are more processes than CUDA devices, or ``device`` names a single one.
+        EngineError: the processes could not connect.
     """
     if os.environ.get("WORLD_SIZE", "") in ("", "1"):
         yield
         return
     if ":" in device:
-        raise UsageError("each process takes its own CUDA device", "--device", "use auto, cpu or cuda")
+        raise UsageError("each process uses its own CUDA device", "--device", "use auto, cpu or cuda")
     cuda = device != "cpu" and torch.cuda.is_available()
     if cuda:
-        _take_cuda_device(int(os.environ.get("LOCAL_RANK") or 0))
+        _set_cuda_device(int(os.environ.get("LOCAL_RANK") or 0))
     try:
-        _meet("cpu:gloo,cuda:nccl" if cuda else "gloo")
+        _connect("cpu:gloo,cuda:nccl" if cuda else "gloo")
     except (RuntimeError, ValueError) as error:
         raise EngineError(
-            f"the processes do not find each other: {first_line(error)}",
+            f"the processes could not connect: {first_line(error)}",
             where="RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT",
-            hint="whoever starts the processes sets these: torchrun does, and --processes",
+            hint="the launcher must set these variables; use --processes or torchrun",
         ) from error
     try:
         yield
@@ -79,26 +78,28 @@ def joined(device: str) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def _meet(backend: str) -> None:
-    """Wait until every process is there, then join them."""
-    store, number, processes = next(rendezvous("env://", timeout=MEET))
-    store.set(f"here/{number}", "")
-    store.wait([f"here/{each}" for each in range(processes)], MEET)
-    distributed.init_process_group(backend, store=store, rank=number, world_size=processes, timeout=PATIENCE)
+def _connect(backend: str) -> None:
+    """Wait until every process has connected, then initialize the process group."""
+    store, own_rank, processes = next(rendezvous("env://", timeout=CONNECT_TIMEOUT))
+    store.set(f"here/{own_rank}", "")
+    store.wait([f"here/{each}" for each in range(processes)], CONNECT_TIMEOUT)
+    distributed.init_process_group(
+        backend, store=store, rank=own_rank, world_size=processes, timeout=COLLECTIVE_TIMEOUT
+    )
 
 
-def _take_cuda_device(number: int) -> None:
-    if number >= torch.cuda.device_count():
+def _set_cuda_device(index: int) -> None:
+    if index >= torch.cuda.device_count():
         raise UsageError(
-            f"this machine has {torch.cuda.device_count()} CUDA devices, each process needs its own",
+            f"this machine has {torch.cuda.device_count()} CUDA devices, but each process needs its own",
             where="--processes",
             hint="start fewer processes, or use --device cpu",
         )
-    torch.cuda.set_device(number)
+    torch.cuda.set_device(index)
 
 
 def _collective(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
-    """Say so when the other side of a collective is gone."""
+    """Raise `EngineError` where a collective fails because another process ended."""
 
     @wraps(function)
     def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
@@ -106,59 +107,63 @@ def _collective(function: Callable[Arguments, Value]) -> Callable[Arguments, Val
             return function(*args, **kwargs)
         except RuntimeError as error:
             raise EngineError(
-                "another process of this run is gone",
+                "another process of this run has ended",
                 where=f"process {rank()} of {size()}",
-                hint="what it said before, or its machine's log, tells why",
+                hint="see its output or its machine's log for the cause",
             ) from error
 
     return wrapped
 
 
 @_collective
-def same(value: Value) -> Value:
-    """Return the first process's value, in all of them."""
-    if not _together():
+def broadcast(value: Value) -> Value:
+    """Return the first process's value in every process."""
+    if not _is_initialized():
         return value
-    box: list[Any] = [value]
-    distributed.broadcast_object_list(box, src=0)
-    found: Value = box[0]
-    return found
+    values: list[Any] = [value]
+    distributed.broadcast_object_list(values, src=0)
+    first: Value = values[0]
+    return first
 
 
-def after_the_first(look: Callable[[], Value]) -> Value:
-    """Return what this process finds once the first one has looked: what that found is there then."""
+def first_then_others(function: Callable[[], Value]) -> Value:
+    """Call a function in the first process, then in the others, which find the files it wrote.
+
+    Returns:
+        The result of the call in this process.
+    """
     if not is_first():
-        same(None)
-        return look()
-    found = look()
-    same(None)
-    return found
+        broadcast(None)
+        return function()
+    result = function()
+    broadcast(None)
+    return result
 
 
 @_collective
-def everyones(value: Value) -> list[Value]:
-    """Return the value of every process, in all of them, in the order of their numbers."""
-    if not _together():
+def gather(value: Value) -> list[Value]:
+    """Return the values of all processes in every process, ordered by rank."""
+    if not _is_initialized():
         return [value]
-    boxes: list[Any] = [None] * size()
-    distributed.all_gather_object(boxes, value)
-    return boxes
+    values: list[Any] = [None] * size()
+    distributed.all_gather_object(values, value)
+    return values
 
 
 @_collective
-def summed(tensor: Tensor) -> Tensor:
-    """Return the sum of a tensor over the processes, without gradient."""
-    if not _together():
+def all_reduce_sum(tensor: Tensor) -> Tensor:
+    """Return the sum of a tensor over the processes, detached."""
+    if not _is_initialized():
         return tensor
     total = tensor.detach().clone()
     distributed.all_reduce(total)
     return total
 
 
-def share(length: int) -> slice:
-    """Return this process's part of so many things, in their order."""
+def own_slice(length: int) -> slice:
+    """Return the slice of a sequence of ``length`` items that this process works on."""
     return slice(length * rank() // size(), length * (rank() + 1) // size())
 
 
-def _together() -> bool:
+def _is_initialized() -> bool:
     return distributed.is_available() and distributed.is_initialized()

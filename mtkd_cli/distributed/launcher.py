@@ -1,4 +1,4 @@
-"""Start a run's processes on this machine by torch's elastic launcher; start them again if some are lost."""
+"""Start a run's processes with torch's elastic launcher; restart them if one dies."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from mtkd_cli.errors import EngineError, StoppedError, first_line
 from mtkd_cli.safe_loading.quiet_logs import quiet
 
 ATTEMPT = "MTKD_ATTEMPT"
-"""Tells a process how often its run was started before it, so that it goes on."""
-AGAIN_SECONDS = 1.0
-MEET_SECONDS = 300
-"""How long the machines wait for each other."""
+"""Environment variable with the number of earlier attempts; a process of a later attempt resumes the run."""
+RETRY_SECONDS = 1.0
+CONNECT_SECONDS = 300
+"""Timeout for the machines to connect."""
 STOP_SECONDS = 3600
-"""How long processes that a signal came to may take to finish what they are at; a second signal ends them."""
+"""Time that processes have to finish after a signal; a second signal ends them immediately."""
 
 
-@quiet(logging.ERROR)  # the launcher's own account of what is told here
+@quiet(logging.ERROR)  # the launcher's log would repeat the messages below
 def launch(
     arguments: Sequence[str],
     processes: int,
@@ -41,60 +41,60 @@ def launch(
     rendezvous: str,
     restarts: int,
     run: str,
-    again: str,
+    resume_hint: str,
     say: Callable[[str], None],
 ) -> int:
-    """Run mtkd with some arguments in several processes; return the exit code.
+    """Run mtkd in several processes; return the exit code.
 
-    A process that ends without telling why (it was killed, its machine is gone) ends the others, and all
-    start again from the last checkpoint. What a process does tell is final.
+    If a process dies without reporting an error (it was killed, or its machine failed), the others are ended
+    and all restart from the last checkpoint. If a process reports an error, there is no restart.
 
     Args:
-        arguments: of mtkd, for each process.
-        processes: on this machine.
-        nodes: machines that do this together.
-        rendezvous: where they meet, ``HOST:PORT``; empty on one machine.
-        restarts: how often to start again.
-        run: what the machines call it, all the same.
-        again: how the user goes on with it.
-        say: told of each new start.
+        arguments: command-line arguments of mtkd, the same for every process.
+        processes: number of processes on this machine.
+        nodes: number of machines.
+        rendezvous: ``HOST:PORT`` where the machines connect; empty on one machine.
+        restarts: maximum number of restarts.
+        run: id of the run, the same on all machines.
+        resume_hint: how the user resumes the run, for messages.
+        say: prints one line at each restart.
 
     Raises:
-        Interrupted: a signal came, here or to a process; the processes have stopped.
-        KeyboardInterrupt: a second signal came; the processes end because this one does.
-        EngineError: the processes are lost once more than ``restarts``, or the machines do not meet.
+        Interrupted: this process or a worker received a signal; the workers have stopped.
+        KeyboardInterrupt: a second signal came; the workers end with this process.
+        EngineError: a worker died more than ``restarts`` times, or the machines could not connect.
     """
-    lost = ""
+    problem = ""
     for attempt in range(restarts + 1):
         if attempt:
-            say(f"{lost}; starting again from the last checkpoint ({attempt} of {restarts})")
+            say(f"{problem}; restarting from the last checkpoint ({attempt} of {restarts})")
         with TemporaryDirectory() as folder:
             failure = Path(folder) / "failure"
-            told = {first_failure.FILE: str(failure), ATTEMPT: str(attempt), PARENT: str(os.getpid())}
+            variables = {first_failure.FILE: str(failure), ATTEMPT: str(attempt), PARENT: str(os.getpid())}
             config = _config(processes, nodes, rendezvous, f"{run}-{attempt}", folder)
             try:
-                with _environment(told):
-                    lost = _lost(arguments, config, first_failure.mark_of(failure))
+                with _environment(variables):
+                    problem = _run_attempt(arguments, config, first_failure.started_file(failure))
             except (SignalException, KeyboardInterrupt) as stop:
-                if not first_failure.code_in(failure):
-                    at_once = isinstance(stop, KeyboardInterrupt) and not isinstance(stop, Interrupted)
-                    raise (KeyboardInterrupt if at_once else Interrupted)(again) from stop
-            code = first_failure.code_in(failure)
-            if code or not lost:
+                if not first_failure.read_exit_code(failure):
+                    is_second = isinstance(stop, KeyboardInterrupt) and not isinstance(stop, Interrupted)
+                    raise (KeyboardInterrupt if is_second else Interrupted)(resume_hint) from stop
+            code = first_failure.read_exit_code(failure)
+            if code or not problem:
                 return code
     raise EngineError(
-        lost,
+        problem,
         where=f"{processes} processes on this machine, started {restarts + 1} times",
-        hint=f"was there too little memory? {again}",
+        hint=f"check whether the machine ran out of memory. {resume_hint}",
     )
 
 
-def _lost(arguments: Sequence[str], config: LaunchConfig, started: Path) -> str:
-    """Run the processes of one attempt; return what was lost, or nothing if all are done.
+def _run_attempt(arguments: Sequence[str], config: LaunchConfig, started: Path) -> str:
+    """Run the processes once; return which one died and how, or ``""`` if all finished.
 
-    The machine where they meet may be between two attempts: then there is nobody to meet for a moment.
+    Connecting is retried, because the rendezvous machine may be between two attempts.
     """
-    ends = time.monotonic() + MEET_SECONDS
+    deadline = time.monotonic() + CONNECT_SECONDS
     while True:
         try:
             elastic_launch(config, sys.executable)("-m", "mtkd_cli", *arguments)
@@ -107,23 +107,24 @@ def _lost(arguments: Sequence[str], config: LaunchConfig, started: Path) -> str:
             return f"process {number} ended with {how}"
         except RendezvousError as error:
             if started.exists():
-                return "the machine where all met is gone"
-            if time.monotonic() > ends:
+                return "the rendezvous machine is unreachable"
+            if time.monotonic() > deadline:
                 raise EngineError(
-                    f"the machines do not meet: {first_line(error)}",
+                    f"the machines could not connect: {first_line(error)}",
                     where=f"--rendezvous {config.rdzv_endpoint}",
-                    hint="run the same command on every machine; can they reach that host and port?",
+                    hint="run the same command on every machine; check that all reach this host and port",
                 ) from error
-        time.sleep(AGAIN_SECONDS)
+        time.sleep(RETRY_SECONDS)
 
 
 def _config(processes: int, nodes: int, rendezvous: str, run_id: str, folder: str) -> LaunchConfig:
-    """Return what the launcher is told. SIGINT and SIGTERM are left to `mtkd_cli.distributed.signals`.
+    """Return the launcher's configuration; `mtkd_cli.distributed.signals` handles SIGINT and SIGTERM.
 
-    Before torch had these two keys, its launcher took all signals itself, and waited 30 s after one.
+    The signal options are set only if this version of torch has them. Older launchers catch all signals and
+    wait 30 s after one.
     """
-    wanted: dict[str, Any] = {"signals_to_handle": "SIGQUIT", "shutdown_timeout": STOP_SECONDS}
-    there = {field.name for field in dataclasses.fields(LaunchConfig)}
+    signal_options: dict[str, Any] = {"signals_to_handle": "SIGQUIT", "shutdown_timeout": STOP_SECONDS}
+    supported = {field.name for field in dataclasses.fields(LaunchConfig)}
     return LaunchConfig(
         min_nodes=nodes,
         max_nodes=nodes,
@@ -131,20 +132,20 @@ def _config(processes: int, nodes: int, rendezvous: str, run_id: str, folder: st
         run_id=run_id,
         rdzv_backend="c10d",
         rdzv_endpoint=rendezvous or "localhost:0",
-        rdzv_configs={"timeout": MEET_SECONDS},
+        rdzv_configs={"timeout": CONNECT_SECONDS},
         local_addr=None if rendezvous else "localhost",
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(folder),
-        **{key: value for key, value in wanted.items() if key in there},
+        **{key: value for key, value in signal_options.items() if key in supported},
     )
 
 
 @contextmanager
-def _environment(told: Mapping[str, str]) -> Iterator[None]:
-    """Within, what is started is told this; this process itself is no worker."""
-    os.environ |= told
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables within the block, for the processes that are started in it."""
+    os.environ |= variables
     try:
         yield
     finally:
-        for name in told:
+        for name in variables:
             del os.environ[name]

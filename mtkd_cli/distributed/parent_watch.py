@@ -1,4 +1,4 @@
-"""A process that was started as one of several ends soon after the one that started it."""
+"""Exit when the launcher process dies."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import time
 from mtkd_cli.errors import EngineError
 
 PARENT = "MTKD_PARENT"
-"""Holds the number of the process that started this one, where that is mtkd."""
+"""Environment variable with the process id of the launcher, if the launcher is mtkd."""
 WATCH_SECONDS = 0.5
 
 
 def end_with_parent() -> None:
-    """Watch the parent from now on, on a thread; a parent that is gone can no longer end this process."""
+    """Start a thread that ends this process when its parent has died."""
     parent = int(os.environ.get(PARENT) or os.getppid())
 
     def watch() -> None:

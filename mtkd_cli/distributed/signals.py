@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first one stops where nothing is lost, the second at once."""
+"""SIGINT and SIGTERM: the first one stops at a safe point, the second one stops immediately."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-PASSED_ON = "TORCHELASTIC_RUN_ID"
-"""Is set in what torch's launcher started, which passes signals on."""
+TORCH_LAUNCHER = "TORCHELASTIC_RUN_ID"
+"""Environment variable that torch's launcher sets; this launcher forwards the signals it receives."""
 ONE_SIGNAL_SECONDS = 10.0
-"""A signal that a launcher passes on, and that a scheduler sent to all, is one."""
+"""Time within which signals count as one: the scheduler's, and the same one forwarded by the launcher."""
 
 _received = 0
 _first_at = 0.0
@@ -23,14 +23,14 @@ _deferring = 0
 
 
 class Interrupted(KeyboardInterrupt):
-    """A first signal: everything up to here is kept. Its text says how to go on."""
+    """A first signal came; finished work is kept. The text says how to resume."""
 
 
 @contextmanager
-def handled() -> Iterator[None]:
-    """Within, a first signal raises `Interrupted`, a second `KeyboardInterrupt`, a third ends the process.
+def handle() -> Iterator[None]:
+    """Raise `Interrupted` on a first signal and `KeyboardInterrupt` on a second; exit on a third.
 
-    A signal that the process was started to ignore stays ignored. Outside the main thread nothing changes.
+    A signal that this process inherited as ignored stays ignored. Outside the main thread this does nothing.
     """
     global _received
     if threading.current_thread() is not threading.main_thread():
@@ -44,17 +44,17 @@ def handled() -> Iterator[None]:
     try:
         yield
     finally:
-        _received = 0  # a later training in this process was not told to stop
+        _received = 0  # so that a later command in this process does not stop
         for number in caught:
             signal.signal(number, before[number])
 
 
 @contextmanager
-def deferred() -> Iterator[Callable[[], bool]]:
-    """Within, a first signal waits. Gives whether one came; one that nobody heeded is raised at the end.
+def defer() -> Iterator[Callable[[], bool]]:
+    """Defer a first signal to the end of the block; yield a function that tells whether one came.
 
     Raises:
-        Interrupted: a signal came.
+        Interrupted: a signal came within the block.
     """
     global _deferring
     _deferring += 1
@@ -68,7 +68,7 @@ def deferred() -> Iterator[Callable[[], bool]]:
 
 def _receive(number: int, frame: FrameType | None) -> None:
     global _received, _first_at
-    if _received and PASSED_ON in os.environ and time.monotonic() - _first_at < ONE_SIGNAL_SECONDS:
+    if _received and TORCH_LAUNCHER in os.environ and time.monotonic() - _first_at < ONE_SIGNAL_SECONDS:
         return
     _received, _first_at = _received + 1, time.monotonic()
     if _received > 2:
@@ -79,5 +79,5 @@ def _receive(number: int, frame: FrameType | None) -> None:
         raise Interrupted
     if os.environ.get("RANK", "0") != "0":
         return
-    # Not through a stream of Python's, which may be in the middle of a write.
-    os.write(2, b"\nstopping after this step; again to stop at once\n")
+    # Write to the descriptor: Python's stream may be in the middle of a write.
+    os.write(2, b"\nstopping after this step; repeat the signal to stop immediately\n")

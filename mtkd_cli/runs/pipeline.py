@@ -17,7 +17,7 @@ from mtkd_cli.data import dataset
 from mtkd_cli.data.subset import spread
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
-from mtkd_cli.distributed.devices import device_of
+from mtkd_cli.distributed.devices import resolve_device
 from mtkd_cli.errors import DataError, UsageError, some
 from mtkd_cli.inference.student import described, local_code
 from mtkd_cli.interfaces import Model, Task
@@ -64,7 +64,7 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     _refuse_top_k(recipe, task)
     calibration.refuse(recipe, task)
     _refuse_wrong_labels(data, task)
-    return Context(recipe, parts, data, task, device_of(device), progress)
+    return Context(recipe, parts, data, task, resolve_device(device), progress)
 
 
 def _refuse_top_k(recipe: Recipe, task: Task) -> None:
@@ -113,7 +113,7 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
         context.progress.on_began = run.settle_rows
         views = run.begin(context.recipe, manifest.of(context, views_of(context.recipe), baseline))
         tell("run_started", context.recipe.as_dict(), run.folder)
-        trained = _trained(context, group.same(views), baseline, run.checkpoints)
+        trained = _trained(context, group.broadcast(views), baseline, run.checkpoints)
         report = _reported(context, run, trained)
         run.finish()
         tell("run_finished", report)
@@ -128,7 +128,7 @@ def assist(context: Context, baseline: bool, checkpoints: Path) -> None:
         baseline: whether the student alone is trained too.
         checkpoints: where the first process keeps those of the distilled student.
     """
-    _trained(context, group.same(None), baseline, checkpoints)
+    _trained(context, group.broadcast(None), baseline, checkpoints)
 
 
 @dataclass(frozen=True)

@@ -29,20 +29,20 @@ def lead(
         report = run.finished_report() if same else None
         device = begun.get("device", device) if device == "auto" else device
         threads = threads or begun.get("engine", {}).get("threads", 0)
-        group.same(None if report else (device, threads, baseline))
+        group.broadcast(None if report else (device, threads, baseline))
         return report or pipeline.distill(context_of(parts, device, threads), run, baseline)
 
 
 def assist(parts: Resolved, name: str) -> None:
     """Do this process's share of a run that another leads."""
-    if led := group.same(None):
+    if led := group.broadcast(None):
         device, threads, baseline = led
         pipeline.assist(context_of(parts, device, threads), baseline, ROOT / name / CHECKPOINTS)
 
 
 def context_of(parts: Resolved, device: str, threads: int) -> Context:
     """Load the data and the task of a recipe, with progress on stderr; all processes take as many threads."""
-    _use_threads(group.same(threads or _share_of_threads()))
+    _use_threads(group.broadcast(threads or _share_of_threads()))
     return pipeline.prepare(parts, device, Progress(Console(stderr=True) if group.is_first() else None))
 
 

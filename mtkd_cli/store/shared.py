@@ -23,16 +23,16 @@ def keep_together(kind: str, key: Mapping[str, Any], write: Callable[[Path], Non
     if group.is_first():
 
         def lead(folder: Path) -> None:
-            group.same(True)
+            group.broadcast(True)
             write(folder)
 
         kept = content_store.keep(kind, key, lead)
-        group.same(False)
+        group.broadcast(False)
         return kept
-    if group.same(False):
+    if group.broadcast(False):
         with TemporaryDirectory() as aside:
             write(Path(aside))
-        group.same(False)
+        group.broadcast(False)
     folder = content_store.root() / kind / content_store.digest(key)
     if not folder.is_dir():
         raise content_store.not_here(folder)

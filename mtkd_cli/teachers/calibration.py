@@ -58,7 +58,7 @@ def refuse(recipe: Recipe, task: Task) -> None:
 
 def calibrated(teachers: list[ReadyTeacher], context: Context) -> list[ReadyTeacher]:
     """Return the teachers, each with its temperature; said on the way."""
-    found = group.same([calibration_of(*judged(teacher, context), context.task) for teacher in teachers])
+    found = group.broadcast([calibration_of(*judged(teacher, context), context.task) for teacher in teachers])
     for teacher, calibration in zip(teachers, found, strict=True):
         context.progress.say(f"teacher {teacher.name}: {calibration.said}")
     return [replace(t, calibration=calibration) for t, calibration in zip(teachers, found, strict=True)]

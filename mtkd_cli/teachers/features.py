@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.distributed import group
-from mtkd_cli.distributed.devices import sent
+from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.feature_projectors import pooled
@@ -51,7 +51,7 @@ class TeacherFeatures:
     def __call__(self, step: Step) -> Tensor:
         """Return the standardised features of a step's samples, ``[B, D]``, on the device of its views."""
         rows = self.arrays[train_view(step.epoch, len(self.arrays))][step.indices]
-        return sent((rows - self.mean) / self.deviation, step.views.device)
+        return to_device((rows - self.mean) / self.deviation, step.views.device)
 
 
 class Truncated(nn.Module):
@@ -87,11 +87,11 @@ def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context)
         {**recording.key(who, split, number, context.recipe, context.task), "what": "features"}
         for number in range(views)
     ]
-    found = group.after_the_first(
+    found = group.first_then_others(
         lambda: {number: recorded_outputs.find(key, len(split)) for number, key in enumerate(keys)}
     )
     here = [number for number, array in found.items() if array is None]
-    missing = group.same(here)
+    missing = group.broadcast(here)
     if not set(here) <= set(missing):
         raise content_store.not_here(content_store.root())
     if missing:

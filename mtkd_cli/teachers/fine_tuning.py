@@ -164,12 +164,12 @@ def _features(
     module = prepared(model).to(context.device).eval()
     try:
         with torch.no_grad():
-            for part in parts[group.share(len(parts))]:
+            for part in parts[group.own_slice(len(parts))]:
                 for views in plain_views(split, part, context.device):
                     module(views)
     finally:
         hook.remove()
-    everyones = group.everyones([features.cpu() for features in seen])
+    everyones = group.gather([features.cpu() for features in seen])
     return torch.cat([features for mine in everyones for features in mine]).to(context.device)
 
 

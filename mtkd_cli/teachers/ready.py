@@ -116,13 +116,13 @@ def arrays_of(context: Context, views: int | None, by_id: bool = False) -> list[
 def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Context) -> ReadyTeacher:
     who, by_id = who_is(teacher, part, context), part.spec.by_id
     wanted, live = arrays_of(context, views, by_id), views is None and not by_id
-    arrays, about = process_group.after_the_first(
+    arrays, about = process_group.first_then_others(
         lambda: (find_recorded(who, wanted, context), content_store.find("teachers", _facts_key(who)))
     )
     known = _facts_in(about) if about else {}
     model: Model | None = None
     here = [(split.name, number) for split, number in wanted if (split.name, number) not in arrays]
-    known_before, lacking = process_group.same((about is not None, here))
+    known_before, lacking = process_group.broadcast((about is not None, here))
     if (known_before and not about) or not set(here) <= set(lacking):
         raise content_store.not_here(content_store.root())
     if live or not known_before or lacking:

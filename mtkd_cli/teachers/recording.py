@@ -152,7 +152,7 @@ def record(
 
     folder = recorded_outputs.folder_of(array_key)
     with content_store.locked(folder) if group.is_first() else nullcontext():
-        wanted = group.same(_to_record(array_key, layout, samples) if group.is_first() else [])
+        wanted = group.broadcast(_to_record(array_key, layout, samples) if group.is_first() else [])
         array = recorded_outputs.begun(array_key, layout, samples)
         together = group.size()
         advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in wanted))
@@ -168,7 +168,7 @@ def record(
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        everyones = group.everyones(dropped)
+        everyones = group.gather(dropped)
     dropped = [sample for theirs in everyones for sample in theirs]
     if dropped:
         count = sum(number for _, number in dropped)

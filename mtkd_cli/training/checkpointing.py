@@ -35,7 +35,7 @@ class Keeper:
         Raises:
             DataError: every checkpoint is damaged.
         """
-        found = group.same(self._newest() if group.is_first() else None)
+        found = group.broadcast(self._newest() if group.is_first() else None)
         if found is None:
             return
         training.restore(found, str(self.place))

@@ -102,7 +102,7 @@ def measure(
     """
     targets = torch.from_numpy(split.samples.targets)
     parts = batches(split.labelled)
-    pairs = ((answer(part), targets[part]) for part in parts[group.share(len(parts))])
+    pairs = ((answer(part), targets[part]) for part in parts[group.own_slice(len(parts))])
     return measured((_passed_over(*pair) for pair in pairs) if gaps else pairs, task)
 
 
@@ -121,7 +121,7 @@ def measured(answers: Iterable[tuple[Tensor, Tensor]], task: Task) -> Measured:
             loss = torch.where(there, task.evaluation_loss(output, target), 0)
             sums = loss.double().reshape(len(there), -1).sum(dim=1)
             found.append((task.statistics(output, target), sums, there.reshape(len(there), -1).sum(dim=1)))
-    rows = [row for mine in group.everyones(found) for row in mine]
+    rows = [row for mine in group.gather(found) for row in mine]
     statistics, losses, counts = (torch.cat(column) for column in zip(*rows, strict=True))
     return Measured(statistics, task.metrics(statistics), losses, counts)
 

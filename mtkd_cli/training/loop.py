@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from mtkd_cli import counter_rng
 from mtkd_cli.distributed import group, signals
-from mtkd_cli.distributed.gradients import summed_with
+from mtkd_cli.distributed.gradients import sum_gradients
 from mtkd_cli.errors import TrainingError, UsageError
 from mtkd_cli.recipe.schema import Train
 from mtkd_cli.training.acceleration import autocast, compiled
@@ -68,7 +68,7 @@ class Losses:
         """Return the mean weight of each teacher where one is heard, in all processes, as ``weight/NAME``."""
         if self.weights is None:
             return {}
-        sums = group.summed(self.weights.detach().double().flatten(1).sum(dim=1))
+        sums = group.all_reduce_sum(self.weights.detach().double().flatten(1).sum(dim=1))
         means = (sums / sums.sum().clamp(min=1e-12)).tolist()
         return {f"weight/{name}": mean for name, mean in zip(self.teachers, means, strict=True)}
 
@@ -138,9 +138,9 @@ def train(
     batches = order(samples, settings.batch_size, settings.seed, training.done)
     module.train()
     forward = compiled(module, settings)
-    with signals.deferred() as stopping:
+    with signals.defer() as stopping:
         for number, (epoch, indices) in zip(range(training.done, steps), batches, strict=False):
-            place = group.share(len(indices))
+            place = group.own_slice(len(indices))
             mine = indices[place]
             step = Step(number, epoch, number / steps, mine, views(mine, epoch), place, len(indices))
             counter_rng.seed_torch("step", settings.seed, number, *([group.rank()] if group.rank() else []))
@@ -176,7 +176,7 @@ def train(
 def _of_everyone(module: nn.Module, losses: Losses, stop: bool) -> tuple[Losses, bool]:
     """Sum gradients and losses over the processes; return the losses, and whether any is to stop."""
     kd = 0.0 if losses.kd is None else losses.kd.item()
-    task, kd, stops = summed_with(module, (losses.task.item(), kd, float(stop)))
+    task, kd, stops = sum_gradients(module, (losses.task.item(), kd, float(stop)))
     return replace(
         losses, task=torch.tensor(task), kd=None if losses.kd is None else torch.tensor(kd)
     ), stops > 0

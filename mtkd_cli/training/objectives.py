@@ -164,7 +164,7 @@ class Batches:
             student_output=student,
             metadata={name: column[indices] for name, column in self.split.samples.metadata.items()},
             draw=lambda name, shape: self._drawn(name, shape, len(indices), step).to(device),
-            summed=group.summed if step and step.place is not None else lambda tensor: tensor,
+            summed=group.all_reduce_sum if step and step.place is not None else lambda tensor: tensor,
         )
 
     def _drawn(self, name: str, shape: tuple[int, ...], samples: int, step: Step | None) -> Tensor:
@@ -183,4 +183,4 @@ def share_of_mean(loss: Tensor, counted: Tensor) -> Tensor:
         loss: per element.
         counted: bool, the same shape.
     """
-    return torch.where(counted, loss, 0).sum() / group.summed(counted.sum()).clamp(min=1)
+    return torch.where(counted, loss, 0).sum() / group.all_reduce_sum(counted.sum()).clamp(min=1)

@@ -1,4 +1,4 @@
-"""A signal ends what it was sent to, and nothing after it."""
+"""Signal handling and deferral."""
 
 import os
 import signal
@@ -8,9 +8,9 @@ import pytest
 from mtkd_cli.distributed import signals
 
 
-def test_a_signal_to_one_command_does_not_stop_the_next_in_the_same_process() -> None:
-    with pytest.raises(signals.Interrupted), signals.handled(), signals.deferred() as stopping:
+def test_signal_does_not_stop_next_command() -> None:
+    with pytest.raises(signals.Interrupted), signals.handle(), signals.defer() as stopping:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stopping()
-    with signals.deferred() as stopping:
+    with signals.defer() as stopping:
         assert not stopping()

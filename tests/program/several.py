@@ -23,7 +23,7 @@ torch.zeros(1, requires_grad=True).backward()  # type: ignore[no-untyped-call]
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return an unused port."""
     with socket.socket() as found:
         found.bind(("localhost", 0))
         port: int = found.getsockname()[1]
@@ -31,7 +31,7 @@ def free_port() -> int:
 
 
 def environment(rank: int, processes: int, port: int) -> dict[str, str]:
-    """Return what torchrun tells a process."""
+    """Return the environment variables that torchrun sets."""
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
     return {name: str(number) for name, number in numbers.items()} | {
         "MASTER_ADDR": "localhost",
@@ -40,7 +40,7 @@ def environment(rank: int, processes: int, port: int) -> dict[str, str]:
 
 
 def together(work: Callable[[], Any], processes: int, folder: Path) -> list[Any]:
-    """Let several processes do some work together; return what each of them returned."""
+    """Call a function in several processes that form a group; return the result of each."""
     port = free_port()
     numbers = [
         _fork(work, environment(rank, processes, port), folder / str(rank)) for rank in range(processes)
@@ -51,7 +51,7 @@ def together(work: Callable[[], Any], processes: int, folder: Path) -> list[Any]
 
 
 def _wait_for_all(result: Path, processes: int) -> None:
-    """Return once every process has joined: one that ends before would break the others' connections."""
+    """Wait until all processes have joined: one that ends earlier would break the others' connections."""
     here, ends = f"joined-{os.environ['MASTER_PORT']}", time.monotonic() + 60  # one may have failed to join
     (result.parent / f"{here}-{result.name}").touch()
     while len(list(result.parent.glob(f"{here}-*"))) < processes and time.monotonic() < ends:
@@ -66,7 +66,7 @@ def _fork(work: Callable[[], Any], told: dict[str, str], result: Path) -> int:
     try:
         os.environ |= told
         torch.set_num_threads(1)
-        with group.joined("cpu"):
+        with group.process_group("cpu"):
             _wait_for_all(result, int(told["WORLD_SIZE"]))
             result.write_bytes(pickle.dumps(work()))
         code = 0

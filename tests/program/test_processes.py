@@ -1,4 +1,4 @@
-"""`--processes`, torchrun and Slurm: the same run, shared out, whoever dies."""
+"""Runs in several processes: `--processes`, torchrun and Slurm, with crashes and signals."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def as_torchrun(folder: Path, arguments: tuple[str, ...], processes: int) -> lis
     return [wait(number) for number in [start(folder, arguments, telling(each)) for each in told]]
 
 
-def test_two_processes_record_fit_train_and_score_as_one_does(tmp_path: Path) -> None:
+def test_two_processes_match_one(tmp_path: Path) -> None:
     found = []
     for processes in (1, 2):
         folder = tmp_path / str(processes)
@@ -95,7 +95,7 @@ def test_two_processes_record_fit_train_and_score_as_one_does(tmp_path: Path) ->
     assert sorted(a.shape for a in shared.values()) == sorted(a.shape for a in outputs.values())
 
 
-def test_the_first_cause_is_told_once_and_all_stop(tmp_path: Path) -> None:
+def test_reports_first_cause_once(tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text(
         "import os, torch\n"
         "class Odd(torch.nn.Module):\n"
@@ -150,7 +150,7 @@ def wait_for(folder: Path, pattern: str, seconds: float = 300, count: int = 1) -
         time.sleep(0.02)
 
 
-def test_processes_lost_each_time_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fails_after_last_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", program(tmp_path, "kill -9 $$"))
     said: list[str] = []
     with pytest.raises(EngineError, match="ended with signal 9") as caught:
@@ -160,9 +160,7 @@ def test_processes_lost_each_time_are_given_up(tmp_path: Path, monkeypatch: pyte
     assert "(1 of 1)" in said[0]
 
 
-def test_a_process_that_a_signal_stopped_is_not_started_again_and_nothing_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_does_not_restart_after_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", program(tmp_path, "exit 75"))
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -173,7 +171,7 @@ def test_a_process_that_a_signal_stopped_is_not_started_again_and_nothing_is_lef
     assert not list((tmp_path / "temporary").iterdir())
 
 
-def test_a_second_signal_ends_processes_that_are_busy_at_once(tmp_path: Path) -> None:
+def test_second_signal_ends_busy_processes(tmp_path: Path) -> None:
     busy = program(
         tmp_path,
         f'exec {sys.executable} -c "import os, pathlib, signal, time\n'
@@ -185,7 +183,7 @@ def test_a_second_signal_ends_processes_that_are_busy_at_once(tmp_path: Path) ->
     code = (
         "import sys; sys.executable = sys.argv[1]\n"
         "from mtkd_cli.distributed import launcher as launch, signals\n"
-        "with signals.handled(): launch.launch((), 2, 1, '', 1, 'run', '', print)"
+        "with signals.handle(): launch.launch((), 2, 1, '', 1, 'run', '', print)"
     )
     launcher = subprocess.Popen(
         [sys.executable, "-c", code, busy], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
@@ -205,7 +203,7 @@ def test_a_second_signal_ends_processes_that_are_busy_at_once(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_started_again_and_a_signal_stops_all_with_75(tmp_path: Path) -> None:
+def test_restarts_killed_process_and_stops_on_signal(tmp_path: Path) -> None:
     long = ("train.epochs=4000", "train.batch_size=64", "views=1", "--no-baseline", "--name", "run")
     with running("distill", *PLAIN, *long, "--processes", "2", folder=tmp_path) as process:
         wait_for(tmp_path, "runs/run/checkpoints/*/step-*")
@@ -218,7 +216,7 @@ def test_a_killed_process_is_started_again_and_a_signal_stops_all_with_75(tmp_pa
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=300)
     assert process.returncode == 75, told
-    assert "starting again from the last checkpoint (1 of 3)" in told  # whichever's end is seen first
+    assert "restarting from the last checkpoint (1 of 3)" in told  # whichever's end is seen first
     assert "mtkd distill --resume run" in told
     assert told.count("error:") == 1
     with running("distill", "--resume", "run", "train.seed=1", folder=tmp_path) as process:
@@ -229,7 +227,7 @@ def test_a_killed_process_is_started_again_and_a_signal_stops_all_with_75(tmp_pa
 
 
 @pytest.mark.slow
-def test_two_machines_meet_and_make_one_run(tmp_path: Path) -> None:
+def test_two_machines_make_one_run(tmp_path: Path) -> None:
     """Both are this machine; each runs the same command, in the same folder."""
     where = ("--nodes", "2", "--processes", "1", "--rendezvous", f"localhost:{free_port()}")
     command = ("distill", *PLAIN, "--no-baseline", "--name", "run", "--json", *where)
@@ -250,13 +248,13 @@ def test_two_machines_meet_and_make_one_run(tmp_path: Path) -> None:
         (("--rendezvous", "localhost:1", "--name", "x"), "one machine meets nobody"),
     ],
 )
-def test_options_that_do_not_go_together_are_explained(options: tuple[str, ...], said: str) -> None:
+def test_rejects_incomplete_node_options(options: tuple[str, ...], said: str) -> None:
     result = CliRunner().invoke(application.create(), ("distill", "digits", *options))
     assert result.exit_code == 2
     assert said in result.stderr
 
 
-def test_who_is_one_of_several_already_is_asked_for_no_other_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_other_process_count_than_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert not is_one_of_several()
     monkeypatch.setenv("WORLD_SIZE", "2")

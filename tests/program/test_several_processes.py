@@ -1,4 +1,4 @@
-"""Several processes come to what one comes to with the same batches."""
+"""Several processes train like one process with the same batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mtkd_cli.cli import console
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed import first_failure, group, signals
-from mtkd_cli.distributed.gradients import summed_with
+from mtkd_cli.distributed.gradients import sum_gradients
 from mtkd_cli.errors import DataError, EngineError, UsageError
 from mtkd_cli.interfaces import InputSpec, LossOptions, Samples, Task, TaskData
 from mtkd_cli.plugin.registry import installed
@@ -84,7 +84,7 @@ def trained(dense: bool, strategy: str, place: Path, stop_at: int | None = None)
     merging.fit(about(teachers, np.arange(SAMPLES), targets))
     objective = FromTeachers(task, merging, answers, about, lambda s: targets[s.indices], 2.0, 0.7)
     watcher = Watcher(stop_at if group.rank() + 1 == group.size() else None)
-    with signals.handled():
+    with signals.handle():
         try:
             curve = _train(student, inputs, objective, validated, watcher, Keeper(place, print))
         except signals.Interrupted:
@@ -130,7 +130,7 @@ def _train(
 
 @pytest.mark.parametrize("strategy", ["confidence", "drop"])
 @pytest.mark.parametrize("dense", [False, True], ids=["classification", "segmentation"])
-def test_several_processes_learn_what_one_learns(dense: bool, strategy: str, tmp_path: Path) -> None:
+def test_several_processes_train_like_one(dense: bool, strategy: str, tmp_path: Path) -> None:
     """In float64, to rounding: weights, losses, scores, teachers' weights; also with random strategies."""
 
     def work() -> dict[str, Any]:
@@ -145,7 +145,7 @@ def test_several_processes_learn_what_one_learns(dense: bool, strategy: str, tmp
             assert row == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_signal_to_one_of_three_stops_all_after_one_step_and_they_go_on_to_the_same_bits(
+def test_signal_to_one_of_three_stops_all_and_resumes_bit_identically(
     tmp_path: Path,
 ) -> None:
     """Three: from there on it matters in which order numbers are added up."""
@@ -160,7 +160,7 @@ def test_a_signal_to_one_of_three_stops_all_after_one_step_and_they_go_on_to_the
         assert all(torch.equal(each["weights"][name], w) for name, w in whole[0]["weights"].items())
 
 
-def test_buffers_are_the_first_process_s_and_what_no_process_uses_has_no_gradient(tmp_path: Path) -> None:
+def test_sum_gradients_keeps_first_buffers_and_missing_gradients(tmp_path: Path) -> None:
     def work() -> Any:
         module = nn.ModuleDict({"used": nn.Linear(2, 1), "some": nn.Linear(2, 1), "not": nn.Linear(2, 1)})
         module.register_buffer("seen", torch.tensor([float(group.rank()), 7.0]))
@@ -168,7 +168,7 @@ def test_buffers_are_the_first_process_s_and_what_no_process_uses_has_no_gradien
         loss = module["used"](ones) * (rank + 1) + (module["some"](ones) if rank else 0)
         loss.sum().backward()
         return (
-            summed_with(module, (1.0, rank)),
+            sum_gradients(module, (1.0, rank)),
             {n: p.grad for n, p in module.named_parameters()},
             module.seen,
         )
@@ -181,14 +181,14 @@ def test_buffers_are_the_first_process_s_and_what_no_process_uses_has_no_gradien
         assert seen.tolist() == [0.0, 7.0]
 
 
-def test_what_all_make_together_is_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keep_together_writes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTKD_STORE", str(tmp_path / "store"))
 
     def work() -> tuple[str, list[int]]:
         made = []
 
         def write(folder: Path) -> None:
-            made.extend(group.everyones(group.rank()))
+            made.extend(group.gather(group.rank()))
             (folder / "by").write_text(str(group.rank()))
 
         first = keep_together("fitted", {"a": 1}, write)
@@ -199,7 +199,7 @@ def test_what_all_make_together_is_kept_once(tmp_path: Path, monkeypatch: pytest
     assert together(work, 2, tmp_path) == [("0", [0, 1])] * 2
 
 
-def test_a_process_that_sees_another_store_says_so(tmp_path: Path) -> None:
+def test_rejects_different_store(tmp_path: Path) -> None:
     def work() -> tuple[str, bool]:
         os.environ["MTKD_STORE"] = str(tmp_path / f"store-{group.rank()}")
         try:
@@ -212,9 +212,7 @@ def test_a_process_that_sees_another_store_says_so(tmp_path: Path) -> None:
     assert other == ("what the first process of this run keeps is not there", False)
 
 
-def test_the_process_that_takes_the_disk_judges_whether_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_writing_process_checks_free_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTKD_STORE", str(tmp_path))
 
     def work() -> str:
@@ -229,7 +227,7 @@ def test_the_process_that_takes_the_disk_judges_whether_there_is_room(
     assert not other
 
 
-def test_what_the_first_process_finds_is_there_when_the_others_look(tmp_path: Path) -> None:
+def test_first_then_others_runs_first_process_first(tmp_path: Path) -> None:
     def work() -> bool:
         def look() -> bool:
             if group.is_first():
@@ -237,16 +235,16 @@ def test_what_the_first_process_finds_is_there_when_the_others_look(tmp_path: Pa
                 (tmp_path / "made").touch()
             return (tmp_path / "made").exists()
 
-        return group.after_the_first(look)
+        return group.first_then_others(look)
 
     assert together(work, 2, tmp_path) == [True, True]
 
 
-def test_every_process_has_a_share_of_every_batch_and_none_fewer_than_two_samples(tmp_path: Path) -> None:
+def test_splits_batches_with_at_least_two_samples_each(tmp_path: Path) -> None:
     def work() -> list[tuple[int, int]]:
         batches = order(23, 10, seed=0)
         sizes = [len(next(batches)[1]) for _ in range(steps_per_epoch(23, 10))]
-        return [(size, len(range(size)[group.share(size)])) for size in sizes]
+        return [(size, len(range(size)[group.own_slice(size)])) for size in sizes]
 
     assert together(work, 2, tmp_path) == [[(10, 5), (13, 6)], [(10, 5), (13, 7)]]
 
@@ -261,58 +259,54 @@ def test_every_process_has_a_share_of_every_batch_and_none_fewer_than_two_sample
     assert told == "6 processes need 12 samples in a batch, there are 10"
 
 
-def test_a_process_whose_neighbour_is_gone_says_so(tmp_path: Path) -> None:
+def test_collective_reports_ended_process(tmp_path: Path) -> None:
     def work() -> str:
         if group.rank():
             return ""
         try:
             while True:
-                group.everyones(None)
+                group.gather(None)
         except EngineError as error:
             return error.what
 
     first, _ = together(work, 2, tmp_path)
-    assert first == "another process of this run is gone"
+    assert first == "another process of this run has ended"
 
 
-def test_a_failure_is_told_once_and_never_that_another_process_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert first_failure.is_told_here(5)  # alone, every failure is told
+def test_records_only_first_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert first_failure.record(5)  # alone, every failure is told
     failure = tmp_path / "failure"
     monkeypatch.setenv(first_failure.FILE, str(failure))
-    assert [first_failure.is_told_here(code) for code in (5, 75, 130)] == [False] * 3
-    assert first_failure.code_in(failure) == 0
-    assert [first_failure.is_told_here(code) for code in (3, 4)] == [True, False]
-    assert first_failure.code_in(failure) == 3
+    assert [first_failure.record(code) for code in (5, 75, 130)] == [False] * 3
+    assert first_failure.read_exit_code(failure) == 0
+    assert [first_failure.record(code) for code in (3, 4)] == [True, False]
+    assert first_failure.read_exit_code(failure) == 3
 
 
-def test_with_tracebacks_too_a_failure_is_noted_and_told_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_first_failure_with_debug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(first_failure.FILE, str(tmp_path / "failure"))
     monkeypatch.setattr(console, "debug", True)
     with pytest.raises(DataError, match="first"), console.errors_shown(as_json=False):
         raise DataError("first")
-    assert first_failure.code_in(tmp_path / "failure") == 3
+    assert first_failure.read_exit_code(tmp_path / "failure") == 3
     with pytest.raises(typer.Exit), console.errors_shown(as_json=False):
         raise DataError("because of the first")
 
 
-def test_a_reader_that_is_gone_is_final_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_pipe_is_recorded_as_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(first_failure.FILE, str(tmp_path / "failure"))
     with pytest.raises(BrokenPipeError), console.errors_shown(as_json=True):
         raise BrokenPipeError
-    assert first_failure.code_in(tmp_path / "failure") == 1
+    assert first_failure.read_exit_code(tmp_path / "failure") == 1
 
 
-def test_a_signal_that_launcher_and_scheduler_both_send_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forwarded_signal_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for launcher, ends in ((True, signals.Interrupted), (False, KeyboardInterrupt)):
         if launcher:
             monkeypatch.setenv("TORCHELASTIC_RUN_ID", "run")
         else:
             monkeypatch.delenv("TORCHELASTIC_RUN_ID")
-        with pytest.raises(KeyboardInterrupt) as caught, signals.handled(), signals.deferred():
+        with pytest.raises(KeyboardInterrupt) as caught, signals.handle(), signals.defer():
             for _ in range(2):
                 os.kill(os.getpid(), signal.SIGTERM)
         assert caught.type is ends

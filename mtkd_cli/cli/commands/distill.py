@@ -54,7 +54,7 @@ def distill(
     as_json: Json = False,
 ) -> None:
     """Distil a recipe's teachers into its student, and say whether it paid."""
-    with console.errors_shown(as_json), signals.handled():
+    with console.errors_shown(as_json), signals.handle():
         begin(processes, nodes)
         changes = list(overrides or [])
         if resume:

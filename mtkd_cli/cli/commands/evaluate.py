@@ -26,13 +26,13 @@ def evaluate(
     with console.errors_shown(as_json):
         from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.cli.tables import table
-        from mtkd_cli.distributed.devices import device_of
+        from mtkd_cli.distributed.devices import resolve_device
         from mtkd_cli.inference.evaluate import score
         from mtkd_cli.interfaces.significant_digits import shown
         from mtkd_cli.report.metric_names import spelt
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
-        where = device_of(device)
+        where = resolve_device(device)
         student = student_of(run, trust_code)
         with stdout_on_stderr():
             found = score(student, overrides or [], split, where)

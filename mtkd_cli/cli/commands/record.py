@@ -29,7 +29,7 @@ def record(
     as_json: Json = False,
 ) -> None:
     """Fit a recipe's teachers and record their answers; train no student."""
-    with console.errors_shown(as_json), signals.handled():
+    with console.errors_shown(as_json), signals.handle():
         begin(processes, nodes)
         parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)
 
@@ -42,7 +42,7 @@ def record(
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
         from mtkd_cli.teachers.ready import ready
 
-        with stdout_on_stderr(), group.joined(device):
+        with stdout_on_stderr(), group.process_group(device):
             context = context_of(parts, device, threads)
             teachers = ready(context, views_of(context.recipe))
             if not group.is_first():

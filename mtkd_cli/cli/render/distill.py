@@ -26,7 +26,7 @@ def distil(
         baseline: train the student alone; None: as before, at first yes.
         as_json: print the report as JSON.
     """
-    with stdout_on_stderr(), group.joined(device):
+    with stdout_on_stderr(), group.process_group(device):
         try:
             if not group.is_first():
                 assist(parts, name)

@@ -168,9 +168,9 @@ def test_totals_are_summed_over_processes_in_training_only() -> None:
     in_training = Step(0, 0, 0.0, rows, torch.empty(0), slice(0, 2), 4)
     elsewhere = replace(in_training, place=None, batch=0)
     answers = (torch.zeros(2, CLASSES),)
-    assert batches(answers, rows, None, step=in_training).summed is group.summed
+    assert batches(answers, rows, None, step=in_training).summed is group.all_reduce_sum
     for step in (elsewhere, None):
-        assert batches(answers, rows, None, step=step).summed is not group.summed
+        assert batches(answers, rows, None, step=step).summed is not group.all_reduce_sum
 
 
 def test_maps_are_weighed_by_the_gradient_of_their_mean_loss() -> None:
