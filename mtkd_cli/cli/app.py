@@ -17,7 +17,7 @@ from mtkd_cli.cli.commands.doctor import doctor
 from mtkd_cli.cli.commands.evaluate import evaluate
 from mtkd_cli.cli.commands.export import export
 from mtkd_cli.cli.commands.init import init
-from mtkd_cli.cli.commands.install import PASSED_ON, install, uninstall
+from mtkd_cli.cli.commands.install import FORWARD_OPTIONS, install, uninstall
 from mtkd_cli.cli.commands.list import list_
 from mtkd_cli.cli.commands.plugins import plugins
 from mtkd_cli.cli.commands.predict import predict
@@ -28,16 +28,20 @@ from mtkd_cli.cli.commands.store import store
 from mtkd_cli.errors import UsageError
 
 WITHOUT_PLUGINS = ("--version", "install", "uninstall")
-"""What loads no third-party plugin: options before any command, and commands."""
+"""Options and commands for which no third-party plugin is loaded."""
 
 
 def create(with_plugins: bool = True) -> typer.Typer:
-    """Return the application, with the commands that plugins add."""
+    """Return the application.
+
+    Args:
+        with_plugins: whether to add the commands of plugins.
+    """
     app = typer.Typer(
         name="mtkd",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        help="Distil many teachers into one student.",
+        help="Distill many teachers into one student.",
     )
     app.callback()(_root)
     app.command()(distill)
@@ -53,7 +57,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.command()(init)
     app.command()(doctor)
     app.add_typer(plugins)
-    app.command(context_settings=PASSED_ON)(install)
+    app.command(context_settings=FORWARD_OPTIONS)(install)
     app.command()(uninstall)
     app.add_typer(store)
     if with_plugins:
@@ -64,9 +68,9 @@ def create(with_plugins: bool = True) -> typer.Typer:
 
 
 def run() -> None:
-    """Run the command line on this process's arguments."""
+    """Run the command line with the arguments of this process."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal without some letter is no reason to fail
+        if hasattr(stream, "reconfigure"):  # never crash on a character the terminal cannot encode
             stream.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:]
     options = list(itertools.takewhile(lambda argument: argument.startswith("-"), arguments))
@@ -78,26 +82,26 @@ def run() -> None:
 
 
 def _run_for_json(app: typer.Typer) -> None:
-    """Run the application so that a wrong argument is JSON on stdout, too."""
+    """Run the application and print usage errors as JSON on stdout, too."""
     try:
         sys.exit(app(standalone_mode=False))
     except typer.TyperException as error:
-        console.show(UsageError(error.format_message(), hint="see mtkd --help"), as_json=True)
+        console.print_error(UsageError(error.format_message(), hint="see mtkd --help"), as_json=True)
         sys.exit(error.exit_code)
     except typer.Abort:
         sys.exit(130)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"mtkd {__version__}")
         raise typer.Exit
 
 
 def _root(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     console.debug = debug

@@ -1,4 +1,4 @@
-"""Where output goes: results on stdout, talk on stderr; errors in three lines."""
+"""Print results on stdout, and status lines, warnings and errors on stderr."""
 
 from __future__ import annotations
 
@@ -19,60 +19,63 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 debug = False
-"""Set by ``--debug``: show tracebacks."""
+"""Whether to show tracebacks; set by ``--debug``."""
 
 
-def plain(text: str) -> str:
-    """Return the text with control characters written out: a name cannot steer the terminal."""
+def escape(text: str) -> str:
+    """Return the text with control characters escaped, so that a name cannot control the terminal."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def cell(text: Any, style: str = "") -> Text:
-    """Return the text for a table, as it is: no markup, no control characters."""
+    """Return the text as a table cell, without markup and with control characters escaped."""
     from rich.text import Text
 
-    return Text(plain(str(text)), style)
+    return Text(escape(str(text)), style)
 
 
-def out(renderable: Any) -> None:
+def print_result(renderable: Any) -> None:
     """Print a result on stdout."""
     from rich.console import Console
 
     Console(emoji=False).print(renderable)
 
 
-def talk(line: str, style: str = "") -> None:
-    """Print one line on stderr, as it is."""
+def print_status(line: str, style: str = "") -> None:
+    """Print one line on stderr, without markup."""
     from rich.console import Console
 
     Console(stderr=True, emoji=False).print(
-        plain(line), style=style, highlight=False, markup=False, soft_wrap=True
+        escape(line), style=style, highlight=False, markup=False, soft_wrap=True
     )
 
 
-def out_json(value: Any) -> None:
-    """Print a result on stdout as JSON, nothing else."""
+def print_json(value: Any) -> None:
+    """Print a result as JSON on stdout."""
     import json
 
-    # A terminal that cannot show every letter gets escapes, which mean the same in JSON.
+    # JSON escapes for a terminal that cannot encode every character.
     unicode = "utf" in (sys.stdout.encoding or "").lower()
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not unicode, allow_nan=False) + "\n")
-    sys.stdout.flush()  # whoever does not listen any more is noticed here
+    sys.stdout.flush()  # flush now, so that a closed pipe raises here
 
 
 def warn(lines: list[str]) -> None:
-    """Print warnings on stderr; of several processes mtkd itself that started them, or else the first one."""
+    """Print warnings on stderr, once for all processes: in the launcher, or else in the first process."""
     if PARENT in os.environ or os.environ.get("RANK", "0") != "0":
         return
     for line in lines:
-        talk(f"warning: {line}", style="yellow")
+        print_status(f"warning: {line}", style="yellow")
 
 
 @contextmanager
-def errors_shown(as_json: bool) -> Iterator[None]:
-    """Turn an error into its lines (or JSON) and its exit code; a traceback only with ``--debug``."""
+def report_errors(as_json: bool) -> Iterator[None]:
+    """Print an error of the block (as JSON if asked) and exit with its code.
+
+    A traceback is shown only with ``--debug``.
+    """
     try:
         yield
     except (typer.Exit, typer.Abort):
@@ -83,43 +86,43 @@ def errors_shown(as_json: bool) -> Iterator[None]:
     except MtkdError as error:
         _fail(error, as_json, error.exit_code, error)
     except KeyboardInterrupt as stop:
-        how = str(stop) or "start it again: what is finished is not repeated"
+        hint = str(stop) or "run the same command again; finished work is kept"
         code = StoppedError.exit_code if isinstance(stop, Interrupted) else 130
-        _fail(StoppedError("interrupted", hint=how), as_json, code)
+        _fail(StoppedError("interrupted", hint=hint), as_json, code)
     except Exception as error:
         _fail(_unexpected(error), as_json, 1, error)
 
 
 def _fail(error: MtkdError, as_json: bool, code: int, cause: Exception | None = None) -> NoReturn:
-    """Show the error, unless another process of this run told the first one, and end with its code."""
+    """Print the error unless another process of this run failed first; exit with ``code``."""
     if first_failure.record(code):
         if debug and cause is not None:
             raise cause
-        show(error, as_json)
+        print_error(error, as_json)
     raise typer.Exit(code) from None
 
 
-def show(error: MtkdError, as_json: bool) -> None:
+def print_error(error: MtkdError, as_json: bool) -> None:
     """Print an error on stderr, or as JSON on stdout."""
     if as_json:
-        out_json({"error": error.as_dict()})
+        print_json({"error": error.as_dict()})
         return
-    talk(f"error: {error.what}", style="bold red")
-    _details(error)
+    print_status(f"error: {error.what}", style="bold red")
+    _print_details(error)
     for problem in error.problems if isinstance(error, RecipeError | ResumeError) else ():
-        talk(f"- {problem.what}")
-        _details(problem)
+        print_status(f"- {problem.what}")
+        _print_details(problem)
 
 
-def _details(error: MtkdError) -> None:
+def _print_details(error: MtkdError) -> None:
     if error.where:
-        talk(f"  where: {error.where}")
+        print_status(f"  where: {error.where}")
     if error.hint:
-        talk(f"  do: {error.hint}")
+        print_status(f"  do: {error.hint}")
 
 
 def _unexpected(error: BaseException) -> MtkdError:
     return MtkdError(
         f"unexpected {type_and_first_line(error)}",
-        hint="run mtkd --debug … to see where",
+        hint="run mtkd --debug … to see the traceback",
     )

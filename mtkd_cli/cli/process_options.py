@@ -1,4 +1,4 @@
-"""``--processes`` and what goes with it: one command, run by several processes."""
+"""``--processes`` and related options: run one command in several processes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from mtkd_cli.distributed.parent_watch import end_with_parent
 from mtkd_cli.errors import UsageError
 
 Processes = Annotated[
-    int, typer.Option(min=0, help="Processes on this machine; 0: one, or as many as the run has.")
+    int, typer.Option(min=0, help="Number of processes on this machine. 0: as the run had, or one.")
 ]
-Nodes = Annotated[int, typer.Option(min=1, help="Machines on each of which this command is run.")]
+Nodes = Annotated[int, typer.Option(min=1, help="Number of machines. Run the same command on each of them.")]
 Rendezvous = Annotated[
-    str, typer.Option(metavar="HOST:PORT", help="Where the machines meet: one of them, a free port there.")
+    str,
+    typer.Option(
+        metavar="HOST:PORT", help="Address where the machines connect: one of them and a free port."
+    ),
 ]
-Restarts = Annotated[int, typer.Option(min=0, help="How often processes that were lost are started again.")]
+Restarts = Annotated[int, typer.Option(min=0, help="Maximum number of restarts after a process dies.")]
 
 
 def launch_if_several(
@@ -30,55 +33,61 @@ def launch_if_several(
     rendezvous: str,
     restarts: int,
     name: str,
-    again: str,
+    resume_hint: str,
     more: Sequence[str] = (),
 ) -> None:
-    """Run this command in several processes if that is asked for, and end; else return.
+    """Run this command in several processes and exit, if the options ask for several; else return.
 
     Args:
-        processes: on this machine.
-        nodes: machines.
-        rendezvous: where they meet.
-        restarts: how often to start again.
-        name: of the run.
-        again: how to go on with it, for messages.
-        more: arguments that this process was not given and the others need.
+        processes: number of processes on this machine; 0 is one.
+        nodes: number of machines.
+        rendezvous: ``HOST:PORT`` where the machines connect.
+        restarts: maximum number of restarts.
+        name: name of the run.
+        resume_hint: how the user resumes the run, for messages.
+        more: arguments of the processes besides those of this one.
 
     Raises:
-        UsageError: options that do not go together.
-        Exit: the processes are done.
+        UsageError: ``--nodes`` and ``--rendezvous`` were not given together.
+        Exit: the processes have ended.
     """
-    if is_one_of_several():
+    if is_worker():
         return
     if nodes > 1 and not rendezvous:
         raise UsageError(
-            "several machines must know where to meet", "--rendezvous", "give one machine's HOST:PORT"
+            "--nodes needs --rendezvous", "--rendezvous", "pass HOST:PORT of one of the machines"
         )
     if rendezvous and nodes == 1:
-        raise UsageError("one machine meets nobody", "--rendezvous", "give --nodes, or leave it out")
+        raise UsageError(
+            "--rendezvous needs --nodes greater than 1",
+            "--rendezvous",
+            "pass --nodes, or remove --rendezvous",
+        )
     if max(1, processes) * nodes == 1:
         return
 
     from mtkd_cli.distributed.launcher import launch
 
     arguments = [*sys.argv[1:], *more]
-    code = launch(arguments, max(1, processes), nodes, rendezvous, restarts, name, again, console.talk)
+    code = launch(
+        arguments, max(1, processes), nodes, rendezvous, restarts, name, resume_hint, console.print_status
+    )
     raise typer.Exit(code)
 
 
-def begin(processes: int, nodes: int) -> None:
-    """Do what must be done before torch is imported: watch the parent, silence torch about the others.
+def prepare_process(processes: int, nodes: int) -> None:
+    """Set up this process before torch is imported: a worker watches its parent, a launcher logs less.
 
     Raises:
-        UsageError: another number of processes than whoever started this one tells.
+        UsageError: ``--processes`` differs from the number of processes that the launcher started.
     """
-    if is_one_of_several():
-        there = os.environ["WORLD_SIZE"]
-        if processes and str(processes * nodes) != there:
+    if is_worker():
+        started = os.environ["WORLD_SIZE"]
+        if processes and str(processes * nodes) != started:
             raise UsageError(
-                f"this is one of {there} processes already, {processes * nodes} are asked for",
+                f"--processes asks for {processes * nodes} processes, but the launcher started {started}",
                 where="--processes, WORLD_SIZE",
-                hint="leave --processes out: whoever started this process says how many there are",
+                hint="remove --processes; the launcher sets the number of processes",
             )
         first_failure.mark_started()
         end_with_parent()
@@ -86,11 +95,11 @@ def begin(processes: int, nodes: int) -> None:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
-def is_one_of_several() -> bool:
-    """Whether someone started this process as one of several."""
+def is_worker() -> bool:
+    """Whether a launcher started this process as one of several."""
     return os.environ.get("WORLD_SIZE", "") not in ("", "1")
 
 
-def was_started_before() -> bool:
-    """Whether this process replaces one that was lost."""
+def is_restart() -> bool:
+    """Whether this process was started after an earlier attempt failed."""
     return os.environ.get("MTKD_ATTEMPT", "0") != "0"

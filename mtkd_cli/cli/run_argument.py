@@ -12,7 +12,12 @@ from mtkd_cli.training.progress import Progress
 
 
 def student_of(run: str, trust_code: bool) -> LoadedStudent:
-    """Return the student of a run; ``trust_code`` allows Python code that it names to run."""
+    """Return the student of a run.
+
+    Args:
+        run: folder of a run, or its name in ``runs/``.
+        trust_code: whether Python code that the run names may run.
+    """
     registry = installed()
     console.warn(registry.warnings())
     with stdout_on_stderr():
@@ -20,5 +25,5 @@ def student_of(run: str, trust_code: bool) -> LoadedStudent:
 
 
 def progress() -> Progress:
-    """Return progress on stderr."""
+    """Return a progress display on stderr."""
     return Progress(Console(stderr=True))

@@ -1,4 +1,4 @@
-"""How tables look: light rules, names never cut, control characters written out."""
+"""Format tables for the terminal: names are never cut, and control characters are escaped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 READABLE = 40
-"""Columns that a sentence needs to be easy to read."""
+"""Minimum width of a column of sentences, in characters."""
 
 
 def table(
@@ -21,11 +21,10 @@ def table(
     """Return a table.
 
     Args:
-        rows: cells, as text or as `console.cell` made them.
-        columns: their headings; the first is the name of the row.
-        title: stands above it.
-        whole: columns that are never wrapped, besides the first.
-
+        rows: cells, as text or from `console.cell`.
+        columns: headings; the first column names the row.
+        title: title above the table.
+        whole: headings of further columns that are never wrapped; the first column never is.
     """
     from rich import box
     from rich.table import Table
@@ -42,7 +41,7 @@ def table(
     cells = [[cell if hasattr(cell, "plain") else console.cell(cell) for cell in row] for row in rows]
     for index, heading in enumerate(columns):
         fixed = index == 0 or heading in whole
-        width = _widest(heading, [row[index] for row in cells]) if fixed else None
+        width = _max_width(heading, [row[index] for row in cells]) if fixed else None
         built.add_column(heading, style="" if index else "bold cyan", overflow="fold", width=width)
     for row in cells:
         built.add_row(*row)
@@ -50,30 +49,31 @@ def table(
 
 
 def listing(rows: Sequence[dict[str, str]], title: str) -> Table:
-    """Return a table of rows of ``name``, ``what it does`` and more facts.
+    """Return a table of rows with the keys ``name``, ``what it does`` and others.
 
-    Where the sentence would be squeezed, the other facts stand below it instead of beside it.
+    On a narrow terminal the other values are placed below the sentence instead of in columns.
     """
     from rich.console import Console
 
     columns = list(rows[0]) if rows else ["name", "what it does"]
     cells = {heading: [console.cell(row[heading]) for row in rows] for heading in columns}
-    widths = {heading: _widest(heading, cells[heading]) for heading in columns}
+    widths = {heading: _max_width(heading, cells[heading]) for heading in columns}
     sentence = widths.pop("what it does")
-    room = Console().width - sum(widths.values()) - 3 * len(widths)
-    if room >= min(sentence, READABLE):
+    available = Console().width - sum(widths.values()) - 3 * len(widths)
+    if available >= min(sentence, READABLE):
         others = [heading for heading in widths if heading != "name"]
         return table(list(zip(*cells.values(), strict=True)), columns, title, whole=others)
-    name, said, *others = columns
+    name, summary, *others = columns
     stacked = [
-        [row[name], console.cell(row[said]).append(f"\n{_facts(row, others)}", style="dim")] for row in rows
+        [row[name], console.cell(row[summary]).append(f"\n{_format_fields(row, others)}", style="dim")]
+        for row in rows
     ]
-    return table(stacked, [name, said], title)
+    return table(stacked, [name, summary], title)
 
 
-def _facts(row: dict[str, str], headings: Sequence[str]) -> str:
-    return " · ".join(console.plain(f"{heading}: {row[heading]}") for heading in headings)
+def _format_fields(row: dict[str, str], headings: Sequence[str]) -> str:
+    return " · ".join(console.escape(f"{heading}: {row[heading]}") for heading in headings)
 
 
-def _widest(heading: str, cells: Sequence[Text]) -> int:
+def _max_width(heading: str, cells: Sequence[Text]) -> int:
     return max([len(heading), *(cell.cell_len for cell in cells)])

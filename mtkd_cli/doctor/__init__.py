@@ -1,4 +1,4 @@
-"""`mtkd doctor`: check the environment and a recipe before a run; nothing is changed.
+"""`mtkd doctor`: check the environment and a recipe before a run, without changing anything.
 
-A check that a run needs anyway belongs in the room that does the work; the doctor calls it.
+A check that a run needs too belongs to the package that does the work; the doctor calls it.
 """

@@ -13,23 +13,23 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtkd_cli.doctor.finding import Finding, failing
+from mtkd_cli.doctor.finding import Finding, collect_failures
 from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.report.units import bytes_in_words
 from mtkd_cli.store import content_store
 
 LEAST_FREE = 2_000_000_000
-"""Bytes below which a disk is called nearly full."""
+"""Free bytes below which a disk is nearly full."""
 
 SLOW_SECONDS = 0.5
-"""What a plugin may take to load: it delays every command."""
+"""Load time in seconds above which a plugin is slow: it delays every command."""
 
 
-def environment(registry: Registry) -> list[Finding]:
-    """Return how the environment is."""
+def check_environment(registry: Registry) -> list[Finding]:
+    """Check the interpreter, torch, memory, disks, plugins and extras."""
     findings = [Finding("python", "ok", f"{platform.python_version()} at {sys.executable}")]
-    with failing("torch", findings):
+    with collect_failures("torch", findings):
         findings += _torch()
     findings.append(_memory())
     findings += [_disk("store", content_store.root()), _disk("runs", ROOT)]
@@ -46,13 +46,15 @@ def _torch() -> Iterator[Finding]:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         yield Finding("cuda", "ok", f"{torch.version.cuda}: {', '.join(names)}")
     elif shutil.which("nvidia-smi") and Path("/proc/driver/nvidia/version").exists():
-        yield Finding("cuda", "warn", "there is a driver, but torch sees no device", "install torch for CUDA")
+        yield Finding(
+            "cuda", "warn", "a driver is installed, but torch finds no device", "install torch with CUDA"
+        )
     else:
-        yield Finding("cuda", "ok", "no device; runs are on the CPU")
+        yield Finding("cuda", "ok", "no CUDA device; runs use the CPU")
 
 
 def free_memory() -> int | None:
-    """Return the bytes that processes may still take, None where the system does not say."""
+    """Return the available memory in bytes, or None if the system does not report it."""
     try:
         text = Path("/proc/meminfo").read_text()
     except OSError:
@@ -63,28 +65,28 @@ def free_memory() -> int | None:
 
 def _memory() -> Finding:
     free = free_memory()
-    return Finding("memory", "ok", "not known here" if free is None else f"{bytes_in_words(free)} are free")
+    return Finding("memory", "ok", "unknown" if free is None else f"{bytes_in_words(free)} free")
 
 
-def existing(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that exists."""
-    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+def nearest_existing(path: Path) -> Path:
+    """Return the path itself if it exists, else its nearest existing parent."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
 
 
 def _disk(name: str, folder: Path) -> Finding:
-    place = existing(folder)
-    free = shutil.disk_usage(place).free
-    told = f"{bytes_in_words(free)} are free in {folder}"
-    if not place.is_dir() or not _writable(place):
-        hint = "MTKD_STORE moves it" if name == "store" else "start mtkd in a folder of yours"
-        return Finding(name, "fail", f"{place} cannot be written", hint)
+    path = nearest_existing(folder)
+    free = shutil.disk_usage(path).free
+    summary = f"{bytes_in_words(free)} free in {folder}"
+    if not path.is_dir() or not _is_writable(path):
+        hint = "set MTKD_STORE to another folder" if name == "store" else "start mtkd in a writable folder"
+        return Finding(name, "fail", f"{path} is not writable", hint)
     if free < LEAST_FREE:
-        return Finding(name, "warn", told, "make room: mtkd store prune")
-    return Finding(name, "ok", told)
+        return Finding(name, "warn", summary, "free space with: mtkd store prune")
+    return Finding(name, "ok", summary)
 
 
-def _writable(folder: Path) -> bool:
-    """Whether a file can be made there; one without a name is, and is gone at once."""
+def _is_writable(folder: Path) -> bool:
+    """Whether a file can be created in the folder; an unnamed temporary file is created and removed."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             return os.access(folder, os.W_OK)
@@ -99,27 +101,27 @@ def _plugins(registry: Registry) -> Iterator[Finding]:
             yield Finding(f"plugin {plugin.name}", "warn", f"{who}: {plugin.error}", plugin.remedy)
         elif plugin.seconds > SLOW_SECONDS or plugin.heavy:
             heavy = f", imports {', '.join(plugin.heavy)}" if plugin.heavy else ""
-            told = f"{who} takes {plugin.seconds:.1f} s to load{heavy}"
-            yield Finding(f"plugin {plugin.name}", "warn", told, "it delays every command")
+            summary = f"{who} takes {plugin.seconds:.1f} s to load{heavy}, which delays every command"
+            yield Finding(f"plugin {plugin.name}", "warn", summary, "import heavy modules only where needed")
     good = sum(plugin.status == "ok" for plugin in registry.plugins)
     yield Finding("plugins", "ok", f"{good} of {len(registry.plugins)} work")
 
 
 def _extras() -> Iterator[Finding]:
-    """Yield which extras are installed; that one is not is no fault."""
-    wanted: dict[str, list[str]] = {}
+    """Yield which extras are installed. A missing extra is ``ok``."""
+    extras: dict[str, list[str]] = {}
     for line in importlib.metadata.requires("mtkd") or []:
         name = re.match(r"[A-Za-z0-9._-]+", line)
         extra = re.search(r"extra == ['\"]([^'\"]+)['\"]", line)
         if name and extra and extra.group(1) != "dev":
-            wanted.setdefault(extra.group(1), []).append(name.group())
-    for group, packages in sorted(wanted.items()):
-        missing = [package for package in packages if not _has(package)]
-        told = f"without {', '.join(missing)}: pip install 'mtkd[{group}]'" if missing else "installed"
-        yield Finding(f"extra {group}", "ok", told)
+            extras.setdefault(extra.group(1), []).append(name.group())
+    for group, packages in sorted(extras.items()):
+        missing = [package for package in packages if not _is_installed(package)]
+        summary = f"{', '.join(missing)} missing: pip install 'mtkd[{group}]'" if missing else "installed"
+        yield Finding(f"extra {group}", "ok", summary)
 
 
-def _has(package: str) -> bool:
+def _is_installed(package: str) -> bool:
     try:
         importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One row: what was checked, how it is, and what to do where it is not well."""
+    """One row of the doctor's table.
+
+    Attributes:
+        check: name of the check.
+        status: ``ok``, ``warn`` or ``fail``.
+        found: what was found, in one sentence.
+        hint: what to do about it.
+    """
 
     check: str
     status: Status
@@ -22,13 +29,13 @@ class Finding:
     hint: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """Return the row for JSON."""
+        """Return the row as a JSON object."""
         return asdict(self)
 
 
 @contextmanager
-def failing(check: str, findings: list[Finding]) -> Iterator[None]:
-    """Turn what a check raises into a row that fails: the other checks go on."""
+def collect_failures(check: str, findings: list[Finding]) -> Iterator[None]:
+    """Append an exception of the block to ``findings`` as a failed check, and continue."""
     try:
         yield
     except MtkdError as error:

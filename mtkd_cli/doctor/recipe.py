@@ -1,4 +1,4 @@
-"""Check a recipe: its data, its teachers, the memory and the disk that it needs."""
+"""Check a recipe: its data, models, and required memory and disk space."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from mtkd_cli.doctor import contents
-from mtkd_cli.doctor.environment import existing, free_memory
-from mtkd_cli.doctor.finding import Finding, failing
-from mtkd_cli.models.cost import facts
+from mtkd_cli.doctor.environment import free_memory, nearest_existing
+from mtkd_cli.doctor.finding import Finding, collect_failures
+from mtkd_cli.models.cost import measure_cost
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.metric_names import spelt
@@ -29,98 +29,99 @@ from mtkd_cli.training.evaluation import plain_views
 from mtkd_cli.training.progress import Progress
 
 STUDENT_COPIES = 4
-"""Weights, gradients and the two moments of AdamW."""
+"""Copies of the student's size in training: weights, gradients and the two moments of AdamW."""
 
 
-def recipe(parts: Resolved) -> list[Finding]:
-    """Return how a recipe's data and models are. The store is as it was before."""
+def check_recipe(parts: Resolved) -> list[Finding]:
+    """Check a recipe's data and models; the store is not changed."""
     findings: list[Finding] = []
-    with failing("files", findings):
-        findings += contents.unreadable(parts.data)
-    with tempfile.TemporaryDirectory() as folder, failing("data", findings):
-        with _store_in(folder):
+    with collect_failures("files", findings):
+        findings += contents.check_images(parts.data)
+    with tempfile.TemporaryDirectory() as folder, collect_failures("data", findings):
+        with _temporary_store(folder):
             context = prepare(parts, "cpu", Progress())
-        findings += contents.splits(context)
-        findings += contents.repeated(context)
+        findings += contents.check_splits(context)
+        findings += contents.check_duplicates(context)
         findings += _models(context)
     return findings
 
 
 def _models(context: Context) -> Iterator[Finding]:
-    """Yield what the teachers answer, and the student; then what they take."""
+    """Load and run the teachers and the student, then estimate the memory and disk space for them."""
     views = views_of(context.recipe)
-    told = []
+    checked = []
     findings: list[Finding] = []
-    with failing("views", findings):
+    with collect_failures("views", findings):
         tell_views(context, views)
     pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
     for teacher, part in pairs:
         check = f"teacher {teacher.name}"
-        with failing(check, findings):
+        with collect_failures(check, findings):
             about = teacher_facts(teacher, part, context, views, thorough=True)
-            told.append(about)
-            known = sum(bool(group) for _, group in about["aligned"])
-            fit = f", fitted here ({about['fit']})" if about["fit"] else ""
-            what = f"{count_in_words(about['parameters'])} parameters"
+            checked.append(about)
+            mapped = sum(bool(group) for _, group in about["aligned"])
+            fit = f", fitted by this recipe ({about['fit']})" if about["fit"] else ""
+            size = f"{count_in_words(about['parameters'])} parameters"
             if part.spec.by_id:
-                what = "answers by sample id"
-            line = f"{what}; knows {known} of {len(about['aligned'])} classes{fit}"
-            findings.append(Finding(check, "ok" if known else "warn", line))
+                size = "outputs by sample id"
+            summary = f"{size}; has {mapped} of {len(about['aligned'])} classes{fit}"
+            findings.append(Finding(check, "ok" if mapped else "warn", summary))
             findings += _validation(check, about["validation"])
             findings += [Finding(check, "warn", remark.partition(": ")[2]) for remark in about["remarks"]]
-    student = 0
-    with failing("student", findings):
+    student_bytes = 0
+    with collect_failures("student", findings):
         model = build(context)
-        costs = facts(model, next(iter(plain_views(context.data.train)))[:1])
-        student = costs.bytes or 0
+        costs = measure_cost(model, next(iter(plain_views(context.data.train)))[:1])
+        student_bytes = costs.bytes or 0
         prepared(model)
-        line = (
-            f"{count_in_words(costs.parameters)} parameters, {bytes_in_words(student)}, "
-            f"{milliseconds(costs.latency_ms)} a sample"
+        summary = (
+            f"{count_in_words(costs.parameters)} parameters, {bytes_in_words(student_bytes)}, "
+            f"{milliseconds(costs.latency_ms)} per sample"
         )
-        findings.append(Finding("student", "ok", line))
+        findings.append(Finding("student", "ok", summary))
     yield from findings
-    yield _memory(max(((about["parameters"] or 0) * 4 for about in told), default=0), student)
-    yield _disk(sum(about["record_bytes"] for about in told))
+    yield _memory(max(((about["parameters"] or 0) * 4 for about in checked), default=0), student_bytes)
+    yield _disk(sum(about["record_bytes"] for about in checked))
 
 
 def _validation(check: str, validation: Mapping[str, Any] | None) -> Iterator[Finding]:
-    """Yield how a teacher does on validation; nothing of one that is fitted first."""
+    """Yield a teacher's score on validation and any warnings; nothing for one that must be fitted first."""
     if validation is None:
         return
     if not validation["doubts"]:
         name, score = next(iter(validation["metrics"].items()), ("", None))
-        told = f"{spelt(name)} {score:.3g}" if score is not None else "no score"
+        result = f"{spelt(name)} {score:.3g}" if score is not None else "no score"
         if validation["chance"] is not None:
-            told += f", {validation['chance']:.3g} with shuffled labels"
-        yield Finding(check, "ok", f"on {validation['labels']} validation labels: {told}")
+            result += f", {validation['chance']:.3g} with shuffled labels"
+        yield Finding(check, "ok", f"on {validation['labels']} validation labels: {result}")
     for doubt in validation["doubts"]:
         what, _, hint = doubt.rpartition("; ")
         yield Finding(check, "warn", what, hint)
 
 
-def _memory(teacher: int, student: int) -> Finding:
-    wanted, free = max(teacher, STUDENT_COPIES * student), free_memory()
-    line = f"weights: largest teacher {bytes_in_words(teacher)}, student in training "
-    line += f"{bytes_in_words(STUDENT_COPIES * student)}, besides what batches take"
-    if free is not None and wanted > free / 2:
+def _memory(teacher_bytes: int, student_bytes: int) -> Finding:
+    needed, free = max(teacher_bytes, STUDENT_COPIES * student_bytes), free_memory()
+    summary = f"weights: largest teacher {bytes_in_words(teacher_bytes)}, student in training "
+    summary += f"{bytes_in_words(STUDENT_COPIES * student_bytes)}, without activations"
+    if free is not None and needed > free / 2:
         return Finding(
-            "memory for models", "warn", f"{line}; {bytes_in_words(free)} are free", "smaller batches"
+            "memory for models", "warn", f"{summary}; {bytes_in_words(free)} free", "use smaller batches"
         )
-    return Finding("memory for models", "ok", line)
+    return Finding("memory for models", "ok", summary)
 
 
-def _disk(wanted: int) -> Finding:
-    free = shutil.disk_usage(existing(content_store.root())).free
-    line = f"{bytes_in_words(wanted)} of outputs are still to be recorded, {bytes_in_words(free)} are free"
-    if wanted > free:
-        return Finding("disk for outputs", "fail", line, "store.top_k, views or MTKD_STORE on another disk")
-    return Finding("disk for outputs", "ok", line)
+def _disk(needed: int) -> Finding:
+    free = shutil.disk_usage(nearest_existing(content_store.root())).free
+    summary = f"{bytes_in_words(needed)} of outputs to record, {bytes_in_words(free)} free"
+    if needed > free:
+        hint = "set store.top_k, use fewer views, or move the store with MTKD_STORE"
+        return Finding("disk for outputs", "fail", summary, hint)
+    return Finding("disk for outputs", "ok", summary)
 
 
 @contextmanager
-def _store_in(folder: str) -> Iterator[None]:
-    """Let what loading keeps go into a folder that is removed."""
+def _temporary_store(folder: str) -> Iterator[None]:
+    """Use ``folder`` as the store within the block."""
     before = os.environ.get("MTKD_STORE")
     os.environ["MTKD_STORE"] = folder
     try:

@@ -77,7 +77,7 @@ def predict(
         batch_size: samples that are answered at once.
         advance: is told how many files are done.
     """
-    with images.huge_refused(), ThreadPoolExecutor(WORKERS) as pool:
+    with images.refuse_bombs(), ThreadPoolExecutor(WORKERS) as pool:
         for items in _batched(_items(student, files, pool, batch_size, advance), batch_size):
             yield from _answered(student, items)
 

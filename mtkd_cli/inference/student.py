@@ -84,7 +84,7 @@ class LoadedStudent:
             raise
         except Exception as error:
             raise DataError(
-                f"the image cannot be read: {images.why(error, path)}",
+                f"the image cannot be read: {images.failure_reason(error, path)}",
                 where=str(path),
                 hint="give a PNG or JPEG file",
             ) from error

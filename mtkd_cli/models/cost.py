@@ -1,4 +1,4 @@
-"""What a model costs: parameters, bytes and latency."""
+"""Measure the cost of a model: parameters, size and latency."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from mtkd_cli.models.preprocess import prepared
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a model costs. Latency is that of one sample on the CPU, over repeated calls, in milliseconds.
+class Cost:
+    """The cost of a model; every field is None for a teacher that reads predictions from a file.
 
-    Of a model behind a file of predictions nothing is known: None.
+    Attributes:
+        parameters: number of parameters.
+        bytes: size of the parameters and buffers.
+        latency_ms: median time for one sample on the CPU, in milliseconds.
+        latency_p95_ms: 95th percentile of that time, in milliseconds.
     """
 
     parameters: int | None
@@ -28,14 +32,19 @@ class Facts:
     latency_p95_ms: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the facts for a report."""
+        """Return the cost as a JSON object."""
         return dataclasses.asdict(self)
 
 
-def facts(model: Model, example: Tensor) -> Facts:
-    """Measure a model on one view, ``[1, C, H, W]`` or ``[1, F]``."""
+def measure_cost(model: Model, example: Tensor) -> Cost:
+    """Measure the cost of a model.
+
+    Args:
+        model: the model.
+        example: one view, ``[1, C, H, W]`` or ``[1, F]``.
+    """
     if model.predictions is not None:
-        return Facts(None, None, None, None)
+        return Cost(None, None, None, None)
     module = prepared(model).eval()
     times: list[float] = []
     with torch.inference_mode():
@@ -45,19 +54,19 @@ def facts(model: Model, example: Tensor) -> Facts:
             started = time.perf_counter()
             module(example)
             times.append(time.perf_counter() - started)
-    parameters, held = weights_of(model)
-    return Facts(
+    parameters, size = count_weights(model)
+    return Cost(
         parameters=parameters,
-        bytes=held,
+        bytes=size,
         latency_ms=round(float(np.median(times)) * 1000, 4),
         latency_p95_ms=round(float(np.quantile(times, 0.95)) * 1000, 4),
     )
 
 
-def weights_of(model: Model) -> tuple[int, int]:
-    """Return how many parameters a model has, and the bytes of these and of its buffers."""
+def count_weights(model: Model) -> tuple[int, int]:
+    """Return a model's number of parameters, and the size of its parameters and buffers in bytes."""
     if model.weights is not None:
         return model.weights
     parameters = list(model.module.parameters())
-    held = sum(t.numel() * t.element_size() for t in [*parameters, *model.module.buffers()])
-    return sum(p.numel() for p in parameters), held
+    size = sum(t.numel() * t.element_size() for t in [*parameters, *model.module.buffers()])
+    return sum(p.numel() for p in parameters), size

@@ -21,7 +21,7 @@ TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 @contextmanager
-def huge_refused() -> Iterator[None]:
+def refuse_bombs() -> Iterator[None]:
     """Make a decompression bomb an error in every thread; warnings are the process's, so set once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -57,7 +57,7 @@ def plain(image: Image.Image) -> Image.Image:
     return image
 
 
-def why(error: Exception, file: Path) -> str:
+def failure_reason(error: Exception, file: Path) -> str:
     """Return in a few words why a file cannot be decoded; a damaged one raises almost anything."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

@@ -21,7 +21,7 @@ from mtkd_cli.distributed.devices import resolve_device
 from mtkd_cli.errors import DataError, UsageError, some
 from mtkd_cli.inference.student import described, local_code
 from mtkd_cli.interfaces import Model, Task
-from mtkd_cli.models.cost import facts
+from mtkd_cli.models.cost import measure_cost
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
@@ -314,7 +314,7 @@ def _scores(
         return Scored(measured.statistics, measured.metrics, {name: costs[name] for name in COSTS})
 
     def costs_of(model: Model) -> dict[str, Any]:
-        return facts(model, torch.zeros(1, *test.samples.inputs.shape[1:])).as_dict()
+        return measure_cost(model, torch.zeros(1, *test.samples.inputs.shape[1:])).as_dict()
 
     each = {name: [teacher.facts[name] for teacher in teachers] for name in COSTS}
     together = {name: None if None in costs else sum(costs) for name, costs in each.items()}

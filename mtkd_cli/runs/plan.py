@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import some
-from mtkd_cli.models.cost import facts, weights_of
+from mtkd_cli.models.cost import count_weights, measure_cost
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
@@ -69,7 +69,7 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
     if baseline:
         kept = content_store.find("alone", alone_key(context)) is not None
         phases.append({"phase": "student alone", "seconds": 0.0 if kept else seconds})
-    costs = facts(student, torch.zeros(1, *data.train.samples.inputs.shape[1:])).as_dict()
+    costs = measure_cost(student, torch.zeros(1, *data.train.samples.inputs.shape[1:])).as_dict()
     return {
         "data": {
             "name": recipe.data.name,
@@ -132,7 +132,7 @@ def teacher_facts(
         "name": teacher.name,
         "model": teacher.model,
         "input_size": None if part.spec.by_id else model.input.size,
-        "parameters": None if part.spec.by_id else weights_of(model)[0],
+        "parameters": None if part.spec.by_id else count_weights(model)[0],
         "same_classes": alignment.is_identity(len(model.classes or data.classes)),
         "aligned": [
             [label, list(group)] for label, group in zip(data.classes, alignment.groups, strict=True)

@@ -14,7 +14,7 @@ from mtkd_cli.distributed import group as process_group
 from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic
 from mtkd_cli.interfaces import Model
-from mtkd_cli.models.cost import facts
+from mtkd_cli.models.cost import measure_cost
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
@@ -256,7 +256,7 @@ def _described(probe: Probed, teacher: Teacher, who: Mapping[str, Any], context:
 
     def write(folder: Path) -> None:
         known = {
-            **facts(model, some_views(context.data.val)[:1]).as_dict(),
+            **measure_cost(model, some_views(context.data.val)[:1]).as_dict(),
             "input_size": model.input.size,
             "outputs": outputs,
             "classes": list(model.classes) if model.classes else None,

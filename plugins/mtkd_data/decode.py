@@ -45,7 +45,7 @@ def decode_all(
     shape = (len(files), channels, size, size)
     pixels = _allocated(part, shape)
     decode = partial(_decode_or_say_why, size=size, channels=channels, fit=fit)
-    with images.huge_refused(), ThreadPoolExecutor(workers) as pool:
+    with images.refuse_bombs(), ThreadPoolExecutor(workers) as pool:
         for number, image in enumerate(pool.map(decode, files)):
             if not isinstance(image, str):
                 pixels[number - len(bad)] = image
@@ -79,7 +79,7 @@ def _decode_or_say_why(file: Path, size: int, channels: int, fit: str) -> NDArra
     except MemoryError:
         raise
     except Exception as error:
-        return images.why(error, file)
+        return images.failure_reason(error, file)
 
 
 def _too_many(file: Path, bad: dict[int, str], most_bad: int) -> DataError:

@@ -1,4 +1,4 @@
-"""What each command prints, where, and with which exit code."""
+"""Output and exit code of each command."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ BAD = "task: classification\ndata: digits\nteachers: ['mlp:8']\nstrategy: meen\n
         ["init", "nothing"],
     ],
 )
-def test_json_is_all_that_stdout_holds(arguments: list[str]) -> None:
+def test_json_is_the_only_output(arguments: list[str]) -> None:
     result = mtkd(*arguments, "--json")
     answer = json.loads(result.stdout)
     if "nothing" in arguments:
@@ -51,7 +51,7 @@ def test_json_is_all_that_stdout_holds(arguments: list[str]) -> None:
         assert result.stderr == ""
 
 
-def test_the_list_of_strategies_says_all_one_needs_to_choose() -> None:
+def test_list_strategies_shows_summary_needs_and_tasks() -> None:
     wide, narrow = mtkd("list", "strategies", COLUMNS="200").stdout, mtkd("list", "strategies").stdout
     for said in ("confidence", "(CA-MKD)", "labels, validation", "classification", f"mtkd {__version__}"):
         assert said in wide
@@ -62,7 +62,7 @@ def test_the_list_of_strategies_says_all_one_needs_to_choose() -> None:
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "100", "200"])
-def test_no_name_and_no_example_is_ever_cut(columns: str, registry: Any) -> None:
+def test_list_never_cuts_names(columns: str, registry: Any) -> None:
     printed = mtkd("list", COLUMNS=columns).stdout
     for entry in registry.entries:
         assert entry.spec.name in printed
@@ -70,7 +70,7 @@ def test_no_name_and_no_example_is_ever_cut(columns: str, registry: Any) -> None
     assert "…" not in printed
 
 
-def test_json_rows_hold_the_plugin_and_its_version() -> None:
+def test_list_json_has_plugin_and_version() -> None:
     rows = json.loads(mtkd("list", "strategies", "--json").stdout)
     row = next(row for row in rows if row["name"] == "confidence")
     assert (row["plugin"], row["version"], row["needs"]) == ("mtkd", __version__, "labels, validation")
@@ -85,11 +85,11 @@ def test_show_prints_options_formula_and_paper() -> None:
     assert facts["options"][1]["minimum"] > 0
 
 
-def test_show_takes_the_plural_and_distribution_names_too() -> None:
+def test_show_accepts_plural_and_full_name() -> None:
     assert mtkd("show", "strategies", "mtkd:mean").stdout == mtkd("show", "strategy", "mean").stdout
 
 
-def test_show_recipe_prints_the_file_itself() -> None:
+def test_show_recipe_prints_the_file() -> None:
     mtkd("init", "digits", "copy.yaml")
     assert mtkd("show", "recipe", "digits").stdout == Path("copy.yaml").read_text()
 
@@ -108,7 +108,7 @@ def test_show_recipe_prints_the_file_itself() -> None:
         (["list", "--jsn"], "--json"),
     ],
 )
-def test_a_wrong_name_gets_the_nearest_and_exit_code_2(arguments: list[str], says: str) -> None:
+def test_suggests_nearest_name(arguments: list[str], says: str) -> None:
     result = mtkd(*arguments)
     assert result.exit_code == 2
     assert says in result.stderr
@@ -116,7 +116,7 @@ def test_a_wrong_name_gets_the_nearest_and_exit_code_2(arguments: list[str], say
     assert "Traceback" not in result.stderr
 
 
-def test_a_wrong_recipe_shows_every_problem_with_its_place(registry: Any) -> None:
+def test_reports_every_problem_of_a_recipe(registry: Any) -> None:
     Path("r.yaml").write_text(BAD)
     result = mtkd("distill", "r.yaml", "student=nope:1")
     assert result.exit_code == 2
@@ -139,7 +139,7 @@ def stub(monkeypatch: pytest.MonkeyPatch, distil: Any) -> None:
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
-def test_local_code_is_announced_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warns_about_local_code(monkeypatch: pytest.MonkeyPatch) -> None:
     stub(monkeypatch, lambda *_: None)
     Path("my.py").write_text("class Mine:\n    'Mine.'\n")
     result = mtkd("distill", "digits", "strategy=python:my.py:Mine")
@@ -147,7 +147,7 @@ def test_local_code_is_announced_before_it_runs(monkeypatch: pytest.MonkeyPatch)
     assert result.stderr == "warning: this recipe runs local code: python:my.py:Mine\n"
 
 
-def test_one_of_several_processes_that_mtkd_started_does_not_warn_again(
+def test_worker_does_not_repeat_warnings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stub(monkeypatch, lambda *_: None)
@@ -156,7 +156,7 @@ def test_one_of_several_processes_that_mtkd_started_does_not_warn_again(
     assert (result.exit_code, result.stderr) == (0, "")
 
 
-def test_a_surprise_is_one_line_and_a_traceback_only_with_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shows_traceback_only_with_debug(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise KeyError("lost\nmore")
 
@@ -169,7 +169,7 @@ def test_a_surprise_is_one_line_and_a_traceback_only_with_debug(monkeypatch: pyt
         mtkd("--debug", "distill", "digits")
 
 
-def test_an_interruption_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -187,7 +187,7 @@ def test_init_never_overwrites() -> None:
     assert mtkd("init", "digits", "no/such/folder.yaml").exit_code == 2
 
 
-def test_init_with_a_schema_leaves_nothing_half_done() -> None:
+def test_init_schema_writes_all_or_nothing() -> None:
     Path("mtkd-recipe.schema.json").write_text("mine")
     assert mtkd("init", "digits", "--schema").exit_code == 2
     assert not Path("digits.yaml").exists()
@@ -197,7 +197,7 @@ def test_init_with_a_schema_leaves_nothing_half_done() -> None:
     assert json.loads(Path("mtkd-recipe.schema.json").read_text())["title"] == "mtkd recipe"
 
 
-def test_a_broken_plugin_is_one_row_and_stops_no_command(plugin: PluginWriter) -> None:
+def test_broken_plugin_is_one_warning(plugin: PluginWriter) -> None:
     plugin("mtkd-broken", "raise RuntimeError('[red]boom[/red]\\x1b[31m')", version="0.7")
     for arguments in (["list", "strategies"], ["show", "strategy", "mean"], ["plugins"], ["list", "--json"]):
         result = mtkd(*arguments)
@@ -210,7 +210,7 @@ def test_a_broken_plugin_is_one_row_and_stops_no_command(plugin: PluginWriter) -
     assert mtkd("--help").exit_code == 0
 
 
-def test_markup_in_names_and_summaries_is_shown_as_it_is(plugin: PluginWriter) -> None:
+def test_escapes_markup_and_control_characters(plugin: PluginWriter) -> None:
     plugin(
         "mtkd-markup",
         """
@@ -229,9 +229,7 @@ def test_markup_in_names_and_summaries_is_shown_as_it_is(plugin: PluginWriter) -
     assert "\x1b" not in listed + shown
 
 
-def test_a_blocked_plugin_is_seen_in_the_list_of_plugins(
-    plugin: PluginWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plugins_lists_blocked_plugin(plugin: PluginWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin("mtkd-broken", "1 / 0")
     monkeypatch.setenv("MTKD_DISABLE_PLUGINS", "*")
     result = mtkd("plugins")
@@ -239,7 +237,7 @@ def test_a_blocked_plugin_is_seen_in_the_list_of_plugins(
     assert result.stderr == ""
 
 
-def test_a_plugins_command_runs_and_is_in_the_help(plugin: PluginWriter) -> None:
+def test_plugin_command_runs_and_is_in_help(plugin: PluginWriter) -> None:
     plugin(
         "mtkd-extra",
         """
@@ -255,11 +253,11 @@ def test_a_plugins_command_runs_and_is_in_the_help(plugin: PluginWriter) -> None
     assert mtkd("greet").stdout == "hello\n"
 
 
-def test_colour_only_where_it_is_wanted() -> None:
+def test_respects_force_color_and_no_color() -> None:
     assert "\x1b[" not in mtkd("list").stdout
     assert "\x1b[" in mtkd("list", FORCE_COLOR="1").stdout
     plain = mtkd("list", FORCE_COLOR="1", NO_COLOR="1").stdout
-    assert "\x1b[3" not in plain, "bold is no colour, cyan is"
+    assert "\x1b[3" not in plain, "bold remains, colors do not"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -270,22 +268,20 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize("arguments", [["list", "--bogus"], ["bogus"], ["show", "strategy"], ["distill"]])
-def test_a_wrong_argument_is_json_too(
+def test_usage_error_is_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     assert run(monkeypatch, *arguments, "--json") == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
 
 
-def test_a_right_argument_with_json_ends_well(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_exits_with_0(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "list", "recipes", "--json") == 0
     assert json.loads(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--debug", "--version"]])
-def test_version_runs_no_third_partys_code(
+def test_version_loads_no_plugin(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     plugin: PluginWriter,

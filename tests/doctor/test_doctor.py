@@ -1,4 +1,4 @@
-"""`mtkd doctor`: what would go wrong is named before a run; nothing is changed."""
+"""`mtkd doctor` finds problems before a run and changes nothing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def examine(mtkd: Mtkd, folder: Path) -> tuple[int, dict[str, dict[str, Any]]]:
     return result.exit_code, found(result)
 
 
-def test_a_sound_recipe_is_well_and_nothing_is_left_behind(mtkd: Mtkd, folder: Path, tmp_path: Path) -> None:
+def test_valid_recipe_passes_and_leaves_no_files(mtkd: Mtkd, folder: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     code, rows = examine(mtkd, folder)
     assert code == 0
@@ -56,7 +56,7 @@ def test_a_sound_recipe_is_well_and_nothing_is_left_behind(mtkd: Mtkd, folder: P
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_every_damaged_image_is_found_at_once(mtkd: Mtkd, folder: Path) -> None:
+def test_finds_every_damaged_image(mtkd: Mtkd, folder: Path) -> None:
     (folder / "train/cat/0.png").write_bytes(b"")
     (folder / "test/dog/1.png").write_text("no picture")
     code, rows = examine(mtkd, folder)
@@ -66,21 +66,21 @@ def test_every_damaged_image_is_found_at_once(mtkd: Mtkd, folder: Path) -> None:
     assert "test/dog/1.png" in rows["files"]["found"]
 
 
-def test_test_images_in_the_training_data_are_found_by_content(mtkd: Mtkd, folder: Path) -> None:
+def test_finds_test_images_in_training_data(mtkd: Mtkd, folder: Path) -> None:
     shutil.copy(folder / "test/cat/3.png", folder / "train/cat/renamed.png")
     code, rows = examine(mtkd, folder)
     assert (code, rows["leakage test"]["status"]) == (3, "fail")
     assert "test/cat/3.png" in rows["leakage test"]["found"]
 
 
-def test_one_picture_with_two_labels_is_found(mtkd: Mtkd, folder: Path) -> None:
+def test_finds_conflicting_labels(mtkd: Mtkd, folder: Path) -> None:
     for number in range(20):
         shutil.copy(folder / f"train/cat/{number}.png", folder / f"train/dog/{number}.png")
     result = mtkd("doctor", "digits", *SMALL, "data=image-folder", f"data.path={folder}", "data.size=8")
-    assert "same content, other labels" in " ".join(result.stdout.split())
+    assert "same content, different labels" in " ".join(result.stdout.split())
 
 
-def test_few_labels_and_absent_classes_are_warned_of(mtkd: Mtkd, folder: Path) -> None:
+def test_warns_about_few_labels_and_absent_classes(mtkd: Mtkd, folder: Path) -> None:
     for number in range(2, 20):
         (folder / f"train/dog/{number}.png").unlink()
     shutil.rmtree(folder / "test/dog")
@@ -89,7 +89,7 @@ def test_few_labels_and_absent_classes_are_warned_of(mtkd: Mtkd, folder: Path) -
     assert rows["labels"]["status"] == "warn"
 
 
-def test_a_teacher_that_cannot_be_loaded_does_not_hide_the_others(mtkd: Mtkd) -> None:
+def test_continues_after_teacher_fails_to_load(mtkd: Mtkd) -> None:
     teachers = "teachers=[{model: 'mlp:8', name: good, fit: all}, {model: 'mlp:9', name: bad}]"
     result = mtkd("doctor", "digits", teachers, "student=mlp:4", "--json")
     rows = found(result)
@@ -98,27 +98,25 @@ def test_a_teacher_that_cannot_be_loaded_does_not_hide_the_others(mtkd: Mtkd) ->
     assert "checkpoint" in rows["teacher bad"]["hint"]
 
 
-def test_a_broken_plugin_is_named_with_its_remedy(mtkd: Mtkd, plugin: PluginWriter) -> None:
+def test_reports_broken_plugin(mtkd: Mtkd, plugin: PluginWriter) -> None:
     plugin("mtkd-broken", "raise RuntimeError('no good')")
     rows = found(mtkd("doctor", "--json"))
     assert rows["plugin mtkd-broken"]["status"] == "warn"
     assert rows["plugin mtkd-broken"]["hint"] == "mtkd uninstall mtkd-broken"
 
 
-def test_a_store_that_cannot_be_written_is_a_fault(
-    mtkd: Mtkd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_fails_if_store_is_not_writable(mtkd: Mtkd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("MTKD_STORE", str(tmp_path / "file"))
     result = mtkd("doctor", "--json")
     assert (result.exit_code, found(result)["store"]["status"]) == (3, "fail")
 
 
-def test_a_nearly_full_disk_is_warned_of(mtkd: Mtkd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warns_about_nearly_full_disk(mtkd: Mtkd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "LEAST_FREE", 10**18)
     assert found(mtkd("doctor", "--json"))["runs"]["status"] == "warn"
 
 
-def test_a_wrong_recipe_is_an_error_as_elsewhere(mtkd: Mtkd) -> None:
+def test_unknown_recipe_is_a_usage_error(mtkd: Mtkd) -> None:
     assert mtkd("doctor", "digitz").exit_code == 2
     assert "check" in mtkd("doctor").stdout

@@ -64,7 +64,7 @@ def test_pips_options_are_passed_on_in_order(pip: list[list[str]]) -> None:
 def test_what_became_available_is_said(pip: list[list[str]]) -> None:
     done = mtkd("install", "mtkd-mine")
     assert "mtkd-mine 1.0 offers: strategies mine" in done.stdout
-    assert "Also installed, without plugins of mtkd: other" in done.stdout
+    assert "Also installed, without mtkd plugins: other" in done.stdout
     assert pip[1][1:] == ["-m", "mtkd_cli", "plugins", "--json"], "asked in a process of its own"
     found = json.loads(mtkd("install", "mtkd-mine", "--json").stdout)
     assert found["installed"] == ["mtkd-mine", "other"]
@@ -88,7 +88,7 @@ def test_where_there_is_no_pip_the_line_for_uv_is_given(monkeypatch: pytest.Monk
 def test_a_plugin_is_removed_without_being_loaded(plugin: PluginWriter, pip: list[list[str]]) -> None:
     plugin("Mtkd_Broken", NEVER, point="broken", version="0.7")
     done = mtkd("uninstall", "mtkd.broken")
-    assert done.stdout == "gone: mtkd-broken 0.7 (plugin broken)\n"
+    assert done.stdout == "uninstalled mtkd-broken 0.7 (plugin broken)\n"
     assert pip == [
         [sys.executable, "-m", "pip", "uninstall", "--disable-pip-version-check", "--yes", "mtkd-broken"]
     ]

@@ -64,8 +64,8 @@ def test_a_new_strategy_goes_all_the_way_and_a_broken_plugin_does_not_hinder_it(
     report = json.loads(mtkd(python, "distill", "digits", "strategy=mine", TEACHERS, *FEW, "--json"))
     assert 0 < report["scores"]["student"]["accuracy"] <= 1
 
-    assert "gone: mtkd-broken 0.1.0" in mtkd(python, "uninstall", "mtkd-broken")
-    assert "gone: mtkd-mine 0.1.0" in mtkd(python, "uninstall", "mtkd-mine")
+    assert "uninstalled mtkd-broken 0.1.0" in mtkd(python, "uninstall", "mtkd-broken")
+    assert "uninstalled mtkd-mine 0.1.0" in mtkd(python, "uninstall", "mtkd-mine")
     assert "mine" not in mtkd(python, "list", "strategies").split()
     assert "broken" not in mtkd(python, "plugins")
 

@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mtkd_cli.cli import app as application
-from mtkd_cli.cli.process_options import is_one_of_several
+from mtkd_cli.cli.process_options import is_worker
 from mtkd_cli.distributed import launcher as process_launcher
 from mtkd_cli.distributed.signals import Interrupted
 from mtkd_cli.errors import EngineError
@@ -243,9 +243,9 @@ def test_two_machines_make_one_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--nodes", "2"), "the run on several machines needs a name"),
-        (("--nodes", "2", "--name", "x"), "several machines must know where to meet"),
-        (("--rendezvous", "localhost:1", "--name", "x"), "one machine meets nobody"),
+        (("--nodes", "2"), "--nodes needs --name"),
+        (("--nodes", "2", "--name", "x"), "--nodes needs --rendezvous"),
+        (("--rendezvous", "localhost:1", "--name", "x"), "--rendezvous needs --nodes greater than 1"),
     ],
 )
 def test_rejects_incomplete_node_options(options: tuple[str, ...], said: str) -> None:
@@ -256,8 +256,8 @@ def test_rejects_incomplete_node_options(options: tuple[str, ...], said: str) ->
 
 def test_rejects_other_process_count_than_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert not is_one_of_several()
+    assert not is_worker()
     monkeypatch.setenv("WORLD_SIZE", "2")
     result = CliRunner().invoke(application.create(), ("distill", "digits", "--processes", "3"))
     assert result.exit_code == 2
-    assert "this is one of 2 processes already, 3 are asked for" in result.stderr
+    assert "--processes asks for 3 processes, but the launcher started 2" in result.stderr

@@ -286,16 +286,16 @@ def test_records_only_first_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_records_first_failure_with_debug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(first_failure.FILE, str(tmp_path / "failure"))
     monkeypatch.setattr(console, "debug", True)
-    with pytest.raises(DataError, match="first"), console.errors_shown(as_json=False):
+    with pytest.raises(DataError, match="first"), console.report_errors(as_json=False):
         raise DataError("first")
     assert first_failure.read_exit_code(tmp_path / "failure") == 3
-    with pytest.raises(typer.Exit), console.errors_shown(as_json=False):
+    with pytest.raises(typer.Exit), console.report_errors(as_json=False):
         raise DataError("because of the first")
 
 
 def test_closed_pipe_is_recorded_as_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(first_failure.FILE, str(tmp_path / "failure"))
-    with pytest.raises(BrokenPipeError), console.errors_shown(as_json=True):
+    with pytest.raises(BrokenPipeError), console.report_errors(as_json=True):
         raise BrokenPipeError
     assert first_failure.read_exit_code(tmp_path / "failure") == 1
 

@@ -93,7 +93,7 @@ def test_an_exported_program_is_a_teacher_once_it_is_trusted(file: str) -> None:
     assert f"--trust-pickle {file}" in refused.stderr
     trusted = ("--trust-pickle", file)
     assert mtkd("record", *recipe, *trusted).exit_code == 0
-    assert "everything is what was written" in mtkd("store", "verify", *recipe, *trusted).stderr
+    assert "all checksums match" in mtkd("store", "verify", *recipe, *trusted).stderr
     for fit in ("head", "all"):
         fitted = mtkd("record", *recipe, f"teachers.0.fit={fit}", *trusted)
         assert "it has nothing that can be trained" in fitted.stderr

@@ -1,5 +1,5 @@
 """The commands, one file each: parse the arguments, call one function, print its result.
 
-What a command computes belongs outside `mtkd_cli.cli`; how its result looks in `mtkd_cli.cli.render`.
-Nothing here imports torch before a command runs.
+Computation belongs outside `mtkd_cli.cli`, and formatting in `mtkd_cli.cli.render`. Importing this package
+does not import torch.
 """

@@ -20,15 +20,18 @@ def audit(
         str, typer.Option(help="Name of the audit. Default: the time and the recipe's name.")
     ] = "",
     device: Annotated[
-        str, typer.Option(help="auto, cpu or cuda; where missing answers are recorded.")
+        str, typer.Option(help="Device: auto, cpu or cuda. Used to record missing outputs.")
     ] = "auto",
     threads: Threads = 0,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
-    """Measure a recipe's teachers on validation, and what each strategy would make of them."""
-    with console.errors_shown(as_json):
+    """Measure a recipe's teachers on validation.
+
+    Reports each teacher's quality, where teachers disagree, and the score of the ensemble for each strategy.
+    """
+    with console.report_errors(as_json):
         parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)
 
         from mtkd_cli.cli.render.audit import run

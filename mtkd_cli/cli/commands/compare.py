@@ -1,4 +1,4 @@
-"""``mtkd compare``: many students from one recording, or runs that are finished."""
+"""``mtkd compare``: train a grid of students from one recording, or compare finished runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mtkd_cli.errors import UsageError
 
 def compare(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE|RUN", help="A recipe, or the first of several runs to compare.")
+        str, typer.Argument(metavar="RECIPE|RUN", help="Recipe, or the first of several runs to compare.")
     ],
     overrides: Annotated[
         list[str] | None,
@@ -23,28 +23,34 @@ def compare(
         ),
     ] = None,
     name: Annotated[
-        str, typer.Option(help="Name of the comparison. Default: made of the recipe and the grid.")
+        str, typer.Option(help="Name of the comparison. Default: derived from the recipe and the grid.")
     ] = "",
     tune: Annotated[
-        str, typer.Option(help="Keys to choose on validation for each method, e.g. temperature,kd_ratio.")
+        str, typer.Option(help="Keys to tune on validation for each method, e.g. temperature,kd_ratio.")
     ] = "",
-    trials: Annotated[int, typer.Option(min=1, help="Settings that --tune tries for each method.")] = 12,
-    tune_seed: Annotated[int, typer.Option(min=0, help="Seed of the search of --tune.")] = 0,
+    trials: Annotated[int, typer.Option(min=1, help="Number of trials of --tune for each method.")] = 12,
+    tune_seed: Annotated[int, typer.Option(min=0, help="Random seed of --tune.")] = 0,
     device: Device = "auto",
     threads: Threads = 0,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
-    """Train a grid of students, and say which beat the student alone and the best single teacher."""
-    with console.errors_shown(as_json):
+    """Train a grid of students and compare them.
+
+    Each method is compared with the student alone and with the best single teacher. Given several runs
+    instead of a recipe, compares these finished runs.
+    """
+    with console.report_errors(as_json):
         from mtkd_cli.compare.from_runs import place_of
 
         more = overrides or []
         runs = [] if any("=" in argument for argument in more) else [recipe, *more]
         if len(runs) > 1 or (runs and place_of(recipe)):
             if tune:
-                raise UsageError("--tune trains; it goes with a recipe", where="--tune")
+                raise UsageError(
+                    "--tune needs a recipe", where="--tune", hint="pass a recipe, or remove --tune"
+                )
             refuse_without_recipe("", trust_pickle, trust_code)
             from mtkd_cli.cli.render.comparison import compare_runs
 

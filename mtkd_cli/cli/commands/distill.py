@@ -1,4 +1,4 @@
-"""``mtkd distill``: the main job."""
+"""``mtkd distill``: train a student from teachers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mtkd_cli.cli.process_options import (
     Processes,
     Rendezvous,
     Restarts,
-    begin,
+    is_restart,
     launch_if_several,
-    was_started_before,
+    prepare_process,
 )
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, recipe_of_run
 from mtkd_cli.distributed import signals
@@ -29,19 +29,22 @@ def distill(
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the run. Default: the time and the recipe's name.")] = "",
     resume: Annotated[
-        str, typer.Option(metavar="RUN", help="Go on with a run that was stopped; no recipe is given.")
+        str, typer.Option(metavar="RUN", help="Resume a stopped run, with the run's own recipe.")
     ] = "",
     auto_resume: Annotated[
-        bool, typer.Option("--auto-resume", help="Go on with the run of this --name if there is one.")
+        bool,
+        typer.Option("--auto-resume", help="Resume the run named by --name if it exists, else start it."),
     ] = False,
     baseline: Annotated[
         bool | None,
         typer.Option(
-            "--baseline/--no-baseline", help="Train the student alone too.", show_default="baseline"
+            "--baseline/--no-baseline",
+            help="Also train the student without teachers, for comparison.",
+            show_default="baseline",
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved recipe and the plan; train nothing.")
+        bool, typer.Option("--dry-run", help="Print the resolved recipe and the plan, then exit.")
     ] = False,
     device: Device = "auto",
     threads: Threads = 0,
@@ -53,16 +56,19 @@ def distill(
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
-    """Distil a recipe's teachers into its student, and say whether it paid."""
-    with console.errors_shown(as_json), signals.handle():
-        begin(processes, nodes)
+    """Distill a recipe's teachers into its student.
+
+    Records the teachers' outputs, trains the student and reports the gain over the baseline.
+    """
+    with console.report_errors(as_json), signals.handle():
+        prepare_process(processes, nodes)
         changes = list(overrides or [])
         if resume:
-            name, recipe, changes = _resumed(resume, recipe, changes, name, auto_resume)
+            name, recipe, changes = _resume_arguments(resume, recipe, changes, name, auto_resume)
         elif not recipe:
             raise UsageError("the recipe is missing", hint="mtkd list recipes shows the built-in ones")
         elif auto_resume and not name:
-            raise UsageError("--auto-resume goes on with a run of some name", hint="give it with --name")
+            raise UsageError("--auto-resume needs --name", where="--auto-resume", hint="pass --name NAME")
         parts = parts_of(recipe, changes, trust_pickle, trust_code)
 
         from mtkd_cli.cli.render.distill import distil
@@ -76,28 +82,37 @@ def distill(
         from mtkd_cli.runs.folder import processes_of
         from mtkd_cli.runs.names import default_name
 
-        go_on = bool(resume) or auto_resume or was_started_before()
+        is_resume = bool(resume) or auto_resume or is_restart()
         if nodes > 1 and not name:
-            raise UsageError("the run on several machines needs a name", hint="give the same --name on each")
-        processes = processes or (processes_of(name) // nodes if go_on else 1)
-        named = [] if name else ["--name", default_name(ROOT, parts.name)]
-        name = name or named[1]
-        again = f"Go on with: mtkd distill --resume {name}"
-        launch_if_several(processes, nodes, rendezvous, restarts, name, again, named)
-        distil(parts, name, go_on, device, threads, baseline, as_json)
+            raise UsageError(
+                "--nodes needs --name", where="--nodes", hint="pass the same --name on each machine"
+            )
+        processes = processes or (processes_of(name) // nodes if is_resume else 1)
+        added = [] if name else ["--name", default_name(ROOT, parts.name)]
+        name = name or added[1]
+        resume_hint = f"Resume with: mtkd distill --resume {name}"
+        launch_if_several(processes, nodes, rendezvous, restarts, name, resume_hint, added)
+        distil(parts, name, is_resume, device, threads, baseline, as_json)
 
 
-def _resumed(
+def _resume_arguments(
     resume: str, recipe: str, changes: list[str], name: str, auto_resume: bool
 ) -> tuple[str, str, list[str]]:
-    """Return the run's name, its recipe and the overrides; the first of them is taken for a recipe."""
+    """Return the run's name, the path of its recipe, and the overrides.
+
+    The command line puts the first override into ``recipe``.
+    """
     if name or auto_resume:
-        raise UsageError("--resume names the run already", hint="leave --name and --auto-resume out")
+        raise UsageError(
+            "--resume cannot be combined with --name or --auto-resume",
+            where="--resume",
+            hint="remove --name and --auto-resume",
+        )
     if recipe and "=" not in recipe:
         raise UsageError(
-            "--resume takes the recipe of the run",
+            "--resume uses the recipe of the run",
             where=recipe,
-            hint="leave the recipe out; --name NAME --auto-resume takes one",
+            hint="remove the recipe, or use --name NAME --auto-resume",
         )
     name, path = recipe_of_run(resume)
     return name, path, [recipe, *changes] if recipe else changes

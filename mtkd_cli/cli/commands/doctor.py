@@ -1,4 +1,4 @@
-"""``mtkd doctor``: what is not well before a run is started."""
+"""``mtkd doctor``: check the environment and a recipe before a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def doctor(
-    recipe: Annotated[str, typer.Argument(help="A recipe to check, too: file or built-in name.")] = "",
+    recipe: Annotated[str, typer.Argument(help="Recipe to check as well: a file or a built-in name.")] = "",
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="e.g. data.path=mine")
     ] = None,
@@ -22,22 +22,25 @@ def doctor(
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
-    """Check the environment, and a recipe's data and teachers. Changes nothing; exit code 3 on a fault."""
-    with console.errors_shown(as_json):
+    """Check the environment and a recipe.
+
+    Checks the recipe's data and teachers. Changes nothing. Exits with 3 if a check fails.
+    """
+    with console.report_errors(as_json):
         refuse_without_recipe(recipe, trust_pickle, trust_code)
 
         from mtkd_cli.cli.tables import table
-        from mtkd_cli.doctor.environment import environment
-        from mtkd_cli.doctor.recipe import recipe as of_recipe
+        from mtkd_cli.doctor.environment import check_environment
+        from mtkd_cli.doctor.recipe import check_recipe
         from mtkd_cli.plugin.registry import installed
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
         parts = parts_of(recipe, overrides or [], trust_pickle, trust_code) if recipe else None
         with stdout_on_stderr():
-            findings = environment(installed())
-            findings += of_recipe(parts) if parts else []
+            findings = check_environment(installed())
+            findings += check_recipe(parts) if parts else []
         if as_json:
-            console.out_json({"findings": [finding.as_dict() for finding in findings]})
+            console.print_json({"findings": [finding.as_dict() for finding in findings]})
         else:
             rows = [
                 [
@@ -47,6 +50,6 @@ def doctor(
                 ]
                 for f in findings
             ]
-            console.out(table(rows, ["check", "", "found"], whole=("",)))
+            console.print_result(table(rows, ["check", "", "found"], whole=("",)))
         if any(finding.status == "fail" for finding in findings):
             raise typer.Exit(3)

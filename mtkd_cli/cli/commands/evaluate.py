@@ -1,4 +1,4 @@
-"""``mtkd evaluate``: the scores of a run's student."""
+"""``mtkd evaluate``: score a run's student."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ def evaluate(
     run: Run,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE...", help="Other data: data=image-folder data.path=mine"),
+        typer.Argument(metavar="KEY=VALUE...", help="Other data, e.g. data=image-folder data.path=mine"),
     ] = None,
-    split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
+    split: Annotated[str, typer.Option(help="Split: test, val or train.")] = "test",
     device: Device = "auto",
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
-    """Score a run's student on its test split, or on other data. No teacher is needed."""
-    with console.errors_shown(as_json):
+    """Score a run's student.
+
+    Uses the run's test split, or other data. Needs no teacher.
+    """
+    with console.report_errors(as_json):
         from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.cli.tables import table
         from mtkd_cli.distributed.devices import resolve_device
@@ -32,15 +35,17 @@ def evaluate(
         from mtkd_cli.report.metric_names import spelt
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
-        where = resolve_device(device)
+        target = resolve_device(device)
         student = student_of(run, trust_code)
         with stdout_on_stderr():
-            found = score(student, overrides or [], split, where)
+            found = score(student, overrides or [], split, target)
         if as_json:
-            console.out_json(found)
+            console.print_json(found)
             return
-        console.talk(f"{found['run']} on {found['data']}, {found['split']}: {found['samples']} samples")
+        console.print_status(
+            f"{found['run']} on {found['data']}, {found['split']}: {found['samples']} samples"
+        )
         if found["drawn_anew"]:
-            console.warn(["other options than the run's: samples here may have been trained on"])
+            console.warn(["the data options differ from the run's: training samples may be in this split"])
         rows = [[spelt(name), shown(value)] for name, value in found["scores"].items()]
-        console.out(table(rows, ["metric", "value"]))
+        console.print_result(table(rows, ["metric", "value"]))

@@ -1,4 +1,4 @@
-"""``mtkd export``: a run's student as a file that runs without mtkd."""
+"""``mtkd export``: write a run's student to a file that runs without mtkd."""
 
 from __future__ import annotations
 
@@ -20,23 +20,25 @@ def export(
     run: Run,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE...", help="Where the samples to check on are: data.path=elsewhere"),
+        typer.Argument(
+            metavar="KEY=VALUE...", help="Where the samples for the check are, e.g. data.path=elsewhere"
+        ),
     ] = None,
-    format: Annotated[str, typer.Option(help="onnx, pt2 or safetensors.")] = "onnx",
+    format: Annotated[str, typer.Option(help="Format: onnx, pt2 or safetensors.")] = "onnx",
     output: Annotated[str, typer.Option(help="File to write. Default: exported.* in the run's folder.")] = "",
-    quantize: Annotated[str, typer.Option(help="int8: weights as 8-bit integers; onnx only.")] = "",
+    quantize: Annotated[str, typer.Option(help="int8: quantize the weights to 8 bits. ONNX only.")] = "",
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
-    """Export a run's student, and compare it with the student on the test split.
+    """Export a run's student to a file.
 
-    What is done to an image's bytes is inside the file, class names are in its metadata. A file that
-    differs from the student is not written.
+    The file contains the preprocessing of an image's bytes, and the class names as metadata. The exported
+    model is compared with the student on the test split; a file that differs is not written.
     """
-    with console.errors_shown(as_json):
+    with console.report_errors(as_json):
         for key, given, known in (("--format", format, FORMATS), ("--quantize", quantize, QUANTIZE)):
             if given and given not in known:
-                raise UsageError(f"no {given!r}", key, nearest_or_all(given, known))
+                raise UsageError(f"unknown value {given!r}", key, nearest_or_all(given, known))
 
         from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.inference.evaluate import for_student, load_data, options_of
@@ -54,13 +56,15 @@ def export(
             data = load_data(student, options_of(student, overrides or []), installed())
             done = exported(student, format, file, for_student(student, data, data.test), bool(quantize))
         if as_json:
-            console.out_json(done.as_dict())
+            console.print_json(done.as_dict())
             return
-        console.talk(f"wrote {done.file}, {done.file.stat().st_size:,} bytes")
-        console.talk(
-            f"largest difference to the student on {done.samples} test samples: {done.difference:.2e}"
+        console.print_status(f"wrote {done.file}, {done.file.stat().st_size:,} bytes")
+        console.print_status(
+            f"largest difference from the student on {done.samples} test samples: {done.difference:.2e}"
         )
         from mtkd_cli.interfaces.significant_digits import shown
 
         name = student.task.primary.name
-        console.out(f"{spelt(name)} {shown(done.scores[name])}, the student's {shown(done.student[name])}")
+        console.print_result(
+            f"{spelt(name)} {shown(done.scores[name])}, the student's {shown(done.student[name])}"
+        )

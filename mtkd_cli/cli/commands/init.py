@@ -1,4 +1,4 @@
-"""``mtkd init``: a built-in recipe as a commented file to edit."""
+"""``mtkd init``: write a built-in recipe to a file, to edit it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ SCHEMA = "mtkd-recipe.schema.json"
 
 
 def init(
-    recipe: Annotated[str, typer.Argument(help="Name of a built-in recipe: mtkd list recipes.")],
-    path: Annotated[str, typer.Argument(help="File to write. Default: RECIPE.yaml here.")] = "",
+    recipe: Annotated[str, typer.Argument(help="Name of a built-in recipe, see mtkd list recipes.")],
+    path: Annotated[
+        str, typer.Argument(help="File to write. Default: RECIPE.yaml in the current folder.")
+    ] = "",
     schema: Annotated[
-        bool, typer.Option("--schema", help="Write the recipe's JSON schema beside it, for editors.")
+        bool, typer.Option("--schema", help="Also write the JSON schema of recipes, for editors.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a built-in recipe to a file, comments included. Never overwrites."""
-    with console.errors_shown(as_json):
+    """Write a built-in recipe to a file.
+
+    Keeps the comments. Never overwrites a file.
+    """
+    with console.report_errors(as_json):
         from mtkd_cli.plugin.registry import installed
 
         text = installed().find("recipes", recipe).spec.load()
@@ -38,23 +43,21 @@ def init(
             files[target.with_name(SCHEMA)] = json.dumps(json_schema(), indent=2) + "\n"
         _write(files)
         if as_json:
-            console.out_json({"written": [str(file) for file in files]})
+            console.print_json({"written": [str(file) for file in files]})
             return
         for file in files:
-            console.talk(f"wrote {file}")
-        console.talk(f"edit it, then: mtkd distill {target}")
+            console.print_status(f"wrote {file}")
+        console.print_status(f"edit it, then run: mtkd distill {target}")
 
 
 def _write(files: dict[Path, str]) -> None:
-    """Write all files, or none if one of them is there already."""
+    """Write all files, or none if one of them exists."""
     for path in files:
         if path.exists():
-            raise UsageError(f"{path} exists", hint="give another path")
+            raise UsageError(f"{path} exists", hint="choose another path")
     for path, text in files.items():
         try:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
-            raise UsageError(
-                f"{path} cannot be written: {error.strerror}", hint="give another path"
-            ) from error
+            raise UsageError(f"cannot write {path}: {error.strerror}", hint="choose another path") from error

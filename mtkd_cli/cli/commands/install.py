@@ -1,4 +1,4 @@
-"""``mtkd install`` and ``mtkd uninstall``: plugins, by the running interpreter's pip."""
+"""``mtkd install`` and ``mtkd uninstall``: manage plugins with the running interpreter's pip."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Json
 
-PASSED_ON = {"ignore_unknown_options": True}
-"""What is no option of ours is pip's."""
+FORWARD_OPTIONS = {"ignore_unknown_options": True}
+"""Unknown options are forwarded to pip."""
 
 
 def install(
@@ -18,54 +18,62 @@ def install(
         list[str],
         typer.Argument(
             metavar="PACKAGE",
-            help="Names, versions (mtkd-mine>=1.2), wheels or folders; and options of pip: -e, --upgrade, "
+            help="Names, versions (mtkd-mine>=1.2), wheels or folders, and options of pip: -e, --upgrade, "
             "--no-deps, --index-url …",
         ),
     ],
     as_json: Json = False,
 ) -> None:
-    """Install plugins, and say what became available. Loads no other plugin."""
-    with console.errors_shown(as_json):
+    """Install plugins.
+
+    Lists what they offer. Loads no other plugin.
+    """
+    with console.report_errors(as_json):
         from mtkd_cli.plugin import install as installer
 
         new = installer.install(packages)
         offers = installer.offers_of(new) if new else []
         if as_json:
-            console.out_json({"installed": new, "plugins": offers})
+            console.print_json({"installed": new, "plugins": offers})
             return
-        for line in _said(new, offers):
-            console.out(console.cell(line))
+        for line in _summarize(new, offers):
+            console.print_result(console.cell(line))
 
 
 def uninstall(
-    packages: Annotated[list[str], typer.Argument(metavar="PACKAGE", help="Distributions with plugins.")],
+    packages: Annotated[
+        list[str], typer.Argument(metavar="PACKAGE", help="Names of distributions with plugins.")
+    ],
     as_json: Json = False,
 ) -> None:
-    """Remove plugins, broken ones too. Loads no plugin."""
-    with console.errors_shown(as_json):
+    """Uninstall plugins.
+
+    Loads no plugin, so a broken one can be uninstalled.
+    """
+    with console.report_errors(as_json):
         from mtkd_cli.plugin import install as installer
 
-        gone = installer.uninstall(packages)
+        removed = installer.uninstall(packages)
         if as_json:
-            facts = [{"name": p.name, "distribution": p.distribution, "version": p.version} for p in gone]
-            console.out_json({"uninstalled": facts})
+            rows = [{"name": p.name, "distribution": p.distribution, "version": p.version} for p in removed]
+            console.print_json({"uninstalled": rows})
             return
-        for plugin in gone:
-            console.out(console.cell(f"gone: {plugin.distribution} {plugin.version} (plugin {plugin.name})"))
+        for p in removed:
+            console.print_result(console.cell(f"uninstalled {p.distribution} {p.version} (plugin {p.name})"))
 
 
-def _said(new: list[str], offers: list[dict[str, Any]]) -> list[str]:
+def _summarize(new: list[str], offers: list[dict[str, Any]]) -> list[str]:
     if not new:
-        return ["Nothing to do: it is installed already (--upgrade or --force-reinstall does it again)."]
+        return ["Already installed. Use --upgrade or --force-reinstall to install again."]
     lines = []
     for row in offers:
-        whose = f"{row['distribution']} {row['version']}"
+        owner = f"{row['distribution']} {row['version']}"
         if row["status"] == "broken":
-            lines.append(f"{whose} is installed, but broken: {row['error']} (remove it: {row['remedy']})")
+            lines.append(f"{owner} is installed, but broken: {row['error']} (remove it: {row['remedy']})")
         else:
             kinds = [item.replace(":", " ", 1) for item in row["registers"]]
-            lines.append(f"{whose} offers: {', '.join(kinds) or 'nothing'}")
+            lines.append(f"{owner} offers: {', '.join(kinds) or 'nothing'}")
     others = sorted(set(new) - {row["distribution"] for row in offers})
     if others:
-        lines.append(f"Also installed, without plugins of mtkd: {', '.join(others)}")
+        lines.append(f"Also installed, without mtkd plugins: {', '.join(others)}")
     return lines

@@ -1,4 +1,4 @@
-"""``mtkd list``: what is available, from which plugin and version."""
+"""``mtkd list``: list what the installed plugins offer."""
 
 from __future__ import annotations
 
@@ -31,31 +31,34 @@ EXTRA: dict[str, dict[str, Callable[[Any], str]]] = {
 
 
 def list_(
-    kind: Annotated[str, typer.Argument(help=", ".join(KINDS) + "; default: all of them.")] = "",
+    kind: Annotated[str, typer.Argument(help=", ".join(KINDS) + ". Default: all.")] = "",
     as_json: Json = False,
 ) -> None:
-    """List strategies, tasks, teachers, data sources, recipes or trackers."""
-    with console.errors_shown(as_json):
+    """List what the installed plugins offer.
+
+    Lists strategies, tasks, teacher providers, data sources, recipes and trackers.
+    """
+    with console.report_errors(as_json):
         from mtkd_cli.plugin.registry import installed
 
         if kind and kind not in KINDS:
-            raise UsageError(f"no kind {kind!r}", hint=nearest_or_all(kind, KINDS))
+            raise UsageError(f"unknown kind {kind!r}", hint=nearest_or_all(kind, KINDS))
         registry = installed()
         console.warn(registry.warnings())
         kinds = [kind] if kind else list(KINDS)
         if as_json:
             found = {name: [row_of(entry) for entry in registry.listing(name)] for name in kinds}
-            console.out_json(found[kind] if kind else found)
+            console.print_json(found[kind] if kind else found)
             return
         shown = [name for name in kinds if kind or registry.listing(name)]
         for name in shown:
-            console.out(listing([_cells(entry) for entry in registry.listing(name)], title=name))
+            console.print_result(listing([_cells(entry) for entry in registry.listing(name)], title=name))
             if name != shown[-1]:
-                console.out("")
+                console.print_result("")
 
 
 def row_of(entry: Registered) -> dict[str, Any]:
-    """Return one entry for JSON."""
+    """Return one entry as a JSON object."""
     spec, plugin = entry.spec, entry.plugin
     extra = {name: column(spec) for name, column in EXTRA[spec.kind].items()}
     return {

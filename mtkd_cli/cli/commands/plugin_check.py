@@ -14,25 +14,29 @@ from mtkd_cli.testing.listing import check_listing
 
 
 def check_named(name: str, options: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one row for each thing that was checked, and one for each plugin's listing.
+    """Return one row for each checked entry, and one for the listing of each plugin.
+
+    Args:
+        name: name of an entry (``mine`` or ``mtkd-mine:mine``), a plugin or a distribution.
+        options: ``KEY=VALUE`` options of the entry.
 
     Raises:
-        UsageError: there is no such name, or options that there are not.
-        PluginError: the plugin is broken, so nothing of it can be checked.
+        UsageError: the name or an option is unknown.
+        PluginError: the plugin is broken or blocked.
     """
     registry = installed()
-    entries = _named(registry, name)
+    entries = _find_entries(registry, name)
     given: dict[str, Any] = {}
     for option in options:
         apply(given, option)
     with stdout_on_stderr():
         owners = dict.fromkeys(entry.plugin for entry in entries)
-        rows = [_row(plugin.name, "listing", plugin, lambda p=plugin: _listed(p)) for plugin in owners]
+        rows = [_row(plugin.name, "listing", plugin, lambda p=plugin: _check_listing(p)) for plugin in owners]
         rows += [_row(e.spec.name, e.spec.kind, e.plugin, lambda e=e: check(e.spec, given)) for e in entries]
     return rows
 
 
-def _named(registry: Registry, name: str) -> list[Registered]:
+def _find_entries(registry: Registry, name: str) -> list[Registered]:
     found = [entry for entry in registry.entries if name in (entry.spec.name, entry.full_name)]
     found = found or [
         e for e in registry.entries if name == e.plugin.name or normal(name) == e.plugin.distribution
@@ -41,15 +45,15 @@ def _named(registry: Registry, name: str) -> list[Registered]:
         return found
     for plugin in registry.plugins:
         if plugin.status != "ok" and (name == plugin.name or normal(name) == plugin.distribution):
-            reason = plugin.error or "it is blocked by the environment"
+            reason = plugin.error or "an environment variable blocks it"
             raise PluginError(f"the plugin {name!r} offers nothing: {reason}", hint=plugin.remedy)
     known = {entry.spec.name for entry in registry.entries} | {p.distribution for p in registry.plugins}
     raise UsageError(f"no plugin offers {name!r}", hint=nearest_or_all(name, known))
 
 
-def _listed(plugin: Plugin) -> str:
+def _check_listing(plugin: Plugin) -> str:
     check_listing(plugin.module)
-    return "a process of its own"
+    return "a separate process"
 
 
 def _row(name: str, kind: str, plugin: Plugin, call: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``mtkd predict``: what a run's student says of files."""
+"""``mtkd predict``: apply a run's student to files."""
 
 from __future__ import annotations
 
@@ -25,20 +25,23 @@ def predict(
     run: Run,
     paths: Annotated[list[str], typer.Argument(help="Images, folders of images, or CSV or parquet tables.")],
     output: Annotated[str, typer.Option(help="File to write. Default: stdout.")] = "",
-    format: Annotated[str, typer.Option(help="csv, jsonl, or coco for boxes.")] = "csv",
-    masks: Annotated[str, typer.Option(help="Folder for maps, as PNG with a palette.")] = "masks",
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest score of a box.")] = 0.3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples that are answered at once.")] = 64,
+    format: Annotated[str, typer.Option(help="Format: csv, jsonl, or coco for boxes.")] = "csv",
+    masks: Annotated[
+        str, typer.Option(help="Folder for segmentation maps, as PNG files with a palette.")
+    ] = "masks",
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of a box.")] = 0.3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Number of samples per batch.")] = 64,
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
-    """Say what a run's student answers to images, folders or tables.
+    """Predict with a run's student.
 
-    Files that cannot be read are named on stderr, the rest goes on; then the exit code is 3.
+    Takes images, folders of images or tables. Files that cannot be read are skipped and named on stderr;
+    the exit code is then 3.
     """
-    with console.errors_shown(as_json):
+    with console.report_errors(as_json):
         if format not in FORMATS:
-            raise UsageError(f"no format {format!r}", "--format", nearest_or_all(format, FORMATS))
+            raise UsageError(f"unknown format {format!r}", "--format", nearest_or_all(format, FORMATS))
 
         from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.inference.predict import files_of
@@ -48,25 +51,25 @@ def predict(
         files = files_of(student, [Path(path) for path in paths])
         if not files:
             raise DataError(
-                f"no {'PNG or JPEG images' if student.takes == 'image' else 'tables'} there",
+                f"no {'PNG or JPEG images' if student.takes == 'image' else 'tables'} found",
                 where=", ".join(paths),
-                hint="give files, or folders that have some",
+                hint="pass files, or folders that contain some",
             )
         bad: list[Answered] = []
         from mtkd_cli.cli.run_argument import progress
 
-        def good() -> Iterable[Answered]:
+        def readable() -> Iterable[Answered]:
             with progress().phase("predict", len(files)) as bar:
                 for answered in predicted(student, files, batch_size, bar.advance):
                     if answered.prediction is None:
                         bad.append(answered)
-                        console.talk(f"{answered.file}: {answered.problem}", style="yellow")
+                        console.print_status(f"{answered.file}: {answered.problem}", style="yellow")
                     else:
                         yield answered
 
-        _write(student, good(), output, "json" if as_json else format, Path(masks), threshold, bad)
+        _write(student, readable(), output, "json" if as_json else format, Path(masks), threshold, bad)
         if bad:
-            console.talk(f"{len(bad)} of {len(files)} files cannot be read", style="bold red")
+            console.print_status(f"{len(bad)} of {len(files)} files cannot be read", style="bold red")
             raise typer.Exit(DataError.exit_code)
 
 
@@ -79,11 +82,11 @@ def _write(
     threshold: float,
     bad: list[Answered],
 ) -> None:
-    """Write the predictions, to stdout line by line or to a file that is there whole or not at all."""
+    """Write the predictions to stdout line by line, or to a file atomically."""
     from mtkd_cli.files import atomic
     from mtkd_cli.inference.formats import facts_of, write_mask
 
-    def kept() -> Iterable[Answered]:
+    def with_masks_written() -> Iterable[Answered]:
         for answered in answers:
             mask = answered.prediction.mask if answered.prediction else None
             if mask is not None:
@@ -91,11 +94,11 @@ def _write(
             yield answered
 
     if form == "json":
-        rows = [facts_of(answered, threshold) for answered in kept()]
+        rows = [facts_of(answered, threshold) for answered in with_masks_written()]
         problems = [{"file": answered.file, "problem": answered.problem} for answered in bad]
-        console.out_json({"predictions": rows, "unreadable": problems})
+        console.print_json({"predictions": rows, "unreadable": problems})
         return
-    lines = _lines(student, kept(), form, threshold)
+    lines = _lines(student, with_masks_written(), form, threshold)
     if not output:
         for line in lines:
             typer.echo(line, nl=False)

@@ -1,4 +1,4 @@
-"""``mtkd record``: only the teachers' part of a recipe."""
+"""``mtkd record``: record the teachers' outputs without training a student."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Device, Json, Recipe, Threads
-from mtkd_cli.cli.process_options import Nodes, Processes, Rendezvous, Restarts, begin, launch_if_several
+from mtkd_cli.cli.process_options import (
+    Nodes,
+    Processes,
+    Rendezvous,
+    Restarts,
+    launch_if_several,
+    prepare_process,
+)
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of
 from mtkd_cli.distributed import signals
 
@@ -28,13 +35,16 @@ def record(
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
-    """Fit a recipe's teachers and record their answers; train no student."""
-    with console.errors_shown(as_json), signals.handle():
-        begin(processes, nodes)
+    """Record the outputs of a recipe's teachers.
+
+    Fits teachers that need it. Trains no student.
+    """
+    with console.report_errors(as_json), signals.handle():
+        prepare_process(processes, nodes)
         parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)
 
-        again = "Run it again: what is recorded stays"
-        launch_if_several(processes, nodes, rendezvous, restarts, "record", again)
+        resume_hint = "Run the same command again; recorded outputs are kept"
+        launch_if_several(processes, nodes, rendezvous, restarts, "record", resume_hint)
 
         from mtkd_cli.distributed import group
         from mtkd_cli.runs.start import context_of
@@ -52,7 +62,7 @@ def record(
             for t in teachers
         ]
         if as_json:
-            console.out_json({"teachers": rows})
+            console.print_json({"teachers": rows})
             return
         for row in rows:
-            console.talk(f"{row['name']}: {row['arrays']} arrays, {row['bytes']:,} bytes")
+            console.print_status(f"{row['name']}: {row['arrays']} arrays, {row['bytes']:,} bytes")

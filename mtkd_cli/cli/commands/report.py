@@ -1,4 +1,4 @@
-"""``mtkd report``: the pages of a finished run, audit or comparison, made anew."""
+"""``mtkd report``: write the pages of a finished run, audit or comparison again."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from mtkd_cli.cli.common_options import Json
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="runs/NAME, audits/NAME or comparisons/NAME.")],
+    folder: Annotated[Path, typer.Argument(help="Folder: runs/NAME, audits/NAME or comparisons/NAME.")],
     as_json: Json = False,
 ) -> None:
-    """Write the pages of a finished run, audit or comparison anew; of a run, print the summary too."""
-    with console.errors_shown(as_json):
+    """Write the report pages again.
+
+    Takes the folder of a finished run, audit or comparison. For a run, also prints the summary.
+    """
+    with console.report_errors(as_json):
         from mtkd_cli.report import results
         from mtkd_cli.report.files import write_pages
         from mtkd_cli.report.summary import table
@@ -25,10 +28,10 @@ def report(
         written = write_pages(folder, name, found)
         facts = found if name == results.REPORT else None
         if as_json:
-            console.out_json({"written": [str(path) for path in written], "report": facts})
+            console.print_json({"written": [str(path) for path in written], "report": facts})
             return
         if facts is not None:
-            console.out(table(facts))
-            console.out(f"\n{facts['verdict']['sentence']}")
+            console.print_result(table(facts))
+            console.print_result(f"\n{facts['verdict']['sentence']}")
         for path in written:
-            console.talk(f"wrote {path}")
+            console.print_status(f"wrote {path}")

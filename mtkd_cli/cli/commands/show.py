@@ -1,4 +1,4 @@
-"""``mtkd show``: one thing in full: its options, formula and paper."""
+"""``mtkd show``: show the options, formula and paper of one entry."""
 
 from __future__ import annotations
 
@@ -26,35 +26,38 @@ SINGULAR = {
 
 
 def show(
-    kind: Annotated[str, typer.Argument(help="strategy, task, teacher, data, recipe or tracker.")],
-    name: Annotated[str, typer.Argument(help="Its name, as mtkd list prints it.")],
+    kind: Annotated[str, typer.Argument(help="Kind: strategy, task, teacher, data, recipe or tracker.")],
+    name: Annotated[str, typer.Argument(help="Name, as in mtkd list.")],
     as_json: Json = False,
 ) -> None:
-    """Show one strategy, task, teacher provider, data source, recipe or tracker."""
-    with console.errors_shown(as_json):
+    """Show the details of one listed entry.
+
+    Prints its options, and its formula and paper if it has any; of a recipe, the file itself.
+    """
+    with console.report_errors(as_json):
         from mtkd_cli.plugin.registry import installed
 
         plural = SINGULAR.get(kind, kind)
         if plural not in KINDS:
-            raise UsageError(f"no kind {kind!r}", hint=nearest_or_all(kind, [*SINGULAR, "data"]))
+            raise UsageError(f"unknown kind {kind!r}", hint=nearest_or_all(kind, [*SINGULAR, "data"]))
         registry = installed()
         console.warn(registry.warnings())
         entry = registry.find(plural, name)
         if as_json:
-            console.out_json(facts_of(entry))
+            console.print_json(describe(entry))
         elif isinstance(entry.spec, RecipeSpec):
             typer.echo(entry.spec.load(), nl=False)
         else:
             _print(entry)
 
 
-def facts_of(entry: Registered) -> dict[str, Any]:
-    """Return everything known of an entry without importing it."""
+def describe(entry: Registered) -> dict[str, Any]:
+    """Return the full description of an entry as a JSON object, without importing its implementation."""
     spec = entry.spec
-    facts = row_of(entry)
-    facts |= {key: getattr(spec, key) for key in ("formula", "paper") if getattr(spec, key, "")}
+    fields = row_of(entry)
+    fields |= {key: getattr(spec, key) for key in ("formula", "paper") if getattr(spec, key, "")}
     if isinstance(spec, RecipeSpec):
-        return {**facts, "text": spec.load()}
+        return {**fields, "text": spec.load()}
     options = [
         {
             "name": o.name,
@@ -68,23 +71,25 @@ def facts_of(entry: Registered) -> dict[str, Any]:
         }
         for o in spec.options
     ]
-    return {**facts, "implementation": spec.factory, "options": options}
+    return {**fields, "implementation": spec.factory, "options": options}
 
 
 def _print(entry: Registered) -> None:
     from rich.table import Table
 
-    facts = facts_of(entry)
-    facts.pop("options")
+    fields = describe(entry)
+    fields.pop("options")
     shown = Table(show_header=False, box=None, pad_edge=False)
     shown.add_column(style="bold", no_wrap=True)
     shown.add_column(overflow="fold")
-    for key, value in facts.items():
+    for key, value in fields.items():
         shown.add_row(key, console.cell(value))
-    console.out(shown)
+    console.print_result(shown)
     if entry.spec.options:
         rows = [_row(option) for option in entry.spec.options]
-        console.out(table(rows, ["option", "type", "default", "allowed", "meaning"], title="\noptions"))
+        console.print_result(
+            table(rows, ["option", "type", "default", "allowed", "meaning"], title="\noptions")
+        )
 
 
 def _row(option: Option) -> list[str]:
@@ -92,8 +97,8 @@ def _row(option: Option) -> list[str]:
     if low is not None and high is not None:
         allowed = f"{low:g} to {high:g}"
     elif low is not None:
-        allowed = f"from {low:g}"
+        allowed = f">= {low:g}"
     else:
-        allowed = f"up to {high:g}" if high is not None else ", ".join(option.choices)
+        allowed = f"<= {high:g}" if high is not None else ", ".join(option.choices)
     default = "required" if option.required else "-" if option.default is None else str(option.default)
     return [option.name, option.type.__name__, default, allowed, option.summary]

@@ -37,14 +37,14 @@ def run(parts: Resolved, name: str, device: str, threads: int, as_json: bool) ->
     results.write(place, results.AUDIT, facts)
     write_pages(place, results.AUDIT, facts)
     if as_json:
-        console.out_json(facts)
+        console.print_json(facts)
         return
     for part in tables(facts):
-        console.out(part)
-        console.out("")
+        console.print_result(part)
+        console.print_result("")
     for advice in facts["advice"]:
-        console.out(console.cell(f"- {advice['sentence']}"))
-    console.out(f"\nEverything is in {place}/")
+        console.print_result(console.cell(f"- {advice['sentence']}"))
+    console.print_result(f"\nEverything is in {place}/")
 
 
 def tables(facts: Mapping[str, Any]) -> Iterator[Table]:

@@ -104,15 +104,15 @@ def _keep(facts: Mapping[str, Any], name: str, as_json: bool) -> None:
     results.write(place, results.COMPARISON, facts)
     write_pages(place, results.COMPARISON, facts)
     if as_json:
-        console.out_json(facts)
+        console.print_json(facts)
         return
-    console.out(comparison_table(facts))
-    console.out("")
+    console.print_result(comparison_table(facts))
+    console.print_result("")
     for sentence in facts["sentences"]:
-        console.out(console.cell(f"- {sentence}"))
+        console.print_result(console.cell(f"- {sentence}"))
     for cell, failure in facts["failures"].items():
         console.warn([f"{cell} failed: {failure}"])
-    console.out(f"\nEverything is in {place}/")
+    console.print_result(f"\nEverything is in {place}/")
 
 
 def comparison_table(facts: Mapping[str, Any]) -> Table:

@@ -36,8 +36,8 @@ def distil(
             how = f"go on with: mtkd distill --resume {name}" if (ROOT / name / MANIFEST).exists() else ""
             raise type(stop)(how) from None
     if as_json:
-        console.out_json(report)
+        console.print_json(report)
         return
-    console.out(table(report))
-    console.out(f"\n{report['verdict']['sentence']}")
-    console.out(f"Everything is in {ROOT / name}/")
+    console.print_result(table(report))
+    console.print_result(f"\n{report['verdict']['sentence']}")
+    console.print_result(f"Everything is in {ROOT / name}/")

@@ -17,7 +17,7 @@ def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bo
         context = context_of(parts, device, threads)
         facts = plan_of(context, view_count.views_of(parts.recipe), baseline)
     if as_json:
-        console.out_json({"recipe": parts.recipe.as_dict(), "plan": facts})
+        console.print_json({"recipe": parts.recipe.as_dict(), "plan": facts})
         return
     print(yaml12.dump(parts.recipe.as_dict()))  # noqa: T201
-    console.out(plan_table(facts))
+    console.print_result(plan_table(facts))

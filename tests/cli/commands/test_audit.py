@@ -24,7 +24,7 @@ def apart(*arguments: str) -> tuple[str, set[str]]:
     return done.stdout, set(done.stderr.rpartition("loaded ")[2].split())
 
 
-def test_a_recorded_recipe_is_audited_without_loading_libraries_of_models() -> None:
+def test_audit_of_recorded_recipe_loads_no_model_library() -> None:
     recipe = [
         "digits",
         "data.labels=60",

@@ -49,7 +49,7 @@ def names(facts: dict[str, Any]) -> list[str]:
     return [row["name"] for row in facts["rows"]]
 
 
-def test_a_grid_has_the_student_alone_and_the_best_single_teacher_as_rows(trained: list[str]) -> None:
+def test_grid_includes_baselines(trained: list[str]) -> None:
     facts = compare("strategy=mean,confidence", "train.seed=0,1")
     assert names(facts) == ["student alone", "mean", "confidence", "best"]
     assert all(len(row["scores"]) == 2 for row in facts["rows"])
@@ -63,7 +63,7 @@ def test_a_grid_has_the_student_alone_and_the_best_single_teacher_as_rows(traine
     assert kept == [facts]
 
 
-def test_what_is_finished_is_not_repeated_and_what_was_killed_is(trained: list[str]) -> None:
+def test_repeats_only_unfinished_cells(trained: list[str]) -> None:
     first = compare("strategy=mean", "train.seed=0,1")
     assert len(trained) == 4
     assert compare("strategy=mean", "train.seed=0,1") == first
@@ -77,14 +77,14 @@ def test_what_is_finished_is_not_repeated_and_what_was_killed_is(trained: list[s
     assert names(wider) == ["student alone", "mean", "consensus", "best"]
 
 
-def test_other_data_or_settings_are_other_students(trained: list[str]) -> None:
+def test_other_data_or_settings_train_new_students(trained: list[str]) -> None:
     compare("strategy=best", "train.seed=0")
     compare("strategy=best", "train.seed=0", "train.batch_size=32")
     compare("strategy=best", "train.seed=0", "data.labels=50")
     assert len(set(trained)) == len(trained) == 3
 
 
-def test_a_cell_that_fails_is_named_and_the_others_go_on() -> None:
+def test_reports_failed_cell_and_continues() -> None:
     Path("bad.py").write_text("class Bad:\n    def weights(self, batch):\n        return 1 / 0\n")
     facts = compare("strategy=mean,python:bad.py:Bad", "train.seed=0")
     assert names(facts) == ["student alone", "mean", "best"]
@@ -104,9 +104,7 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on() -> None:
         (("train.seed=0", "--name", "../up"), "invalid name '../up'"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_trained(
-    arguments: Sequence[str], says: str, trained: list[str]
-) -> None:
+def test_reports_errors_before_training(arguments: Sequence[str], says: str, trained: list[str]) -> None:
     result = mtkd("compare", *SMALL, *arguments)
     assert result.exit_code == 2
     assert says in result.stderr
@@ -115,7 +113,7 @@ def test_what_is_wrong_is_said_before_anything_is_trained(
     assert not Path("comparisons").exists()
 
 
-def test_finished_runs_are_compared_by_where_their_recipes_differ() -> None:
+def test_compares_finished_runs() -> None:
     for seed in (0, 1):
         for strategy in ("mean", "best"):
             more = (f"strategy={strategy}", f"train.seed={seed}", "--name", f"{strategy}-{seed}")
@@ -135,7 +133,7 @@ def test_finished_runs_are_compared_by_where_their_recipes_differ() -> None:
     shutil.rmtree("runs/mean-1")
 
 
-def test_settings_are_tuned_for_each_method_and_the_search_goes_on_where_it_was(trained: list[str]) -> None:
+def test_tunes_each_method_and_resumes(trained: list[str]) -> None:
     arguments = ("strategy=mean", "train.seed=0,1", "--tune", "temperature,kd_ratio", "--trials", "2")
     facts = compare(*arguments)
     assert len(trained) == 2 * 2 + 4

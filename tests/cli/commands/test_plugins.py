@@ -40,7 +40,7 @@ def loud(plugin: PluginWriter, answer: str = "weights", more: str = "") -> None:
     plugin("mtkd-loud", LOUD.format(module="mtkd_loud_0", answer=answer, more=more), version="2.0")
 
 
-def test_the_list_says_where_each_is_from_what_it_offers_and_how_long_it_took(plugin: PluginWriter) -> None:
+def test_lists_origin_offers_and_load_time(plugin: PluginWriter) -> None:
     loud(plugin)
     (line,) = [line for line in mtkd("plugins").stdout.splitlines() if line.startswith("mtkd-loud")]
     name, distribution, version, status, milliseconds, unit, *registers = line.split()
@@ -51,7 +51,7 @@ def test_the_list_says_where_each_is_from_what_it_offers_and_how_long_it_took(pl
     assert [row["remedy"] for row in rows if row["name"] == "mtkd-loud"] == ["mtkd uninstall mtkd-loud"]
 
 
-def test_a_good_plugin_passes_by_its_name_and_by_its_distributions(plugin: PluginWriter) -> None:
+def test_check_accepts_name_and_distribution(plugin: PluginWriter) -> None:
     loud(plugin)
     for name in ("loud", "mtkd-loud:loud", "Mtkd_Loud"):
         done = mtkd("plugins", "check", name, "power=3", "--json")
@@ -71,7 +71,7 @@ def test_a_good_plugin_passes_by_its_name_and_by_its_distributions(plugin: Plugi
         ("1 / 0", "ZeroDivisionError"),
     ],
 )
-def test_a_broken_rule_is_shown_and_is_exit_code_1(plugin: PluginWriter, answer: str, rule: str) -> None:
+def test_check_reports_broken_rule(plugin: PluginWriter, answer: str, rule: str) -> None:
     loud(plugin, answer)
     done = mtkd("plugins", "check", "loud")
     assert done.exit_code == 1
@@ -79,14 +79,14 @@ def test_a_broken_rule_is_shown_and_is_exit_code_1(plugin: PluginWriter, answer:
     assert rule in " ".join(done.stdout.split())
 
 
-def test_what_cannot_be_checked_here_says_what_is_missing(plugin: PluginWriter) -> None:
+def test_check_reports_missing_requirement(plugin: PluginWriter) -> None:
     rows = json.loads(mtkd("plugins", "check", "image-folder", "--json").stdout)
     assert [(row["result"], row["said"]) for row in rows if row["kind"] == "data"] == [
         ("not checked", "give its required options: path=…")
     ]
 
 
-def test_a_broken_plugin_that_is_checked_says_why_it_offers_nothing(plugin: PluginWriter) -> None:
+def test_check_reports_broken_plugin(plugin: PluginWriter) -> None:
     plugin("mtkd-broken", "1 / 0")
     done = mtkd("plugins", "check", "mtkd-broken")
     assert done.exit_code == 1
@@ -105,7 +105,7 @@ def test_a_broken_plugin_that_is_checked_says_why_it_offers_nothing(plugin: Plug
         (("new", "../mine"), "is no name for a distribution"),
     ],
 )
-def test_wrong_arguments_are_named_with_what_to_do(arguments: tuple[str, ...], says: str) -> None:
+def test_rejects_wrong_arguments(arguments: tuple[str, ...], says: str) -> None:
     done = mtkd("plugins", *arguments)
     assert done.exit_code == 2
     assert says in done.stderr
@@ -113,7 +113,7 @@ def test_wrong_arguments_are_named_with_what_to_do(arguments: tuple[str, ...], s
     assert found["error"]["code"] in ("usage", "recipe")
 
 
-def test_a_new_plugin_is_written_and_the_next_step_said() -> None:
+def test_new_writes_plugin_and_next_step() -> None:
     done = mtkd("plugins", "new", "mtkd-mine", "--kind", "tracker")
     assert "mtkd install -e ./mtkd-mine" in done.stdout
     assert "mtkd_register_trackers" in Path("mtkd-mine/mtkd_mine.py").read_text()

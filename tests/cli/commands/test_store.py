@@ -26,7 +26,7 @@ def recorded() -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_what_was_recorded_is_listed_verified_and_pruned() -> None:
+def test_lists_verifies_and_prunes_recordings() -> None:
     listed = json.loads(mtkd("store", "list", "--json").stdout)["items"]
     assert sum(item["kind"] == "outputs" for item in listed) == 6
     assert "mlp:8, train view 0" in mtkd("store", "list").stdout
@@ -41,7 +41,7 @@ def test_what_was_recorded_is_listed_verified_and_pruned() -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_damaged_array_is_named_and_the_exit_code_says_so(tmp_path: Path) -> None:
+def test_verify_reports_damaged_array(tmp_path: Path) -> None:
     array = next((tmp_path / "store" / "outputs").glob("*/outputs.npy"))
     content = bytearray(array.read_bytes())
     content[-1] ^= 1
@@ -52,7 +52,7 @@ def test_a_damaged_array_is_named_and_the_exit_code_says_so(tmp_path: Path) -> N
     assert "recorded again" in result.stderr
 
 
-def test_pruning_must_be_told_what_may_go() -> None:
+def test_prune_needs_a_limit() -> None:
     result = mtkd("store", "prune")
     assert result.exit_code == 2
     assert "--days" in result.stderr
