@@ -10,14 +10,14 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
     return [
         AggregatorSpec(
             "mean",
-            "Every teacher counts the same; averages probabilities.",
+            "Equal weights; averages the teachers' probabilities.",
             "mtkd_aggregators.mean:Mean",
             formula="w_k = 1/K",
             paper="You et al., Learning from Multiple Teacher Networks, KDD 2017",
         ),
         AggregatorSpec(
             "mean-logit",
-            "Averages logits: a product of experts, so one loud teacher can silence the rest.",
+            "Averages logits (a product of experts): one overconfident teacher can dominate.",
             "mtkd_aggregators.mean_logit:MeanLogit",
             tasks=("classification", "segmentation"),
             formula="target = softmax(mean_k t_k / T)",
@@ -25,14 +25,14 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
         ),
         AggregatorSpec(
             "weighted",
-            "Fixed weights per teacher, or weights by validation score, of all or of each class.",
+            "Weights from the recipe, from validation scores, or from validation scores per class.",
             "mtkd_aggregators.weighted:Weighted",
             options=(
                 Option(
                     "by",
                     str,
                     None,
-                    "validation; class (per element, by the validation score of what it says); or fixed "
+                    "validation (scores); class (validation scores of the predicted classes); or fixed "
                     "(the teachers' weight keys). Default: fixed if a teacher has a weight, else validation",
                     choices=("validation", "class", "fixed"),
                 ),
@@ -40,7 +40,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
                     "tau",
                     float,
                     0.1,
-                    "softness of the weights by score, in units of the score (no unit)",
+                    "softmax temperature of the scores, in units of the score",
                     minimum=1e-6,
                 ),
             ),
@@ -50,27 +50,25 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
         ),
         AggregatorSpec(
             "confidence",
-            "Per sample: the nearer a teacher is to the label, the more it counts (CA-MKD).",
+            "Per sample: more weight for teachers that are closer to the label (CA-MKD).",
             "mtkd_aggregators.confidence:Confidence",
             needs=("labels", "validation"),
-            formula="w_k = (1 - softmax_k(error_k)) / (K - 1); unlabelled: the mean weight on validation",
+            formula="w_k = (1 - softmax_k(error_k)) / (K - 1); unlabeled: the mean weight on validation",
             paper="Zhang et al., Confidence-Aware Multi-Teacher Knowledge Distillation, arXiv 2201.00007",
         ),
         AggregatorSpec(
             "entropy",
-            "Per sample, without labels: the surer a teacher, the more it counts. "
-            "Rewards one that is confidently wrong.",
+            "Per sample, without labels: more weight for confident teachers. "
+            "Rewards a teacher that is confidently wrong.",
             "mtkd_aggregators.entropy:Entropy",
             formula="w_k = (1 - H_k / sum_j H_j) / (K - 1), H at T = 1 over log C",
             paper="Kwon et al., Adaptive Knowledge Distillation Based on Entropy, ICASSP 2020",
         ),
         AggregatorSpec(
             "agreement",
-            "Per batch: weights under which the teachers' mean gradients agree best (AE-KD).",
+            "Per batch: weights that minimize the norm of the teachers' combined gradient (AE-KD).",
             "mtkd_aggregators.agreement:Agreement",
-            options=(
-                Option("c", float, 0.6, "the most that one teacher may count", minimum=0.0, maximum=1.0),
-            ),
+            options=(Option("c", float, 0.6, "maximum weight of one teacher", minimum=0.0, maximum=1.0),),
             needs=("student", "averages"),
             formula="min_w 1/2 ||sum_k w_k g_k||^2, sum w = 1, 0 <= w_k <= max(c, 1/K), "
             "g_k the mean gradient of a batch",
@@ -78,42 +76,40 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
         ),
         AggregatorSpec(
             "best",
-            "The best teacher by validation score, alone: what every ensemble must beat.",
+            "Only the teacher with the best validation score: what every ensemble must beat.",
             "mtkd_aggregators.best:Best",
             needs=("labels", "validation"),
-            formula="w_k = 1 for the best score, of equal ones the lowest loss",
+            formula="w_k = 1 for the best score (ties: the lowest loss), else 0",
         ),
         AggregatorSpec(
             "consensus",
-            "Per sample, without labels: teachers far from the others count less.",
+            "Per sample, without labels: less weight for teachers that disagree with the others.",
             "mtkd_aggregators.consensus:Consensus",
             options=(
-                Option("tau", float, 0.1, "softness, in units of the distance (nats)", minimum=1e-3),
+                Option("tau", float, 0.1, "softmax temperature of the distances, in nats", minimum=1e-3),
                 Option(
                     "by",
                     str,
                     "sample",
-                    "of maps: the whole sample, or each element",
+                    "for maps: weigh whole samples, or each pixel",
                     choices=("sample", "element"),
                 ),
             ),
-            formula="w_k = softmax_k(-d_k / tau), d_k = median over j of the distance of k to j, "
-            "where both know a class to compare",
+            formula="w_k = softmax_k(-d_k / tau), d_k = median over j of the distance between k and j, "
+            "on the classes that both know",
         ),
         AggregatorSpec(
             "drop",
-            "Per sample: keeps the teacher furthest from the student, drops others at random (UNIC).",
+            "Per sample: keeps the teacher with the largest loss, drops others at random (UNIC).",
             "mtkd_aggregators.drop:Drop",
-            options=(
-                Option("p", float, 0.5, "probability that a teacher is dropped", minimum=0.0, maximum=1.0),
-            ),
+            options=(Option("p", float, 0.5, "probability of dropping a teacher", minimum=0.0, maximum=1.0),),
             needs=("student",),
             formula="w_k = kept_k / sum_j kept_j",
             paper="Sariyildiz et al., UNIC, arXiv 2408.05088",
         ),
         AggregatorSpec(
             "majority",
-            "Per sample: the teachers that vote with the majority share equally, others are silent.",
+            "Per sample: equal weights for the teachers that vote with the majority, 0 for the others.",
             "mtkd_aggregators.robust:Majority",
             tasks=("classification", "segmentation"),
             needs=("averages",),
@@ -121,48 +117,48 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
         ),
         AggregatorSpec(
             "median",
-            "The median of the teachers' probabilities, class by class, or of their values.",
+            "The median of the teachers' probabilities per class, or of their values.",
             "mtkd_aggregators.robust:Median",
             needs=("averages",),
             formula="target ∝ median_k p_k",
         ),
         AggregatorSpec(
             "progressive",
-            "From the weakest teacher to the strongest over the run.",
+            "Moves from the weakest teacher to the strongest during training.",
             "mtkd_aggregators.progressive:Progressive",
             needs=("labels", "validation"),
-            formula="w of rank r = max(0, 1 - |progress (K - 1) - r|)",
+            formula="w of the teacher of rank r = max(0, 1 - |progress (K - 1) - r|)",
             paper="Cao et al., Multi-Teacher Progressive Distillation, ICML 2023",
         ),
         AggregatorSpec(
             "random",
-            "One teacher a batch, drawn by counters: mean on average, with more noise.",
+            "One random teacher per batch: equals mean in expectation, with more noise.",
             "mtkd_aggregators.random_teacher:RandomTeacher",
             formula="w_k = 1 for one k drawn per batch",
             paper="Shen and Savvides, MEAL V2, arXiv 2009.08453",
         ),
         AggregatorSpec(
             "route",
-            "Per sample: the teachers that a map names for the sample's source or group.",
+            "Per sample: the teachers that are listed for the sample's metadata value, e.g. its folder.",
             "mtkd_aggregators.route:Route",
             options=(
-                Option("by", str, None, "metadata column of the data, e.g. folder", required=True),
+                Option("by", str, None, "metadata column of the data, for example folder", required=True),
                 Option(
                     "map",
                     dict,
                     None,
-                    "values of the column to a teacher's name or a list of names; "
-                    "any other value asks all teachers alike",
+                    "a teacher's name, or a list of names, for each value of the column; "
+                    "other values use all teachers with equal weights",
                     required=True,
                 ),
             ),
             needs=("validation",),
-            formula="w_k ∝ 1 if map[value of the sample] names teacher k, else 0",
-            paper="each teacher for its own data, as in Sariyildiz et al., DUNE, arXiv 2503.14405",
+            formula="w_k ∝ 1 if map[value of the sample] contains teacher k, else 0",
+            paper="one teacher per data source, as in Sariyildiz et al., DUNE, arXiv 2503.14405",
         ),
         AggregatorSpec(
             "stacking",
-            "The convex combination that fits the validation labels best.",
+            "The convex combination with the lowest task loss on validation.",
             "mtkd_aggregators.stacking:Stacking",
             needs=("labels", "validation", "averages"),
             formula="min_w task_loss(sum_k w_k p_k) on validation, w on the simplex",
@@ -170,19 +166,19 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
         ),
         AggregatorSpec(
             "trimmed-mean",
-            "The mean of the teachers' probabilities or values without the extremes, class by class.",
+            "The mean of the teachers' probabilities per class, or of their values, without the extremes.",
             "mtkd_aggregators.robust:TrimmedMean",
             options=(
                 Option(
                     "trim",
                     float,
                     0.25,
-                    "share of the teachers left out at each end",
+                    "fraction of the teachers to leave out at each end",
                     minimum=0.0,
                     maximum=0.5,
                 ),
             ),
             needs=("averages",),
-            formula="target ∝ mean of p_k without the smallest and largest share",
+            formula="target ∝ mean of p_k without the smallest and largest values",
         ),
     ]

@@ -1,4 +1,4 @@
-"""One weight per teacher and batch, under which the teachers' gradients agree best (AE-KD)."""
+"""One weight per teacher and batch that minimizes the norm of the combined gradient (AE-KD)."""
 
 from __future__ import annotations
 
@@ -11,27 +11,25 @@ from torch import Tensor
 from mtkd_cli.interfaces import AggregationBatch
 
 RIDGE = 1e-3
-"""Length of the gradient of its own that each teacher is given, as a share of the mean length: of several
-solutions the one nearest to equal weights is found, and the weights are unique."""
+"""Ridge penalty, relative to the mean gradient norm: makes the weights unique and close to equal."""
 STIFFNESS = 1e4
-"""Weight of the equation ``sum w = 1`` beside the gradients; what is missing is below 1e-8."""
+"""Weight of the equation ``sum w = 1`` in the least-squares problem; its error is below 1e-8."""
 NEGLIGIBLE = 1e-15
-"""Mean length of gradients under which there is nothing to weigh."""
+"""Mean gradient norm below which the weights are equal."""
 
 
 class Agreement:
     """``min_w 1/2 || sum_k w_k g_k ||^2``, sum w = 1, 0 <= w_k <= max(c, 1/K): one weight per batch.
 
-    ``g_k`` is the gradient of the k-th loss at the student's output, averaged over the batch (of a map,
-    over its elements too), where the teacher is heard; no backward pass through the student is needed.
-    With several processes, the batch is that of all of them together.
+    ``g_k`` is the gradient of the k-th loss at the student's output, averaged over the batch (for maps
+    also over the pixels), without the samples on which the teacher is ignored. It needs no backward pass
+    through the student. With several processes, the mean is over the batches of all of them.
 
-    What is left of a gradient after averaging is how often the student gives each class too much or too
-    little. So a teacher that is wrong about how often classes occur loses its weight, and one that only
-    confuses classes of equal frequency does not.
+    The mean gradient shows only how far the student's class frequencies are from the teacher's. So a teacher
+    with wrong class frequencies loses its weight; one that confuses classes of equal frequency does not.
 
     Args:
-        c: the most that one teacher may count.
+        c: maximum weight of one teacher.
     """
 
     def __init__(self, c: float) -> None:
@@ -44,42 +42,43 @@ class Agreement:
         gradients, heard = _mean_gradients(batch)
         weights = torch.zeros(len(heard), dtype=torch.float64)
         if not heard.any():
-            heard[:] = True  # no teacher is heard here: the core silences all of them
-        weights[heard] = torch.from_numpy(_least_norm(gradients[heard].numpy(), self.c))
+            heard[:] = True  # all teachers are ignored here; the core sets their weights to 0
+        weights[heard] = torch.from_numpy(_min_norm_weights(gradients[heard].numpy(), self.c))
         first = batch.outputs[0]
         return weights.float().to(first.device)[:, None].expand(-1, len(first))
 
 
 def _mean_gradients(batch: AggregationBatch) -> tuple[Tensor, Tensor]:
-    """Return each teacher's mean gradient in the whole batch ``[K, C]``, and which are heard ``[K]``."""
+    """Return each teacher's mean gradient over the batch ``[K, C]``, and whether it is used there ``[K]``."""
     heard = batch.heard
     sums = []
-    for teacher, counted in enumerate(heard):
+    for teacher, mask in enumerate(heard):
         with torch.enable_grad():
             student: Tensor = batch.student_output.detach().double().requires_grad_()
             loss = batch.task.kd_loss(student, batch.alone(teacher), batch.temperature)
-            (gradient,) = torch.autograd.grad(torch.where(counted, loss, 0).sum(), student)
-        # [B, C, *] -> [C], then the number of elements that it is a sum over
-        sums.append(torch.cat([gradient.transpose(0, 1).flatten(1).sum(dim=1), counted.sum().double()[None]]))
+            (gradient,) = torch.autograd.grad(torch.where(mask, loss, 0).sum(), student)
+        # sum over samples and pixels: [B, C, *] -> [C]; append the number of elements -> [C + 1]
+        sums.append(torch.cat([gradient.transpose(0, 1).flatten(1).sum(dim=1), mask.sum().double()[None]]))
     total = batch.summed(torch.stack(sums)).cpu()
     count = total[:, -1:]
     return total[:, :-1] / count.clamp(min=1), count[:, 0] > 0
 
 
-def _least_norm(gradients: NDArray[np.float64], c: float) -> NDArray[np.float64]:
-    """Return the weights ``[K]`` of gradients ``[K, C]`` under which their mixture is shortest.
+def _min_norm_weights(gradients: NDArray[np.float64], c: float) -> NDArray[np.float64]:
+    """Return the weights ``[K]`` that minimize the norm of the weighted sum of ``gradients [K, C]``.
 
-    A least-squares problem with bounds, ``sum w = 1`` being one of its equations.
+    Solved as bounded least squares; ``sum w = 1`` is one of its equations.
     """
     teachers = len(gradients)
     equal = np.full(teachers, 1 / teachers)
-    size = np.sqrt(np.square(gradients).sum(axis=1).mean())
+    mean_norm = np.sqrt(np.square(gradients).sum(axis=1).mean())
     cap = max(c, 1 / teachers)
-    if size < NEGLIGIBLE or cap == 1 / teachers:
+    if mean_norm < NEGLIGIBLE or cap == 1 / teachers:
         return equal
-    rows = [gradients.T / size, RIDGE * np.eye(teachers), STIFFNESS * np.ones((1, teachers))]
-    wanted = np.zeros(sum(map(len, rows)))
-    wanted[-1] = STIFFNESS
-    found = lsq_linear(np.concatenate(rows), wanted, (0, cap), method="bvls", max_iter=100 * teachers)
-    weights: NDArray[np.float64] = found.x.clip(0) / found.x.clip(0).sum()
+    # [C, K], [K, K] and [1, K] -> [C + K + 1, K]
+    rows = [gradients.T / mean_norm, RIDGE * np.eye(teachers), STIFFNESS * np.ones((1, teachers))]
+    right_side = np.zeros(sum(map(len, rows)))
+    right_side[-1] = STIFFNESS
+    solution = lsq_linear(np.concatenate(rows), right_side, (0, cap), method="bvls", max_iter=100 * teachers)
+    weights: NDArray[np.float64] = solution.x.clip(0) / solution.x.clip(0).sum()
     return weights

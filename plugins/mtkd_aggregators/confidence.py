@@ -1,4 +1,4 @@
-"""Per sample, the nearer a teacher is to the label, the more it counts (CA-MKD)."""
+"""Per sample: more weight for teachers that are closer to the label (CA-MKD)."""
 
 from __future__ import annotations
 
@@ -10,39 +10,42 @@ from mtkd_cli.interfaces import AggregationBatch
 
 
 class Confidence:
-    """``w_k = (1 - softmax_k(error_k)) / (K - 1)``, error against the label; K = 1: 1.
+    """``w_k = (1 - softmax_k(error_k)) / (K - 1)``, with the error against the label; K = 1: 1.
 
-    A sample without a label gives each teacher its mean weight over the labelled validation
-    samples, which no teacher was fitted on: by its own confidence, a teacher that is
-    confidently wrong would win there.
+    On an unlabeled sample each teacher gets its mean weight over the labeled validation samples, which no
+    teacher was fitted on. Weights from the teachers' own confidence would favor a confidently wrong teacher.
     """
 
     def __init__(self) -> None:
-        self.usual: dict[str, float] = {}
+        self.mean_weights: dict[str, float] = {}
 
     def fit(self, validation: AggregationBatch) -> None:
-        """Keep each teacher's mean weight over the labelled samples."""
-        labelled = validation.labelled
-        if labelled is None or not labelled.any():
-            raise DataError("confidence needs labelled samples", where="strategy", hint="use entropy or mean")
-        heard = validation.heard[:, labelled]
-        weights = _by_error(validation.error[:, labelled].double(), heard)
+        """Compute each teacher's mean weight over the labeled samples."""
+        labeled = validation.labelled
+        if labeled is None or not labeled.any():
+            raise DataError("confidence needs labeled samples", where="strategy", hint="use entropy or mean")
+        # keep the labeled elements: [K, B, *] -> [K, N]
+        heard = validation.heard[:, labeled]
+        weights = _weights_from_errors(validation.error[:, labeled].double(), heard)
         means = weights.sum(dim=1) / heard.sum(dim=1).clamp(min=1)
         means = means / means.sum()
-        self.usual = dict(zip(validation.teacher_names, means.tolist(), strict=True))
+        self.mean_weights = dict(zip(validation.teacher_names, means.tolist(), strict=True))
 
     def weights(self, batch: AggregationBatch) -> Tensor:
         """Return ``[K, B, *]``."""
         if batch.labelled is None:
             raise LookupError("labels")
-        weights = _by_error(batch.error, batch.heard)
-        usual = torch.tensor([self.usual[name] for name in batch.teacher_names], device=weights.device)
-        usual = usual.to(weights.dtype).view(-1, *(1,) * batch.labelled.dim())
-        return torch.where(batch.labelled, weights, usual)
+        weights = _weights_from_errors(batch.error, batch.heard)
+        mean_weights = torch.tensor(
+            [self.mean_weights[name] for name in batch.teacher_names], device=weights.device
+        )
+        # [K] -> [K, 1, *], to broadcast over samples and pixels
+        mean_weights = mean_weights.to(weights.dtype).view(-1, *(1,) * batch.labelled.dim())
+        return torch.where(batch.labelled, weights, mean_weights)
 
 
-def _by_error(error: Tensor, heard: Tensor) -> Tensor:
-    """Return weights ``[K, B, *]`` from errors ``[K, B, *]``, over the teachers that are heard."""
+def _weights_from_errors(error: Tensor, heard: Tensor) -> Tensor:
+    """Return weights ``[K, B, *]`` from errors ``[K, B, *]``; 0 where ``heard [K, B, *]`` is False."""
     others = heard.sum(dim=0) - 1
     share = torch.softmax(error.masked_fill(~heard, -torch.inf), dim=0)
     weights = torch.where(others > 0, (1 - share) / others.clamp(min=1), 1.0)

@@ -1,4 +1,4 @@
-"""Drop teachers at random, never the one that the student is furthest from (UNIC)."""
+"""Drop teachers at random, except the one with the largest distillation loss (UNIC)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from mtkd_cli.interfaces import AggregationBatch
 
 
 class Drop:
-    """Per sample: keep the teacher with the largest loss, drop each other with probability p, share equally.
+    """Per sample: keep the teacher with the largest loss, drop each other with probability p; equal weights.
 
-    Only teachers that are heard on a sample are kept there.
+    A teacher that is ignored on a sample is always dropped there.
 
     Args:
-        p: probability that a teacher is dropped.
+        p: probability of dropping a teacher.
     """
 
     def __init__(self, p: float) -> None:
         self.p = p
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B, *]``; equal weights of those kept; all 0 where no teacher is heard."""
+        """Return ``[K, B, *]``: equal weights for the kept teachers; all 0 where every teacher is ignored."""
         student = batch.student_output
         if student is None:
             raise LookupError("student")

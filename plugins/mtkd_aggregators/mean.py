@@ -1,4 +1,4 @@
-"""Every teacher counts the same."""
+"""Equal weights."""
 
 import torch
 from torch import Tensor

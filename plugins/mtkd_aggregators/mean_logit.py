@@ -7,7 +7,7 @@ from mtkd_cli.interfaces import AggregationBatch
 
 
 class MeanLogit:
-    """``target = softmax(mean_k t_k / T)``. No weighting: the loudest teacher has most of the say."""
+    """``target = softmax(mean_k t_k / T)``. Unweighted: a teacher with large logits dominates."""
 
     def combine(self, batch: AggregationBatch) -> Tensor:
         """Return the mean logits ``[B, C]``."""

@@ -1,4 +1,4 @@
-"""Answers that a minority of bad teachers cannot move far: median, trimmed mean, majority."""
+"""Strategies that are robust against a minority of bad teachers: median, trimmed mean, majority."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TINY = torch.finfo(torch.float32).tiny
 
 
 class Median:
-    """``target ∝ median_k p_k``, class by class, p at T = 1; the median of values."""
+    """``target ∝ median_k p_k`` per class, p at T = 1; for regression the median of the values."""
 
     def combine(self, batch: AggregationBatch) -> Tensor:
         """Return one output ``[B, C, *]``."""
@@ -19,10 +19,10 @@ class Median:
 
 
 class TrimmedMean:
-    """``target ∝`` the mean of ``p_k`` (or of values) without the largest and the smallest, class by class.
+    """``target ∝`` the mean of ``p_k`` (or of values) per class, without the largest and the smallest.
 
     Args:
-        trim: share of the teachers that is left out at each end; at least one stays.
+        trim: fraction of the teachers to leave out at each end; at least one teacher is kept.
     """
 
     def __init__(self, trim: float) -> None:
@@ -32,15 +32,16 @@ class TrimmedMean:
         """Return one output ``[B, C, *]``."""
         ordered = _averageable(batch).sort(dim=0).values
         teachers = len(ordered)
+        # leave out the same number at both ends: [K, B, C, *] -> [B, C, *]
         cut = min(round(self.trim * teachers), (teachers - 1) // 2)
         return _as_output(batch, ordered[cut : teachers - cut].mean(dim=0))
 
 
 class Majority:
-    """The teachers that vote with the majority share the sample equally; the others are silent.
+    """Equal weights for the teachers that vote with the majority, 0 for the others.
 
-    A vote is for the most probable class; only teachers that are heard on a sample vote. Where two
-    classes have as many votes, both count.
+    A teacher votes for its most probable class; ignored teachers do not vote. If several classes have the
+    most votes, all of them win.
     """
 
     def weights(self, batch: AggregationBatch) -> Tensor:
@@ -48,6 +49,7 @@ class Majority:
         probabilities = _averageable(batch)
         votes = torch.nn.functional.one_hot(probabilities.argmax(dim=2), probabilities.shape[2])
         votes = votes * batch.heard.unsqueeze(-1)
+        # [K, B, *, C] -> votes per class [B, *, C]
         count = votes.sum(dim=0)
         winners = (votes * (count == count.max(dim=-1, keepdim=True).values)).sum(dim=-1).float()
         return winners / winners.sum(dim=0).clamp(min=1)
@@ -59,7 +61,7 @@ def _averageable(batch: AggregationBatch) -> Tensor:
 
 
 def _as_output(batch: AggregationBatch, averaged: Tensor) -> Tensor:
-    """Return an output; shares are brought to sum 1, where all are 0 to equal ones."""
+    """Return an output ``[B, C, *]``; probabilities are scaled to sum 1, and are equal where all are 0."""
     if batch.task.over_classes:
         total = averaged.sum(dim=1, keepdim=True)
         averaged = torch.where(total > TINY, averaged / total.clamp(min=TINY), 1 / averaged.shape[1])

@@ -1,4 +1,4 @@
-"""The convex combination that fits the validation labels best."""
+"""The convex combination with the lowest task loss on validation."""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ STEPS = 40
 
 
 class Stacking:
-    """One weight per teacher on the simplex, minimising the task loss of the mixture on validation."""
+    """One weight per teacher, on the simplex, that minimizes the task loss of the mixture on validation."""
 
     def __init__(self) -> None:
         self.fitted: dict[str, float] = {}
 
     def fit(self, validation: AggregationBatch) -> None:
-        """Fit the weights, from equal ones, by L-BFGS on their logits."""
-        target, labelled = validation.target, validation.labelled
-        if target is None or labelled is None or not labelled.any():
-            raise DataError("stacking needs labelled samples", where="strategy", hint="use consensus or mean")
-        samples = any_of(labelled)
+        """Fit the weights with L-BFGS on their logits, starting from equal weights.
+
+        Raises:
+            DataError: no validation sample has a label.
+        """
+        target, labeled = validation.target, validation.labelled
+        if target is None or labeled is None or not labeled.any():
+            raise DataError("stacking needs labeled samples", where="strategy", hint="use consensus or mean")
+        # keep the samples with any label: [B, C, *] -> [N, C, *]
+        samples = any_of(labeled)
         outputs = tuple(at_least_float32(output[samples]) for output in validation.outputs)
         shape = (len(outputs), len(outputs[0]), *validation.task.elements)
+        # one logit per teacher, [K, 1, *]: broadcast over samples and pixels
         logits = torch.zeros(len(outputs), *(1,) * (len(shape) - 1), device=target.device, requires_grad=True)
         optimizer = torch.optim.LBFGS([logits], max_iter=STEPS, line_search_fn="strong_wolfe")
 
@@ -35,7 +41,7 @@ class Stacking:
             with torch.enable_grad():
                 merged = Merged(outputs, logits.softmax(dim=0).expand(shape), known=validation.known)
                 losses = validation.task.task_loss(validation.task.mix(merged), target[samples])
-                total = mean_over(losses, labelled[samples])
+                total = mean_over(losses, labeled[samples])
             optimizer.zero_grad()
             total.backward()  # type: ignore[no-untyped-call]
             return total.item()
@@ -47,5 +53,5 @@ class Stacking:
     def weights(self, batch: AggregationBatch) -> Tensor:
         """Return ``[K, B]``, the same for every sample."""
         first = batch.outputs[0]
-        column = torch.tensor([self.fitted[name] for name in batch.teacher_names], device=first.device)
-        return column[:, None].expand(-1, len(first))
+        per_teacher = torch.tensor([self.fitted[name] for name in batch.teacher_names], device=first.device)
+        return per_teacher[:, None].expand(-1, len(first))

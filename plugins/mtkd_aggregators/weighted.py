@@ -1,4 +1,4 @@
-"""One weight per teacher: given, by its validation score, or by its score of what it says."""
+"""One weight per teacher: from the recipe, from validation scores, or from scores per class."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ SMALLEST_ERROR = 1e-12
 
 
 class Weighted:
-    """``w_k ∝ weight_k``, or ``softmax_k(score_k / tau)``; where a small score is good, ``1 / mean error_k``.
+    """``w_k ∝ weight_k``, or ``softmax_k(score_k / tau)``; ``1 / mean error_k`` if lower scores are better.
 
-    A regression's errors are squared, so there a teacher counts by its inverse variance.
+    The errors of a regression are squared, so its weights are inverse variances.
 
     Args:
-        by: ``fixed`` or ``validation``; None takes ``fixed`` if the recipe gives a teacher a weight.
-        tau: softness of the weights by score, in units of the score.
+        by: ``fixed``, ``validation`` or ``class``; None means ``fixed`` if a teacher has a weight, else
+            ``validation``.
+        tau: softmax temperature of the scores, in units of the score.
     """
 
     def __init__(self, by: str | None, tau: float) -> None:
@@ -27,7 +28,12 @@ class Weighted:
         self.by_class: dict[str, Tensor] = {}
 
     def fit(self, validation: AggregationBatch) -> None:
-        """Keep each teacher's weight."""
+        """Compute each teacher's weight, or its scores per class.
+
+        Raises:
+            UsageError: ``fixed`` without weights, all weights are 0, or ``class`` in a task without scores
+                per class.
+        """
         if self.by == "class":
             self.by_class = _class_scores(validation)
             return
@@ -36,7 +42,7 @@ class Weighted:
             raise UsageError(
                 "no teacher has a weight",
                 where="strategy weighted, by: fixed",
-                hint="give teachers a weight:, or use by: validation",
+                hint="set weight: for the teachers, or use by: validation",
             )
         if declared is not None and self.by != "validation":
             weights = declared.double()
@@ -45,42 +51,46 @@ class Weighted:
         else:
             weights = 1 / _mean_errors(validation).clamp(min=SMALLEST_ERROR)
         if weights.sum() <= 0:
-            raise UsageError("every teacher's weight is 0", where="teachers", hint="raise one weight:")
+            raise UsageError(
+                "every teacher's weight is 0",
+                where="teachers",
+                hint="set weight: of at least one teacher above 0",
+            )
         self.fitted = dict(zip(validation.teacher_names, (weights / weights.sum()).tolist(), strict=True))
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B]``, the same for every sample; by class ``[K, B, *]``."""
+        """Return ``[K, B]``, the same for every sample; ``[K, B, *]`` with ``by: class``."""
         if self.by == "class":
             pairs = zip(batch.outputs, batch.teacher_names, strict=True)
-            scores = [_score_of_said(batch, output, self.by_class[name]) for output, name in pairs]
+            scores = [_expected_score(batch, output, self.by_class[name]) for output, name in pairs]
             return torch.softmax(torch.stack(scores) / self.tau, dim=0)
         first = batch.outputs[0]
-        column = torch.tensor([self.fitted[name] for name in batch.teacher_names], device=first.device)
-        return column[:, None].expand(-1, len(first))
+        per_teacher = torch.tensor([self.fitted[name] for name in batch.teacher_names], device=first.device)
+        return per_teacher[:, None].expand(-1, len(first))
 
 
 def _mean_errors(validation: AggregationBatch) -> Tensor:
-    """Return each teacher's mean error ``[K]`` over the labels that it may be heard on."""
-    labelled = validation.task.labelled(validation.target)  # type: ignore[arg-type]
-    heard = validation.heard & labelled
+    """Return each teacher's mean error ``[K]`` over the labels of classes that it knows."""
+    labeled = validation.task.labelled(validation.target)  # type: ignore[arg-type]
+    heard = validation.heard & labeled
     error = torch.where(heard, validation.error.double(), 0).flatten(1)
     return error.sum(dim=1) / heard.flatten(1).sum(dim=1).clamp(min=1)
 
 
 def _class_scores(validation: AggregationBatch) -> dict[str, Tensor]:
-    """Return each teacher's score of each class ``[C]``; of one that was not seen, its mean."""
+    """Return each teacher's score of each class ``[C]``; its mean score if the class is missing."""
     scores = validation.class_scores
     if scores is None:
         raise UsageError(
-            "this task has no score for each class",
+            "this task has no scores per class",
             where="strategy weighted, by: class",
-            hint="by: validation",
+            hint="use by: validation",
         )
     filled = torch.where(scores.isnan(), scores.nanmean(dim=1, keepdim=True), scores).nan_to_num().float()
     return dict(zip(validation.teacher_names, filled, strict=True))
 
 
-def _score_of_said(batch: AggregationBatch, output: Tensor, scores: Tensor) -> Tensor:
-    """Return ``sum_c p(c) score_c`` of each element, ``[B, *]``."""
-    shares = batch.task.averageable(output)
-    return torch.einsum("bc...,c->b...", shares, scores.to(shares))
+def _expected_score(batch: AggregationBatch, output: Tensor, scores: Tensor) -> Tensor:
+    """Return ``sum_c p(c) score_c`` of each element: ``[B, C, *]`` and ``[C]`` -> ``[B, *]``."""
+    probabilities = batch.task.averageable(output)
+    return torch.einsum("bc...,c->b...", probabilities, scores.to(probabilities))

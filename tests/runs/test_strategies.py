@@ -32,5 +32,5 @@ def test_every_strategy_distils_and_its_ensemble_is_measured(
 
 
 def test_routing_by_metadata_that_the_data_lack_is_refused(distil: Callable[..., dict[str, Any]]) -> None:
-    with pytest.raises(UsageError, match="no column 'folder' to route by"):
+    with pytest.raises(UsageError, match="no metadata column 'folder'"):
         distil("strategy={name: route, by: folder, map: {}}")

@@ -1,4 +1,4 @@
-"""The built-in strategies against their closed forms."""
+"""Built-in strategies against their closed forms."""
 
 import math
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def gradient(merged: Merged, student: Tensor, temperature: float = 2.0) -> Tenso
 
 
 def merged(strategy: Any, given: AggregationBatch) -> Merged:
-    """Return the strategy's answer as it is, without the engine's mending."""
+    """Return the strategy's raw result, without the corrections of the core."""
     if hasattr(strategy, "fit"):
         strategy.fit(given)
     if hasattr(strategy, "combine"):
@@ -75,14 +75,14 @@ def merged(strategy: Any, given: AggregationBatch) -> Merged:
 
 
 @pytest.mark.parametrize(("name", "options"), CHOICES)
-def test_every_strategy_keeps_every_rule(name: str, options: dict[str, Any]) -> None:
+def test_satisfies_strategy_contract(name: str, options: dict[str, Any]) -> None:
     check_strategy(lambda: create(name, **options), SPECS[name], declared_weights=(2.0, 1.0, 0.5))
     if options.get("by") != "fixed":
         check_strategy(lambda: create(name, **options), SPECS[name])
 
 
-def test_three_identical_teachers_teach_as_strongly_with_every_strategy() -> None:
-    """In CA-MKD's reference code the strengths are 1, 0.667 and 0.333: it compares strengths."""
+def test_identical_teachers_give_the_gradient_of_one() -> None:
+    """CA-MKD's reference code scales the gradients by 1, 0.667 and 0.333 with 1, 2 and 3 teachers."""
     teacher, student = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0)) * 3
     one = gradient(Merged((teacher,), weights=torch.ones(1, 6)), student)
     for name, options in CHOICES:
@@ -101,20 +101,20 @@ def test_three_identical_teachers_teach_as_strongly_with_every_strategy() -> Non
     assert gradient(thirds, student).norm() < 0.9 * one.norm()
 
 
-def test_mean_weights_all_alike() -> None:
+def test_mean_has_equal_weights() -> None:
     weights = merged(create("mean"), batch([torch.randn(3, 2)] * 4)).weights
     torch.testing.assert_close(weights, torch.full((4, 3), 0.25))
 
 
 def test_mean_averages_probabilities() -> None:
-    """The gradient vanishes where the student gives the mean of the softened answers."""
+    """The gradient is 0 if the student outputs the mean of the softened probabilities."""
     first, second = torch.randn(2, 4, 3)
     target = (torch.softmax(first / 2, 1) + torch.softmax(second / 2, 1)) / 2
     found = gradient(merged(create("mean"), batch([first, second])), 2 * target.log())
     torch.testing.assert_close(found, torch.zeros(4, 3), atol=1e-6, rtol=0)
 
 
-def test_mean_logit_is_the_normalised_geometric_mean() -> None:
+def test_mean_logit_is_normalized_geometric_mean() -> None:
     first, second = [0.7, 0.2, 0.1], [0.1, 0.5, 0.4]
     answer = merged(create("mean-logit"), batch([logits(first), logits(second)])).combined
     assert answer is not None
@@ -123,14 +123,14 @@ def test_mean_logit_is_the_normalised_geometric_mean() -> None:
     torch.testing.assert_close(torch.softmax(answer, 1), expected)
 
 
-def test_one_loud_expert_silences_the_rest() -> None:
-    loud, quiet = torch.tensor([[60.0, 0.0, 0.0]]), torch.tensor([[0.0, 2.0, 0.0]])
-    answer = merged(create("mean-logit"), batch([loud, quiet, quiet])).combined
+def test_overconfident_teacher_dominates_mean_logit() -> None:
+    overconfident, quiet = torch.tensor([[60.0, 0.0, 0.0]]), torch.tensor([[0.0, 2.0, 0.0]])
+    answer = merged(create("mean-logit"), batch([overconfident, quiet, quiet])).combined
     assert answer is not None
     assert torch.softmax(answer, 1)[0, 0] > 0.99
 
 
-def test_fixed_weights_are_normalised() -> None:
+def test_normalizes_fixed_weights() -> None:
     declared = torch.tensor([2.0, 1.0, 1.0])
     weights = merged(
         create("weighted"), batch([torch.randn(2, 3)] * 3, [0, 1], declared_weights=declared)
@@ -138,7 +138,7 @@ def test_fixed_weights_are_normalised() -> None:
     torch.testing.assert_close(weights, torch.tensor([[0.5] * 2, [0.25] * 2, [0.25] * 2]))
 
 
-def by_score(**options: Any) -> Tensor:
+def weights_by_score(**options: Any) -> Tensor:
     """Return the weights of three teachers whose accuracies are 1, 1/2 and 1/2."""
     good = torch.tensor([[3.0, 0.0], [0.0, 3.0], [9.0, 9.0]])
     half = torch.tensor([[3.0, 0.0], [3.0, 0.0], [9.0, 9.0]])
@@ -148,20 +148,20 @@ def by_score(**options: Any) -> Tensor:
 
 
 @pytest.mark.parametrize("tau", [0.1, 1.0])
-def test_weights_by_score_are_a_softmax(tau: float) -> None:
+def test_validation_weights_are_softmax_of_scores(tau: float) -> None:
     powers = torch.tensor([math.exp(score / tau) for score in (1.0, 0.5, 0.5)])
-    torch.testing.assert_close(by_score(tau=tau), powers / powers.sum())
-    torch.testing.assert_close(by_score(tau=tau, by="validation"), powers / powers.sum())
+    torch.testing.assert_close(weights_by_score(tau=tau), powers / powers.sum())
+    torch.testing.assert_close(weights_by_score(tau=tau, by="validation"), powers / powers.sum())
 
 
-def test_validation_goes_before_declared_weights_if_it_is_asked_for() -> None:
+def test_by_validation_ignores_declared_weights() -> None:
     strategy = create("weighted", by="validation")
     outputs = [torch.tensor([[3.0, 0.0]])] * 2
     weights = merged(strategy, batch(outputs, [0], declared_weights=torch.tensor([5.0, 1.0]))).weights
     torch.testing.assert_close(weights, torch.full((2, 1), 0.5))
 
 
-def test_where_less_is_better_weights_are_inverse_mean_errors() -> None:
+def test_inverse_error_weights_if_lower_is_better() -> None:
     class Squared(Classification):
         primary = Metric("mse", higher_is_better=False)
 
@@ -177,66 +177,66 @@ def test_where_less_is_better_weights_are_inverse_mean_errors() -> None:
     torch.testing.assert_close(weights, torch.tensor([[1.0], [0.0]]))
 
 
-def test_weights_that_are_all_zero_are_refused() -> None:
+def test_rejects_all_zero_weights() -> None:
     given = batch([torch.randn(2, 3)] * 2, [0, 1], declared_weights=torch.zeros(2))
     with pytest.raises(UsageError, match="every teacher's weight is 0"):
         create("weighted").fit(given)
 
 
-def test_fixed_weights_that_nobody_gave_are_refused() -> None:
+def test_by_fixed_rejects_missing_weights() -> None:
     with pytest.raises(UsageError, match="no teacher has a weight"):
         create("weighted", by="fixed").fit(batch([torch.randn(2, 3)] * 2, [0, 1]))
 
 
 P = [[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]
-"""What three teachers give the three classes."""
+"""Class probabilities of three teachers."""
 
 
-def confidence_of(label: int, teachers: int) -> list[float]:
+def expected_confidence(label: int, teachers: int) -> list[float]:
     """The errors are -log p, so their softmax is proportional to 1 / p."""
     inverse = [1 / P[k][label] for k in range(teachers)]
     return [(1 - share / sum(inverse)) / (teachers - 1) for share in inverse]
 
 
 @pytest.mark.parametrize("teachers", [2, 3])
-def test_confidence_is_by_the_probability_of_the_label(teachers: int) -> None:
+def test_confidence_weights_from_label_probability(teachers: int) -> None:
     outputs = [logits(P[k], P[k], P[k]) for k in range(teachers)]
     weights = merged(create("confidence"), batch(outputs, [0, 1, 2])).weights
-    expected = torch.tensor([confidence_of(label, teachers) for label in range(3)]).T
+    expected = torch.tensor([expected_confidence(label, teachers) for label in range(3)]).T
     torch.testing.assert_close(weights, expected)
-    if teachers == 2:  # then it is simply p_k / (p_1 + p_2)
+    if teachers == 2:  # for K = 2 the weight is p_k / (p_1 + p_2)
         torch.testing.assert_close(weights[0, 0], torch.tensor(0.6 / 0.8))
 
 
-def test_an_unlabelled_sample_gets_the_mean_weights_of_the_labelled_validation() -> None:
+def test_confidence_unlabeled_sample_gets_mean_weights() -> None:
     strategy = create("confidence")
     strategy.fit(batch([logits(p, p, p) for p in P], [0, 2, -1]))
-    usual = (torch.tensor(confidence_of(0, 3)) + torch.tensor(confidence_of(2, 3))) / 2
+    usual = (torch.tensor(expected_confidence(0, 3)) + torch.tensor(expected_confidence(2, 3))) / 2
     weights = strategy.weights(batch([logits(p, p) for p in P], [-1, 1]))
     torch.testing.assert_close(weights[:, 0], usual)
-    torch.testing.assert_close(weights[:, 1], torch.tensor(confidence_of(1, 3)))
+    torch.testing.assert_close(weights[:, 1], torch.tensor(expected_confidence(1, 3)))
 
 
-def test_a_confidently_wrong_teacher_does_not_win_where_there_is_no_label() -> None:
+def test_confidence_unlabeled_distrusts_confidently_wrong_teacher() -> None:
     right, wrong = logits(*[[0.7, 0.3]] * 2), torch.tensor([[-20.0, 20.0]] * 2)
     strategy = create("confidence")
     strategy.fit(batch([right, wrong], [0, 0]))
     assert strategy.weights(batch([right, wrong], [-1, -1]))[1].max() < 0.01
 
 
-def test_confidence_of_one_teacher_is_1() -> None:
+def test_confidence_single_teacher_has_weight_1() -> None:
     weights = merged(create("confidence"), batch([torch.randn(3, 2)], [0, -1, 1])).weights
     assert weights is not None
     assert weights.tolist() == [[1, 1, 1]]
 
 
-def test_confidence_without_any_label_is_refused() -> None:
-    with pytest.raises(DataError, match="needs labelled samples"):
+def test_confidence_rejects_unlabeled_validation() -> None:
+    with pytest.raises(DataError, match="needs labeled samples"):
         create("confidence").fit(batch([torch.randn(2, 3)] * 2, [-1, -1]))
 
 
-def test_entropy_is_by_the_share_of_all_entropies() -> None:
-    """Entropies over log 4 are 1, 1/2 and 0."""
+def test_entropy_weights_closed_form() -> None:
+    """The entropies, divided by log 4, are 1, 1/2 and 0."""
     unsure, half, sure = [0.25] * 4, [0.5, 0.5, 0, 0], [1.0, 0, 0, 0]
     weights = merged(create("entropy"), batch([logits(p) for p in (unsure, half, sure)])).weights
     expected = torch.tensor([[(1 - 2 / 3) / 2], [(1 - 1 / 3) / 2], [1 / 2]])
@@ -244,27 +244,28 @@ def test_entropy_is_by_the_share_of_all_entropies() -> None:
 
 
 @pytest.mark.parametrize("margin", [90.0, 95.0, 100.0, 1e4])
-def test_where_all_are_sure_all_count_the_same(margin: float) -> None:
-    """EBKD's reference code answers NaN here; at 90 to 103 entropies are subnormal numbers."""
+def test_entropy_equal_weights_if_all_are_certain(margin: float) -> None:
+    """EBKD's reference code returns NaN here. With margins of 90 to 103 the entropies are subnormal."""
     outputs = [torch.tensor([[margin, 0.0, 0.0], [0.0, margin, 0.0]])] * 3
     weights = merged(create("entropy"), batch(outputs)).weights
     torch.testing.assert_close(weights, torch.full((3, 2), 1 / 3), atol=1e-4, rtol=0)
 
 
-def test_one_sure_teacher_is_no_nan() -> None:
+def test_entropy_of_certain_teacher_is_finite() -> None:
     sure, unsure = torch.tensor([[1e4, -1e4]]), torch.zeros(1, 2)
     weights = merged(create("entropy"), batch([sure, unsure])).weights
     torch.testing.assert_close(weights, torch.tensor([[1.0], [0.0]]))
 
 
-def test_entropy_of_one_teacher_is_1() -> None:
+def test_entropy_single_teacher_has_weight_1() -> None:
     weights = merged(create("entropy"), batch([torch.randn(3, 2)])).weights
     assert weights is not None
     assert weights.tolist() == [[1, 1, 1]]
 
 
 @pytest.mark.parametrize("name", ["best", "progressive"])
-def test_a_teacher_that_is_right_on_the_few_classes_it_knows_is_not_the_best_one(name: str) -> None:
+def test_ranking_counts_unknown_classes_as_errors(name: str) -> None:
+    """A teacher that is always right on the only class that it knows is not the best teacher."""
     knows_one = torch.tensor([[9.0, UNKNOWN, UNKNOWN]]).repeat(4, 1)
     mostly_right = torch.eye(3)[[1, 0, 1, 2]]
     known = torch.tensor([[True, False, False], [True, True, True]])

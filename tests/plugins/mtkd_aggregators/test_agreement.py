@@ -1,4 +1,4 @@
-"""The strategy `agreement` (AE-KD): one weight per teacher and batch, against independent solvers."""
+"""Strategy `agreement` (AE-KD): one weight per teacher and batch, against independent solvers."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def batch(outputs: list[Tensor], student: Tensor, **more: Any) -> AggregationBat
 
 
 def mean_gradients(outputs: list[Tensor], student: Tensor) -> NDArray[np.float64]:
-    """The gradient of T^2 KL is ``T (softmax(z / T) - softmax(t_k / T))``; its mean over the batch."""
+    """Return batch means of the gradient of T^2 KL, ``T (softmax(z / T) - softmax(t_k / T))``, ``[K, C]``."""
     p, q = (torch.softmax(each.double() / TEMPERATURE, -1) for each in (torch.stack(outputs), student))
     return (TEMPERATURE * (q - p)).mean(1).numpy()
 
 
-def shortest(gradients: NDArray[np.float64], c: float) -> NDArray[np.float64]:
-    """Return the solution of a general solver."""
+def solve_with_slsqp(gradients: NDArray[np.float64], c: float) -> NDArray[np.float64]:
+    """Return the weights that a general solver (SLSQP) finds."""
     teachers = len(gradients)
     gram = gradients @ gradients.T / np.square(gradients).sum() * teachers
     found = minimize(
@@ -71,21 +71,21 @@ def shortest(gradients: NDArray[np.float64], c: float) -> NDArray[np.float64]:
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10_000), st.integers(2, 3), st.sampled_from([0.4, 0.6, 1.0]))
-def test_the_weights_are_those_of_a_general_solver(seed: int, teachers: int, c: float) -> None:
+def test_matches_general_solver(seed: int, teachers: int, c: float) -> None:
     outputs = [2 * numbers(seed + k, 6, CLASSES) for k in range(teachers)]
     student = numbers(seed + 9, 6, CLASSES)
     weights = Agreement(c).weights(batch(outputs, student))
     assert torch.equal(weights, weights[:, :1].expand(-1, 6)), "one weight per teacher and batch"
     gradients = mean_gradients(outputs, student)
-    mine, theirs = weights[:, 0].double().numpy(), shortest(gradients, c)
+    mine, theirs = weights[:, 0].double().numpy(), solve_with_slsqp(gradients, c)
     assert mine.max() <= max(c, 1 / teachers) + 1e-6
     longest = np.linalg.norm(gradients, axis=1).max()
     assert np.linalg.norm(mine @ gradients) <= np.linalg.norm(theirs @ gradients) + 1e-4 * longest
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_two_teachers_have_the_closed_form(seed: int) -> None:
-    """The point of the segment from g_2 to g_1 that is nearest to 0, within the bounds."""
+def test_two_teachers_match_closed_form(seed: int) -> None:
+    """The result is the point closest to 0 on the segment from g_2 to g_1, within the bounds."""
     outputs, student = (
         [numbers(seed, 5, CLASSES), numbers(seed + 5, 5, CLASSES)],
         numbers(seed + 9, 5, CLASSES),
@@ -96,8 +96,8 @@ def test_two_teachers_have_the_closed_form(seed: int) -> None:
     assert weights == pytest.approx([expected, 1 - expected], abs=1e-4)
 
 
-def test_gradients_are_averaged_before_they_are_compared() -> None:
-    """Two samples that pull the student in opposite directions cancel: the teacher wins the weight."""
+def test_averages_gradients_over_batch_first() -> None:
+    """Opposite gradients of two samples cancel, so their teacher gets all the weight."""
     student = torch.zeros(2, 2)
     opposed = torch.tensor([[4.0, 0.0], [0.0, 4.0]])
     slightly_off = torch.tensor([[0.4, 0.0], [0.4, 0.0]])
@@ -109,8 +109,8 @@ def two_classes() -> Classification:
     return Classification(TaskData(("a", "b"), np.arange(2), InputSpec(4)), LossOptions())
 
 
-def taught(wrong: Tensor, seed: int = 0) -> tuple[list[Tensor], Tensor]:
-    """Return three good teachers and a wrong one, and a student near the good ones; classes are balanced."""
+def teachers_and_student(wrong: Tensor, seed: int = 0) -> tuple[list[Tensor], Tensor]:
+    """Return outputs of three good teachers and a wrong one, and of a student; balanced classes."""
     right = one_hot(torch.arange(len(wrong)) % CLASSES)
     good = [right + 0.5 * numbers(10 * seed + k, *right.shape) for k in range(3)]
     return [*good, wrong], right + 0.5 * numbers(10 * seed + 3, *right.shape)
@@ -120,22 +120,22 @@ def one_hot(labels: Tensor) -> Tensor:
     return 4.0 * torch.nn.functional.one_hot(labels, CLASSES)
 
 
-def test_a_teacher_that_always_says_one_class_loses_its_weight() -> None:
-    outputs, student = taught(one_hot(torch.zeros(64, dtype=torch.long)))
+def test_constant_teacher_loses_its_weight() -> None:
+    outputs, student = teachers_and_student(one_hot(torch.zeros(64, dtype=torch.long)))
     weights = Agreement(0.6).weights(batch(outputs, student))
     assert weights[3].max() < 0.05
 
 
-def test_one_that_confuses_classes_of_equal_frequency_keeps_its_weight() -> None:
-    """The mean gradient does not show it. The documentation names strategies for this case."""
+def test_permuted_teacher_keeps_its_weight() -> None:
+    """Documented limitation: a mean gradient does not show that classes of equal frequency are confused."""
     found = []
     for seed in range(20):
         permuted = one_hot((torch.arange(64) + 1) % CLASSES) + 0.5 * numbers(10 * seed + 4, 64, CLASSES)
-        found.append(Agreement(0.6).weights(batch(*taught(permuted, seed)))[3, 0].item())
+        found.append(Agreement(0.6).weights(batch(*teachers_and_student(permuted, seed)))[3, 0].item())
     assert 0.1 < np.mean(found) < 0.4
 
 
-def test_several_processes_weigh_the_batch_of_all_together() -> None:
+def test_processes_share_weights_of_whole_batch() -> None:
     outputs, student = [2 * numbers(k, 9, CLASSES) for k in range(3)], numbers(9, 9, CLASSES)
     whole = batch(outputs, student)
     parts = (slice(0, 5), slice(5, 9))
@@ -160,8 +160,8 @@ def test_several_processes_weigh_the_batch_of_all_together() -> None:
     assert (alone[:, 0] - found[:, 0]).abs().max() > 0.01
 
 
-def test_totals_are_summed_over_processes_in_training_only() -> None:
-    """Elsewhere processes have different numbers of batches: they would wait for each other forever."""
+def test_sums_over_processes_only_in_training() -> None:
+    """Outside training, processes have different numbers of batches and would deadlock."""
     samples = Samples(tuple("abcdef"), np.zeros((6, 2), np.float32), np.arange(6) % CLASSES)
     batches = Batches(TASK, Split("train", samples, ""), ("a",), (None,), 1.0, 0)
     rows = np.arange(2)
@@ -173,7 +173,7 @@ def test_totals_are_summed_over_processes_in_training_only() -> None:
         assert batches(answers, rows, None, step=step).summed is not group.all_reduce_sum
 
 
-def test_maps_are_weighed_by_the_gradient_of_their_mean_loss() -> None:
+def test_map_weights_use_gradient_of_mean_loss() -> None:
     task = Segmentation(
         TaskData(tuple("abcd"), np.zeros((1, 2, 2), np.int64), InputSpec(2)), LossOptions(class_weights=None)
     )
@@ -186,7 +186,7 @@ def test_maps_are_weighed_by_the_gradient_of_their_mean_loss() -> None:
     torch.testing.assert_close(weights[:, 0], expected[:, 0], atol=1e-4, rtol=0)
 
 
-def test_samples_without_an_answer_do_not_count() -> None:
+def test_ignores_samples_without_outputs() -> None:
     outputs, student = [2 * numbers(k, 6, CLASSES) for k in range(3)], numbers(9, 6, CLASSES)
     answered = torch.ones(3, 6, dtype=torch.bool)
     answered[2, 4:] = False
@@ -196,5 +196,5 @@ def test_samples_without_an_answer_do_not_count() -> None:
     torch.testing.assert_close(Agreement(0.6).weights(batch(disturbed, student, answered=answered)), expected)
     answered[2] = False
     weights = Agreement(0.6).weights(batch(outputs, student, answered=answered))
-    assert (weights[2] == 0).all(), "a gradient of 0 would win all the weight"
+    assert (weights[2] == 0).all(), "a zero gradient would get all the weight"
     torch.testing.assert_close(weights[:2], Agreement(0.6).weights(batch(outputs[:2], student)))

@@ -1,4 +1,4 @@
-"""Teachers that tie on the primary metric are ordered by their loss, never by the recipe's order."""
+"""Ranking of teachers: ties on the primary metric are broken by the loss, not by the order in the recipe."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from mtkd_tasks.regression import Regression
 
 CLASSES = tuple("abcd")
 LABELS = torch.arange(20) % 4
-SURENESS = {"vague": 1.0, "surest": 4.0, "middling": 2.0}
-"""Three teachers that are right on all of 20 labels; the larger the margin, the lower the loss."""
+MARGINS = {"uncertain": 1.0, "certain": 4.0, "middling": 2.0}
+"""Logit margins of three teachers with 20 of 20 labels right; a larger margin gives a lower loss."""
 
 
 def batch(
@@ -44,20 +44,20 @@ def right(margin: float) -> Tensor:
     return margin * torch.nn.functional.one_hot(LABELS, 4).float()
 
 
-@pytest.mark.parametrize("names", list(itertools.permutations(SURENESS)))
-def test_of_equal_scores_the_lowest_loss_wins_in_any_order_of_the_recipe(names: tuple[str, ...]) -> None:
-    given = batch({name: right(SURENESS[name]) for name in names})
+@pytest.mark.parametrize("names", list(itertools.permutations(MARGINS)))
+def test_breaks_ties_by_loss(names: tuple[str, ...]) -> None:
+    given = batch({name: right(MARGINS[name]) for name in names})
     assert given.scores_alone == (1.0, 1.0, 1.0)
-    shares = [torch.softmax(right(SURENESS[name]).double(), 1).numpy() for name in names]
+    shares = [torch.softmax(right(MARGINS[name]).double(), 1).numpy() for name in names]
     assert given.losses_alone == pytest.approx([log_loss(LABELS.numpy(), share) for share in shares])
-    assert [names[k] for k in given.ranking] == ["surest", "middling", "vague"]
+    assert [names[k] for k in given.ranking] == ["certain", "middling", "uncertain"]
     for strategy in (Best(), Progressive()):
         strategy.fit(given)
         chosen = strategy.weights(given)[:, 0].argmax()
-        assert names[chosen] == "surest"
+        assert names[chosen] == "certain"
 
 
-def test_the_score_goes_before_the_loss() -> None:
+def test_score_takes_precedence_over_loss() -> None:
     lucky, sure = right(0.1), right(8.0)
     sure[0] = -sure[0]
     given = batch({"sure": sure, "lucky": lucky})
@@ -65,12 +65,12 @@ def test_the_score_goes_before_the_loss() -> None:
 
 
 @pytest.mark.parametrize("names", [("b", "a"), ("a", "b")])
-def test_teachers_that_are_equal_in_all_are_ordered_by_name(names: tuple[str, str]) -> None:
+def test_breaks_remaining_ties_by_name(names: tuple[str, str]) -> None:
     given = batch({name: right(2.0) for name in names})
     assert [names[k] for k in given.ranking] == ["a", "b"]
 
 
-def test_a_teacher_that_knows_few_classes_has_a_large_loss_on_the_others() -> None:
+def test_unknown_classes_have_large_loss() -> None:
     partial = right(9.0)
     partial[:, 3] = UNKNOWN
     known = torch.tensor([[True, True, True, False], [True] * 4])
@@ -78,7 +78,7 @@ def test_a_teacher_that_knows_few_classes_has_a_large_loss_on_the_others() -> No
     assert given.losses_alone[0] > 1e6 > given.losses_alone[1]
 
 
-def test_errors_are_ranked_the_smaller_the_better() -> None:
+def test_ranks_lower_errors_first() -> None:
     targets = torch.tensor([[0.0], [1.0], [2.0]])
     task = Regression(TaskData(("y",), targets.numpy(), InputSpec()), LossOptions())
     given = AggregationBatch(
@@ -94,7 +94,7 @@ def test_errors_are_ranked_the_smaller_the_better() -> None:
     assert given.ranking == (1, 0)
 
 
-def test_what_is_not_a_number_ranks_last() -> None:
+def test_nan_ranks_last() -> None:
     for metric in (Metric("accuracy"), Metric("rmse", higher_is_better=False)):
         assert metric.rank(math.nan, 0.0) < metric.rank(0.5, 9.0)
         assert metric.rank(0.5, math.nan) < metric.rank(0.5, 9.0)

@@ -1,4 +1,4 @@
-"""`route` asks the teachers that a map names for a sample's source or group."""
+"""Strategy `route`: choose teachers by a metadata column."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def batch(column: list[Any], name: str = "source") -> AggregationBatch:
     )
 
 
-def test_a_sample_asks_its_own_teacher_and_an_unknown_source_asks_all() -> None:
+def test_routes_known_values_and_uses_all_for_others() -> None:
     route = Route("source", {"photo": "b", "sketch": ["a", "c"]})
     weights = route.weights(batch(["photo", "sketch", "film"]))
     expected = [[0, 1 / 2, 1 / 3], [1, 0, 1 / 3], [0, 1 / 2, 1 / 3]]
     torch.testing.assert_close(weights, torch.tensor(expected))
 
 
-def test_a_group_may_be_a_number() -> None:
+def test_accepts_numeric_values() -> None:
     assert Route("group", {1: "c"}).weights(batch([1, 2], "group"))[:, 0].tolist() == [0, 0, 1]  # type: ignore[dict-item]
 
 
@@ -53,7 +53,7 @@ def test_a_group_may_be_a_number() -> None:
     ),
     st.lists(st.sampled_from("xyzw"), min_size=1, max_size=6),
 )
-def test_any_map_gives_weights(map: dict[str, Any], column: list[str]) -> None:
+def test_weights_sum_to_1_for_any_map(map: dict[str, Any], column: list[str]) -> None:
     weights = Route("source", map).weights(batch(column))
     torch.testing.assert_close(weights.sum(0), torch.ones(len(column)))
     for sample, value in enumerate(column):
@@ -62,31 +62,29 @@ def test_any_map_gives_weights(map: dict[str, Any], column: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("by", "map", "says", "hint"),
+    ("by", "map", "message", "hint"),
     [
-        ("sourse", {}, "no column 'sourse'", "did you mean 'source'?"),
-        ("source", {"photo": "d"}, "sends 'photo' to 'd', which is no teacher", "known: a, b, c"),
+        ("sourse", {}, "no metadata column 'sourse'", "did you mean 'source'?"),
+        ("source", {"photo": "d"}, "maps 'photo' to 'd', which is not a teacher", "known: a, b, c"),
     ],
 )
-def test_a_column_or_a_teacher_that_there_is_not_is_refused_before_training(
-    by: str, map: dict[str, Any], says: str, hint: str
-) -> None:
-    with pytest.raises(UsageError, match=says) as caught:
+def test_rejects_unknown_column_or_teacher(by: str, map: dict[str, Any], message: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         Route(by, map).fit(batch(["photo"]))
     assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize("names", [[], None, 3, ["a", 3]])
-def test_what_is_no_name_of_a_teacher_is_refused(names: Any) -> None:
-    with pytest.raises(UsageError, match="is no teacher"):
+def test_rejects_invalid_teacher_names(names: Any) -> None:
+    with pytest.raises(UsageError, match="is not a teacher name"):
         Route("source", {"photo": names})
 
 
-def test_the_map_must_be_one(registry: Registry) -> None:
-    for options, says in (("by: folder", "'map' is missing"), ("by: folder, map: [a]", "must be dict")):
+def test_rejects_missing_or_invalid_map(registry: Registry) -> None:
+    for options, message in (("by: folder", "'map' is missing"), ("by: folder, map: [a]", "must be dict")):
         with pytest.raises(RecipeError) as caught:
             load("digits", [f"strategy={{name: route, {options}}}"], registry)
-        assert [says in problem.what for problem in caught.value.problems] == [True]
+        assert [message in problem.what for problem in caught.value.problems] == [True]
 
 
 RECIPE = """
@@ -100,7 +98,7 @@ train: {epochs: 1, batch_size: 8, lr: 1e-2}
 """
 
 
-def test_images_are_routed_by_the_folder_that_they_lie_in(context: Contexts) -> None:
+def test_routes_images_by_folder(context: Contexts) -> None:
     generator = np.random.default_rng(0)
     for label in ("cat", "dog"):
         for source in ("photos", "sketches"):

@@ -1,4 +1,4 @@
-"""Every strategy and every distillation loss, for teachers that hypothesis thinks of."""
+"""Properties of every strategy and distillation loss, for random teachers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def numbers(seed: int, *shape: int, size: float = 1.0) -> Tensor:
     return drawn.clamp(-3, 3) * size
 
 
-def answer(name: str, batch: AggregationBatch) -> Merged:
+def merge(name: str, batch: AggregationBatch) -> Merged:
     strategy = create(name)
     if hasattr(strategy, "fit"):
         strategy.fit(batch)
@@ -42,21 +42,21 @@ def batch_of(teachers: int, seed: int, size: float, progress: float = 0.5) -> Ag
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_any_teachers_get_weights_or_an_answer_between_them(name: str) -> None:
+def test_returns_valid_weights_or_distribution(name: str) -> None:
     @settings(max_examples=12 if name in ("agreement", "stacking") else 40)
     @given(TEACHERS, SEEDS, SIZES, st.floats(0, 1))
     def holds(teachers: int, seed: int, size: float, progress: float) -> None:
         batch = batch_of(teachers, seed, size, progress)
-        merged = answer(name, batch)
+        merged = merge(name, batch)
         if merged.weights is not None:
             assert merged.weights.shape == (teachers, 8)
             assert (merged.weights >= 0).all()
             torch.testing.assert_close(merged.weights.sum(0), torch.ones(8), atol=1e-5, rtol=0)
-            shares = TASK.mix(merged).exp()
+            probabilities = TASK.mix(merged).exp()
         else:
             assert merged.combined is not None
-            shares = merged.combined.softmax(1)
-        torch.testing.assert_close(shares.sum(1), torch.ones(8), atol=1e-4, rtol=0)
+            probabilities = merged.combined.softmax(1)
+        torch.testing.assert_close(probabilities.sum(1), torch.ones(8), atol=1e-4, rtol=0)
         student = batch.student_output.clone().requires_grad_()  # type: ignore[union-attr]
         TASK.kd_loss(student, merged, 2.0).sum().backward()  # type: ignore[no-untyped-call]
         assert torch.isfinite(student.grad).all()  # type: ignore[arg-type]
@@ -65,14 +65,14 @@ def test_any_teachers_get_weights_or_an_answer_between_them(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(SPECS) - {"drop", "random", "route"}))
-def test_where_all_teachers_agree_the_ensemble_says_what_they_say(name: str) -> None:
+def test_identical_teachers_give_their_own_output(name: str) -> None:
     @settings(max_examples=10)
     @given(TEACHERS, SEEDS)
     def holds(teachers: int, seed: int) -> None:
         same = numbers(seed, 8, 5, size=3.0)
-        merged = answer(name, batch_for(TASK, teachers, outputs=(same,) * teachers))
-        said = TASK.mix(merged) if merged.combined is None else merged.combined
-        torch.testing.assert_close(said.softmax(1), same.softmax(1), atol=1e-5, rtol=0)
+        merged = merge(name, batch_for(TASK, teachers, outputs=(same,) * teachers))
+        mixture = TASK.mix(merged) if merged.combined is None else merged.combined
+        torch.testing.assert_close(mixture.softmax(1), same.softmax(1), atol=1e-5, rtol=0)
 
     holds()
 
@@ -81,7 +81,7 @@ LOSSES = [(kd, standardise) for kd in ("kl", "mse", "dkd", "dist") for standardi
 
 
 @pytest.mark.parametrize(("kd", "standardise"), LOSSES)
-def test_every_distillation_loss_is_least_for_the_teachers_own_answer(kd: str, standardise: bool) -> None:
+def test_loss_is_minimal_for_teacher_output(kd: str, standardise: bool) -> None:
     data = TaskData(tuple("abcde"), np.arange(5), InputSpec(4))
     loss_of = functools.partial(Classification(data, LossOptions(), kd=kd, standardise=standardise).kd_loss)
 
@@ -95,7 +95,7 @@ def test_every_distillation_loss_is_least_for_the_teachers_own_answer(kd: str, s
         assert torch.isfinite(loss).all()
         assert (loss >= -1e-5 * scale).all()
         assert loss.sum() >= own.sum() - 1e-4 * scale
-        if kd != "dist" or 0 < size <= 1:  # DIST correlates: what is constant has none with itself
+        if kd != "dist" or 0 < size <= 1:  # DIST uses correlations, which constants lack
             assert (own.abs() <= 1e-3 * scale).all()
         student.requires_grad_()
         loss_of(student, merged, temperature).sum().backward()
@@ -105,11 +105,11 @@ def test_every_distillation_loss_is_least_for_the_teachers_own_answer(kd: str, s
 
 
 @given(SEEDS, st.floats(0.1, 50), st.floats(-20, 20))
-def test_standardised_losses_forget_a_teachers_scale_and_shift(seed: int, scale: float, shift: float) -> None:
+def test_standardized_loss_ignores_scale_and_shift(seed: int, scale: float, shift: float) -> None:
     data = TaskData(tuple("abcde"), np.arange(5), InputSpec(4))
     task = Classification(data, LossOptions(), standardise=True)
     teacher, student = numbers(seed, 6, 5), numbers(seed + 1, 6, 5)
     weights = torch.ones(1, 6)
     plain = task.kd_loss(student, Merged((teacher,), weights=weights), 2.0)
-    louder = task.kd_loss(student, Merged((teacher * scale + shift,), weights=weights), 2.0)
-    torch.testing.assert_close(plain, louder, atol=2e-3, rtol=2e-3)
+    rescaled = task.kd_loss(student, Merged((teacher * scale + shift,), weights=weights), 2.0)
+    torch.testing.assert_close(plain, rescaled, atol=2e-3, rtol=2e-3)

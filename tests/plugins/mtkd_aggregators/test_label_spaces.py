@@ -1,4 +1,4 @@
-"""A label that some teacher knows is taught by a teacher that knows it, under every strategy."""
+"""Strategies with teachers that know only some classes: a label is taught by teachers that know it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def strategy(registry: Registry, name: str) -> Strategy:
 
 
 def batch(seed: int, known: Tensor, size: float, progress: float = 0.5) -> AggregationBatch:
-    """Return answers of teachers that know some classes; every third sample has no label."""
+    """Return a batch of teachers that know ``known [K, C]``; every third sample is unlabeled."""
     drawn = (
         torch.randn(len(known) + 1, SAMPLES, CLASSES, generator=torch.Generator().manual_seed(seed)) * size
     )
@@ -59,8 +59,8 @@ def batch(seed: int, known: Tensor, size: float, progress: float = 0.5) -> Aggre
 
 
 @pytest.mark.parametrize("name", WEIGHTINGS)
-def test_a_label_that_some_teacher_knows_is_taught(registry: Registry, name: str) -> None:
-    slow = name == "stacking"  # it is fitted anew in each example
+def test_only_teachers_that_know_the_label_have_weight(registry: Registry, name: str) -> None:
+    slow = name == "stacking"  # fitted again for each example
 
     @settings(max_examples=3 if slow else 25, deadline=None)
     @given(
@@ -87,7 +87,7 @@ def test_a_label_that_some_teacher_knows_is_taught(registry: Registry, name: str
     holds()
 
 
-def test_a_teacher_that_does_not_know_the_label_hands_over_to_the_next_best(registry: Registry) -> None:
+def test_next_best_teacher_replaces_ignored_one(registry: Registry) -> None:
     """Teacher c is the best but does not know class 0, b is better than a."""
     known = torch.ones(3, CLASSES, dtype=torch.bool)
     known[2, 0] = False
@@ -108,7 +108,7 @@ def test_a_teacher_that_does_not_know_the_label_hands_over_to_the_next_best(regi
         assert weights[:, labels == 0].tolist() == [[0, 0], [1, 1], [0, 0]]
 
 
-def test_a_random_teacher_is_drawn_among_those_that_know_the_label(registry: Registry) -> None:
+def test_random_draws_among_teachers_that_know_the_label(registry: Registry) -> None:
     known = torch.ones(3, CLASSES, dtype=torch.bool)
     known[0, 1] = False
     counts = torch.zeros(3)
@@ -120,16 +120,16 @@ def test_a_random_teacher_is_drawn_among_those_that_know_the_label(registry: Reg
     assert counts.tolist() == [0, 30, 30]
 
 
-def test_weight_that_goes_to_no_one_who_is_heard_is_shared_by_those_who_are() -> None:
+def test_weight_of_ignored_teachers_is_redistributed() -> None:
     weights = torch.tensor([[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     heard = torch.tensor([[True, False, False, True], [True, True, False, True], [True, True, False, True]])
     expected = [[1.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0]]
-    assert silenced(weights, heard).tolist() == expected, "a sample that the strategy leaves out stays out"
+    assert silenced(weights, heard).tolist() == expected, "a sample with all weights 0 keeps them"
     declared = torch.tensor([1.0, 1.0, 0.0])
     assert silenced(weights, heard, declared)[:, 1].tolist() == [0.0, 1.0, 0.0]
 
 
-def test_what_a_strategy_may_hear_does_not_show_it_the_labels() -> None:
+def test_heard_mask_is_available_without_labels() -> None:
     known = torch.ones(3, CLASSES, dtype=torch.bool)
     known[0, 1] = False
     whole = batch(0, known, 1.0)
@@ -140,8 +140,8 @@ def test_what_a_strategy_may_hear_does_not_show_it_the_labels() -> None:
 
 
 @pytest.mark.parametrize("shared", [0, 1])
-def test_consensus_leaves_out_pairs_that_share_no_two_classes(registry: Registry, shared: int) -> None:
-    """Over no class, or one, two distributions are always the same: that is no agreement."""
+def test_consensus_skips_pairs_with_too_few_shared_classes(registry: Registry, shared: int) -> None:
+    """Over a single class, or none, two distributions are always equal: that does not show agreement."""
     known = torch.zeros(3, CLASSES, dtype=torch.bool)
     known[0, :3] = known[1, :3] = True
     known[2, 3 - shared :] = True
@@ -150,8 +150,8 @@ def test_consensus_leaves_out_pairs_that_share_no_two_classes(registry: Registry
     torch.testing.assert_close(weights, torch.full((3, SAMPLES), 1 / 3))
 
 
-def test_consensus_takes_the_median_over_pairs_that_can_be_compared(registry: Registry) -> None:
-    """Teacher c shares nothing with a: it goes by its distance to b alone, as in a panel of these two."""
+def test_consensus_median_over_comparable_pairs(registry: Registry) -> None:
+    """Teacher c shares no class with a, so only its distance to b counts."""
     known = torch.zeros(3, CLASSES, dtype=torch.bool)
     known[0, :3] = known[1, :] = known[2, 3:] = True
     asked = replace(batch(1, known, 3.0), target=None, labelled=None)
