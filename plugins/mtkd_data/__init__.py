@@ -4,26 +4,37 @@ from mtkd_cli.hookspecs import hookimpl
 from mtkd_cli.specs import DataSpec, Option
 
 DECODED = (
-    Option("size", int, 224, "side that images are brought to, in pixels", minimum=8, maximum=1024),
-    Option("channels", int, 3, "3 RGB, 1 grey", minimum=1, maximum=3),
+    Option("size", int, 224, "side of the square images, in pixels", minimum=8, maximum=1024),
+    Option("channels", int, 3, "3 for RGB, 1 for gray", minimum=1, maximum=3),
     Option(
         "on_bad_sample",
         str,
         "error",
-        "an image that cannot be read: error, or skip (at most 1 % of a split, named on stderr)",
+        "unreadable images: error, or skip (at most 1 % of a split, listed on stderr)",
         choices=("error", "skip"),
     ),
-    Option("workers", int, 4, "threads that decode; no effect on the result", minimum=1, maximum=256),
+    Option(
+        "workers", int, 4, "number of decoding threads; does not change the result", minimum=1, maximum=256
+    ),
 )
-"""Options of every source that decodes images."""
+"""Options of the sources that decode images."""
 
 BOXED = (
-    Option("unlabelled", str, None, "folder of images without labels"),
-    Option("size", int, 320, "side that images are stretched to, in pixels", minimum=8, maximum=2048),
-    Option("channels", int, 3, "3 RGB, 1 grey", minimum=1, maximum=3),
-    Option("workers", int, 4, "threads that decode; no effect on the result", minimum=1, maximum=256),
+    Option("unlabelled", str, None, "folder of unlabeled images"),
+    Option(
+        "size",
+        int,
+        320,
+        "side of the square images, in pixels; images are stretched",
+        minimum=8,
+        maximum=2048,
+    ),
+    Option("channels", int, 3, "3 for RGB, 1 for gray", minimum=1, maximum=3),
+    Option(
+        "workers", int, 4, "number of decoding threads; does not change the result", minimum=1, maximum=256
+    ),
 )
-"""Options of every source of images with boxes."""
+"""Options of the sources of images with boxes."""
 
 
 @hookimpl
@@ -32,21 +43,31 @@ def mtkd_register_data() -> list[DataSpec]:
     return [
         DataSpec(
             "diabetes",
-            "442 patients, ten measurements, disease progression; ships with scikit-learn, works offline.",
+            "Disease progression of 442 patients, ten measurements each; comes with scikit-learn, offline.",
             "mtkd_data.diabetes:Diabetes",
             tasks=("regression",),
             inputs="table",
         ),
         DataSpec(
             "coco",
-            "Boxes in COCO's format: a JSON file and a folder of images.",
+            "Boxes in COCO format: a JSON file and a folder of images.",
             "mtkd_data.coco:Coco",
             tasks=("detection",),
             options=(
-                Option("annotations", str, None, "JSON file of the training images", required=True),
-                Option("images", str, None, "folder of the images", required=True),
-                Option("val_annotations", str, None, "JSON file of the validation images; default: a share"),
-                Option("test_annotations", str, None, "JSON file of the test images; default: a share"),
+                Option("annotations", str, None, "JSON file with the training annotations", required=True),
+                Option("images", str, None, "folder of the training images", required=True),
+                Option(
+                    "val_annotations",
+                    str,
+                    None,
+                    "JSON file with the validation annotations; default: split off the training set",
+                ),
+                Option(
+                    "test_annotations",
+                    str,
+                    None,
+                    "JSON file with the test annotations; default: split off the training set",
+                ),
                 Option("val_images", str, None, "folder of the validation images; default: images"),
                 Option("test_images", str, None, "folder of the test images; default: images"),
                 *BOXED,
@@ -54,25 +75,25 @@ def mtkd_register_data() -> list[DataSpec]:
         ),
         DataSpec(
             "digit-scenes",
-            "Scanned digits on a textured canvas, several a scene; masks, boxes or which are there; offline.",
+            "Scenes of scanned digits on a textured background; masks, boxes or several labels; offline.",
             "mtkd_data.digit_scenes:DigitScenes",
             tasks=("segmentation", "detection", "multilabel"),
             options=(
-                Option("scenes", int, 600, "training scenes", minimum=10, maximum=99999),
-                Option("test_scenes", int, 300, "test scenes", minimum=10, maximum=99999),
+                Option("scenes", int, 600, "number of training scenes", minimum=10, maximum=99999),
+                Option("test_scenes", int, 300, "number of test scenes", minimum=10, maximum=99999),
                 Option("size", int, 32, "side of a scene, in pixels", minimum=16, maximum=512),
-                Option("scene_seed", int, 0, "seed of the scenes", minimum=0),
+                Option("scene_seed", int, 0, "random seed of the scenes", minimum=0),
             ),
         ),
         DataSpec(
             "digits",
-            "1,797 scanned digits of 8 x 8 pixels; ships with scikit-learn, works offline.",
+            "1,797 scanned digits of 8 x 8 pixels; comes with scikit-learn, offline.",
             "mtkd_data.digits:Digits",
             tasks=("classification",),
         ),
         DataSpec(
             "fashion-mnist",
-            "70,000 pieces of clothing, 28 x 28 pixels, ten classes.",
+            "70,000 images of clothing, 28 x 28 pixels, ten classes.",
             "mtkd_data.fashion_mnist:FashionMnist",
             tasks=("classification",),
             options=(
@@ -80,20 +101,20 @@ def mtkd_register_data() -> list[DataSpec]:
                     "path",
                     str,
                     None,
-                    "folder with the four gzipped IDX files; without it they are downloaded",
+                    "folder with the four gzipped IDX files; default: download them",
                 ),
                 Option(
                     "samples",
                     int,
                     None,
-                    "training images that are used (the first ones); default: all",
+                    "number of training images, from the first on; default: all",
                     minimum=10,
                 ),
             ),
         ),
         DataSpec(
             "image-folder",
-            "Any folder with one folder of PNG or JPEG images per class.",
+            "A folder with one folder of PNG or JPEG images per class.",
             "mtkd_data.image_folder:ImageFolder",
             tasks=("classification",),
             options=(
@@ -101,61 +122,71 @@ def mtkd_register_data() -> list[DataSpec]:
                     "path",
                     str,
                     None,
-                    "folder of class folders, or of train/, val/, test/ with class folders",
+                    "folder with class folders, or with train/, val/, test/ that contain class folders",
                     required=True,
                 ),
-                Option("unlabelled", str, None, "folder of images without labels"),
+                Option("unlabelled", str, None, "folder of unlabeled images"),
                 *DECODED,
             ),
         ),
         DataSpec(
             "image-table",
-            "Images named in a CSV or parquet file, with values, classes or several yes-or-no labels.",
+            "Images listed in a CSV or Parquet file, with values, classes or several 0/1 labels.",
             "mtkd_data.image_table:ImageTable",
             options=(
                 Option(
-                    "path", str, None, "file, or folder of train, val, test (.csv or .parquet)", required=True
+                    "path",
+                    str,
+                    None,
+                    "file, or folder with train, val and test files (.csv or .parquet)",
+                    required=True,
                 ),
-                Option("target", list, None, "columns of the labels; default: all besides the files"),
-                Option("file", str, None, "column of file names; default: the first"),
-                Option("images", str, None, "folder that file names start from; default: the table's"),
+                Option("target", list, None, "label columns; default: all except the file column"),
+                Option("file", str, None, "column of file names; default: the first column"),
+                Option(
+                    "images", str, None, "folder that file names are relative to; default: the table's folder"
+                ),
                 *DECODED,
-                Option("separator", str, ",", "between the cells of CSV"),
+                Option("separator", str, ",", "cell separator of CSV files"),
             ),
         ),
         DataSpec(
             "table",
-            "A CSV or parquet file of numbers and categories, one row a sample.",
+            "A CSV or Parquet file of numbers and categories, one sample per row.",
             "mtkd_data.table:Table",
             inputs="table",
             options=(
                 Option(
-                    "path", str, None, "file, or folder of train, val, test (.csv or .parquet)", required=True
+                    "path",
+                    str,
+                    None,
+                    "file, or folder with train, val and test files (.csv or .parquet)",
+                    required=True,
                 ),
-                Option(
-                    "target", list, None, "column of the label, or columns of several values", required=True
-                ),
-                Option("unlabelled", str, None, "file of rows without labels, trained on too"),
-                Option("categorical", list, None, "columns whose numbers are names"),
-                Option("ignore", list, None, "columns that are left out"),
-                Option("id", str, None, "column that names the samples; default: by file and row"),
-                Option("separator", str, ",", "between the cells of CSV"),
+                Option("target", list, None, "label column, or list of label columns", required=True),
+                Option("unlabelled", str, None, "file of unlabeled rows, used for training too"),
+                Option("categorical", list, None, "columns of numbers to treat as categories"),
+                Option("ignore", list, None, "columns to leave out"),
+                Option("id", str, None, "column of sample ids; default: file and row number"),
+                Option("separator", str, ",", "cell separator of CSV files"),
             ),
         ),
         DataSpec(
             "voc",
-            "Boxes in Pascal VOC's format: an XML file for each image.",
+            "Boxes in Pascal VOC format: one XML file per image.",
             "mtkd_data.voc:Voc",
             tasks=("detection",),
             options=(
-                Option("path", str, None, "folder that has Annotations and JPEGImages in it", required=True),
-                Option("classes", list, None, "class names in order; default: all of training, sorted"),
+                Option("path", str, None, "folder that contains Annotations and JPEGImages", required=True),
+                Option(
+                    "classes", list, None, "class names in order; default: all in the training set, sorted"
+                ),
                 *BOXED,
             ),
         ),
         DataSpec(
             "mask-folder",
-            "A folder of images and one of masks of the same names: grey or palette PNG.",
+            "A folder of images and a folder of masks with the same names: gray or palette PNG.",
             "mtkd_data.mask_folder:MaskFolder",
             tasks=("segmentation",),
             options=(
@@ -163,18 +194,23 @@ def mtkd_register_data() -> list[DataSpec]:
                     "path",
                     str,
                     None,
-                    "folder with images/ and masks/, or with both in each of train/, val/, test/",
+                    "folder with images/ and masks/, or with train/, val/, test/ that contain both",
                     required=True,
                 ),
-                Option("classes", list, None, "class names; default: classes.txt in the folder, one a line"),
-                Option("values", list, None, "number of each class in the masks; default: 0, 1, 2, ..."),
-                Option("ignore", list, None, "numbers of pixels without a label; default: 255"),
-                Option("unlabelled", str, None, "folder of images without masks"),
+                Option(
+                    "classes",
+                    list,
+                    None,
+                    "class names; default: classes.txt in the folder, one name per line",
+                ),
+                Option("values", list, None, "pixel value of each class in the masks; default: 0, 1, 2, ..."),
+                Option("ignore", list, None, "pixel values that mean no label; default: 255"),
+                Option("unlabelled", str, None, "folder of unlabeled images"),
                 Option(
                     "missing",
                     str,
                     "error",
-                    "an image without a mask: error, or unlabelled",
+                    "images without a mask: error, or unlabelled",
                     choices=("error", "unlabelled"),
                 ),
                 *DECODED,
@@ -182,23 +218,29 @@ def mtkd_register_data() -> list[DataSpec]:
         ),
         DataSpec(
             "voc-segmentation",
-            "Pascal VOC's 21 classes, from a folder VOCdevkit that is there already.",
+            "Masks of Pascal VOC's 21 classes, from an existing VOCdevkit folder.",
             "mtkd_data.voc_segmentation:VocSegmentation",
             tasks=("segmentation",),
             options=(
-                Option("path", str, None, "folder that holds VOCdevkit", required=True),
-                Option("year", str, "2012", "2007 to 2012"),
-                Option("unlabelled", bool, False, "take the images without a mask too"),
+                Option("path", str, None, "folder that contains VOCdevkit", required=True),
+                Option("year", str, "2012", "year of the challenge, 2007 to 2012"),
+                Option("unlabelled", bool, False, "use the images without a mask too"),
                 *DECODED,
             ),
         ),
         DataSpec(
             "oxford-pet",
-            "Oxford-IIIT Pet: pet or background, borders left out, from a folder that is there already.",
+            "Masks of Oxford-IIIT Pet: pet or background, unlabeled borders, from an existing folder.",
             "mtkd_data.oxford_pet:OxfordPet",
             tasks=("segmentation",),
             options=(
-                Option("path", str, None, "folder that holds oxford-iiit-pet, or that folder", required=True),
+                Option(
+                    "path",
+                    str,
+                    None,
+                    "folder that contains oxford-iiit-pet, or that folder itself",
+                    required=True,
+                ),
                 *DECODED,
             ),
         ),

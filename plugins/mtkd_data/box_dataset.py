@@ -1,4 +1,4 @@
-"""Images with boxes: what annotation files say, checked, as samples."""
+"""Check images with boxes and convert them to samples."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, Samples
 from mtkd_cli.reading.image_folders import images_in
 from mtkd_cli.reading.images import FORMATS
-from mtkd_data.image_cache import kept
+from mtkd_data.image_cache import cached_images
 
-ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
-"""The EXIF tag of how an image is turned, and its values by which width and height change places."""
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
+"""EXIF tag of the orientation, and its values that swap width and height."""
 
-BEYOND = 0.01
-"""How far a box may reach beyond its image, as a share of the side; it is cut off. Two pixels always may."""
+MAX_OVERHANG = 0.01
+"""How far a box may extend beyond its image, relative to the side; at least two pixels. It is clipped."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """One box in pixels: x1, y1, x2, y2; ``where`` names it in messages."""
+    """One box.
+
+    Attributes:
+        corners: x1, y1, x2, y2 in pixels.
+        label: class number.
+        where: annotation that it comes from, used in messages.
+    """
 
     corners: tuple[float, float, float, float]
     label: int
@@ -34,8 +40,15 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Boxed:
-    """One image file, its size in pixels as its annotation has it, and its boxes; None: it has no labels."""
+class BoxedImage:
+    """One image file and its boxes.
+
+    Attributes:
+        file: image file.
+        id: sample id.
+        size: width and height in pixels according to the annotation; None if it has no size.
+        boxes: the labeled boxes; None if the image is unlabeled.
+    """
 
     file: Path
     id: str
@@ -44,89 +57,102 @@ class Boxed:
 
 
 @dataclass(frozen=True)
-class Form:
-    """What images are brought to: side in pixels, channels; and threads that decode."""
+class DecodeOptions:
+    """Side of the decoded images in pixels, number of channels, and number of decoding threads."""
 
     size: int
     channels: int
     workers: int
 
 
-def unlabelled(folder: Path) -> list[Boxed]:
-    """Return the images of a folder, at any depth, as images without labels."""
+def unlabeled_images(folder: Path) -> list[BoxedImage]:
+    """Return the images in a folder, at any depth, as unlabeled images.
+
+    Raises:
+        DataError: no such folder, or it contains no image.
+    """
     if not folder.is_dir():
         raise DataError(
-            f"no folder {folder}", "data.unlabelled", "a path is relative to where mtkd is started"
+            f"no folder {folder}", "data.unlabelled", "paths are relative to the working directory"
         )
     found = images_in(folder)
     if not found:
-        raise DataError("no PNG or JPEG images", where=str(folder), hint="mend data.unlabelled")
-    return [Boxed(file, f"unlabelled/{file.relative_to(folder).as_posix()}", None, None) for file in found]
+        raise DataError("no PNG or JPEG images", where=str(folder), hint="fix data.unlabelled")
+    return [
+        BoxedImage(file, f"unlabelled/{file.relative_to(folder).as_posix()}", None, None) for file in found
+    ]
 
 
-def samples_of(cache: DataCache, images: Sequence[Boxed], form: Form) -> Samples:
-    """Return the images as samples: each stretched to a square, boxes as shares of its sides.
+def to_samples(cache: DataCache, images: Sequence[BoxedImage], options: DecodeOptions) -> Samples:
+    """Return the images as samples: stretched to a square, with boxes relative to the sides.
 
     Raises:
-        DataError: an image or a box that is none; it is named.
+        DataError: there are no images, an image cannot be read, or a box is invalid.
     """
     if not images:
-        raise DataError("there are no images", where="data", hint="mend the annotation file")
-    most = max((len(image.boxes or ()) for image in images), default=0)
-    targets = np.full((len(images), max(1, most), 5), np.nan, dtype=np.float32)
+        raise DataError("no images", where="data", hint="fix the annotation file")
+    # [N, M, 5] for the largest number of boxes M; NaN: unlabeled image
+    max_boxes = max((len(image.boxes or ()) for image in images), default=0)
+    targets = np.full((len(images), max(1, max_boxes), 5), np.nan, dtype=np.float32)
     for row, image in zip(targets, images, strict=True):
-        size = _size(image)
+        size = _upright_size(image)
         if image.boxes is not None:
-            row[:] = 0, 0, 0, 0, -1
-            for place, box in enumerate(image.boxes):
-                row[place] = *_shares(box, size), box.label
+            row[:] = 0, 0, 0, 0, -1  # padding
+            for index, box in enumerate(image.boxes):
+                row[index] = *_relative_corners(box, size), box.label
     files = [image.file for image in images]
-    pixels, _ = kept(cache, files, form.size, form.channels, form.workers, skip=False, fit="stretch")
+    pixels, _ = cached_images(
+        cache, files, options.size, options.channels, options.workers, skip=False, fit="stretch"
+    )
     return Samples(tuple(image.id for image in images), pixels, targets)
 
 
-def _size(image: Boxed) -> tuple[int, int]:
-    """Return width and height of the image, upright; boxes are counted there."""
+def _upright_size(image: BoxedImage) -> tuple[int, int]:
+    """Return width and height of the upright image, which its boxes refer to."""
     try:
         with Image.open(image.file, formats=FORMATS) as opened:
-            size = opened.size[::-1] if opened.getexif().get(ORIENTATION) in LYING else opened.size
+            size = opened.size[::-1] if opened.getexif().get(ORIENTATION) in SIDEWAYS else opened.size
     except FileNotFoundError as error:
         raise DataError(
-            f"the image {image.file.name} is not there",
+            f"image {image.file.name} not found",
             where=str(image.file),
-            hint="mend the folder of images",
+            hint="check the folder of images",
         ) from error
     except OSError as error:
         raise DataError(
             f"the image cannot be read: {error}", where=str(image.file), hint="remove or replace it"
         ) from error
     if image.size is not None and image.size != size:
-        own, said = ("{} x {}".format(*sides) for sides in (size, image.size))
+        actual, annotated = ("{} x {}".format(*sides) for sides in (size, image.size))
         raise DataError(
-            f"the image has {own} pixels, its annotation says {said}",
+            f"the image has {actual} pixels, but its annotation says {annotated}",
             where=str(image.file),
-            hint="mend the annotation: its boxes would be in the wrong place",
+            hint="fix the annotation; its boxes would be at the wrong position",
         )
     return size
 
 
-def _shares(box: Box, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the box as shares of the sides, cut off at the border."""
+def _relative_corners(box: Box, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return x1, y1, x2, y2 relative to the sides, clipped to the image.
+
+    Raises:
+        DataError: the box is not finite, has no area, or extends too far beyond the image.
+    """
     x1, y1, x2, y2 = box.corners
-    shown = f"x1 {x1:g}, y1 {y1:g}, x2 {x2:g}, y2 {y2:g}"
+    text = f"x1 {x1:g}, y1 {y1:g}, x2 {x2:g}, y2 {y2:g}"
     if not all(math.isfinite(corner) for corner in box.corners):
-        raise DataError(f"a box has NaN or infinity: {shown}", box.where, "mend or remove it")
+        raise DataError(f"a box has NaN or infinity: {text}", box.where, "fix or remove it")
     if x2 <= x1 or y2 <= y1:
-        raise DataError(f"a box has no area: {shown}", box.where, "mend or remove it")
+        raise DataError(f"a box has no area: {text}", box.where, "fix or remove it")
     sides = np.array([*size, *size], dtype=np.float64)
-    room = np.maximum(2, BEYOND * sides)
+    tolerance = np.maximum(2, MAX_OVERHANG * sides)
     corners = np.array(box.corners)
-    cut = corners.clip(0, sides)
-    if (np.abs(corners - cut) > room).any() or cut[2] <= cut[0] or cut[3] <= cut[1]:
+    clipped = corners.clip(0, sides)
+    if (np.abs(corners - clipped) > tolerance).any() or clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
         raise DataError(
-            f"a box reaches outside its image of {size[0]} x {size[1]} pixels: {shown}",
+            f"a box extends outside its image of {size[0]} x {size[1]} pixels: {text}",
             box.where,
-            "mend or remove it",
+            "fix or remove it",
         )
-    shares: NDArray[np.float64] = cut / sides
-    return shares
+    relative: NDArray[np.float64] = clipped / sides
+    return relative

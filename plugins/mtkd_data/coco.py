@@ -1,4 +1,4 @@
-"""Boxes in COCO's format: one JSON file with images, categories and annotations, and a folder of images."""
+"""Boxes in COCO format: one JSON file with images, categories and annotations, and a folder of images."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside
-from mtkd_data.box_dataset import Box, Boxed, Form, samples_of, unlabelled
+from mtkd_data.box_dataset import Box, BoxedImage, DecodeOptions, to_samples, unlabeled_images
 
-NAMES = "file_name is a path relative to the folder of images; data.images names that folder"
-PARTS = ("images", "categories", "annotations")
+FILE_NAME_HINT = "file_name must be a path relative to the folder of images, data.images"
+SECTIONS = ("images", "categories", "annotations")
 
 
 class Coco:
-    """COCO annotations of the training images, and of validation and test images where these are apart.
+    """COCO annotations of the training images, and optionally of validation and test images.
 
-    An image without annotations is one on which there is nothing. Crowds (``iscrowd``) are left out.
-    Classes are the categories of the training file, by their ids.
+    An image without annotations counts as labeled: it has no boxes. Crowds (``iscrowd``) are left out.
+    The classes are the categories of the training file, sorted by id.
 
     Args:
-        annotations: the JSON file.
-        images: folder of its images.
-        val_annotations: JSON file of the validation images; None: they are split off.
-        test_annotations: the same for the test.
-        val_images: folder of the validation images; None: that of the training images.
-        test_images: the same for the test.
-        unlabelled: folder of images without labels; None: none.
-        size: side that images are stretched to, in pixels.
-        channels: 3 RGB, 1 grey.
-        workers: threads that decode; no effect on the result.
+        annotations: JSON file with the training annotations.
+        images: folder of the training images.
+        val_annotations: JSON file with the validation annotations; None splits them off the training set.
+        test_annotations: JSON file with the test annotations; None splits them off the training set.
+        val_images: folder of the validation images; None: ``images``.
+        test_images: folder of the test images; None: ``images``.
+        unlabelled: folder of unlabeled images, or None.
+        size: side of the square that images are stretched to, in pixels.
+        channels: 3 for RGB, 1 for gray.
+        workers: number of decoding threads; does not change the result.
     """
 
     def __init__(
@@ -58,60 +58,64 @@ class Coco:
             if file is not None
         }
         self.unlabelled = Path(unlabelled) if unlabelled else None
-        self.form = Form(size, channels, workers)
+        self.options = DecodeOptions(size, channels, workers)
 
     def load(self, cache: DataCache) -> SourceData:
-        """Return the samples of each file."""
-        contents = {name: _content(file) for name, (file, _) in self.files.items()}
-        classes = tuple(_categories(contents["train"], self.files["train"][0]).values())
+        """Return the training samples, and validation and test samples if they have files."""
+        contents = {name: _read_json(file) for name, (file, _) in self.files.items()}
+        classes = tuple(_category_names(contents["train"], self.files["train"][0]).values())
         for name in classes:
             if classes.count(name) > 1:
                 raise DataError(
-                    f"two categories are called {name!r}", str(self.files["train"][0]), "rename one"
+                    f"duplicate category name {name!r}", str(self.files["train"][0]), "rename one category"
                 )
-        found = {
-            name: _images(contents[name], file, folder, classes)
+        images = {
+            name: _parse_images(contents[name], file, folder, classes)
             for name, (file, folder) in self.files.items()
         }
-        found["train"] += unlabelled(self.unlabelled) if self.unlabelled else []
-        splits = {name: samples_of(cache, images, self.form) for name, images in found.items()}
+        images["train"] += unlabeled_images(self.unlabelled) if self.unlabelled else []
+        splits = {name: to_samples(cache, split, self.options) for name, split in images.items()}
         return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"), fit="stretch")
 
 
-def _content(file: Path) -> Mapping[str, Any]:
+def _read_json(file: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
             f"the annotations cannot be read: {error}",
             where=str(file),
-            hint="give a JSON file in COCO's format",
+            hint="use a JSON file in COCO format",
         ) from error
-    if not isinstance(content, dict) or not all(isinstance(content.get(part), list) for part in PARTS):
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in SECTIONS):
         raise DataError(
-            "this is no COCO file: it needs lists of images, categories and annotations",
+            "not a COCO file: it needs the lists images, categories and annotations",
             where=str(file),
-            hint="give an instances file",
+            hint="use an instances file",
         )
     return content
 
 
-def _categories(content: Mapping[str, Any], file: Path) -> dict[Any, str]:
-    """Return the names of the categories by their ids, in the ids' order."""
+def _category_names(content: Mapping[str, Any], file: Path) -> dict[Any, str]:
+    """Return the category names by id, sorted by id."""
     try:
         return {c["id"]: str(c["name"]) for c in sorted(content["categories"], key=lambda c: int(c["id"]))}
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"a category has no id and name: {error}", str(file), "mend categories") from error
+        raise DataError(
+            f"a category has no valid id and name: {error}", str(file), "fix categories"
+        ) from error
 
 
-def _images(content: Mapping[str, Any], file: Path, folder: Path, classes: tuple[str, ...]) -> list[Boxed]:
-    """Return the images of a file with their boxes.
+def _parse_images(
+    content: Mapping[str, Any], file: Path, folder: Path, classes: tuple[str, ...]
+) -> list[BoxedImage]:
+    """Return the images of an annotation file with their boxes.
 
     Raises:
-        DataError: an annotation of no image or no known category, or without a box, or an image outside the
-            folder; it is named.
+        DataError: an annotation with an unknown image, an unknown category or no box, or an image outside
+            the folder.
     """
-    names = _categories(content, file)
+    names = _category_names(content, file)
     labels = {identity: classes.index(name) for identity, name in names.items() if name in classes}
     boxes: dict[Any, list[Box]] = {}
     entries: dict[Any, tuple[str, tuple[int, int] | None]] = {}
@@ -121,40 +125,41 @@ def _images(content: Mapping[str, Any], file: Path, folder: Path, classes: tuple
             entries[entry["id"]] = (str(entry["file_name"]), size)
             boxes[entry["id"]] = []
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"an image has no {error}", str(file), "mend images") from error
+        raise DataError(f"an image has no valid {error}", str(file), "fix images") from error
     for number, annotation in enumerate(content["annotations"]):
-        where = f"{file}: annotation {_given(annotation, 'id', number)}"
-        image = _given(annotation, "image_id")
+        where = f"{file}: annotation {_scalar(annotation, 'id', number)}"
+        image = _scalar(annotation, "image_id")
         if image not in entries:
-            raise DataError(
-                f"it names the image {image!r}, which is none of images", where, "mend or remove it"
-            )
+            raise DataError(f"unknown image_id {image!r}", where, "fix or remove the annotation")
         where += f", image {entries[image][0]}"
-        label = labels.get(_given(annotation, "category_id"))
+        label = labels.get(_scalar(annotation, "category_id"))
         if label is None:
             raise DataError(
-                f"it has the category {_given(annotation, 'category_id')!r}, which is none of the classes",
+                f"category {_scalar(annotation, 'category_id')!r} is not one of the classes",
                 where,
                 f"the classes are the categories of the training file: {', '.join(classes[:5])}",
             )
         if not annotation.get("iscrowd"):
             boxes[image].append(Box(_corners(annotation, where), label, where))
-    found = []
+    parsed = []
     for identity, (name, size) in entries.items():
-        image_file = file_inside(folder, name, f"{file}: image {identity}", NAMES)
-        found.append(Boxed(image_file, f"{folder.name}/{name}", size, tuple(boxes[identity])))
-    return found
+        image_file = file_inside(folder, name, f"{file}: image {identity}", FILE_NAME_HINT)
+        parsed.append(BoxedImage(image_file, f"{folder.name}/{name}", size, tuple(boxes[identity])))
+    return parsed
 
 
-def _given(annotation: Any, key: str, default: Any = None) -> Any:
+def _scalar(annotation: Any, key: str, default: Any = None) -> Any:
+    """Return a text or number of an annotation; ``default`` if it has none."""
     value = annotation.get(key, default) if isinstance(annotation, dict) else default
     return value if isinstance(value, str | int) else default
 
 
 def _corners(annotation: Mapping[str, Any], where: str) -> tuple[float, float, float, float]:
-    """Return x1, y1, x2, y2 of COCO's x, y, width, height."""
+    """Return x1, y1, x2, y2 from COCO's x, y, width, height."""
     try:
         x, y, width, height = (float(number) for number in annotation["bbox"])
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError("it has no bbox of x, y, width, height", where, "mend or remove it") from error
+        raise DataError(
+            "bbox is not a list of x, y, width, height", where, "fix or remove the annotation"
+        ) from error
     return x, y, x + width, y + height

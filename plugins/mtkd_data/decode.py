@@ -1,4 +1,4 @@
-"""Decode many images into one array, in threads, in the order of the files."""
+"""Decode many images into one array file, with several threads, in the order of the files."""
 
 from __future__ import annotations
 
@@ -22,58 +22,63 @@ def decode_all(
     size: int,
     channels: int,
     workers: int,
-    most_bad: int,
+    max_bad: int,
     fit: str = "crop",
 ) -> dict[int, str]:
-    """Write the images that can be read to ``target`` ``[N, C, S, S]``; return why others cannot.
+    """Write the readable images to ``target [M, C, S, S]``; return why the others cannot be read, by index.
 
     Args:
         files: image files.
-        target: the ``.npy`` file.
-        size: side, in pixels.
-        channels: 3 RGB, 1 grey.
-        workers: threads.
-        most_bad: how many images may be unreadable.
-        fit: see `images.decode`.
+        target: ``.npy`` file to write.
+        size: side of the images, in pixels.
+        channels: 3 for RGB, 1 for gray.
+        workers: number of threads.
+        max_bad: maximum number of unreadable images.
+        fit: how to make images square, see `images.decode`.
 
     Raises:
-        DataError: more images than that cannot be read; the last one is named.
+        DataError: more than ``max_bad`` images cannot be read.
 
     """
     bad: dict[int, str] = {}
-    part = target.with_name("part.npy")
+    unfinished = target.with_name("part.npy")
     shape = (len(files), channels, size, size)
-    pixels = _allocated(part, shape)
-    decode = partial(_decode_or_say_why, size=size, channels=channels, fit=fit)
+    pixels = _allocate(unfinished, shape)
+    decode = partial(_decode_or_reason, size=size, channels=channels, fit=fit)
     with images.refuse_bombs(), ThreadPoolExecutor(workers) as pool:
-        for number, image in enumerate(pool.map(decode, files)):
+        for index, image in enumerate(pool.map(decode, files)):
             if not isinstance(image, str):
-                pixels[number - len(bad)] = image
+                pixels[index - len(bad)] = image
                 continue
-            bad[number] = image
-            if len(bad) > most_bad:
+            bad[index] = image
+            if len(bad) > max_bad:
                 pool.shutdown(cancel_futures=True)
-                raise _too_many(files[number], bad, most_bad)
+                raise _unreadable(files[index], bad, max_bad)
     pixels.flush()
     if not bad:
-        part.rename(target)
+        unfinished.rename(target)
         return bad
-    kept = _allocated(target, (len(files) - len(bad), *shape[1:]))
-    kept[:] = pixels[: len(kept)]
-    kept.flush()
-    part.unlink()
+    # drop the unused rows at the end: [N, C, S, S] -> [M, C, S, S]
+    readable = _allocate(target, (len(files) - len(bad), *shape[1:]))
+    readable[:] = pixels[: len(readable)]
+    readable.flush()
+    unfinished.unlink()
     return bad
 
 
-def _allocated(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
-    """Return a new array in a file whose every byte is on the disk: writing to a map of a full disk kills."""
+def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """Return a new memory-mapped array whose file is fully allocated.
+
+    Otherwise a full disk would kill the process (SIGBUS) when the array is written to.
+    """
     array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     with path.open("rb+") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
 
 
-def _decode_or_say_why(file: Path, size: int, channels: int, fit: str) -> NDArray[np.uint8] | str:
+def _decode_or_reason(file: Path, size: int, channels: int, fit: str) -> NDArray[np.uint8] | str:
+    """Return the pixels ``[C, S, S]``, or why the image cannot be read."""
     try:
         return images.decode(file, size, channels, fit)
     except MemoryError:
@@ -82,16 +87,16 @@ def _decode_or_say_why(file: Path, size: int, channels: int, fit: str) -> NDArra
         return images.failure_reason(error, file)
 
 
-def _too_many(file: Path, bad: dict[int, str], most_bad: int) -> DataError:
+def _unreadable(file: Path, bad: dict[int, str], max_bad: int) -> DataError:
     last = bad[max(bad)]
-    if not most_bad:
+    if not max_bad:
         return DataError(
             f"the image cannot be read: {last}",
             where=str(file),
             hint="remove or replace it, or set data.on_bad_sample: skip",
         )
     return DataError(
-        f"more than {most_bad} images of a split cannot be read, the last: {last}",
+        f"more than {max_bad} images of a split cannot be read; the last one: {last}",
         where=str(file),
-        hint="at most 1 % are skipped: remove or replace them",
+        hint="at most 1 % are skipped; remove or replace the unreadable images",
     )

@@ -24,8 +24,8 @@ CLASSES = (
     "Bag",
     "Ankle boot",
 )
-LARGEST = 2**26
-"""Bytes that a file may hold; the largest of the data set holds 47 million."""
+MAX_BYTES = 2**26
+"""Maximum uncompressed size of a file, in bytes; the largest file of the data set has 47 million."""
 
 PREFIXES = {"train": "train", "test": "t10k"}
 
@@ -35,7 +35,7 @@ class FashionMnist:
 
     Args:
         path: folder of the IDX files; None downloads them into the cache.
-        samples: how many training samples are used, from the first on; None: all.
+        samples: number of training samples, from the first on; None: all.
     """
 
     def __init__(self, path: str | None, samples: int | None) -> None:
@@ -52,9 +52,9 @@ def _split(folder: Path, name: str, samples: int | None) -> Samples:
     labels = read_idx(folder / f"{PREFIXES[name]}-labels-idx1-ubyte.gz")
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise DataError(
-            f"{len(images)} images and {len(labels)} labels do not go together",
+            f"{len(images)} images but {len(labels)} labels",
             where=str(folder),
-            hint="fetch the files again",
+            hint="download the files again",
         )
     images, labels = images[:samples], labels[:samples]
     ids = tuple(f"{name}-{number:05d}" for number in range(len(images)))
@@ -65,26 +65,27 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     """Return the array in a gzipped IDX file of unsigned bytes.
 
     Raises:
-        DataError: no such file, or not of that kind.
+        DataError: the file does not exist, is damaged, or is not an IDX file of bytes.
     """
     try:
         with gzip.open(path) as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise DataError(
             f"no file {path.name}",
             where=str(path.parent),
-            hint="give the folder of the four -ubyte.gz files with data.path",
+            hint="set data.path to the folder of the four -ubyte.gz files",
         ) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"the file is damaged: {error}", where=str(path), hint="fetch it again") from error
-    if len(content) > LARGEST:
-        raise DataError("the file holds too much to be of this data set", str(path), "fetch it again")
+        raise DataError(f"the file is damaged: {error}", where=str(path), hint="download it again") from error
+    if len(content) > MAX_BYTES:
+        raise DataError("the file is too large for this data set", str(path), "download it again")
+    # header: 0, 0, type (8: unsigned byte), number of dimensions, then each size as big-endian int32
     dimensions = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
     header = 4 + 4 * dimensions
     shape = tuple(np.frombuffer(content[4:header], dtype=">i4")) if len(content) >= header else ()
     if not dimensions or len(content) - header != int(np.prod(shape, dtype=np.int64)):
-        raise DataError("not an IDX file of bytes", where=str(path), hint="fetch it again")
+        raise DataError("not an IDX file of bytes", where=str(path), hint="download it again")
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 
 
@@ -97,6 +98,6 @@ def _download(folder: Path) -> Path:
         raise DataError(
             "Fashion-MNIST cannot be downloaded",
             where=first_line(error),
-            hint="give the folder of its four -ubyte.gz files with data.path",
+            hint="set data.path to the folder of its four -ubyte.gz files",
         ) from error
     return folder / "FashionMNIST" / "raw"

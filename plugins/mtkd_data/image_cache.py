@@ -1,4 +1,4 @@
-"""Images decoded once for each content, kept as bytes, memory-mapped; those that cannot be read are named."""
+"""Decode images once, cache the pixels by file content, and memory-map them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mtkd_cli.reading.images import FORMAT
 from mtkd_data.decode import decode_all
 
 MOST_SKIPPED = 0.01
-"""The largest share of a split's images that may be skipped; one image always may."""
+"""Maximum fraction of a split's images that may be skipped; one image may always be skipped."""
 
 
-def kept(
+def cached_images(
     cache: DataCache,
     files: Sequence[Path],
     size: int,
@@ -30,44 +30,48 @@ def kept(
     skip: bool,
     fit: str = "crop",
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the readable images ``[M, C, S, S]`` and which of the files they are, ``[M]``.
+    """Return the readable images ``[M, C, S, S]`` and their indices in ``files``, ``[M]``.
 
     Args:
-        cache: keeps them.
-        files: PNG or JPEG.
-        size: side, in pixels.
-        channels: 3 RGB, 1 grey.
-        workers: threads that decode.
-        skip: whether some may be left out; else a bad one is an error.
-        fit: see `mtkd_cli.reading.images.decode`.
+        cache: cache of decoded images.
+        files: PNG or JPEG files.
+        size: side of the images, in pixels.
+        channels: 3 for RGB, 1 for gray.
+        workers: number of decoding threads.
+        skip: whether to skip unreadable images instead of raising an error.
+        fit: how to make images square, see `mtkd_cli.reading.images.decode`.
 
     Raises:
-        DataError: an image cannot be read, or too many cannot.
+        DataError: an image cannot be read; with ``skip``, too many cannot.
     """
     key = {
-        "images": hashlib.sha256("".join(hashes(files)).encode()).hexdigest(),
+        "images": hashlib.sha256("".join(file_hashes(files)).encode()).hexdigest(),
         "size": size,
         "channels": channels,
         "decoder": FORMAT,
         "pillow": PIL.__version__,
         **({} if fit == "crop" else {"fit": fit}),
     }
-    most = max(1, int(len(files) * MOST_SKIPPED)) if skip else 0
+    max_bad = max(1, int(len(files) * MOST_SKIPPED)) if skip else 0
 
     def write(folder: Path) -> None:
-        bad = decode_all(files, folder / "images.npy", size, channels, workers, most, fit)
+        bad = decode_all(files, folder / "images.npy", size, channels, workers, max_bad, fit)
         (folder / "bad.json").write_text(json.dumps(bad))
 
     folder = cache.keep(key, write)
     images: NDArray[np.uint8] = cache.mapped(folder / "images.npy")
     bad = {int(number): why for number, why in json.loads((folder / "bad.json").read_text()).items()}
     if bad:
-        _report(files, bad, skip)
+        _report_skipped(files, bad, skip)
     return images, np.array([number for number in range(len(files)) if number not in bad], dtype=np.int64)
 
 
-def _report(files: Sequence[Path], bad: dict[int, str], skip: bool) -> None:
-    """Name the images that were left out; also those that an earlier run left out."""
+def _report_skipped(files: Sequence[Path], bad: dict[int, str], skip: bool) -> None:
+    """Log the skipped images, also if an earlier run decoded them.
+
+    Raises:
+        DataError: images must not be skipped.
+    """
     first = min(bad)
     if not skip:
         raise DataError(
@@ -81,19 +85,19 @@ def _report(files: Sequence[Path], bad: dict[int, str], skip: bool) -> None:
         log.warning("  %s: %s", files[number], why)
 
 
-def hashes(files: Sequence[Path]) -> list[str]:
+def file_hashes(files: Sequence[Path]) -> list[str]:
     """Return the SHA-256 of each file.
 
     Raises:
-        DataError: a file that cannot be opened.
+        DataError: a file cannot be opened.
     """
-    found = []
+    digests = []
     for file in files:
         try:
             with file.open("rb") as opened:
-                found.append(hashlib.file_digest(opened, "sha256").hexdigest())
+                digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
         except OSError as error:
             raise DataError(
                 f"the image cannot be opened: {error.strerror}", where=str(file), hint="check its permissions"
             ) from error
-    return found
+    return digests

@@ -1,4 +1,4 @@
-"""Images with masks as samples: what number stands for which class is checked before anything else."""
+"""Images with masks as samples; every value in a mask must be a class or an ignored value."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import DataCache, Samples
-from mtkd_data.image_cache import kept
-from mtkd_data.mask_files import kept_masks
+from mtkd_data.image_cache import cached_images
+from mtkd_data.mask_files import cached_masks
 
 NO_LABEL = -1
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A sample: its id, its image, and its mask, None if it has none."""
+    """Id, image file and mask file of a sample; the mask is None for unlabeled samples."""
 
     id: str
     image: Path
@@ -27,8 +27,8 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How images and masks are read: side in pixels, channels, threads, whether bad images are skipped."""
+class DecodeOptions:
+    """Side of images and masks in pixels, channels, decoding threads, whether to skip unreadable images."""
 
     size: int
     channels: int
@@ -37,18 +37,22 @@ class Reading:
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
-            raise UsageError(f"channels is {self.channels}", where="data.channels", hint="3 RGB, or 1 grey")
+            raise UsageError(
+                f"invalid number of channels {self.channels}",
+                where="data.channels",
+                hint="use 3 for RGB or 1 for gray",
+            )
 
 
 @dataclass(frozen=True)
-class Masked:
-    """Samples whose masks still hold the files' own numbers.
+class MaskedImages:
+    """Decoded images and masks; the masks contain the values of the files.
 
     Attributes:
-        pairs: the samples, those with unreadable images left out.
-        images: ``[N, C, S, S]`` and the row of each sample.
-        masks: ``[M, S, S]``, of the samples that have one.
-        values: the numbers in the whole file of each.
+        pairs: N samples, without those whose images are unreadable.
+        images: ``[N, C, S, S]``.
+        masks: ``[M, S, S]``, of the samples that have a mask.
+        values: values in each of the M uncropped mask files.
     """
 
     pairs: tuple[Pair, ...]
@@ -56,22 +60,26 @@ class Masked:
     masks: NDArray[np.uint16]
     values: list[list[int]]
 
-    def samples(self, classes: Mapping[int, int]) -> Samples:
-        """Return the samples, labels by ``classes``: from numbers to classes, -1 where none is meant.
+    def to_samples(self, classes: Mapping[int, int]) -> Samples:
+        """Return the samples with class numbers as labels.
+
+        Args:
+            classes: class number of each value in the masks, -1 for values to ignore.
 
         Raises:
-            DataError: a number that stands for nothing; the mask is named.
+            DataError: a mask contains a value that is not in ``classes``.
         """
         with_mask = [number for number, pair in enumerate(self.pairs) if pair.mask is not None]
         for number, values in zip(with_mask, self.values, strict=True):
             for value in values:
                 if value not in classes:
-                    known = sorted(key for key, label in classes.items() if label != NO_LABEL)
+                    valid = sorted(key for key, label in classes.items() if label != NO_LABEL)
                     raise DataError(
-                        f"the mask has the value {value}; the classes are {_in_words(known)}",
+                        f"unknown value {value} in a mask; the classes are {_format_values(valid)}",
                         where=f"sample {self.pairs[number].id}: {self.pairs[number].mask}",
-                        hint="mend the mask, or data.classes, data.values or data.ignore",
+                        hint="fix the mask, or data.classes, data.values or data.ignore",
                     )
+        # lookup table from values to classes, applied to all masks at once: [M, S, S] -> [M, S, S]
         table = np.full(2**16, NO_LABEL, dtype=np.int16)
         for value, label in classes.items():
             table[value] = label
@@ -81,21 +89,23 @@ class Masked:
         return Samples(tuple(pair.id for pair in self.pairs), self.images, targets)
 
 
-def read(cache: DataCache, pairs: Sequence[Pair], reading: Reading) -> Masked:
+def read_pairs(cache: DataCache, pairs: Sequence[Pair], options: DecodeOptions) -> MaskedImages:
     """Return the images and masks of samples.
 
     Raises:
-        DataError: a file that cannot be read, or sizes that differ.
+        DataError: a file cannot be read, or a mask and its image differ in size.
     """
     files = [pair.image for pair in pairs]
-    images, readable = kept(cache, files, reading.size, reading.channels, reading.workers, reading.skip)
+    images, readable = cached_images(
+        cache, files, options.size, options.channels, options.workers, options.skip
+    )
     good = tuple(pairs[number] for number in readable)
-    there = [(pair.mask, pair.image) for pair in good if pair.mask is not None]
-    masks, values = kept_masks(cache, there, reading.size, reading.workers)
-    return Masked(good, images, masks, values)
+    with_mask = [(pair.mask, pair.image) for pair in good if pair.mask is not None]
+    masks, values = cached_masks(cache, with_mask, options.size, options.workers)
+    return MaskedImages(good, images, masks, values)
 
 
-def _in_words(values: Sequence[int]) -> str:
+def _format_values(values: Sequence[int]) -> str:
     if len(values) > 2 and list(values) == list(range(values[0], values[-1] + 1)):
         return f"{values[0]} to {values[-1]}"
     return ", ".join(map(str, values))

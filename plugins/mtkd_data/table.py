@@ -1,4 +1,4 @@
-"""A table of numbers and categories, from CSV or parquet."""
+"""A table of numbers and categories, from CSV or Parquet files."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from mtkd_cli.reading.table_encoding import MISSING, encoded, number
 from mtkd_cli.reading.tables import Frame, frames_in, read
 from mtkd_data.targets import names_and_targets
 
-MOST_CATEGORIES = 1000
+MAX_CATEGORIES = 1000
 
 
 class Table:
     """Rows of a file, or of ``train``, ``val`` and ``test`` files in a folder.
 
     Args:
-        task: the recipe's, which decides what a target is.
-        path: the file or folder.
-        target: the columns that hold the labels.
-        unlabelled: a file of rows without labels, which are trained on too; None: none.
-        categorical: columns whose numbers are names.
-        ignore: columns that are left out.
-        id: the column that names the samples; None: they are named by file and row.
-        separator: between the cells of CSV.
+        task: name of the task, which determines the kind of labels.
+        path: file, or folder with ``train``, ``val`` and ``test`` files.
+        target: label columns.
+        unlabelled: file of unlabeled rows, used for training too, or None.
+        categorical: columns of numbers to treat as categories.
+        ignore: columns to leave out.
+        id: column of sample ids; None uses the file and the row number.
+        separator: cell separator of CSV files.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Table:
         self.categorical, self.ignore, self.id = categorical or [], ignore or [], id
 
     def load(self, cache: DataCache) -> SourceData:
-        """Return the splits that there are as files; the rest is split off by the recipe's shares."""
+        """Return the splits that have files; the recipe's fractions split off the others."""
         frames = frames_in(self.path, self.separator)
         names, targets = names_and_targets(self.task, frames, self.target)
         if self.unlabelled:
             frames["unlabelled"] = read(self.unlabelled, self.separator)
-        trained_on = [frames[split] for split in ("train", "unlabelled") if split in frames]
-        columns = tuple(self._column(name, trained_on) for name in self._inputs(frames["train"]))
+        training = [frames[split] for split in ("train", "unlabelled") if split in frames]
+        columns = tuple(self._column(name, training) for name in self._inputs(frames["train"]))
         splits = {
             split: Samples(
                 self._ids(split, frame), encoded(frame, columns), self._targets(split, frame, targets)
@@ -64,22 +64,28 @@ class Table:
         }
         train = splits["train"]
         if "unlabelled" in splits:
-            train = _joined(train, splits["unlabelled"])
+            train = _concatenate(train, splits["unlabelled"])
         return SourceData(names, train, splits.get("val"), splits.get("test"), columns)
 
     def _inputs(self, train: Frame) -> list[str]:
-        """Return the headings of the input columns."""
-        for key, given in (("categorical", self.categorical), ("ignore", self.ignore)):
-            for name in given:
+        """Return the names of the input columns."""
+        for key, columns in (("categorical", self.categorical), ("ignore", self.ignore)):
+            for name in columns:
                 train.column(name, key)
-        apart = {*self.target, *self.ignore, self.id}
-        names = [name for name in train.names if name not in apart]
+        excluded = {*self.target, *self.ignore, self.id}
+        names = [name for name in train.names if name not in excluded]
         if not names:
-            raise DataError("no input column is left", str(train.file), "take fewer into target and ignore")
+            raise DataError(
+                "no input columns left", str(train.file), "list fewer columns in target and ignore"
+            )
         return names
 
     def _column(self, name: str, frames: Sequence[Frame]) -> Column:
-        """Return a column with its categories, those of rows that are trained on."""
+        """Return a column with the categories in its training rows.
+
+        Raises:
+            DataError: a text in a column of numbers, or too many categories.
+        """
         cells = [cell for frame in frames for cell in frame.column(name, "path") if cell not in MISSING]
         numbers = sum(number(cell) is not None for cell in cells)
         if name not in self.categorical and numbers == len(cells):
@@ -92,38 +98,38 @@ class Table:
                 if cell not in MISSING and number(cell) is None
             )
             raise DataError(
-                f"{frame.columns[name][row]!r} is no number, most of its column are",
+                f"{frame.columns[name][row]!r} is not a number, but most cells of the column are",
                 where=frame.where(row, name),
-                hint="mend the cell, empty it, or name the column in data.categorical",
+                hint="fix or empty the cell, or add the column to data.categorical",
             )
-        found = tuple(sorted(set(cells)))
-        if len(found) > MOST_CATEGORIES:
+        categories = tuple(sorted(set(cells)))
+        if len(categories) > MAX_CATEGORIES:
             raise DataError(
-                f"the column {name!r} has {len(found)} different texts",
+                f"column {name!r} has {len(categories)} categories; at most {MAX_CATEGORIES} are allowed",
                 where=str(frames[0].file),
-                hint="name it in data.ignore, or in data.id if it names the samples",
+                hint="add it to data.ignore, or set data.id if it contains sample ids",
             )
-        return Column(name, found)
+        return Column(name, categories)
 
     def _ids(self, split: str, frame: Frame) -> tuple[str, ...]:
         if self.id is None:
             return tuple(f"{split}-{line}" for line in frame.lines)
         ids = tuple(frame.column(self.id, "id"))
-        twice = next((name for name, count in Counter(ids).items() if count > 1), None)
-        if twice is not None:
-            row = ids.index(twice, ids.index(twice) + 1)
+        duplicate = next((name for name, count in Counter(ids).items() if count > 1), None)
+        if duplicate is not None:
+            row = ids.index(duplicate, ids.index(duplicate) + 1)
             raise DataError(
-                f"the id {twice!r} stands twice", frame.where(row, self.id), "rename or remove one"
+                f"duplicate sample id {duplicate!r}", frame.where(row, self.id), "rename or remove one"
             )
         return ids
 
     def _targets(self, split: str, frame: Frame, targets: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         if split in targets:
             return targets[split]
-        like = targets["train"]
+        like = targets["train"]  # no labels: NaN for floats, -1 for class numbers
         return np.full((len(frame), *like.shape[1:]), np.nan if like.dtype.kind == "f" else -1, like.dtype)
 
 
-def _joined(first: Samples, second: Samples) -> Samples:
+def _concatenate(first: Samples, second: Samples) -> Samples:
     inputs = np.concatenate([first.inputs, second.inputs])
     return Samples(first.ids + second.ids, inputs, np.concatenate([first.targets, second.targets]))

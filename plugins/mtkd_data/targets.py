@@ -1,4 +1,4 @@
-"""The labels of a table: classes or values, by what the task needs. An empty cell is a missing label."""
+"""The labels of a table: classes or values, depending on the task. An empty cell is a missing label."""
 
 from __future__ import annotations
 
@@ -19,66 +19,77 @@ def names_and_targets(
     """Return the names of the classes or values, and the labels of each table.
 
     Args:
-        task: ``classification`` takes one column of class names, numbers ``[N]``; others take a
-            number for each column, ``[N, T]``; ``multilabel`` 0 or 1.
-        frames: the tables, those with labels.
-        columns: which columns hold the labels.
+        task: ``classification`` reads one column of class names and returns class numbers ``[N]``; other
+            tasks read numbers and return ``[N, T]``, for ``multilabel`` 0 or 1.
+        frames: labeled tables by split.
+        columns: label columns.
 
     Raises:
-        DataError: a label that is none; its row is named.
+        DataError: a cell is not a valid label.
+        UsageError: a classification with several label columns.
     """
     if task != "classification":
         return tuple(columns), {name: values(frame, columns, task) for name, frame in frames.items()}
     if len(columns) != 1:
-        raise UsageError("classification has one target column", "data.target", "name one column")
-    classes = _in_order({cell for cell in frames["train"].column(columns[0], "target") if cell})
+        raise UsageError("classification needs exactly one target column", "data.target", "give one column")
+    classes = _sort_names({cell for cell in frames["train"].column(columns[0], "target") if cell})
     if len(classes) < 2:
         raise DataError(
-            f"the column {columns[0]!r} has {len(classes)} classes", str(frames["train"].file), "name another"
+            f"column {columns[0]!r} has {len(classes)} classes; at least 2 are needed",
+            str(frames["train"].file),
+            "use another column",
         )
-    number = {"": -1, **{name: place for place, name in enumerate(classes)}}
-    found = {}
+    index = {"": -1, **{name: i for i, name in enumerate(classes)}}
+    targets = {}
     for split, frame in frames.items():
         cells = frame.column(columns[0], "target")
         for row, cell in enumerate(cells):
-            if cell not in number:
+            if cell not in index:
                 raise DataError(
-                    f"the class {cell!r} is in no training row", frame.where(row, columns[0]), "mend the row"
+                    f"class {cell!r} does not occur in the training rows",
+                    frame.where(row, columns[0]),
+                    "fix the row",
                 )
-        found[split] = np.array([number[cell] for cell in cells], dtype=np.int64)
-    return classes, found
+        targets[split] = np.array([index[cell] for cell in cells], dtype=np.int64)
+    return classes, targets
 
 
 def values(frame: Frame, columns: Sequence[str], task: str) -> NDArray[Any]:
-    """Return the numbers in some columns ``[N, T]``, NaN where a cell is empty; values in float64."""
-    parts = [frame.column(column, "target") for column in columns]
-    found = np.full(
+    """Return the numbers in T columns ``[N, T]``, NaN for empty cells.
+
+    Multilabel targets are float32, all others float64.
+
+    Raises:
+        DataError: a cell is not a finite number, or not 0 or 1 for ``multilabel``.
+    """
+    cells_by_column = [frame.column(column, "target") for column in columns]
+    targets = np.full(
         (len(frame), len(columns)), np.nan, dtype=np.float32 if task == "multilabel" else np.float64
     )
-    for place, (column, cells) in enumerate(zip(columns, parts, strict=True)):
+    for index, (column, cells) in enumerate(zip(columns, cells_by_column, strict=True)):
         for row, cell in enumerate(cells):
             if not cell:
                 continue
             value = number(cell)
             if value is None or not fits(value):
-                what = "is no number" if value is None else "is no finite number"
+                what = "is not a number" if value is None else "is not a finite number"
                 raise DataError(
                     f"the target {cell!r} {what}",
                     where=frame.where(row, column),
-                    hint="mend it, or leave the cell empty: then the sample has no label",
+                    hint="fix it, or leave the cell empty for an unlabeled sample",
                 )
             if task == "multilabel" and value not in (0, 1):
                 raise DataError(
                     f"the target {cell!r} is neither 0 nor 1",
                     frame.where(row, column),
-                    "1: the class is there",
+                    "use 1 if the sample has the class, else 0",
                 )
-            found[row, place] = value
-    return found
+            targets[row, index] = value
+    return targets
 
 
-def _in_order(names: set[str]) -> tuple[str, ...]:
-    """Return class names sorted, by value if all are numbers."""
+def _sort_names(names: set[str]) -> tuple[str, ...]:
+    """Return the class names sorted, by value if all are numbers."""
     if all(number(name) is not None for name in names):
         return tuple(sorted(names, key=lambda name: (number(name), name)))
     return tuple(sorted(names))

@@ -1,4 +1,4 @@
-"""Boxes in Pascal VOC's format: one XML file an image."""
+"""Boxes in Pascal VOC format: one XML file per image."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from xml.etree import ElementTree
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside
-from mtkd_data.box_dataset import Box, Boxed, Form, samples_of, unlabelled
+from mtkd_data.box_dataset import Box, BoxedImage, DecodeOptions, to_samples, unlabeled_images
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-NAMES = "a line names an image of JPEGImages, without its ending"
+LIST_HINT = "each line must be the name of an image in JPEGImages, without suffix"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
 class Voc:
     """A folder with ``Annotations/*.xml`` and ``JPEGImages/``.
 
-    If there is ``ImageSets/Main/train.txt``, it and ``val.txt`` and ``test.txt`` beside it say which image is
-    of which split; else all are for training. Objects marked difficult are left out. Pixels are counted
-    from 1, as VOC does.
+    If ``ImageSets/Main/train.txt`` exists, the lists ``train.txt``, ``val.txt`` and ``test.txt`` define the
+    splits; else all images are training images. Objects marked difficult are left out. As in VOC, the first
+    pixel is 1.
 
     Args:
-        path: the folder.
-        classes: class names in order; None: all that occur in training, sorted.
-        unlabelled: folder of images without labels; None: none.
-        size: side that images are stretched to, in pixels.
-        channels: 3 RGB, 1 grey.
-        workers: threads that decode; no effect on the result.
+        path: folder of the data set.
+        classes: class names in order; None: all in the training set, sorted.
+        unlabelled: folder of unlabeled images, or None.
+        size: side of the square that images are stretched to, in pixels.
+        channels: 3 for RGB, 1 for gray.
+        workers: number of decoding threads; does not change the result.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Voc:
     ) -> None:
         self.path, self.classes = Path(path), tuple(classes or ())
         self.unlabelled = Path(unlabelled) if unlabelled else None
-        self.form = Form(size, channels, workers)
+        self.options = DecodeOptions(size, channels, workers)
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the samples of each split."""
@@ -51,18 +51,18 @@ class Voc:
             raise DataError(
                 f"no folder {folder}",
                 "data.path",
-                "give the folder that has Annotations and JPEGImages in it",
+                "give the folder that contains Annotations and JPEGImages",
             )
-        parsed = {name: [_parsed(file) for file in files] for name, files in self._files(folder).items()}
+        parsed = {name: [_parse(file) for file in files] for name, files in self._files(folder).items()}
         classes = self.classes or tuple(
             sorted({str(o[0]) for _, objects in parsed["train"] for o in objects})
         )
         images = {
-            name: [self._boxed(file, objects, classes) for file, objects in found]
-            for name, found in parsed.items()
+            name: [self._to_boxed_image(file, objects, classes) for file, objects in split]
+            for name, split in parsed.items()
         }
-        images["train"] += unlabelled(self.unlabelled) if self.unlabelled else []
-        splits = {name: samples_of(cache, found, self.form) for name, found in images.items()}
+        images["train"] += unlabeled_images(self.unlabelled) if self.unlabelled else []
+        splits = {name: to_samples(cache, split, self.options) for name, split in images.items()}
         return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"), fit="stretch")
 
     def _files(self, folder: Path) -> dict[str, list[Path]]:
@@ -70,48 +70,55 @@ class Voc:
         sets = self.path / "ImageSets" / "Main"
         if not (sets / "train.txt").is_file():
             return {"train": sorted(folder.glob("*.xml"))}
-        found = {}
+        files = {}
         for name in ("train", "val", "test"):
             file = sets / f"{name}.txt"
             if file.is_file():
                 lines = file.read_text(encoding="utf-8").splitlines()
-                found[name] = [
-                    file_inside(folder, f"{line.split()[0]}.xml", f"{file}, line {number}", NAMES)
+                files[name] = [
+                    file_inside(folder, f"{line.split()[0]}.xml", f"{file}, line {number}", LIST_HINT)
                     for number, line in enumerate(lines, start=1)
                     if line.split()
                 ]
-        return found
+        return files
 
-    def _boxed(self, file: Path, objects: list[tuple[str, list[float]]], classes: tuple[str, ...]) -> Boxed:
+    def _to_boxed_image(
+        self, file: Path, objects: list[tuple[str, list[float]]], classes: tuple[str, ...]
+    ) -> BoxedImage:
         boxes = []
         for number, (name, corners) in enumerate(objects, start=1):
             where = f"{file}: object {number}"
             if name not in classes:
                 raise DataError(
-                    f"it is a {name!r}, which is none of the classes",
+                    f"{name!r} is not one of the classes",
                     where,
-                    f"they are {', '.join(classes[:5])}",
+                    f"the classes are {', '.join(classes[:5])}",
                 )
             x1, y1, x2, y2 = corners
+            # corners are pixel numbers from 1, both inclusive
             boxes.append(Box((x1 - 1, y1 - 1, x2, y2), classes.index(name), where))
         images = self.path / "JPEGImages"
-        there = [images / f"{file.stem}{suffix}" for suffix in SUFFIXES]
-        image = next((path for path in there if path.is_file()), there[0])
-        return Boxed(image, image.name, None, tuple(boxes))
+        candidates = [images / f"{file.stem}{suffix}" for suffix in SUFFIXES]
+        image = next((path for path in candidates if path.is_file()), candidates[0])
+        return BoxedImage(image, image.name, None, tuple(boxes))
 
 
-def _parsed(file: Path) -> tuple[Path, list[tuple[str, list[float]]]]:
-    """Return the name and the corners of each object of an annotation file."""
+def _parse(file: Path) -> tuple[Path, list[tuple[str, list[float]]]]:
+    """Return the file, and name and corners of each object in it.
+
+    Raises:
+        DataError: the file is not a valid annotation.
+    """
     try:
         text = file.read_bytes()
         if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-            raise ValueError("it has declarations")
-        root = ElementTree.fromstring(text)  # noqa: S314 (declarations, which could expand, are refused above)
+            raise ValueError("it contains a DOCTYPE or ENTITY declaration")
+        root = ElementTree.fromstring(text)  # noqa: S314 (entity declarations are rejected above)
         objects = [o for o in root.iter("object") if (o.findtext("difficult") or "0").strip() != "1"]
         found = [(_text(o, "name"), [float(_text(o, f"bndbox/{c}")) for c in CORNERS]) for o in objects]
     except (OSError, ValueError, ElementTree.ParseError) as error:
         raise DataError(
-            f"the annotation cannot be read: {error}", where=str(file), hint="mend or remove it"
+            f"the annotation cannot be read: {error}", where=str(file), hint="fix or remove it"
         ) from error
     return file, found
 

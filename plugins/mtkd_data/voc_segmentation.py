@@ -1,4 +1,4 @@
-"""Pascal VOC's segmentation, as torchvision's ``VOCSegmentation`` leaves it. Nothing is downloaded."""
+"""Pascal VOC's segmentation, in the layout of torchvision's ``VOCSegmentation``; no download."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside, images_in
-from mtkd_data.masked_images import NO_LABEL, Pair, Reading, read
+from mtkd_data.masked_images import NO_LABEL, DecodeOptions, Pair, read_pairs
 
 CLASSES = [
     "background",
@@ -36,16 +36,16 @@ VOID = 255
 
 
 class VocSegmentation:
-    """The lists ``train`` to train on and ``val`` to test on; borders between objects have no label.
+    """The list ``train`` as training set and ``val`` as test set; borders between objects have no label.
 
     Args:
-        path: the folder that holds ``VOCdevkit``.
-        year: of the challenge.
-        unlabelled: whether images in neither list take part, without labels.
-        size: side that images and masks are brought to, in pixels.
-        channels: 3 RGB, 1 grey.
-        on_bad_sample: ``error`` or ``skip``.
-        workers: threads that decode.
+        path: folder that contains ``VOCdevkit``.
+        year: year of the challenge.
+        unlabelled: whether to use the images of neither list as unlabeled training images.
+        size: side of images and masks, in pixels.
+        channels: 3 for RGB, 1 for gray.
+        on_bad_sample: ``error``, or ``skip`` to skip unreadable images.
+        workers: number of decoding threads; does not change the result.
     """
 
     def __init__(
@@ -60,30 +60,32 @@ class VocSegmentation:
     ) -> None:
         self.root = Path(path) / "VOCdevkit" / f"VOC{year}"
         self.unlabelled = unlabelled
-        self.reading = Reading(size, channels, workers, on_bad_sample == "skip")
+        self.options = DecodeOptions(size, channels, workers, on_bad_sample == "skip")
 
     def load(self, cache: DataCache) -> SourceData:
-        """Return the two splits."""
-        pairs = {split: self._listed(split) for split in ("train", "val")}
+        """Return the training and the test set."""
+        pairs = {split: self._pairs(split) for split in ("train", "val")}
         if self.unlabelled:
-            known = {pair.image.name for part in pairs.values() for pair in part}
-            more = [file for file in images_in(self.root / "JPEGImages") if file.name not in known]
-            pairs["train"] += [Pair(f"unlabelled/{file.stem}", file, None) for file in more]
-        meant = {VOID: NO_LABEL, **{number: number for number in range(len(CLASSES))}}
-        train, test = (read(cache, part, self.reading).samples(meant) for part in pairs.values())
+            in_lists = {pair.image.name for split in pairs.values() for pair in split}
+            others = [file for file in images_in(self.root / "JPEGImages") if file.name not in in_lists]
+            pairs["train"] += [Pair(f"unlabelled/{file.stem}", file, None) for file in others]
+        class_of_value = {VOID: NO_LABEL, **{number: number for number in range(len(CLASSES))}}
+        train, test = (
+            read_pairs(cache, split, self.options).to_samples(class_of_value) for split in pairs.values()
+        )
         return SourceData(tuple(CLASSES), train, test=test)
 
-    def _listed(self, split: str) -> list[Pair]:
-        names = listed(self.root / "ImageSets" / "Segmentation" / f"{split}.txt")
+    def _pairs(self, split: str) -> list[Pair]:
+        names = read_list(self.root / "ImageSets" / "Segmentation" / f"{split}.txt")
         images, masks = self.root / "JPEGImages", self.root / "SegmentationClass"
-        return [paired(name, images, masks) for name in names]
+        return [to_pair(name, images, masks) for name in names]
 
 
-def listed(file: Path) -> list[str]:
-    """Return the first word of each line of a list.
+def read_list(file: Path) -> list[str]:
+    """Return the first word of each line of a text file; empty lines and comments (#) are skipped.
 
     Raises:
-        DataError: there is no such list.
+        DataError: the file cannot be read.
     """
     try:
         lines = file.read_text("utf-8").splitlines()
@@ -91,23 +93,23 @@ def listed(file: Path) -> list[str]:
         raise DataError(
             f"the list cannot be read: {error}",
             where=str(file),
-            hint="unpack the data set below data.path as torchvision does; nothing is downloaded here",
+            hint="extract the data set in data.path in torchvision's layout; mtkd does not download it",
         ) from error
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
 
-def paired(name: str, images: Path, masks: Path) -> Pair:
-    """Return a listed sample, whose files are ``NAME.jpg`` in one folder and ``NAME.png`` in the other.
+def to_pair(name: str, images: Path, masks: Path) -> Pair:
+    """Return the sample with the files ``NAME.jpg`` in ``images`` and ``NAME.png`` in ``masks``.
 
     Raises:
-        DataError: a file that is not there, or is outside its folder.
+        DataError: a file does not exist, or is outside its folder.
     """
-    hint = "fix the list of the split: it names files without their ending"
+    hint = "fix the list of the split: it must contain file names without the suffix"
     image, mask = (
-        file_inside(folder, f"{name}{ending}", f"sample {name}", hint)
-        for folder, ending in ((images, ".jpg"), (masks, ".png"))
+        file_inside(folder, f"{name}{suffix}", f"sample {name}", hint)
+        for folder, suffix in ((images, ".jpg"), (masks, ".png"))
     )
     for file in (image, mask):
         if not file.is_file():
-            raise DataError(f"no file {file}", where=f"sample {name}", hint="unpack the data set again")
+            raise DataError(f"no file {file}", where=f"sample {name}", hint="extract the data set again")
     return Pair(name, image, mask)

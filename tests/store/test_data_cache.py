@@ -18,7 +18,7 @@ from mtkd_cli.specs import DataSpec
 from mtkd_cli.store import content_store, inventory
 from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.testing import check_data
-from mtkd_data.image_cache import kept
+from mtkd_data.image_cache import cached_images
 
 KEY = {"source": "mine", "format": 1}
 
@@ -80,7 +80,7 @@ def picture(tmp_path: Path) -> Path:
 
 
 def test_images_that_were_decoded_before_are_found(picture: Path) -> None:
-    kept(StoreCache(), [picture], 8, 3, 1, skip=False)
+    cached_images(StoreCache(), [picture], 8, 3, 1, skip=False)
     (folder,) = (item.folder for item in inventory.items())
     key = json.loads((folder / "key.json").read_text())
     digest = hashlib.sha256(picture.read_bytes()).hexdigest()
@@ -107,7 +107,7 @@ def test_sources_use_the_cache_that_they_are_given(picture: Path, tmp_path: Path
             return np.load(path, mmap_mode="r")
 
     cache: DataCache = Elsewhere()
-    images, good = kept(cache, [picture], 8, 3, 1, skip=False)
+    images, good = cached_images(cache, [picture], 8, 3, 1, skip=False)
     assert images[0, :, 0, 0].tolist() == [10, 20, 30]
     assert good.tolist() == [0]
     assert not content_store.root().exists()

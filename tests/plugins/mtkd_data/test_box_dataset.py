@@ -1,4 +1,4 @@
-"""COCO and VOC files as samples; what is wrong in them is named before anything is trained."""
+"""Data sources `coco` and `voc`: samples, and errors in annotation files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def coco(change: Change | None = None, **more: Any) -> SourceData:
-    """Two images, the second empty; a cat at 4, 2 to 14, 12 in the first."""
+    """Return two images: the first with a cat at 4, 2 to 14, 12, the second without boxes."""
     for name in ("a.jpg", "b.jpg"):
         image(Path("images") / name)
     content: dict[str, Any] = {
@@ -48,7 +48,7 @@ def coco(change: Change | None = None, **more: Any) -> SourceData:
     return Coco("train.json", "images", **options).load(cache_in(Path()))
 
 
-def test_coco_boxes_are_shares_of_the_sides_and_an_image_without_any_is_labelled() -> None:
+def test_coco_boxes_are_relative_to_sides() -> None:
     data = coco()
     assert data.classes == ("cat", "dog")
     assert data.train.ids == ("images/a.jpg", "images/b.jpg")
@@ -57,7 +57,7 @@ def test_coco_boxes_are_shares_of_the_sides_and_an_image_without_any_is_labelled
     assert data.train.targets[1].tolist() == [[0, 0, 0, 0, -1]]
 
 
-def test_images_without_labels_take_part_and_crowds_do_not() -> None:
+def test_coco_uses_unlabeled_images_and_skips_crowds() -> None:
     image(Path("more/deep/c.png"), 8, 8)
 
     def crowd(content: dict[str, Any]) -> None:
@@ -71,14 +71,14 @@ def test_images_without_labels_take_part_and_crowds_do_not() -> None:
     assert (train.targets[1, :, 4] == -1).all()
 
 
-def test_a_box_at_the_border_or_a_little_beyond_is_cut_there() -> None:
+def test_clips_boxes_slightly_beyond_the_border() -> None:
     def border(content: dict[str, Any]) -> None:
         content["annotations"][0]["bbox"] = [-0.5, 0, 41, 20]
 
     assert coco(border).train.targets[0, 0].tolist() == [0, 0, 1, 1, 0]
 
 
-def test_validation_and_test_files_have_the_classes_of_training() -> None:
+def test_coco_validation_uses_training_classes() -> None:
     coco()
     content = json.loads(Path("train.json").read_text())
     content["categories"] = [{"id": 1, "name": "dog"}]
@@ -105,19 +105,19 @@ def first(part: str, **changes: Any) -> Change:
     [
         (box(4, 2, 0, 10), "no area", "annotation 1, image a.jpg"),
         (box(4, 2, 10, -1), "no area", "annotation 1"),
-        (box(4, 2, 10), "no bbox", "annotation 1"),
+        (box(4, 2, 10), "bbox is not a list", "annotation 1"),
         (box(4, float("nan"), 10, 10), "NaN", "annotation 1"),
         (box(4, 2, 80, 10), "outside its image of 40 x 20", "annotation 1"),
         (first("annotations", category_id=99), "category 99", "annotation 1"),
-        (first("annotations", image_id=99), "image 99", "annotation 1"),
-        (first("images", file_name="gone.jpg"), "not there", "gone.jpg"),
-        (first("images", width=20, height=40), "40 x 20 pixels, its annotation says 20 x 40", "a.jpg"),
-        (first("categories", name="cat"), "two categories", "train.json"),
-        (lambda content: content.pop("images"), "no COCO file", "train.json"),
+        (first("annotations", image_id=99), "image_id 99", "annotation 1"),
+        (first("images", file_name="gone.jpg"), "not found", "gone.jpg"),
+        (first("images", width=20, height=40), "40 x 20 pixels, but its annotation says 20 x 40", "a.jpg"),
+        (first("categories", name="cat"), "duplicate category name", "train.json"),
+        (lambda content: content.pop("images"), "not a COCO file", "train.json"),
         (lambda content: content["images"][0].pop("file_name"), "file_name", "train.json"),
     ],
 )
-def test_what_is_wrong_in_a_coco_file_is_named(change: Change, what: str, where: str) -> None:
+def test_rejects_invalid_coco_file(change: Change, what: str, where: str) -> None:
     with pytest.raises(DataError) as caught:
         coco(change)
     assert what in caught.value.what
@@ -125,11 +125,11 @@ def test_what_is_wrong_in_a_coco_file_is_named(change: Change, what: str, where:
     assert caught.value.hint
 
 
-def test_boxes_are_counted_in_the_upright_image() -> None:
-    turned = Image.Exif()
-    turned[0x0112] = 6
+def test_boxes_refer_to_upright_image() -> None:
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
     coco()
-    image(Path("images/a.jpg"), 20, 40, exif=turned)  # shown as 40 x 20
+    image(Path("images/a.jpg"), 20, 40, exif=rotated)  # shown as 40 x 20
     content = json.loads(Path("train.json").read_text())
     Path("again.json").write_text(json.dumps(content))
     nothing = dict.fromkeys(
@@ -158,7 +158,7 @@ def voc(**more: Any) -> SourceData:
     return Voc("voc", **(options | more)).load(cache_in(Path()))
 
 
-def test_voc_counts_pixels_from_one_and_leaves_difficult_objects_out() -> None:
+def test_voc_first_pixel_is_1_and_skips_difficult_objects() -> None:
     annotate("a", ("dog", 0, 1, 1, 20, 10), ("cat", 1, 1, 1, 40, 20))
     annotate("b")
     data = voc()
@@ -168,7 +168,7 @@ def test_voc_counts_pixels_from_one_and_leaves_difficult_objects_out() -> None:
     assert data.test is None
 
 
-def test_voc_splits_are_those_of_its_image_sets() -> None:
+def test_voc_reads_splits_from_image_sets() -> None:
     for stem in "abc":
         annotate(stem, ("dog", 0, 1, 1, 20, 10))
     sets = Path("voc/ImageSets/Main")
@@ -184,29 +184,29 @@ def test_voc_splits_are_those_of_its_image_sets() -> None:
     assert data.train.targets[0, 0, 4] == 1
 
 
-def test_what_is_wrong_in_voc_files_is_named() -> None:
+def test_rejects_invalid_voc_files() -> None:
     annotate("a", ("dog", 0, 9, 1, 8, 10))
     with pytest.raises(DataError, match="no area") as caught:
         voc()
     assert "a.xml: object 1" in caught.value.where
-    with pytest.raises(DataError, match="none of the classes"):
+    with pytest.raises(DataError, match="not one of the classes"):
         voc(classes=["cat"])
     annotate("a", ("dog", 0, "x", 1, 8, 10))
     with pytest.raises(DataError, match="cannot be read"):
         voc()
     Path("voc/Annotations/a.xml").write_text('<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>')
-    with pytest.raises(DataError, match="declarations"):
+    with pytest.raises(DataError, match="ENTITY declaration"):
         voc()
     annotate("a", ("dog", 0, 1, 1, 8, 10))
     Path("voc/JPEGImages/a.jpg").unlink()
-    with pytest.raises(DataError, match="not there"):
+    with pytest.raises(DataError, match="not found"):
         voc()
 
 
 @pytest.mark.parametrize(
     "name", ["../secret.jpg", "{here}/secret.jpg", "out/secret.jpg", "in/../../secret.jpg"]
 )
-def test_a_coco_file_name_that_leaves_the_folder_of_images_is_refused(name: str) -> None:
+def test_coco_rejects_file_names_outside_folder(name: str) -> None:
     image(Path("secret.jpg"))
     image(Path("images/in/c.jpg"))
     (Path("images") / "out").symlink_to("..")
@@ -216,14 +216,14 @@ def test_a_coco_file_name_that_leaves_the_folder_of_images_is_refused(name: str)
     assert caught.value.hint
 
 
-def test_coco_images_in_subfolders_and_links_to_single_images_are_read() -> None:
+def test_coco_accepts_subfolders_and_linked_images() -> None:
     image(Path("store/c.jpg"))
     Path("images/in").mkdir(parents=True)
     Path("images/in/c.jpg").symlink_to(Path("store/c.jpg").absolute())
     assert coco(first("images", file_name="in/c.jpg")).train.ids[0] == "images/in/c.jpg"
 
 
-def test_a_voc_list_names_no_annotation_elsewhere() -> None:
+def test_voc_rejects_list_entries_outside_folder() -> None:
     annotate("a", ("dog", 0, 1, 1, 20, 10))
     Path("voc/ImageSets/Main").mkdir(parents=True)
     Path("voc/ImageSets/Main/train.txt").write_text("a\n../../elsewhere/a\n")
@@ -232,7 +232,7 @@ def test_a_voc_list_names_no_annotation_elsewhere() -> None:
     assert "train.txt, line 2" in caught.value.where
 
 
-def test_a_folder_without_labels_that_links_elsewhere_is_refused() -> None:
+def test_rejects_links_out_of_unlabeled_folder() -> None:
     image(Path("more/c.png"))
     Path("more/up").symlink_to("..")
     with pytest.raises(DataError, match="leads outside") as caught:

@@ -1,4 +1,4 @@
-"""The built-in digits: offline, the same every time."""
+"""Data source `digits`."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from mtkd_cli.testing import cache_in
 from mtkd_data.digits import Digits
 
 
-def test_all_digits_are_there_as_bytes(tmp_path: Path) -> None:
+def test_contains_all_digits_as_uint8(tmp_path: Path) -> None:
     source = Digits().load(cache_in(tmp_path))
     assert source.classes == tuple("0123456789")
     assert source.train.inputs.shape == (1797, 1, 8, 8)
@@ -23,13 +23,13 @@ def test_all_digits_are_there_as_bytes(tmp_path: Path) -> None:
     assert np.abs(source.train.inputs[:, 0] / 255 * 16 - load_digits().images).max() < 0.04
 
 
-def test_names_are_stable_and_unique(tmp_path: Path) -> None:
+def test_ids_are_stable_and_unique(tmp_path: Path) -> None:
     ids = Digits().load(cache_in(tmp_path)).train.ids
     assert ids[:2] == ("digits-0000", "digits-0001")
     assert len(set(ids)) == 1797
 
 
-def test_loading_twice_gives_one_fingerprint(tmp_path: Path) -> None:
+def test_digest_is_deterministic(tmp_path: Path) -> None:
     first, second = (
         load(Digits().load(cache_in(tmp_path)), Data(name="digits", labels=100)) for _ in range(2)
     )

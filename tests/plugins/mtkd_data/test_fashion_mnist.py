@@ -1,4 +1,4 @@
-"""Fashion-MNIST: IDX files are read exactly, and every damage is named."""
+"""Data source `fashion-mnist`: reading IDX files, and errors for damaged ones."""
 
 import gzip
 import struct
@@ -25,7 +25,7 @@ def images(n: int) -> NDArray[np.uint8]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The four files, with 40 training and 20 test samples."""
+    """Return a folder with the four files, of 40 training and 20 test samples."""
     for prefix, n in (("train", 40), ("t10k", 20)):
         labels = np.arange(n, dtype=np.uint8) % 10
         (tmp_path / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images(n))))
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_images_and_labels_arrive_as_they_are_in_the_files(folder: Path) -> None:
+def test_reads_images_and_labels(folder: Path) -> None:
     source = FashionMnist(str(folder), None).load(cache_in(folder))
     assert source.classes == CLASSES
     assert np.array_equal(source.train.inputs, images(40)[:, None])
@@ -44,7 +44,7 @@ def test_images_and_labels_arrive_as_they_are_in_the_files(folder: Path) -> None
     assert source.test.ids[-1] == "test-00019"
 
 
-def test_samples_takes_the_first_of_training_and_all_of_test(folder: Path) -> None:
+def test_samples_limits_training_set_only(folder: Path) -> None:
     source = FashionMnist(str(folder), 15).load(cache_in(folder))
     assert len(source.train) == 15
     assert np.array_equal(source.train.inputs, images(40)[:15, None])
@@ -52,12 +52,12 @@ def test_samples_takes_the_first_of_training_and_all_of_test(folder: Path) -> No
     assert len(source.test) == 20
 
 
-def test_it_can_be_split(folder: Path) -> None:
+def test_splits_off_validation(folder: Path) -> None:
     data = load(FashionMnist(str(folder), None).load(cache_in(folder)), Data(name="fashion-mnist", val=0.25))
     assert [len(split) for split in data.splits] == [30, 10, 20]
 
 
-def test_a_missing_file_is_named_with_what_to_give(folder: Path) -> None:
+def test_rejects_missing_file(folder: Path) -> None:
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(DataError, match=r"no file t10k-labels-idx1-ubyte\.gz") as error:
         FashionMnist(str(folder), None).load(cache_in(folder))
@@ -65,10 +65,10 @@ def test_a_missing_file_is_named_with_what_to_give(folder: Path) -> None:
     assert "data.path" in error.value.hint
 
 
-def test_images_and_labels_that_do_not_go_together_are_refused(folder: Path) -> None:
+def test_rejects_different_numbers_of_images_and_labels(folder: Path) -> None:
     short = np.zeros(39, dtype=np.uint8)
     (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(short)))
-    with pytest.raises(DataError, match="40 images and 39 labels do not go together"):
+    with pytest.raises(DataError, match="40 images but 39 labels"):
         FashionMnist(str(folder), None).load(cache_in(folder))
 
 
@@ -94,7 +94,7 @@ GOOD = idx(np.arange(10, dtype=np.uint8))
         gzip.compress(b"\0\0\x08\x02" + b"\xff" * 8 + b"\0" * 16),
     ],
 )
-def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
+def test_rejects_damaged_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file.gz"
     path.write_bytes(content)
     with pytest.raises(DataError) as error:
@@ -102,13 +102,13 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     assert error.value.where == str(path)
 
 
-def test_a_good_file_is_read(tmp_path: Path) -> None:
+def test_reads_valid_file(tmp_path: Path) -> None:
     path = tmp_path / "file.gz"
     path.write_bytes(gzip.compress(GOOD))
     assert read_idx(path).tolist() == [*range(10)]
 
 
-def test_a_download_that_fails_says_what_to_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_download_suggests_data_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise RuntimeError("no network")
 

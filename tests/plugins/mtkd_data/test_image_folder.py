@@ -1,4 +1,4 @@
-"""The image-folder data source: layouts, kinds of images, damaged files, order."""
+"""Data source `image-folder`: layouts, image formats, damaged files, order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two classes of three images each."""
+    """Return a folder with two classes of three images each."""
     for label in ("cat", "dog"):
         for number in range(3):
             save(tmp_path / "data" / label / f"{number}.png")
@@ -68,7 +68,7 @@ def test_split_folders(tmp_path: Path, val: str) -> None:
     assert len(data.test) == 2
 
 
-def test_splits_without_train_are_named(tmp_path: Path) -> None:
+def test_rejects_splits_without_train(tmp_path: Path) -> None:
     for split in ("val", "test"):
         save(tmp_path / "d" / split / "cat" / "a.png")
     with pytest.raises(DataError, match="but no train"):
@@ -76,7 +76,7 @@ def test_splits_without_train_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_unlabelled_folder_at_any_depth(root: Path, tmp_path: Path, inside: bool) -> None:
+def test_unlabeled_folder_at_any_depth(root: Path, tmp_path: Path, inside: bool) -> None:
     extra = (root if inside else tmp_path) / "more"
     save(extra / "x" / "y" / "a.png")
     save(extra / "b.jpg")
@@ -86,7 +86,7 @@ def test_unlabelled_folder_at_any_depth(root: Path, tmp_path: Path, inside: bool
     assert data.train.targets.tolist() == [0, 0, 0, 1, 1, 1, -1, -1]
 
 
-def test_unlabelled_folder_belongs_to_train_alone(tmp_path: Path) -> None:
+def test_unlabeled_folder_belongs_to_train_only(tmp_path: Path) -> None:
     for split in ("train", "test"):
         for label in ("cat", "dog"):
             save(tmp_path / "d" / split / label / "a.png")
@@ -96,14 +96,14 @@ def test_unlabelled_folder_belongs_to_train_alone(tmp_path: Path) -> None:
     assert (len(data.train), len(data.test)) == (3, 2)
 
 
-def test_class_in_val_but_not_in_train(tmp_path: Path) -> None:
+def test_rejects_class_missing_from_train(tmp_path: Path) -> None:
     for place in ("train/cat", "train/dog", "val/cat", "val/cow"):
         save(tmp_path / "d" / place / "a.png")
     with pytest.raises(DataError, match="'cow' is in val but not in train"):
         load(tmp_path / "d")
 
 
-def test_empty_class_folder_is_named(root: Path) -> None:
+def test_rejects_empty_class_folder(root: Path) -> None:
     (root / "cow").mkdir()
     with pytest.raises(DataError, match="'cow' has no PNG or JPEG"):
         load(root)
@@ -113,13 +113,13 @@ def test_empty_class_folder_is_named(root: Path) -> None:
     ("options", "message"),
     [({"path": "nowhere"}, "no folder nowhere"), ({"unlabelled": "nowhere"}, "no folder nowhere")],
 )
-def test_missing_folder(root: Path, options: dict[str, str], message: str) -> None:
+def test_rejects_missing_folder(root: Path, options: dict[str, str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         load(root, **options)
 
 
-def test_two_channels_are_refused(root: Path) -> None:
-    with pytest.raises(UsageError, match="channels is 2"):
+def test_rejects_two_channels(root: Path) -> None:
+    with pytest.raises(UsageError, match="invalid number of channels 2"):
         load(root, channels=2)
 
 
@@ -136,7 +136,7 @@ def test_upper_case_suffixes_and_hidden_files(root: Path) -> None:
     assert len(data.train) == 8
 
 
-def test_symlinks_are_followed_and_loops_end(root: Path, tmp_path: Path) -> None:
+def test_follows_symlinks_without_loops(root: Path, tmp_path: Path) -> None:
     save(tmp_path / "elsewhere" / "z.png")
     (root / "cow").symlink_to(tmp_path / "elsewhere")
     (root / "cat" / "loop").symlink_to(root / "cat")
@@ -147,7 +147,7 @@ def test_symlinks_are_followed_and_loops_end(root: Path, tmp_path: Path) -> None
     assert len(data.train) == 7
 
 
-def test_result_does_not_depend_on_workers(
+def test_result_is_independent_of_workers(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = []
@@ -158,7 +158,7 @@ def test_result_does_not_depend_on_workers(
     np.testing.assert_array_equal(results[0].inputs, results[1].inputs)
 
 
-def test_decoded_once_until_a_file_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decodes_again_only_if_a_file_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Path] = []
     real = decoding.decode
     monkeypatch.setattr(decoding, "decode", lambda *what: calls.append(what[0]) or real(*what))
@@ -171,26 +171,26 @@ def test_decoded_once_until_a_file_changes(root: Path, monkeypatch: pytest.Monke
     assert len(calls) == 12
 
 
-def colour(*value: int, mode: str = "RGB") -> Image.Image:
+def solid_color(*value: int, mode: str = "RGB") -> Image.Image:
     return Image.new(mode, (10, 10), value if len(value) > 1 else value[0])
 
 
 @pytest.mark.parametrize(
     ("image", "suffix", "expected"),
     [
-        (colour(10, 200, 30), "png", (10, 200, 30)),
-        (colour(120, mode="L"), "png", (120, 120, 120)),
-        (colour(1, mode="1"), "png", (255, 255, 255)),
-        (colour(10, 200, 30).convert("P", palette=Image.Palette.ADAPTIVE), "png", (10, 200, 30)),
-        (colour(10, 200, 30, 255, mode="RGBA"), "png", (10, 200, 30)),
-        (colour(10, 200, 30, 0, mode="RGBA"), "png", (255, 255, 255)),
-        (colour(0, 128, mode="LA"), "png", (127, 127, 127)),
-        (colour(0, 255, 255, 0, mode="CMYK"), "jpg", (255, 0, 0)),
+        (solid_color(10, 200, 30), "png", (10, 200, 30)),
+        (solid_color(120, mode="L"), "png", (120, 120, 120)),
+        (solid_color(1, mode="1"), "png", (255, 255, 255)),
+        (solid_color(10, 200, 30).convert("P", palette=Image.Palette.ADAPTIVE), "png", (10, 200, 30)),
+        (solid_color(10, 200, 30, 255, mode="RGBA"), "png", (10, 200, 30)),
+        (solid_color(10, 200, 30, 0, mode="RGBA"), "png", (255, 255, 255)),
+        (solid_color(0, 128, mode="LA"), "png", (127, 127, 127)),
+        (solid_color(0, 255, 255, 0, mode="CMYK"), "jpg", (255, 0, 0)),
         (Image.fromarray(np.full((10, 10), 40_000, np.uint16)), "png", (156, 156, 156)),
     ],
     ids=["rgb", "grey", "1-bit", "palette", "opaque", "transparent", "grey-alpha", "cmyk", "16-bit"],
 )
-def test_kinds_of_images(
+def test_decodes_image_modes(
     tmp_path: Path, image: Image.Image, suffix: str, expected: tuple[int, int, int]
 ) -> None:
     image.save(tmp_path / f"a.{suffix}")
@@ -200,25 +200,25 @@ def test_kinds_of_images(
     assert decode(tmp_path / f"a.{suffix}", 8, 1).shape == (1, 8, 8)
 
 
-def test_transparent_palette_colour_is_white(tmp_path: Path) -> None:
-    image = colour(0, mode="P")
+def test_transparent_palette_color_becomes_white(tmp_path: Path) -> None:
+    image = solid_color(0, mode="P")
     image.putpalette([10, 20, 30] + [0] * 765)
     image.save(tmp_path / "a.png", transparency=0)
     assert (decode(tmp_path / "a.png", 8, 3) == 255).all()
 
 
-def test_exif_rotation_is_undone(tmp_path: Path) -> None:
+def test_applies_exif_rotation(tmp_path: Path) -> None:
     upright = np.zeros((16, 16, 3), np.uint8)
     upright[:8] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6  # stored turned: rotate by 270 degrees to see it upright
+    exif[0x0112] = 6  # stored rotated: a rotation by 270 degrees makes it upright
     Image.fromarray(np.rot90(upright)).save(tmp_path / "a.jpg", exif=exif, quality=100)
     pixels = decode(tmp_path / "a.jpg", 16, 3)
     assert pixels[:, :6].min() > 200
     assert pixels[:, 10:].max() < 50
 
 
-def test_wide_image_keeps_its_middle(tmp_path: Path) -> None:
+def test_crops_center_of_wide_image(tmp_path: Path) -> None:
     wide = np.zeros((8, 24), np.uint8)
     wide[:, 8:16] = 255
     Image.fromarray(wide).save(tmp_path / "a.png")
@@ -226,14 +226,14 @@ def test_wide_image_keeps_its_middle(tmp_path: Path) -> None:
 
 
 def huge_png(path: Path, side: int) -> None:
-    """Write a small file that claims to be huge."""
+    """Write a small file whose header claims a huge image."""
     save(path)
     content = bytearray(path.read_bytes())
     content[16:24] = struct.pack(">II", side, side)
     path.write_bytes(content)
 
 
-def spoil(path: Path, how: str) -> None:
+def damage(path: Path, how: str) -> None:
     if how == "truncated":
         save(path, (64, 64, 3), format="JPEG")
         path.write_bytes(path.read_bytes()[:700])
@@ -256,8 +256,8 @@ KINDS = ["truncated", "truncated-png", "empty", "text", "gif", "bomb", "larger-b
 
 
 @pytest.mark.parametrize("how", KINDS)
-def test_bad_image_is_named(root: Path, how: str) -> None:
-    spoil(root / "dog" / "1.png", how)
+def test_rejects_bad_image(root: Path, how: str) -> None:
+    damage(root / "dog" / "1.png", how)
     with pytest.raises(DataError, match="cannot be read") as caught:
         load(root)
     assert caught.value.where == str(root / "dog" / "1.png")
@@ -265,10 +265,10 @@ def test_bad_image_is_named(root: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", KINDS)
-def test_bad_image_is_skipped_and_named(root: Path, caplog: pytest.LogCaptureFixture, how: str) -> None:
+def test_skips_and_reports_bad_image(root: Path, caplog: pytest.LogCaptureFixture, how: str) -> None:
     good = load(root).train
-    spoil(root / "dog" / "1.png", how)
-    for _ in range(2):  # also where the decoded images are kept
+    damage(root / "dog" / "1.png", how)
+    for _ in range(2):  # the second time from the cache
         caplog.clear()
         with caplog.at_level(logging.WARNING, "mtkd"):
             data = load(root, on_bad_sample="skip").train
@@ -281,25 +281,25 @@ def test_bad_image_is_skipped_and_named(root: Path, caplog: pytest.LogCaptureFix
         load(root)
 
 
-def test_at_most_one_percent_is_skipped(root: Path) -> None:
-    spoil(root / "dog" / "1.png", "text")
-    spoil(root / "dog" / "2.png", "text")
+def test_skips_at_most_one_percent(root: Path) -> None:
+    damage(root / "dog" / "1.png", "text")
+    damage(root / "dog" / "2.png", "text")
     with pytest.raises(DataError, match="more than 1 images"):
         load(root, on_bad_sample="skip")
 
 
-def test_names_that_are_no_utf8(root: Path) -> None:
-    odd = Path(str(root / "cat") + "/" + b"\xff.png".decode("utf-8", "surrogateescape"))
+def test_file_names_that_are_not_utf8(root: Path) -> None:
+    not_utf8 = Path(str(root / "cat") + "/" + b"\xff.png".decode("utf-8", "surrogateescape"))
     try:
-        save(odd, format="PNG")
+        save(not_utf8, format="PNG")
     except (OSError, UnicodeError):
-        return  # this file system has no such names
+        return  # the file system does not allow such names
     assert "cat/\\udcff.png" in load(root).train.ids
 
 
 @pytest.mark.parametrize("target", ["..", "../dog", "../dog/deep", "../../elsewhere"])
-def test_a_linked_folder_that_leaves_its_class_is_refused(root: Path, tmp_path: Path, target: str) -> None:
-    """``cat/loop -> ..`` would call every dog a cat."""
+def test_rejects_folder_links_out_of_class(root: Path, tmp_path: Path, target: str) -> None:
+    """``cat/loop -> ..`` would label every dog as a cat."""
     save(tmp_path / "elsewhere" / "z.png")
     save(root / "dog" / "deep" / "y.png")
     (root / "cat" / "loop").symlink_to(target)
@@ -310,7 +310,7 @@ def test_a_linked_folder_that_leaves_its_class_is_refused(root: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("target", ["dog", "dog/deep", ".", ".."])
-def test_a_class_folder_that_leads_to_other_classes_is_refused(root: Path, target: str) -> None:
+def test_rejects_class_folder_linked_to_other_class(root: Path, target: str) -> None:
     save(root / "dog" / "deep" / "y.png")
     (root / "cow").symlink_to(target)
     with pytest.raises(DataError, match="the link leads to") as caught:
@@ -318,9 +318,7 @@ def test_a_class_folder_that_leads_to_other_classes_is_refused(root: Path, targe
     assert caught.value.where == str(root / "cow")
 
 
-def test_a_linked_image_of_another_class_is_refused_and_one_from_elsewhere_is_read(
-    root: Path, tmp_path: Path
-) -> None:
+def test_rejects_linked_image_of_another_class(root: Path, tmp_path: Path) -> None:
     save(tmp_path / "elsewhere" / "z.png")
     (root / "cat" / "z.png").symlink_to(tmp_path / "elsewhere" / "z.png")
     before = len(load(root).train)

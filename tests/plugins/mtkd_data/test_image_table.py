@@ -1,4 +1,4 @@
-"""Images named in a table: every row its image and labels, what is missing is named."""
+"""Data source `image-table`: images and labels of each row, and errors in tables."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load(text: str, task: str = "regression", **options: Any) -> SourceData:
     return ImageTable(task, **(defaults | more | options)).load(cache_in(Path()))
 
 
-def test_each_row_is_an_image_with_its_values() -> None:
+def test_reads_image_and_values_of_each_row() -> None:
     found = load("file,age,height\n200.png,1.5,2\n0.png,,3\n")
     assert found.classes == ("age", "height")
     assert found.train.inputs[:, 0, 0, 0].tolist() == [200, 0]
@@ -39,7 +39,7 @@ def test_each_row_is_an_image_with_its_values() -> None:
     assert found.train.ids == ("200.png", "0.png")
 
 
-def test_the_same_table_serves_classes_and_several_labels() -> None:
+def test_reads_classes_or_several_labels() -> None:
     text = "kind,where,tall\ndark,0.png,1\nlight,200.png,0\n,100.png,\n"
     classes = load(text, "classification", file="where", target=["kind"])
     assert (classes.classes, classes.train.targets.tolist()) == (("dark", "light"), [0, 1, -1])
@@ -48,25 +48,25 @@ def test_the_same_table_serves_classes_and_several_labels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "options", "says"),
+    ("text", "options", "expected"),
     [
         ("file,y\n0.png,1\n7.png,1\n", {}, "no file pictures/7.png|row 3, column 'file'"),
-        ("file,y\n0.png,1\n,1\n", {}, "no file is named|row 3"),
-        ("file,y\n0.png,1\n0.png,1\n", {}, "0.png stands twice|row 3"),
-        ("file,y\n0.png,many\n", {}, "the target 'many' is no number|row 2, column 'y'"),
+        ("file,y\n0.png,1\n,1\n", {}, "no file name|row 3"),
+        ("file,y\n0.png,1\n0.png,1\n", {}, "duplicate file name 0.png|row 3"),
+        ("file,y\n0.png,many\n", {}, "the target 'many' is not a number|row 2, column 'y'"),
         ("file,y\n0.png,2\n", {"task": "multilabel"}, "'2' is neither 0 nor 1|row 2"),
         ("file,y\n0.png,2\n", {"file": "fyle"}, "no column 'fyle'|did you mean 'file'?"),
-        ("file,y\n0.png,2\n", {"channels": 2}, "channels is 2"),
+        ("file,y\n0.png,2\n", {"channels": 2}, "invalid number of channels 2"),
     ],
 )
-def test_what_cannot_be_used_is_named(text: str, options: dict[str, Any], says: str) -> None:
+def test_rejects_invalid_table(text: str, options: dict[str, Any], expected: str) -> None:
     with pytest.raises(MtkdError) as caught:
         load(text, **options)
-    shown = "\n".join([caught.value.what, caught.value.where, caught.value.hint])
-    assert all(part in shown for part in says.split("|")), shown
+    message = "\n".join([caught.value.what, caught.value.where, caught.value.hint])
+    assert all(part in message for part in expected.split("|")), message
 
 
-def test_an_unreadable_image_is_an_error_or_left_out_with_its_label(caplog: pytest.LogCaptureFixture) -> None:
+def test_rejects_or_skips_unreadable_image(caplog: pytest.LogCaptureFixture) -> None:
     Path("pictures/100.png").write_bytes(b"no image")
     text = "file,y\n0.png,1\n100.png,2\n200.png,3\n"
     with pytest.raises(MtkdError, match="cannot be read"):
@@ -77,7 +77,7 @@ def test_an_unreadable_image_is_an_error_or_left_out_with_its_label(caplog: pyte
 
 
 @pytest.mark.parametrize("cell", ["../secret.png", "{here}/secret.png", "up/secret.png"])
-def test_a_file_name_that_leaves_the_folder_is_refused(cell: str) -> None:
+def test_rejects_file_name_outside_folder(cell: str) -> None:
     Image.new("L", (10, 10)).save("secret.png")
     Path("pictures/up").symlink_to("..")
     with pytest.raises(MtkdError, match="leads outside the folder pictures") as caught:
@@ -86,6 +86,6 @@ def test_a_file_name_that_leaves_the_folder_is_refused(cell: str) -> None:
     assert "data.images" in caught.value.hint
 
 
-def test_an_absolute_file_name_inside_the_folder_is_read() -> None:
+def test_accepts_absolute_file_name_inside_folder() -> None:
     here = Path.cwd()
     assert len(load(f"file,y\n{here}/pictures/0.png,1\n{here}/pictures/100.png,2\n").train) == 2

@@ -1,4 +1,4 @@
-"""Images with masks: which number means which class, and what is wrong is named before training."""
+"""Data sources with masks: values and classes, and errors in files."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mtkd_cli.data.dataset import load as split_up
+from mtkd_cli.data.dataset import load as load_data
 from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.interfaces import SourceData
 from mtkd_cli.recipe.schema import Data
@@ -58,7 +58,7 @@ def load(root: Path, **options: Any) -> SourceData:
     return MaskFolder(str(root), **{**DEFAULTS, **options}).load(cache_in(Path()))
 
 
-def test_a_mask_belongs_to_the_image_of_its_name(folder: Path) -> None:
+def test_matches_masks_to_images_by_name(folder: Path) -> None:
     data = load(folder)
     assert data.classes == ("none", "cat", "dog")
     assert data.train.ids == ("0", "1", "2", "3")
@@ -67,24 +67,24 @@ def test_a_mask_belongs_to_the_image_of_its_name(folder: Path) -> None:
         assert np.array_equal(data.train.targets[number], HALVES * (number % 3))
 
 
-def test_palette_grey_and_16_bit_masks_say_the_same(folder: Path) -> None:
+def test_reads_palette_gray_and_16_bit_masks(folder: Path) -> None:
     save(folder / "masks" / "1.png", HALVES, "P")
     save(folder / "masks" / "2.png", (HALVES * 2).astype(np.uint16))
     assert [int(target.max()) for target in load(folder).train.targets] == [0, 1, 2, 0]
 
 
-def test_pixels_of_255_and_images_without_masks_have_no_label(folder: Path, tmp_path: Path) -> None:
+def test_void_pixels_and_images_without_masks_are_unlabeled(folder: Path, tmp_path: Path) -> None:
     save(folder / "masks" / "0.png", np.where(HALVES, 255, 2).astype(np.uint8))
     save(tmp_path / "more" / "x.png", photo())
     train = load(folder, unlabelled=str(tmp_path / "more")).train
     assert np.array_equal(train.targets[0], np.where(HALVES, -1, 2))
     assert train.ids[-1] == "unlabelled/x.png"
-    data = split_up(load(folder, unlabelled=str(tmp_path / "more")), Data(name="x", val=0.25, test=0.25))
+    data = load_data(load(folder, unlabelled=str(tmp_path / "more")), Data(name="x", val=0.25, test=0.25))
     assert (len(data.train), len(data.train.labelled)) == (3, 2)
 
 
-def test_masks_are_cut_as_their_images_are_and_never_blended(folder: Path) -> None:
-    """A wide image that shows its own mask: the middle square, at another size."""
+def test_crops_masks_like_images_without_blending(folder: Path) -> None:
+    """The image is a picture of its mask, so both must match after cropping and resizing."""
     wide = np.zeros((20, 50), dtype=np.uint8)
     wide[:, 20:31] = 2
     for number in range(4):
@@ -93,13 +93,13 @@ def test_masks_are_cut_as_their_images_are_and_never_blended(folder: Path) -> No
         save(folder / "images" / f"{number}.png", np.stack([wide * 100] * 3, axis=-1))
         save(folder / "masks" / f"{number}.png", wide)
     data = load(folder)
-    shown, target = data.train.inputs[0, 0], data.train.targets[0]
+    pixels, target = data.train.inputs[0, 0], data.train.targets[0]
     assert set(np.unique(target)) == {0, 2}
-    assert (target[shown > 190] == 2).all()
-    assert (target[shown < 10] == 0).all()
+    assert (target[pixels > 190] == 2).all()
+    assert (target[pixels < 10] == 0).all()
 
 
-def test_a_photograph_that_lies_on_its_side_fits_an_upright_mask(folder: Path) -> None:
+def test_rotates_image_by_exif_to_match_mask(folder: Path) -> None:
     image = Image.fromarray(np.zeros((10, 20, 3), dtype=np.uint8))
     exif = image.getexif()
     exif[0x0112] = 6
@@ -108,7 +108,7 @@ def test_a_photograph_that_lies_on_its_side_fits_an_upright_mask(folder: Path) -
     assert (load(folder).train.targets[0] == 1).all()
 
 
-def test_one_class_and_its_background_in_black_and_white(folder: Path) -> None:
+def test_black_and_white_masks_of_one_class(folder: Path) -> None:
     for number in range(4):
         save(folder / "masks" / f"{number}.png", HALVES * 255)
     data = load(folder, classes=["crack"])
@@ -116,14 +116,14 @@ def test_one_class_and_its_background_in_black_and_white(folder: Path) -> None:
     assert np.array_equal(data.train.targets[0], HALVES)
 
 
-def test_numbers_of_ones_own(folder: Path) -> None:
+def test_custom_values(folder: Path) -> None:
     for number in range(4):
         save(folder / "masks" / f"{number}.png", HALVES * 7 + 3)
     data = load(folder, values=[10, 3], classes=["a", "b"], ignore=[])
     assert np.array_equal(data.train.targets[0], 1 - HALVES)
 
 
-def test_split_folders_and_a_file_of_class_names(folder: Path) -> None:
+def test_split_folders_and_class_file(folder: Path) -> None:
     for split in ("train", "val", "test"):
         for kind in ("images", "masks"):
             (folder / split).mkdir(exist_ok=True)
@@ -146,7 +146,7 @@ def test_split_folders_and_a_file_of_class_names(folder: Path) -> None:
     )
 
 
-def spoil(folder: Path, what: str) -> None:
+def damage(folder: Path, what: str) -> None:
     if what == "value":
         save(folder / "masks" / "2.png", HALVES * 9)
     elif what == "image":
@@ -155,12 +155,12 @@ def spoil(folder: Path, what: str) -> None:
         (folder / "masks" / "2.png").unlink()
     elif what == "size":
         save(folder / "masks" / "2.png", np.zeros((4, 5), dtype=np.uint8))
-    elif what == "colours":
+    elif what == "colors":
         save(folder / "masks" / "2.png", photo())
     elif what == "half":
         whole = (folder / "masks" / "2.png").read_bytes()
         (folder / "masks" / "2.png").write_bytes(whole[: len(whole) // 2])
-    elif what == "twice":
+    elif what == "duplicate":
         save(folder / "images" / "2.png", photo())
     elif what == "folder":
         for file in (folder / "masks").iterdir():
@@ -169,44 +169,44 @@ def spoil(folder: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "said", "named"),
+    ("what", "message", "where"),
     [
-        ("value", "the value 9; the classes are 0 to 2", "2.png"),
+        ("value", "unknown value 9 in a mask; the classes are 0 to 2", "2.png"),
         ("image", "the mask has no image", "2.png"),
         ("mask", "the image has no mask", "2.jpg"),
         ("size", "5 x 4 pixels, its image 8 x 8", "2.png"),
-        ("colours", "holds colours", "2.png"),
+        ("colors", "contains colors", "2.png"),
         ("half", "cannot be read", "2.png"),
-        ("twice", "two files have this name", "2.png"),
+        ("duplicate", "duplicate name 2", "2.png"),
         ("folder", "has no folder masks", "data.path"),
     ],
 )
-def test_what_is_wrong_is_named(folder: Path, what: str, said: str, named: str) -> None:
-    spoil(folder, what)
-    with pytest.raises(DataError, match=said) as caught:
+def test_rejects_invalid_files(folder: Path, what: str, message: str, where: str) -> None:
+    damage(folder, what)
+    with pytest.raises(DataError, match=message) as caught:
         load(folder)
-    assert named in caught.value.where
+    assert where in caught.value.where
 
 
-def test_an_image_without_a_mask_may_be_taken_as_unlabelled(folder: Path) -> None:
-    spoil(folder, "mask")
+def test_missing_mask_may_mean_unlabeled(folder: Path) -> None:
+    damage(folder, "mask")
     assert (load(folder, missing="unlabelled").train.targets[2] == -1).all()
 
 
 @pytest.mark.parametrize(
     "options", [{"classes": None}, {"classes": ["a", "a"]}, {"values": [0, 1]}, {"channels": 2}]
 )
-def test_class_names_and_numbers_that_cannot_be_are_refused(folder: Path, options: dict[str, Any]) -> None:
+def test_rejects_invalid_classes_and_values(folder: Path, options: dict[str, Any]) -> None:
     with pytest.raises((DataError, UsageError), match=r"class names|data\.values|channels") as caught:
         load(folder, **options)
     assert isinstance(caught.value, MtkdError)
     assert caught.value.hint
 
 
-READ: dict[str, Any] = {"size": SIZE, "channels": 3, "on_bad_sample": "error", "workers": 1}
+OPTIONS: dict[str, Any] = {"size": SIZE, "channels": 3, "on_bad_sample": "error", "workers": 1}
 
 
-def test_pascal_voc_as_torchvision_leaves_it(tmp_path: Path) -> None:
+def test_reads_pascal_voc_layout(tmp_path: Path) -> None:
     root = tmp_path / "VOCdevkit" / "VOC2012"
     for name in ("a", "b", "c"):
         save(root / "JPEGImages" / f"{name}.jpg", photo())
@@ -215,20 +215,20 @@ def test_pascal_voc_as_torchvision_leaves_it(tmp_path: Path) -> None:
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("a\n")
     (lists / "val.txt").write_text("b\n")
-    data = VocSegmentation(str(tmp_path), "2012", unlabelled=True, **READ).load(cache_in(Path()))
+    data = VocSegmentation(str(tmp_path), "2012", unlabelled=True, **OPTIONS).load(cache_in(Path()))
     assert (len(data.classes), data.classes[20]) == (21, "tvmonitor")
     assert data.train.ids == ("a", "unlabelled/c")
     assert np.array_equal(data.train.targets[0], np.where(HALVES, 20, -1))
     (root / "SegmentationClass" / "a.png").unlink()
     with pytest.raises(DataError, match="no file") as caught:
-        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **READ).load(cache_in(Path()))
+        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **OPTIONS).load(cache_in(Path()))
     assert "sample a" in caught.value.where
     (lists / "train.txt").write_text("../../../a\n")
     with pytest.raises(DataError, match="leads outside"):
-        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **READ).load(cache_in(Path()))
+        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **OPTIONS).load(cache_in(Path()))
 
 
-def test_oxford_pets_as_torchvision_leaves_them(tmp_path: Path) -> None:
+def test_reads_oxford_pet_layout(tmp_path: Path) -> None:
     root = tmp_path / "oxford-iiit-pet"
     trimap = np.where(HALVES, 1, 2).astype(np.uint8)
     trimap[0] = 3
@@ -237,15 +237,15 @@ def test_oxford_pets_as_torchvision_leaves_them(tmp_path: Path) -> None:
         save(root / "annotations" / "trimaps" / f"{name}.png", trimap)
     (root / "annotations" / "trainval.txt").write_text("#Image CLASS-ID\nPug_1 1 1 1\n")
     (root / "annotations" / "test.txt").write_text("Pug_2 1 1 1\n")
-    data = OxfordPet(str(tmp_path), **READ).load(cache_in(Path()))
+    data = OxfordPet(str(tmp_path), **OPTIONS).load(cache_in(Path()))
     assert data.classes == ("background", "pet")
     assert np.array_equal(data.train.targets[0][1:], HALVES[1:])
     assert (data.train.targets[0][0] == -1).all()
 
 
 @pytest.mark.parametrize("source", [VocSegmentation, OxfordPet])
-def test_a_data_set_that_is_not_there_is_not_fetched(tmp_path: Path, source: Any) -> None:
+def test_does_not_download_missing_data_set(tmp_path: Path, source: Any) -> None:
     more = {"year": "2012", "unlabelled": False} if source is VocSegmentation else {}
     with pytest.raises(DataError, match="cannot be read") as caught:
-        source(str(tmp_path), **more, **READ).load(cache_in(Path()))
-    assert "nothing is downloaded" in caught.value.hint
+        source(str(tmp_path), **more, **OPTIONS).load(cache_in(Path()))
+    assert "does not download" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Tables: what stands in a file is what is learnt from, and what cannot be is named."""
+"""Data source `table`: columns, targets and splits, and errors in files."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ def load(text: str | None = CSV, task: str = "regression", **options: Any) -> So
     return Table(task, **(wanted | options)).load(cache_in(Path()))
 
 
-def test_numbers_categories_and_missing_values_are_read() -> None:
+def test_reads_numbers_categories_and_missing_values() -> None:
     found = load()
     assert found.classes == ("price",)
     assert found.columns == (Column("age"), Column("town", ("Bern", "Chur")), Column("rooms"))
     np.testing.assert_array_equal(found.train.inputs, [[10, 0, 2], [np.nan, 1, 3], [30, np.nan, 2]])
     np.testing.assert_array_equal(found.train.targets, [[1.5], [2.5], [np.nan]])
-    assert found.train.ids == ("train-2", "train-3", "train-4"), "as the lines of the file count"
+    assert found.train.ids == ("train-2", "train-3", "train-4"), "ids use the line numbers of the file"
 
 
-def test_columns_may_be_named_categories_ids_and_several_targets() -> None:
+def test_options_categorical_id_and_several_targets() -> None:
     found = load(target=["price", "age"], categorical=["rooms"], ignore=["kind"], id="name")
     assert found.columns == (Column("town", ("Bern", "Chur")), Column("rooms", ("2", "3")))
     assert found.train.ids == ("a", "b", "c")
     np.testing.assert_array_equal(found.train.targets, [[1.5, 10], [2.5, np.nan], [np.nan, 30]])
 
 
-def test_a_classification_has_its_classes_from_the_training_rows() -> None:
+def test_classes_come_from_training_rows() -> None:
     found = load(task="classification", target=["kind"], ignore=["price", "name"])
     assert found.classes == ("flat", "house")
     assert found.train.targets.tolist() == [0, 1, -1]
@@ -63,7 +63,7 @@ def test_a_classification_has_its_classes_from_the_training_rows() -> None:
     assert numbers.classes == ("9", "10")
 
 
-def test_splits_are_files_of_a_folder_and_unlabelled_rows_are_trained_on() -> None:
+def test_split_files_and_unlabeled_rows() -> None:
     Path("d").mkdir()
     for name, rows in (("train", "1,u,5\n2,v,6\n"), ("valid", "3,u,7\n"), ("test", "4,v,8\n")):
         Path(f"d/{name}.csv").write_text("x,c,y\n" + rows)
@@ -77,7 +77,7 @@ def test_splits_are_files_of_a_folder_and_unlabelled_rows_are_trained_on() -> No
     assert len({*found.train.ids, *found.val.ids, *found.test.ids}) == 5
 
 
-def test_parquet_is_the_same_table() -> None:
+def test_parquet_equals_csv() -> None:
     import pyarrow
     import pyarrow.parquet
 
@@ -96,34 +96,36 @@ def test_parquet_is_the_same_table() -> None:
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
-    ("text", "options", "says"),
+    ("text", "options", "expected"),
     [
-        ("x,price\n1,2\n2,nan\n", {}, "the target 'nan' is no finite number|t.csv, row 3, column 'price'"),
-        ("x,price\n1,2\n2,1e99\n", {}, "no finite number|row 3"),
-        ("x,price\n1,2\n2,dear\n", {}, "the target 'dear' is no number|row 3"),
-        ("x,price\n1,2\n2,3\nlots,4\n", {}, "'lots' is no number, most of its column are|row 4, column 'x'"),
+        ("x,price\n1,2\n2,nan\n", {}, "the target 'nan' is not a finite number|t.csv, row 3, column 'price'"),
+        ("x,price\n1,2\n2,1e99\n", {}, "not a finite number|row 3"),
+        ("x,price\n1,2\n2,dear\n", {}, "the target 'dear' is not a number|row 3"),
+        (
+            "x,price\n1,2\n2,3\nlots,4\n",
+            {},
+            "'lots' is not a number, but most cells of the column are|row 4, column 'x'",
+        ),
         ("x,price\n1,2\n-inf,3\n", {}, "'-inf' is no finite number|row 3, column 'x'"),
         ("x,price\n1,2\n1,2,3\n", {}, "the row has 3 cells for 2 headings|row 3"),
         ("x,x,price\n1,2,3\n", {}, "two columns are called 'x'|t.csv"),
         ("x,price\n", {}, "the table has no rows|t.csv"),
-        ("price\n1\n", {}, "no input column is left|t.csv"),
+        ("price\n1\n", {}, "no input columns left|t.csv"),
         ("x,pryce\n1,2\n", {}, "no column 'price'|data.target|did you mean 'pryce'?"),
         ("x,price\n1,2\n", {"ignore": ["y"]}, "no column 'y'|data.ignore"),
-        ("i,x,price\na,1,2\na,3,4\n", {"id": "i"}, "the id 'a' stands twice|row 3"),
+        ("i,x,price\na,1,2\na,3,4\n", {"id": "i"}, "duplicate sample id 'a'|row 3"),
         (None, {"path": "gone.csv"}, "no file gone.csv"),
         (None, {"path": "t.txt"}, "no file t.txt"),
     ],
 )
-def test_what_cannot_be_learnt_from_is_named_with_its_place(
-    text: str | None, options: dict[str, Any], says: str
-) -> None:
+def test_rejects_invalid_table(text: str | None, options: dict[str, Any], expected: str) -> None:
     with pytest.raises(MtkdError) as caught:
         load(text, **{"ignore": None, **options})
-    shown = "\n".join([caught.value.what, caught.value.where, caught.value.hint])
-    assert all(part in shown for part in says.split("|")), shown
+    message = "\n".join([caught.value.what, caught.value.where, caught.value.hint])
+    assert all(part in message for part in expected.split("|")), message
 
 
-def test_a_category_of_no_training_row_is_named_with_its_file() -> None:
+def test_rejects_category_missing_from_training_rows() -> None:
     Path("d").mkdir()
     Path("d/train.csv").write_text("c,y\nred,1\nblue,2\n")
     Path("d/test.csv").write_text("c,y\nblue,1\nblu,2\n")
@@ -136,7 +138,7 @@ def test_a_category_of_no_training_row_is_named_with_its_file() -> None:
     )
 
 
-def test_a_single_column_needs_no_list(registry: Registry) -> None:
+def test_accepts_single_target_column(registry: Registry) -> None:
     known = registry.find("data", "table").spec.options
     options, wrong = check_options({"path": "t.csv", "target": "price"}, known, "r: data")
     assert not wrong
