@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -68,6 +68,17 @@ def warn(lines: list[str]) -> None:
         return
     for line in lines:
         print_status(f"warning: {line}", style="yellow")
+
+
+def warner() -> Callable[[list[str]], None]:
+    """Return a `warn` that prints each line once, however often it is given."""
+    printed: set[str] = set()
+
+    def warn_once(lines: list[str]) -> None:
+        warn([line for line in dict.fromkeys(lines) if line not in printed])
+        printed.update(lines)
+
+    return warn_once
 
 
 @contextmanager

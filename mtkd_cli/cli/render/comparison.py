@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.recipe_argument import parts_of
 from mtkd_cli.cli.tables import table
 from mtkd_cli.compare.comparison import Student, comparison_of
 from mtkd_cli.compare.from_runs import students_of
@@ -58,11 +57,12 @@ def compare_grid(
     if threads:
         torch.set_num_threads(threads)
     with stdout_on_stderr():
-        first = parts_of(recipe, grid.fixed)
+        warn = console.warner()
+        first = load(recipe, grid.fixed, warn=warn)
         methods = grid.methods(first.recipe.strategy.name, len(first.recipe.teachers))
         cells = grid.cells(methods)
         # everything that is wrong, before anything is trained
-        trusted = checked(trust_pickle, [load(recipe, cell.overrides) for cell in cells])
+        trusted = checked(trust_pickle, [load(recipe, cell.overrides, warn=warn) for cell in cells])
         console.warn(warnings(trusted))
         progress = Progress(Console(stderr=True))
         trainer = Trainer(

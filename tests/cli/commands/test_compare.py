@@ -143,3 +143,11 @@ def test_tunes_each_method_and_resumes(trained: list[str]) -> None:
     assert f"temperature: {float(mean['settings']['loss.temperature'])}" in recipe
     assert compare(*arguments) == facts
     assert len(trained) == 2 * 2 + 4
+
+
+def test_local_code_of_one_value_of_the_grid_is_warned_of_once_before_it_runs() -> None:
+    Path("mine.py").write_text("raise RuntimeError('it ran')")
+    done = mtkd("compare", "digits", "strategy=mean,python:mine.py:Mine", "train.seed=0,1")
+    assert done.exit_code == 2
+    assert done.stderr.count("this recipe runs local code: python:mine.py:Mine") == 1
+    assert not Path("runs").exists()
