@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 SHOWN = 5
-"""Names of classes that a message gives at most."""
+"""Maximum number of names in a list of a message."""
 
 
 class MtkdError(Exception):
     """An expected failure. Shown as up to three lines, never as a traceback.
 
     Args:
-        what: what went wrong, in one line.
-        where: file, key, teacher or sample.
-        hint: what to do about it.
+        what: what happened, in one line.
+        where: file, recipe key, teacher or sample.
+        hint: what to do.
     """
 
     exit_code: ClassVar[int] = 1
@@ -40,7 +40,7 @@ class UsageError(MtkdError):
 
 
 class RecipeError(UsageError):
-    """A recipe that cannot be run; carries every problem found in it."""
+    """An invalid recipe, with all problems found in it."""
 
     code = "recipe"
 
@@ -61,16 +61,16 @@ class RecipeKeyError(UsageError):
 
 
 class ResumeError(UsageError):
-    """A run that cannot go on because what decides it changed; carries every difference."""
+    """A run that cannot be resumed because its inputs changed, with all differences."""
 
     code = "resume"
 
     def __init__(self, run: str, problems: list[UsageError]) -> None:
         self.problems = problems
         super().__init__(
-            f"the run {run} began with something else",
+            f"the run {run} was started with other inputs",
             where=run,
-            hint="undo the changes, or start another run",
+            hint="undo the changes, or start a new run",
         )
 
     def as_dict(self) -> dict[str, object]:  # type: ignore[override]
@@ -79,42 +79,42 @@ class ResumeError(UsageError):
 
 
 class StoppedError(MtkdError):
-    """A run that was stopped by a signal and can go on."""
+    """A run that was stopped by a signal and can be resumed."""
 
     exit_code = 75
     code = "interrupted"
 
 
 class DataError(MtkdError):
-    """Data, a model file or a stored array that is not valid."""
+    """Invalid data, or an invalid model file or stored array."""
 
     exit_code = 3
     code = "data"
 
 
 class TrainingError(MtkdError):
-    """Training that cannot go on: a loss or gradient that is not finite."""
+    """Training that failed: a loss or gradient is not finite."""
 
     exit_code = 4
     code = "training"
 
 
 class MemoryFullError(MtkdError):
-    """What does not fit into memory."""
+    """A model or batch that does not fit into memory."""
 
     exit_code = 4
     code = "memory"
 
 
 class EngineError(MtkdError):
-    """Several processes that cannot go on together: one is gone, or they never met."""
+    """A run in several processes that failed: a process died, or the processes could not connect."""
 
     exit_code = 5
     code = "engine"
 
 
 class PluginError(MtkdError):
-    """A plugin that failed while it was used."""
+    """A plugin that raised an exception."""
 
     exit_code = 1
     code = "plugin"
@@ -145,19 +145,19 @@ def type_and_first_line(error: BaseException) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'x'?`` for the nearest known word, or ``''``."""
-    import difflib  # only where something is wrong
+    """Return ``did you mean 'x'?`` for the most similar known word, or ``''`` if none is similar."""
+    import difflib  # only needed for error messages
 
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {matches[0]!r}?" if matches else ""
 
 
 def nearest_or_all(word: str, known: Iterable[str]) -> str:
-    """Return the nearest known word as a question, or the list of what there is."""
+    """Return ``did you mean 'x'?`` for the most similar known word, or else the list of all known words."""
     names = sorted(set(known))
     return nearest(word, names) or f"known: {', '.join(names) or 'none'}"
 
 
-def some(names: Sequence[str]) -> str:
-    """Return the first of some names, for a message."""
+def join_first(names: Sequence[str]) -> str:
+    """Return the first names as a list, with ``...`` if there are more."""
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

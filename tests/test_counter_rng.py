@@ -26,24 +26,24 @@ def test_numbers_are_uniform() -> None:
 
 
 @pytest.mark.parametrize("other", [("view", 0, 2), ("view", 1, 1), ("order", 0, 1)])
-def test_numbers_for_different_purposes_are_independent(other: tuple[str | int, ...]) -> None:
+def test_keys_are_independent(other: tuple[str | int, ...]) -> None:
     first, second = counter_rng.uniform(IDS, 1, "view", 0, 1), counter_rng.uniform(IDS, 1, *other)
     assert abs(np.corrcoef(first[:, 0], second[:, 0])[0, 1]) < 0.03
 
 
-def test_draws_of_one_sample_are_independent_of_each_other() -> None:
+def test_draws_of_one_sample_are_independent() -> None:
     correlations = np.corrcoef(counter_rng.uniform(IDS, 10, "view", 0, 1).T) - np.eye(10)
     assert np.abs(correlations).max() < 0.03
 
 
-def test_a_samples_numbers_depend_on_no_other_sample() -> None:
+def test_draws_do_not_depend_on_other_samples() -> None:
     alone = counter_rng.uniform(IDS[5:6], 3, "view", 0, 1)
     assert np.array_equal(counter_rng.uniform(IDS[:9], 3, "view", 0, 1)[5:6], alone)
     assert np.array_equal(counter_rng.uniform(IDS[:9][::-1], 3, "view", 0, 1)[3:4], alone)
     assert np.array_equal(counter_rng.uniform(IDS[5:6], 9, "view", 0, 1)[:, :3], alone)
 
 
-def test_numbers_never_change_between_versions() -> None:
+def test_numbers_are_stable_across_versions() -> None:
     """Recorded outputs and resumed runs rely on them."""
     assert counter_rng.number("view", 0, 1) == int.from_bytes(
         hashlib.blake2b(b"view\x1f0\x1f1", digest_size=8).digest(), "little"
@@ -63,23 +63,23 @@ def test_numbers_never_change_between_versions() -> None:
 
 @quick
 @given(n=st.integers(0, 300), seed=st.integers(0, 9), epoch=st.integers(0, 9))
-def test_a_permutation_has_every_index_once_and_is_the_same_again(n: int, seed: int, epoch: int) -> None:
+def test_permutation_is_complete_and_reproducible(n: int, seed: int, epoch: int) -> None:
     order = counter_rng.permutation(n, "order", seed, epoch)
     assert sorted(order) == list(range(n))
     assert np.array_equal(order, counter_rng.permutation(n, "order", seed, epoch))
 
 
-def test_each_epoch_has_its_own_order() -> None:
+def test_epochs_have_different_permutations() -> None:
     orders = {tuple(counter_rng.permutation(20, "order", 0, epoch)) for epoch in range(50)}
     assert len(orders) == 50
 
 
-def test_parts_are_told_apart() -> None:
+def test_key_parts_are_separated() -> None:
     assert counter_rng.number("a", "b") != counter_rng.number("ab")
     assert counter_rng.number(1, 12) != counter_rng.number(11, 2)
 
 
-def test_torch_uniform_is_a_function_of_its_parts() -> None:
+def test_torch_uniform_is_a_function_of_its_key() -> None:
     numbers = counter_rng.torch_uniform((3, 500), "strategy", 0, 7, "drop")
     assert numbers.shape == (3, 500)
     assert numbers.dtype == torch.float32
@@ -91,7 +91,7 @@ def test_torch_uniform_is_a_function_of_its_parts() -> None:
     assert counter_rng.torch_uniform((), "x").shape == ()
 
 
-def test_drawing_leaves_global_generators_alone() -> None:
+def test_draws_leave_global_generators_unchanged() -> None:
     before = torch.get_rng_state()
     counter_rng.torch_uniform((5,), "x")
     counter_rng.permutation(5, "x")

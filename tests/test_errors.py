@@ -1,4 +1,4 @@
-"""Errors say what, where and what to do, and have a documented exit code."""
+"""Errors with message, place, hint and exit code."""
 
 import pytest
 
@@ -20,11 +20,11 @@ from mtkd_cli.errors import (
 @pytest.mark.parametrize(
     ("kind", "code"), [(MtkdError, 1), (UsageError, 2), (DataError, 3), (TrainingError, 4)]
 )
-def test_exit_codes_are_those_of_the_documentation(kind: type[MtkdError], code: int) -> None:
+def test_exit_codes_match_documentation(kind: type[MtkdError], code: int) -> None:
     assert kind("what").exit_code == code
 
 
-def test_json_of_an_error_has_four_parts() -> None:
+def test_error_json_has_four_fields() -> None:
     assert DataError("broken", "a.png", "delete it").as_dict() == {
         "code": "data",
         "message": "broken",
@@ -33,7 +33,7 @@ def test_json_of_an_error_has_four_parts() -> None:
     }
 
 
-def test_a_recipe_error_carries_every_problem() -> None:
+def test_recipe_error_has_every_problem() -> None:
     problems = [RecipeKeyError("one", "r: a"), RecipeKeyError("two", "r: b")]
     error = RecipeError("r.yaml", [*problems])
     assert error.exit_code == 2
@@ -43,11 +43,11 @@ def test_a_recipe_error_carries_every_problem() -> None:
 
 
 @pytest.mark.parametrize(("message", "line"), [("", "TimeoutError"), ("\n", "TimeoutError"), ("a\nb", "a")])
-def test_an_error_without_a_message_is_named_by_its_type(message: str, line: str) -> None:
+def test_first_line_falls_back_to_type(message: str, line: str) -> None:
     assert first_line(TimeoutError(message)) == line
 
 
-def test_the_nearest_name_is_offered_or_else_all_of_them() -> None:
+def test_nearest_or_all_suggests_name_or_lists_all() -> None:
     assert nearest("confidnce", ["mean", "confidence"]) == "did you mean 'confidence'?"
     assert nearest("xyz", ["mean"]) == ""
     assert nearest_or_all("xyz", ["mean", "entropy", "mean"]) == "known: entropy, mean"

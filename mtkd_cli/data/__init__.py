@@ -1,4 +1,4 @@
-"""Samples in memory: splits with and without labels, and augmented views.
+"""Samples in memory: splits, hidden labels and augmented views.
 
-Files are read by `mtkd_cli.reading` and by the data sources in plugins.
+Reading files belongs in `mtkd_cli.reading` and in the data sources of plugins.
 """

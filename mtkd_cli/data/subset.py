@@ -1,7 +1,7 @@
-"""Choose some of many rows so that no order of the data biases the choice.
+"""Choose a representative subset of rows, whatever the order of the data.
 
-Class folders are read class by class, frames of a video in time, so neither the first rows nor every n-th
-row stand for all of them.
+Class folders are read class by class and video frames in time, so neither the first rows nor every n-th row
+represent all rows.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 from mtkd_cli import counter_rng
 
 
-def spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return ``count`` of the rows in their order, or all if there are no more.
+def sample_rows(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return ``count`` of the rows in their order, or all rows if there are fewer.
 
-    One row is drawn from each of ``count`` stretches of about equal length (stratified sampling), by
-    counters: the same rows at every call, evenly spread, and in step with no period of the data.
+    The rows are divided into ``count`` intervals of about equal length, and one row is drawn from each
+    (stratified sampling). Counter-based: every call returns the same rows, also for periodic data.
 
     Args:
         rows: ``[N]``, in any order.
-        count: rows to choose; at least one is chosen.
+        count: number of rows; 0 or less means 1.
     """
     count = max(1, count)
     if len(rows) <= count:
         return rows
-    edges = np.arange(count + 1) * len(rows) // count
+    edges = np.arange(count + 1) * len(rows) // count  # [count + 1], starts of the intervals
     offset = counter_rng.generator("subset", len(rows), count).random(count) * np.diff(edges)
     return rows[edges[:-1] + offset.astype(np.int64)]
 
 
-def mixed(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return the rows of `spread` shuffled, so that each batch of them stands for all rows too."""
-    chosen = spread(rows, count)
+def shuffled_sample_rows(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the rows of `sample_rows`, shuffled, so that each batch represents all rows too."""
+    chosen = sample_rows(rows, count)
     return chosen[counter_rng.permutation(len(chosen), "mixed")]

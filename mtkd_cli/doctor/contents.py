@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.doctor.finding import Finding, Status
 from mtkd_cli.reading import images
-from mtkd_cli.reading.image_folders import images_in
+from mtkd_cli.reading.image_folders import list_images
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.training.context import Context
 
@@ -35,7 +35,7 @@ def check_images(part: Part) -> Iterator[Finding]:
     folders = [
         Path(value) for value in part.options.values() if isinstance(value, str) and Path(value).is_dir()
     ]
-    files = [file for folder in folders for file in images_in(folder, anywhere=True)]
+    files = [file for folder in folders for file in list_images(folder, anywhere=True)]
     if not files:
         return
     with images.refuse_bombs(), ThreadPoolExecutor(WORKERS) as pool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.data.subset import spread
+from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import DataError, MtkdError, UsageError, first_line
 from mtkd_cli.files import atomic
 from mtkd_cli.inference.student import LoadedStudent
@@ -98,7 +98,7 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
     with atomic.workplace(file) as folder:
         part = folder / f"part{ENDINGS[form]}"
         with quiet(), atomic.disk_errors(file):
-            run = _write(student, module, form, part, _inputs(split, spread(rows, 3)))
+            run = _write(student, module, form, part, _inputs(split, sample_rows(rows, 3)))
         boxes = one_by_one(student)
         own_answer = _each(student.answer) if boxes else student.answer
         scale = student.model.scale

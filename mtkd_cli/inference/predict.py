@@ -16,8 +16,8 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.inference.student import LoadedStudent
 from mtkd_cli.interfaces import Prediction
 from mtkd_cli.reading import images, tables
-from mtkd_cli.reading.image_folders import images_in
-from mtkd_cli.reading.table_encoding import encoded
+from mtkd_cli.reading.image_folders import list_images
+from mtkd_cli.reading.table_encoding import encode_table
 
 WORKERS = 4
 TABLES = tables.ENDINGS
@@ -62,7 +62,7 @@ def files_of(student: LoadedStudent, paths: Sequence[Path]) -> list[Path]:
         elif student.takes == "table":
             found += sorted(file for file in path.iterdir() if file.suffix in TABLES)
         else:
-            found += images_in(path)
+            found += list_images(path)
     return found
 
 
@@ -111,7 +111,7 @@ def _image(student: LoadedStudent, file: Path) -> _Item:
 def _rows(student: LoadedStudent, file: Path) -> Iterator[_Item]:
     try:
         table = tables.read(file)
-        rows = encoded(table, student.model.input.columns)
+        rows = encode_table(table, student.model.input.columns)
     except DataError as error:
         yield _Item(str(file), None, f"{error.what} ({error.where})")
         return
@@ -126,7 +126,7 @@ def _answered(student: LoadedStudent, items: Sequence[_Item]) -> Iterator[Answer
     )
     for item in items:
         prediction = None if item.inputs is None else next(answers)
-        shown = images.shown_part(item.size, student.facts["reads"]["fit"])
+        shown = images.visible_box(item.size, student.facts["reads"]["fit"])
         yield Answered(item.name, prediction, item.problem, item.size, shown)
 
 

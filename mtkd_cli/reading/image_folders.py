@@ -1,4 +1,4 @@
-"""Find class folders and images: sorted, without hidden ones, and never outside the folder that was named."""
+"""List class folders and images: sorted, without hidden files, and never outside the given folder."""
 
 from __future__ import annotations
 
@@ -9,79 +9,82 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.reading.images import ENDINGS
 
 
-def folders_in(root: Path) -> list[str]:
-    """Return the names of the folders in ``root``; links to folders count, hidden ones do not."""
+def list_folders(root: Path) -> list[str]:
+    """Return the names of the folders in ``root``, links included and hidden folders excluded.
+
+    Raises:
+        DataError: ``root`` cannot be read.
+    """
     try:
         return sorted(e.name for e in os.scandir(root) if not e.name.startswith(".") and e.is_dir())
     except OSError as error:
         raise _unreadable(error) from error
 
 
-def images_in(root: Path, anywhere: bool = False) -> list[Path]:
-    """Return the PNG and JPEG files in ``root`` at any depth.
+def list_images(root: Path, anywhere: bool = False) -> list[Path]:
+    """Return the PNG and JPEG files in ``root`` at any depth, sorted.
 
-    Links to files are followed, also to files elsewhere. Links to folders inside ``root`` are followed,
-    each folder once, so a loop of links ends.
+    Links to files are followed, also to files elsewhere. Each linked folder is visited once, so a loop of
+    links ends.
 
     Args:
         root: a folder, or a link to one.
-        anywhere: whether links to folders outside ``root`` are followed too.
+        anywhere: whether to follow links to folders outside ``root``.
 
     Raises:
-        DataError: a folder that cannot be read, or a link to a folder that is not inside ``root``.
-
+        DataError: a folder cannot be read, or a link leads to a folder outside ``root``.
     """
 
-    def stop(error: OSError) -> None:
+    def fail(error: OSError) -> None:
         raise _unreadable(error) from error
 
     found: list[Path] = []
     seen: set[str] = set()
     top = os.path.realpath(root)
-    for folder, folders, files in os.walk(root, onerror=stop, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=fail, followlinks=True):
         real = os.path.realpath(folder)
         if not anywhere and not _is_within(real, top):
             raise DataError(
                 f"the link leads outside {root}, to {real}",
                 where=str(folder),
-                hint="remove the link, or copy the images; a link to a single file may lead anywhere",
+                hint="remove the link, or copy the images; links to single files are allowed",
             )
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = (Path(folder, n) for n in files if n.lower().endswith(ENDINGS) and not n.startswith("."))
-        found += [file for file in inside if file.is_file()]
+        images = (Path(folder, n) for n in files if n.lower().endswith(ENDINGS) and not n.startswith("."))
+        found += [image for image in images if image.is_file()]
     return sorted(found)
 
 
 def file_inside(folder: Path, name: str, where: str, hint: str) -> Path:
-    """Return the file that an annotation or a table calls ``name``, in ``folder`` or below it.
+    """Return the path of a file that an annotation or a table names, inside ``folder``.
 
-    Links to single files are followed. The file need not exist.
+    Links to single files are followed. The file does not have to exist.
 
     Args:
-        folder: where names start from; may be a link.
-        name: a relative path, as the annotation gives it.
-        where: file and entry, for the message.
-        hint: what to do about a name that leads outside.
+        folder: folder that names are relative to; may be a link.
+        name: relative path from the annotation.
+        where: file and entry of the annotation, for messages.
+        hint: what to do about a name that leads outside, for messages.
 
     Raises:
-        DataError: the name leads outside the folder: absolute, by ``..``, or through a linked folder.
+        DataError: the name leads outside the folder: it is absolute, contains ``..``, or passes a link.
     """
     file = folder / name
     if "\0" in name:
         raise DataError(f"{name!r} is not a file name", where, hint)
     if file.parent == folder and file.name != "..":
-        return file  # no folder on the way that could be a link
+        return file  # no folder in between that could be a link
     if not _is_within(os.path.realpath(file.parent), os.path.realpath(folder)):
         raise DataError(f"the file name {name!r} leads outside the folder {folder}", where, hint)
     return file
 
 
 def _is_within(path: str, folder: str) -> bool:
-    """Whether a real path is a folder or is below it."""
+    """Whether a resolved path equals the resolved folder or is below it."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 

@@ -1,4 +1,4 @@
-"""Mean and deviation of columns far from zero, of any scale, and constant ones."""
+"""Mean and standard deviation of columns, accurate for values far from zero and at any scale."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def moments(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and deviation ``[F]`` of what is not NaN in each column of ``[N, F]``, whatever its scale.
+def mean_and_deviation(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation ``[F]`` of the finite values in each column.
 
-    The mean of a column that is empty is 0, the deviation of one that is empty or constant 1.
+    A column without finite values has mean 0 and deviation 1; a constant column has deviation 1.
+
+    Args:
+        values: ``[N, F]``, with NaN for missing values.
     """
     mean, deviation = np.zeros(values.shape[1]), np.ones(values.shape[1])
-    for place, column in enumerate(values.T):
-        known = column[np.isfinite(column)]
-        if len(known):
-            first, spread = known[0], float(np.ptp(known))
-            shares = (known - first) / (spread or 1.0)  # from -1 to 1: no square of them is lost
-            mean[place] = first + shares.mean() * spread
-            deviation[place] = shares.std() * spread or 1.0
+    for index, column in enumerate(values.T):
+        finite = column[np.isfinite(column)]
+        if len(finite):
+            first, extent = finite[0], float(np.ptp(finite))
+            scaled = (finite - first) / (extent or 1.0)  # -1 to 1: squares neither overflow nor underflow
+            mean[index] = first + scaled.mean() * extent
+            deviation[index] = scaled.std() * extent or 1.0
     return mean, deviation

@@ -1,4 +1,4 @@
-"""A table's cells, which are texts, as the numbers that models take."""
+"""Encode a table's text cells as numbers for models."""
 
 from __future__ import annotations
 
@@ -12,44 +12,48 @@ from mtkd_cli.interfaces import Column
 from mtkd_cli.reading.tables import Frame
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
-"""Cells that say nothing."""
+"""Values treated as missing."""
 
 
-def encoded(frame: Frame, columns: Sequence[Column]) -> NDArray[np.float64]:
-    """Return a table's rows ``[N, F]``, see `Samples.inputs`.
+def encode_table(frame: Frame, columns: Sequence[Column]) -> NDArray[np.float64]:
+    """Return a table's rows ``[N, F]`` in float64, with NaN for missing values; see `Samples.inputs`.
 
-    In double precision until they are standardized: float32 tells no two seconds of a timestamp apart.
+    float64, because float32 cannot represent single seconds of a timestamp. Models standardize first.
+
+    Args:
+        frame: table of N rows.
+        columns: the F columns to encode. A category becomes its index in `Column.categories`.
 
     Raises:
-        DataError: a cell that is no number, or a category of no row that is trained on.
+        DataError: a cell is not a finite number, or its category is not in the training data.
     """
     rows = np.full((len(frame), len(columns)), np.nan, dtype=np.float64)
-    for place, column in enumerate(columns):
+    for index, column in enumerate(columns):
         codes = {name: code for code, name in enumerate(column.categories)}
         for row, cell in enumerate(frame.column(column.name)):
             if cell in MISSING:
                 continue
-            value = codes.get(cell) if codes else number(cell)
+            value = codes.get(cell) if codes else parse_number(cell)
             if value is None:
-                what = "is in no row that is trained on" if codes else "is no number"
-                hint = nearest_or_all(cell, column.categories) if codes else "mend the cell, or empty it"
+                what = "is not in the training data" if codes else "is not a number"
+                hint = nearest_or_all(cell, column.categories) if codes else "fix the cell, or leave it empty"
                 raise DataError(f"{cell!r} {what}", frame.where(row, column.name), hint)
-            if not fits(value):
+            if not is_finite_float32(value):
                 raise DataError(
-                    f"{cell!r} is no finite number", frame.where(row, column.name), "mend the cell"
+                    f"{cell!r} is not a finite number", frame.where(row, column.name), "fix the cell"
                 )
-            rows[row, place] = value
+            rows[row, index] = value
     return rows
 
 
-def number(cell: str) -> float | None:
-    """Return the number in a cell, None if it has none; ``inf`` and ``nan`` are numbers here."""
+def parse_number(cell: str) -> float | None:
+    """Return the number in a cell, or None if it is not a number. ``inf`` and ``nan`` are numbers here."""
     try:
         return float(cell) if "_" not in cell else None
     except ValueError:
         return None
 
 
-def fits(value: float) -> bool:
-    """Whether a number is finite, in float32 too."""
+def is_finite_float32(value: float) -> bool:
+    """Whether a number is finite after conversion to float32."""
     return bool(abs(value) <= float(np.finfo(np.float32).max))

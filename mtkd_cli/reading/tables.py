@@ -1,4 +1,4 @@
-"""Read a table from a file: CSV, or parquet with the extra ``tabular``. Every cell is a text here."""
+"""Read a table from a CSV file, or from parquet with the extra ``tabular``. Every cell is a string."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mtkd_cli.safe_loading.decompression_limits import refuse_content
 
 ENDINGS = (".csv", ".parquet")
 CELL_BYTES = 8
-"""Bytes that a cell of a parquet file takes at least once it is read, however few it takes there."""
+"""Minimum size of a parquet cell in memory, in bytes."""
 
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-"""The names that a split's file may have."""
+"""File names of each split, without suffix."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Frame:
     """A table of N rows.
 
     Attributes:
-        file: where it was read.
-        names: the headings.
-        columns: N cells by heading.
-        lines: where each row stands in the file, for messages.
+        file: file of the table.
+        names: headings.
+        columns: N cells of each heading.
+        lines: line of each row in the file, for messages.
     """
 
     file: Path
@@ -40,14 +40,18 @@ class Frame:
         return len(self.lines)
 
     def where(self, row: int, column: str) -> str:
-        """Return file, row and column of a cell."""
+        """Return file, row and column of a cell, for messages."""
         return f"{self.file}, row {self.lines[row]}, column {column!r}"
 
     def column(self, name: str, key: str = "") -> list[str]:
         """Return the cells under a heading.
 
+        Args:
+            name: the heading.
+            key: recipe key that names the heading (without ``data.``), for messages.
+
         Raises:
-            DataError: there is none.
+            DataError: the table has no such heading.
         """
         if name not in self.columns:
             where = f"{self.file} (data.{key})" if key else str(self.file)
@@ -55,11 +59,15 @@ class Frame:
         return self.columns[name]
 
 
-def frames_in(path: Path, separator: str) -> dict[str, Frame]:
-    """Return the table of each split: of a file ``train`` alone, of a folder ``train``, ``val``, ``test``.
+def read_splits(path: Path, separator: str) -> dict[str, Frame]:
+    """Return the tables of a path by split: ``train``, and from a folder also ``val`` and ``test``.
+
+    Args:
+        path: a file, or a folder with one file for each split (see `SPLITS`).
+        separator: separator of the cells in CSV files.
 
     Raises:
-        DataError: there is no such file, or it is no table.
+        DataError: there is no file for ``train``, two files are the same split, or a file is not a table.
     """
     if not path.is_dir():
         return {"train": read(path, separator)}
@@ -69,11 +77,15 @@ def frames_in(path: Path, separator: str) -> dict[str, Frame]:
         if split is None or file.suffix not in ENDINGS:
             continue
         if split in found:
-            raise DataError(f"{file.name} and {found[split].name} are both {split}", str(path), "remove one")
+            raise DataError(
+                f"{file.name} and {found[split].name} are both the {split} split", str(path), "remove one"
+            )
         found[split] = file
     if "train" not in found:
         raise DataError(
-            f"no train.csv in {path}", "data.path", "a folder has train.csv and, if need be, val and test"
+            f"no train.csv in {path}",
+            "data.path",
+            "a folder needs train.csv; val.csv and test.csv are optional",
         )
     return {split: read(file, separator) for split, file in found.items()}
 
@@ -82,34 +94,34 @@ def read(file: Path, separator: str = ",") -> Frame:
     """Return the table in a file.
 
     Raises:
-        DataError: no such file, or rows that do not fit the headings.
+        DataError: there is no such file, it is not a table, or it has duplicate headings or no rows.
     """
     if not file.is_file():
         raise missing_path(file, "data")
     if file.suffix not in ENDINGS:
         raise DataError(
-            f"{file.name} is no table", str(file), f"give a file that ends in {' or '.join(ENDINGS)}"
+            f"{file.name} is not a table", str(file), f"use a file that ends in {' or '.join(ENDINGS)}"
         )
     frame = _parquet(file) if file.suffix == ".parquet" else _csv(file, separator)
-    repeated = next((name for name in frame.names if frame.names.count(name) > 1), None)
-    if repeated is not None:
-        raise DataError(f"two columns are called {repeated!r}", str(file), "rename one of them")
+    duplicate = next((name for name in frame.names if frame.names.count(name) > 1), None)
+    if duplicate is not None:
+        raise DataError(f"duplicate column {duplicate!r}", str(file), "rename one of the columns")
     if not len(frame):
-        raise DataError("the table has no rows", str(file), "give a row of headings and one for each sample")
+        raise DataError("the table has no rows", str(file), "write a row of headings and one row per sample")
     return frame
 
 
 def _csv(file: Path, separator: str) -> Frame:
     (_, names), *rows = csv_rows(file, separator)
-    columns = {name: [row[place] for _, row in rows] for place, name in enumerate(names)}
+    columns = {name: [row[index] for _, row in rows] for index, name in enumerate(names)}
     return Frame(file, tuple(names), columns, tuple(line for line, _ in rows))
 
 
 def csv_rows(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the headings, then each row, with the line where it ends.
+    """Yield (line number, cells) of the headings, then of each row.
 
     Raises:
-        DataError: it cannot be read, or a row does not fit the headings.
+        DataError: the file cannot be read, or a row has another number of cells than the headings.
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as opened:
@@ -123,7 +135,7 @@ def csv_rows(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
                     raise DataError(
                         f"the row has {len(row)} cells for {len(names)} headings",
                         where=f"{file}, row {reader.line_num}",
-                        hint=f"mend the row, if {separator!r} separates its cells",
+                        hint=f"fix the row; cells are separated by {separator!r}",
                     )
                 yield reader.line_num, [cell.strip() for cell in row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -134,7 +146,7 @@ def parquet(file: Path) -> Any:
     """Return the ``pyarrow.Table`` in a file.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: pyarrow is not installed, or the file cannot be read.
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise DataError("parquet needs pyarrow", str(file), "pip install 'mtkd[tabular]'")
@@ -142,12 +154,12 @@ def parquet(file: Path) -> Any:
     import pyarrow.parquet
 
     try:
-        told = pyarrow.parquet.read_metadata(file)
-        refuse_content(file, told.num_rows * told.num_columns * CELL_BYTES)
+        metadata = pyarrow.parquet.read_metadata(file)
+        refuse_content(file, metadata.num_rows * metadata.num_columns * CELL_BYTES)
         return pyarrow.parquet.read_table(file)
     except (OSError, pyarrow.ArrowException) as error:
         raise DataError(
-            f"the table cannot be read: {first_line(error)}", str(file), "write it again"
+            f"the table cannot be read: {first_line(error)}", str(file), "write the file again"
         ) from error
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli.data.subset import spread
+from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.training.context import Context
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def picture(context: Context, answers: Mapping[str, Callable[[NDArray[np.int64]]
         answers: by who gives them, the outputs on some samples of the test split.
     """
     test, task = context.data.test, context.task
-    rows = spread(test.labelled, task.pictured)
+    rows = sample_rows(test.labelled, task.pictured)
     try:
         with torch.no_grad():
             shown = {who: answer(rows) for who, answer in answers.items()}

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.data import dataset
-from mtkd_cli.data.subset import spread
+from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import resolve_device
-from mtkd_cli.errors import DataError, UsageError, some
+from mtkd_cli.errors import DataError, UsageError, join_first
 from mtkd_cli.inference.student import described, local_code
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.models.cost import measure_cost
@@ -221,7 +221,7 @@ def _tell_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
         for teacher in context.recipe.teachers
         if any(isinstance(given, int) for given in teacher.classes or ())
     ]
-    in_order = some(context.data.classes)
+    in_order = join_first(context.data.classes)
     lines += [
         f"teacher {name} names no classes: its outputs are taken in the data's order: {in_order}"
         for name, wanted in zip(own, context.recipe.teachers, strict=True)
@@ -237,7 +237,7 @@ def _tell_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
 def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeacher]) -> None:
     """Show a strategy the validation split, if it needs to see it."""
     val = context.data.val
-    rows = spread(val.labelled, MOST_VALUES // (len(teachers) * max(1, _values(teachers, "val"))))
+    rows = sample_rows(val.labelled, MOST_VALUES // (len(teachers) * max(1, _values(teachers, "val"))))
     outputs = tuple(teacher.recorded("val", PLAIN, rows) for teacher in teachers)
     target = torch.from_numpy(val.samples.targets[rows])
     strategy.fit(batches_of(context, val, teachers)(outputs, rows, target))

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mtkd_cli.data.views import PLAIN, view
-from mtkd_cli.errors import some
+from mtkd_cli.errors import join_first
 from mtkd_cli.models.cost import count_weights, measure_cost
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.resolve import ModelPart
@@ -178,7 +178,7 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
         count = len(t["aligned"])
         match = f"{count - len(unknown)} of the data's {count}, by name"
         match = "the data's, in order" if t["same_classes"] else match
-        match += f"; not {some(unknown)}" if unknown else ""
+        match += f"; not {join_first(unknown)}" if unknown else ""
         teachers.add_row(
             *(
                 Text(c)

@@ -1,7 +1,7 @@
-"""Load files and code that other people wrote: weights without pickle, size limits, local code.
+"""Load files and code from other people: weights without pickle, size limits, local code.
 
-Whatever reads a file that mtkd did not write itself belongs here, unless it reads samples
-(`mtkd_cli.reading`). Plugin authors may import these modules; importing the package imports no torch.
+Code that reads a file not written by mtkd belongs here, except for samples (`mtkd_cli.reading`). Plugins
+may import these modules. Importing the package does not import torch.
 """
 
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb as refuse_bomb

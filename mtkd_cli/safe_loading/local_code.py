@@ -18,14 +18,14 @@ PREFIX = "python:"
 
 
 def load_attribute(reference: str) -> Any:
-    """Return the attribute that ``FILE_OR_MODULE:ATTRIBUTE`` names. Runs that code.
+    """Return the attribute that ``FILE_OR_MODULE:ATTRIBUTE`` names. Runs the code of the module.
 
     Raises:
-        UsageError: no such file, module or attribute, or the code raises.
+        UsageError: there is no such file, module or attribute, or the code raises.
     """
     module_name, _, attribute = reference.removeprefix(PREFIX).rpartition(":")
     if not module_name or not attribute:
-        raise UsageError(f"{reference!r} names no attribute", hint="write python:FILE.py:NAME")
+        raise UsageError(f"{reference!r} does not name an attribute", hint="write python:FILE.py:NAME")
     try:
         with stdout_on_stderr():
             module = (
@@ -37,7 +37,7 @@ def load_attribute(reference: str) -> Any:
         raise UsageError(
             f"{module_name} cannot be imported: {type(error).__name__}: {error}",
             where=reference,
-            hint="run it alone with python to see the whole error",
+            hint="run the file with python to see the full traceback",
         ) from error
     try:
         return getattr(module, attribute)
@@ -50,9 +50,9 @@ def load_attribute(reference: str) -> Any:
 
 
 def source_hash(reference: str) -> str:
-    """Return the SHA-256 of the source that a reference names, and of files beside it that it imports.
+    """Return the SHA-256 of the source that a reference names, including imported files in its folder.
 
-    Of a module inside a package, finding the source imports the package.
+    For a module in a package, this imports the package to find the source.
     """
     name = reference.removeprefix(PREFIX).rpartition(":")[0]
     files = source_files(reference)
@@ -67,7 +67,10 @@ def source_hash(reference: str) -> str:
 
 
 def source_files(reference: str) -> list[Path]:
-    """Return the file that a reference names, and files beside it that it imports; none of a module."""
+    """Return the file that a reference names and the files in its folder that it imports.
+
+    Empty if the reference names an installed module.
+    """
     name = reference.removeprefix(PREFIX).rpartition(":")[0]
     return _beside(Path(name)) if name.endswith(".py") else []
 
@@ -77,7 +80,7 @@ def _beside(path: Path) -> list[Path]:
 
 
 def _closure(path: Path) -> set[Path]:
-    """Return a file and the files in its folder that it imports, directly or not."""
+    """Return a file and all files in its folder that it imports, directly or indirectly."""
     found, new = {path}, [path]
     while new:
         try:
@@ -94,10 +97,10 @@ def _closure(path: Path) -> set[Path]:
                     *(f"{node.module or ''}.{a.name}".strip(".") for a in node.names),
                 }
         for name in names:
-            beside = path.parent / f"{name.rpartition('.')[2]}.py"
-            if beside.is_file() and beside not in found:
-                found.add(beside)
-                new.append(beside)
+            imported = path.parent / f"{name.rpartition('.')[2]}.py"
+            if imported.is_file() and imported not in found:
+                found.add(imported)
+                new.append(imported)
     return found
 
 
@@ -107,11 +110,11 @@ def _from_file(path: Path) -> Any:
     name = f"mtkd_local_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
+        raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)  # as python does with a script: files beside it can be imported
+    sys.path.insert(0, folder)  # as Python does for a script, so that it can import files in its folder
     try:
         spec.loader.exec_module(module)
     except BaseException:

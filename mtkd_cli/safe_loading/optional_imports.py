@@ -1,4 +1,4 @@
-"""What an extra of mtkd brings, asked for before it is used."""
+"""Check that an optional dependency is installed before it is used."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from mtkd_cli.errors import DataError
 
 
 def need(module: str, extra: str, where: str) -> None:
-    """Do nothing if a module is installed.
+    """Raise if a module is not installed.
+
+    Args:
+        module: name of the module.
+        extra: extra of mtkd that installs it.
+        where: file or recipe key that needs it, for the message.
 
     Raises:
-        DataError: it is not; the hint is the line that installs it.
+        DataError: the module is not installed; the hint is the command that installs it.
     """
     if find_spec(module) is None:
-        raise DataError(f"it needs {module}, which is not installed", where, f"pip install 'mtkd[{extra}]'")
+        raise DataError(f"{module} is required but not installed", where, f"pip install 'mtkd[{extra}]'")

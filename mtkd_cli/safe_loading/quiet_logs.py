@@ -1,4 +1,4 @@
-"""Keep a library's warnings and logs to itself, where what matters of them is found out otherwise."""
+"""Silence a library's warnings and logs where mtkd reports the same problems itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet(level: int = logging.WARNING) -> Iterator[None]:
-    """Within, nobody's warnings are shown, nor logs up to a level."""
+    """Suppress all warnings, and logs up to ``level``, within the block."""
     before = logging.root.manager.disable
     logging.disable(level)
     try:

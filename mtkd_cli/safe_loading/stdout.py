@@ -1,4 +1,4 @@
-"""Keep stdout for results while code of others runs."""
+"""Keep stdout for results while third-party code runs."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from contextlib import AbstractContextManager
 
 
 def stdout_on_stderr() -> AbstractContextManager[object]:
-    """Within, what libraries and plugins print goes to stderr."""
+    """Redirect stdout to stderr within the block, for the output of libraries and plugins."""
     return contextlib.redirect_stdout(sys.stderr)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.data.subset import spread
+from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import UsageError
@@ -72,7 +72,7 @@ def judged(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Tensor]:
     """
     task, split = context.task, context.data.val
     known, count = torch.tensor([teacher.alignment.known]), MOST_VALUES // task.outputs
-    rows = spread(split.labelled, count)
+    rows = sample_rows(split.labelled, count)
     pixels = counter_rng.permutation(math.prod(task.elements), "calibrate")
     places = torch.from_numpy(np.sort(pixels[: max(1, count // max(1, len(rows)))]))
     outputs, targets = [torch.empty(0, task.outputs)], []

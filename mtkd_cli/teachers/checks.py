@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from mtkd_cli.data.subset import spread
+from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.interfaces import Alignment, Model
 from mtkd_cli.interfaces.precision import at_least_float32
@@ -68,14 +68,14 @@ def validate_live(
     def answer(module: Model, rows: NDArray[np.int64]) -> Tensor:
         return _answer(module, name, rows, alignment, context)
 
-    rows = spread(val.labelled, min(LIVE, most))
+    rows = sample_rows(val.labelled, min(LIVE, most))
     target = torch.from_numpy(val.samples.targets[rows])
     with torch.inference_mode():
         found = validated(answer(model, rows), target, task, context.data.classes, alignment)
         unclear = found.skill is not None and found.skill < CLEAR
         if model.predictions is not None or not (found.doubts or unclear or thorough):
             return found
-        rows = spread(val.labelled, min(SAMPLES, most))
+        rows = sample_rows(val.labelled, min(SAMPLES, most))
         target = torch.from_numpy(val.samples.targets[rows])
         better = better_input(model, context.data.input, task, lambda other: answer(other, rows), target)
     return replace(found, doubts=(*found.doubts, better)) if better else found
@@ -100,7 +100,7 @@ def validate_recorded(teacher: ReadyTeacher, context: Context) -> Validated:
     """Return how a teacher's recorded answers do on the labeled validation samples."""
     val = context.data.val
     values = max(1, math.prod(teacher.arrays[val.name, PLAIN].layout.shape))
-    rows = spread(val.labelled, min(RECORDED, max(1, MOST_VALUES // values)))
+    rows = sample_rows(val.labelled, min(RECORDED, max(1, MOST_VALUES // values)))
     outputs, target = teacher.recorded(val.name, PLAIN, rows), torch.from_numpy(val.samples.targets[rows])
     return validated(outputs, target, context.task, context.data.classes, teacher.alignment)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.data.dataset import Dataset, Split, in_proportion, strata
+from mtkd_cli.data.dataset import Dataset, Split, draw_in_proportion, strata
 from mtkd_cli.recipe.schema import Data, Fit
 from mtkd_cli.training.loop import steps_per_epoch
 
@@ -56,6 +56,6 @@ def split_of(fit: Fit, data: Dataset, options: Data) -> FitSplit:
     if count <= len(data.val.labelled):
         return FitSplit(every, every.labelled, data.val, none)
     groups = strata(every.samples.targets[hidden])
-    held = np.sort(hidden[in_proportion(groups, count, "fit validation", options.seed)])
+    held = np.sort(hidden[draw_in_proportion(groups, count, "fit validation", options.seed)])
     val = replace(every, name="val", samples=every.samples.take(held))
     return FitSplit(every, np.setdiff1d(every.labelled, held), val, held)

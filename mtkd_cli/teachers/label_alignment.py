@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mtkd_cli.errors import DataError, nearest, some
+from mtkd_cli.errors import DataError, join_first, nearest
 from mtkd_cli.interfaces import Alignment
 
 
@@ -60,9 +60,9 @@ def aligned_to(
             )
     if not asked:
         raise DataError(
-            f"the teacher knows none of the data's {len(task)} classes: {some(task)}",
+            f"the teacher knows none of the data's {len(task)} classes: {join_first(task)}",
             where=where,
-            hint=f"its own are {some(teacher)}; say with map: which are which, or adapt it with fit: head",
+            hint=f"its own are {join_first(teacher)}; map them with map:, or adapt it with fit: head",
         )
     place = {label: index for index, label in enumerate(teacher)}
     groups = tuple(tuple(place[part] for part in wanted[label]) for label in task)
@@ -86,7 +86,7 @@ def _parts(
             raise DataError(
                 f"map: {label}: the teacher has no class {part!r}",
                 where=where,
-                hint=nearest(part, teacher) or f"its own are {some(teacher)}",
+                hint=nearest(part, teacher) or f"its own are {join_first(teacher)}",
             )
     return parts
 
@@ -108,12 +108,12 @@ def remarks(
         if unknown:
             guess = next((hint for label in unknown if (hint := nearest(label, own))), "")
             lines.append(
-                f"teacher {name} does not know {len(unknown)} of {len(task)} classes: {some(unknown)}"
+                f"teacher {name} does not know {len(unknown)} of {len(task)} classes: {join_first(unknown)}"
                 + (f" ({guess})" if guess else "")
             )
     nobody = [
         label for place, label in enumerate(task) if not any(a.known[place] for a in alignments.values())
     ]
     if nobody:
-        lines.append(f"no teacher knows {some(nobody)}: the student learns it from labels alone")
+        lines.append(f"no teacher knows {join_first(nobody)}: the student learns it from labels alone")
     return lines

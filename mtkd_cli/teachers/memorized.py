@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.data.subset import spread
+from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.stats.estimate import independent
@@ -64,7 +64,7 @@ def _statistics(teacher: ReadyTeacher, splits: Sequence[Split], context: Context
     for split in splits:
         if not teacher.by_id and (split.name, PLAIN) not in teacher.arrays:
             continue  # asked live: nothing was recorded
-        rows = spread(split.labelled, SAMPLES)
+        rows = sample_rows(split.labelled, SAMPLES)
         for part in np.array_split(rows, -(-len(rows) // BATCH)):
             output = teacher.recorded(split.name, PLAIN, part)
             kept = torch.isfinite(output).flatten(1).all(dim=1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.data.subset import spread
+from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Model, Task
@@ -40,7 +40,7 @@ def some_views(split: Split) -> Tensor:
 
 def some_rows(split: Split) -> NDArray[np.int64]:
     """Return the rows of `some_views`."""
-    return spread(np.arange(len(split)), SAMPLES)
+    return sample_rows(np.arange(len(split)), SAMPLES)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _asked(
 
 def _more_numbers(module: Prepared, split: Split, task: Task, where: str) -> Iterator[set[int]]:
     """Yield the class numbers in a teacher's answers to samples from everywhere in a split."""
-    rows = spread(np.arange(len(split)), MORE)
+    rows = sample_rows(np.arange(len(split)), MORE)
     for start in range(0, len(rows), SAMPLES):
         some = rows[start : start + SAMPLES]
         shown = view(split.samples.read(some), split.id_numbers[some], PLAIN, 0, Augment())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.data.subset import spread
+from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.inventory import FLOAT32
@@ -70,7 +70,7 @@ def _difference(ask: Ask, split: Split, number: int, array: Recorded) -> tuple[f
     Logits are compared by their probabilities, which no constant added to a row can hide.
     """
     layout = array.layout
-    rows = spread(np.arange(len(split)), VERIFIED)
+    rows = sample_rows(np.arange(len(split)), VERIFIED)
     live = at_least_float32(ask(split, rows, number)).cpu()
     live = layout.judged(layout.decode(layout.encode(live)))
     difference, limit = (live - layout.judged(array[rows])).abs().max().item(), TOLERANCE[layout.precision]

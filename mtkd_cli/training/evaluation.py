@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.data.subset import mixed
+from mtkd_cli.data.subset import shuffled_sample_rows
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.distributed import group
 from mtkd_cli.interfaces import Task
@@ -139,6 +139,6 @@ def validate(
     module: nn.Module, task: Task, val: Split, train: Split, device: torch.device | str
 ) -> Evaluation:
     """Evaluate a copy of ``module`` with BatchNorm statistics of samples from all over ``train``."""
-    rows = mixed(np.arange(len(train)), BATCHNORM_SAMPLES)
+    rows = shuffled_sample_rows(np.arange(len(train)), BATCHNORM_SAMPLES)
     twin = reestimated(module, plain_views(train, rows, device))
     return judge(twin, measure(answering(twin, val, device), val, task), task)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, Samples
-from mtkd_cli.reading.image_folders import images_in
+from mtkd_cli.reading.image_folders import list_images
 from mtkd_cli.reading.images import FORMATS
 from mtkd_data.image_cache import cached_images
 
@@ -75,7 +75,7 @@ def unlabeled_images(folder: Path) -> list[BoxedImage]:
         raise DataError(
             f"no folder {folder}", "data.unlabelled", "paths are relative to the working directory"
         )
-    found = images_in(folder)
+    found = list_images(folder)
     if not found:
         raise DataError("no PNG or JPEG images", where=str(folder), hint="fix data.unlabelled")
     return [

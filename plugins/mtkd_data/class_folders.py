@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.reading.image_folders import images_in
+from mtkd_cli.reading.image_folders import list_images
 
 HINT = "remove the link; each image belongs to one class"
 
@@ -50,7 +50,7 @@ def class_images(root: Path, name: str, folders: Mapping[Path, str]) -> list[Pat
     Raises:
         DataError: a link to a folder outside the class folder, or to an image in another class folder.
     """
-    files = images_in(root / name)
+    files = list_images(root / name)
     for file in files:
         if file.is_symlink() and _class_of(Path(os.path.realpath(file)), folders) not in (None, name):
             raise DataError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, UsageError, missing_path
 from mtkd_cli.interfaces import DataCache, Samples, SourceData
-from mtkd_cli.reading.image_folders import folders_in, images_in
+from mtkd_cli.reading.image_folders import list_folders, list_images
 from mtkd_data.class_folders import class_images, resolve_folders
 from mtkd_data.image_cache import cached_images
 
@@ -93,7 +93,7 @@ class ImageFolder:
 
     def _roots(self) -> dict[str, Path]:
         """Return the folder of each split; only ``train`` if the folder contains class folders."""
-        folders = folders_in(self.path)
+        folders = list_folders(self.path)
         roots = {split: self.path / n for split, names in SPLITS.items() for n in names if n in folders}
         if "train" in roots:
             return roots
@@ -107,7 +107,7 @@ class ImageFolder:
 
     def _classes(self, root: Path) -> list[str]:
         excluded = self.unlabelled.resolve() if self.unlabelled else None
-        return [name for name in folders_in(root) if (root / name).resolve() != excluded]
+        return [name for name in list_folders(root) if (root / name).resolve() != excluded]
 
     def _split(
         self, cache: DataCache, name: str, root: Path, classes: tuple[str, ...], named: bool
@@ -148,7 +148,7 @@ class ImageFolder:
         if (
             self.unlabelled
             and name == "train"
-            and not add(self.unlabelled, "unlabelled/", self.unlabelled, -1, images_in(self.unlabelled))
+            and not add(self.unlabelled, "unlabelled/", self.unlabelled, -1, list_images(self.unlabelled))
         ):
             raise DataError("no PNG or JPEG images", where=str(self.unlabelled), hint="fix data.unlabelled")
         if not files:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import DataCache, Samples, SourceData
 from mtkd_cli.reading.image_folders import file_inside
-from mtkd_cli.reading.tables import Frame, frames_in
+from mtkd_cli.reading.tables import Frame, read_splits
 from mtkd_data.image_cache import cached_images
 from mtkd_data.targets import names_and_targets
 
@@ -56,7 +56,7 @@ class ImageTable:
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the splits that have files; the recipe's fractions split off the others."""
-        frames = frames_in(self.path, self.separator)
+        frames = read_splits(self.path, self.separator)
         heading = self.file or frames["train"].names[0]
         frames["train"].column(heading, "file")
         label_columns = [str(n) for n in self.target or [n for n in frames["train"].names if n != heading]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mtkd_cli.errors import DataError, UsageError, missing_path
 from mtkd_cli.interfaces import DataCache, SourceData
-from mtkd_cli.reading.image_folders import folders_in, images_in
+from mtkd_cli.reading.image_folders import list_folders, list_images
 from mtkd_data.image_folder import SPLITS
 from mtkd_data.masked_images import NO_LABEL, DecodeOptions, MaskedImages, Pair, read_pairs
 
@@ -61,7 +61,7 @@ class MaskFolder:
         pairs = {split: self._pairs(root, f"{split}/" if split else "") for split, root in roots.items()}
         first = next(iter(pairs))
         if self.unlabelled:
-            more = images_in(self.unlabelled)
+            more = list_images(self.unlabelled)
             pairs[first] += [Pair(f"unlabelled/{_name(f, self.unlabelled)}", f, None) for f in more]
         masked = {split: read_pairs(cache, listed, self.options) for split, listed in pairs.items()}
         class_of_value = self._class_of_value(names, masked)
@@ -89,7 +89,7 @@ class MaskFolder:
 
     def _roots(self) -> dict[str, Path]:
         """Return the folder of each split; only ``''`` if there are no split folders."""
-        folders = folders_in(self.path)
+        folders = list_folders(self.path)
         if "images" in folders:
             return {"": self.path}
         roots = {split: self.path / n for split, names in SPLITS.items() for n in names if n in folders}
@@ -142,7 +142,7 @@ class MaskFolder:
 def _by_stem(folder: Path) -> dict[str, Path]:
     """Return the images in a folder by their paths without the suffix."""
     files: dict[str, Path] = {}
-    for file in images_in(folder):
+    for file in list_images(folder):
         stem = _name(file.with_suffix(""), folder)
         if stem in files:
             raise DataError(

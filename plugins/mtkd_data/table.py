@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, DataCache, Samples, SourceData
-from mtkd_cli.reading.table_encoding import MISSING, encoded, number
-from mtkd_cli.reading.tables import Frame, frames_in, read
+from mtkd_cli.reading.table_encoding import MISSING, encode_table, parse_number
+from mtkd_cli.reading.tables import Frame, read, read_splits
 from mtkd_data.targets import names_and_targets
 
 MAX_CATEGORIES = 1000
@@ -50,7 +50,7 @@ class Table:
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the splits that have files; the recipe's fractions split off the others."""
-        frames = frames_in(self.path, self.separator)
+        frames = read_splits(self.path, self.separator)
         names, targets = names_and_targets(self.task, frames, self.target)
         if self.unlabelled:
             frames["unlabelled"] = read(self.unlabelled, self.separator)
@@ -58,7 +58,7 @@ class Table:
         columns = tuple(self._column(name, training) for name in self._inputs(frames["train"]))
         splits = {
             split: Samples(
-                self._ids(split, frame), encoded(frame, columns), self._targets(split, frame, targets)
+                self._ids(split, frame), encode_table(frame, columns), self._targets(split, frame, targets)
             )
             for split, frame in frames.items()
         }
@@ -87,7 +87,7 @@ class Table:
             DataError: a text in a column of numbers, or too many categories.
         """
         cells = [cell for frame in frames for cell in frame.column(name, "path") if cell not in MISSING]
-        numbers = sum(number(cell) is not None for cell in cells)
+        numbers = sum(parse_number(cell) is not None for cell in cells)
         if name not in self.categorical and numbers == len(cells):
             return Column(name)
         if name not in self.categorical and numbers > len(cells) / 2:
@@ -95,7 +95,7 @@ class Table:
                 (frame, row)
                 for frame in frames
                 for row, cell in enumerate(frame.columns[name])
-                if cell not in MISSING and number(cell) is None
+                if cell not in MISSING and parse_number(cell) is None
             )
             raise DataError(
                 f"{frame.columns[name][row]!r} is not a number, but most cells of the column are",

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.reading.table_encoding import fits, number
 from mtkd_cli.reading.tables import Frame
 
 
@@ -70,8 +69,8 @@ def values(frame: Frame, columns: Sequence[str], task: str) -> NDArray[Any]:
         for row, cell in enumerate(cells):
             if not cell:
                 continue
-            value = number(cell)
-            if value is None or not fits(value):
+            value = parse_number(cell)
+            if value is None or not is_finite_float32(value):
                 what = "is not a number" if value is None else "is not a finite number"
                 raise DataError(
                     f"the target {cell!r} {what}",
@@ -90,6 +89,6 @@ def values(frame: Frame, columns: Sequence[str], task: str) -> NDArray[Any]:
 
 def _sort_names(names: set[str]) -> tuple[str, ...]:
     """Return the class names sorted, by value if all are numbers."""
-    if all(number(name) is not None for name in names):
-        return tuple(sorted(names, key=lambda name: (number(name), name)))
+    if all(parse_number(name) is not None for name in names):
+        return tuple(sorted(names, key=lambda name: (parse_number(name), name)))
     return tuple(sorted(names))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
-from mtkd_cli.reading.image_folders import file_inside, images_in
+from mtkd_cli.reading.image_folders import file_inside, list_images
 from mtkd_data.masked_images import NO_LABEL, DecodeOptions, Pair, read_pairs
 
 CLASSES = [
@@ -67,7 +67,7 @@ class VocSegmentation:
         pairs = {split: self._pairs(split) for split in ("train", "val")}
         if self.unlabelled:
             in_lists = {pair.image.name for split in pairs.values() for pair in split}
-            others = [file for file in images_in(self.root / "JPEGImages") if file.name not in in_lists]
+            others = [file for file in list_images(self.root / "JPEGImages") if file.name not in in_lists]
             pairs["train"] += [Pair(f"unlabelled/{file.stem}", file, None) for file in others]
         class_of_value = {VOID: NO_LABEL, **{number: number for number in range(len(CLASSES))}}
         train, test = (

@@ -21,7 +21,7 @@ from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Alignment, Details, LossOptions, Merged, Metric, Task, TaskData
 from mtkd_cli.interfaces.label_space import on_classes
 from mtkd_cli.interfaces.missing_labels import any_of, present
-from mtkd_cli.reading.moments import moments
+from mtkd_cli.reading.moments import mean_and_deviation
 from mtkd_tasks.gaussian import LARGEST, SMALLEST, mixture, nll
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def _moments(targets: NDArray[Any], names: tuple[str, ...]) -> tuple[tuple[float
     for name, column in zip(names, targets.T, strict=True):
         if not np.isfinite(column).any():
             raise DataError(f"no training label of {name!r}", "data", "raise data.labels, or leave it out")
-    mean, deviation = moments(targets.astype(np.float64))
+    mean, deviation = mean_and_deviation(targets.astype(np.float64))
     return tuple(map(float, mean)), tuple(map(float, deviation))
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from mtkd_cli.errors import DataError, missing_path, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, Predictions
-from mtkd_cli.reading.table_encoding import MISSING, number
+from mtkd_cli.reading.table_encoding import MISSING, parse_number
 from mtkd_cli.reading.tables import csv_rows, parquet
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 
@@ -80,7 +80,7 @@ def _numbers(cells: Sequence[str]) -> Sequence[float | None]:
     try:
         return list(map(float, cells))
     except ValueError:
-        return [np.nan if cell in MISSING else number(cell) for cell in cells]
+        return [np.nan if cell in MISSING else parse_number(cell) for cell in cells]
 
 
 def _parquet(path: Path) -> Table:

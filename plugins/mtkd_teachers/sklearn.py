@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.errors import DataError, missing_path, nearest, some
+from mtkd_cli.errors import DataError, join_first, missing_path, nearest
 from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 from mtkd_cli.safe_loading.optional_imports import need
@@ -126,7 +126,7 @@ class Estimator(nn.Module):
                 raise DataError(
                     f"it was fitted on a column {name!r} that the data has not",
                     where=self.where,
-                    hint=nearest(name, own) or f"the data has {some(own)}",
+                    hint=nearest(name, own) or f"the data has {join_first(own)}",
                 )
         return [own.index(name) for name in names]
 

@@ -1,4 +1,4 @@
-"""Splits: nobody trains on a test sample, and hidden labels stay hidden."""
+"""Splits, hidden labels, statistics and digests."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ def counts(data: Dataset, split: str) -> list[int]:
     return np.bincount(targets[targets >= 0], minlength=len(data.classes)).tolist()
 
 
-def test_shares_of_every_class_go_to_test_and_validation() -> None:
+def test_splits_are_stratified() -> None:
     data = load(source([90, 10]), Data(name="x", val=0.25, test=0.2))
     assert counts(data, "test") == [18, 2]
     assert counts(data, "val") == [18, 2]
@@ -46,7 +46,7 @@ def test_shares_of_every_class_go_to_test_and_validation() -> None:
     labels=st.none() | st.integers(12, 16),
     seed=st.integers(0, 99),
 )
-def test_no_sample_is_in_two_splits_and_none_is_lost(
+def test_splits_partition_samples(
     per_class: list[int], unlabelled: int, labels: int | None, seed: int
 ) -> None:
     given_ = source(per_class, unlabelled)
@@ -62,14 +62,14 @@ def test_no_sample_is_in_two_splits_and_none_is_lost(
         assert np.array_equal(split.samples.targets[seen], given_.train.targets[rows][seen])
 
 
-def test_the_labels_that_are_kept_count_validation_too_and_are_even_over_the_classes() -> None:
+def test_label_budget_includes_validation_and_is_even_over_classes() -> None:
     data = load(source([50, 50, 50, 50]), Data(name="x", labels=40, val=0.2, test=0.2))
     assert counts(data, "val") == [2] * 4
     assert counts(data, "train") == [8] * 4
     assert counts(data, "test") == [10] * 4
 
 
-def test_hidden_labels_are_minus_one_but_there_for_teachers_that_may_see_them() -> None:
+def test_hides_labels_except_in_all_labels() -> None:
     data = load(source([50, 50]), Data(name="x", labels=20))
     assert len(data.train.labelled) == 16
     assert len(data.train) == 76
@@ -79,12 +79,12 @@ def test_hidden_labels_are_minus_one_but_there_for_teachers_that_may_see_them() 
     assert data.all_labels.digest == data.train.digest
 
 
-def test_without_a_budget_every_label_is_seen() -> None:
+def test_no_budget_keeps_every_label() -> None:
     data = load(source([50, 50], unlabelled=7), Data(name="x"))
     assert len(data.train.labelled) == len(data.train) - 7
 
 
-def test_splits_of_the_source_are_kept() -> None:
+def test_keeps_splits_of_source() -> None:
     apart = SourceData(
         ("a", "b"), samples([30, 30]), samples([10, 10], prefix="v"), samples([5, 5], prefix="t")
     )
@@ -96,14 +96,14 @@ def test_splits_of_the_source_are_kept() -> None:
     ]
 
 
-def test_the_budget_counts_labels_of_a_validation_split_of_the_source() -> None:
+def test_label_budget_includes_source_validation() -> None:
     apart = SourceData(("a", "b"), samples([30, 30]), samples([10, 10], prefix="v"))
     data = load(apart, Data(name="x", labels=20, val=0.2))
     assert counts(data, "val") == [2, 2]
     assert counts(data, "train") == [8, 8]
 
 
-def test_data_seed_alone_decides_the_splits() -> None:
+def test_splits_depend_on_data_seed_only() -> None:
     def ids(seed: int) -> list[tuple[str, ...]]:
         data = load(source([40, 40]), Data(name="x", labels=20, seed=seed))
         kept = tuple(data.train.samples.ids[i] for i in data.train.labelled)
@@ -113,12 +113,12 @@ def test_data_seed_alone_decides_the_splits() -> None:
     assert all(first != second for first, second in zip(ids(0), ids(1), strict=True))
 
 
-def test_another_budget_keeps_the_same_test_samples() -> None:
+def test_budget_does_not_change_test_split() -> None:
     few, many = (load(source([40, 40]), Data(name="x", labels=labels)) for labels in (10, 40))
     assert few.test.samples.ids == many.test.samples.ids
 
 
-def test_the_digest_is_of_ids_and_images_not_of_labels() -> None:
+def test_digest_ignores_labels() -> None:
     base = samples([40, 40])
 
     def digest(train: Samples) -> str:
@@ -135,7 +135,7 @@ def test_the_digest_is_of_ids_and_images_not_of_labels() -> None:
     assert digest(Samples(renamed, base.inputs, base.targets)) != digest(base)
 
 
-def test_statistics_are_those_of_the_training_images() -> None:
+def test_statistics_match_training_images() -> None:
     data = load(source([40, 40]), Data(name="x"))
     pixels = data.train.samples.read(slice(None)) / 255
     assert data.input.mean == pytest.approx((pixels.mean(),), abs=1e-5)
@@ -143,39 +143,39 @@ def test_statistics_are_those_of_the_training_images() -> None:
     assert (data.input.size, data.input.channels) == (4, 1)
 
 
-def test_constant_images_have_a_deviation_to_divide_by() -> None:
+def test_constant_images_have_nonzero_deviation() -> None:
     black = source([20, 20])
     black.train.inputs[:] = 0
     assert load(black, Data(name="x")).input.std[0] > 0
 
 
-def test_a_sample_in_two_splits_is_named() -> None:
+def test_rejects_sample_in_two_splits() -> None:
     train = samples([10, 10])
-    with pytest.raises(DataError, match="'s3' stands twice") as error:
+    with pytest.raises(DataError, match="duplicate sample id 's3'") as error:
         load(SourceData(("a", "b"), train, test=train.take(np.array([3]))), Data(name="x"))
     assert error.value.where == "train and test"
 
 
-def test_a_name_that_stands_twice_in_one_split_is_named() -> None:
-    with pytest.raises(DataError, match="'s3' stands twice"):
+def test_rejects_duplicate_ids() -> None:
+    with pytest.raises(DataError, match="duplicate sample id 's3'"):
         load(SourceData(("a", "b"), samples([10, 10]).take(np.array([3, 4, 3]))), Data(name="x"))
 
 
 @pytest.mark.parametrize("label", [2, -2])
-def test_a_label_out_of_range_is_named_with_its_sample(label: int) -> None:
+def test_rejects_label_out_of_range(label: int) -> None:
     bad = source([10, 10])
     bad.train.targets[5] = label
-    with pytest.raises(DataError, match=f"label {label} is outside the 2 classes") as error:
+    with pytest.raises(DataError, match=f"label {label} is not one of the 2 classes") as error:
         load(bad, Data(name="x"))
     assert error.value.where == "train, sample s5"
 
 
-def test_more_labels_than_there_are_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"data.labels is 100, but only 16 samples are labelled"):
+def test_rejects_too_large_label_budget() -> None:
+    with pytest.raises(DataError, match=r"data.labels is 100, but only 16 samples are labeled"):
         load(source([10, 10]), Data(name="x", labels=100))
 
 
-def test_an_empty_split_is_named() -> None:
+def test_rejects_empty_split() -> None:
     empty = samples([]).take(np.array([], dtype=np.int64))
     with pytest.raises(DataError, match="the val split is empty"):
         load(SourceData(("a", "b"), samples([10, 10]), val=empty), Data(name="x"))
@@ -185,6 +185,6 @@ def test_an_empty_split_is_named() -> None:
     ("options", "name"),
     [({"val": 0.0}, "val"), ({"test": 0.0}, "test"), ({"labels": 2, "val": 0.9}, "train")],
 )
-def test_a_split_without_labels_is_named(options: dict[str, float], name: str) -> None:
-    with pytest.raises(DataError, match=f"the {name} split has no labelled sample"):
+def test_rejects_unlabeled_split(options: dict[str, float], name: str) -> None:
+    with pytest.raises(DataError, match=f"the {name} split has no labeled sample"):
         load(source([10, 10]), Data(name="x", **options))  # type: ignore[arg-type]

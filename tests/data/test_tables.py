@@ -27,7 +27,7 @@ def spec(**more: Any) -> InputSpec:
     return complete(InputSpec(**more), Input(), dataset.load(source, Data(name="x")).input)
 
 
-def test_numbers_are_normalised_by_what_is_there_and_categories_get_one_number_each() -> None:
+def test_standardizes_numbers_and_one_hot_encodes_categories() -> None:
     found = prepare(torch.from_numpy(ROWS), spec())
     unit = 1 / np.std([10, 30, 20])
     expected = [
@@ -39,17 +39,17 @@ def test_numbers_are_normalised_by_what_is_there_and_categories_get_one_number_e
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float32), atol=1e-5, rtol=0)
 
 
-def test_a_model_is_built_for_the_numbers_that_the_columns_become() -> None:
+def test_builds_model_for_encoded_columns() -> None:
     assert (spec().channels, spec().size) == (5, 1)
     assert (spec(channels=99).channels, spec().columns) == (5, COLUMNS)
 
 
-def test_a_raw_model_gets_the_rows_as_they_are() -> None:
+def test_raw_model_gets_unchanged_rows() -> None:
     found = prepare(torch.from_numpy(ROWS), spec(raw=True))
     np.testing.assert_array_equal(found.numpy(), ROWS)
 
 
-def test_a_models_own_mean_and_deviation_are_per_column() -> None:
+def test_model_statistics_are_per_column() -> None:
     found = prepare(torch.from_numpy(ROWS), spec(mean=(20.0, 0.0, 4.0), std=(10.0, 1.0, 2.0)))
     assert found[0].tolist() == [-1.0, 1.0, 0.0, 0.0, 0.5]
     with pytest.raises(UsageError, match="1 values for 3 columns"):

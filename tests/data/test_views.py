@@ -63,7 +63,7 @@ def test_view_0_is_the_plain_image() -> None:
     assert torch.equal(made, torch.from_numpy(plain).float() / 255)
 
 
-def test_without_augmentation_every_view_is_the_plain_image() -> None:
+def test_views_without_augmentation_are_plain() -> None:
     plain = images(3)
     assert torch.equal(view(plain, ids(3), 5, 0, Augment()), torch.from_numpy(plain).float() / 255)
 
@@ -77,9 +77,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(("n", "channels", "side"), [(20, 1, 8), (20, 3, 33), (5, 3, 224)])
-def test_a_view_depends_on_no_other_sample_of_its_batch(
-    n: int, channels: int, side: int, threads: int
-) -> None:
+def test_view_does_not_depend_on_batch(n: int, channels: int, side: int, threads: int) -> None:
     plain, numbers = images(n, channels, side), ids(n)
     whole = view(plain, numbers, 3, 0, EVERYTHING)
     for size in (1, 2, 3, 7):
@@ -90,7 +88,7 @@ def test_a_view_depends_on_no_other_sample_of_its_batch(
     assert torch.equal(backwards.flip(0), whole)
 
 
-def test_another_number_seed_or_sample_is_another_view() -> None:
+def test_view_depends_on_number_seed_and_sample() -> None:
     plain = np.repeat(images(1), 2, axis=0)
     first = view(plain, ids(2), 1, 0, EVERYTHING)
     assert not torch.equal(first[0], first[1])
@@ -99,7 +97,7 @@ def test_another_number_seed_or_sample_is_another_view() -> None:
         assert all(not torch.equal(first[i], other[i]) for i in range(2))
 
 
-def test_the_image_is_left_as_it_is_and_may_be_read_only() -> None:
+def test_accepts_read_only_images_and_keeps_them() -> None:
     plain = images(2)
     kept = plain.copy()
     plain.flags.writeable = False
@@ -110,7 +108,7 @@ def test_the_image_is_left_as_it_is_and_may_be_read_only() -> None:
     assert np.array_equal(plain, kept)
 
 
-def test_a_flip_alone_is_exact_and_happens_half_of_the_time() -> None:
+def test_flip_is_exact_and_has_probability_half() -> None:
     plain = images(400)
     pixels = torch.from_numpy(plain).float() / 255
     made = view(plain, ids(400), 1, 0, Augment(flip=True))
@@ -129,7 +127,7 @@ def test_rotation_by_quarters(draw: Draw, quarters: int) -> None:
     torch.testing.assert_close(made, expected, atol=1e-4, rtol=0)
 
 
-def test_a_flip_mirrors_what_the_rotation_left(draw: Draw) -> None:
+def test_flip_is_applied_after_rotation(draw: Draw) -> None:
     draw(FLIP=-1.0, ANGLE=0.5)
     plain = images(1)
     made = view(plain, ids(1), 1, 0, Augment(flip=True, rotate=180))
@@ -138,7 +136,7 @@ def test_a_flip_mirrors_what_the_rotation_left(draw: Draw) -> None:
 
 
 @pytest.mark.parametrize(("name", "dim"), [("SHIFT_X", 3), ("SHIFT_Y", 2)])
-def test_a_shift_by_a_quarter_of_the_side_repeats_the_border(draw: Draw, name: str, dim: int) -> None:
+def test_shift_repeats_border(draw: Draw, name: str, dim: int) -> None:
     draw(**{name: 1.0})
     plain = images(1)
     places = torch.tensor([2, 3, 4, 5, 6, 7, 7, 7])
@@ -148,7 +146,7 @@ def test_a_shift_by_a_quarter_of_the_side_repeats_the_border(draw: Draw, name: s
 
 
 @pytest.mark.parametrize(("drawn", "times"), [(1.0, 1.6), (-1.0, 0.4)])
-def test_zoom_divides_distances_from_the_centre(
+def test_zoom_scales_distances_from_center(
     draw: Draw, ramp: NDArray[np.uint8], drawn: float, times: float
 ) -> None:
     draw(ZOOM=drawn)
@@ -159,7 +157,7 @@ def test_zoom_divides_distances_from_the_centre(
 
 @pytest.mark.parametrize("along", ["X", "Y"])
 @pytest.mark.parametrize(("corner", "first"), [(-1.0, 0.0), (1.0, 4.0), (0.0, 2.0)])
-def test_a_crop_of_half_the_side_lies_within_the_image(
+def test_crop_lies_within_image(
     draw: Draw, ramp: NDArray[np.uint8], along: str, corner: float, first: float
 ) -> None:
     draw(SIDE=-1.0, **{f"CROP_{along}": corner})
@@ -170,7 +168,7 @@ def test_a_crop_of_half_the_side_lies_within_the_image(
     torch.testing.assert_close(shown, expected, atol=1e-4, rtol=0)
 
 
-def test_a_flip_mirrors_what_the_shift_left(draw: Draw, ramp: NDArray[np.uint8]) -> None:
+def test_flip_is_applied_after_shift(draw: Draw, ramp: NDArray[np.uint8]) -> None:
     draw(FLIP=-1.0, SHIFT_X=1.0)
     shown = columns(view(ramp, ids(1), 1, 0, Augment(flip=True, shift=0.25)))
     torch.testing.assert_close(shown, torch.tensor([7.0, 7, 7, 6, 5, 4, 3, 2]), atol=1e-4, rtol=0)
@@ -182,7 +180,7 @@ def test_brightness_scales_every_pixel(draw: Draw, ramp: NDArray[np.uint8]) -> N
     torch.testing.assert_close(made, torch.from_numpy(ramp).float() / 255 * 0.75)
 
 
-def test_contrast_scales_differences_from_the_images_mean(draw: Draw, ramp: NDArray[np.uint8]) -> None:
+def test_contrast_scales_differences_from_mean(draw: Draw, ramp: NDArray[np.uint8]) -> None:
     draw(CONTRAST=-1.0)
     made = view(ramp, ids(1), 1, 0, Augment(contrast=0.5))
     torch.testing.assert_close(made, (torch.from_numpy(ramp).float() * 0.5 + 35 * 0.5) / 255)

@@ -6,7 +6,7 @@ from torch import nn
 from mtkd_cli.models.batchnorm_folding import folded
 
 
-def test_folding_finds_norms_by_the_flow_of_data() -> None:
+def test_folds_norms_by_data_flow() -> None:
     class Odd(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -31,7 +31,7 @@ def test_folding_finds_norms_by_the_flow_of_data() -> None:
     assert difference < 1e-5
 
 
-def test_folding_that_would_be_inexact_is_not_done() -> None:
+def test_does_not_fold_inexactly() -> None:
     class Both(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -109,7 +109,7 @@ def test_same_seed_same_head(part: Callable[[str], ModelPart], data: Dataset) ->
     assert not torch.equal(head(0), head(1))
 
 
-def test_wrong_architecture_is_named(tmp_path: Path, teacher: Callable[..., Model]) -> None:
+def test_rejects_wrong_architecture(tmp_path: Path, teacher: Callable[..., Model]) -> None:
     file = tmp_path / "other.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), file)
     with pytest.raises(DataError, match=r"do not fit the model: .* missing .*; .* unknown") as caught:
@@ -118,7 +118,7 @@ def test_wrong_architecture_is_named(tmp_path: Path, teacher: Callable[..., Mode
     assert str(file) in caught.value.where
 
 
-def test_wrong_shape_is_named(tmp_path: Path, teacher: Callable[..., Model]) -> None:
+def test_rejects_wrong_shape(tmp_path: Path, teacher: Callable[..., Model]) -> None:
     tensors = timm.create_model("test_resnet").state_dict()
     first = next(iter(tensors))
     tensors[first] = tensors[first][:, :1].contiguous()
@@ -127,7 +127,7 @@ def test_wrong_shape_is_named(tmp_path: Path, teacher: Callable[..., Model]) -> 
         teacher("timm:test_resnet", checkpoint=str(tmp_path / "grey.safetensors"))
 
 
-def test_untrained_teacher_is_refused(teacher: Callable[..., Model]) -> None:
+def test_rejects_untrained_teacher(teacher: Callable[..., Model]) -> None:
     with pytest.raises(DataError, match="no trained weights"):
         teacher("convnet:4")
     with pytest.raises(DataError, match="no trained weights"):
@@ -135,13 +135,13 @@ def test_untrained_teacher_is_refused(teacher: Callable[..., Model]) -> None:
     assert not teacher("convnet:4", fit="all").trained
 
 
-def test_missing_checkpoint_is_named(teacher: Callable[..., Model]) -> None:
+def test_rejects_missing_checkpoint(teacher: Callable[..., Model]) -> None:
     with pytest.raises(DataError, match=r"no file gone\.pt") as caught:
         teacher("convnet:4", checkpoint="gone.pt")
     assert "'T'" in caught.value.where
 
 
-def test_head_that_cannot_be_trained_alone(tmp_path: Path, teacher: Callable[..., Model]) -> None:
+def test_rejects_fit_head_without_head(tmp_path: Path, teacher: Callable[..., Model]) -> None:
     (tmp_path / "m.py").write_text(
         "from torch import nn\ndef build():\n    return nn.Sequential(nn.Conv2d(3, 3, 32), nn.Flatten())\n"
     )
@@ -233,7 +233,7 @@ def test_probabilities_become_log_probabilities(tmp_path: Path, teacher: Callabl
     torch.testing.assert_close(answer.softmax(1), torch.tensor([[0.7, 0.2, 0.1]]).repeat(2, 1))
 
 
-def test_logits_declared_as_probabilities_are_refused(tmp_path: Path, teacher: Callable[..., Model]) -> None:
+def test_rejects_logits_declared_as_probabilities(tmp_path: Path, teacher: Callable[..., Model]) -> None:
     (tmp_path / "m.py").write_text(ANSWERS)
     model = teacher(f"python:{tmp_path / 'm.py'}:logits", outputs="probabilities", pretrained=True)
     with pytest.raises(DataError, match="from 2 to 14, are no probabilities") as caught:
@@ -241,7 +241,7 @@ def test_logits_declared_as_probabilities_are_refused(tmp_path: Path, teacher: C
     assert "outputs: logits" in caught.value.hint
 
 
-def test_probabilities_taken_for_logits_are_refused(tmp_path: Path, teacher: Callable[..., Model]) -> None:
+def test_rejects_probabilities_taken_for_logits(tmp_path: Path, teacher: Callable[..., Model]) -> None:
     (tmp_path / "m.py").write_text(ANSWERS)
     views = torch.zeros(2, 3, 32, 32)
     with pytest.raises(DataError, match="look like probabilities") as caught:
@@ -277,7 +277,7 @@ def build(outputs):
         (4, {}),
     ],
 )
-def test_a_detectors_checkpoint_may_count_the_background(
+def test_detector_checkpoint_may_include_background(
     part: Callable[[str], ModelPart], data: Dataset, outputs_in_file: int, keys: dict[str, Any]
 ) -> None:
     Path("det.py").write_text(DETECTOR)

@@ -23,7 +23,7 @@ def photos() -> Tensor:
 @pytest.mark.parametrize(
     ("size", "whole"), [(32, 32), (28, 32), (29, 32), (25, 32), (64, 73), (50, 50), (45, 50)]
 )
-def test_it_equals_torchvisions_evaluation_transform(
+def test_matches_torchvision_evaluation_transform(
     photos: Tensor, interpolation: str, size: int, whole: int
 ) -> None:
     transform = v2.Compose(
@@ -39,36 +39,36 @@ def test_it_equals_torchvisions_evaluation_transform(
 
 
 @pytest.mark.parametrize(("crop", "whole"), [(0.95, 235), (0.9, 248), (0.875, 256), (224 / 232, 232)])
-def test_a_cropping_share_means_the_size_that_timm_and_torchvision_resize_to(crop: float, whole: int) -> None:
+def test_crop_share_matches_timm_and_torchvision(crop: float, whole: int) -> None:
     column = torch.linspace(0, 1, whole).expand(1, 1, whole, whole)
     shown = prepare(column, InputSpec(224, (0.0,), (1.0,), 1, crop=crop))
     start = round((whole - 224) / 2)
     torch.testing.assert_close(shown[0, 0, 0], column[0, 0, 0, start : start + 224])
 
 
-def test_grey_becomes_three_equal_channels() -> None:
+def test_gray_to_three_equal_channels() -> None:
     grey = torch.rand(2, 1, 8, 8)
     made = prepare(grey, InputSpec(8, (0.0,) * 3, (1.0,) * 3, 3))
     assert torch.equal(made, grey.repeat(1, 3, 1, 1))
 
 
-def test_colour_becomes_grey_as_in_pil(photos: Tensor) -> None:
+def test_color_to_gray_matches_pil(photos: Tensor) -> None:
     made = prepare(photos, InputSpec(50, (0.0,), (1.0,), 1))
     red, green, blue = photos.unbind(1)
     torch.testing.assert_close(made[:, 0], 0.299 * red + 0.587 * green + 0.114 * blue)
 
 
-def test_the_mean_is_subtracted_and_the_deviation_divided_by() -> None:
+def test_normalizes_with_mean_and_deviation() -> None:
     made = prepare(torch.full((1, 1, 4, 4), 0.75), InputSpec(4, (0.25,), (0.2,), 1))
     torch.testing.assert_close(made, torch.full((1, 1, 4, 4), 2.5))
 
 
-def test_a_view_that_fits_is_only_normalised() -> None:
+def test_only_normalizes_view_of_right_size() -> None:
     views = torch.rand(2, 1, 8, 8)
     assert torch.equal(prepare(views, AS_IS), views)
 
 
-def test_the_recipe_goes_before_the_model_and_the_model_before_the_data() -> None:
+def test_recipe_overrides_model_overrides_data() -> None:
     data = InputSpec(28, (0.3,), (0.2,), 1)
     model = InputSpec(32, mean=(0.5,))
     made = complete(model, Input(size=64), data)
@@ -76,35 +76,35 @@ def test_the_recipe_goes_before_the_model_and_the_model_before_the_data() -> Non
     assert complete(InputSpec(), Input(), data) == data
 
 
-def test_statistics_of_grey_data_serve_each_channel_of_a_colour_model() -> None:
+def test_repeats_gray_statistics_for_color_model() -> None:
     made = complete(InputSpec(channels=3), Input(), InputSpec(28, (0.3,), (0.2,), 1))
     assert made.mean == pytest.approx((0.3,) * 3)
     assert made.std == pytest.approx((0.2,) * 3)
 
 
-def test_statistics_of_colour_data_are_averaged_for_a_grey_model() -> None:
+def test_averages_color_statistics_for_gray_model() -> None:
     made = complete(InputSpec(channels=1), Input(), InputSpec(28, (0.1, 0.2, 0.6), (0.2,) * 3, 3))
     assert made.mean == pytest.approx((0.3,))
 
 
-def test_two_means_for_three_channels_are_refused() -> None:
+def test_rejects_wrong_number_of_means() -> None:
     with pytest.raises(UsageError, match="2 values for 3 channels"):
         complete(InputSpec(channels=3), Input(mean=(0.1, 0.2)), InputSpec(28, (0.3,), (0.2,), 1))
 
 
-def test_a_prepared_module_takes_views() -> None:
+def test_prepared_module_takes_views() -> None:
     module = Prepared(nn.Flatten(), InputSpec(4, (0.5,), (0.5,), 1))
     assert module(torch.ones(2, 1, 8, 8)).tolist() == [[1.0] * 16] * 2
 
 
-def test_a_model_may_want_other_values_and_another_order(photos: Tensor) -> None:
+def test_applies_range_and_channel_order(photos: Tensor) -> None:
     mean = (103.9, 116.8, 123.7)
     spec = InputSpec(50, mean, (1.0,) * 3, 3, range=(0.0, 255.0), order="bgr")
     expected = photos[:, [2, 1, 0]] * 255 - torch.tensor(mean).view(3, 1, 1)
     torch.testing.assert_close(prepare(photos, spec), expected, atol=1e-4, rtol=1e-5)
 
 
-def test_another_range_makes_the_models_own_mean_void() -> None:
+def test_range_replaces_model_statistics() -> None:
     own = InputSpec(32, MEAN, STD, 3)
     data = InputSpec(8, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), 3)
     found = complete(own, Input(range=(0.0, 255.0)), data)

@@ -152,7 +152,7 @@ def test_a_local_strategy_is_used_without_a_plugin(registry: Registry) -> None:
     [
         ("python:my.py:Min", "my.py has no 'Min'"),
         ("python:none.py:Mine", "no file none.py"),
-        ("python:my.py", "names no attribute"),
+        ("python:my.py", "does not name an attribute"),
         ({"name": "python:my.py:Mine", "pover": 2}, "python:my.py:Mine does not fit: "),
         ("python:my.py:Odd", "needs 'everything'"),
         ("python:my.py:NUMBER", "not a callable object"),

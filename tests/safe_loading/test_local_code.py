@@ -9,14 +9,14 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.safe_loading.local_code import load_attribute, source_hash
 
 
-def test_an_attribute_of_a_file_or_of_an_installed_module() -> None:
+def test_loads_attribute_of_file_or_module() -> None:
     Path("mine.py").write_text("answer = 42\n")
     assert load_attribute("python:mine.py:answer") == 42
     assert load_attribute(f"python:{Path('mine.py').resolve()}:answer") == 42
     assert load_attribute("python:json.decoder:JSONDecoder").__name__ == "JSONDecoder"
 
 
-def test_an_edited_file_is_read_again_and_has_another_hash() -> None:
+def test_reloads_edited_file_and_changes_hash() -> None:
     Path("mine.py").write_text("answer = 1\n")
     before = source_hash("python:mine.py:answer")
     assert load_attribute("python:mine.py:answer") == 1
@@ -27,7 +27,7 @@ def test_an_edited_file_is_read_again_and_has_another_hash() -> None:
     assert len(source_hash("python:json:loads")) == 64
 
 
-def test_an_edited_file_that_is_imported_changes_the_hash_too() -> None:
+def test_edited_import_changes_hash() -> None:
     Path("mine.py").write_text("from part_of_mine import answer\n")
     Path("part_of_mine.py").write_text("answer = 1\n")
     assert load_attribute("python:mine.py:answer") == 1
@@ -54,7 +54,7 @@ def test_classes_of_a_file_can_be_pickled_by_workers() -> None:
         ("anser = 1", "mine.py has no 'answer'"),
     ],
 )
-def test_code_that_fails_is_a_message_and_leaves_nothing_behind(text: str, says: str) -> None:
+def test_failing_code_is_a_usage_error(text: str, says: str) -> None:
     Path("mine.py").write_text(text)
     before = set(sys.modules)
     with pytest.raises(UsageError) as caught:
@@ -67,12 +67,12 @@ def test_code_that_fails_is_a_message_and_leaves_nothing_behind(text: str, says:
 
 
 @pytest.mark.parametrize("reference", ["python:", "python:mine.py", "python::answer", "python:mine.py:"])
-def test_a_reference_without_its_parts_is_refused(reference: str) -> None:
-    with pytest.raises(UsageError, match="names no attribute"):
+def test_rejects_incomplete_reference(reference: str) -> None:
+    with pytest.raises(UsageError, match="does not name an attribute"):
         load_attribute(reference)
 
 
-def test_what_local_code_prints_never_mixes_with_results(capsys: pytest.CaptureFixture[str]) -> None:
+def test_local_code_prints_to_stderr_in_json_mode(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.py").write_text("print('hello')\nanswer = 1\n")
     load_attribute("python:mine.py:answer")
     printed = capsys.readouterr()

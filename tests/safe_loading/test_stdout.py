@@ -12,22 +12,20 @@ from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from tests.conftest import PluginWriter
 
 
-def test_what_is_printed_within_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_redirects_stdout_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     with stdout_on_stderr():
         print("within")
     print("after")
     assert capsys.readouterr() == ("after\n", "within\n")
 
 
-def test_what_local_code_prints_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_local_code_prints_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.py").write_text("print('loading')\nvalue = 1\n")
     assert load_attribute("mine.py:value") == 1
     assert capsys.readouterr() == ("", "loading\n")
 
 
-def test_what_a_plugin_prints_goes_to_stderr(
-    plugin: PluginWriter, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_plugin_prints_to_stderr(plugin: PluginWriter, capsys: pytest.CaptureFixture[str]) -> None:
     plugin("mtkd-loud", "print('loading')\n", point="loud")
     discover()
     assert capsys.readouterr() == ("", "loading\n")

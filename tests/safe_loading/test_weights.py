@@ -29,7 +29,7 @@ def equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
     return found.keys() == expected.keys() and all(torch.equal(found[n], t) for n, t in expected.items())
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_writes_and_reads_tensors(tmp_path: Path) -> None:
     weights.write(tmp_path / "w.safetensors", TENSORS, {"classes": "a, b"})
     found, metadata = weights.read(tmp_path / "w.safetensors")
     assert equal(found, TENSORS)
@@ -45,26 +45,24 @@ def test_shared_and_strided_tensors_can_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", [None, "state_dict", "model", "module"])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_pt_file_of_tensors_is_read_from_its_usual_places(
-    tmp_path: Path, key: str | None, zipped: bool
-) -> None:
+def test_reads_state_dict_from_usual_keys(tmp_path: Path, key: str | None, zipped: bool) -> None:
     content = TENSORS if key is None else {key: TENSORS, "epoch": 3}
     torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=zipped)
     assert equal(weights.read(tmp_path / "w.pt")[0], TENSORS)
 
 
-def test_the_prefix_of_parallel_training_is_taken_off(tmp_path: Path) -> None:
+def test_removes_wrapper_prefix(tmp_path: Path) -> None:
     torch.save({f"module.{name}": t for name, t in TENSORS.items()}, tmp_path / "w.pt")
     assert equal(weights.read(tmp_path / "w.pt")[0], TENSORS)
 
 
-def test_a_name_that_only_some_have_is_no_prefix(tmp_path: Path) -> None:
+def test_keeps_prefix_that_only_some_names_have(tmp_path: Path) -> None:
     torch.save({"module.a": TENSORS["a"], "b": TENSORS["b"]}, tmp_path / "w.pt")
     assert set(weights.read(tmp_path / "w.pt")[0]) == {"module.a", "b"}
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.pth", "w.bin", "w.safetensors"])
-def test_a_pickle_is_refused_and_none_of_its_code_runs(tmp_path: Path, name: str) -> None:
+def test_refuses_pickle_without_running_it(tmp_path: Path, name: str) -> None:
     marker = tmp_path / "marker"
     for save in (
         lambda path: torch.save({"a": Malicious(marker)}, path),
@@ -77,7 +75,7 @@ def test_a_pickle_is_refused_and_none_of_its_code_runs(tmp_path: Path, name: str
         assert not marker.exists()
 
 
-def test_a_pickled_module_is_refused_with_what_to_save_instead(tmp_path: Path) -> None:
+def test_refuses_pickled_module_with_hint(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 3), tmp_path / "w.pt")
     with pytest.raises(DataError, match="more than tensors") as error:
         weights.read(tmp_path / "w.pt")
@@ -85,7 +83,7 @@ def test_a_pickled_module_is_refused_with_what_to_save_instead(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["w.pt", "legacy.pt", "w.safetensors"])
-def test_a_truncated_or_damaged_file_is_named_or_read(tmp_path: Path, name: str) -> None:
+def test_rejects_damaged_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name == "w.safetensors":
         save_file(TENSORS, path)
@@ -108,25 +106,25 @@ def test_a_truncated_or_damaged_file_is_named_or_read(tmp_path: Path, name: str)
 
 
 @pytest.mark.parametrize("content", [torch.ones(2), [torch.ones(2)], {"a": 3}])
-def test_a_file_of_something_else_is_refused(tmp_path: Path, content: object) -> None:
+def test_rejects_other_files(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(DataError, match="not a state dict"):
         weights.read(tmp_path / "w.pt")
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_rejects_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no file .*gone\.pt"):
         weights.read(tmp_path / "gone.pt")
 
 
-def test_weights_that_fit_are_loaded() -> None:
+def test_loads_matching_weights() -> None:
     module, other = nn.Linear(3, 2), nn.Linear(3, 2)
     weights.load_into(module, other.state_dict(), "here")
     assert torch.equal(module.weight, other.weight)
     assert torch.equal(module.bias, other.bias)
 
 
-def test_missing_unknown_and_misshapen_weights_are_named_and_nothing_is_loaded() -> None:
+def test_rejects_mismatched_weights() -> None:
     module = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
     before = module[0].bias.clone()
     tensors = {
@@ -145,17 +143,17 @@ def test_missing_unknown_and_misshapen_weights_are_named_and_nothing_is_loaded()
     assert torch.equal(module[0].bias, before)
 
 
-def test_weights_of_a_model_for_grey_images_say_what_to_set() -> None:
+def test_hints_at_input_channels() -> None:
     grey, colour = nn.Sequential(nn.Conv2d(1, 4, 3)), nn.Sequential(nn.Conv2d(3, 4, 3))
     with pytest.raises(DataError) as error:
         weights.load_into(colour, grey.state_dict(), "here")
     assert error.value.hint == "its first layer has 1 input channels: set input: {channels: 1}"
     with pytest.raises(DataError) as error:
         weights.load_into(colour, nn.Sequential(nn.Conv2d(3, 4, 5)).state_dict(), "here")
-    assert "is it this architecture?" in error.value.hint
+    assert "check the architecture" in error.value.hint
 
 
-def test_batchnorms_counter_may_be_missing() -> None:
+def test_allows_missing_batchnorm_counter() -> None:
     module = nn.BatchNorm1d(2)
     tensors = {n: t + 1 for n, t in module.state_dict().items() if n != "num_batches_tracked"}
     weights.load_into(module, tensors, "here")

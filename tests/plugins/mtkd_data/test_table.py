@@ -108,7 +108,7 @@ def test_parquet_equals_csv() -> None:
         ),
         ("x,price\n1,2\n-inf,3\n", {}, "'-inf' is no finite number|row 3, column 'x'"),
         ("x,price\n1,2\n1,2,3\n", {}, "the row has 3 cells for 2 headings|row 3"),
-        ("x,x,price\n1,2,3\n", {}, "two columns are called 'x'|t.csv"),
+        ("x,x,price\n1,2,3\n", {}, "duplicate column 'x'|t.csv"),
         ("x,price\n", {}, "the table has no rows|t.csv"),
         ("price\n1\n", {}, "no input columns left|t.csv"),
         ("x,pryce\n1,2\n", {}, "no column 'price'|data.target|did you mean 'pryce'?"),
@@ -132,7 +132,7 @@ def test_rejects_category_missing_from_training_rows() -> None:
     with pytest.raises(MtkdError) as caught:
         load(None, path="d", target=["y"], ignore=None)
     assert (caught.value.what, caught.value.where, caught.value.hint) == (
-        "'blu' is in no row that is trained on",
+        "'blu' is not in the training data",
         "d/test.csv, row 3, column 'c'",
         "did you mean 'blue'?",
     )

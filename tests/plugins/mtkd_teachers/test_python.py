@@ -89,7 +89,7 @@ def test_bad_factories_are_named(file: Path, name: str, message: str) -> None:
     [
         ("nowhere.py:build", "no file nowhere.py"),
         ("no_such_module_at_all:build", "cannot be imported"),
-        ("models.py", "names no attribute"),
+        ("models.py", "does not name an attribute"),
     ],
 )
 def test_missing_code_is_named(reference: str, message: str) -> None:
