@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision import transforms
 
 from mtkd_cli.interfaces import Alignment
-from mtkd_cli.models.preprocess import Prepared, prepared
+from mtkd_cli.models.preprocess import Prepared, with_preprocessing
 from mtkd_cli.runs.students import build
 from mtkd_cli.teachers.outputs import ReadyTeacher, answers
 from mtkd_cli.training.loop import Evaluation, steps_per_epoch, train
@@ -26,7 +26,7 @@ from mtkd_cli.training.strategy import Strategy
 def alone(bench: Bench, epochs: int) -> float:
     """Train the student on labels: the tightest loop that does what has to be done."""
     settings, samples = bench.context.recipe.train, bench.samples
-    module = prepared(build(bench.context)).train()
+    module = with_preprocessing(build(bench.context)).train()
     targets = torch.from_numpy(bench.context.data.train.samples.targets)
 
     def run() -> None:
@@ -62,7 +62,7 @@ def warm(bench: Bench, count: int, epochs: int) -> float:
         recipe.loss.temperature,
         recipe.loss.kd_ratio,
     )
-    module = prepared(build(context))
+    module = with_preprocessing(build(context))
     steps = steps_per_epoch(len(split), BATCH) * epochs
 
     def unmeasured(module: nn.Module) -> Evaluation:

@@ -13,7 +13,7 @@ from mtkd_cli.doctor import contents
 from mtkd_cli.doctor.environment import free_memory, nearest_existing
 from mtkd_cli.doctor.finding import Finding, collect_failures
 from mtkd_cli.models.cost import measure_cost
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.summary import count_in_words
@@ -73,7 +73,7 @@ def _models(context: Context) -> Iterator[Finding]:
         model = build(context)
         costs = measure_cost(model, next(iter(plain_views(context.data.train)))[:1])
         student_bytes = costs.bytes or 0
-        prepared(model)
+        with_preprocessing(model)
         summary = (
             f"{count_in_words(costs.parameters)} parameters, {bytes_in_words(student_bytes)}, "
             f"{milliseconds(costs.latency_ms)} per sample"

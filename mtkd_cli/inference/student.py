@@ -26,7 +26,7 @@ from mtkd_cli.interfaces.missing_labels import none_like
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.models.head import with_outputs
-from mtkd_cli.models.preprocess import Prepared, prepared
+from mtkd_cli.models.preprocess import Prepared, with_preprocessing
 from mtkd_cli.plugin.registry import Registry, installed
 from mtkd_cli.reading import images
 from mtkd_cli.recipe.resolve import ModelPart, Part, check_options
@@ -69,7 +69,7 @@ class LoadedStudent:
     @cached_property
     def module(self) -> Prepared:
         """The module behind its preprocessing, in eval mode: views (values 0 to 1) to outputs."""
-        return prepared(self.model).eval().requires_grad_(False)
+        return with_preprocessing(self.model).eval().requires_grad_(False)
 
     def read(self, file: str | Path) -> NDArray[np.uint8]:
         """Return an image file as the training data had them, ``[C, S, S]`` bytes.

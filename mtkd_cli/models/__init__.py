@@ -1,4 +1,4 @@
-"""Build models, prepare their inputs, replace their heads and measure what they cost.
+"""Build models, preprocess their inputs, replace their heads and measure their cost.
 
-Nothing here trains. What is special about teachers belongs in `mtkd_cli.teachers`.
+Nothing here trains. Code for teachers only belongs in `mtkd_cli.teachers`.
 """

@@ -1,7 +1,7 @@
-"""Fold BatchNorm into the convolution before it: fewer passes over memory, the same answers up to rounding.
+"""Fold BatchNorm into the preceding convolution: faster, with the same outputs up to rounding.
 
-``torch.fx`` cannot trace every model (timm's ``tf_*`` ones, for example), so which BatchNorm
-follows which convolution is observed in one forward pass, and the result is compared.
+``torch.fx`` cannot trace every model (timm's ``tf_*`` models, for example). So one forward pass observes
+which BatchNorm follows which convolution, and the outputs of the folded copy are compared.
 """
 
 from __future__ import annotations
@@ -14,36 +14,37 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 TOLERANCE = 1e-4
-"""Largest difference to the unfolded module, as a share of its largest answer."""
+"""Maximum difference to the original outputs, relative to their largest absolute value."""
 
 
-def folded(module: nn.Module, example: Tensor) -> tuple[nn.Module, float]:
-    """Return a frozen copy with BatchNorms folded, and its largest difference to ``module`` on ``example``.
+def fold_batchnorm(module: nn.Module, example: Tensor) -> tuple[nn.Module, float]:
+    """Return a copy with BatchNorms folded, and its largest absolute difference on ``example``.
 
-    Where nothing can be folded, or folding would be inexact, the module itself is returned.
+    Returns the module itself and 0 if folding would change the outputs by more than `TOLERANCE`.
 
     Args:
-        module: in eval mode.
-        example: a batch of what it takes.
+        module: a module in eval mode.
+        example: a batch of its inputs.
     """
     with torch.no_grad():
         expected = module(example)
-        twin = copy.deepcopy(module)
-        for convolution, norm in _pairs(twin, example):
-            _fold(twin, convolution, norm)
-        answer = twin(example)
-    if not isinstance(expected, Tensor) or not isinstance(answer, Tensor):
+        folded = copy.deepcopy(module)
+        for convolution, norm in _find_pairs(folded, example):
+            _fold(folded, convolution, norm)
+        output = folded(example)
+    if not isinstance(expected, Tensor) or not isinstance(output, Tensor):
         return module, 0.0
-    difference = (answer - expected).abs().max().item()
+    difference = (output - expected).abs().max().item()
+    # Written so that NaN counts as a difference.
     if not difference <= TOLERANCE * max(1.0, expected.abs().max().item()):
         return module, 0.0
-    return twin, difference
+    return folded, difference
 
 
-def _pairs(module: nn.Module, example: Tensor) -> list[tuple[str, str]]:
-    """Return names of (convolution, BatchNorm): the one feeds the other, and each runs once."""
-    made_by: dict[int, str] = {}
-    kept: list[Tensor] = []
+def _find_pairs(module: nn.Module, example: Tensor) -> list[tuple[str, str]]:
+    """Return the names of (convolution, BatchNorm) pairs: one feeds the other, and each runs once."""
+    made_by: dict[int, str] = {}  # id of an output -> name of the convolution
+    kept: list[Tensor] = []  # keeps the outputs alive, so that ids stay unique
     pairs: list[tuple[str, str]] = []
     runs: dict[str, int] = {}
 
@@ -78,9 +79,11 @@ def _fold(module: nn.Module, convolution: str, norm: str) -> None:
     conv.weight, conv.bias = fuse_conv_bn_weights(
         conv.weight, conv.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
     )
-    # timm's norms carry the activation that follows them.
-    rest = [
-        part for part in (getattr(bn, "drop", None), getattr(bn, "act", None)) if isinstance(part, nn.Module)
+    # timm's norm layers include dropout and activation: keep these.
+    kept = [
+        layer
+        for layer in (getattr(bn, "drop", None), getattr(bn, "act", None))
+        if isinstance(layer, nn.Module)
     ]
     parent, _, name = norm.rpartition(".")
-    setattr(module.get_submodule(parent), name, nn.Sequential(*rest))
+    setattr(module.get_submodule(parent), name, nn.Sequential(*kept))

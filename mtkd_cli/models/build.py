@@ -1,4 +1,4 @@
-"""Load the models of a recipe: build, fill with weights, put the right head on."""
+"""Build the models of a recipe: create the module, load weights, replace the head."""
 
 from __future__ import annotations
 
@@ -10,20 +10,32 @@ from mtkd_cli import counter_rng
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.interfaces import Model, ModelRequest, Task
 from mtkd_cli.models.head import with_outputs
-from mtkd_cli.models.preprocess import complete
+from mtkd_cli.models.preprocess import complete_input
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Input, Student
 from mtkd_cli.safe_loading import weights
 
 
 def build_student(part: ModelPart, student: Student, data: Dataset, task: Task, seed: int) -> Model:
-    """Return a student with initial weights from ``seed``, or trained ones, and the task's outputs."""
+    """Return a student with the task's number of outputs.
+
+    Args:
+        part: provider and model of the student.
+        student: the recipe's ``student``.
+        data: data of the run.
+        task: task of the run.
+        seed: seed of the initial weights, where they are not pretrained or loaded.
+
+    Raises:
+        UsageError: the model's head cannot be replaced.
+        DataError: the checkpoint does not fit.
+    """
     model = build_model(part, student.input, data, task.outputs, student.pretrained, seed)
     where = f"student ({student.model})"
     model = with_checkpoint(model, student.checkpoint, where, part.trusted)
     model = with_outputs(model, task.outputs, where, seed)
-    wanted = complete(model.input, student.input, data.input)
-    return replace(model, classes=data.classes, input=wanted, scale=task.scale, shaped=task.shaped)
+    spec = complete_input(model.input, student.input, data.input)
+    return replace(model, classes=data.classes, input=spec, scale=task.scale, shaped=task.shaped)
 
 
 def build_model(
@@ -35,7 +47,17 @@ def build_model(
     seed: int,
     background: bool = False,
 ) -> Model:
-    """Return the provider's model for the data's input, initialized from the seed."""
+    """Return the provider's model for the data's input, with initial weights from ``seed``.
+
+    Args:
+        part: provider and model.
+        wanted: the recipe's ``input`` of the model.
+        data: data of the run.
+        outputs: number of outputs to ask for.
+        pretrained: whether to ask for pretrained weights.
+        seed: seed of the initial weights.
+        background: see `ModelRequest.background`.
+    """
     counter_rng.seed_torch("initial weights", seed)
     channels = wanted.channels or data.input.channels or 3
     size = wanted.size or data.input.size or 224
@@ -64,7 +86,15 @@ def with_checkpoint(
     trusted: frozenset[Path],
     otherwise: Callable[[], Model] | None = None,
 ) -> Model:
-    """Return the model with the weights of a file; ``otherwise`` builds what to take where only that fits."""
+    """Return the model with the weights of a file, and a head of their size.
+
+    Args:
+        model: the model to fill.
+        checkpoint: path of the weights, or None.
+        where: the model, for messages.
+        trusted: files that may be unpickled.
+        otherwise: builds an alternative model, which is used if only its shapes match the weights.
+    """
     if checkpoint is None:
         return model
     tensors, _ = weights.read(checkpoint, where, trusted=Path(checkpoint).resolve() in trusted)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.interfaces import Model
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def measure_cost(model: Model, example: Tensor) -> Cost:
     """
     if model.predictions is not None:
         return Cost(None, None, None, None)
-    module = prepared(model).eval()
+    module = with_preprocessing(model).eval()
     times: list[float] = []
     with torch.inference_mode():
         module(example)

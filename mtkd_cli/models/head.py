@@ -1,4 +1,4 @@
-"""The last layer of a model: find it, replace it, split the model in front of it."""
+"""The head (last layer) of a model: replace it, or get the layers from the head on."""
 
 from __future__ import annotations
 
@@ -13,36 +13,46 @@ from mtkd_cli.interfaces import Model
 
 
 def tail_of(model: Model) -> nn.Module:
-    """Return what runs from the head on: what reaches the head goes in, outputs ``[B, C]`` come out.
+    """Return the layers from the head on: they map the input of the head to outputs ``[B, C]``.
 
-    That is the head itself, and where it is a convolution (SqueezeNet), the layers after it too.
+    This is the head itself, and after a convolution (SqueezeNet) also the layers that follow it.
     """
     head = model.module.get_submodule(model.head)
     if not isinstance(head, nn.Conv2d):
         return head
     parent, _, name = model.head.rpartition(".")
-    around = model.module.get_submodule(parent)
-    after = list(around.named_children()) if isinstance(around, nn.Sequential) else []
-    names = [child for child, _ in after]
-    rest = [layer for _, layer in after[names.index(name) + 1 :]] if name in names else []
-    return nn.Sequential(head, *rest, nn.Flatten(1))
+    container = model.module.get_submodule(parent)
+    children = list(container.named_children()) if isinstance(container, nn.Sequential) else []
+    names = [child for child, _ in children]
+    following = [layer for _, layer in children[names.index(name) + 1 :]] if name in names else []
+    return nn.Sequential(head, *following, nn.Flatten(1))
 
 
 def with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
-    """Return the model with a new head if the present one has another number of outputs."""
+    """Return the model with ``outputs`` outputs; the head is replaced if it has another number.
+
+    Args:
+        model: the model.
+        outputs: number of outputs.
+        where: the model, for messages.
+        seed: seed of the new head's weights.
+
+    Raises:
+        UsageError: the head cannot be replaced.
+    """
     if model.resized is not None:
         counter_rng.seed_torch("head", seed)
         return model.resized(outputs)
     if model.outputs is not None and model.outputs < outputs:
         raise UsageError(
-            f"it has {model.outputs} classes besides the background; {outputs} are needed",
+            f"the model has {model.outputs} classes besides the background, but {outputs} are needed",
             where=where,
-            hint=f"build it for {outputs} classes; torchvision counts the background as one more",
+            hint=f"build it for {outputs} classes; torchvision counts the background as an additional class",
         )
     if not model.head:
         if model.classes and len(model.classes) != outputs:
             raise UsageError(
-                f"it has {len(model.classes)} outputs and no single last layer that can be replaced",
+                f"the model has {len(model.classes)} outputs and no single last layer to replace",
                 where=where,
                 hint=f"choose another model, or weights trained with {outputs} outputs",
             )
@@ -69,17 +79,19 @@ def with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
         new = nn.LazyLinear(outputs)
     else:
         raise UsageError(
-            f"the head {model.head!r} is a {type(head).__name__}, which cannot be replaced", where=where
+            f"cannot replace the head {model.head!r} of type {type(head).__name__}",
+            where=where,
+            hint=f"choose another model, or weights with {outputs} outputs",
         )
     parent, _, name = model.head.rpartition(".")
     setattr(model.module.get_submodule(parent), name, new)
     if isinstance(new, nn.LazyLinear):
-        _find_width(model)
+        _initialize_lazy_head(model)
     return replace(model, classes=None)
 
 
-def _find_width(model: Model) -> None:
-    """Run the model once, so that a head put where none was learns how many features reach it."""
+def _initialize_lazy_head(model: Model) -> None:
+    """Run the model once, so that a lazy head gets its number of input features."""
     size, channels = model.input.size or 224, model.input.channels or 3
     training = model.module.training
     with torch.no_grad():

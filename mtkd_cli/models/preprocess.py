@@ -1,4 +1,4 @@
-"""Prepare a view for one model: channels, size, normalisation."""
+"""Preprocess a view for one model: channels, size and normalization."""
 
 from __future__ import annotations
 
@@ -16,20 +16,28 @@ from mtkd_cli.interfaces import InputSpec, Model
 from mtkd_cli.recipe.schema import Input
 
 _LUMA = (0.299, 0.587, 0.114)
-"""ITU-R BT.601, as PIL's ``convert("L")``."""
+"""Weights of red, green and blue (ITU-R BT.601), as in PIL's ``convert("L")``."""
 
 
-def complete(spec: InputSpec, wanted: Input, data: InputSpec) -> InputSpec:
-    """Return the model's input: the recipe's keys over the model's own, gaps filled from the data.
+def complete_input(spec: InputSpec, wanted: Input, data: InputSpec) -> InputSpec:
+    """Return the full input specification: the recipe's keys, then the model's, then the data's.
 
-    Another range than the model's own makes its own mean and deviation void.
+    If the recipe sets ``range``, the model's own mean and deviation are replaced by 0 and 1.
+
+    Args:
+        spec: the model's own input, possibly incomplete.
+        wanted: the recipe's ``input`` of the model.
+        data: input of the data.
+
+    Raises:
+        UsageError: the number of means or deviations does not match the channels or columns.
     """
     given = {key: value for key, value in wanted.model_dump().items() if value is not None}
     if "range" in given:
         spec = replace(spec, mean=(0.0,), std=(1.0,))
     spec = replace(spec, **given)
     if data.columns:
-        return _of_table(spec, data)
+        return _complete_table(spec, data)
     channels = spec.channels or data.channels or 3
     step = -1 if spec.order == "bgr" else 1
     return replace(
@@ -41,14 +49,14 @@ def complete(spec: InputSpec, wanted: Input, data: InputSpec) -> InputSpec:
     )
 
 
-def _of_table(spec: InputSpec, data: InputSpec) -> InputSpec:
+def _complete_table(spec: InputSpec, data: InputSpec) -> InputSpec:
     mean, std = spec.mean or data.mean, spec.std or data.std
     for values in (mean, std):
         if len(values) != len(data.columns):
             raise UsageError(
                 f"{len(values)} values for {len(data.columns)} columns",
                 where="input",
-                hint="give mean: and std: per column of the table; 0 and 1 for a category",
+                hint="set mean: and std: for each column of the table, 0 and 1 for categories",
             )
     return replace(spec, size=1, channels=data.channels, mean=mean, std=std, columns=data.columns)
 
@@ -60,31 +68,40 @@ def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
         raise UsageError(
             f"{len(values)} values for {channels} channels",
             where="input",
-            hint="give mean: and std: per channel",
+            hint="set mean: and std: for each channel",
         )
     return (sum(values) / len(values),) * channels
 
 
 def prepare(views: Tensor, spec: InputSpec) -> Tensor:
-    """Return views ``[B, C, H, W]`` (0 to 1) as the model's input ``[B, C', S, S]``; or a table's rows."""
+    """Return the model's input for some views.
+
+    Args:
+        views: ``[B, C, H, W]`` with values from 0 to 1, or rows of a table ``[B, F]``.
+        spec: the model's complete input.
+
+    Returns:
+        ``[B, C', S, S]``, or ``[B, F']``.
+    """
     if views.dim() == 2:
-        return views if spec.raw else _numbers(views, spec)
-    pixels = _with_channels(views, spec.channels or views.shape[1])
+        return views if spec.raw else _encode_columns(views, spec)
+    pixels = _with_channels(views, spec.channels or views.shape[1])  # [B, C', H, W]
     size = spec.size or views.shape[-1]
-    whole = math.floor(size / spec.crop + 1e-6)
-    if pixels.shape[-1] != whole or pixels.shape[-2] != whole:
+    # Resize to R, so that the center crop of the share ``spec.crop`` has the side S.
+    resized = math.floor(size / spec.crop + 1e-6)
+    if pixels.shape[-1] != resized or pixels.shape[-2] != resized:
         nearest = spec.interpolation == "nearest"
         pixels = F.interpolate(
             pixels,
-            size=(whole, whole),
+            size=(resized, resized),
             mode=spec.interpolation,
             antialias=not nearest,
             align_corners=None if nearest else False,
         )
         if spec.interpolation == "bicubic":
             pixels = pixels.clamp(0, 1)
-    if whole != size:
-        start = round((whole - size) / 2)
+    if resized != size:
+        start = round((resized - size) / 2)  # [B, C', R, R] -> [B, C', S, S]
         pixels = pixels[..., start : start + size, start : start + size]
     if spec.order == "bgr" and pixels.shape[1] == 3:
         pixels = pixels.flip(1)
@@ -96,18 +113,22 @@ def prepare(views: Tensor, spec: InputSpec) -> Tensor:
     return (pixels - mean) / std
 
 
-def _numbers(rows: Tensor, spec: InputSpec) -> Tensor:
-    """Return a table's rows ``[B, F]`` as float32 numbers ``[B, F']``, see `InputSpec.columns`."""
+def _encode_columns(rows: Tensor, spec: InputSpec) -> Tensor:
+    """Standardize the numbers of table rows ``[B, F]`` and one-hot encode the categories.
+
+    Returns:
+        ``[B, F']`` in float32, see `InputSpec.columns`. A missing number is 0, a missing category all 0.
+    """
     mean, std = (_double(values, rows) for values in (spec.mean, spec.std))
-    normalised = ((rows.double() - mean) / std).float().nan_to_num(nan=0.0)
+    normalized = ((rows.double() - mean) / std).float().nan_to_num(nan=0.0)
     if not any(column.categories for column in spec.columns):
-        return normalised
-    parts = []
-    for place, column in enumerate(spec.columns):
-        names = torch.arange(len(column.categories), device=rows.device)
-        is_it = (rows[:, place, None] == names).float()
-        parts.append(is_it if column.categories else normalised[:, place, None])
-    return torch.cat(parts, dim=1)
+        return normalized
+    encoded = []
+    for index, column in enumerate(spec.columns):
+        codes = torch.arange(len(column.categories), device=rows.device)
+        one_hot = (rows[:, index, None] == codes).float()  # [B, 1] == [c] -> [B, c]
+        encoded.append(one_hot if column.categories else normalized[:, index, None])
+    return torch.cat(encoded, dim=1)
 
 
 def _double(values: tuple[float, ...], like: Tensor) -> Tensor:
@@ -118,17 +139,17 @@ def _with_channels(views: Tensor, channels: int) -> Tensor:
     if views.shape[1] == channels:
         return views
     if channels == 3:
-        return views.expand(-1, 3, -1, -1)
+        return views.expand(-1, 3, -1, -1)  # gray to three equal channels
     weights = torch.tensor(_LUMA, device=views.device).view(1, 3, 1, 1)
     return (views * weights).sum(dim=1, keepdim=True)
 
 
 class Prepared(nn.Module):
-    """A module behind its own preprocessing: views in, outputs in the task's form out.
+    """A module with its preprocessing: maps views to outputs in the task's form.
 
     Args:
-        module: prepared views to raw outputs.
-        spec: how it wants its views.
+        module: maps preprocessed views to raw outputs.
+        spec: its input.
         scale: see `Model.scale`.
         shaped: see `Task.shaped`.
     """
@@ -148,17 +169,17 @@ class Prepared(nn.Module):
 
     def forward(self, views: Tensor) -> Any:
         """Return the module's outputs on ``[B, C, H, W]`` views (0 to 1), or on ``[B, F]``."""
-        return self.finished(self.module(prepare(views, self.spec)))
+        return self.to_task_form(self.module(prepare(views, self.spec)))
 
-    def finished(self, output: Any) -> Any:
-        """Return what the module answered in the task's form; by a scale in the target's units, float64."""
+    def to_task_form(self, output: Any) -> Any:
+        """Return a raw output in the task's form; with a scale, in the target's units and float64."""
         if self.scale is not None:
             mean, deviation = (_double(values, output) for values in self.scale)
             output = output.double() * deviation + mean
         return output if self.shaped is None else self.shaped(output)
 
 
-def prepared(model: Model) -> Prepared:
-    """Return the model behind its own preprocessing."""
+def with_preprocessing(model: Model) -> Prepared:
+    """Return the model's module with its preprocessing."""
     module = model.module.to(memory_format=torch.channels_last) if model.channels_last else model.module
     return Prepared(module, model.input, model.scale, model.shaped)

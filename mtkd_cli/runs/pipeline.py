@@ -22,7 +22,7 @@ from mtkd_cli.errors import DataError, UsageError, join_first
 from mtkd_cli.inference.student import described, local_code
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.models.cost import measure_cost
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import alignment, results
@@ -277,7 +277,7 @@ def _answers(
     test = context.data.test
 
     def of_model(model: Model) -> Answer:
-        return answering(on_device(prepared(model), context.device), test, context.device)
+        return answering(on_device(with_preprocessing(model), context.device), test, context.device)
 
     def of_teacher(teacher: ReadyTeacher) -> Answer:
         return lambda rows: teacher.recorded("test", PLAIN, rows)

@@ -16,7 +16,7 @@ from rich.text import Text
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import join_first
 from mtkd_cli.models.cost import count_weights, measure_cost
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.metric_names import spelt
@@ -53,7 +53,7 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
     teachers = [teacher_facts(teacher, part, context, views) for teacher, part in pairs]
     student = build(context)
     seconds = (
-        _seconds_a_sample(context, prepared(student))
+        _seconds_a_sample(context, with_preprocessing(student))
         * TRAINING_PER_FORWARD
         * recipe.train.batch_size
         * steps
@@ -113,7 +113,7 @@ def teacher_facts(
     wanted = arrays_of(context, views, part.spec.by_id)
     probe = probed(model, teacher, [split for split, _ in wanted], context)
     model, shape = probe.model, probe.shape
-    each = LOOK_UP if part.spec.by_id else _seconds_a_sample(context, prepared(model).eval())
+    each = LOOK_UP if part.spec.by_id else _seconds_a_sample(context, with_preprocessing(model).eval())
     alignment = alignment_of(teacher, model.classes, shape[0], context)
     validation = None
     if fit is None:

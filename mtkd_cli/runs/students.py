@@ -18,7 +18,7 @@ from mtkd_cli.files import hashing
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.build import build_student
 from mtkd_cli.models.feature_projectors import Guided
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.schema import Augment, Teacher, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
@@ -180,7 +180,7 @@ def _search(
 def _trainable(model: Model, features: Sequence[int], context: Context) -> nn.Module:
     """Return the student as it is trained: with projectors to the teachers' features, if it learns them."""
     if not features:
-        return prepared(model)
+        return with_preprocessing(model)
     split = context.data.val
     example = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment())
     return Guided(model, features, example, context.recipe.train.seed)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.interfaces import Model
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import answering, batches, on_device
@@ -53,7 +53,7 @@ def counted(
     parts = batches(val.labelled)
     classes = context.data.classes if task.over_classes else ()
     sums = torch.zeros(len(classes) + 1, len(teachers) + 1, dtype=torch.float64)
-    answer = answering(on_device(prepared(student), context.device), val, context.device)
+    answer = answering(on_device(with_preprocessing(student), context.device), val, context.device)
     for part in parts:
         answers = tuple(teacher.recorded("val", PLAIN, part) for teacher in teachers)
         target = torch.from_numpy(val.samples.targets[part])

@@ -18,7 +18,7 @@ from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.interfaces import Alignment, Model
 from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.teachers.inference import by_id, by_views
 from mtkd_cli.teachers.input_alternatives import SAMPLES, better_input
@@ -89,7 +89,7 @@ def _answer(
     if model.predictions is not None:
         ask = by_id(model, [val], f"teacher {name!r}", recipe.store.on_nan)
     else:
-        ask = by_views(prepared(model).to(context.device).eval(), recipe, context.device)
+        ask = by_views(with_preprocessing(model).to(context.device).eval(), recipe, context.device)
     parts = np.array_split(rows, math.ceil(len(rows) / AT_ONCE))
     with memory_errors(f"teacher {name!r}, batches of {AT_ONCE}", LESS):
         outputs = torch.cat([at_least_float32(ask(val, part, PLAIN)).cpu() for part in parts])

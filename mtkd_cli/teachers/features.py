@@ -15,8 +15,8 @@ from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
-from mtkd_cli.models.feature_projectors import pooled
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.feature_projectors import average_positions
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Augment, Teacher
 from mtkd_cli.store import content_store, recorded_outputs
@@ -62,11 +62,11 @@ class Truncated(nn.Module):
         module = copy.deepcopy(model.module)
         parent, _, name = model.head.rpartition(".")
         setattr(module.get_submodule(parent), name, nn.Identity())
-        self.model = prepared(replace(model, module=module, scale=None, shaped=None))
+        self.model = with_preprocessing(replace(model, module=module, scale=None, shaped=None))
 
     def forward(self, views: Tensor) -> Tensor:
         """Return the features of views ``[B, C, H, W]``."""
-        return pooled(self.model(views))
+        return average_positions(self.model(views))
 
 
 def recorded_features(context: Context, views: int | None) -> tuple[TeacherFeatures, ...]:

@@ -21,7 +21,7 @@ from mtkd_cli.errors import TrainingError
 from mtkd_cli.files import hashing
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.head import tail_of
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.schema import Fit, Teacher, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
@@ -85,7 +85,7 @@ def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: 
 def _fit_all(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[dict[str, float]]:
     chosen = split_of(fit, context.data, context.recipe.data)
     split, rows = chosen.train, chosen.rows
-    module = prepared(model).to(context.device)
+    module = with_preprocessing(model).to(context.device)
 
     def number(epoch: int) -> int:
         return epoch + 1
@@ -108,7 +108,7 @@ def _fit_head(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[
     chosen = split_of(fit, context.data, context.recipe.data)
     split, rows, val = chosen.train, chosen.rows, chosen.val
     head = model.module.get_submodule(model.head)
-    tail = _Tail(tail_of(model), prepared(model).finished).to(context.device)
+    tail = _Tail(tail_of(model), with_preprocessing(model).to_task_form).to(context.device)
     features = _features(model, head, split, rows, context)
     val_features = _features(model, head, val, val.labelled, context)
     labels = context.labels(split, rows, lambda _: PLAIN)
@@ -140,7 +140,7 @@ class _Tail(nn.Module):
 
     Args:
         layers: features ``[B, D]`` to raw outputs ``[B, C]``.
-        finish: raw outputs to the task's form, see `Prepared.finished`.
+        finish: raw outputs to the task's form, see `Prepared.to_task_form`.
     """
 
     def __init__(self, layers: nn.Module, finish: Callable[[Tensor], Tensor]) -> None:
@@ -161,7 +161,7 @@ def _features(
     seen: list[Tensor] = []
     parts = batches(rows)
     hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
-    module = prepared(model).to(context.device).eval()
+    module = with_preprocessing(model).to(context.device).eval()
     try:
         with torch.no_grad():
             for part in parts[group.own_slice(len(parts))]:

@@ -16,7 +16,7 @@ from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Model, Predictions, Task
 from mtkd_cli.models.build import build_model, with_checkpoint
 from mtkd_cli.models.head import with_outputs
-from mtkd_cli.models.preprocess import complete
+from mtkd_cli.models.preprocess import complete_input
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.teachers.background import is_listed
@@ -86,7 +86,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
         model = with_outputs(model, task.outputs, where, teacher.fit.seed)
         model = replace(model, classes=data.classes, scale=task.scale)
     classes = own or model.classes
-    wanted = complete(model.input, teacher.input, data.input)
+    wanted = complete_input(model.input, teacher.input, data.input)
     return replace(model, classes=classes, input=wanted, shaped=_shaped(task, teacher, where))
 
 

@@ -18,7 +18,7 @@ from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost
-from mtkd_cli.models.preprocess import Prepared, prepare, prepared
+from mtkd_cli.models.preprocess import Prepared, prepare, with_preprocessing
 from mtkd_cli.recipe.schema import Augment, Teacher
 from mtkd_cli.teachers.background import is_listed, number_classes
 from mtkd_cli.teachers.inference import by_id
@@ -108,7 +108,7 @@ def _asked(
     if model.predictions is not None:
         shape, numbers = _looked_up(model, splits, where, context)
         return shape, iter([numbers])
-    module, views = prepared(model).cpu().eval(), some_views(few)
+    module, views = with_preprocessing(model).cpu().eval(), some_views(few)
     with torch.inference_mode():
         raw = _raw(module, views, where)
         _refuse_classes_last(raw, model, context.task, where)
@@ -195,7 +195,7 @@ def _input_hint(module: nn.Module, shown: Tensor) -> str:
 def _finished(module: Prepared, raw: Any, task: Task, where: str) -> Any:
     """Return an answer in the task's form."""
     try:
-        return module.finished(raw)
+        return module.to_task_form(raw)
     except DataError:
         raise
     except Exception as error:  # a ValueError is what `Task.shaped` says

@@ -15,7 +15,7 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.cost import measure_cost
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.store import content_store, recorded_outputs
@@ -140,7 +140,7 @@ def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
         alignment_of(teacher, known["classes"], known["outputs"], context),
         known,
         arrays,
-        prepared(model).to(context.device).eval().requires_grad_(False) if live and model else None,
+        with_preprocessing(model).to(context.device).eval().requires_grad_(False) if live and model else None,
         by_id,
     )
 
@@ -237,7 +237,7 @@ def asker(model: Model, name: str, splits: Sequence[Split], context: Context, fa
     if model.predictions is not None:
         return inference.by_id(model, splits, f"teacher {name!r}", recipe.store.on_nan)
     if not fast:
-        return inference.by_views(prepared(model).to(device).eval(), recipe, device)
+        return inference.by_views(with_preprocessing(model).to(device).eval(), recipe, device)
     module, difference = recording.for_recording(model, some_views(context.data.val), device)
     if difference:
         context.progress.log(f"teacher {name}: folding moved its answers by at most {difference:.2e}")

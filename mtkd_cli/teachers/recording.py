@@ -23,8 +23,8 @@ from mtkd_cli.files import atomic
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.interfaces.missing_outputs import lost, over
 from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.models.batchnorm_folding import folded
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.batchnorm_folding import fold_batchnorm
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
@@ -59,8 +59,8 @@ def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe, t
 
 def for_recording(model: Model, example: Tensor, device: torch.device) -> tuple[nn.Module, float]:
     """Return the teacher as it records, frozen and folded, and its largest difference to the plain one."""
-    module = prepared(model).to(device).eval().requires_grad_(False)
-    fast, difference = folded(module, example.to(device))
+    module = with_preprocessing(model).to(device).eval().requires_grad_(False)
+    fast, difference = fold_batchnorm(module, example.to(device))
     if model.channels_last:
         fast = fast.to(memory_format=torch.channels_last)
     return fast, difference

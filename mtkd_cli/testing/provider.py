@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.errors import MtkdError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
-from mtkd_cli.models.preprocess import complete, prepared
+from mtkd_cli.models.preprocess import complete_input, with_preprocessing
 from mtkd_cli.recipe.schema import Input
 from mtkd_cli.specs import TeacherSpec
 from mtkd_cli.testing.batches import numbers
@@ -68,8 +68,8 @@ def _predictions(who: str, built: Model) -> None:
 
 def _answers(who: str, spec: TeacherSpec, built: Model, data: InputSpec, table: bool) -> None:
     views = (numbers(2, 3) if table else numbers(2, 3, SIDE, SIDE)) / 8 + 0.5
-    full = replace(built, input=complete(built.input, Input(), data))
-    module = prepared(full).eval()
+    full = replace(built, input=complete_input(built.input, Input(), data))
+    module = with_preprocessing(full).eval()
     with torch.no_grad():
         first, second = module(views), module(views)
     require(

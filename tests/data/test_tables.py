@@ -11,7 +11,7 @@ import torch
 from mtkd_cli.data import dataset
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData
-from mtkd_cli.models.preprocess import complete, prepare
+from mtkd_cli.models.preprocess import complete_input, prepare
 from mtkd_cli.recipe.schema import Data, Input
 
 NAN = np.nan
@@ -24,7 +24,7 @@ def spec(**more: Any) -> InputSpec:
     train = Samples(tuple("abcd"), ROWS, targets)
     others = [Samples((name,), ROWS[:1], targets[:1]) for name in ("v", "t")]
     source = SourceData(("y",), train, *others, columns=COLUMNS)
-    return complete(InputSpec(**more), Input(), dataset.load(source, Data(name="x")).input)
+    return complete_input(InputSpec(**more), Input(), dataset.load(source, Data(name="x")).input)
 
 
 def test_standardizes_numbers_and_one_hot_encodes_categories() -> None:

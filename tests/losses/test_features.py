@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import InputSpec, Model
 from mtkd_cli.losses import feature_loss
-from mtkd_cli.models.feature_projectors import Guided, WithFeatures, pooled
+from mtkd_cli.models.feature_projectors import Guided, WithFeatures, average_positions
 from mtkd_cli.teachers.features import Truncated
 from mtkd_cli.training.objectives import Hints
 
@@ -33,8 +33,8 @@ def test_the_loss_is_half_angle_and_half_smooth_distance() -> None:
 
 def test_features_of_maps_are_averaged_over_places() -> None:
     maps = torch.arange(8.0).view(1, 2, 2, 2)
-    assert pooled(maps).tolist() == [[1.5, 5.5]]
-    assert pooled(maps[:, :, 0, 0]).tolist() == [[0.0, 4.0]]
+    assert average_positions(maps).tolist() == [[1.5, 5.5]]
+    assert average_positions(maps[:, :, 0, 0]).tolist() == [[0.0, 4.0]]
 
 
 def test_a_truncated_teacher_gives_what_reaches_its_last_layer() -> None:
@@ -85,5 +85,5 @@ def test_weights_of_places_count_by_their_mean() -> None:
 
 
 def test_a_student_without_a_last_layer_is_refused() -> None:
-    with pytest.raises(UsageError, match="no last layer"):
+    with pytest.raises(UsageError, match="needs a student with a single last layer"):
         Guided(net(head=""), [3], VIEWS, seed=0)

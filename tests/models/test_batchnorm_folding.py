@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from mtkd_cli.models.batchnorm_folding import folded
+from mtkd_cli.models.batchnorm_folding import fold_batchnorm
 
 
 def test_folds_norms_by_data_flow() -> None:
@@ -24,7 +24,7 @@ def test_folds_norms_by_data_flow() -> None:
         norm.running_mean.normal_()
         norm.running_var.uniform_(0.5, 2)
     images = torch.rand(3, 1, 8, 8)
-    fast, difference = folded(module.eval(), images)
+    fast, difference = fold_batchnorm(module.eval(), images)
     assert isinstance(fast.norm, nn.Sequential)
     assert isinstance(fast.alone, nn.BatchNorm2d)
     torch.testing.assert_close(fast(images), module(images))
@@ -43,4 +43,4 @@ def test_does_not_fold_inexactly() -> None:
 
     module = Both().eval()
     module.norm.running_var.fill_(4)
-    assert folded(module, torch.rand(2, 1, 8, 8)) == (module, 0.0)
+    assert fold_batchnorm(module, torch.rand(2, 1, 8, 8)) == (module, 0.0)

@@ -62,7 +62,7 @@ def teacher(part: Callable[[str], ModelPart], data: Dataset) -> Callable[..., Mo
 
 def outputs(model: Model) -> int:
     with torch.inference_mode():
-        return int(preprocess.prepared(model).eval()(torch.zeros(1, 3, 32, 32)).shape[1])
+        return int(preprocess.with_preprocessing(model).eval()(torch.zeros(1, 3, 32, 32)).shape[1])
 
 
 def test_checkpoint_decides_the_size_of_the_head(tmp_path: Path, teacher: Callable[..., Model]) -> None:
@@ -163,7 +163,10 @@ def test_several_heads_cannot_be_replaced(
     tmp_path: Path, part: Callable[[str], ModelPart], data: Dataset
 ) -> None:
     several = Model(
-        nn.Identity(), build.complete(data.input, Student(model="x:y").input, data.input), "", ("a",) * 9
+        nn.Identity(),
+        build.complete_input(data.input, Student(model="x:y").input, data.input),
+        "",
+        ("a",) * 9,
     )
     with pytest.raises(UsageError, match="9 outputs and no single last layer"):
         model_head.with_outputs(several, 3, "student", 0)
@@ -229,7 +232,7 @@ def test_probabilities_become_log_probabilities(tmp_path: Path, teacher: Callabl
     (tmp_path / "m.py").write_text(ANSWERS)
     model = teacher(f"python:{tmp_path / 'm.py'}:build", outputs="probabilities", pretrained=True)
     with torch.inference_mode():
-        answer = preprocess.prepared(model)(torch.zeros(2, 3, 32, 32))
+        answer = preprocess.with_preprocessing(model)(torch.zeros(2, 3, 32, 32))
     torch.testing.assert_close(answer.softmax(1), torch.tensor([[0.7, 0.2, 0.1]]).repeat(2, 1))
 
 
@@ -237,7 +240,7 @@ def test_rejects_logits_declared_as_probabilities(tmp_path: Path, teacher: Calla
     (tmp_path / "m.py").write_text(ANSWERS)
     model = teacher(f"python:{tmp_path / 'm.py'}:logits", outputs="probabilities", pretrained=True)
     with pytest.raises(DataError, match="from 2 to 14, are no probabilities") as caught:
-        preprocess.prepared(model)(torch.zeros(2, 3, 32, 32))
+        preprocess.with_preprocessing(model)(torch.zeros(2, 3, 32, 32))
     assert "outputs: logits" in caught.value.hint
 
 
@@ -245,10 +248,10 @@ def test_rejects_probabilities_taken_for_logits(tmp_path: Path, teacher: Callabl
     (tmp_path / "m.py").write_text(ANSWERS)
     views = torch.zeros(2, 3, 32, 32)
     with pytest.raises(DataError, match="look like probabilities") as caught:
-        preprocess.prepared(teacher(f"python:{tmp_path / 'm.py'}:build", pretrained=True))(views)
+        preprocess.with_preprocessing(teacher(f"python:{tmp_path / 'm.py'}:build", pretrained=True))(views)
     assert "outputs: probabilities" in caught.value.hint
     sure = teacher(f"python:{tmp_path / 'm.py'}:build", outputs="logits", pretrained=True)
-    assert preprocess.prepared(sure)(views).shape == (2, 3)
+    assert preprocess.with_preprocessing(sure)(views).shape == (2, 3)
 
 
 DETECTOR = """

@@ -7,7 +7,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import InputSpec
-from mtkd_cli.models.preprocess import Prepared, complete, prepare
+from mtkd_cli.models.preprocess import Prepared, complete_input, prepare
 from mtkd_cli.recipe.schema import Input
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -71,25 +71,25 @@ def test_only_normalizes_view_of_right_size() -> None:
 def test_recipe_overrides_model_overrides_data() -> None:
     data = InputSpec(28, (0.3,), (0.2,), 1)
     model = InputSpec(32, mean=(0.5,))
-    made = complete(model, Input(size=64), data)
+    made = complete_input(model, Input(size=64), data)
     assert made == InputSpec(64, (0.5,), (0.2,), 1)
-    assert complete(InputSpec(), Input(), data) == data
+    assert complete_input(InputSpec(), Input(), data) == data
 
 
 def test_repeats_gray_statistics_for_color_model() -> None:
-    made = complete(InputSpec(channels=3), Input(), InputSpec(28, (0.3,), (0.2,), 1))
+    made = complete_input(InputSpec(channels=3), Input(), InputSpec(28, (0.3,), (0.2,), 1))
     assert made.mean == pytest.approx((0.3,) * 3)
     assert made.std == pytest.approx((0.2,) * 3)
 
 
 def test_averages_color_statistics_for_gray_model() -> None:
-    made = complete(InputSpec(channels=1), Input(), InputSpec(28, (0.1, 0.2, 0.6), (0.2,) * 3, 3))
+    made = complete_input(InputSpec(channels=1), Input(), InputSpec(28, (0.1, 0.2, 0.6), (0.2,) * 3, 3))
     assert made.mean == pytest.approx((0.3,))
 
 
 def test_rejects_wrong_number_of_means() -> None:
     with pytest.raises(UsageError, match="2 values for 3 channels"):
-        complete(InputSpec(channels=3), Input(mean=(0.1, 0.2)), InputSpec(28, (0.3,), (0.2,), 1))
+        complete_input(InputSpec(channels=3), Input(mean=(0.1, 0.2)), InputSpec(28, (0.3,), (0.2,), 1))
 
 
 def test_prepared_module_takes_views() -> None:
@@ -107,6 +107,6 @@ def test_applies_range_and_channel_order(photos: Tensor) -> None:
 def test_range_replaces_model_statistics() -> None:
     own = InputSpec(32, MEAN, STD, 3)
     data = InputSpec(8, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), 3)
-    found = complete(own, Input(range=(0.0, 255.0)), data)
+    found = complete_input(own, Input(range=(0.0, 255.0)), data)
     assert (found.mean, found.std) == ((0.0,) * 3, (1.0,) * 3)
-    assert complete(InputSpec(), Input(order="bgr"), data).mean == (0.3, 0.2, 0.1)
+    assert complete_input(InputSpec(), Input(order="bgr"), data).mean == (0.3, 0.2, 0.1)

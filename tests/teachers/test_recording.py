@@ -14,7 +14,7 @@ from torch import nn
 from mtkd_cli.data.views import affine, view
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces.missing_outputs import lost
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store import row_format as layout_module
 from mtkd_cli.store.row_format import Layout
@@ -43,7 +43,7 @@ def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
         context.recipe.augment,
     )
     with torch.inference_mode():
-        return prepared(model).eval()(views)
+        return with_preprocessing(model).eval()(views)
 
 
 @pytest.mark.parametrize("number", [0, 2])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, Model, ModelRequest
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_teachers.exported import ExportedProvider
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # torch would rather export than trace
@@ -119,7 +119,7 @@ def test_a_tables_rows_come_as_they_are() -> None:
         build(_scripted(module), columns=columns),
     ):
         assert (model.input.size, model.input.raw) == (1, True)
-        torch.testing.assert_close(prepared(model)(rows), module(rows))
+        torch.testing.assert_close(with_preprocessing(model)(rows), module(rows))
 
 
 def _scripted(module: nn.Module) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model, ModelRequest
-from mtkd_cli.models.preprocess import prepared
+from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_teachers.convnet import ConvNetProvider
 from mtkd_teachers.mlp import MlpProvider
 from mtkd_teachers.resnet import ResNetProvider
@@ -72,7 +72,7 @@ def test_memory_format_changes_nothing_but_rounding() -> None:
     images = torch.rand(2, 3, 16, 16)
     with torch.inference_mode():
         before = model.module.eval()(images)
-        after = prepared(model).module.eval()(images)
+        after = with_preprocessing(model).module.eval()(images)
     torch.testing.assert_close(after, before)
 
 

@@ -18,7 +18,7 @@ from torchvision import models
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Model, ModelRequest
 from mtkd_cli.models.head import tail_of
-from mtkd_cli.models.preprocess import prepare, prepared
+from mtkd_cli.models.preprocess import prepare, with_preprocessing
 from mtkd_teachers.timm import TimmProvider, imagenet_classes
 
 ARCHITECTURES = (
@@ -44,7 +44,7 @@ def test_head_is_the_last_layer(name: str) -> None:
     seen: list[Tensor] = []
     model.module.get_submodule(model.head).register_forward_pre_hook(lambda _, i: seen.append(i[0]))
     with torch.inference_mode():
-        output = prepared(model).eval()(torch.rand(1, 3, 32, 32))
+        output = with_preprocessing(model).eval()(torch.rand(1, 3, 32, 32))
         assert output.shape == (1, 1000)
         torch.testing.assert_close(tail_of(model).eval()(seen[0]), output)
 

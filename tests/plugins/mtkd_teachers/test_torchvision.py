@@ -14,7 +14,7 @@ from torchvision import models
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Model, ModelRequest
 from mtkd_cli.models.head import tail_of
-from mtkd_cli.models.preprocess import prepare, prepared
+from mtkd_cli.models.preprocess import prepare, with_preprocessing
 from mtkd_teachers import downloads
 from mtkd_teachers.torchvision import TorchvisionProvider
 
@@ -44,7 +44,7 @@ def test_head_is_the_last_layer(name: str) -> None:
     model = build(name)
     seen: list[Tensor] = []
     model.module.get_submodule(model.head).register_forward_pre_hook(lambda _, i: seen.append(i[0]))
-    module = prepared(model).eval()
+    module = with_preprocessing(model).eval()
     with torch.inference_mode():
         output = module(torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
         assert output.shape == (2, 1000)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
-from mtkd_cli.models.preprocess import complete, prepared
+from mtkd_cli.models.preprocess import complete_input, with_preprocessing
 from mtkd_cli.recipe.schema import Input
 from mtkd_tasks.boxes import from_lists
 from mtkd_teachers.python import PythonProvider
@@ -76,7 +76,7 @@ SIDE = 32
 def build(name: str) -> Model:
     Path("detectors.py").write_text(FILE)
     made = PythonProvider().build(ModelRequest(f"detectors.py:{name}", 3, SIDE, 3, pretrained=False))
-    return replace(made, input=complete(made.input, Input(), DATA))
+    return replace(made, input=complete_input(made.input, Input(), DATA))
 
 
 def by_hand(module: Any, images: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def by_hand(module: Any, images: Tensor) -> Tensor:
 def test_it_answers_what_plain_torchvision_does(name: str) -> None:
     model = build(name)
     images = torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
-    module = prepared(model).eval()
+    module = with_preprocessing(model).eval()
     with torch.no_grad():
         answer = from_lists(module(images))
     inner: nn.Module = model.module.inner if hasattr(model.module, "inner") else model.module  # type: ignore[assignment]
@@ -124,7 +124,7 @@ def test_faster_r_cnn_itself_counts_its_objects_from_0() -> None:
     module.transform.min_size, module.transform.max_size = (SIDE,), SIDE
     images = torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        answer = prepared(model).eval()(images)
+        answer = with_preprocessing(model).eval()(images)
     expected = by_hand(module, images)
     there = expected[..., 5] > 0
     assert there.any()
