@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement. Their docstrings are the reference.
+"""The hooks that a plugin may implement, with their reference.
 
 A plugin is a module named by an entry point in the group ``mtkd``::
 
@@ -10,9 +10,9 @@ A plugin is a module named by an entry point in the group ``mtkd``::
     def mtkd_register_aggregators():
         return [AggregatorSpec("mine", "One line.", "my_module.mine:Mine")]
 
-Every registering hook *returns* specs and is called once per command, before anything is
-imported that the specs name. Keep the registering module free of heavy imports. An argument
-of a hookimpl must not have a default: pluggy would never pass it.
+Every registering hook *returns* specs. It is called once per command, before any implementation is imported.
+Keep the registering module free of heavy imports. An argument of a hookimpl must not have a default, because
+pluggy would never pass it.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def mtkd_register_recipes() -> Sequence[RecipeSpec]:  # type: ignore[empty-body]
 def mtkd_register_trackers() -> Sequence[TrackerSpec]:  # type: ignore[empty-body]
     """Return trackers: objects with ``run_started``, ``epoch_finished`` and ``run_finished``.
 
-    Called once, before a recipe is read. A recipe names the trackers it wants; each one's
-    methods run on a thread of its own, so one that raises or hangs stops nothing.
+    Called once, before a recipe is read. A recipe names the trackers it uses. The methods of each tracker run
+    on a separate thread, so a tracker that raises or hangs does not stop the run.
     """
 
 

@@ -1,7 +1,7 @@
-"""Frozen descriptions of what plugins offer.
+"""Frozen descriptions of the entries of plugins.
 
-A spec is cheap: it names an implementation as ``"module:attribute"`` and imports it
-only in `Spec.load`. Listing, showing and checking a recipe read specs alone.
+A spec is cheap: it names an implementation as ``"module:attribute"`` and imports it only in `Spec.load`.
+Listing, showing and checking a recipe only read specs.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 from mtkd_cli.errors import nearest_or_all
 
 API_VERSIONS = (1,)
-"""Plugin API versions that this mtkd understands."""
+"""Supported plugin API versions."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""What a plugin offers, a teacher and a run may be called."""
+"""Valid names of plugin entries, teachers and runs."""
 
 OPTION_TYPES = (int, float, bool, str, list, dict)
 NEEDS = ("labels", "student", "validation", "averages")
@@ -25,18 +25,18 @@ NEEDS = ("labels", "student", "validation", "averages")
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a plugin, as it is written in a recipe.
+    """One option of a plugin entry, as a recipe sets it.
 
     Attributes:
-        name: the key in the recipe.
-        type: ``int``, ``float``, ``bool``, ``str``, ``list`` (of numbers or strings, one
-            alone stands for a list of it) or ``dict``.
-        default: the value when the key is absent.
-        summary: one line, with the unit.
+        name: key in the recipe.
+        type: ``int``, ``float``, ``bool``, ``str``, ``list`` (of numbers or strings; a single value is a
+            list of one) or ``dict``.
+        default: value if the key is missing.
+        summary: description in one line, with the unit.
         minimum: smallest allowed number.
         maximum: largest allowed number.
-        choices: the allowed strings, if there are only some.
-        required: whether the key must be given.
+        choices: allowed strings; empty allows all.
+        required: whether the key must be set.
     """
 
     name: str
@@ -53,21 +53,21 @@ class Option:
             known = ", ".join(t.__name__ for t in OPTION_TYPES)
             raise TypeError(f"option {self.name!r} has the type {self.type!r}; known: {known}")
         if (self.minimum, self.maximum) != (None, None) and self.type not in (int, float):
-            raise TypeError(f"option {self.name!r} has a range but is no number")
+            raise TypeError(f"option {self.name!r} has a range but its type is not a number")
         if self.choices and self.type is not str:
-            raise TypeError(f"option {self.name!r} has choices but is no str")
+            raise TypeError(f"option {self.name!r} has choices but its type is not str")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What every kind of spec has.
+    """The fields of every kind of spec.
 
     Attributes:
-        name: the name users write.
+        name: name in recipes and on the command line.
         summary: one line, shown by ``mtkd list``.
         factory: ``"module:attribute"`` of the implementation.
-        options: the keys that a recipe may set.
-        api: the plugin API version that the implementation was written for.
+        options: options that a recipe may set.
+        api: plugin API version of the implementation.
     """
 
     name: str
@@ -81,12 +81,12 @@ class Spec:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            wanted = {"str": str, "int": int, "bool": bool}.get(str(field.type), tuple)
-            if not isinstance(value, wanted):
-                raise TypeError(f"{self.name!r}: {field.name} must be a {wanted.__name__}, it is {value!r}")
+            expected = {"str": str, "int": int, "bool": bool}.get(str(field.type), tuple)
+            if not isinstance(value, expected):
+                raise TypeError(f"{self.name!r}: {field.name} must be a {expected.__name__}, it is {value!r}")
 
     def load(self) -> Any:
-        """Import and return the implementation. Nothing else in a spec imports it."""
+        """Import and return the implementation. No other method of a spec imports it."""
         module, _, attribute = self.factory.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
@@ -96,11 +96,11 @@ class AggregatorSpec(Spec):
     """A strategy: how much each teacher counts.
 
     Attributes:
-        needs: any of ``"labels"``, ``"student"`` (its output), ``"validation"`` (calls ``fit``): what is not
-            named here is not given; ``"averages"``: outputs that may be averaged number by number.
-        tasks: names of the tasks it serves; empty means all.
+        needs: any of ``"labels"``, ``"student"`` (its output) and ``"validation"`` (calls ``fit``), which are
+            passed only if named; and ``"averages"``, for outputs that may be averaged element by element.
+        tasks: names of the supported tasks; empty means all.
         formula: the weights or the combined output, in one line.
-        paper: where it comes from.
+        paper: reference of the method.
     """
 
     needs: tuple[str, ...] = ()
@@ -119,11 +119,11 @@ class AggregatorSpec(Spec):
 
 @dataclass(frozen=True)
 class TaskSpec(Spec):
-    """A task: what outputs mean, how they are merged, learnt and measured.
+    """A task: the meaning of outputs, and how they are merged, learned and measured.
 
     Attributes:
-        primary: the metric that decides, with its direction (``"accuracy (higher is better)"``).
-        averages: whether outputs may be averaged number by number, as boxes may not.
+        primary: primary metric with its direction (``"accuracy (higher is better)"``).
+        averages: whether outputs may be averaged element by element. Boxes may not.
     """
 
     primary: str = ""
@@ -134,15 +134,15 @@ class TaskSpec(Spec):
 
 @dataclass(frozen=True)
 class TeacherSpec(Spec):
-    """A provider of teachers, and of students where it can build trainable modules.
+    """A provider of teachers, and of students if it can build trainable modules.
 
     Attributes:
-        example: a model reference as it is written in a recipe.
+        example: a model reference, as in a recipe.
         trainable: whether it can build students.
-        requires: distributions whose version decides what a model answers.
-        inputs: what its models take: any of ``"image"`` and ``"table"``.
-        tasks: names of the tasks that its models serve; empty means all.
-        by_id: whether its models have their answers by sample id (`Model.predictions`) and see no views.
+        requires: distributions whose versions affect the outputs of its models.
+        inputs: inputs of its models: any of ``"image"`` and ``"table"``.
+        tasks: names of the supported tasks; empty means all.
+        by_id: whether its models look up outputs by sample id (`Model.predictions`) instead of seeing views.
     """
 
     example: str = ""
@@ -160,8 +160,8 @@ class DataSpec(Spec):
     """A data source.
 
     Attributes:
-        tasks: names of the tasks whose targets it has.
-        inputs: what its samples are: ``"image"`` or ``"table"``.
+        tasks: names of the tasks that it has targets for.
+        inputs: kind of its samples: ``"image"`` or ``"table"``.
     """
 
     tasks: tuple[str, ...] = ()
@@ -194,4 +194,4 @@ class RecipeSpec(Spec):
 KINDS: dict[str, type[Spec]] = {
     spec.kind: spec for spec in (AggregatorSpec, TaskSpec, TeacherSpec, DataSpec, RecipeSpec, TrackerSpec)
 }
-"""Spec type of each kind, by the plural name that the command line uses."""
+"""Spec type of each kind, by the plural name on the command line."""

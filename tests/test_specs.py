@@ -9,7 +9,7 @@ from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.specs import KINDS, NAME, AggregatorSpec, Option, RecipeSpec, Spec, TeacherSpec
 
 
-def test_loading_imports_the_implementation_and_nothing_before() -> None:
+def test_load_imports_implementation() -> None:
     spec = TeacherSpec("odd", "one line", "this:s")
     assert "this" not in sys.modules
     try:
@@ -18,7 +18,7 @@ def test_loading_imports_the_implementation_and_nothing_before() -> None:
         sys.modules.pop("this", None)
 
 
-def test_a_recipe_spec_loads_text_with_its_comments() -> None:
+def test_recipe_spec_loads_text_with_comments() -> None:
     assert "teachers:" in RecipeSpec("digits", "", "mtkd_recipes:digits.yaml").load()
 
 
@@ -29,16 +29,16 @@ def test_a_recipe_spec_loads_text_with_its_comments() -> None:
         (lambda: AggregatorSpec("a", "s", "m:A", tasks="classification"), "tasks must be a tuple"),
         (lambda: AggregatorSpec("a", None, "m:A"), "summary must be a str"),
         (lambda: Option("o", set), "known: int, float, bool, str, list, dict"),
-        (lambda: Option("o", str, minimum=1), "is no number"),
-        (lambda: Option("o", int, choices=("a",)), "is no str"),
+        (lambda: Option("o", str, minimum=1), "its type is not a number"),
+        (lambda: Option("o", int, choices=("a",)), "its type is not str"),
     ],
 )
-def test_a_wrong_description_is_refused_where_it_is_written(build: Any, says: str) -> None:
+def test_rejects_invalid_spec(build: Any, says: str) -> None:
     with pytest.raises((TypeError, ValueError), match=says):
         build()
 
 
-def test_every_built_in_description_is_complete(registry: Registry) -> None:
+def test_built_in_specs_are_complete(registry: Registry) -> None:
     for entry in registry.entries:
         spec = entry.spec
         assert NAME.fullmatch(spec.name)

@@ -1,4 +1,4 @@
-"""Write a file so that a reader sees the old one or the new one, never a part; or say why the disk cannot."""
+"""Write files atomically, so that readers see the old or the new file, and report disk errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORK = ".work"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` through a temporary file, synced and renamed."""
+    """Write ``content`` to a temporary file, sync it, and rename it to ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -38,7 +38,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def publish(part: Path, path: Path) -> None:
-    """Make a file that is written whole the one at ``path``, readable as any other."""
+    """Sync a complete file and rename it to ``path``, with the permissions of a normal file."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.chmod(0o666 & ~_umask())
@@ -48,7 +48,7 @@ def publish(part: Path, path: Path) -> None:
 
 @contextmanager
 def workplace(path: Path) -> Iterator[Path]:
-    """Give a folder beside ``path`` to write parts of it in; what killed processes left there is removed."""
+    """Yield a temporary folder next to ``path``; folders that killed processes left are removed."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{WORK}"):
         with _locked(left) as is_free:
             if is_free:
@@ -60,7 +60,7 @@ def workplace(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Hold a folder's lock, which ends with its process; give whether no other process holds it."""
+    """Lock a folder within the block; yield whether no other process holds its lock."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
@@ -73,14 +73,14 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON; NaN is refused."""
+    """Write ``value`` as indented JSON; NaN raises `ValueError`."""
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line after a line break, so that it is whole even after a line that was cut.
+    """Append a line break and a line, so that the line is intact even if the last one is incomplete.
 
-    The break is written to an empty file too: two processes may both see it empty. Readers skip empty lines.
+    An empty file gets the break too: two processes may both see it empty. Readers skip empty lines.
     """
     with path.open("a", encoding="utf-8") as file:
         file.write(f"\n{line}")
@@ -90,14 +90,14 @@ def append_line(path: Path, line: str) -> None:
 
 @contextmanager
 def disk_errors(place: Path, needed: int = 0) -> Iterator[None]:
-    """Turn a full, read-only or unusable disk into an error that a user can act on.
+    """Turn errors of a full, read-only or failing disk into a `DataError`.
 
     Args:
-        place: what is being written, for errors that do not name a file.
-        needed: bytes that it takes, if known.
+        place: path that is written, for errors that do not name a file.
+        needed: required bytes, if known.
 
     Raises:
-        DataError: with the path and the free bytes.
+        DataError: the disk failed; the message has the path and the free bytes.
     """
     try:
         yield
@@ -106,7 +106,7 @@ def disk_errors(place: Path, needed: int = 0) -> Iterator[None]:
 
 
 def disk_error(error: Exception, place: Path, needed: int = 0) -> DataError:
-    """Return what a user is told of a failure of the disk."""
+    """Return the error for a disk failure, see `disk_errors`."""
     named = getattr(error, "filename", None)
     reason = getattr(error, "strerror", None) or first_line(error)
     room = f"{needed:,} bytes are needed, " if needed else ""
@@ -128,13 +128,13 @@ def _free(place: Path) -> str:
 
 
 def sync_file(path: Path) -> None:
-    """Make what was written to a file last through a power cut."""
+    """Sync a file to disk, so that its content survives a power failure."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` last through a power cut."""
+    """Sync a folder to disk, so that a rename in it survives a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""JSON files that carry their own SHA-256: one changed byte is found, not used."""
+"""JSON files with their own SHA-256, which detects any changed byte."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
 
 LARGEST_BYTES = 64_000_000
-"""A larger file is refused unread."""
+"""Maximum size of a file in bytes; a larger one is not read."""
 
 SEAL = "sha256"
 
 
 def write(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write ``facts`` and their seal."""
+    """Write ``facts`` and their checksum."""
     atomic.write_json(path, {**facts, SEAL: seal(facts)})
 
 
 def read(path: Path, hint: str = "") -> dict[str, Any]:
-    """Return the facts that were written.
+    """Return the facts of a file after verifying its checksum.
+
+    Args:
+        path: the file.
+        hint: what to do if the file is invalid, for messages.
 
     Raises:
-        DataError: no such file, or not what `write` wrote.
+        DataError: the file does not exist, cannot be read, or has another checksum.
     """
     try:
         if path.stat().st_size > LARGEST_BYTES:
@@ -45,6 +49,6 @@ def read(path: Path, hint: str = "") -> dict[str, Any]:
 
 
 def seal(facts: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the facts, whatever the order of their keys."""
+    """Return the SHA-256 of the facts, independent of the order of their keys."""
     plain = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(plain.encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Locks between processes: flock on an open file, which ends with its process, however that ends.
+"""Locks between processes with flock: the lock is released when the process ends, even if it is killed.
 
-Not `filelock`: it has no shared locks, opens the lock file truncated (the holder's name would be lost as soon
-as a second process asks), and in place of missing locks it waits forever or leaves marker files behind.
+`filelock` is not used: it has no shared locks, truncates the lock file (erasing the holder's name),
+and on file systems without locks it waits forever or leaves marker files behind.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""Errors of a file system that has no locks."""
+"""Errors of a file system without locks."""
 
 POLL_SECONDS = 0.05
 
@@ -24,11 +24,11 @@ def lock(file: int | BinaryIO, *, shared: bool = False, wait: bool = False) -> b
 
     Args:
         file: the open file, or its descriptor.
-        shared: allow others that are shared too.
-        wait: wait for another holder.
+        shared: whether to take a shared lock, which allows other shared locks.
+        wait: whether to wait until the lock is free.
 
     Raises:
-        BlockingIOError: another holder has it, and ``wait`` is False.
+        BlockingIOError: another process holds the lock, and ``wait`` is False.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
@@ -41,16 +41,16 @@ def lock(file: int | BinaryIO, *, shared: bool = False, wait: bool = False) -> b
 
 
 def open_locked(path: Path, seconds: float = 0.0) -> BinaryIO:
-    """Return the file at ``path``, made if it is missing, locked until it is closed or the process ends.
+    """Open the lock file at ``path``, creating it if needed, and lock it until it is closed.
 
-    A file system without locks keeps no process out.
+    On a file system without locks the file is opened without a lock.
 
     Args:
         path: the lock file.
-        seconds: how long to wait for another holder.
+        seconds: maximum time to wait for another holder.
 
     Raises:
-        BlockingIOError: another process holds it after that time.
+        BlockingIOError: another process still holds the lock after that time.
         OSError: the file cannot be opened for writing.
     """
     deadline = time.monotonic() + seconds
@@ -73,7 +73,7 @@ def open_locked(path: Path, seconds: float = 0.0) -> BinaryIO:
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:
-    """Whether the file was not removed, with its folder, while it was being opened."""
+    """Whether ``path`` is still the opened file: it may have been removed in between."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""One process at a time writes a run; the lock file names it."""
+"""The lock of a run folder: one process at a time writes a run, and the lock file names it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NAME = ".lock"
 def take(folder: Path) -> BinaryIO:
     """Return the locked file of a run folder; the lock is held until it is closed or the process ends.
 
-    A process that was killed holds nothing; one that is suspended still does.
+    A killed process releases the lock, a suspended process keeps it.
 
     Raises:
-        UsageError: another process holds it; the message says which.
-        DataError: the folder cannot be written.
+        UsageError: another process holds the lock; the message names it.
+        DataError: the folder is not writable.
     """
     path = folder / NAME
     with atomic.disk_errors(path):

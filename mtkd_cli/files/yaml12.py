@@ -1,7 +1,7 @@
-"""Read YAML as YAML 1.2 means it, strictly.
+"""Read and write YAML 1.2, strictly.
 
-PyYAML reads ``1e-3`` as a string and ``no`` as False, and lets the last of two equal keys
-win silently. Here ``1e-3`` is a number, ``no`` is a string, and a repeated key is an error.
+PyYAML reads ``1e-3`` as a string and ``no`` as False, and silently uses the last of duplicate keys. Here
+``1e-3`` is a number, ``no`` is a string, and a duplicate key is an error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import yaml
 from mtkd_cli.errors import MtkdError, UsageError
 
 LONGEST_NUMBER = 1000
-"""Characters of a number; Python itself refuses to read 4,300 digits."""
+"""Maximum number of characters of a number; Python itself refuses 4,300 digits."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -39,7 +39,7 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
             if key.value in mapping:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                    None, None, f"duplicate key {key.value!r}", key.start_mark
                 )
             mapping[key.value] = self.construct_object(value, deep=deep)
         return mapping
@@ -70,14 +70,14 @@ _Loader.add_constructor("tag:mtkd,2026:number", _number)
 
 
 def load(text: str, source: str) -> Any:
-    """Return what the YAML text says.
+    """Return the value of a YAML document.
 
     Args:
         text: one YAML document.
-        source: the file's name, for messages.
+        source: name of the file, for messages.
 
     Raises:
-        UsageError: the text is not YAML, repeats a key, or has an alias or a tag.
+        UsageError: the text is not YAML, or has a duplicate key, an alias or a tag.
     """
     try:
         return yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
@@ -90,18 +90,18 @@ def load(text: str, source: str) -> Any:
 def _explain(error: yaml.YAMLError, source: str) -> MtkdError:
     mark = getattr(error, "problem_mark", None)
     where = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
-    said = [getattr(error, name, None) for name in ("context", "problem", "reason")]
-    problem = ", ".join(part for part in said if part) or "it cannot be read"
-    return UsageError(f"not valid YAML: {problem}", where=where, hint="mend that line")
+    reasons = [getattr(error, name, None) for name in ("context", "problem", "reason")]
+    problem = ", ".join(reason for reason in reasons if reason) or "it cannot be read"
+    return UsageError(f"not valid YAML: {problem}", where=where, hint="fix this line")
 
 
 def dump(value: Any) -> str:
-    """Return ``value`` as YAML that `load` reads back to the same value."""
+    """Return ``value`` as YAML text, from which `load` returns the same value."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that quotes what YAML 1.2 would read as a number."""
+    """SafeDumper that quotes strings which YAML 1.2 would read as numbers."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -1,5 +1,5 @@
 """Discover, check, install and scaffold plugins.
 
-What a plugin implements is in `mtkd_cli.interfaces`, what it registers in `mtkd_cli.specs` and
-`mtkd_cli.hookspecs`. The rules that its classes must keep are tested by `mtkd_cli.testing`.
+A plugin implements the types in `mtkd_cli.interfaces` and registers the specs in `mtkd_cli.specs` through the
+hooks in `mtkd_cli.hookspecs`. `mtkd_cli.testing` checks the rules for its classes.
 """

@@ -1,4 +1,4 @@
-"""Install and remove distributions by the running interpreter's pip. No plugin is loaded here."""
+"""Install and uninstall distributions with the running interpreter's pip. Loads no plugin."""
 
 from __future__ import annotations
 
@@ -15,53 +15,56 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import PluginError, UsageError, nearest_or_all
-from mtkd_cli.plugin.registry import BUILTIN, ONLY, WITHOUT, Plugin, entry_points, normal
+from mtkd_cli.plugin.registry import BUILTIN, ONLY, WITHOUT, Plugin, entry_points, normalize_name
 
 SECONDS_TO_LOAD = 120
-"""How long new plugins may take to say what they offer."""
+"""Timeout for loading newly installed plugins."""
 
 
 def install(arguments: Sequence[str]) -> list[str]:
-    """Install what pip's arguments name, and return the distributions that are new or new again.
+    """Run ``pip install`` and return the names of the distributions that it installed.
+
+    Args:
+        arguments: arguments of ``pip install``.
 
     Raises:
-        UsageError: there is no pip; the line for uv is given.
-        PluginError: pip fails; what it said is on stderr.
+        UsageError: pip is not installed; the hint is the command for uv.
+        PluginError: pip failed; its messages are on stderr.
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         _pip("install", ["--report", str(report), *arguments], shown=arguments)
         found = json.loads(report.read_text(encoding="utf-8"))
-    return sorted(normal(item["metadata"]["name"]) for item in found["install"])
+    return sorted(normalize_name(item["metadata"]["name"]) for item in found["install"])
 
 
 def uninstall(names: Sequence[str]) -> list[Plugin]:
-    """Remove distributions that have plugins, and return these plugins.
+    """Uninstall distributions with plugins, and return these plugins.
 
     Raises:
-        UsageError: one of the names has no plugin, or is mtkd itself; nothing is removed then.
-        PluginError: pip fails.
+        UsageError: a distribution has no plugin, or is mtkd itself; nothing is uninstalled then.
+        PluginError: pip failed.
     """
-    there = [plugin for _, plugin in entry_points() if not plugin.builtin]
-    wanted = [normal(name) for name in names]
-    for name, word in zip(wanted, names, strict=True):
+    plugins = [plugin for _, plugin in entry_points() if not plugin.builtin]
+    distributions = [normalize_name(name) for name in names]
+    for name, word in zip(distributions, names, strict=True):
         if name == BUILTIN:
             raise UsageError(
-                "mtkd does not remove itself", hint=f"{shlex.quote(sys.executable)} -m pip uninstall mtkd"
+                "mtkd cannot uninstall itself", hint=f"{shlex.quote(sys.executable)} -m pip uninstall mtkd"
             )
-        if name not in {plugin.distribution for plugin in there}:
+        if name not in {plugin.distribution for plugin in plugins}:
             raise UsageError(
-                f"no distribution {word!r} has plugins of mtkd",
-                hint=nearest_or_all(name, {plugin.distribution for plugin in there}),
+                f"no distribution {word!r} with mtkd plugins is installed",
+                hint=nearest_or_all(name, {plugin.distribution for plugin in plugins}),
             )
-    _pip("uninstall", ["--yes", *wanted], shown=wanted)
-    return [plugin for plugin in there if plugin.distribution in wanted]
+    _pip("uninstall", ["--yes", *distributions], shown=distributions)
+    return [plugin for plugin in plugins if plugin.distribution in distributions]
 
 
 def offers_of(distributions: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what `mtkd plugins --json` says of some distributions, asked in a process of its own.
+    """Return the rows of `mtkd plugins --json` for some distributions, from a separate process.
 
-    Only their plugins are loaded there; one that hangs or ends the process is no harm here.
+    The process loads only these plugins. If one hangs or ends the process, the result is empty.
     """
     environment = {key: value for key, value in os.environ.items() if key != WITHOUT}
     environment[ONLY] = ",".join(distributions)
@@ -80,7 +83,7 @@ def offers_of(distributions: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _pip(action: str, arguments: Sequence[str], shown: Sequence[str]) -> None:
-    """Run pip; what it prints goes to stderr."""
+    """Run pip with its output on stderr; ``shown`` are the arguments for messages."""
     if importlib.util.find_spec("pip") is None:
         python = shlex.quote(sys.executable)
         raise UsageError(
@@ -94,5 +97,5 @@ def _pip(action: str, arguments: Sequence[str], shown: Sequence[str]) -> None:
         raise PluginError(
             f"pip {action} {shlex.join(shown)} failed with {done.returncode}",
             where=sys.executable,
-            hint="pip's own messages are above",
+            hint="see the messages of pip above",
         )

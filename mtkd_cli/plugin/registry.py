@@ -1,4 +1,4 @@
-"""Discover plugins: isolate failures, refuse duplicates, block what the user blocks."""
+"""Discover plugins: isolate failures, report duplicate names, and skip blocked plugins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
 from mtkd_cli.errors import UsageError, nearest_or_all, type_and_first_line
-from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_twice, specs_of
+from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_duplicates, specs_of
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.specs import Spec
 
@@ -24,23 +24,23 @@ GROUP = "mtkd"
 BUILTIN = "mtkd"
 ONLY, WITHOUT = "MTKD_PLUGINS", "MTKD_DISABLE_PLUGINS"
 HEAVY = ("torch", "torchvision", "timm", "tensorflow", "keras", "transformers", "sklearn", "scipy", "pandas")
-"""Modules that take a second or more to import: a plugin that needs one to be listed slows every command."""
+"""Modules that take a second or more to import. A plugin that imports one when listed slows every command."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point and what became of it.
+    """An entry point and the result of loading it.
 
     Attributes:
-        name: the entry point's.
-        distribution: the one that has it, in its normal form.
-        version: the distribution's.
-        status: ``broken`` plugins offer nothing, ``blocked`` ones are not loaded.
-        error: why it is broken, in one line.
-        registers: ``kind:name`` of what it offers.
-        seconds: the time that loading took.
-        heavy: the modules of `HEAVY` that its loading imported.
-        module: the module with its hooks.
+        name: name of the entry point.
+        distribution: normalized name of its distribution.
+        version: version of the distribution.
+        status: ``ok``, ``broken`` (loading failed) or ``blocked`` (not loaded).
+        error: error of a broken plugin, in one line.
+        registers: ``kind:name`` of each entry that it offers.
+        seconds: load time in seconds.
+        heavy: modules of `HEAVY` that loading it imported.
+        module: module with its hooks.
     """
 
     name: str
@@ -55,38 +55,38 @@ class Plugin:
 
     @property
     def builtin(self) -> bool:
-        """Whether it is a part of mtkd."""
+        """Whether the plugin is part of mtkd."""
         return self.distribution == BUILTIN
 
     @property
     def remedy(self) -> str:
-        """The command that gets rid of the plugin, or ``''`` for a built-in one."""
+        """The command that uninstalls the plugin, or ``""`` for a built-in one."""
         return "" if self.builtin else f"mtkd uninstall {self.distribution}"
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A spec and the plugin it came from."""
+    """A spec and the plugin that registered it."""
 
     spec: Spec
     plugin: Plugin
 
     @property
     def full_name(self) -> str:
-        """``distribution:name``, which says which of two plugins is meant."""
+        """``distribution:name``, which is unique if two plugins use one name."""
         return f"{self.plugin.distribution}:{self.spec.name}"
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything that the installed plugins offer, sorted by name."""
+    """The installed plugins and their entries, sorted by kind and name."""
 
     plugins: tuple[Plugin, ...]
     entries: tuple[Registered, ...]
     command_hooks: tuple[tuple[Plugin, Callable[[typer.Typer], None]], ...] = ()
 
     def listing(self, kind: str) -> list[Registered]:
-        """Return the entries of one kind, by name and then by distribution."""
+        """Return the entries of one kind, sorted by name, then by distribution."""
         return [entry for entry in self.entries if entry.spec.kind == kind]
 
     def names(self, kind: str) -> list[str]:
@@ -97,7 +97,7 @@ class Registry:
         """Return the entry called ``name`` or ``distribution:name``.
 
         Raises:
-            UsageError: nothing has that name (the nearest one is named), or two plugins do.
+            UsageError: the name is unknown, or two plugins use it.
         """
         found = [entry for entry in self.listing(kind) if name in (entry.spec.name, entry.full_name)]
         if len(found) == 1:
@@ -112,7 +112,7 @@ class Registry:
         raise UsageError(f"no {name!r} in {kind}", hint=nearest_or_all(name, self.names(kind)))
 
     def warnings(self) -> list[str]:
-        """Return one line for each broken plugin and each name that two plugins offer."""
+        """Return one line for each broken plugin and each name that several plugins use."""
         lines = [
             f"plugin {p.name!r} of {p.distribution} {p.version} is broken: {p.error}"
             + (f" (remove it: {p.remedy})" if p.remedy else "")
@@ -131,19 +131,19 @@ class Registry:
         return lines + self._unknown_names()
 
     def _unknown_names(self) -> list[str]:
-        """Return one line for each name in the environment that no third-party plugin has."""
+        """Return one line for each name in the environment variables that no third-party plugin has."""
         known = {name for p in self.plugins if not p.builtin for name in (p.name, p.distribution)}
         return [
-            f"{variable} names {word!r}, which is no installed plugin; {nearest_or_all(word, known)}"
+            f"{variable} names {word!r}, which is not an installed plugin; {nearest_or_all(word, known)}"
             for variable in (ONLY, WITHOUT)
             for word in _words(os.environ.get(variable, ""))
-            if word != "*" and not {word, normal(word)} & known
+            if word != "*" and not {word, normalize_name(word)} & known
         ]
 
     def add_commands(self, app: typer.Typer) -> list[str]:
-        """Let plugins add commands to ``app``; return one line for each that fails.
+        """Let plugins add commands to ``app``; return a warning for each plugin that fails.
 
-        A plugin that fails, or adds a command whose name is taken, adds none.
+        If a plugin fails, or uses the name of an existing command, none of its commands is added.
         """
         failed = []
         for plugin, hook in self.command_hooks:
@@ -154,7 +154,7 @@ class Registry:
                     hook(app)
                 names = _command_names(app)
                 if taken := next((name for name in names if name in before and names.count(name) > 1), None):
-                    raise ValueError(f"there is a command {taken!r} already")
+                    raise ValueError(f"the command {taken!r} exists already")
             except (Exception, SystemExit) as error:
                 app.registered_commands[:], app.registered_groups[:] = commands, groups
                 failed.append(
@@ -166,19 +166,18 @@ class Registry:
 
 @functools.cache
 def installed() -> Registry:
-    """Return `discover`'s answer, found once in this process."""
+    """Return the result of `discover`, cached for this process."""
     return discover()
 
 
 def discover(third_party: bool = True) -> Registry:
-    """Load every plugin of the entry-point group ``mtkd``, each apart from the others.
+    """Load every plugin of the entry-point group ``mtkd``; a failure does not affect other plugins.
+
+    Environment variables select third-party plugins by the name of the entry point or distribution:
+    ``MTKD_PLUGINS=a,b`` loads only these (empty: none), ``MTKD_DISABLE_PLUGINS=a,b`` others (``*``: none).
 
     Args:
-        third_party: False loads the built-in plugins only.
-
-    The environment may narrow it: ``MTKD_PLUGINS=a,b`` loads of the third-party plugins only
-    these (empty: none), ``MTKD_DISABLE_PLUGINS=a,b`` all but these (``*``: none). A name is an
-    entry point's or a distribution's.
+        third_party: whether to load plugins besides the built-in ones.
     """
     plugins: list[Plugin] = []
     entries: list[Registered] = []
@@ -186,7 +185,7 @@ def discover(third_party: bool = True) -> Registry:
     for point, found in entry_points():
         if not found.builtin and not third_party:
             continue
-        if not found.builtin and _blocked(found):
+        if not found.builtin and _is_blocked(found):
             plugins.append(replace(found, status="blocked"))
             continue
         plugin, specs, command = _load(point, found)
@@ -199,57 +198,57 @@ def discover(third_party: bool = True) -> Registry:
 
 
 def entry_points() -> list[tuple[metadata.EntryPoint, Plugin]]:
-    """Return the group's entry points, none of them loaded: built-in ones first, then by name."""
+    """Return the group's entry points without loading them: built-in ones first, then by name."""
     distributions: dict[int, tuple[str, str]] = {}
     found = []
     for point in metadata.entry_points(group=GROUP):
-        # Each look at a distribution's name parses its metadata again, so look once.
+        # Each access to the metadata parses it again, so read it once per distribution.
         key = id(point.dist)
         if key not in distributions:
-            facts = point.dist.metadata if point.dist else {"Name": "unknown", "Version": "unknown"}
-            distributions[key] = (normal(str(facts["Name"])), str(facts["Version"]))
+            fields = point.dist.metadata if point.dist else {"Name": "unknown", "Version": "unknown"}
+            distributions[key] = (normalize_name(str(fields["Name"])), str(fields["Version"]))
         found.append((point, Plugin(point.name, *distributions[key], module=point.value)))
     return sorted(found, key=lambda pair: (not pair[1].builtin, pair[1].distribution, pair[1].name))
 
 
-def _blocked(plugin: Plugin) -> bool:
+def _is_blocked(plugin: Plugin) -> bool:
     names = {plugin.name, plugin.distribution}
     only, without = os.environ.get(ONLY), os.environ.get(WITHOUT, "")
-    if only is not None and not names & _named(only):
+    if only is not None and not names & _plugin_names(only):
         return True
-    return bool({*names, "*"} & _named(without))
+    return bool({*names, "*"} & _plugin_names(without))
 
 
-def _named(text: str) -> set[str]:
-    """Return the words of a list in the environment, as written and as a distribution's name."""
-    return {name for word in _words(text) for name in (word, normal(word))}
+def _plugin_names(text: str) -> set[str]:
+    """Return the names in an environment variable, as written and normalized."""
+    return {name for word in _words(text) for name in (word, normalize_name(word))}
 
 
 def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[,\s]+", text) if word]
 
 
-def normal(name: str) -> str:
-    """Return a distribution's name in its normal form: ``My_Plugin`` is ``my-plugin``."""
+def normalize_name(name: str) -> str:
+    """Return the normalized name of a distribution: ``My_Plugin`` becomes ``my-plugin``."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _load(
     point: metadata.EntryPoint, plugin: Plugin
 ) -> tuple[Plugin, list[Spec], Callable[[typer.Typer], None] | None]:
-    """Load one plugin and collect its specs; any failure becomes a broken row."""
-    started, there = time.perf_counter(), set(sys.modules)
+    """Load a plugin; return it with its specs and its hook for commands. A failure makes it ``broken``."""
+    started, modules_before = time.perf_counter(), set(sys.modules)
     try:
         with stdout_on_stderr():
             hooks = hooks_of(point.load())
             specs = [
                 spec for name, hook in hooks.items() if name != COMMANDS for spec in specs_of(name, hook)
             ]
-        refuse_twice(specs)
+        refuse_duplicates(specs)
     except (Exception, SystemExit) as error:
         return replace(plugin, status="broken", error=type_and_first_line(error)), [], None
     registers = [f"{spec.kind}:{spec.name}" for spec in specs] + (["commands"] if COMMANDS in hooks else [])
-    heavy = tuple(name for name in HEAVY if name in sys.modules and name not in there)
+    heavy = tuple(name for name in HEAVY if name in sys.modules and name not in modules_before)
     seconds = time.perf_counter() - started
     loaded = replace(plugin, registers=tuple(registers), seconds=seconds, heavy=heavy)
     return loaded, specs, hooks.get(COMMANDS)

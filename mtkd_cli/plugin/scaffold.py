@@ -1,4 +1,4 @@
-"""Write a new plugin: a distribution that can be installed, and passes its own test as written."""
+"""Create a plugin from a template: a distribution that can be installed and passes its own test."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from mtkd_cli.errors import DataError, UsageError, nearest_or_all
 
 KINDS = ("strategy", "teacher", "task", "data", "tracker")
 NAME = re.compile(r"[a-z][a-z0-9]*([-_.][a-z][a-z0-9]*)*", re.IGNORECASE)
-"""A distribution's name of which a module and a class can be made."""
+"""Names of distributions that can be turned into names of a module and a class."""
 
 
 def new_plugin(name: str, kind: str, parent: Path) -> Path:
-    """Write the distribution ``name`` into a folder of that name, and return the folder.
+    """Write the distribution ``name`` into a new folder of that name, and return the folder.
 
     Args:
-        name: the distribution's; what it offers is called the same, without ``mtkd-``.
+        name: name of the distribution; its entry has the same name without ``mtkd-``.
         kind: one of `KINDS`.
-        parent: where the folder is made.
+        parent: parent of the new folder.
 
     Raises:
-        UsageError: a name that cannot be used, or a folder that is there already.
+        UsageError: the kind is unknown, the name is invalid or taken, or the folder exists.
         DataError: the folder cannot be written.
     """
     if kind not in KINDS:
-        raise UsageError(f"no kind {kind!r}", where="--kind", hint=nearest_or_all(kind, KINDS))
+        raise UsageError(f"unknown kind {kind!r}", where="--kind", hint=nearest_or_all(kind, KINDS))
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is no name for a distribution",
-            hint="letters and digits, joined by '-'; each part begins with a letter: mtkd-mine",
+            f"invalid distribution name {name!r}",
+            hint="use words of letters and digits that start with a letter, joined by '-', e.g. mtkd-mine",
         )
     module = re.sub(r"[-_.]+", "_", name).lower()
     if importlib.util.find_spec(module) is not None:
-        raise UsageError(f"there is a module {module!r} already", hint="choose another name, e.g. mtkd-mine")
+        raise UsageError(f"the module {module!r} exists already", hint="choose another name, e.g. mtkd-mine")
     folder = parent / name
     if folder.exists():
         raise UsageError(f"{folder} exists", hint="choose another name, or remove it")
@@ -66,6 +66,6 @@ def new_plugin(name: str, kind: str, parent: Path) -> Path:
             target.write_text(Template(text).substitute(values), encoding="utf-8")
     except OSError as error:
         raise DataError(
-            f"it cannot be written: {error.strerror}", str(folder), "choose another place"
+            f"cannot write the plugin: {error.strerror}", str(folder), "choose another folder"
         ) from error
     return folder

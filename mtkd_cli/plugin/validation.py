@@ -1,4 +1,4 @@
-"""What a plugin's module registers, checked, so that its author is told what is wrong."""
+"""Validate the hooks and specs of a plugin's module."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def hooks_of(module: object) -> dict[str, Callable[..., Any]]:
     """Return the module's hook implementations by name, validated by pluggy.
 
     Raises:
-        TypeError: a misspelt or unmarked hook, or arguments that the hook does not have.
+        TypeError: a hook is unknown or not marked with ``@hookimpl``, or has other arguments.
     """
     for attribute in dir(module):
         options = getattr(getattr(module, attribute, None), "mtkd_impl", None)
-        marked = isinstance(options, dict)
+        is_marked = isinstance(options, dict)
         name = (options.get("specname") if isinstance(options, dict) else None) or attribute
-        if (marked or name.startswith("mtkd_register_")) and name not in HOOKS:
+        if (is_marked or name.startswith("mtkd_register_")) and name not in HOOKS:
             raise TypeError(f"unknown hook {name!r}; {nearest_or_all(name, HOOKS)}")
-        if name in HOOKS and not marked:
+        if name in HOOKS and not is_marked:
             raise TypeError(f"{name!r} is not marked with @hookimpl")
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
@@ -54,30 +54,34 @@ def hooks_of(module: object) -> dict[str, Callable[..., Any]]:
 
 
 def specs_of(hook: str, call: Callable[..., Any]) -> list[Spec]:
-    """Return what a registering hook returns.
+    """Call a registering hook and return its specs.
+
+    Args:
+        hook: name of the hook.
+        call: implementation of the hook.
 
     Raises:
-        TypeError: it is no list of the hook's specs, or they are for another plugin API.
-        ValueError: a name that cannot be written in a recipe.
+        TypeError: the hook did not return a list of its specs, or a spec is for another plugin API.
+        ValueError: a spec has a name that recipes cannot use.
     """
-    wanted = KINDS[REGISTERING[hook]]
-    answer = call()
-    if not isinstance(answer, Iterable) or isinstance(answer, str):
-        raise TypeError(f"{hook} returned {answer!r}; it must return a list of {wanted.__name__}s")
-    specs = list(answer)
+    spec_type = KINDS[REGISTERING[hook]]
+    returned = call()
+    if not isinstance(returned, Iterable) or isinstance(returned, str):
+        raise TypeError(f"{hook} returned {returned!r}; it must return a list of {spec_type.__name__}s")
+    specs = list(returned)
     for spec in specs:
-        if not isinstance(spec, wanted):
-            raise TypeError(f"{hook} returned {spec!r}; it must return a list of {wanted.__name__}s")
+        if not isinstance(spec, spec_type):
+            raise TypeError(f"{hook} returned {spec!r}; it must return a list of {spec_type.__name__}s")
         if spec.api not in API_VERSIONS:
-            known = " and ".join(map(str, API_VERSIONS))
-            raise TypeError(f"{spec.name!r} is written for plugin API {spec.api}; this mtkd has {known}")
+            supported = " and ".join(map(str, API_VERSIONS))
+            raise TypeError(f"{spec.name!r} is for plugin API {spec.api}; this mtkd supports {supported}")
         if not NAME.fullmatch(spec.name):
-            raise ValueError(f"the name {spec.name!r} has more than letters, digits, '.', '_' and '-'")
+            raise ValueError(f"invalid name {spec.name!r}: use letters, digits, '.', '_' and '-'")
     return specs
 
 
-def refuse_twice(specs: list[Spec]) -> None:
-    """Raise ValueError if one plugin offers a name twice."""
+def refuse_duplicates(specs: list[Spec]) -> None:
+    """Raise ValueError if a plugin registers a name twice in one kind."""
     names = [(spec.kind, spec.name) for spec in specs]
     for kind, name in names:
         if names.count((kind, name)) > 1:

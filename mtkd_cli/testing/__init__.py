@@ -1,9 +1,9 @@
-"""Checks that every plugin must pass: for plugin authors' tests, `mtkd plugins check`, and our own.
+"""Checks that every plugin must pass, for the tests of plugin authors and for `mtkd plugins check`.
 
 import mtkd_mine
 from mtkd_cli.testing import check_plugin
 
-def test_it_keeps_every_rule() -> None:
+def test_plugin_passes_checks() -> None:
     check_plugin(mtkd_mine)
 """
 

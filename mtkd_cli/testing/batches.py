@@ -1,4 +1,4 @@
-"""Batches of made-up teachers for any task: the same numbers each time."""
+"""Synthetic batches of teacher outputs for any task, the same at every call."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from mtkd_cli.testing.broken import NotCheckedError
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
 NAMES = ("first", "second", "third")
 SOURCES = ("photo", "sketch")
-"""Values of the metadata column ``source``, in turn."""
+"""Values of the metadata column ``source``, alternating."""
 
 SAMPLES = 8
 SIDE = 4
-"""Pixels of a made-up input's side."""
+"""Side of a synthetic input in pixels."""
 
 TEMPERATURE = 2.0
 
 
-def numbers(*shape: int, of: tuple[str | int, ...] = ()) -> Tensor:
-    """Return outputs from -4 to 4, a function of ``of``."""
-    return counter_rng.torch_uniform(shape, "check", *of) * 8 - 4
+def random_outputs(*shape: int, key: tuple[str | int, ...] = ()) -> Tensor:
+    """Return uniform outputs from -4 to 4, a function of shape and ``key``."""
+    return counter_rng.torch_uniform(shape, "check", *key) * 8 - 4
 
 
 def task_of(name: str) -> Task:
-    """Return an installed task, made for five classes (or values)."""
+    """Return an installed task for five classes (or values)."""
     spec = installed().find("tasks", name).spec
     if not isinstance(spec, TaskSpec):
         raise TypeError(spec)
@@ -43,17 +43,17 @@ def task_of(name: str) -> Task:
 
 
 def make_task(spec: TaskSpec, options: dict[str, Any]) -> Task:
-    """Return a task for five classes, or five values where its labels are no classes.
+    """Return a task for five classes, or for five values if its labels are not classes.
 
     Raises:
-        NotCheckedError: its labels are neither, so none can be made up.
+        NotCheckedError: the task takes other labels, which cannot be synthesized.
         PluginError: methods or attributes are missing.
     """
-    factory, shown = spec.load(), InputSpec(SIDE, (0.5,), (0.25,), 1)
+    factory, input_spec = spec.load(), InputSpec(SIDE, (0.5,), (0.25,), 1)
     reasons = []
     for targets in (np.arange(40) % len(CLASSES), _values(40)):
         try:
-            task: Task = factory(data=TaskData(CLASSES, targets, shown), loss=LossOptions(), **options)
+            task: Task = factory(data=TaskData(CLASSES, targets, input_spec), loss=LossOptions(), **options)
             target = targets_for(task)
             outputs = tuple(outputs_for(task, k) for k in range(2))
             if task.error(outputs, target).shape == (2, SAMPLES, *task.elements):
@@ -63,29 +63,31 @@ def make_task(spec: TaskSpec, options: dict[str, Any]) -> Task:
             raise
         except Exception as error:
             reasons.append(f"{type(error).__name__}: {error}")
-    why = "; ".join(dict.fromkeys(reasons))
-    raise NotCheckedError(f"the task {spec.name!r} takes neither class numbers nor values as labels: {why}")
+    reason = "; ".join(dict.fromkeys(reasons))
+    raise NotCheckedError(
+        f"the task {spec.name!r} takes neither class numbers nor values as labels: {reason}"
+    )
 
 
 def outputs_for(task: Task, teacher: int | str) -> Tensor:
     """Return one teacher's outputs ``[B, C, *]``."""
-    return numbers(SAMPLES, task.outputs, *task.elements, of=("teacher", teacher))
+    return random_outputs(SAMPLES, task.outputs, *task.elements, key=("teacher", teacher))
 
 
 def targets_for(task: Task, every: int = 1) -> Tensor:
-    """Return labels of which every ``every``-th sample's are there."""
+    """Return labels ``[B, *]``; only every ``every``-th sample is labeled."""
     if task.over_classes:
         count = SAMPLES * int(np.prod(task.elements, dtype=int))
         labels = torch.arange(count).view(SAMPLES, *task.elements) % task.outputs
     else:
         labels = torch.from_numpy(_values(SAMPLES))
     hidden = -1 if task.over_classes else torch.nan
-    there = (torch.arange(SAMPLES) % every == 0).view(-1, *(1,) * (labels.dim() - 1))
-    return torch.where(there, labels, hidden)
+    is_labeled = (torch.arange(SAMPLES) % every == 0).view(-1, *(1,) * (labels.dim() - 1))  # [B, 1, ...]
+    return torch.where(is_labeled, labels, hidden)
 
 
 def batch_for(task: Task, teachers: int = 3, **changes: Any) -> AggregationBatch:
-    """Return a batch of which every other sample is labelled; ``changes`` replaces fields of it."""
+    """Return a batch in which every other sample is labeled; ``changes`` replaces fields of it."""
     target = targets_for(task, every=2)
     batch = AggregationBatch(
         outputs=tuple(outputs_for(task, k) for k in range(teachers)),
@@ -104,5 +106,5 @@ def batch_for(task: Task, teachers: int = 3, **changes: Any) -> AggregationBatch
 
 
 def _values(samples: int) -> NDArray[np.float32]:
-    """Return labels that are values, ``[N, 5]``: 0 or 1, so they may be yes and no as well."""
+    """Return labels ``[N, 5]`` that are 0 or 1, so that they are valid as values and as yes or no."""
     return counter_rng.generator("check", "labels").integers(0, 2, (samples, len(CLASSES))).astype(np.float32)

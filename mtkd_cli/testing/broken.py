@@ -1,17 +1,27 @@
-"""What a check finds: a broken rule, or nothing that it could check."""
+"""The exceptions of a check: a broken rule, or a check that could not run."""
 
 from __future__ import annotations
 
 
 class BrokenRuleError(AssertionError):
-    """A plugin does not do what every plugin of its kind promises; the message names the rule."""
+    """A plugin breaks a rule of its kind; the message names the rule."""
 
 
 class NotCheckedError(Exception):
-    """Nothing was checked; the message says what is missing."""
+    """The check could not run; the message says what is missing."""
 
 
-def require(kept: bool, who: str, rule: str, how: str) -> None:
-    """Raise BrokenRuleError unless a rule is kept."""
-    if not kept:
+def require(condition: bool, who: str, rule: str, how: str) -> None:
+    """Raise unless a condition holds.
+
+    Args:
+        condition: the condition.
+        who: the checked plugin, for the message.
+        rule: the rule that requires the condition.
+        how: how it is broken.
+
+    Raises:
+        BrokenRuleError: the condition is false.
+    """
+    if not condition:
         raise BrokenRuleError(f"{who} breaks the rule {rule!r}: {how}")

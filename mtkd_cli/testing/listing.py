@@ -1,4 +1,4 @@
-"""Check that listing a plugin imports none of its implementations."""
+"""Check that listing a plugin does not import its implementations."""
 
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ SECONDS = 120
 
 
 def check_listing(module: str) -> None:
-    """Check in a process of its own what importing the module with the hooks imports.
+    """Import the module with the hooks in a separate process, and check what it imports.
+
+    Args:
+        module: name of the module with the hooks.
 
     Raises:
-        BrokenRuleError: it cannot be imported, or it imports an implementation or torch.
+        BrokenRuleError: the module cannot be imported, or it imports an implementation or a heavy library.
     """
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", SCRIPT, module],

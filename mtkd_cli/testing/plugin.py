@@ -1,4 +1,4 @@
-"""Check whatever a plugin registers."""
+"""Check everything that a plugin registers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from mtkd_cli.errors import MtkdError, UsageError
 from mtkd_cli.plugin.registry import installed
-from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_twice, specs_of
+from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_duplicates, specs_of
 from mtkd_cli.recipe.resolve import check_options
 from mtkd_cli.specs import AggregatorSpec, DataSpec, RecipeSpec, Spec, TaskSpec, TeacherSpec, TrackerSpec
 from mtkd_cli.testing.broken import BrokenRuleError, NotCheckedError
@@ -22,18 +22,18 @@ from mtkd_cli.testing.tracker import check_tracker
 
 
 def check_plugin(module: ModuleType) -> dict[str, str]:
-    """Check a module with hooks, and all that it registers, with its default options.
+    """Check a module with hooks and everything that it registers, with default options.
 
     Returns:
-        What was checked, or why not, by kind and name (``strategies:mine``).
+        For each kind and name (``strategies:mine``), what was checked, or why it was not checked.
 
     Raises:
-        BrokenRuleError: the first rule that is broken, and how.
-        TypeError, ValueError: a hook that is no hook, see `mtkd_cli.plugin.validation`.
+        BrokenRuleError: a rule is broken; names the first one.
+        TypeError, ValueError: a hook is invalid, see `mtkd_cli.plugin.validation`.
     """
     hooks = hooks_of(module)
     specs = [spec for name, hook in hooks.items() if name != COMMANDS for spec in specs_of(name, hook)]
-    refuse_twice(specs)
+    refuse_duplicates(specs)
     check_listing(module.__name__)
     done = {}
     for spec in specs:
@@ -45,34 +45,34 @@ def check_plugin(module: ModuleType) -> dict[str, str]:
 
 
 def check(spec: Spec, options: Mapping[str, Any] | None = None) -> str:
-    """Check one thing that a plugin offers.
+    """Check one entry of a plugin.
 
     Args:
-        spec: its spec.
-        options: as a recipe has them; defaults are filled in. Of a provider: ``model``.
+        spec: spec of the entry.
+        options: options as in a recipe, with defaults for the others. A provider also takes ``model``.
 
     Returns:
-        What it was checked on, for people.
+        A short description of what it was checked on.
 
     Raises:
-        BrokenRuleError: the first rule that is broken, and how.
-        NotCheckedError: something is missing that the check needs.
-        UsageError: options that there are not.
+        BrokenRuleError: a rule is broken; names the first one.
+        NotCheckedError: a required option, file or package is missing.
+        UsageError: an option is unknown or invalid.
     """
     given = dict(options or {})
     if isinstance(spec, TeacherSpec):
         model = given.pop("model", None)
-        _complete(spec, given)
-        check_provider(_loaded(spec), spec, model)
+        _with_defaults(spec, given)
+        check_provider(_load(spec), spec, model)
         return model or spec.example
-    chosen = _complete(spec, given)
+    chosen = _with_defaults(spec, given)
     if isinstance(spec, RecipeSpec):
         _check_recipe(spec)
         return "read and resolved"
     if isinstance(spec, TaskSpec):
         check_task(spec, chosen)
         return "five classes or values"
-    factory = functools.partial(_loaded(spec), **chosen)
+    factory = functools.partial(_load(spec), **chosen)
     if isinstance(spec, AggregatorSpec):
         return ", ".join(check_strategy(factory, spec))
     if isinstance(spec, DataSpec):
@@ -81,10 +81,10 @@ def check(spec: Spec, options: Mapping[str, Any] | None = None) -> str:
     if isinstance(spec, TrackerSpec):
         check_tracker(factory, spec)
         return "a short run"
-    raise NotCheckedError(f"there are no checks of {spec.kind}")
+    raise NotCheckedError(f"{spec.kind} have no checks")
 
 
-def _loaded(spec: Spec) -> Any:
+def _load(spec: Spec) -> Any:
     try:
         return spec.load()
     except Exception as error:
@@ -92,10 +92,10 @@ def _loaded(spec: Spec) -> Any:
         raise BrokenRuleError(f"{spec.name!r} breaks the rule 'it can be imported': {reason}") from error
 
 
-def _complete(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
     missing = [option.name for option in spec.options if option.required and option.name not in given]
     if missing:
-        raise NotCheckedError(f"give its required options: {' '.join(f'{name}=…' for name in missing)}")
+        raise NotCheckedError(f"pass the required options: {' '.join(f'{name}=…' for name in missing)}")
     chosen, problems = check_options(given, spec.options, spec.name)
     if problems:
         raise UsageError(problems[0].what, problems[0].where, problems[0].hint)

@@ -1,4 +1,4 @@
-"""Whether a call touches the global random generators."""
+"""Check that code does not use the global random generators."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ from mtkd_cli.testing.broken import require
 
 
 @contextmanager
-def untouched(who: str) -> Iterator[None]:
-    """Raise BrokenRuleError if what is inside touches a global generator."""
+def check_untouched(who: str) -> Iterator[None]:
+    """Check that the block does not use a global random generator.
+
+    Args:
+        who: the checked plugin, for the message.
+
+    Raises:
+        BrokenRuleError: the block changed the state of a global generator.
+    """
     before = _states()
     yield
     for library, old, new in zip(("torch", "numpy", "random"), before, _states(), strict=True):
-        rule = "no global random state is touched"
-        require(old == new, who, rule, f"it uses {library}'s; draw with batch.random(name, shape)")
+        rule = "no global random state is used"
+        require(old == new, who, rule, f"it uses that of {library}; draw with batch.random(name, shape)")
 
 
 def _states() -> tuple[object, object, object]:

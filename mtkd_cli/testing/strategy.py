@@ -1,4 +1,4 @@
-"""Check that a strategy keeps every rule, on every task that it serves."""
+"""Check that a strategy follows every rule on every task that it supports."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from mtkd_cli.training.strategy import GIVEN
 
 EXTREME = 1e4
 NEARLY = 95.0
-"""A margin at which an entropy is a subnormal number."""
+"""Logit margin at which the entropy is a subnormal number."""
 
 SAME_GRADIENT = 1e-6
-"""How far a gradient may be from what it must be, as a share of its length."""
+"""Tolerance of a gradient, relative to its norm."""
 
 
 def check_strategy(
@@ -34,21 +34,21 @@ def check_strategy(
     task: Task | None = None,
     declared_weights: tuple[float, float, float] | None = None,
 ) -> tuple[str, ...]:
-    """Check that a strategy keeps every rule.
+    """Check that a strategy follows every rule.
 
     Args:
-        aggregator_factory: makes a fresh strategy, its options chosen: ``lambda: Mine(power=2.0)``.
-        spec: its spec.
+        aggregator_factory: returns a new strategy with its options: ``lambda: Mine(power=2.0)``.
+        spec: spec of the strategy.
         task: a task of five classes or values; default: each task that the spec names, or every
-            built-in one whose labels are class numbers or values.
+            built-in task whose labels are class numbers or values.
         declared_weights: the three teachers' ``weight`` keys, for strategies that use them.
 
     Returns:
         The names of the tasks that it was checked on.
 
     Raises:
-        BrokenRuleError: the first rule that is broken, and how.
-        NotCheckedError: none of its tasks can be made up.
+        BrokenRuleError: a rule is broken; names the first one.
+        NotCheckedError: no task of the strategy could be created.
     """
     if task is not None:
         _check(Bench(aggregator_factory, spec, task, declared_weights))
@@ -73,16 +73,16 @@ def _check(bench: Bench) -> None:
         rule(bench)
 
 
-def _one_answer(bench: Bench) -> None:
+def _check_methods(bench: Bench) -> None:
     strategy = bench.create()
     if hasattr(strategy, "combine") == hasattr(strategy, "weights"):
         raise bench.broken("either weights or combine", "it has both, or neither")
 
 
 def _declared_needs(bench: Bench) -> None:
-    rule = "declared needs are true"
+    rule = "needs match what is used"
     if hasattr(bench.create(), "fit") != ("validation" in bench.spec.needs):
-        raise bench.broken(rule, "it has fit() exactly if it needs 'validation'")
+        raise bench.broken(rule, "it must have fit() if it needs 'validation', and only then")
     try:
         bench.answer(bench.batch())
     except Exception as error:
@@ -90,7 +90,7 @@ def _declared_needs(bench: Bench) -> None:
             rest = tuple(g for g in GIVEN if g not in (need, *bench.spec.needs))
             if need not in bench.spec.needs and _works(bench, rest):
                 raise bench.broken(rule, f"it uses {need!r} but does not declare it") from error
-        raise bench.broken("it answers", f"{type(error).__name__}: {error}") from error
+        raise bench.broken("no exceptions", f"{type(error).__name__}: {error}") from error
 
 
 def _works(bench: Bench, withheld: tuple[str, ...]) -> bool:
@@ -104,22 +104,23 @@ def _works(bench: Bench, withheld: tuple[str, ...]) -> bool:
 def _weighting(bench: Bench) -> None:
     batch = bench.batch()
     assert batch.target is not None  # noqa: S101  # what `batch_for` promises
-    nothing = without_labels(batch.target)
+    unlabeled = without_labels(batch.target)
     bench.checked(batch, "plain outputs")
     bench.checked(bench.batch(outputs=tuple(output.half() for output in batch.outputs)), "fp16 outputs")
     bench.checked(
-        bench.batch(target=nothing, labelled=bench.task.labelled(nothing)), "unlabelled samples only"
+        bench.batch(target=unlabeled, labelled=bench.task.labelled(unlabeled)), "unlabeled samples only"
     )
 
 
 def _partial(bench: Bench) -> None:
-    """Teachers that know some classes only; what is combined class by class is refused elsewhere."""
+    """Check teachers that have only some of the classes. Runs refuse these for combining strategies."""
     task = bench.task
     if bench.combines or not (task.over_classes and task.any_label_space):
         return
     known = torch.ones(3, task.outputs, dtype=torch.bool)
     known[0, 0] = known[1, 1:3] = False
     batch = bench.batch()
+    # [K, C] -> K of [1, C, 1, ...], which broadcasts to outputs [B, C, *]
     masks = (row.view(1, -1, *(1,) * len(task.elements)) for row in known)
     outputs = tuple(o.masked_fill(~mask, UNKNOWN) for o, mask in zip(batch.outputs, masks, strict=True))
     bench.checked(replace(batch, outputs=outputs, known=known), "teachers of other classes", silence=True)
@@ -140,7 +141,7 @@ def _extreme(bench: Bench) -> None:
 def _one_teacher(bench: Bench) -> None:
     gradient = bench.gradient(bench.batch(teachers=1), "one teacher")
     if not _same(gradient, bench.gradient_to_one):
-        raise bench.broken("K = 1 works", "one teacher's gradient is not that teacher's own")
+        raise bench.broken("K = 1 works", "the gradient differs from that of the teacher with weight 1")
 
 
 def _identical_teachers(bench: Bench) -> None:
@@ -150,7 +151,7 @@ def _identical_teachers(bench: Bench) -> None:
         strength = (gradient.norm() / of_one.norm()).item()
         raise bench.broken(
             "K identical teachers give the gradient of one at the same strength",
-            f"three give {strength:.6g} times that of one",
+            f"three give {strength:.6g} times the gradient of one",
         )
 
 
@@ -158,40 +159,40 @@ def _permuted(bench: Bench) -> None:
     batch = bench.batch()
     answer = bench.checked(batch, "plain outputs")
     for order in ([2, 0, 1], [1, 0, 2]):
-        turned = replace(
+        permuted = replace(
             batch,
             outputs=tuple(batch.outputs[k] for k in order),
             teacher_names=tuple(batch.teacher_names[k] for k in order),
             declared_weights=None if batch.declared_weights is None else batch.declared_weights[order],
         )
         expected = answer if bench.combines else answer[order]
-        if not torch.allclose(bench.checked(turned, "permuted teachers"), expected, atol=SAME_WEIGHT):
+        if not torch.allclose(bench.checked(permuted, "permuted teachers"), expected, atol=SAME_WEIGHT):
             raise bench.broken(
-                "permuting teachers with their names permutes the weights", f"not for the order {order}"
+                "permuting teachers with their names permutes the weights", f"it does not for {order}"
             )
 
 
 def _repeatable(bench: Bench) -> None:
     batch = bench.batch()
     before = tuple(output.clone() for output in batch.outputs)
-    with random_state.untouched(f"the strategy {bench.spec.name!r}"):
+    with random_state.check_untouched(f"the strategy {bench.spec.name!r}"):
         first, second = bench.answer(batch), bench.answer(batch)
     if not torch.equal(first, second):
-        raise bench.broken("the same batch gives the same answer", "draw with batch.random(name, shape)")
+        raise bench.broken("the same batch gives the same result", "draw with batch.random(name, shape)")
     strategy = bench.fitted(batch)
     first = bench.ask(strategy, batch)
     bench.ask(strategy, replace(batch, outputs=tuple(2 * o for o in batch.outputs), progress=0.5))
     if not torch.equal(first, bench.ask(strategy, batch)):
         raise bench.broken(
-            "nothing is kept between batches",
-            "a run that goes on could not repeat; batch.progress tells when",
+            "no state is kept between batches",
+            "a resumed run would differ; use batch.progress for what changes in training",
         )
     if not all(torch.equal(old, new) for old, new in zip(before, batch.outputs, strict=True)):
-        raise bench.broken("the teachers' outputs are left as they are", "it changes them in place")
+        raise bench.broken("teacher outputs are not changed", "it changes them in place")
 
 
 RULES: tuple[Callable[[Bench], None], ...] = (
-    _one_answer,
+    _check_methods,
     _declared_needs,
     _weighting,
     _repeatable,

@@ -1,4 +1,4 @@
-"""Check that a task keeps its promises, on made-up outputs and labels."""
+"""Check that a task follows every rule, on synthetic outputs and labels."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ TEACHERS = 3
 
 
 def check_task(spec: TaskSpec, options: dict[str, Any] | None = None) -> None:
-    """Check a task of five classes or values.
+    """Check a task with five classes or values.
+
+    Args:
+        spec: spec of the task.
+        options: options as in a recipe, with defaults for the others.
 
     Raises:
-        BrokenRuleError: the first rule that is broken, and how.
-        NotCheckedError: its labels are neither class numbers nor values.
+        BrokenRuleError: a rule is broken; names the first one.
+        NotCheckedError: the labels are neither class numbers nor values.
     """
     defaults = {option.name: option.default for option in spec.options}
     who = f"the task {spec.name!r}"
@@ -52,21 +56,22 @@ def _shapes(who: str, task: Task) -> None:
     }
     for name, (value, shape) in found.items():
         got = tuple(value.shape)
-        require(got == shape, who, "one answer for each element", f"{name} gives {got}, not {shape}")
-    unsure = found["uncertainty"][0]
-    inside = bool(((unsure >= 0) & (unsure <= 1 + NEAR)).all())
-    require(inside, who, "uncertainty is from 0 to 1", f"one is {unsure.max().item():.4g}")
+        require(got == shape, who, "one result for each element", f"{name} returns {got}, not {shape}")
+    uncertainty = found["uncertainty"][0]
+    in_range = bool(((uncertainty >= 0) & (uncertainty <= 1 + NEAR)).all())
+    require(in_range, who, "uncertainty is from 0 to 1", f"one is {uncertainty.max().item():.4g}")
 
 
 def _without_labels(who: str, task: Task) -> None:
     outputs, target = _outputs(task), targets_for(task, every=2)
-    silent = ~task.labelled(target)
+    unlabeled = ~task.labelled(target)  # [B, *]
     for name, loss in (
         ("error", task.error(outputs, target)),
         ("task_loss", task.task_loss(outputs[0], target)),
     ):
-        there = loss[..., silent] if name == "task_loss" else loss[:, silent]
-        require(bool((there == 0).all()), who, "where there is no label there is no loss", f"{name} has one")
+        values = loss[..., unlabeled] if name == "task_loss" else loss[:, unlabeled]
+        is_zero = bool((values == 0).all())
+        require(is_zero, who, "the loss of a missing label is 0", f"that of {name} is not")
 
 
 def _finite(who: str, task: Task) -> None:
@@ -81,7 +86,7 @@ def _finite(who: str, task: Task) -> None:
             _gradient(task, _weighted(task, outputs)),
         ]
         finite = all(bool(torch.isfinite(value).all()) for value in values)
-        require(finite, who, "finite", f"with {name} outputs something is NaN or infinity")
+        require(finite, who, "finite", f"with {name} outputs a result is NaN or infinity")
 
 
 def _learns(who: str, task: Task) -> None:
@@ -91,7 +96,7 @@ def _learns(who: str, task: Task) -> None:
         "task_loss": task.task_loss(student, targets_for(task)),
     }
     for name, loss in losses.items():
-        how = f"{name} was made of plain numbers"
+        how = f"{name} does not depend on it; do not detach the output"
         require(loss.requires_grad, who, "losses have a gradient at the student's output", how)
 
 
@@ -102,18 +107,18 @@ def _one_strength(who: str, task: Task) -> None:
         bool((one - three).norm() <= NEAR * one.norm()),
         who,
         "K identical teachers give the gradient of one at the same strength",
-        f"three give {(three.norm() / one.norm()).item():.6g} times that of one",
+        f"three give {(three.norm() / one.norm()).item():.6g} times the gradient of one",
     )
 
 
-def _taught_by_itself(who: str, task: Task) -> None:
+def _no_gradient_at_teacher(who: str, task: Task) -> None:
     other = _gradient(task, _weighted(task, (outputs_for(task, 0),)))
-    itself = _gradient(task, _weighted(task, (outputs_for(task, "student"),)))
+    equal = _gradient(task, _weighted(task, (outputs_for(task, "student"),)))
     require(
-        bool(itself.norm() <= 1e-4 * other.norm()),
+        bool(equal.norm() <= 1e-4 * other.norm()),
         who,
-        "a student that answers as its teacher has nothing to learn",
-        f"its gradient is {(itself.norm() / other.norm()).item():.3g} times that of another's",
+        "the gradient is 0 if the student's output equals the teacher's",
+        f"it is {(equal.norm() / other.norm()).item():.3g} times that of a different output",
     )
 
 
@@ -124,41 +129,46 @@ def _combined(who: str, task: Task) -> None:
     require(
         bool((weighted - combined).norm() <= NEAR * weighted.norm()),
         who,
-        "one combined answer teaches as the same answer with weight 1",
-        f"it teaches {(combined.norm() / weighted.norm()).item():.6g} times as strongly",
+        "a combined output gives the gradient of that output with weight 1",
+        f"it gives {(combined.norm() / weighted.norm()).item():.6g} times that gradient",
     )
 
 
 def _mixing(who: str, task: Task) -> None:
     output = outputs_for(task, 0)
-    plain, again = (task.averageable(o) for o in (output, task.mix(replace(_weighted(task, (output,) * 2)))))
-    same = bool(torch.allclose(plain, again, atol=1e-4))
-    require(same, who, "the mixture of two that agree is what both say", "it is something else")
-    back = task.averageable(task.as_output(plain))
-    same = bool(torch.allclose(plain, back, atol=1e-4))
-    require(same, who, "as_output undoes averageable", "it does not")
+    plain, mixed = (task.averageable(o) for o in (output, task.mix(replace(_weighted(task, (output,) * 2)))))
+    same = bool(torch.allclose(plain, mixed, atol=1e-4))
+    require(same, who, "mixing two equal outputs returns that output", "the mixture differs")
+    restored = task.averageable(task.as_output(plain))
+    same = bool(torch.allclose(plain, restored, atol=1e-4))
+    require(same, who, "as_output inverts averageable", "the result differs")
 
 
 def _metrics(who: str, task: Task) -> None:
     output, target = outputs_for(task, 0), targets_for(task)
     statistics = task.statistics(output, target)
-    require(len(statistics) == SAMPLES, who, "statistics are of each sample", f"they are {len(statistics)}")
+    require(
+        len(statistics) == SAMPLES,
+        who,
+        "statistics has a row for each sample",
+        f"it has {len(statistics)} rows for {SAMPLES} samples",
+    )
     metrics = task.metrics(statistics)
     first = next(iter(metrics), "")
     require(
         first == task.primary.name,
         who,
         "the primary metric comes first",
-        f"it is {task.primary.name!r}, metrics() begins with {first!r}",
+        f"it is {task.primary.name!r}, but metrics() starts with {first!r}",
     )
     if task.primary.mean_of is not None:
         mean = statistics[:, task.primary.mean_of].double().nanmean().item()
         same = abs(mean - metrics[first]) <= 1e-4 * max(1, abs(mean))
         how = f"the mean of column {task.primary.mean_of} is {mean:.6g}, {first} is {metrics[first]:.6g}"
         require(same, who, "Metric.mean_of names a column whose mean is the metric", how)
-    turned = task.metrics(statistics.flip(0))
-    same = all(abs(turned[name] - value) <= 1e-6 * max(1, abs(value)) for name, value in metrics.items())
-    require(same, who, "metrics do not depend on the order of the samples", "they do, or they are NaN")
+    reversed_ = task.metrics(statistics.flip(0))
+    same = all(abs(reversed_[name] - value) <= 1e-6 * max(1, abs(value)) for name, value in metrics.items())
+    require(same, who, "metrics do not depend on the order of the samples", "they do, or one is NaN")
 
 
 RULES: tuple[Callable[[str, Task], None], ...] = (
@@ -167,7 +177,7 @@ RULES: tuple[Callable[[str, Task], None], ...] = (
     _without_labels,
     _finite,
     _one_strength,
-    _taught_by_itself,
+    _no_gradient_at_teacher,
     _mixing,
     _metrics,
 )

@@ -22,11 +22,15 @@ REPORT = {"scores": {"student": {"accuracy": 0.5}}, "verdict": {"sentence": "It 
 
 
 def check_tracker(factory: Callable[[], Any], spec: TrackerSpec) -> None:
-    """Check a tracker by telling it of a short run.
+    """Check a tracker with the events of a short run.
+
+    Args:
+        factory: returns the tracker with its options.
+        spec: spec of the tracker.
 
     Raises:
-        BrokenRuleError: the first rule that is broken, and how.
-        NotCheckedError: it lacks something here.
+        BrokenRuleError: a rule is broken; names the first one.
+        NotCheckedError: the tracker raises an `MtkdError`, for example for a missing package.
     """
     who = f"the tracker {spec.name!r}"
     with tempfile.TemporaryDirectory() as folder:
@@ -46,4 +50,4 @@ def check_tracker(factory: Callable[[], Any], spec: TrackerSpec) -> None:
                 raise NotCheckedError(f"{error.what}; {error.hint}") from error
             except Exception as error:
                 require(False, who, "it follows a run", f"{method}: {type(error).__name__}: {error}")
-            require(given == arguments, who, "what it is told is left as it is", f"{method} changes it")
+            require(given == arguments, who, "arguments are not changed", f"{method} changes one")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.reading.table_encoding import is_finite_float32, parse_number
 from mtkd_cli.reading.tables import Frame
 
 

@@ -31,13 +31,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_keeps_every_rule(site: Path, name: str) -> None:
+def test_example_plugins_pass_checks(site: Path, name: str) -> None:
     rows = json.loads(mtkd_in(site, "plugins", "check", name, "--json"))
     assert {row["result"] for row in rows} == {"ok"}
     assert len(rows) == 2, "its listing, and what it offers"
 
 
-def test_they_work_together_in_one_run(site: Path) -> None:
+def test_example_plugins_work_together(site: Path) -> None:
     (row,) = [line for line in mtkd_in(site, "list", "strategies").splitlines() if "lowest-error" in line]
     assert "mtkd-example-strategy 1.0" in row
     given = ["strategy=lowest-error", "strategy.tau=0.2", TEACHERS, "trackers=[csv]", *FEW]

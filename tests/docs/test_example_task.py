@@ -30,7 +30,7 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_an_installed_task_is_listed_checked_and_learns_from_a_table(site: Path) -> None:
+def test_example_task_learns_from_table(site: Path) -> None:
     (row,) = [line for line in mtkd_in(site, "list", "tasks").splitlines() if line.startswith("counts")]
     assert "mtkd-example-task 1.0" in row
     assert "counts" in mtkd_in(site, "plugins", "check", "mtkd-example-task")
@@ -47,7 +47,7 @@ def test_an_installed_task_is_listed_checked_and_learns_from_a_table(site: Path)
     assert report["scores"]["student"]["deviance"] < 0.7 * constant, "it learnt more than the mean"
 
 
-def test_its_deviance_is_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deviance_matches_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLE))
     from mtkd_example_task.counts import Counts  # type: ignore[import-not-found]
 
@@ -63,7 +63,7 @@ def test_its_deviance_is_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert task.task_loss(torch.tensor([[2.0, 9.0]]).log(), half).tolist() == pytest.approx([known])
 
 
-def test_the_page_shows_the_files_as_they_are_but_for_their_indentation() -> None:
+def test_page_shows_example_files() -> None:
     files = [lines_of(path.read_text()) for path in sorted(EXAMPLE.glob("mtkd_example_task/*.py"))]
     shown = blocks("python")
     assert len(shown) >= 5

@@ -28,7 +28,7 @@ def generate() -> ModuleType:
     return module
 
 
-def test_every_generated_page_is_current(generate: ModuleType) -> None:
+def test_generated_pages_are_current(generate: ModuleType) -> None:
     pages = generate.pages()
     names = {path.name for path in pages}
     assert names >= {
@@ -42,7 +42,7 @@ def test_every_generated_page_is_current(generate: ModuleType) -> None:
         assert path.read_text(encoding="utf-8") == text, f"run python docs/generate.py ({path.name})"
 
 
-def test_the_reference_has_every_hook_and_every_field_of_every_spec() -> None:
+def test_reference_is_complete() -> None:
     page = (DOCS / "hooks.md").read_text()
     hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "mtkd_spec")]
     assert len(hooks) >= 7
@@ -57,7 +57,7 @@ def test_the_reference_has_every_hook_and_every_field_of_every_spec() -> None:
         assert all(len(meaning) > 10 for _, meaning in rows)
 
 
-def test_every_link_of_the_documentation_leads_somewhere() -> None:
+def test_links_resolve() -> None:
     pages = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
     assert len(pages) > 30
     broken = [
@@ -69,7 +69,7 @@ def test_every_link_of_the_documentation_leads_somewhere() -> None:
     assert broken == []
 
 
-def test_every_benchmark_page_is_listed() -> None:
+def test_benchmark_pages_are_listed() -> None:
     listed = (DOCS / "benchmarks" / "README.md").read_text()
     pages = {page.name for page in (DOCS / "benchmarks").glob("*.md")} - {"README.md"}
     assert {name for name in pages if f"]({name})" not in listed} == set()

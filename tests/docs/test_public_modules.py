@@ -25,7 +25,7 @@ def contracts() -> dict[str, dict[str, list[str]]]:
     return {contract["name"]: contract for contract in settings["tool"]["importlinter"]["contracts"]}
 
 
-def test_every_room_is_public_or_forbidden_to_plugins() -> None:
+def test_every_package_is_public_or_private() -> None:
     layers = contracts()["Rooms import from lower rooms only"]["layers"]
     rooms = {room for layer in layers for room in layer.split(" | ")}
     forbidden = contracts()["Plugins import the public modules only"]["forbidden_modules"]
@@ -35,7 +35,7 @@ def test_every_room_is_public_or_forbidden_to_plugins() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PUBLIC))
-def test_a_public_module_says_what_it_is(name: str) -> None:
+def test_public_modules_are_documented(name: str) -> None:
     assert importlib.import_module(f"mtkd_cli.{name}").__doc__
 
 
@@ -45,7 +45,7 @@ def shown() -> list[Path]:
     return sorted([*pages, *(ROOT / "mtkd_cli" / "plugin" / "templates").glob("*.txt")])
 
 
-def test_what_authors_copy_imports_public_modules_only() -> None:
+def test_templates_import_public_modules_only() -> None:
     found = {
         (file.name, name)
         for file in shown()

@@ -11,7 +11,7 @@ import pytest
 from mtkd_cli.files import atomic
 
 
-def test_content_arrives_whole_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_writes_content_and_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
     atomic.write_bytes(path, b"one")
     atomic.write_bytes(path, b"two")
@@ -20,9 +20,7 @@ def test_content_arrives_whole_and_leaves_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_failure_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
-) -> None:
+def test_failure_keeps_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     path = tmp_path / "folder" / "file"
     atomic.write_bytes(path, b"old")
 
@@ -36,7 +34,7 @@ def test_a_failure_leaves_the_old_file_and_no_other(
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
+def test_respects_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         atomic.write_bytes(tmp_path / "file", b"")
@@ -45,14 +43,14 @@ def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
 
 
-def test_json_is_readable_and_keeps_its_letters(tmp_path: Path) -> None:
+def test_json_is_indented_and_unescaped(tmp_path: Path) -> None:
     atomic.write_json(tmp_path / "file", {"klasse": "Käfer"})
     text = (tmp_path / "file").read_text(encoding="utf-8")
     assert "Käfer" in text
     assert json.loads(text) == {"klasse": "Käfer"}
 
 
-def test_nan_is_not_json(tmp_path: Path) -> None:
+def test_json_refuses_nan(tmp_path: Path) -> None:
     atomic.write_json(tmp_path / "file", {"a": 1})
     with pytest.raises(ValueError):
         atomic.write_json(tmp_path / "file", {"a": math.nan})

@@ -9,7 +9,7 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.files import checksummed_json
 
 
-def test_of_100_flipped_bits_of_a_manifest_none_is_used() -> None:
+def test_detects_every_flipped_bit() -> None:
     facts = {
         "recipe": {"train": {"epochs": 30, "lr": [0.1]}},
         "views": None,

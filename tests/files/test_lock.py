@@ -30,7 +30,7 @@ def holder(path: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_second_process_is_kept_out_until_the_first_is_killed() -> None:
+def test_lock_excludes_until_holder_is_killed() -> None:
     path = Path("made/for/it/.lock")
     with holder(path) as process:
         with pytest.raises(BlockingIOError):
@@ -42,14 +42,14 @@ def test_a_second_process_is_kept_out_until_the_first_is_killed() -> None:
         open_locked(path).close()
 
 
-def test_one_that_waits_gets_it_once_it_is_free() -> None:
+def test_waits_for_lock() -> None:
     first = open_locked(Path(".lock"))
     threading.Timer(0.2, first.close).start()
     open_locked(Path(".lock"), seconds=60).close()
     assert first.closed
 
 
-def test_a_lock_file_that_was_removed_meanwhile_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removed_lock_file_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
     path, real, removed = Path("run/.lock"), fcntl.flock, []
 
     def flock(file: Any, how: int) -> None:
@@ -63,7 +63,7 @@ def test_a_lock_file_that_was_removed_meanwhile_holds_nothing(monkeypatch: pytes
     assert removed
 
 
-def test_asking_for_a_held_lock_keeps_what_the_holder_wrote() -> None:
+def test_failed_lock_keeps_holder_name() -> None:
     with open_locked(Path(".lock")) as file:
         file.write(b"me")
         file.flush()
@@ -72,7 +72,7 @@ def test_asking_for_a_held_lock_keeps_what_the_holder_wrote() -> None:
         assert Path(".lock").read_bytes() == b"me"
 
 
-def test_shared_locks_go_together_and_keep_an_exclusive_one_out() -> None:
+def test_shared_locks_exclude_exclusive_lock() -> None:
     Path("x").write_bytes(b"")
     with Path("x").open("rb") as one, Path("x").open("rb") as two, Path("x").open("rb") as three:
         assert lock(one, shared=True)
@@ -82,7 +82,7 @@ def test_shared_locks_go_together_and_keep_an_exclusive_one_out() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_used_without(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_file_system_without_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def flock(file: Any, how: int) -> None:
         raise OSError(number, "no locks")
 
@@ -100,7 +100,7 @@ def test_a_file_system_without_locks_is_used_without(monkeypatch: pytest.MonkeyP
         assert not free, "another process may be reading it"
 
 
-def test_a_store_folder_that_is_being_made_is_refused_without_waiting() -> None:
+def test_rejects_locked_store_folder() -> None:
     folder = content_store.root() / "outputs" / "x"
     again = content_store.locked(folder, wait=False)
     with content_store.locked(folder), pytest.raises(BlockingIOError), again:

@@ -1,4 +1,4 @@
-"""One process a run folder: who holds it is named, and who was killed is no obstacle."""
+"""The lock of a run folder: it names its holder, and a killed process releases it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def holder(*, stopped: bool = False) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_a_run_in_use_is_refused_and_its_owner_named(stopped: bool) -> None:
+def test_rejects_run_in_use(stopped: bool) -> None:
     with holder(stopped=stopped) as process:
         try:
             with pytest.raises(UsageError, match=f"in use: process {process.pid} on ") as caught:
@@ -41,7 +41,7 @@ def test_a_run_in_use_is_refused_and_its_owner_named(stopped: bool) -> None:
     Run("taken", go_on=True).close()
 
 
-def test_the_lock_of_an_owner_that_was_killed_is_no_obstacle() -> None:
+def test_ignores_lock_of_killed_process() -> None:
     with holder() as process:
         process.kill()
     run = Run("taken")
@@ -51,7 +51,7 @@ def test_the_lock_of_an_owner_that_was_killed_is_no_obstacle() -> None:
     Run("taken").close()
 
 
-def test_a_run_that_was_killed_before_it_began_is_as_good_as_new() -> None:
+def test_reuses_run_killed_before_start() -> None:
     folder = Path("runs/early")
     folder.mkdir(parents=True)
     for name in (".lock", "recipe.yaml", ".manifest.json.ab12", ".student.partial"):

@@ -52,7 +52,7 @@ def mtkd(*arguments: str) -> Any:
     return CliRunner().invoke(app.create(with_plugins=False), arguments)
 
 
-def test_pips_options_are_passed_on_in_order(pip: list[list[str]]) -> None:
+def test_forwards_pip_options_in_order(pip: list[list[str]]) -> None:
     done = mtkd("install", "-e", "./mine", "--upgrade", "--index-url", "https://a.b/c", "other>=1.2", "-v")
     assert done.exit_code == 0, done.output
     start = pip[0].index("--report") + 2
@@ -61,7 +61,7 @@ def test_pips_options_are_passed_on_in_order(pip: list[list[str]]) -> None:
     assert pip[0][start:] == expected
 
 
-def test_what_became_available_is_said(pip: list[list[str]]) -> None:
+def test_lists_new_offers(pip: list[list[str]]) -> None:
     done = mtkd("install", "mtkd-mine")
     assert "mtkd-mine 1.0 offers: strategies mine" in done.stdout
     assert "Also installed, without mtkd plugins: other" in done.stdout
@@ -71,13 +71,13 @@ def test_what_became_available_is_said(pip: list[list[str]]) -> None:
     assert found["plugins"][0]["registers"] == ["strategies:mine"]
 
 
-def test_where_pip_fails_it_is_said(pip: list[list[str]]) -> None:
+def test_reports_pip_failure(pip: list[list[str]]) -> None:
     with pytest.raises(PluginError, match="pip install fails failed with 1"):
         install.install(["fails"])
     assert mtkd("install", "fails").exit_code == 1
 
 
-def test_where_there_is_no_pip_the_line_for_uv_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hints_at_uv_without_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else there(name))
     with pytest.raises(UsageError, match="no pip") as caught:
@@ -85,7 +85,7 @@ def test_where_there_is_no_pip_the_line_for_uv_is_given(monkeypatch: pytest.Monk
     assert caught.value.hint == f"uv pip install --python {sys.executable} -e './my folder'"
 
 
-def test_a_plugin_is_removed_without_being_loaded(plugin: PluginWriter, pip: list[list[str]]) -> None:
+def test_uninstalls_without_loading(plugin: PluginWriter, pip: list[list[str]]) -> None:
     plugin("Mtkd_Broken", NEVER, point="broken", version="0.7")
     done = mtkd("uninstall", "mtkd.broken")
     assert done.stdout == "uninstalled mtkd-broken 0.7 (plugin broken)\n"
@@ -97,12 +97,12 @@ def test_a_plugin_is_removed_without_being_loaded(plugin: PluginWriter, pip: lis
 @pytest.mark.parametrize(
     ("name", "says", "hint"),
     [
-        ("mtkd-brokn", "no distribution 'mtkd-brokn' has plugins", "did you mean 'mtkd-broken'?"),
-        ("torch", "no distribution 'torch' has plugins", "known: mtkd-broken"),
-        ("mtkd", "mtkd does not remove itself", "pip"),
+        ("mtkd-brokn", "no distribution 'mtkd-brokn' with mtkd plugins", "did you mean 'mtkd-broken'?"),
+        ("torch", "no distribution 'torch' with mtkd plugins", "known: mtkd-broken"),
+        ("mtkd", "mtkd cannot uninstall itself", "pip"),
     ],
 )
-def test_only_plugins_are_removed(
+def test_uninstalls_only_plugins(
     plugin: PluginWriter, pip: list[list[str]], name: str, says: str, hint: str
 ) -> None:
     plugin("mtkd-broken", NEVER)
@@ -112,7 +112,7 @@ def test_only_plugins_are_removed(
     assert pip == []
 
 
-def test_a_new_plugin_that_says_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installs_plugin_without_offers(monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(command: list[str], **_: Any) -> Any:
         raise subprocess.TimeoutExpired(command, 1)
 

@@ -20,7 +20,7 @@ def mtkd_register_aggregators():
 """
 
 
-def test_a_third_partys_strategy_is_listed_with_distribution_and_version(plugin: PluginWriter) -> None:
+def test_lists_third_party_strategy(plugin: PluginWriter) -> None:
     plugin("Loud_est", GOOD.format(name="loudest"), point="loud", version="3.1")
     entry = discover().find("strategies", "loudest")
     assert (entry.plugin.distribution, entry.plugin.version, entry.plugin.name) == ("loud-est", "3.1", "loud")
@@ -56,11 +56,11 @@ def test_a_third_partys_strategy_is_listed_with_distribution_and_version(plugin:
         ("@hookimpl\ndef mtkd_register_data():\n    raise SystemExit(3)", "SystemExit: 3"),
         (
             "@hookimpl\ndef mtkd_register_data():\n    return [DataSpec('a', 's', 'm:A', api=0)]",
-            "'a' is written for plugin API 0; this mtkd has 1",
+            "'a' is for plugin API 0; this mtkd supports 1",
         ),
         (
             "@hookimpl\ndef mtkd_register_data():\n    return [DataSpec('../a', 's', 'm:A')]",
-            "the name '../a' has more than letters",
+            "invalid name '../a'",
         ),
         (
             "@hookimpl\ndef mtkd_register_data():\n    return [DataSpec('a', 's', 'm:A')] * 2",
@@ -73,9 +73,7 @@ def test_a_third_partys_strategy_is_listed_with_distribution_and_version(plugin:
         ),
     ],
 )
-def test_a_broken_plugin_is_one_row_that_says_what_and_how_to_remove_it(
-    plugin: PluginWriter, text: str, says: str
-) -> None:
+def test_broken_plugin_has_error_and_remedy(plugin: PluginWriter, text: str, says: str) -> None:
     plugin("mtkd-broken", text, version="0.7")
     found = discover()
     (row,) = [p for p in found.plugins if p.status == "broken"]
@@ -87,7 +85,7 @@ def test_a_broken_plugin_is_one_row_that_says_what_and_how_to_remove_it(
     assert "mean" in found.names("strategies")
 
 
-def test_two_plugins_of_one_name_are_never_a_silent_winner(plugin: PluginWriter) -> None:
+def test_rejects_ambiguous_name(plugin: PluginWriter) -> None:
     plugin("first-dist", GOOD.format(name="twin"), point="same")
     plugin("second-dist", GOOD.format(name="twin"), point="same")
     found = discover()
@@ -100,7 +98,7 @@ def test_two_plugins_of_one_name_are_never_a_silent_winner(plugin: PluginWriter)
     assert "write first-dist:twin or second-dist:twin" in warning
 
 
-def test_a_third_party_cannot_take_a_built_in_name_silently(plugin: PluginWriter) -> None:
+def test_warns_about_taken_built_in_name(plugin: PluginWriter) -> None:
     plugin("thief", GOOD.format(name="mean"))
     found = discover()
     with pytest.raises(UsageError, match="mtkd:mean, thief:mean") as caught:
@@ -109,7 +107,7 @@ def test_a_third_party_cannot_take_a_built_in_name_silently(plugin: PluginWriter
     assert found.find("strategies", "mtkd:mean").plugin.builtin
 
 
-def test_an_unknown_name_gets_the_nearest(plugin: PluginWriter) -> None:
+def test_suggests_nearest_entry(plugin: PluginWriter) -> None:
     with pytest.raises(UsageError, match="no 'confidance' in strategies") as caught:
         discover().find("strategies", "confidance")
     assert caught.value.hint == "did you mean 'confidence'?"
@@ -126,7 +124,7 @@ def test_an_unknown_name_gets_the_nearest(plugin: PluginWriter) -> None:
         ("MTKD_DISABLE_PLUGINS", "", {"one", "two"}),
     ],
 )
-def test_the_environment_narrows_what_is_loaded(
+def test_environment_selects_plugins(
     plugin: PluginWriter, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, loaded: set[str]
 ) -> None:
     plugin("dist-one", GOOD.format(name="s-one"), point="one")
@@ -139,23 +137,23 @@ def test_the_environment_narrows_what_is_loaded(
     assert found.warnings() == []
 
 
-def test_a_name_in_the_environment_that_no_plugin_has_is_said(
+def test_warns_about_unknown_plugin_in_environment(
     plugin: PluginWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugin("dist-one", GOOD.format(name="s-one"))
     monkeypatch.setenv("MTKD_DISABLE_PLUGINS", "dist-onee")
     assert discover().warnings() == [
-        "MTKD_DISABLE_PLUGINS names 'dist-onee', which is no installed plugin; did you mean 'dist-one'?"
+        "MTKD_DISABLE_PLUGINS names 'dist-onee', which is not an installed plugin; did you mean 'dist-one'?"
     ]
 
 
-def test_without_third_parties_their_code_is_never_run(plugin: PluginWriter) -> None:
+def test_discover_without_third_party_runs_no_plugin_code(plugin: PluginWriter) -> None:
     plugin("never-run", "raise AssertionError('it was run')")
     found = discover(third_party=False)
     assert {p.distribution for p in found.plugins} == {"mtkd"}
 
 
-def test_listings_are_sorted_whatever_the_order_of_registration(plugin: PluginWriter) -> None:
+def test_listing_is_sorted(plugin: PluginWriter) -> None:
     plugin("z-dist", GOOD.format(name="aaa"))
     plugin("a-dist", GOOD.format(name="zzz"))
     names = [entry.spec.name for entry in discover().listing("strategies")]
@@ -163,9 +161,7 @@ def test_listings_are_sorted_whatever_the_order_of_registration(plugin: PluginWr
     assert {"aaa", "zzz"} < set(names)
 
 
-def test_what_a_plugin_prints_never_mixes_with_results(
-    plugin: PluginWriter, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_plugin_output_goes_to_stderr(plugin: PluginWriter, capsys: pytest.CaptureFixture[str]) -> None:
     plugin("chatty", "print('hello from chatty')")
     discover()
     printed = capsys.readouterr()
@@ -183,7 +179,7 @@ def {name}():
 """
 
 
-def test_a_plugin_adds_a_command(plugin: PluginWriter) -> None:
+def test_plugin_adds_command(plugin: PluginWriter) -> None:
     plugin("extra", COMMANDS.format(name="do_it"))
     app = typer.Typer()
     assert discover().add_commands(app) == []
@@ -197,13 +193,11 @@ def test_a_plugin_adds_a_command(plugin: PluginWriter) -> None:
             "@hookimpl\ndef mtkd_register_commands(app):\n    app.command('x')(print)\n    [][0]",
             "IndexError",
         ),
-        (COMMANDS.format(name="taken"), "there is a command 'taken' already"),
+        (COMMANDS.format(name="taken"), "the command 'taken' exists already"),
         ("@hookimpl\ndef mtkd_register_commands():\n    pass", "TypeError"),
     ],
 )
-def test_a_commands_hook_that_fails_adds_nothing_and_stops_nothing(
-    plugin: PluginWriter, text: str, says: str
-) -> None:
+def test_failing_commands_hook_adds_nothing(plugin: PluginWriter, text: str, says: str) -> None:
     plugin("extra", text)
     app = typer.Typer()
     app.command(name="taken")(lambda: None)

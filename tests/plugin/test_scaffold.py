@@ -18,7 +18,7 @@ PLURAL = {"strategy": "strategies", "teacher": "teachers", "task": "tasks", "tra
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_keeps_every_rule_of_its_kind(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_plugin_passes_checks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = new_plugin(f"mtkd-brand.new_{kind}", kind, Path())
     module = f"mtkd_brand_new_{kind}"
     project = tomllib.loads((folder / "pyproject.toml").read_text())
@@ -43,16 +43,16 @@ def test_what_is_written_keeps_every_rule_of_its_kind(kind: str, monkeypatch: py
 @pytest.mark.parametrize(
     ("name", "kind", "says"),
     [
-        ("mtkd-mine", "stratgy", "no kind 'stratgy'"),
-        ("../mine", "strategy", "no name for a distribution"),
-        ("mtkd-3d", "strategy", "no name for a distribution"),
-        ("", "strategy", "no name for a distribution"),
-        ("torch", "strategy", "there is a module 'torch' already"),
-        ("json", "strategy", "there is a module 'json' already"),
+        ("mtkd-mine", "stratgy", "unknown kind 'stratgy'"),
+        ("../mine", "strategy", "invalid distribution name"),
+        ("mtkd-3d", "strategy", "invalid distribution name"),
+        ("", "strategy", "invalid distribution name"),
+        ("torch", "strategy", "the module 'torch' exists already"),
+        ("json", "strategy", "the module 'json' exists already"),
         ("mtkd-there", "strategy", "mtkd-there exists"),
     ],
 )
-def test_what_cannot_be_written_is_refused_and_nothing_is_touched(name: str, kind: str, says: str) -> None:
+def test_rejects_invalid_new_plugin(name: str, kind: str, says: str) -> None:
     Path("mtkd-there").mkdir()
     with pytest.raises(UsageError, match=says):
         new_plugin(name, kind, Path())

@@ -87,20 +87,20 @@ class Reduced(Classification):
     ("task", "rule"),
     [
         (StrongerByK, "K identical teachers give the gradient of one.* 3 times"),
-        (Noisy, "where there is no label there is no loss.*task_loss"),
+        (Noisy, "the loss of a missing label is 0.*task_loss"),
         (LogOfZero, "finite.*extreme"),
         (WithoutPrimary, "the primary metric comes first"),
         (WrongMean, "Metric.mean_of names a column.*column 1"),
-        (MixesLogits, "the mixture of two that agree"),
-        (Reduced, "one answer for each element.*kd_loss"),
+        (MixesLogits, "mixing two equal outputs"),
+        (Reduced, "one result for each element.*kd_loss"),
     ],
 )
-def test_a_task_that_breaks_a_rule_is_named(task: type, rule: str) -> None:
+def test_reports_broken_task_rule(task: type, rule: str) -> None:
     with pytest.raises(BrokenRuleError, match=rule):
         checked(task, TaskSpec)
 
 
-def test_a_task_without_some_of_its_methods_is_named() -> None:
+def test_reports_missing_task_methods() -> None:
     class Half(Task):
         averageable, as_output = Classification.averageable, Classification.as_output
 
@@ -109,7 +109,7 @@ def test_a_task_without_some_of_its_methods_is_named() -> None:
         checked(Half, TaskSpec)
 
 
-def test_a_task_with_labels_of_its_own_kind_is_not_checked() -> None:
+def test_skips_task_with_other_labels() -> None:
     class Boxes(Classification):
         def __init__(self, data: Any, loss: Any) -> None:
             raise ValueError("labels are boxes [N, M, 5]")
@@ -144,19 +144,19 @@ class Anything:
 @pytest.mark.parametrize(
     ("made", "rule"),
     [
-        (provider(Drawing()), "a model in eval mode repeats itself"),
-        (provider(nn.Flatten(0)), "one answer for each sample"),
+        (provider(Drawing()), "a model in eval mode is deterministic"),
+        (provider(nn.Flatten(0)), "one output for each sample"),
         (provider(LINEAR, head="fc"), "head names a layer"),
-        (provider(nn.Flatten()), "no trainable parameter; say trainable=False"),
-        (Anything, "an unknown model is a UsageError or DataError.*builds one all the same"),
+        (provider(nn.Flatten()), "no trainable parameter; set trainable=False"),
+        (Anything, "an unknown model is a UsageError or DataError.*builds a model"),
     ],
 )
-def test_a_provider_that_breaks_a_rule_is_named(made: type, rule: str) -> None:
+def test_reports_broken_provider_rule(made: type, rule: str) -> None:
     with pytest.raises(BrokenRuleError, match=rule):
         checked(made, TeacherSpec, example="mine:there")
 
 
-def test_a_good_provider_passes_and_says_by_which_model() -> None:
+def test_valid_provider_passes() -> None:
     assert checked(provider(LINEAR, head="1"), TeacherSpec, example="mine:there") == "mine:there"
     with pytest.raises(NotCheckedError, match="no such model"):
         checked(provider(LINEAR), TeacherSpec, example="mine:elsewhere")
@@ -188,10 +188,10 @@ class Drawn:
         (source(targets=np.array([0, 1, 2, 0])), "labels are class numbers.*0 to 2 of 2 classes"),
         (source(inputs=PIXELS / 255), "images are uint8"),
         (source(metadata={"folder": np.zeros(3)}), "a row for each id.*values of folder"),
-        (Drawn, "loading twice gives the same"),
+        (Drawn, "loading twice returns the same"),
     ],
 )
-def test_a_data_source_that_breaks_a_rule_is_named(made: type, rule: str) -> None:
+def test_reports_broken_data_rule(made: type, rule: str) -> None:
     assert checked(source(), DataSpec) == "loaded twice"
     with pytest.raises(BrokenRuleError, match=rule):
         checked(made, DataSpec)
@@ -217,9 +217,13 @@ class Raises(Quiet):
 
 @pytest.mark.parametrize(
     ("made", "rule"),
-    [(object, "run_started is missing"), (Keeps, "left as it is"), (Raises, "it follows a run.*KeyError")],
+    [
+        (object, "run_started is missing"),
+        (Keeps, "arguments are not changed"),
+        (Raises, "it follows a run.*KeyError"),
+    ],
 )
-def test_a_tracker_that_breaks_a_rule_is_named(made: type, rule: str) -> None:
+def test_reports_broken_tracker_rule(made: type, rule: str) -> None:
     assert checked(Quiet, TrackerSpec) == "a short run"
     with pytest.raises(BrokenRuleError, match=rule):
         checked(made, TrackerSpec)
@@ -237,7 +241,7 @@ def mtkd_register_trackers():
 
 
 @pytest.mark.parametrize("imports", ["import torch", "import implementation_of_mine"])
-def test_listing_that_imports_an_implementation_is_found(
+def test_reports_import_of_implementation(
     imports: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = HOOKS.format(imports=imports).replace("checked_here", "implementation_of_mine")
@@ -252,7 +256,7 @@ def test_listing_that_imports_an_implementation_is_found(
         sys.modules.pop(name, None)
 
 
-def test_options_are_checked_and_required_ones_asked_for(registry: Registry) -> None:
+def test_checks_options(registry: Registry) -> None:
     route = registry.find("strategies", "route").spec
     with pytest.raises(NotCheckedError, match="by=… map=…"):
         check(route)
@@ -261,7 +265,7 @@ def test_options_are_checked_and_required_ones_asked_for(registry: Registry) -> 
         check(registry.find("strategies", "consensus").spec, {"tua": 1.0})
 
 
-def test_an_implementation_that_is_not_there_is_a_broken_rule() -> None:
+def test_reports_missing_implementation() -> None:
     with pytest.raises(BrokenRuleError, match=r"it can be imported.*no_such_module"):
         check(AggregatorSpec("mine", "One line.", "no_such_module:Mine"))
 
@@ -269,7 +273,7 @@ def test_an_implementation_that_is_not_there_is_a_broken_rule() -> None:
 mtkd_check = pytest_plugin.mtkd_check
 
 
-def test_the_fixture_checks_by_name(mtkd_check: Callable[..., Any]) -> None:
+def test_fixture_checks_by_name(mtkd_check: Callable[..., Any]) -> None:
     (said,) = mtkd_check("consensus", tau=0.5)
     assert "classification" in said
     with pytest.raises(UsageError, match="no plugin offers 'consenus'") as caught:
@@ -277,7 +281,7 @@ def test_the_fixture_checks_by_name(mtkd_check: Callable[..., Any]) -> None:
     assert caught.value.hint == "did you mean 'consensus'?"
 
 
-def test_the_fixture_costs_nothing_until_it_is_used() -> None:
+def test_fixture_imports_lazily() -> None:
     script = "import sys, mtkd_cli.pytest_plugin; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

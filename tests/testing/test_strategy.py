@@ -1,4 +1,4 @@
-"""The checks that plugin authors run find what is wrong, and name the rule."""
+"""The checks for plugin authors find broken rules and name them."""
 
 import random
 from collections.abc import Callable
@@ -117,14 +117,14 @@ def by_rarest_class(batch: AggregationBatch) -> Tensor:
 
 
 @pytest.mark.parametrize("needs", [(), ("labels",), ("student",)])
-def test_a_good_strategy_passes(needs: tuple[str, ...]) -> None:
+def test_valid_strategy_passes(needs: tuple[str, ...]) -> None:
     check(uniform, *needs)
     check(lambda batch: torch.softmax(losses(batch), dim=0), *needs)
     check(uniform, "validation", *needs, fit=lambda _: None)
     check(None, combine=lambda batch: torch.stack(batch.outputs).float().median(0).values)  # type: ignore[arg-type]
 
 
-def test_a_strategy_may_draw_by_the_teachers_names() -> None:
+def test_strategy_may_draw_by_teacher_name() -> None:
     def drawn(batch: AggregationBatch) -> Tensor:
         draws = torch.cat([batch.random(name, (1, len(batch.sample_ids))) for name in batch.teacher_names])
         return draws / draws.sum(0)
@@ -135,9 +135,9 @@ def test_a_strategy_may_draw_by_the_teachers_names() -> None:
 @pytest.mark.parametrize(
     ("weights", "rule"),
     [
-        (lambda batch: losses(batch)[:, :3], "one answer for each sample"),
-        (lambda batch: uniform(batch).T, "one answer for each sample"),
-        (lambda batch: uniform(batch).tolist(), "one answer for each sample"),
+        (lambda batch: losses(batch)[:, :3], "one result for each sample"),
+        (lambda batch: uniform(batch).T, "one result for each sample"),
+        (lambda batch: uniform(batch).tolist(), "one result for each sample"),
         (lambda batch: uniform(batch) * torch.nan, "finite"),
         (negative, "weights are >= 0"),
         (lambda batch: uniform(batch) * 0.999, "weights sum to 1"),
@@ -146,16 +146,19 @@ def test_a_strategy_may_draw_by_the_teachers_names() -> None:
         (subnormal, "weights sum to 1"),
         (by_position, "permuting teachers with their names"),
         (in_half_precision, "finite"),
-        (from_torch, "no global random state is touched.*torch"),
-        (from_numpy, "no global random state is touched.*numpy"),
-        (from_python, "no global random state is touched.*random"),
-        (in_place, "left as they are"),
-        (lambda _: 1 / 0, "it answers.*ZeroDivisionError"),
-        (lambda batch: uniform(batch) + 0 * batch.error, "declared needs are true.*'labels'"),
-        (lambda batch: uniform(batch) + 0 * batch.student_output.sum(), "declared needs are true.*'student'"),
+        (from_torch, "no global random state is used.*torch"),
+        (from_numpy, "no global random state is used.*numpy"),
+        (from_python, "no global random state is used.*random"),
+        (in_place, "teacher outputs are not changed"),
+        (lambda _: 1 / 0, "no exceptions.*ZeroDivisionError"),
+        (lambda batch: uniform(batch) + 0 * batch.error, "needs match what is used.*'labels'"),
+        (
+            lambda batch: uniform(batch) + 0 * batch.student_output.sum(),
+            "needs match what is used.*'student'",
+        ),
     ],
 )
-def test_a_broken_rule_is_named(weights: Answer, rule: str) -> None:
+def test_reports_broken_rule(weights: Answer, rule: str) -> None:
     with pytest.raises(BrokenRuleError, match=rule) as error:
         check(weights)
     assert "'mine'" in str(error.value)
@@ -169,12 +172,12 @@ def test_a_broken_rule_is_named(weights: Answer, rule: str) -> None:
         (nan_without_labels, "finite"),
     ],
 )
-def test_faults_of_strategies_that_see_labels_are_named(weights: Answer, rule: str) -> None:
+def test_reports_broken_rule_with_labels(weights: Answer, rule: str) -> None:
     with pytest.raises(BrokenRuleError, match=rule):
         check(weights, "labels")
 
 
-def test_teachers_that_know_some_classes_only_are_tried() -> None:
+def test_checks_teachers_with_some_classes() -> None:
     with pytest.raises(BrokenRuleError, match=r"finite.*teachers of other classes"):
         check(by_rarest_class)
 
@@ -188,7 +191,7 @@ class Dense(Classification):
 DENSE = Dense(TaskData(CLASSES, np.arange(5), InputSpec(4)), LossOptions())
 
 
-def test_on_maps_a_strategy_may_weigh_pixels_or_samples() -> None:
+def test_map_weights_per_pixel_or_sample() -> None:
     def per_pixel(batch: AggregationBatch) -> Tensor:
         return torch.softmax(batch.uncertainty, dim=0)
 
@@ -199,19 +202,19 @@ def test_on_maps_a_strategy_may_weigh_pixels_or_samples() -> None:
         check_strategy(lambda: SimpleNamespace(weights=lambda b: per_pixel(b)[..., 0]), spec, DENSE)
 
 
-def test_the_tasks_of_a_strategy_are_checked_and_named() -> None:
+def test_checks_and_returns_tasks() -> None:
     spec = AggregatorSpec("mine", "", "", tasks=("classification",))
     assert check_strategy(lambda: SimpleNamespace(weights=uniform), spec) == ("classification",)
     everywhere = check_strategy(lambda: SimpleNamespace(weights=uniform), AggregatorSpec("mine", "", ""))
     assert "classification" in everywhere
 
 
-def test_an_answer_that_is_another_each_time_is_found() -> None:
-    with pytest.raises(BrokenRuleError, match="the same batch gives the same answer"):
+def test_reports_random_result() -> None:
+    with pytest.raises(BrokenRuleError, match="the same batch gives the same result"):
         check(from_a_generator)
 
 
-def test_a_strategy_that_keeps_something_between_batches_is_found() -> None:
+def test_reports_state_between_batches() -> None:
     class Moving:
         """Leans to the teacher that was surest so far: after a crash it would begin anew."""
 
@@ -222,11 +225,11 @@ def test_a_strategy_that_keeps_something_between_batches_is_found() -> None:
             self.seen = 0.9 * self.seen + surest / surest.sum()
             return (self.seen / self.seen.sum())[:, None].expand(-1, len(batch.sample_ids))
 
-    with pytest.raises(BrokenRuleError, match="nothing is kept between batches"):
+    with pytest.raises(BrokenRuleError, match="no state is kept between batches"):
         check_strategy(Moving, AggregatorSpec("mine", "", "", tasks=("classification",)))
 
 
-def test_a_combined_answer_must_have_the_strength_of_one_teacher() -> None:
+def test_checks_gradient_of_combined_output() -> None:
     with pytest.raises(BrokenRuleError, match=r"K identical teachers give the gradient of one.*times"):
         check(None, combine=lambda batch: torch.stack(batch.outputs).float().sum(0))  # type: ignore[arg-type]
 
@@ -238,6 +241,6 @@ def test_either_weights_or_combine() -> None:
 
 
 @pytest.mark.parametrize(("needs", "more"), [(("validation",), {}), ((), {"fit": lambda _: None})])
-def test_needs_and_methods_must_agree(needs: tuple[str, ...], more: dict[str, Any]) -> None:
-    with pytest.raises(BrokenRuleError, match="declared needs are true"):
+def test_needs_must_match_methods(needs: tuple[str, ...], more: dict[str, Any]) -> None:
+    with pytest.raises(BrokenRuleError, match="needs match what is used"):
         check(uniform, *needs, **more)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mtkd_cli.errors import PluginError, UsageError, nearest_or_all
-from mtkd_cli.plugin.registry import Plugin, Registered, Registry, installed, normal
+from mtkd_cli.plugin.registry import Plugin, Registered, Registry, installed, normalize_name
 from mtkd_cli.recipe.reader import apply
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.testing import BrokenRuleError, NotCheckedError, check
@@ -39,12 +39,12 @@ def check_named(name: str, options: Sequence[str]) -> list[dict[str, Any]]:
 def _find_entries(registry: Registry, name: str) -> list[Registered]:
     found = [entry for entry in registry.entries if name in (entry.spec.name, entry.full_name)]
     found = found or [
-        e for e in registry.entries if name == e.plugin.name or normal(name) == e.plugin.distribution
+        e for e in registry.entries if name == e.plugin.name or normalize_name(name) == e.plugin.distribution
     ]
     if found:
         return found
     for plugin in registry.plugins:
-        if plugin.status != "ok" and (name == plugin.name or normal(name) == plugin.distribution):
+        if plugin.status != "ok" and (name == plugin.name or normalize_name(name) == plugin.distribution):
             reason = plugin.error or "an environment variable blocks it"
             raise PluginError(f"the plugin {name!r} offers nothing: {reason}", hint=plugin.remedy)
     known = {entry.spec.name for entry in registry.entries} | {p.distribution for p in registry.plugins}

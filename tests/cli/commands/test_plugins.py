@@ -82,7 +82,7 @@ def test_check_reports_broken_rule(plugin: PluginWriter, answer: str, rule: str)
 def test_check_reports_missing_requirement(plugin: PluginWriter) -> None:
     rows = json.loads(mtkd("plugins", "check", "image-folder", "--json").stdout)
     assert [(row["result"], row["said"]) for row in rows if row["kind"] == "data"] == [
-        ("not checked", "give its required options: path=…")
+        ("not checked", "pass the required options: path=…")
     ]
 
 
@@ -102,7 +102,7 @@ def test_check_reports_broken_plugin(plugin: PluginWriter) -> None:
         (("check", "consensus", "tau=-1"), "must be at least 0.001"),
         (("check", "consensus", "tau"), "is not key=value"),
         (("new", "mtkd-mine", "--kind", "stratgy"), "did you mean 'strategy'?"),
-        (("new", "../mine"), "is no name for a distribution"),
+        (("new", "../mine"), "invalid distribution name"),
     ],
 )
 def test_rejects_wrong_arguments(arguments: tuple[str, ...], says: str) -> None:
