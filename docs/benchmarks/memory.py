@@ -82,7 +82,7 @@ def record(count: int) -> None:
     registry = discover(third_party=False)
     parts = resolve(read("recipe.yaml", [], registry)[0], registry, "recipe.yaml")
     ready.ready(pipeline.prepare(parts, "cpu", Progress()), 1)
-    # Not ru_maxrss, which is no smaller than that of the process that started this one.
+    # Not ru_maxrss, which is at least that of the parent process.
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
     print(int(peak.split()[1]) / 1024)
 

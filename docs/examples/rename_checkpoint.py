@@ -41,7 +41,7 @@ def rename(tensors: dict[str, Tensor], model: str) -> dict[str, Tensor]:
         if tensor.shape != like.shape:
             raise SystemExit(
                 f"{theirs_name} {tuple(tensor.shape)} is not {ours_name} {tuple(like.shape)}: "
-                f"the file is no {model}, or its tensors stand in another order"
+                f"the file is not a {model}, or its tensors are in another order"
             )
     if len(theirs) != len(ours):
         raise SystemExit(f"the file has {len(theirs)} tensors, timm's {model} has {len(ours)}")

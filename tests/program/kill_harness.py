@@ -131,7 +131,7 @@ def _kill(number: int) -> bool:
 
 
 def go_on_in(folder: Path) -> tuple[str, ...]:
-    """Return the command that goes on with the run of a folder, or starts it where there is none."""
+    """Return the command that resumes the run of a folder, or starts it."""
     return RESUME if (folder / "runs/run/recipe.yaml").is_file() else START
 
 

@@ -82,7 +82,7 @@ def kill(folder: Path, launcher: int, kind: str, seconds: float, chance: random.
 
 
 def runs(number: int) -> bool:
-    """Whether a process is there and is no zombie that waits to be collected."""
+    """Whether a process exists and is not a zombie."""
     try:
         stat = Path(f"/proc/{number}/stat").read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -80,7 +80,7 @@ def test_of_weights_in_a_librarys_cache(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def a_run(**changes: Any) -> Path:
-    """Return a folder that vouches for what it holds, as whoever makes one can."""
+    """Return a run folder with valid checksums, as an attacker can create one."""
     run, weights = Path("runs/evil"), safetensors.torch.save({"a": torch.zeros(1)})
     run.mkdir(parents=True)
     (run / "student.safetensors").write_bytes(weights)

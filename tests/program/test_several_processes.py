@@ -48,7 +48,7 @@ def problem(dense: bool) -> tuple[Task, Split, nn.Module, tuple[Tensor, ...]]:
     place = (SIDE, SIDE) if dense else ()
     data = TaskData(tuple("abc"), np.zeros(1, dtype=np.int64), InputSpec(size=SIDE))
     task: Task = (Segmentation if dense else Classification)(data, LossOptions())
-    targets = drawn(SAMPLES, *place, seed=0).sign().long()  # -1 is no label
+    targets = drawn(SAMPLES, *place, seed=0).sign().long()  # -1: unlabeled
     inputs = np.zeros((SAMPLES, 1, SIDE, SIDE), np.uint8)
     samples = Samples(tuple(f"s{i}" for i in range(SAMPLES)), inputs, targets.numpy(), {})
     torch.manual_seed(1)

@@ -1,0 +1,125 @@
+"""Code, messages and documentation are free of words from a style that the project has given up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("mtkd_cli", "plugins", "docs", "tests")
+SUFFIXES = (".py", ".md", ".txt", ".toml", ".yaml", ".html", ".json")
+
+WORDS = re.compile(
+    r"\b(mend(s|ed|ing)?|(un)?heed(s|ed|ing)?|nobody|whoever|vouch(es|ed|ing)?)\b"
+    r"|(?<!there )\b(is no|are none)\b(?! longer)|\b(goes on with|went on with|stands twice)\b",
+    re.IGNORECASE,
+)
+"""Plain words for them: fix, respect, no one, the user, check, is not a, are missing, resumes, duplicate."""
+
+ALLOWED = ("CHANGELOG.md", "tests/docs/test_plain_words.py")
+"""Released entries of the changelog, and this list."""
+
+NOT_YET: tuple[str, ...] = (
+    "mtkd_cli/audit/facts.py",
+    "mtkd_cli/audit/oracle.py",
+    "mtkd_cli/inference/export.py",
+    "mtkd_cli/inference/formats.py",
+    "mtkd_cli/interfaces/missing_outputs.py",
+    "mtkd_cli/interfaces/strategy.py",
+    "mtkd_cli/interfaces/task.py",
+    "mtkd_cli/recipe/reader.py",
+    "mtkd_cli/recipe/resolve.py",
+    "mtkd_cli/recipe/shorthand.py",
+    "mtkd_cli/runs/folder.py",
+    "mtkd_cli/runs/pipeline.py",
+    "mtkd_cli/runs/teacher_weights.py",
+    "mtkd_cli/store/inventory.py",
+    "mtkd_cli/store/mapped_arrays.py",
+    "mtkd_cli/teachers/calibration.py",
+    "mtkd_cli/teachers/inference.py",
+    "mtkd_cli/teachers/label_alignment.py",
+    "mtkd_cli/teachers/validation.py",
+    "mtkd_cli/training/checkpoint.py",
+    "mtkd_cli/training/objectives.py",
+    "mtkd_cli/training/out_of_memory.py",
+    "mtkd_cli/training/strategy.py",
+    "plugins/mtkd_aggregators/route.py",
+    "plugins/mtkd_data/box_dataset.py",
+    "plugins/mtkd_data/coco.py",
+    "plugins/mtkd_data/image_folder.py",
+    "plugins/mtkd_data/image_table.py",
+    "plugins/mtkd_data/mask_files.py",
+    "plugins/mtkd_data/mask_folder.py",
+    "plugins/mtkd_data/masked_images.py",
+    "plugins/mtkd_data/table.py",
+    "plugins/mtkd_data/targets.py",
+    "plugins/mtkd_data/voc.py",
+    "plugins/mtkd_tasks/boxes.py",
+    "plugins/mtkd_tasks/detection.py",
+    "plugins/mtkd_tasks/fusion.py",
+    "plugins/mtkd_tasks/regression.py",
+    "plugins/mtkd_teachers/exported.py",
+    "plugins/mtkd_teachers/hf.py",
+    "plugins/mtkd_teachers/keras.py",
+    "plugins/mtkd_teachers/onnx.py",
+    "plugins/mtkd_teachers/predictions.py",
+    "plugins/mtkd_teachers/resnet.py",
+    "plugins/mtkd_teachers/sizes.py",
+    "plugins/mtkd_teachers/smp.py",
+    "plugins/mtkd_teachers/tiny_fcos.py",
+    "tests/audit/test_tasks.py",
+    "tests/plugins/mtkd_aggregators/test_aggregators.py",
+    "tests/plugins/mtkd_aggregators/test_route.py",
+    "tests/plugins/mtkd_aggregators/test_who_teaches.py",
+    "tests/plugins/mtkd_data/test_image_table.py",
+    "tests/plugins/mtkd_data/test_table.py",
+    "tests/plugins/mtkd_teachers/test_hf.py",
+    "tests/plugins/mtkd_teachers/test_predictions.py",
+    "tests/plugins/mtkd_teachers/test_torchvision.py",
+    "tests/recipe/test_reader.py",
+    "tests/recipe/test_resolve.py",
+    "tests/report/test_browser.py",
+    "tests/store/test_row_format.py",
+    "tests/teachers/test_calibration.py",
+    "tests/teachers/test_checks.py",
+    "tests/teachers/test_inference.py",
+)
+"""Files that are still to be rewritten. May only become shorter."""
+
+
+def files() -> list[str]:
+    paths = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))]
+    names = sorted(str(path.relative_to(ROOT)) for path in paths if path.suffix in SUFFIXES)
+    return [name for name in names if name not in ALLOWED]
+
+
+def stilted_lines(name: str) -> list[str]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [f"{name}:{number}: {line.strip()}" for number, line in enumerate(lines, 1) if WORDS.search(line)]
+
+
+def test_no_stilted_words() -> None:
+    found = [line for name in files() if name not in NOT_YET for line in stilted_lines(name)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", NOT_YET)
+def test_file_still_needs_rewriting(name: str) -> None:
+    assert (ROOT / name).is_file() and stilted_lines(name), f"remove {name} from NOT_YET"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_stilted"),
+    [
+        ("mend the cell", True),
+        ("'x' is no number", True),
+        ("the id stands twice", True),
+        ("recommended amendments", False),
+        ("it is no longer used", False),
+        ("there is no such file", False),
+    ],
+)
+def test_matches_words(text: str, is_stilted: bool) -> None:
+    assert bool(WORDS.search(text)) == is_stilted
