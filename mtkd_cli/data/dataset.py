@@ -97,9 +97,9 @@ def load(source: SourceData, options: Data) -> Dataset:
     _check(source)
     train, test = source.train, source.test
     if test is None:
-        labelled = np.flatnonzero(labelled_rows(train.targets))
-        count = round(options.test * len(labelled))
-        held = labelled[draw_in_proportion(strata(train.targets[labelled]), count, "test", options.seed)]
+        labeled = np.flatnonzero(labelled_rows(train.targets))
+        count = round(options.test * len(labeled))
+        held = labeled[draw_in_proportion(strata(train.targets[labeled]), count, "test", options.seed)]
         test, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
     train, val, hidden = _train_and_val(train, source.val, options)
     splits = [Split(n, s, _digest(s)) for n, s in (("train", hidden), ("val", val), ("test", test))]
@@ -124,8 +124,8 @@ def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[
         val: validation samples of the source, if it has any.
         options: the recipe's ``data``.
     """
-    labelled = np.flatnonzero(labelled_rows(train.targets))
-    available = len(labelled) + (len(val) if val else 0)
+    labeled = np.flatnonzero(labelled_rows(train.targets))
+    available = len(labeled) + (len(val) if val else 0)
     budget = available if options.labels is None else options.labels
     if budget > available:
         raise DataError(
@@ -138,11 +138,11 @@ def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[
         count = count if options.labels else len(val)
         val = val.take(np.sort(draw_in_proportion(strata(val.targets), count, "val", options.seed)))
     else:
-        held = labelled[draw_in_proportion(strata(train.targets[labelled]), count, "val", options.seed)]
+        held = labeled[draw_in_proportion(strata(train.targets[labeled]), count, "val", options.seed)]
         val, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
-    labelled = np.flatnonzero(labelled_rows(train.targets))
-    keep = len(labelled) if options.labels is None else min(budget - len(val), len(labelled))
-    kept = labelled[_draw_evenly(strata(train.targets[labelled]), keep, "labels", options.seed)]
+    labeled = np.flatnonzero(labelled_rows(train.targets))
+    keep = len(labeled) if options.labels is None else min(budget - len(val), len(labeled))
+    kept = labeled[_draw_evenly(strata(train.targets[labeled]), keep, "labels", options.seed)]
     targets = none_like(train.targets)
     targets[kept] = train.targets[kept]
     return train, val, replace(train, targets=targets)

@@ -55,14 +55,14 @@ def test_classes_that_the_student_does_not_know_are_refused(mtkd: Mtkd, run: Pat
 
 
 @pytest.mark.parametrize("wrong", ["train.epochs=3", "data.color=1", "data=digit", "data.val=2"])
-def test_what_chooses_no_data_is_refused(mtkd: Mtkd, run: Path, wrong: str) -> None:
+def test_rejects_overrides_other_than_data(mtkd: Mtkd, run: Path, wrong: str) -> None:
     result = mtkd("evaluate", run, wrong)
     assert result.exit_code == 2
     assert "error:" in result.stderr
 
 
-def test_a_split_drawn_anew_is_warned_of(mtkd: Mtkd, run: Path) -> None:
-    assert "may have been trained on" in mtkd("evaluate", run, "data.seed=1").stderr
+def test_warns_about_split_with_other_options(mtkd: Mtkd, run: Path) -> None:
+    assert "training samples may be in this split" in mtkd("evaluate", run, "data.seed=1").stderr
     assert mtkd("evaluate", run, "--split", "tset").exit_code == 2
 
 

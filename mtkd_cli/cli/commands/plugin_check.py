@@ -58,19 +58,19 @@ def _check_listing(plugin: Plugin) -> str:
 
 def _row(name: str, kind: str, plugin: Plugin, call: Any) -> dict[str, Any]:
     try:
-        result, said = "ok", call()
+        result, message = "ok", call()
     except BrokenRuleError as error:
-        result, said = "broken", str(error)
+        result, message = "broken", str(error)
     except NotCheckedError as error:
-        result, said = "not checked", str(error)
+        result, message = "not checked", str(error)
     except UsageError:
         raise
     except Exception as error:  # a plugin may raise anything
-        result, said = "broken", f"{type(error).__name__}: {error}"
+        result, message = "broken", f"{type(error).__name__}: {error}"
     return {
         "name": name,
         "kind": kind,
         "plugin": f"{plugin.distribution} {plugin.version}",
         "result": result,
-        "said": said,
+        "said": message,
     }

@@ -26,12 +26,12 @@ def report(
 
         name, found = results.read(folder)
         written = write_pages(folder, name, found)
-        facts = found if name == results.REPORT else None
+        run_report = found if name == results.REPORT else None
         if as_json:
-            console.print_json({"written": [str(path) for path in written], "report": facts})
+            console.print_json({"written": [str(path) for path in written], "report": run_report})
             return
-        if facts is not None:
-            console.print_result(table(facts))
-            console.print_result(f"\n{facts['verdict']['sentence']}")
+        if run_report is not None:
+            console.print_result(table(run_report))
+            console.print_result(f"\n{run_report['verdict']['sentence']}")
         for path in written:
             console.print_status(f"wrote {path}")
