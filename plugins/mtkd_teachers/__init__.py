@@ -1,4 +1,4 @@
-"""The built-in model providers: teachers, and students."""
+"""The built-in model providers, for teachers and students."""
 
 from mtkd_cli.hookspecs import hookimpl
 from mtkd_cli.specs import TeacherSpec
@@ -10,14 +10,14 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
     return [
         TeacherSpec(
             "convnet",
-            "Plain convolutions of the widths in the name, halving the image after each.",
+            "Plain convolutional nets for small images; the widths are in the name.",
             "mtkd_teachers.convnet:ConvNetProvider",
             example="convnet:8-16-32",
             requires=("torch",),
         ),
         TeacherSpec(
             "exported",
-            "A program of torch.export (.pt2) or a TorchScript archive; only with --trust-pickle.",
+            "A torch.export program (.pt2) or a TorchScript archive; needs --trust-pickle.",
             "mtkd_teachers.exported:ExportedProvider",
             example="exported:model.pt2",
             trainable=False,
@@ -26,7 +26,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "hf",
-            "An image classifier of Hugging Face transformers: a folder, or a name of its hub.",
+            "An image classifier of Hugging Face transformers, from a folder or the hub.",
             "mtkd_teachers.hf:HfProvider",
             example="hf:google/vit-base-patch16-224",
             trainable=False,
@@ -34,7 +34,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "keras",
-            "A Keras 3 model in a .keras file, run on Keras's torch backend; no code in it is run.",
+            "A Keras 3 model in a .keras file, run on Keras's torch backend; code in the file is not run.",
             "mtkd_teachers.keras:KerasProvider",
             example="keras:model.keras",
             trainable=False,
@@ -42,7 +42,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "mlp",
-            "Fully connected layers of the widths in the name.",
+            "Fully connected nets; the widths are in the name.",
             "mtkd_teachers.mlp:MlpProvider",
             example="mlp:64-64",
             requires=("torch",),
@@ -59,7 +59,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "predictions",
-            "Answers in a file, by sample id: of a model that cannot be run here, or lives behind an API.",
+            "Outputs in a file, by sample id, of a model that cannot run here, such as one behind an API.",
             "mtkd_teachers.predictions:PredictionsProvider",
             example="predictions:answers.csv",
             trainable=False,
@@ -77,14 +77,14 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "resnet",
-            "Small residual nets for small images: depth 6n + 2 and width in the name.",
+            "Residual nets for small images; depth (6n + 2) and width are in the name.",
             "mtkd_teachers.resnet:ResNetProvider",
             example="resnet:20-16",
             requires=("torch",),
         ),
         TeacherSpec(
             "run",
-            "The student of an earlier run: chains, born-again networks.",
+            "The student of an earlier run, for chains of students and born-again networks.",
             "mtkd_teachers.run:RunProvider",
             example="run:runs/first",
             trainable=False,
@@ -102,7 +102,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "tiny-fcos",
-            "A small FCOS detector for small images: width and depth in the name.",
+            "A small FCOS detector for small images; width and depth are in the name.",
             "mtkd_teachers.tiny_fcos:TinyFcosProvider",
             example="tiny-fcos:32-2",
             requires=("torch", "torchvision"),
@@ -110,7 +110,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "timm",
-            "Any model of timm, with its own size and normalisation.",
+            "Any model of timm, with its own input size and normalization.",
             "mtkd_teachers.timm:TimmProvider",
             example="timm:mobilenetv3_small_100",
             requires=("torch", "timm"),
@@ -124,7 +124,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "smp",
-            "Any decoder on any encoder of segmentation-models-pytorch.",
+            "Any decoder and encoder of segmentation-models-pytorch.",
             "mtkd_teachers.smp:SmpProvider",
             example="smp:unet/resnet34",
             requires=("torch", "segmentation-models-pytorch"),
@@ -132,7 +132,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "unet",
-            "Small U-Nets for masks, the widths of their levels in the name.",
+            "Small U-Nets for segmentation; the widths of the levels are in the name.",
             "mtkd_teachers.unet:UNetProvider",
             example="unet:8-16-32",
             requires=("torch",),

@@ -1,4 +1,4 @@
-"""Plain convolutional nets for small images, sizes in the name: ``convnet:8-16-32``."""
+"""Plain convolutional nets for small images, with the widths in the name: ``convnet:8-16-32``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SMALLEST_SIDE = 4
 
 
 class ConvNetProvider:
-    """One block (3 x 3 convolution, batch norm, ReLU) per width; the image is halved down to 4 pixels."""
+    """One block (3 x 3 convolution, batch norm, ReLU) per width; each halves the image, down to 4 pixels."""
 
     def build(self, request: ModelRequest) -> Model:
         """Return an untrained net with ``request.outputs`` outputs."""

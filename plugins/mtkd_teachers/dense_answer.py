@@ -1,4 +1,4 @@
-"""What a one-stage detector answers while it is trained, and its loss: soft classes, boxes, centres."""
+"""Training output of a one-stage detector and its loss: soft classes, boxes and centerness."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from torchvision.ops import box_iou, generalized_box_iou_loss
 
 from mtkd_cli.interfaces import Wanted
 
-SAME = 0.5
-"""Overlap above which two wanted boxes are one object that may have several classes."""
+SAME_OBJECT = 0.5
+"""Overlap above which two target boxes are the same object, which may have several classes."""
 
-NEGATIVES = 3
-"""Places without a box that count, for each with one, where classes share a softmax (SSD)."""
+NEGATIVES_PER_POSITIVE = 3
+"""Number of negative points per positive point in the loss of a softmax over classes (SSD)."""
 
-SILENT = -1e9
+MASKED_LOGIT = -1e9
+"""Logit of classes that a softmax ignores."""
 
 
 @dataclass(frozen=True)
-class Claims:
-    """Which places a wanted box claims.
+class Assignment:
+    """Candidate points of each target box.
 
     Attributes:
-        strength: ``[B, P, M]``, 0 where it does not. A place answers for the box with the largest, times
-            its score: a box that is hardly there takes no place from one that is.
-        ignored: ``[B, P]`` bool, places that neither have a box nor are clearly without one.
+        strength: ``[B, P, M]``, 0 where a point is no candidate for a box. A point predicts the box with the
+            largest strength times score, so an uncertain box does not take a point from a certain one.
+        ignored: ``[B, P]`` bool, points that are neither positive nor negative; None: no point.
     """
 
     strength: Tensor
@@ -37,77 +38,86 @@ class Claims:
 
 @dataclass(frozen=True)
 class DenseAnswer:
-    """A detector's answer at each of its P places, in training mode.
+    """Output of a detector in training mode, at each of its P points (locations or anchors).
 
     Attributes:
-        logits: ``[B, P, C]``, one sigmoid a class; with ``background`` ``[B, P, 1 + C]``, one softmax.
-        boxes: ``[B, P, 4]``, shares of the sides.
-        places: ``[P, 2]``, their middles, shares of the sides.
-        claims: gives wanted boxes ``[B, M, 4]`` to places.
-        centred: ``[B, P]`` logits of lying in the middle of the box (FCOS); None: the network has none.
-        background: whether the first class is that there is no box.
-        focus: power of how far off a class is, by which it counts; 0: as much as any other.
+        logits: ``[B, P, C]`` for one sigmoid per class; ``[B, P, 1 + C]`` for a softmax, with ``background``.
+        boxes: ``[B, P, 4]``, x1, y1, x2, y2 relative to the sides.
+        points: ``[P, 2]``, centers of the points, relative to the sides.
+        assign: function that assigns target boxes ``[B, M, 4]`` to points.
+        centerness: ``[B, P]`` logits of the centerness (FCOS); None if the network has none.
+        background: whether the first class is the background.
+        focus: exponent of the quality focal loss; 0: no focus.
     """
 
     logits: Tensor
     boxes: Tensor
-    places: Tensor
-    claims: Callable[[Tensor], Claims]
-    centred: Tensor | None = None
+    points: Tensor
+    assign: Callable[[Tensor], Assignment]
+    centerness: Tensor | None = None
     background: bool = False
     focus: float = 2.0
 
     def loss(self, wanted: Wanted, temperature: float) -> Tensor:
-        """Return the loss of each sample ``[B]``: classes, boxes (GIoU) and centres over the sum of scores.
+        """Return the loss of each sample ``[B]``: classes, boxes (GIoU), centerness, over the sum of scores.
 
-        The class that is wanted at a place has the score of its box (soft target). Boxes that overlap by
-        more than half may be one object of which teachers differ, so each is wanted there. Classes count
-        the more the further off they are (quality focal loss, arXiv 2006.04388), at the temperature, times
-        its square; boxes and centres by the score.
+        The target of a class at a point is the score of its box (soft target). Boxes that overlap by more
+        than half may be one object with different classes from different teachers, so all these classes are
+        targets. The class loss is a quality focal loss (arXiv 2006.04388) at the temperature, times its
+        square; the box and centerness losses are weighted by the score.
         """
+        # drop the columns that are padding in every sample: M target boxes remain
         used = (wanted.labels >= 0) & (wanted.scores > 0)
-        some = used.any(dim=0)
-        used, boxes = used[:, some], wanted.boxes[:, some]
-        scores, labels = wanted.scores[:, some] * used, wanted.labels[:, some].clamp(min=0)
-        if not some.any():
+        in_use = used.any(dim=0)
+        used, boxes = used[:, in_use], wanted.boxes[:, in_use]
+        scores, labels = wanted.scores[:, in_use] * used, wanted.labels[:, in_use].clamp(min=0)
+        if not in_use.any():  # keep one padding column: an image without boxes still has negative points
             used, boxes = wanted.labels.new_zeros(len(boxes), 1, dtype=torch.bool), wanted.boxes[:, :1] * 0
             scores, labels = wanted.scores[:, :1] * 0, wanted.labels[:, :1] * 0
-        claims = self.claims(boxes)
-        strength = claims.strength * scores.unsqueeze(1)
-        value = _of_one_object(strength, boxes) * scores.unsqueeze(1).clamp(min=0)
-        first = torch.zeros_like(value).scatter(2, strength.argmax(dim=2, keepdim=True), 1e-3)
-        sure, chosen = (value + first * (value > 0)).max(dim=2)
-        sure = value.gather(2, chosen.unsqueeze(2)).squeeze(2)
+        # [B, P, M]: score of each box that a point may predict
+        assignment = self.assign(boxes)
+        strength = assignment.strength * scores.unsqueeze(1)
+        value = _overlaps_strongest(strength, boxes) * scores.unsqueeze(1).clamp(min=0)
+        # [B, P, M] -> [B, P]: box with the highest score; a tie goes to the strongest candidate
+        tie_break = torch.zeros_like(value).scatter(2, strength.argmax(dim=2, keepdim=True), 1e-3)
+        score, chosen = (value + tie_break * (value > 0)).max(dim=2)
+        score = value.gather(2, chosen.unsqueeze(2)).squeeze(2)
+        # scatter the scores to classes: [B, P, M] -> [B, P, C]
         soft = torch.zeros_like(self.logits[..., int(self.background) :])
         soft = soft.scatter_reduce(2, labels.unsqueeze(1).expand_as(value), value, "amax")
         if self.background:
-            classes = self._softmax(soft, sure > 0, claims.ignored, wanted.spoken, temperature)
+            class_loss = self._softmax_loss(soft, score > 0, assignment.ignored, wanted.spoken, temperature)
         else:
-            classes = self._sigmoid(soft, claims.ignored, wanted.spoken, temperature)
+            class_loss = self._sigmoid_loss(soft, assignment.ignored, wanted.spoken, temperature)
+        # box of each point: [B, M, 4] -> [B, P, 4]
         matched = boxes.gather(1, chosen.unsqueeze(2).expand(-1, -1, 4))
-        total = classes + (sure * self._places(matched, sure > 0)).sum(dim=1)
-        return total / sure.sum(dim=1).clamp(min=1)
+        total = class_loss + (score * self._box_loss(matched, score > 0)).sum(dim=1)
+        return total / score.sum(dim=1).clamp(min=1)
 
-    def _places(self, matched: Tensor, there: Tensor) -> Tensor:
-        """Return the losses of the box and the centre ``[B, P]``; 0 where there is no box.
+    def _box_loss(self, matched: Tensor, positive: Tensor) -> Tensor:
+        """Return the box and centerness losses ``[B, P]``; 0 at negative points.
 
         Args:
-            matched: ``[B, P, 4]``, the box that each place answers for.
-            there: ``[B, P]``, whether it answers for one.
+            matched: ``[B, P, 4]``, target box of each point.
+            positive: ``[B, P]`` bool, points that have a target box.
         """
-        loss = self.boxes.new_zeros(there.shape)
-        answered, right = self.boxes[there], matched[there]
-        found = generalized_box_iou_loss(answered, right)
-        if self.centred is not None:
-            centre = centredness(self.places.expand(len(there), -1, 2)[there], right)
-            found = found + F.binary_cross_entropy_with_logits(self.centred[there], centre, reduction="none")
-        return loss.masked_scatter(there, found)
+        loss = self.boxes.new_zeros(positive.shape)
+        # positive points of all samples: [B, P, 4] -> [n, 4]
+        predicted, target = self.boxes[positive], matched[positive]
+        losses = generalized_box_iou_loss(predicted, target)
+        if self.centerness is not None:
+            center_target = centerness(self.points.expand(len(positive), -1, 2)[positive], target)
+            losses = losses + F.binary_cross_entropy_with_logits(
+                self.centerness[positive], center_target, reduction="none"
+            )
+        return loss.masked_scatter(positive, losses)
 
-    def _sigmoid(
+    def _sigmoid_loss(
         self, soft: Tensor, ignored: Tensor | None, spoken: Tensor | None, temperature: float
     ) -> Tensor:
+        """Return the quality focal loss of each sample ``[B]``; see `_softmax_loss` for the arguments."""
         logits = self.logits / temperature
-        target = softened(soft, temperature)
+        target = soften(soft, temperature)
         focus = (target - logits.sigmoid()).abs() ** self.focus
         loss = focus * F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         if spoken is not None:
@@ -116,44 +126,58 @@ class DenseAnswer:
             loss = loss * ~ignored.unsqueeze(2)
         return temperature**2 * loss.sum(dim=(1, 2))
 
-    def _softmax(
+    def _softmax_loss(
         self,
         soft: Tensor,
-        there: Tensor,
+        positive: Tensor,
         ignored: Tensor | None,
         spoken: Tensor | None,
         temperature: float,
     ) -> Tensor:
+        """Return the cross-entropy of each sample ``[B]``, over positive and hard negative points.
+
+        Args:
+            soft: ``[B, P, C]``, target scores without the background.
+            positive: ``[B, P]`` bool, points that have a target box.
+            ignored: ``[B, P]`` bool, see `Assignment`.
+            spoken: ``[B, C]`` bool, classes that count; None: all.
+            temperature: softening of both sides.
+        """
         logits = self.logits / temperature
         if spoken is not None:
-            logits = logits.masked_fill(~F.pad(spoken, (1, 0), value=True).unsqueeze(1), SILENT)
-        nothing = (1 - soft.sum(dim=2, keepdim=True)).clamp(min=0)
-        target = torch.cat([nothing, soft], dim=2) ** (1 / temperature)
+            logits = logits.masked_fill(~F.pad(spoken, (1, 0), value=True).unsqueeze(1), MASKED_LOGIT)
+        # the background has the remaining probability: [B, P, C] -> [B, P, 1 + C]
+        background = (1 - soft.sum(dim=2, keepdim=True)).clamp(min=0)
+        target = torch.cat([background, soft], dim=2) ** (1 / temperature)
         target = target / target.sum(dim=2, keepdim=True)
         loss = -(target * logits.log_softmax(dim=2)).sum(dim=2)
-        away = ~there if ignored is None else ~there & ~ignored
-        hardest = loss.detach().masked_fill(~away, -1).argsort(dim=1, descending=True).argsort(dim=1)
-        counted = there | (away & (hardest < NEGATIVES * there.sum(dim=1, keepdim=True).clamp(min=1)))
+        negative = ~positive if ignored is None else ~positive & ~ignored
+        # rank of each negative point by its loss, hardest first: [B, P]
+        rank = loss.detach().masked_fill(~negative, -1).argsort(dim=1, descending=True).argsort(dim=1)
+        counted = positive | (
+            negative & (rank < NEGATIVES_PER_POSITIVE * positive.sum(dim=1, keepdim=True).clamp(min=1))
+        )
         return temperature**2 * (loss * counted).sum(dim=1)
 
 
-def _of_one_object(strength: Tensor, boxes: Tensor) -> Tensor:
-    """Return whether a box claims a place and overlaps the one that the place answers for, ``[B, P, M]``."""
-    pairs = torch.stack([box_iou(own, own) for own in boxes])
-    winner = strength.argmax(dim=2, keepdim=True).expand(-1, -1, pairs.shape[2])
-    return ((pairs.gather(1, winner) > SAME) & (strength > 0)).float()
+def _overlaps_strongest(strength: Tensor, boxes: Tensor) -> Tensor:
+    """Return which candidates overlap a point's strongest one (or are it), 1.0 or 0.0, ``[B, P, M]``."""
+    pairs = torch.stack([box_iou(own, own) for own in boxes])  # [B, M, M]
+    # row of the strongest candidate of each point: [B, M, M] -> [B, P, M]
+    strongest = strength.argmax(dim=2, keepdim=True).expand(-1, -1, pairs.shape[2])
+    return ((pairs.gather(1, strongest) > SAME_OBJECT) & (strength > 0)).float()
 
 
-def softened(scores: Tensor, temperature: float) -> Tensor:
-    """Return probabilities whose logits are divided by the temperature; 0 and 1 stay."""
+def soften(scores: Tensor, temperature: float) -> Tensor:
+    """Divide the logits of probabilities by the temperature; 0 and 1 stay as they are."""
     if temperature == 1:
         return scores
-    there, gone = scores ** (1 / temperature), (1 - scores) ** (1 / temperature)
-    return there / (there + gone)
+    positive, negative = scores ** (1 / temperature), (1 - scores) ** (1 / temperature)
+    return positive / (positive + negative)
 
 
-def centredness(places: Tensor, boxes: Tensor) -> Tensor:
-    """Return how near places ``[n, 2]`` lie to the middle of boxes ``[n, 4]``, 0 to 1 (FCOS, equation 3)."""
-    before, after = places - boxes[:, :2], boxes[:, 2:] - places
+def centerness(points: Tensor, boxes: Tensor) -> Tensor:
+    """Return how close points ``[n, 2]`` are to the center of boxes ``[n, 4]``, 0 to 1 (FCOS, eq. 3)."""
+    before, after = points - boxes[:, :2], boxes[:, 2:] - points
     ratio = torch.minimum(before, after) / torch.maximum(before, after)
     return ratio.clamp(min=0).prod(dim=1).sqrt()

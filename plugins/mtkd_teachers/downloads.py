@@ -1,4 +1,4 @@
-"""Trained weights of torchvision, from torch's cache or the network."""
+"""Load trained weights of torchvision from torch's cache or the network."""
 
 from __future__ import annotations
 
@@ -16,42 +16,47 @@ from mtkd_cli.errors import DataError, first_line
 from mtkd_teachers.safe_torch_load import tensors_only
 
 TIMEOUT = 20.0
-"""Seconds without an answer after which a download is given up."""
+"""Seconds without a response after which a download fails."""
 
 
-def trained(name: str, best: Any) -> nn.Module:
-    """Return the model with its default weights.
+def load_trained(name: str, weights: Any) -> nn.Module:
+    """Return the model with its trained weights.
+
+    Args:
+        name: name of the torchvision model.
+        weights: entry of the model's weights enum.
 
     Raises:
-        DataError: they are neither in torch's cache nor to be had; says which file goes where.
+        DataError: the weights are damaged, or neither cached nor downloadable.
 
     """
     from torchvision import models
 
-    file = Path(torch.hub.get_dir()) / "checkpoints" / best.url.rpartition("/")[2]
+    file = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
     try:
-        with _impatient(), tensors_only():
-            module: nn.Module = models.get_model(name, weights=best)
+        with _socket_timeout(), tensors_only():
+            module: nn.Module = models.get_model(name, weights=weights)
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"the weights of {name} hold more than tensors, or are damaged; nothing was run",
+            f"the weights of {name} contain more than tensors, or are damaged; no code was run",
             where=str(file),
-            hint="remove that file, so that it is fetched again",
+            hint="remove the file, so that it is downloaded again",
         ) from error
     except (OSError, RuntimeError, EOFError) as error:
         damaged = file.exists()
         raise DataError(
-            f"the weights of {name} cannot be {'read' if damaged else 'had'}: {first_line(error)}",
+            f"the weights of {name} cannot be {'read' if damaged else 'downloaded'}: {first_line(error)}",
             where=str(file) if damaged else f"torchvision:{name}",
-            hint="remove that file, so that it is fetched again"
+            hint="remove the file, so that it is downloaded again"
             if damaged
-            else f"go online once, or put the file {best.url} into {file.parent}",
+            else f"go online once, or put the file {weights.url} into {file.parent}",
         ) from error
     return module
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def _socket_timeout() -> Iterator[None]:
+    """Set the default timeout of sockets to `TIMEOUT`."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:

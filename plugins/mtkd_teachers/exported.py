@@ -1,8 +1,7 @@
-"""A model as torch exports it: ``exported:model.pt2`` of `torch.export`, ``exported:m.pt`` of TorchScript.
+"""Models exported by torch: ``exported:model.pt2`` of `torch.export`, ``exported:m.pt`` of TorchScript.
 
-Both kinds of file are programs. `torch.export.load` unpickles and evaluates expressions; `torch.jit.load`
-builds no Python objects, but runs code of the file, whose operators can write files. So a file is only
-opened if the user trusts it.
+Both kinds of files are programs. `torch.export.load` unpickles and evaluates expressions; `torch.jit.load`
+runs code in the file, whose operators can write files. So a file is only loaded if the user trusts it.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from mtkd_teachers.exported_input import GraphInput
 
 PROGRAM, SCRIPT = "a torch.export program", "a TorchScript archive"
 MARKS = {"constants.pkl": SCRIPT, "archive_format": PROGRAM, "serialized_exported_program.json": PROGRAM}
-"""File names within an archive that only one kind has; the last is of torch before 2.8."""
+"""File names in an archive that identify its kind; the last one is written by torch before 2.8."""
 
 UNBOUNDED = 2**31
-"""Samples that nobody shows at once."""
+"""Upper bound of a batch size that means no bound."""
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 class ExportedProvider:
-    """Images as they come, 0 to 1, unless the recipe's ``input:`` says more. Loads trusted files only."""
+    """Loads trusted files only. Images are from 0 to 1 unless the recipe has ``input:``."""
 
     def files(self, model: str) -> list[Path]:
         """Return the file.
 
         Raises:
-            DataError: there is none.
+            DataError: the file does not exist.
         """
         path = Path(model)
         if not path.is_file():
@@ -46,31 +45,41 @@ class ExportedProvider:
         return [path]
 
     def build(self, request: ModelRequest) -> Model:
-        """Return the model, frozen."""
+        """Return the model, with frozen weights.
+
+        Raises:
+            DataError: the file is not trusted, damaged, or not a model of one batch.
+        """
         path = self.files(request.model)[0]
-        kind = kind_of(path)
+        kind = archive_kind(path)
         if not request.trusts(path):
             raise DataError(
-                f"{path} is {kind}, and loading it would run code in it",
+                f"{path} is {kind}; loading it would run its code",
                 where=f"exported:{request.model}",
-                hint=f"if you trust where it comes from: --trust-pickle {path}; or export it to ONNX",
+                hint=f"if you trust its source: --trust-pickle {path}; or export the model to ONNX",
             )
-        _refuse_damaged(path)
+        _check_archive(path)
         try:
             with quiet():
-                loaded = _program(path) if kind == PROGRAM else _script(path, table=bool(request.columns))
+                loaded = (
+                    _load_program(path)
+                    if kind == PROGRAM
+                    else _load_script(path, table=bool(request.columns))
+                )
         except DataError:
             raise
-        except Exception as error:  # a damaged file raises almost anything
+        except Exception as error:  # damaged files raise all kinds of errors
             raise DataError(
-                f"torch cannot load it: {_first_line(error)}", str(path), "export it again, with this torch"
+                f"torch cannot load the file: {_first_line(error)}",
+                str(path),
+                "export it again with this version of torch",
             ) from error
         module = _Exported(*loaded, path)
         return Model(module, module.input.spec(path), trained=True, channels_last=False)
 
 
 class _Exported(nn.Module):
-    """Asks a loaded program. It stays as it was exported: neither trained nor switched to training."""
+    """Runs a loaded program. It stays as exported: it is not trained and has no training mode."""
 
     def __init__(self, inner: nn.Module, given: GraphInput, path: Path) -> None:
         super().__init__()
@@ -79,40 +88,40 @@ class _Exported(nn.Module):
             parameter.requires_grad_(False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Exported:
-        return self  # it has no state that changes
+        return self  # it has no mutable state
 
     def train(self, mode: bool = True) -> _Exported:
-        """Change nothing."""
+        """Do nothing."""
         return self
 
     def forward(self, views: Tensor) -> Tensor:
         """Return the output for ``[B, C, H, W]`` or ``[B, F]``."""
-        return self.input.ask(self._run, views)
+        return self.input.run(self._run, views)
 
     def _run(self, part: Tensor) -> Tensor:
         try:
-            with optimized_execution(False):  # the first answers as the later ones, to the bit
+            with optimized_execution(False):  # otherwise the first outputs differ in their last bits
                 answer: Any = self.inner(part)
-        except Exception as error:  # what is in the file may raise anything
+        except Exception as error:  # the program may raise any error
             raise DataError(
                 f"the model fails on {tuple(part.shape)} on {part.device.type}: {_first_line(error)}",
                 where=str(self.path),
-                hint="set input: size, channels; or --device cpu, where it was exported there",
+                hint="set input: size or channels, or use --device cpu if it was exported on the CPU",
             ) from error
         if not isinstance(answer, Tensor):
             raise DataError(
-                f"the model answers a {type(answer).__name__}; a teacher answers one tensor",
+                f"the model returns a {type(answer).__name__}; a teacher must return one tensor",
                 where=str(self.path),
-                hint="export a module that returns its logits or values alone",
+                hint="export a module that returns only its logits or values",
             )
         return answer
 
 
-def kind_of(path: Path) -> str:
-    """Return what a file is, from the names of the files within it; nothing in it is opened.
+def archive_kind(path: Path) -> str:
+    """Return the kind of an archive, from the names of the files in it; their content is not read.
 
     Raises:
-        DataError: it is neither.
+        DataError: it is neither kind.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -124,23 +133,28 @@ def kind_of(path: Path) -> str:
         raise DataError(
             f"neither {PROGRAM} nor {SCRIPT}",
             where=str(path),
-            hint="weights alone go to an architecture's checkpoint:",
+            hint="give a file of weights with checkpoint: of an architecture",
         )
     return kinds[0]
 
 
-def _refuse_damaged(path: Path) -> None:
-    """Raise if a file within the archive is not what was written, which torch does not always notice."""
+def _check_archive(path: Path) -> None:
+    """Check the checksums of the files in an archive, which torch does not always do.
+
+    Raises:
+        DataError: a file in the archive is damaged.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except (OSError, zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError) as error:
         damaged = str(error) or type(error).__name__
     if damaged:
-        raise DataError(f"it is damaged: {damaged}", str(path), "copy it, or export it, again")
+        raise DataError(f"the file is damaged: {damaged}", str(path), "copy or export it again")
 
 
-def _program(path: Path) -> tuple[nn.Module, GraphInput]:
+def _load_program(path: Path) -> tuple[nn.Module, GraphInput]:
+    """Return the module and the input of a torch.export program."""
     with path.open("rb") as file:
         program = torch.export.load(file)
     nodes = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
@@ -149,37 +163,40 @@ def _program(path: Path) -> tuple[nn.Module, GraphInput]:
     if not isinstance(first, Tensor) or first.dim() not in (2, 4) or first.dtype not in FLOATS:
         given = ", ".join(f"{list(i.shape)} {i.dtype}" if isinstance(i, Tensor) else str(i) for i in inputs)
         raise DataError(
-            f"the model takes {given or 'nothing'}; a teacher takes one batch of images or rows of a table",
+            f"the model takes {given or 'nothing'}; a teacher takes one batch of images or table rows",
             where=str(path),
-            hint="export it with one input of floats",
+            hint="export it with one float input",
         )
-    if any(_trains(node) for node in program.graph.nodes):
-        raise DataError("it was exported in training mode", str(path), "call model.eval() before the export")
+    if any(_is_training_op(node) for node in program.graph.nodes):
+        raise DataError(
+            "the model was exported in training mode", str(path), "call model.eval() before the export"
+        )
     shape = tuple(size if isinstance(size, int) else None for size in first.shape)
-    return program.module(), GraphInput(shape, first.dtype, _most(program, first.shape[0]))
+    return program.module(), GraphInput(shape, first.dtype, _max_batch(program, first.shape[0]))
 
 
-def _most(program: torch.export.ExportedProgram, size: Any) -> int | None:
-    """Return how many samples a program takes at most, None if any number."""
+def _max_batch(program: torch.export.ExportedProgram, size: Any) -> int | None:
+    """Return the maximum batch size of a program; None if unlimited."""
     bounds = None if isinstance(size, int) else program.range_constraints.get(size.node.expr)
     return int(bounds.upper) if bounds is not None and bounds.upper < UNBOUNDED else None
 
 
-def _trains(node: torch.fx.Node) -> bool:
-    """Whether an operator, a dropout or a BatchNorm, works as in training."""
+def _is_training_op(node: torch.fx.Node) -> bool:
+    """Whether an operator, such as dropout or batch norm, is in training mode."""
     schema = getattr(node.target, "_schema", None)
     names = [argument.name for argument in schema.arguments] if schema else []
     given = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
     return given.get("train") is True or given.get("training") is True
 
 
-def _script(path: Path, table: bool) -> tuple[nn.Module, GraphInput]:
+def _load_script(path: Path, table: bool) -> tuple[nn.Module, GraphInput]:
+    """Return the module and the input of a TorchScript archive; its shape is unknown."""
     module: nn.Module = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
     kinds = [parameter.dtype for parameter in module.parameters() if parameter.dtype in FLOATS]
     return module, GraphInput((None,) * (2 if table else 4), kinds[0] if kinds else torch.float32)
 
 
 def _first_line(error: Exception) -> str:
-    """Return an error in a line; TorchScript's interpreter says what happened in the last one."""
+    """Return an error in one line; TorchScript's interpreter puts the cause in the last one."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[-1] if "TorchScript" in lines[0] else lines[0]

@@ -1,4 +1,4 @@
-"""The one input of a model that comes as a finished graph: what its shape says, and how it is asked."""
+"""The input of an exported graph: its shape, and how to run it on any number of samples."""
 
 from __future__ import annotations
 
@@ -16,55 +16,59 @@ from mtkd_cli.interfaces.precision import at_least_float32
 
 @dataclass(frozen=True)
 class GraphInput:
-    """Images, channels first or last, or rows of a table.
+    """Images, channels first or last, or table rows.
 
     Attributes:
-        shape: ``(B, C, H, W)``, ``(B, H, W, C)`` or ``(B, F)``; None where the graph leaves it free.
-        dtype: of its numbers.
-        most: samples that it takes at once, where the graph leaves them free; None: any number.
+        shape: ``(B, C, H, W)``, ``(B, H, W, C)`` or ``(B, F)``; None for a dynamic dimension.
+        dtype: data type of the input.
+        max_batch: maximum batch size of a dynamic batch dimension; None: unlimited.
     """
 
     shape: tuple[int | None, ...]
     dtype: torch.dtype = torch.float32
-    most: int | None = None
+    max_batch: int | None = None
 
     @property
-    def channels_stand_last(self) -> bool:
+    def is_channels_last(self) -> bool:
         """Whether it takes ``(B, H, W, C)``."""
         return len(self.shape) == 4 and self.shape[1] not in (1, 3) and self.shape[3] in (1, 3)
 
     def spec(self, path: Path) -> InputSpec:
-        """Return the input of the model in a file.
+        """Return the input specification.
+
+        Args:
+            path: file of the model, used in messages.
 
         Raises:
-            DataError: its images are not square.
+            DataError: the model takes images that are not square.
         """
         if len(self.shape) == 2:
             return InputSpec(size=1, raw=True)
         _, *rest = self.shape
-        channels, height, width = (rest[2], *rest[:2]) if self.channels_stand_last else rest
+        channels, height, width = (rest[2], *rest[:2]) if self.is_channels_last else rest
         if height != width:
             raise DataError(
-                f"the model takes images of {height} x {width}; mtkd shows square ones",
+                f"the model takes images of {height} x {width}; mtkd needs square images",
                 where=str(path),
-                hint="export it for a square or a free size",
+                hint="export it for a square or a dynamic size",
             )
         return InputSpec(size=height, channels=channels, mean=(0.0,), std=(1.0,))
 
-    def ask(self, run: Callable[[Tensor], Tensor], views: Tensor) -> Tensor:
-        """Return the answers to ``[B, C, H, W]`` or ``[B, F]``, in parts where the graph limits how many."""
-        last = self.channels_stand_last
-        given = (views.permute(0, 2, 3, 1) if last else views).to(self.dtype).contiguous()
-        count = self.shape[0] or self.most or len(given)
-        parts = [
-            _filled(run, given[start : start + count], self.shape[0]) for start in range(0, len(given), count)
+    def run(self, graph: Callable[[Tensor], Tensor], views: Tensor) -> Tensor:
+        """Return the outputs for ``[B, C, H, W]`` or ``[B, F]``, in chunks if the batch size is limited."""
+        last = self.is_channels_last
+        inputs = (views.permute(0, 2, 3, 1) if last else views).to(self.dtype).contiguous()
+        count = self.shape[0] or self.max_batch or len(inputs)
+        outputs = [
+            _run_padded(graph, inputs[start : start + count], self.shape[0])
+            for start in range(0, len(inputs), count)
         ]
-        answer = at_least_float32(torch.cat(parts)).to(views.device)
+        answer = at_least_float32(torch.cat(outputs)).to(views.device)
         return answer.permute(0, 3, 1, 2) if last and answer.dim() == 4 else answer
 
 
-def _filled(run: Callable[[Tensor], Tensor], part: Tensor, count: int | None) -> Tensor:
-    """Return the answers to some samples, whose last stands in for those that lack to ``count``."""
-    missing = 0 if count is None else count - len(part)
-    whole = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part
-    return run(whole)[: len(part)]
+def _run_padded(graph: Callable[[Tensor], Tensor], chunk: Tensor, count: int | None) -> Tensor:
+    """Return the outputs for a chunk that is padded to ``count`` samples with copies of its last one."""
+    missing = 0 if count is None else count - len(chunk)
+    padded = torch.cat([chunk, chunk[-1:].expand(missing, *chunk.shape[1:])]) if missing else chunk
+    return graph(padded)[: len(chunk)]

@@ -1,4 +1,4 @@
-"""Boxes in a form whose shapes never depend on the image: what exporters and compilers need."""
+"""Non-maximum suppression with fixed output shapes, for exporters and compilers."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-APART = 2.0
-"""Boxes are shares of the sides, so those of other classes, moved by so much, meet none."""
+CLASS_OFFSET = 2.0
+"""Shift of the boxes of each class. Boxes are at most 1 wide, so boxes of different classes never overlap."""
 
 
-def suppressed(
-    boxes: Tensor, scores: Tensor, labels: Tensor, least: float, overlap: float, most: int
+def suppress(
+    boxes: Tensor, scores: Tensor, labels: Tensor, min_score: float, max_overlap: float, max_boxes: int
 ) -> Tensor:
-    """Return the boxes of one image that remain, ``[most, 6]``, best first; the rest is empty.
+    """Return the boxes of one image after suppression, ``[max_boxes, 6]``, best first, padded.
 
     Args:
-        boxes: ``[K, 4]``, shares of the sides, candidates of any score, the best first.
+        boxes: ``[K, 4]``, relative to the sides, best first.
         scores: ``[K]``.
         labels: ``[K]``.
-        least: score that a box must exceed.
-        overlap: IoU from which the lower of two boxes of a class is left out.
-        most: how many boxes are returned.
+        min_score: score that a box must exceed.
+        max_overlap: IoU above which the lower of two boxes of a class is suppress.
+        max_boxes: number of boxes to return.
     """
-    kept = nms(boxes + (labels * APART).unsqueeze(-1), scores, overlap)
-    there = torch.zeros_like(scores).index_fill(0, kept, 1.0)
-    ranked = torch.where((there > 0) & (scores > least), scores, -1.0)
-    best, place = ranked.topk(min(most, len(ranked)))
-    rows = torch.cat([boxes[place], best.unsqueeze(-1), labels[place].to(boxes.dtype).unsqueeze(-1)], dim=1)
-    nothing = rows.new_tensor([0, 0, 0, 0, 0, -1])
-    rows = torch.where((best > 0).unsqueeze(-1), rows, nothing)
-    return torch.cat([rows, nothing.expand(most - len(rows), 6)])
+    kept = nms(boxes + (labels * CLASS_OFFSET).unsqueeze(-1), scores, max_overlap)
+    is_kept = torch.zeros_like(scores).index_fill(0, kept, 1.0)
+    ranked = torch.where((is_kept > 0) & (scores > min_score), scores, -1.0)
+    # [K] -> the best N = min(max_boxes, K) rows, [N, 6]; suppressed ones have the score -1
+    best, index = ranked.topk(min(max_boxes, len(ranked)))
+    rows = torch.cat([boxes[index], best.unsqueeze(-1), labels[index].to(boxes.dtype).unsqueeze(-1)], dim=1)
+    empty = rows.new_tensor([0, 0, 0, 0, 0, -1])
+    rows = torch.where((best > 0).unsqueeze(-1), rows, empty)
+    return torch.cat([rows, empty.expand(max_boxes - len(rows), 6)])

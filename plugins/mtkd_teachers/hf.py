@@ -1,4 +1,4 @@
-"""Image classifiers of Hugging Face transformers: ``hf:FOLDER``, or a name of its hub."""
+"""Image classifiers of Hugging Face transformers: ``hf:FOLDER``, or ``hf:NAME`` from the hub."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from mtkd_cli.errors import DataError, UsageError, first_line
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_cli.safe_loading.optional_imports import need
 
-WANTED = ["*.json", "*.safetensors"]
-"""What is fetched of a model: no pickle, no code."""
+DOWNLOADED = ["*.json", "*.safetensors"]
+"""Files to download from the hub: no pickle, no code."""
 
 UNCROPPED = 384
-"""Side from which ConvNeXt's processor takes the whole image, whatever its ``crop_pct``."""
+"""Side from which ConvNeXt's processor ignores ``crop_pct`` and uses the whole image."""
 
 FILTERS = {0: "nearest", 2: "bilinear", 3: "bicubic"}
-"""PIL's numbers for interpolation."""
+"""Interpolation by PIL's filter number."""
 
 
 class HfProvider:
-    """Weights come from safetensors only, and no code of the model's repository is ever run."""
+    """Loads weights from safetensors only, and never runs code of the model's repository."""
 
     def files(self, model: str) -> list[Path]:
         """Return the configuration and the weights.
 
         Raises:
-            DataError: they cannot be had, or the weights are a pickle.
+            DataError: the files cannot be downloaded, or the weights are a pickle.
         """
         folder = _folder(model)
         files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
         if not any(path.suffix == ".safetensors" for path in files):
             raise DataError(
-                "it has no weights in safetensors; a pickle may run code and is not read",
+                "the model has no weights in safetensors; pickles are not loaded, because they can run code",
                 where=f"hf:{model}",
-                hint="save it again with save_pretrained(FOLDER, safe_serialization=True)",
+                hint="save it with save_pretrained(FOLDER, safe_serialization=True)",
             )
         return files
 
@@ -51,22 +51,22 @@ class HfProvider:
         self.files(request.model)
         folder = _folder(request.model)
         try:
-            inner, told = transformers.AutoModelForImageClassification.from_pretrained(
+            inner, loading_info = transformers.AutoModelForImageClassification.from_pretrained(
                 folder,
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
                 output_loading_info=True,
             )
-        except Exception as error:  # transformers raises errors of many kinds
+        except Exception as error:  # transformers raises many kinds of errors
             raise DataError(
-                f"transformers cannot load it: {first_line(error)}", where, "is it an image classifier?"
+                f"transformers cannot load the model: {first_line(error)}", where, "use an image classifier"
             ) from error
-        if told["missing_keys"]:
+        if loading_info["missing_keys"]:
             raise DataError(
-                f"its weights lack {sorted(told['missing_keys'])[0]}",
+                f"the weights have no {sorted(loading_info['missing_keys'])[0]}",
                 where,
-                "choose one that was trained to classify images",
+                "use a model that was trained for image classification",
             )
         names = inner.config.id2label
         return Model(
@@ -79,7 +79,7 @@ class HfProvider:
 
 
 class _Logits(nn.Module):
-    """A classifier that answers its logits alone."""
+    """A classifier that returns only its logits."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class _Logits(nn.Module):
 
 
 def _folder(model: str) -> Path:
-    """Return the folder of a model: the path given, or the hub's snapshot, fetched if it is not cached."""
+    """Return the folder of a model: a local path, or a snapshot of the hub, downloaded if not cached."""
     where = f"hf:{model}"
     need("transformers", "hf", where)
     path = Path(model)
@@ -101,48 +101,50 @@ def _folder(model: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(model, allow_patterns=WANTED))
+        return Path(snapshot_download(model, allow_patterns=DOWNLOADED))
     except Exception as error:  # the hub's client raises errors of several libraries
         raise DataError(
-            f"no folder {model}, and the hub's model is neither cached nor to be fetched: "
+            f"no folder {model}, and the model is neither cached nor can it be downloaded: "
             f"{first_line(error)}",
             where=where,
-            hint="go online once; or fetch its config.json, preprocessor_config.json and model.safetensors "
-            "elsewhere, put them into one folder and write hf:FOLDER",
+            hint="go online once; or download config.json, preprocessor_config.json and model.safetensors "
+            "elsewhere into one folder and use hf:FOLDER",
         ) from error
 
 
 def _input(folder: Path, config: Any, where: str) -> InputSpec:
-    """Return the input that the image processor describes, or the configuration where there is none."""
+    """Return the input that the image processor declares, or else the configuration."""
     file = folder / "preprocessor_config.json"
     try:
-        told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        processor: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     except ValueError as error:
-        raise DataError(f"{file.name} is no JSON", where, "fetch it again") from error
+        raise DataError(f"{file.name} is not valid JSON", where, "download it again") from error
     channels = getattr(config, "num_channels", 3)
-    shown = _side(told.get("size")) or getattr(config, "image_size", None)
-    crop = _side(told.get("crop_size")) if told.get("do_center_crop") else None
-    size = crop or shown
+    resized = _side(processor.get("size")) or getattr(config, "image_size", None)
+    crop = _side(processor.get("crop_size")) if processor.get("do_center_crop") else None
+    size = crop or resized
     if size is not None and not isinstance(size, int):
-        raise UsageError(f"it takes images of {size}; mtkd shows square ones", where, "choose another model")
-    normalised = told.get("do_normalize", bool(told))
-    scaled = told.get("do_rescale", True)
-    share = crop / shown if crop and isinstance(shown, int) and crop <= shown else 1.0
+        raise UsageError(
+            f"the model takes images of {size}; mtkd needs square images", where, "use another model"
+        )
+    normalized = processor.get("do_normalize", bool(processor))
+    rescaled = processor.get("do_rescale", True)
+    fraction = crop / resized if crop and isinstance(resized, int) and crop <= resized else 1.0
     if size is not None and size < UNCROPPED:
-        share = told.get("crop_pct") or share
+        fraction = processor.get("crop_pct") or fraction
     return InputSpec(
         size=size,
         channels=channels,
-        mean=tuple(told.get("image_mean") or ()) if normalised else (0.0,) * channels,
-        std=tuple(told.get("image_std") or ()) if normalised else (1.0,) * channels,
-        interpolation=FILTERS.get(told.get("resample", 2), "bicubic"),
-        crop=share,
-        range=(0.0, 1.0) if scaled else (0.0, 255.0),
+        mean=tuple(processor.get("image_mean") or ()) if normalized else (0.0,) * channels,
+        std=tuple(processor.get("image_std") or ()) if normalized else (1.0,) * channels,
+        interpolation=FILTERS.get(processor.get("resample", 2), "bicubic"),
+        crop=fraction,
+        range=(0.0, 1.0) if rescaled else (0.0, 255.0),
     )
 
 
 def _side(size: Any) -> Any:
-    """Return the side of a square; what was given where it is none."""
+    """Return the side of a square in pixels, ``H x W`` as text if it is not square, or None."""
     if not isinstance(size, dict):
         return size
     if "shortest_edge" in size:

@@ -16,17 +16,17 @@ from mtkd_cli.safe_loading.optional_imports import need
 
 
 class KerasProvider:
-    """Images as they come, 0 to 1, unless the recipe's ``input:`` says more. Code in a file is never run."""
+    """Never runs code in a file. Images are from 0 to 1 unless the recipe has ``input:``."""
 
     def files(self, model: str) -> list[Path]:
         """Return the file.
 
         Raises:
-            DataError: there is none, or it is of an older format, which may hold code.
+            DataError: the file does not exist, or has an older format, which may contain code.
         """
         path, where = Path(model), f"keras:{model}"
         if path.suffix != ".keras":
-            raise DataError("it is no .keras file", where, "load it with Keras and save it as model.keras")
+            raise DataError("not a .keras file", where, "load it with Keras and save it as model.keras")
         if not path.is_file():
             raise missing_path(path, where)
         return [path]
@@ -37,40 +37,40 @@ class KerasProvider:
         need("keras", "keras", where)
         path = self.files(request.model)[0]
         refuse_bomb(path)
-        keras = _keras(where)
+        keras = _import_keras(where)
         try:
             with keras.device("cpu"):
                 inner = keras.saving.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:  # Keras raises errors of many kinds
+        except Exception as error:  # Keras raises many kinds of errors
             raise DataError(
-                f"Keras cannot load it: {first_line(error)}",
+                f"Keras cannot load the model: {first_line(error)}",
                 where,
-                "a Lambda layer or a class of your own is code and is not run: export the model to ONNX",
+                "Lambda layers and custom classes are code and are not run; export the model to ONNX",
             ) from error
         spec = _input(getattr(inner, "input_shape", None), where)
-        return Model(_Channels(inner, keras), spec, trained=True, channels_last=False)
+        return Model(_ChannelsFirst(inner, keras), spec, trained=True, channels_last=False)
 
 
-class _Channels(nn.Module):
-    """A Keras model, whose channels stand last, for images whose channels stand first."""
+class _ChannelsFirst(nn.Module):
+    """A channels-last Keras model with a channels-first interface."""
 
     def __init__(self, inner: nn.Module, keras: Any) -> None:
         super().__init__()
         self.inner = inner
-        self.on = keras.device  # the backend would choose a device by itself
+        self.device_scope = keras.device  # otherwise the backend chooses a device
 
     def forward(self, views: Tensor) -> Tensor:
-        """Return the output for ``[B, C, H, W]``; of a map, ``[B, C, H, W]`` too."""
-        with self.on(str(views.device)):
+        """Return the output for ``[B, C, H, W]``: ``[B, outputs]``, or maps ``[B, outputs, H, W]``."""
+        with self.device_scope(str(views.device)):
             answer: Tensor = self.inner(views.permute(0, 2, 3, 1).contiguous(), training=False)
         return answer.permute(0, 3, 1, 2) if answer.dim() == 4 else answer
 
 
-def _keras(where: str) -> Any:
-    """Return Keras on torch, importing it so if nobody has imported it yet.
+def _import_keras(where: str) -> Any:
+    """Return Keras with the torch backend; import it if necessary.
 
     Raises:
-        UsageError: it runs on another backend already.
+        UsageError: Keras was imported with another backend.
     """
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "torch"
@@ -78,17 +78,21 @@ def _keras(where: str) -> Any:
 
     if keras.backend.backend() != "torch":
         raise UsageError(
-            f"Keras is loaded already, on {keras.backend.backend()}",
+            f"Keras was imported with the backend {keras.backend.backend()}",
             where,
-            "set KERAS_BACKEND=torch before it is imported",
+            "set KERAS_BACKEND=torch before Keras is imported",
         )
     return keras
 
 
 def _input(shape: Any, where: str) -> InputSpec:
-    """Return the input of a shape ``(None, H, W, C)``, whose free dimensions are None."""
+    """Return the input for a shape ``(None, H, W, C)``; dynamic dimensions are None.
+
+    Raises:
+        DataError: the model does not take square images of 1 or 3 channels.
+    """
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] not in (1, 3):
         raise DataError(f"the model takes {shape}; a teacher takes images (None, H, W, 1 or 3)", where)
     if shape[1] != shape[2]:
-        raise DataError(f"the model takes images of {shape[1]} x {shape[2]}; mtkd shows square ones", where)
+        raise DataError(f"the model takes images of {shape[1]} x {shape[2]}; mtkd needs square images", where)
     return InputSpec(size=shape[1], channels=shape[3], mean=(0.0,), std=(1.0,))

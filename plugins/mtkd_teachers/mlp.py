@@ -1,4 +1,4 @@
-"""Fully connected nets, sizes in the name: ``mlp:64-64``."""
+"""Fully connected nets, with the widths in the name: ``mlp:64-64``."""
 
 from __future__ import annotations
 

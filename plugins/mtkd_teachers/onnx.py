@@ -18,30 +18,30 @@ from mtkd_cli.safe_loading.optional_imports import need
 from mtkd_teachers.exported_input import GraphInput
 
 TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64}
-"""Kinds of numbers that an input may have."""
+"""Supported input types."""
 
 
 class OnnxProvider:
-    """Images as they come, 0 to 1, unless the recipe's ``input:`` says more; runs on the CPU."""
+    """Runs on the CPU. Images are from 0 to 1 unless the recipe has ``input:``."""
 
     def files(self, model: str) -> list[Path]:
-        """Return the file and those that it keeps its weights in.
+        """Return the ONNX file and the files of its external weights.
 
         Raises:
-            DataError: no such file, no ONNX file, or weights outside its folder.
+            DataError: the file does not exist, is not an ONNX file, or has weights outside its folder.
         """
         need("onnx", "onnx", f"onnx:{model}")
         from onnx.external_data_helper import uses_external_data
 
         path = _path(model)
-        beside = {
+        external = {
             entry.value
             for tensor in _tensors(path)
             if uses_external_data(tensor)
             for entry in tensor.external_data
             if entry.key == "location"
         }
-        return [path, *(_inside(path, name) for name in sorted(beside))]
+        return [path, *(_external_file(path, name) for name in sorted(external))]
 
     def build(self, request: ModelRequest) -> Model:
         """Return the model with the input and the class names that its file declares."""
@@ -50,12 +50,14 @@ class OnnxProvider:
 
         files = self.files(request.model)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # mtkd asks several batches at once
+        options.intra_op_num_threads = 1  # mtkd runs several batches at once
         options.log_severity_level = 3
         try:
             session = onnxruntime.InferenceSession(files[0], options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors are of no one kind
-            raise DataError(f"onnxruntime cannot run it: {first_line(error)}", where=str(files[0])) from error
+        except Exception as error:  # onnxruntime's errors have no common base class
+            raise DataError(
+                f"onnxruntime cannot load the model: {first_line(error)}", where=str(files[0])
+            ) from error
         module = _Session(session, _output(session, request.model), files[0])
         names = _classes(session.get_modelmeta().custom_metadata_map)
         weights = _weights(files[0])
@@ -63,7 +65,7 @@ class OnnxProvider:
 
 
 class _Session(nn.Module):
-    """Runs a session."""
+    """A torch module that runs an onnxruntime session."""
 
     def __init__(self, session: Any, output: str, path: Path) -> None:
         super().__init__()
@@ -71,9 +73,9 @@ class _Session(nn.Module):
         if len(inputs) != 1 or inputs[0].type not in TYPES or len(inputs[0].shape) not in (2, 4):
             given = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
             raise DataError(
-                f"the model takes {given}; a teacher takes one batch of images or rows of a table",
+                f"the model takes {given}; a teacher takes one batch of images or table rows",
                 where=str(path),
-                hint="export it with one input of floats",
+                hint="export it with one float input",
             )
         self.session, self.output, self.name = session, output, inputs[0].name
         shape = tuple(size if isinstance(size, int) else None for size in inputs[0].shape)
@@ -81,11 +83,11 @@ class _Session(nn.Module):
         self.spec = self.input.spec(path)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Session:
-        return self  # it has no state that changes
+        return self  # it has no mutable state
 
     def forward(self, views: Tensor) -> Tensor:
         """Return the output for ``[B, C, H, W]`` or ``[B, F]``."""
-        return self.input.ask(self._run, views)
+        return self.input.run(self._run, views)
 
     def _run(self, part: Tensor) -> Tensor:
         answer: np.ndarray[Any, Any] = self.session.run(
@@ -102,20 +104,20 @@ def _path(model: str) -> Path:
 
 
 def _tensors(path: Path) -> list[Any]:
-    """Return the tensors that a file names, wherever their numbers are."""
+    """Return the tensors of a model; external ones without their values."""
     import onnx
     from onnx.external_data_helper import _get_all_tensors
 
     try:
         return list(_get_all_tensors(onnx.load(path, load_external_data=False)))
-    except Exception as error:  # protobuf's errors are of no one kind
-        raise DataError("not an ONNX file", where=str(path), hint="export or fetch it again") from error
+    except Exception as error:  # protobuf's errors have no common base class
+        raise DataError("not an ONNX file", where=str(path), hint="export or download it again") from error
 
 
 def _weights(path: Path) -> tuple[int, int]:
-    """Return how many numbers the weights are, and the bytes of all tensors.
+    """Return the number of weights, and the size of all tensors in bytes.
 
-    Weights are those that have dimensions and are not int64, the kind of shapes and indices.
+    Scalars and int64 tensors (shapes and indices) are not weights.
     """
     from onnx import TensorProto
     from onnx.helper import tensor_dtype_to_np_dtype
@@ -125,21 +127,29 @@ def _weights(path: Path) -> tuple[int, int]:
     return count, sum(size * tensor_dtype_to_np_dtype(t.data_type).itemsize for t, size in sizes)
 
 
-def _inside(path: Path, name: str) -> Path:
-    """Return a file beside an ONNX file; never one outside its folder."""
+def _external_file(path: Path, name: str) -> Path:
+    """Return a file of external weights.
+
+    Raises:
+        DataError: the file does not exist, or is outside the folder of the ONNX file.
+    """
     folder = path.resolve().parent
     file = (folder / name).resolve()
     if not file.is_relative_to(folder) or not file.is_file():
         raise DataError(
-            f"its weights are in {name!r}, which is no file in its folder",
+            f"the external weights {name!r} are not a file in the model's folder",
             where=str(path),
-            hint="put the file beside it, or export it with the weights inside",
+            hint="put the file into that folder, or export the model with embedded weights",
         )
     return file
 
 
 def _output(session: Any, model: str) -> str:
-    """Return the name of the output that is the answer."""
+    """Return the name of the output to use.
+
+    Raises:
+        UsageError: the name is unknown, or there are several outputs and no name.
+    """
     names = [output.name for output in session.get_outputs()]
     wanted = model.partition("#")[2]
     if wanted and wanted not in names:
@@ -150,13 +160,13 @@ def _output(session: Any, model: str) -> str:
         raise UsageError(
             f"the model has {len(names)} outputs: {', '.join(names)}",
             where=f"onnx:{model}",
-            hint=f"name the one that answers: onnx:{model}#{names[0]}",
+            hint=f"choose one: onnx:{model}#{names[0]}",
         )
     return wanted or names[0]
 
 
 def _classes(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return the class names in a file's metadata: a JSON list under ``classes``."""
+    """Return the class names in the metadata: a JSON list under ``classes``."""
     try:
         names = json.loads(metadata.get("classes", ""))
     except (ValueError, RecursionError):

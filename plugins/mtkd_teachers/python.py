@@ -1,4 +1,4 @@
-"""A function of yours that returns a torch module: ``python:my_models.py:build``."""
+"""A user's function that returns a torch module: ``python:my_models.py:build``."""
 
 from __future__ import annotations
 
@@ -10,44 +10,50 @@ from torch import nn
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_cli.safe_loading.local_code import load_attribute
-from mtkd_teachers.torchvision_inside import declared, detector_in
+from mtkd_teachers.torchvision_inside import detector_in, with_plain_input
 
 
 class PythonProvider:
-    """Calls a factory. It may take any of ``outputs``, ``channels``, ``size``, ``pretrained``, by name.
+    """Calls a factory with those of ``outputs``, ``channels``, ``size`` and ``pretrained`` that it accepts.
 
-    It returns a module, or a `mtkd_cli.interfaces.Model` to declare more. The last linear layer
-    is taken as the head.
+    The factory returns a module, or a `mtkd_cli.interfaces.Model` that declares more. The head of a module
+    is its last linear layer.
     """
 
     def build(self, request: ModelRequest) -> Model:
-        """Return what the factory makes."""
+        """Return the factory's model.
+
+        Raises:
+            DataError: the factory fails, or does not return a module or `Model`.
+        """
         factory = load_attribute(request.model)
-        offered = {
+        arguments = {
             "outputs": request.outputs + request.background,
             "channels": request.channels,
             "size": request.size,
             "pretrained": request.pretrained,
         }
         try:
-            taken = inspect.signature(factory).parameters
-            any_name = any(p.kind is p.VAR_KEYWORD for p in taken.values())
-            made = factory(**{name: value for name, value in offered.items() if any_name or name in taken})
+            parameters = inspect.signature(factory).parameters
+            accepts_any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+            made = factory(
+                **{name: value for name, value in arguments.items() if accepts_any_name or name in parameters}
+            )
         except Exception as error:
             raise DataError(
                 f"the factory fails: {type(error).__name__}: {error}",
                 where=f"python:{request.model}",
-                hint="call it alone to see the whole error",
+                hint="call it in Python to see the full traceback",
             ) from error
         if isinstance(made, Model):
-            return declared(made)
+            return with_plain_input(made)
         if not isinstance(made, nn.Module):
             raise DataError(
                 f"the factory returns a {type(made).__name__}",
                 where=f"python:{request.model}",
                 hint="return a torch.nn.Module or a mtkd_cli.interfaces.Model",
             )
-        trained = request.pretrained and (any_name or "pretrained" in taken)
+        trained = request.pretrained and (accepts_any_name or "pretrained" in parameters)
         if detector := detector_in(made, request):
             return replace(detector, trained=trained)
         linear = [name for name, module in made.named_modules() if isinstance(module, nn.Linear)]

@@ -1,4 +1,4 @@
-"""Residual nets for small images (He et al., CVPR 2016, section 4.2): ``resnet:20-16``, depth and width."""
+"""Residual nets for small images (He et al., CVPR 2016, section 4.2), depth and width: ``resnet:20-16``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_teachers.sizes import sizes_in
 
-NARROWEST_CHANNELS_LAST = 8
-"""Below it, oneDNN's backward of a strided convolution writes past its memory in that format (torch 2.14)."""
+MIN_CHANNELS_LAST = 8
+"""Minimum width for channels_last; below it, oneDNN's strided backward overruns memory (torch 2.14)."""
 
 
 class ResNetProvider:
@@ -21,13 +21,13 @@ class ResNetProvider:
         sizes = sizes_in(request.model, "resnet", "20-16")
         if len(sizes) != 2 or sizes[0] < 8 or (sizes[0] - 2) % 6:
             raise UsageError(
-                f"{request.model!r} is no depth and width",
+                f"invalid depth and width {request.model!r}",
                 where=f"resnet:{request.model}",
-                hint="depth is 6n + 2 (8, 14, 20, 32, 56): resnet:20-16",
+                hint="the depth must be 6n + 2 (8, 14, 20, 32, 56), for example resnet:20-16",
             )
         net = SmallResNet(sizes[0], sizes[1], request.channels, request.outputs)
         spec = InputSpec(size=request.size, channels=request.channels)
-        return Model(net, spec, head="head", channels_last=sizes[1] >= NARROWEST_CHANNELS_LAST)
+        return Model(net, spec, head="head", channels_last=sizes[1] >= MIN_CHANNELS_LAST)
 
 
 class SmallResNet(nn.Module):
@@ -55,7 +55,7 @@ class SmallResNet(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut; where the shape changes, a 1 x 1 convolution."""
+    """Two 3 x 3 convolutions and a shortcut; a 1 x 1 convolution if the shape changes."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
@@ -70,6 +70,6 @@ class BasicBlock(nn.Module):
             )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return features of the next resolution."""
+        """Return ``[B, after, H / stride, W / stride]``."""
         inner = F.relu(self.norm1(self.conv1(features)), inplace=True)
         return F.relu(self.norm2(self.conv2(inner)) + self.shortcut(features), inplace=True)

@@ -11,7 +11,7 @@ from mtkd_cli.interfaces import Model, ModelRequest
 
 
 class RunProvider:
-    """Loads ``run:FOLDER`` or ``run:NAME`` from the run's folder alone; its checksums must hold."""
+    """Loads ``run:FOLDER`` or ``run:NAME`` from the run folder; checks its checksums."""
 
     def build(self, request: ModelRequest) -> Model:
         """Return the student, with its own preprocessing and classes."""
@@ -22,9 +22,9 @@ class RunProvider:
             trained=True,
             shaped=None,
             outputs=None,
-            has_background=False,  # it was trained here, where classes count from 0
+            has_background=False,  # mtkd trained it: classes count from 0
         )
 
     def files(self, model: str) -> Iterable[Path]:
-        """Return the files that decide what the student answers, local code too. Imports nothing."""
+        """Return the files that determine the student's outputs, including local code; imports none of it."""
         return api.student_files(model)

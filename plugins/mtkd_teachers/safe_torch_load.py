@@ -1,4 +1,4 @@
-"""Let no library unpickle: a file in its cache is not hashed again, and may not be what was fetched."""
+"""Keep libraries from unpickling files in their caches, which they do not verify again."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-"""What makes torch.load take tensors alone, whatever its caller asks for."""
+"""Environment variable that forces ``weights_only=True`` in `torch.load`."""
 
 
 @contextmanager
 def tensors_only() -> Iterator[None]:
-    """Make `torch.load` raise `pickle.UnpicklingError` on what is more than tensors."""
+    """Make `torch.load` raise `pickle.UnpicklingError` on anything but tensors."""
     before = os.environ.get(FORCE)
     os.environ[FORCE] = "1"
     try:

@@ -1,4 +1,4 @@
-"""Sizes written in a model's name."""
+"""Sizes in a model's name."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import re
 
 from mtkd_cli.errors import UsageError
 
-LARGEST = 65536
+MAX_SIZE = 65536
 
 
 def sizes_in(name: str, provider: str, example: str) -> list[int]:
     """Return the numbers in ``8-16-32``.
 
     Raises:
-        UsageError: the name is no row of positive numbers.
+        UsageError: the name is not a list of positive numbers.
     """
     if not re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5}){0,31}", name) or not all(
-        0 < int(n) <= LARGEST for n in name.split("-")
+        0 < int(n) <= MAX_SIZE for n in name.split("-")
     ):
         raise UsageError(
-            f"{name!r} gives no sizes", where=f"{provider}:{name}", hint=f"write {provider}:{example}"
+            f"invalid sizes {name!r}",
+            where=f"{provider}:{name}",
+            hint=f"use positive numbers, for example {provider}:{example}",
         )
     return [int(number) for number in name.split("-")]

@@ -1,6 +1,6 @@
 """Fitted scikit-learn estimators and pipelines from skops files: ``sklearn:forest.skops``.
 
-No pickle: skops builds known types only, and trees are checked before they are used.
+No pickle: skops loads known types only, and trees are checked before use.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from mtkd_cli.errors import DataError, join_first, missing_path, nearest
 from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 from mtkd_cli.safe_loading.optional_imports import need
-from mtkd_teachers.tree_validation import TREES, unsound
+from mtkd_teachers.tree_validation import TREES, find_invalid_tree
 
-HARMLESS = (*TREES, "numpy.dtype")
-"""Types that skops does not take by itself: trees, which are checked here, and what an imputer remembers."""
+TRUSTED = (*TREES, "numpy.dtype")
+"""Types that skops does not trust by default: trees, which mtkd checks, and the dtype in an imputer."""
 
 TINY = 1e-12
-"""Smallest probability that has a logarithm."""
+"""Lower bound of probabilities before the logarithm."""
 
 
 class SklearnProvider:
-    """Classifiers answer log-probabilities of their classes, regressors values.
+    """Classifiers return log-probabilities of their classes, regressors return values.
 
-    They get the table's columns as they are: categories as texts, missing values as NaN, in the order
-    of the columns that they were fitted on if they know their names.
+    Estimators get the table's raw columns: categories as texts, missing values as NaN. If they were fitted
+    on named columns, columns are matched by name.
     """
 
     def files(self, model: str) -> list[Path]:
@@ -50,9 +50,7 @@ class SklearnProvider:
         where = f"sklearn:{request.model}"
         estimator = load(path, where)
         if not hasattr(estimator, "predict"):
-            raise DataError(
-                f"a {type(estimator).__name__} predicts nothing", where, "save the whole pipeline"
-            )
+            raise DataError(f"{type(estimator).__name__} has no predict()", where, "save the whole pipeline")
         columns = request.columns or tuple(Column(str(i)) for i in range(request.channels))
         module = Estimator(estimator, columns, request.outputs, where)
         classes = tuple(map(str, estimator.classes_)) if module.classifies else None
@@ -61,13 +59,13 @@ class SklearnProvider:
 
 
 class Estimator(nn.Module):
-    """Asks an estimator: a table's rows ``[B, F]`` in, ``[B, C]`` or ``[B, T]`` out.
+    """A torch module that runs an estimator: table rows ``[B, F]`` in, ``[B, C]`` or ``[B, T]`` out.
 
     Args:
-        estimator: fitted.
-        columns: the table's.
-        outputs: number of outputs that the task needs; twice the values asks for variances too.
-        where: for messages.
+        estimator: fitted estimator or pipeline.
+        columns: columns of the table.
+        outputs: number of outputs of the task; 2T for T values and their variances.
+        where: teacher, used in messages.
     """
 
     def __init__(self, estimator: Any, columns: tuple[Column, ...], outputs: int, where: str) -> None:
@@ -76,30 +74,32 @@ class Estimator(nn.Module):
         self.classifies = hasattr(estimator, "classes_")
         if self.classifies and not hasattr(estimator, "predict_proba"):
             raise DataError(
-                f"a {_kind(estimator)} gives no probabilities",
+                f"{_kind(estimator)} has no predict_proba()",
                 where,
                 "wrap it in CalibratedClassifierCV and fit it",
             )
         self.named = hasattr(estimator, "feature_names_in_")
-        self.places = self._places()
+        self.indices = self._column_indices()
 
     def forward(self, rows: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Return log-probabilities or values; a pair (mean, variance) where the task asks for it."""
+        """Return log-probabilities or values; a pair (mean, variance) if the task needs variances."""
         table = self._table(rows.cpu().numpy())
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about names of columns and versions
+            warnings.simplefilter("ignore")  # about column names and versions
             answer = self._answer(table)
         parts = [torch.from_numpy(np.asarray(part, dtype=np.float64)).to(rows.device) for part in answer]
         return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
     def _answer(self, table: Any) -> list[NDArray[Any]]:
         if self.classifies:
-            shares = self.estimator.predict_proba(table)
-            if isinstance(shares, list):
+            probabilities = self.estimator.predict_proba(table)
+            if isinstance(probabilities, list):
                 raise DataError(
-                    f"a {_kind(self.estimator)} answers several labels", self.where, "save one each"
+                    f"{_kind(self.estimator)} predicts several labels",
+                    self.where,
+                    "save one estimator per label",
                 )
-            return [np.log(np.clip(shares, TINY, None))]
+            return [np.log(np.clip(probabilities, TINY, None))]
         last = self.estimator[-1] if hasattr(self.estimator, "steps") else self.estimator
         if self.outputs % 2 == 0 and "return_std" in inspect.signature(last.predict).parameters:
             mean, deviation = self.estimator.predict(table, return_std=True)
@@ -108,41 +108,45 @@ class Estimator(nn.Module):
             return [mean]
         return [self.estimator.predict(table)]
 
-    def _places(self) -> list[int]:
-        """Return which of the table's columns the estimator was fitted on, in its order."""
+    def _column_indices(self) -> list[int]:
+        """Return the indices of the table's columns that the estimator was fitted on, in its order.
+
+        Raises:
+            DataError: the data does not have these columns.
+        """
         own = [column.name for column in self.columns]
         if not self.named:
             wanted = getattr(self.estimator, "n_features_in_", len(own))
             if wanted != len(own):
                 raise DataError(
-                    f"it was fitted on {wanted} columns, the data has {len(own)}",
+                    f"the estimator was fitted on {wanted} columns, but the data has {len(own)}",
                     where=self.where,
-                    hint="leave the others out with data.ignore, or fit it on a table with named columns",
+                    hint="leave out the others with data.ignore, or fit it on a table with named columns",
                 )
             return list(range(len(own)))
         names = [str(name) for name in self.estimator.feature_names_in_]
         for name in names:
             if name not in own:
                 raise DataError(
-                    f"it was fitted on a column {name!r} that the data has not",
+                    f"the estimator was fitted on column {name!r}, which the data does not have",
                     where=self.where,
                     hint=nearest(name, own) or f"the data has {join_first(own)}",
                 )
         return [own.index(name) for name in names]
 
     def _table(self, rows: NDArray[Any]) -> Any:
-        """Return rows as the estimator was fitted on: a data frame if it knows names, else an array."""
-        chosen = [self.columns[place] for place in self.places]
+        """Return the rows as a data frame if the estimator was fitted on column names, else as an array."""
+        chosen = [self.columns[index] for index in self.indices]
         if not any(column.categories for column in chosen) and not self.named:
             return rows.astype(np.float64)
         parts = [
             _texts(rows[:, p], self.columns[p])
             if self.columns[p].categories
             else rows[:, p].astype(np.float64)
-            for p in self.places
+            for p in self.indices
         ]
         if self.named:
-            return frame_of({column.name: part for column, part in zip(chosen, parts, strict=True)})
+            return to_frame({column.name: part for column, part in zip(chosen, parts, strict=True)})
         return np.stack([part.astype(object) for part in parts], axis=1)
 
 
@@ -150,7 +154,7 @@ def load(path: Path, where: str) -> Any:
     """Return the estimator in a skops file.
 
     Raises:
-        DataError: skops is not there, the file holds types that are not known, or it is damaged.
+        DataError: skops is not installed, the file contains unknown types, or it is damaged.
     """
     need("skops", "tabular", where)
     import skops.io
@@ -158,37 +162,38 @@ def load(path: Path, where: str) -> Any:
     refuse_bomb(path)
     try:
         content = path.read_bytes()
-        unknown = [name for name in skops.io.get_untrusted_types(data=content) if name not in HARMLESS]
+        unknown = [name for name in skops.io.get_untrusted_types(data=content) if name not in TRUSTED]
         if unknown:
             raise DataError(
-                f"the file holds types that are not known to be harmless: {', '.join(unknown)}",
+                f"the file contains types that are not trusted: {', '.join(unknown)}",
                 where=where,
-                hint="build the estimator of scikit-learn's own parts and save it with skops.io.dump",
+                hint="use scikit-learn's own estimators only, and save with skops.io.dump",
             )
-        estimator = skops.io.loads(content, trusted=list(HARMLESS))
+        estimator = skops.io.loads(content, trusted=list(TRUSTED))
     except DataError:
         raise
-    except Exception as error:  # a damaged or foreign file raises almost anything
+    except Exception as error:  # damaged files and files of other formats raise all kinds of errors
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"no skops file: {reason}", where, "save it with skops.io.dump") from error
-    if what := unsound(estimator):
-        raise DataError(f"the file is damaged or made up: {what}", where, "save it again")
+        raise DataError(f"not a skops file: {reason}", where, "save it with skops.io.dump") from error
+    if problem := find_invalid_tree(estimator):
+        raise DataError(f"the file is damaged or manipulated: {problem}", where, "save it again")
     return estimator
 
 
 def _texts(codes: NDArray[Any], column: Column) -> NDArray[Any]:
-    """Return the categories of codes, NaN where missing; numbers where all of them are numbers."""
+    """Return the category of each code ``[B]``, NaN if missing; numbers if all categories are numbers."""
     try:
         names: list[Any] = [float(name) for name in column.categories]
     except ValueError:
         names = list(column.categories)
+    # code -1, missing, selects the first entry
     table: NDArray[Any] = np.array([np.nan, *names], dtype=object)
-    found: NDArray[Any] = table[np.nan_to_num(codes, nan=-1).astype(np.int64) + 1]
-    return found.astype(np.float64) if isinstance(names[0], float) else found
+    texts: NDArray[Any] = table[np.nan_to_num(codes, nan=-1).astype(np.int64) + 1]
+    return texts.astype(np.float64) if isinstance(names[0], float) else texts
 
 
-def frame_of(columns: dict[str, NDArray[Any]]) -> Any:
-    """Return named columns as scikit-learn knows them: of pandas where it is there, else of pyarrow."""
+def to_frame(columns: dict[str, NDArray[Any]]) -> Any:
+    """Return named columns as a pandas data frame if pandas is installed, else as a pyarrow table."""
     if importlib.util.find_spec("pandas"):
         return importlib.import_module("pandas").DataFrame(columns)
     arrow = importlib.import_module("pyarrow")

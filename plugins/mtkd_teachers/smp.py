@@ -1,4 +1,4 @@
-"""Models of segmentation-models-pytorch: any decoder on any encoder, ``smp:unet/resnet34``."""
+"""Models of segmentation-models-pytorch, any decoder and encoder: ``smp:unet/resnet34``."""
 
 from __future__ import annotations
 
@@ -18,35 +18,42 @@ EXAMPLE = "smp:unet/resnet34, or smp:unet/resnet18?encoder_depth=3&decoder_chann
 
 
 class SmpProvider:
-    """``smp:DECODER/ENCODER``, and after ``?`` what else the library's model takes, ``key=value&key=value``.
+    """``smp:DECODER/ENCODER?key=value&key=value``; keys are further arguments of the library's model.
 
-    Trained weights are those of the encoder alone, so a teacher needs a checkpoint or ``fit: all``.
-    Its input is brought to the next size that the encoder can halve, and normalised as the encoder's
-    trained weights want it; as the data's is where none are loaded.
+    Only the encoder has trained weights, so a teacher needs a checkpoint or ``fit: all``. The input size is
+    rounded up to a multiple of the encoder's stride. The input is normalized for the encoder's trained
+    weights, or with the data's statistics if none are loaded.
     """
 
     def build(self, request: ModelRequest) -> Model:
-        """Return the model; trained weights of the encoder come from the hub or its cache."""
+        """Return the model; trained encoder weights come from the hub or its cache.
+
+        Raises:
+            UsageError: unknown decoder, encoder or argument.
+            DataError: the weights cannot be downloaded.
+        """
         import segmentation_models_pytorch as smp
 
-        decoder, encoder, options = parsed(request.model)
+        decoder, encoder, options = parse_name(request.model)
         where = f"smp:{request.model}"
-        known = list(smp.MODEL_ARCHITECTURES_MAPPING)
-        if decoder not in known:
-            raise UsageError(f"smp has no decoder {decoder!r}", where, nearest_or_all(decoder, known))
+        decoders = list(smp.MODEL_ARCHITECTURES_MAPPING)
+        if decoder not in decoders:
+            raise UsageError(f"smp has no decoder {decoder!r}", where, nearest_or_all(decoder, decoders))
         encoders = smp.encoders.get_encoder_names()
         if encoder not in encoders and not encoder.startswith("tu-"):
             raise UsageError(
                 f"smp has no encoder {encoder!r}",
                 where,
-                f"{nearest_or_all(encoder, encoders)}; tu-NAME takes timm's",
+                f"{nearest_or_all(encoder, encoders)}; tu-NAME uses an encoder of timm",
             )
-        taken = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[decoder]).parameters
+        accepted = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[decoder]).parameters
         for key in options:
-            if key not in taken:  # the library would pass over it
-                raise UsageError(f"smp's {decoder} takes no {key!r}", where, nearest_or_all(key, taken))
+            if key not in accepted:  # the library would ignore it
+                raise UsageError(
+                    f"smp's {decoder} has no argument {key!r}", where, nearest_or_all(key, accepted)
+                )
         weights = options.pop("encoder_weights", "imagenet")
-        module = _built(
+        module = _create(
             where,
             arch=decoder,
             encoder_name=encoder,
@@ -56,19 +63,19 @@ class SmpProvider:
             **options,
         )
         step = int(module.encoder.output_stride)
-        fetched = request.pretrained and weights
-        mean, std = _normalisation(where, encoder, weights) if fetched else ((), ())
+        has_weights = request.pretrained and weights
+        mean, std = _normalization(where, encoder, weights) if has_weights else ((), ())
         spec = InputSpec(
             size=math.ceil(request.size / step) * step, channels=request.channels, mean=mean, std=std
         )
         return Model(module, spec, head="segmentation_head.0", partly=True)
 
 
-def parsed(name: str) -> tuple[str, str, dict[str, Any]]:
-    """Return decoder, encoder and options of ``unet/resnet34?encoder_depth=3``.
+def parse_name(name: str) -> tuple[str, str, dict[str, Any]]:
+    """Return decoder, encoder and options of a name like ``unet/resnet34?encoder_depth=3``.
 
     Raises:
-        UsageError: it is no such name.
+        UsageError: the name has another form.
     """
     model, _, query = name.partition("?")
     decoder, _, encoder = model.partition("/")
@@ -77,7 +84,7 @@ def parsed(name: str) -> tuple[str, str, dict[str, Any]]:
     except ValueError:
         pairs = []
     if not encoder or bool(query) != bool(pairs):
-        raise UsageError(f"{name!r} is no decoder/encoder", f"smp:{name}", f"write {EXAMPLE}")
+        raise UsageError(f"{name!r} is not decoder/encoder", f"smp:{name}", f"use for example {EXAMPLE}")
     return decoder.lower(), encoder, {key: _value(text) for key, text in pairs}
 
 
@@ -92,33 +99,36 @@ def _value(text: str) -> Any:
     return {"true": True, "false": False, "none": None}.get(text.lower(), text)
 
 
-def _built(where: str, **arguments: Any) -> Any:
+def _create(where: str, **arguments: Any) -> Any:
+    """Return the library's model, with its errors as ours."""
     import segmentation_models_pytorch as smp
 
     try:
         with tensors_only():
             module: nn.Module = smp.create_model(**arguments)
     except (TypeError, ValueError, KeyError) as error:
-        raise UsageError(f"smp cannot build it: {first_line(error)}", where, f"write {EXAMPLE}") from error
+        raise UsageError(
+            f"smp cannot build the model: {first_line(error)}", where, f"use for example {EXAMPLE}"
+        ) from error
     except Exception as error:  # the hub's client raises errors of several libraries
         raise DataError(
-            f"the encoder's weights cannot be had: {first_line(error)}",
+            f"the encoder's weights cannot be downloaded: {first_line(error)}",
             where,
             "go online once, or set pretrained: false",
         ) from error
     return module
 
 
-def _normalisation(where: str, encoder: str, weights: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation that an encoder's trained weights want; they lie beside the weights."""
+def _normalization(where: str, encoder: str, weights: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation for an encoder's trained weights, from the hub."""
     import segmentation_models_pytorch as smp
 
     try:
-        found = smp.encoders.get_preprocessing_params(encoder, pretrained=weights)
+        parameters = smp.encoders.get_preprocessing_params(encoder, pretrained=weights)
     except Exception as error:  # the hub's client raises errors of several libraries
         raise DataError(
-            f"the encoder's normalisation cannot be had: {first_line(error)}",
+            f"the encoder's normalization cannot be downloaded: {first_line(error)}",
             where,
             "go online once, or set pretrained: false",
         ) from error
-    return tuple(found["mean"]), tuple(found["std"])
+    return tuple(parameters["mean"]), tuple(parameters["std"])

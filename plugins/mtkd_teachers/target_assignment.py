@@ -1,4 +1,4 @@
-"""Which places of a one-stage detector a wanted box claims: by its centre (FCOS), or by overlap (anchors)."""
+"""Assign target boxes to the points of a one-stage detector: by center (FCOS) or by overlap (anchors)."""
 
 from __future__ import annotations
 
@@ -8,59 +8,63 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from mtkd_teachers.dense_answer import Claims
+from mtkd_teachers.dense_answer import Assignment
 
-SMALLEST, LARGEST = 4.0, 8.0
-"""How far a box reaches from a place that may answer for it, in strides; the ends of the pyramid are open."""
+MIN_REACH, MAX_REACH = 4.0, 8.0
+"""Range of the largest distance from a point to a side of its box, in strides.
+
+The finest level has no lower bound and the coarsest no upper bound.
+"""
 
 
-def by_centre(places: Tensor, levels: Sequence[int], radius: float) -> Callable[[Tensor], Claims]:
-    """Return FCOS's rule (arXiv 2006.09214): near the box's centre, inside it, and of the level's size.
+def assign_by_center(cells: Tensor, levels: Sequence[int], radius: float) -> Callable[[Tensor], Assignment]:
+    """Return FCOS's assignment (arXiv 2006.09214): points near the box's center, in the box, at its level.
 
-    Of several boxes a place answers for the smallest.
+    If several boxes fit, the smallest one is the strongest.
 
     Args:
-        places: squares of the side of a stride around each place, ``[P, 4]``.
-        levels: how many of them each level has.
-        radius: how near to the box's centre, in strides.
+        cells: ``[P, 4]``, squares around the points, with a side of one stride.
+        levels: number of points of each level.
+        radius: maximum distance to the box's center, in strides.
     """
-    middle = (places[:, :2] + places[:, 2:]) / 2
-    stride = places[:, 2:] - places[:, :2]
-    low, high = SMALLEST * stride, LARGEST * stride
+    point = (cells[:, :2] + cells[:, 2:]) / 2
+    stride = cells[:, 2:] - cells[:, :2]
+    low, high = MIN_REACH * stride, MAX_REACH * stride
     low[: levels[0]], high[len(high) - levels[-1] :] = 0, torch.inf
 
-    def claims(boxes: Tensor) -> Claims:
-        centre = (boxes[..., :2] + boxes[..., 2:]) / 2
-        near = ((middle[:, None] - centre[:, None]).abs() < radius * stride[:, None]).all(dim=-1)
-        before, after = middle[:, None] - boxes[:, None, :, :2], boxes[:, None, :, 2:] - middle[:, None]
+    def assign(boxes: Tensor) -> Assignment:
+        center = (boxes[..., :2] + boxes[..., 2:]) / 2
+        # points [P, 1, 2] and boxes [B, 1, M, 2] -> [B, P, M]
+        near = ((point[:, None] - center[:, None]).abs() < radius * stride[:, None]).all(dim=-1)
+        before, after = point[:, None] - boxes[:, None, :, :2], boxes[:, None, :, 2:] - point[:, None]
         inside = (torch.minimum(before, after) > 0).all(dim=-1)
         reach = torch.maximum(before, after) / stride[:, None]
         reach = reach.amax(dim=-1)
         fits = (reach > (low / stride)[:, :1]) & (reach < (high / stride)[:, :1])
         area = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1)
-        return Claims((near & inside & fits) / (area + 1e-6).unsqueeze(1))
+        return Assignment((near & inside & fits) / (area + 1e-6).unsqueeze(1))
 
-    return claims
+    return assign
 
 
-def by_overlap(anchors: Tensor, high: float, low: float) -> Callable[[Tensor], Claims]:
-    """Return the rule of anchors: overlap of ``high`` or more; between ``low`` and that nothing is said.
+def assign_by_overlap(anchors: Tensor, high: float, low: float) -> Callable[[Tensor], Assignment]:
+    """Return the assignment of anchors by overlap (IoU).
 
-    Of several boxes an anchor answers for the one that it overlaps most; each box's best anchor
-    answers for it in any case.
+    If several boxes fit, the one with the largest overlap is the strongest. Each box is also assigned to
+    its best anchor, whatever the overlap.
 
     Args:
         anchors: ``[P, 4]``.
-        high: see above.
-        low: see above.
+        high: overlap from which a box is assigned to an anchor.
+        low: overlap from which an anchor without a box is ignored instead of negative.
     """
 
-    def claims(boxes: Tensor) -> Claims:
-        shared = torch.stack([box_iou(anchors, own) for own in boxes])
-        most = shared.amax(dim=1, keepdim=True)
-        best = (shared == most) & (most > 0)
-        strength = torch.where(best, 1 + shared, torch.where(shared >= high, shared, 0))
-        unclear = (shared.amax(dim=2) >= low) & (strength.amax(dim=2) == 0)
-        return Claims(strength, unclear)
+    def assign(boxes: Tensor) -> Assignment:
+        iou = torch.stack([box_iou(anchors, own) for own in boxes])  # [B, P, M]
+        largest = iou.amax(dim=1, keepdim=True)  # [B, 1, M], over the anchors
+        best = (iou == largest) & (largest > 0)
+        strength = torch.where(best, 1 + iou, torch.where(iou >= high, iou, 0))
+        ignored = (iou.amax(dim=2) >= low) & (strength.amax(dim=2) == 0)
+        return Assignment(strength, ignored)
 
-    return claims
+    return assign

@@ -1,4 +1,4 @@
-"""Models of timm, each with its own size, normalisation, interpolation and crop."""
+"""Models of timm, each with its own input size, normalization, interpolation and crop."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 from torch import nn
 
-from mtkd_cli.errors import DataError, UsageError, first_line, nearest, nearest_or_all
+from mtkd_cli.errors import DataError, UsageError, nearest, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_teachers.safe_torch_load import tensors_only
 
 TIMEOUT = 10.0
-"""Seconds that the hub has to answer before only its cache is used."""
+"""Seconds to wait for the hub before only its cache is used."""
 
-SAME_NAME = {134: "crane bird", 639: "maillot tank suit"}
-"""ImageNet classes that share their first name with another one, as torchvision calls them."""
+AMBIGUOUS = {134: "crane bird", 639: "maillot tank suit"}
+"""torchvision's names of ImageNet classes whose first name is ambiguous, by class number."""
 
 
 class TimmProvider:
@@ -31,10 +31,10 @@ class TimmProvider:
         config: dict[str, Any] = timm.get_pretrained_cfg(name).to_dict()
         head = config.get("classifier") or ""
         if request.pretrained:
-            module = _trained(name)
+            module = _load_trained(name)
         elif isinstance(head, str):
             module = timm.create_model(name)
-        else:  # several heads, which only timm can give another number of outputs
+        else:  # several heads: only timm can change their number of outputs
             module = timm.create_model(name, num_classes=request.outputs)
         config = vars(module)["pretrained_cfg"]
         spec = InputSpec(
@@ -57,35 +57,38 @@ class TimmProvider:
 
 
 def imagenet_classes() -> tuple[str, ...]:
-    """Return the names of ImageNet's 1,000 classes, the same as torchvision's."""
+    """Return the names of ImageNet's 1,000 classes; they equal torchvision's."""
     from timm.data import ImageNetInfo
 
     names = (text.partition(",")[0] for text in ImageNetInfo("imagenet-1k").label_descriptions())
-    return tuple(SAME_NAME.get(number, name) for number, name in enumerate(names))
+    return tuple(AMBIGUOUS.get(number, name) for number, name in enumerate(names))
 
 
 def _check_name(name: str) -> None:
+    """Raise `UsageError` if timm has no such model or no such weights."""
     import timm
 
-    plain, _, tag = name.partition(".")
-    if not timm.is_model(plain):
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
         raise UsageError(
-            f"timm has no model {plain!r}",
+            f"timm has no model {architecture!r}",
             where=f"timm:{name}",
-            hint=nearest(plain, timm.list_models()) or "timm.list_models() lists them",
+            hint=nearest(architecture, timm.list_models()) or "timm.list_models() lists them",
         )
-    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{plain}.*")]
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
         raise UsageError(
-            f"timm's {plain} has no weights {tag!r}", where=f"timm:{name}", hint=nearest_or_all(tag, tags)
+            f"timm's {architecture} has no weights {tag!r}",
+            where=f"timm:{name}",
+            hint=nearest_or_all(tag, tags),
         )
 
 
-def _trained(name: str) -> nn.Module:
+def _load_trained(name: str) -> nn.Module:
     """Return the model with its trained weights.
 
     Raises:
-        DataError: there are none, or they are neither in the cache nor to be had.
+        DataError: there are no weights, or they are neither cached nor downloadable.
 
     """
     import timm
@@ -93,26 +96,27 @@ def _trained(name: str) -> nn.Module:
     config = timm.get_pretrained_cfg(name)
     if not config.has_weights:
         raise DataError(
-            f"timm has no trained weights of {name}",
+            f"timm has no trained weights for {name}",
             where=f"timm:{name}",
-            hint="give a file with checkpoint:, or fit: all to train it on this data",
+            hint="set checkpoint: to a file of weights, or fit: all to train it on this data",
         )
     try:
-        with _impatient(), tensors_only():
+        with _offline_if_unreachable(), tensors_only():
             module: nn.Module = timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub's client raises errors of several libraries
         raise DataError(
-            f"the weights of {name} are not in timm's cache and cannot be fetched: {first_line(error)}",
+            f"the weights of {name} are not in timm's cache and cannot be downloaded: "
+            f"{(str(error).splitlines() or [type(error).__name__])[0]}",
             where=f"timm:{name}",
-            hint=f"go online once, or fetch model.safetensors of {config.hf_hub_id or config.url} "
-            "elsewhere and give it with checkpoint:",
+            hint=f"go online once, or download model.safetensors of {config.hf_hub_id or config.url} "
+            "elsewhere and set checkpoint: to that file",
         ) from error
     return module
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
-    """Ask the hub once whether it is there; if not, use its cache at once instead of trying for a minute."""
+def _offline_if_unreachable() -> Iterator[None]:
+    """Check once whether the hub is reachable; if not, use only its cache, without a minute of retries."""
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 
@@ -120,7 +124,7 @@ def _impatient() -> Iterator[None]:
     if not before:
         try:
             get_session().head(constants.ENDPOINT, timeout=TIMEOUT)
-        except Exception:  # whatever the HTTP client of this version raises
+        except Exception:  # the type depends on the version of the HTTP client
             constants.HF_HUB_OFFLINE = True
     try:
         yield

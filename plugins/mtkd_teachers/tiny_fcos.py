@@ -1,4 +1,4 @@
-"""A small FCOS for small images, its width and depth in the name: ``tiny-fcos:32`` or ``tiny-fcos:32-2``."""
+"""A small FCOS for small images, with width and depth in the name: ``tiny-fcos:32`` or ``tiny-fcos:32-2``."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from mtkd_teachers.sizes import sizes_in
 
 STRIDES = (4, 8)
 GROUP = 8
-"""Channels that are normalised together, at most."""
+"""Number of channels per group of the group normalization."""
 
-REACH = 2.0
-"""Strides from a place to the sides of its box before training: a side of none learns nothing (ReLU)."""
+INITIAL_REACH = 2.0
+"""Initial distance from a point to the sides of its box, in strides; at 0 the ReLU has no gradient."""
 
-SCORE = 0.05
-"""Score above which a box is answered."""
+MIN_SCORE = 0.05
+"""Minimum score of predicted boxes."""
 
 
 class TinyFcosProvider:
-    """torchvision's FCOS on three convolutions and a pyramid of two levels, at strides 4 and 8."""
+    """torchvision's FCOS with three convolutions and a pyramid of two levels, at strides 4 and 8."""
 
     def build(self, request: ModelRequest) -> Model:
         """Return an untrained detector of ``request.outputs`` classes."""
         sizes = sizes_in(request.model, "tiny-fcos", "32-2")
         if len(sizes) > 2 or sizes[0] % GROUP:
             raise UsageError(
-                f"{request.model!r} is no width and depth",
+                f"invalid width and depth {request.model!r}",
                 where=f"tiny-fcos:{request.model}",
-                hint=f"the width is a multiple of {GROUP}, the depth that of its head: tiny-fcos:32-2",
+                hint=f"the width must be a multiple of {GROUP}; depth is that of the head: tiny-fcos:32-2",
             )
         return _model(sizes[0], sizes[1] if len(sizes) == 2 else 1, request)
 
@@ -45,33 +45,33 @@ def _model(width: int, depth: int, request: ModelRequest) -> Model:
 
     from mtkd_teachers.detectors import FcosDetector
 
-    numbers = request.outputs + request.background
+    class_count = request.outputs + request.background
     norm = partial(nn.GroupNorm, width // GROUP)
-    head = FCOSHead(width, 1, numbers, num_convs=0)
-    head.classification_head = FCOSClassificationHead(width, 1, numbers, depth, norm_layer=norm)
+    head = FCOSHead(width, 1, class_count, num_convs=0)
+    head.classification_head = FCOSClassificationHead(width, 1, class_count, depth, norm_layer=norm)
     head.regression_head = FCOSRegressionHead(width, 1, depth, norm_layer=norm)
     for layer in (*head.classification_head.conv, *head.regression_head.conv):
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.constant_(head.regression_head.bbox_reg.bias, REACH)
+    nn.init.constant_(head.regression_head.bbox_reg.bias, INITIAL_REACH)
     module = FcosDetector(
         TinyPyramid(request.channels, width),
-        numbers,
+        class_count,
         head=head,
         anchor_generator=AnchorGenerator(tuple((stride,) for stride in STRIDES), ((1.0,),) * len(STRIDES)),
-        score_thresh=SCORE,
+        score_thresh=MIN_SCORE,
     )
-    module.focus = 0.0  # a small image has few places without a box; a focus on the hard ones learns slower
+    module.focus = 0.0  # small images have few negative points; a focus on hard ones slows down learning
 
     def resized(outputs: int) -> Model:
         from dataclasses import replace
 
-        from mtkd_teachers.detectors import take_over
+        from mtkd_teachers.detectors import copy_matching_weights
 
-        if outputs == numbers:
+        if outputs == class_count:
             return model
         other = _model(width, depth, replace(request, outputs=outputs, background=False))
-        take_over(other.module, module)
+        copy_matching_weights(other.module, module)
         return other
 
     model = Model(
@@ -79,7 +79,7 @@ def _model(width: int, depth: int, request: ModelRequest) -> Model:
         InputSpec(size=request.size, channels=request.channels),
         channels_last=False,
         resized=resized,
-        outputs=numbers,
+        outputs=class_count,
     )
     return model
 
@@ -102,9 +102,9 @@ class TinyPyramid(nn.Module):
         self.lateral = nn.Conv2d(width, width, 1)
 
     def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
-        """Return the levels, the fine one first."""
-        halves = self.blocks[0](images)
-        fine = self.blocks[1](halves)
+        """Return the levels, finest first."""
+        half = self.blocks[0](images)
+        fine = self.blocks[1](half)
         coarse = self.blocks[2](fine)
         merged = self.lateral(fine) + F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
         return OrderedDict(fine=merged, coarse=coarse)

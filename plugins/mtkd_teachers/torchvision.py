@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from mtkd_cli.errors import UsageError, nearest
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_teachers import torchvision_detection, torchvision_segmentation
-from mtkd_teachers.downloads import trained
+from mtkd_teachers.downloads import load_trained
 
 
 class TorchvisionProvider:
-    """``torchvision:NAME``, with the default weights where trained ones are asked for."""
+    """``torchvision:NAME``; ``pretrained`` loads the model's default weights."""
 
     def build(self, request: ModelRequest) -> Model:
         """Return the model; trained weights come from torch's cache or the network."""
@@ -33,7 +33,11 @@ class TorchvisionProvider:
                 or "torchvision.models.list_models() lists them",
             )
         best = models.get_model_weights(name).DEFAULT
-        module = trained(name, best) if request.pretrained else models.get_model(name, **_like(name, best))
+        module = (
+            load_trained(name, best)
+            if request.pretrained
+            else models.get_model(name, **_arguments(name, best))
+        )
         module.register_forward_hook(_only_logits)
         preset = best.transforms()
         size, whole = preset.crop_size[0], preset.resize_size[0]
@@ -50,14 +54,14 @@ class TorchvisionProvider:
         return Model(module, spec, head=layers[-1], classes=classes, trained=request.pretrained)
 
 
-def _like(name: str, best: Any) -> dict[str, Any]:
-    """Return the arguments that build an untrained model of the trained one's shape and input."""
+def _arguments(name: str, best: Any) -> dict[str, Any]:
+    """Return the arguments that give an untrained model the input and shape of the trained one."""
     if name in ("googlenet", "inception_v3"):
         return {"transform_input": True, "init_weights": True}
     return {"image_size": best.meta["min_size"][0]} if name.startswith("vit_") else {}
 
 
 def _only_logits(_module: nn.Module, _inputs: Any, output: Any) -> Tensor:
-    """Return the logits alone where a model in training also gives those of auxiliary heads."""
+    """Return only the logits; in training mode some models also return those of auxiliary heads."""
     logits: Tensor = output[0] if isinstance(output, tuple) else output
     return logits

@@ -1,4 +1,4 @@
-"""Segmentation models of torchvision at any size; trained weights know Pascal VOC's classes."""
+"""Segmentation models of torchvision at any size; trained weights have Pascal VOC's classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 
 TWO_HEADS = ("classifier.low_classifier", "classifier.high_classifier")
-"""The last layers of LR-ASPP, whose answers are added."""
+"""The last layers of LR-ASPP, whose outputs are added."""
 
 
 def names() -> list[str]:
@@ -22,18 +22,18 @@ def names() -> list[str]:
 
 
 def build(request: ModelRequest) -> Model:
-    """Return a model; untrained with ``request.outputs`` classes, or with its trained weights.
+    """Return an untrained model with ``request.outputs`` classes, or one with its trained weights.
 
-    The auxiliary head of trained weights, which only their own training used, is left away.
+    The auxiliary head of trained weights is removed: it was only used in their own training.
     """
     from torchvision import models
 
-    from mtkd_teachers.downloads import trained as with_weights
+    from mtkd_teachers.downloads import load_trained
 
     name = request.model
     best = models.get_model_weights(name).DEFAULT
     if request.pretrained:
-        module = with_weights(name, best)
+        module = load_trained(name, best)
         if getattr(module, "aux_classifier", None) is not None:
             module.aux_classifier = None  # type: ignore[assignment]
     else:
@@ -51,6 +51,8 @@ def build(request: ModelRequest) -> Model:
 
 
 def _resized(model: Model) -> Callable[[int], Model]:
+    """Return a function that replaces both heads of LR-ASPP in place."""
+
     def resized(outputs: int) -> Model:
         for name in TWO_HEADS:
             head = model.module.get_submodule(name)

@@ -1,7 +1,7 @@
-"""Check the trees of a loaded scikit-learn estimator: their nodes are followed without a look at bounds.
+"""Check the trees of a loaded scikit-learn estimator, which follows their nodes without bounds checks.
 
-skops refuses trees by itself, for a made-up file could send scikit-learn anywhere in memory. What it
-cannot know is checked here, so forests and boosted trees may be teachers.
+skops does not trust trees: a manipulated file could make scikit-learn read any memory. With these checks,
+forests and boosted trees can be teachers.
 """
 
 from __future__ import annotations
@@ -19,54 +19,54 @@ TREES = (
 LEAF = -1
 
 
-def unsound(estimator: Any) -> str:
-    """Return what is wrong with a tree of an estimator, ``''`` if nothing is."""
-    for owner in _parts(estimator, set()):
+def find_invalid_tree(estimator: Any) -> str:
+    """Return the problem with a tree in an estimator, ``''`` if all trees are valid."""
+    for owner in _estimators_in(estimator, set()):
         width = getattr(owner, "n_features_in_", None)
         members = getattr(owner, "estimators_", None)
         if members is not None and any(
             getattr(member, "n_features_in_", width) != width
             for member in np.asarray(members, dtype=object).ravel()
         ):
-            return "its trees were fitted on other columns than the whole"
+            return "its trees were fitted on a different number of columns"
         tree = getattr(owner, "tree_", None)
         if tree is not None:
             nodes = tree.__getstate__()["nodes"]
             children = (nodes["left_child"], nodes["right_child"])
-            if tree.n_features != width or not _is_sound(
+            if tree.n_features != width or not _is_valid(
                 *children, nodes["left_child"] == LEAF, nodes["feature"], width
             ):
-                return "a node of a tree points outside"
-        for predictor in _flat(getattr(owner, "_predictors", [])):
+                return "a tree node has an invalid index"
+        for predictor in _flatten(getattr(owner, "_predictors", [])):
             nodes = predictor.nodes
             inner = ~nodes["is_leaf"].astype(bool)
             sets = len(predictor.raw_left_cat_bitsets)
-            if not _is_sound(nodes["left"], nodes["right"], ~inner, nodes["feature_idx"], width):
-                return "a node of a tree points outside"
+            if not _is_valid(nodes["left"], nodes["right"], ~inner, nodes["feature_idx"], width):
+                return "a tree node has an invalid index"
             if (nodes["bitset_idx"][inner & nodes["is_categorical"].astype(bool)] >= sets).any():
-                return "a node of a tree points outside"
+                return "a tree node has an invalid index"
     return ""
 
 
-def _is_sound(
+def _is_valid(
     left: NDArray[Any], right: NDArray[Any], leaf: NDArray[np.bool_], feature: NDArray[Any], width: int | None
 ) -> bool:
-    """Whether every inner node has two later nodes below it, and asks for a column that there is."""
+    """Whether every inner node has two children with larger indices, and a valid column."""
     if width is None or not len(left):
         return False
-    here = np.arange(len(left))[~leaf]
-    below = np.stack([left[~leaf], right[~leaf]]).astype(np.int64)
+    index = np.arange(len(left))[~leaf]
+    children = np.stack([left[~leaf], right[~leaf]]).astype(np.int64)
     columns = feature[~leaf].astype(np.int64)
     return bool(
-        (below > here).all()
-        and (below < len(left)).all()
+        (children > index).all()
+        and (children < len(left)).all()
         and (columns >= 0).all()
         and (columns < width).all()
     )
 
 
-def _parts(value: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield an estimator and every estimator within it."""
+def _estimators_in(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield an estimator and all estimators in it."""
     if id(value) in seen:
         return
     seen.add(id(value))
@@ -81,13 +81,13 @@ def _parts(value: Any, seen: set[int]) -> Iterator[Any]:
         inner = list(vars(value).values())
     else:
         inner = []
-    for part in inner:
-        yield from _parts(part, seen)
+    for item in inner:
+        yield from _estimators_in(item, seen)
 
 
-def _flat(nested: Any) -> Iterator[Any]:
-    for part in nested:
-        if isinstance(part, list | tuple):
-            yield from _flat(part)
+def _flatten(nested: Any) -> Iterator[Any]:
+    for item in nested:
+        if isinstance(item, list | tuple):
+            yield from _flatten(item)
         else:
-            yield part
+            yield item

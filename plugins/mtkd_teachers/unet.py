@@ -1,4 +1,4 @@
-"""Small U-Nets (Ronneberger et al., arXiv 1505.04597), widths of the levels in the name: ``unet:8-16-32``."""
+"""Small U-Nets (Ronneberger et al., arXiv 1505.04597), with level widths in the name: ``unet:8-16-32``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mtkd_teachers.sizes import sizes_in
 
 
 class UNetProvider:
-    """Two convolutions a level on the way down, one on the way up, beside it the features of the way down.
+    """Two convolutions per level of the encoder, one per level of the decoder, with skip connections.
 
-    The first level works at half the image's side; the last step up is a pixel shuffle. So it costs
-    a quarter of a net that works on every pixel.
+    The first level works at half the resolution and the last upsampling is a pixel shuffle. This costs a
+    quarter of a net at full resolution.
     """
 
     def build(self, request: ModelRequest) -> Model:
@@ -24,7 +24,7 @@ class UNetProvider:
 
 
 class UNet(nn.Module):
-    """Input ``[B, channels, H, W]``, output ``[B, outputs, H, W]``; any H and W."""
+    """Input ``[B, channels, H, W]``, output ``[B, outputs, H, W]``, for any H and W."""
 
     def __init__(self, channels: int, widths: list[int], outputs: int) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class UNet(nn.Module):
             for before, after in zip([first, *widths[:-1]], widths, strict=True)
         )
         pairs = zip(widths[:0:-1], widths[-2::-1], strict=True)
-        self.up = nn.ModuleList(convolution(below + beside, beside) for below, beside in pairs)
+        self.up = nn.ModuleList(convolution(below + skip, skip) for below, skip in pairs)
         self.fine = nn.Sequential(
             nn.Conv2d(first, 4 * first, 1, bias=False),
             nn.PixelShuffle(2),
@@ -46,13 +46,14 @@ class UNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits."""
-        features, beside = self.stem(images), []
+        features, skips = self.stem(images), []
         for level, layers in enumerate(self.down):
             features = layers(F.max_pool2d(features, 2, ceil_mode=True) if level else features)
-            beside.append(features)
-        for layers, skipped in zip(self.up, beside[-2::-1], strict=True):
-            raised = F.interpolate(features, size=skipped.shape[2:], mode="nearest")
-            features = layers(torch.cat([raised, skipped], dim=1))
+            skips.append(features)
+        for layers, skip in zip(self.up, skips[-2::-1], strict=True):
+            upsampled = F.interpolate(features, size=skip.shape[2:], mode="nearest")
+            features = layers(torch.cat([upsampled, skip], dim=1))
+        # the pixel shuffle may add one row and column for odd sizes
         logits: Tensor = self.head(self.fine(features))
         return logits[..., : images.shape[2], : images.shape[3]]
 

@@ -99,7 +99,7 @@ def test_boxes_are_the_same_in_the_form_that_exporters_need() -> None:
     """What has fixed shapes answers as torchvision's suppression on what is likely does."""
     from torchvision.ops import batched_nms
 
-    from mtkd_teachers.fixed_boxes import suppressed
+    from mtkd_teachers.fixed_boxes import suppress
 
     random = torch.Generator().manual_seed(0)
     for _ in range(20):
@@ -109,7 +109,7 @@ def test_boxes_are_the_same_in_the_form_that_exporters_need() -> None:
         labels = torch.randint(0, 3, (60,), generator=random)
         likely = scores > 0.4
         kept = batched_nms(boxes[likely], scores[likely], labels[likely], 0.5)
-        found = suppressed(boxes, scores, labels, 0.4, 0.5, 100)
+        found = suppress(boxes, scores, labels, 0.4, 0.5, 100)
         wanted = torch.cat([boxes, scores[:, None], labels[:, None]], dim=1)[likely][kept]
         torch.testing.assert_close(found[: len(kept)], wanted)
         assert (found[len(kept) :, 5] == -1).all()

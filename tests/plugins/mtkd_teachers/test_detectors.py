@@ -1,4 +1,4 @@
-"""Detectors: torchvision's own answers, losses that teach, weights that go in and out."""
+"""Detectors: torchvision's outputs, training losses, exchange of weights."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torchvision.models import detection
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model, ModelRequest, Wanted
-from mtkd_teachers.dense_answer import DenseAnswer, centredness, softened
-from mtkd_teachers.detectors import as_detector, take_over
+from mtkd_teachers.dense_answer import DenseAnswer, centerness, soften
+from mtkd_teachers.detectors import as_detector, copy_matching_weights
 from mtkd_teachers.python import PythonProvider
-from mtkd_teachers.target_assignment import by_centre, by_overlap
+from mtkd_teachers.target_assignment import assign_by_center, assign_by_overlap
 from mtkd_teachers.tiny_fcos import TinyFcosProvider
 from mtkd_teachers.torchvision import TorchvisionProvider
 
@@ -29,11 +29,11 @@ SIDE = 64
 BOXES = torch.tensor([[[0.1, 0.1, 0.5, 0.5], [0.4, 0.5, 0.9, 0.9]]])
 
 
-def wanted(scores: tuple[float, float] = (1.0, 1.0), spoken: Tensor | None = None) -> Wanted:
+def target_boxes(scores: tuple[float, float] = (1.0, 1.0), spoken: Tensor | None = None) -> Wanted:
     return Wanted(BOXES, torch.tensor([[1, 2]]), torch.tensor([scores]), spoken)
 
 
-def nothing() -> Wanted:
+def no_boxes() -> Wanted:
     return Wanted(BOXES * 0, torch.tensor([[-1, -1]]), torch.zeros(1, 2))
 
 
@@ -48,14 +48,14 @@ def stock(name: str, outputs: int = 3) -> Model:
 
 
 @pytest.mark.parametrize("name", STOCK)
-def test_a_stock_detector_of_any_size_answers_what_torchvision_does_and_learns(name: str) -> None:
+def test_matches_torchvision_at_any_size_and_trains(name: str) -> None:
     model = stock(name)
     module, images = model.module.eval(), torch.rand(1, 3, SIDE, SIDE)
     module.score_thresh = 0.0
     if hasattr(module, "roi_heads"):
         module.roi_heads.score_thresh = 0.0
     with torch.no_grad():
-        if name.startswith("ssd"):  # a fresh one is equally sure of everything
+        if name.startswith("ssd"):  # an untrained one has equal scores everywhere
             for layer in module.modules():
                 if isinstance(layer, nn.BatchNorm2d):
                     layer.momentum = 1.0
@@ -68,12 +68,12 @@ def test_a_stock_detector_of_any_size_answers_what_torchvision_does_and_learns(n
         base = next(kind for kind in type(module).__mro__ if kind.__module__.startswith("torchvision"))
         (expected,) = base.forward(module, list(images))
     background = name.startswith(("ssd", "fasterrcnn"))
-    there = answer[0][answer[0, :, 4] > 0]
-    count = min(len(there), 20)
+    boxes = answer[0][answer[0, :, 4] > 0]
+    count = min(len(boxes), 20)
     assert count
-    assert (there[:count, :4] * SIDE - expected["boxes"][:count]).abs().max() < 1e-2
-    assert there[:count, 4].tolist() == pytest.approx(expected["scores"][:count].tolist(), abs=1e-4)
-    assert there[:count, 5].tolist() == (expected["labels"][:count] - int(background)).tolist()
+    assert (boxes[:count, :4] * SIDE - expected["boxes"][:count]).abs().max() < 1e-2
+    assert boxes[:count, 4].tolist() == pytest.approx(expected["scores"][:count].tolist(), abs=1e-4)
+    assert boxes[:count, 5].tolist() == (expected["labels"][:count] - int(background)).tolist()
     loss = module.train()(torch.rand(2, 3, SIDE, SIDE)).loss(
         Wanted(BOXES.repeat(2, 1, 1), torch.tensor([[1, 2], [-1, -1]]), torch.tensor([[1.0, 1], [0, 0]])), 1.0
     )
@@ -82,13 +82,13 @@ def test_a_stock_detector_of_any_size_answers_what_torchvision_does_and_learns(n
     assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
 
 
-def test_a_detector_keeps_the_names_of_torchvisions_weights() -> None:
+def test_keeps_torchvision_parameter_names() -> None:
     plain = detection.fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=3)
     model = stock("fcos_resnet50_fpn")
     assert model.module.state_dict().keys() == plain.state_dict().keys()
 
 
-def test_another_number_of_classes_keeps_all_weights_that_fit() -> None:
+def test_resized_keeps_matching_weights() -> None:
     model = tiny()
     assert model.resized is not None
     assert model.resized(3) is model
@@ -98,7 +98,7 @@ def test_another_number_of_classes_keeps_all_weights_that_fit() -> None:
     assert len(same) == len(model.module.state_dict()) - 2
 
 
-def test_a_python_file_may_return_torchvisions_detector() -> None:
+def test_python_file_may_return_torchvision_detector() -> None:
     Path("mine.py").write_text(
         "from torchvision.models.detection import ssdlite320_mobilenet_v3_large as ssd\n"
         "def build(outputs):\n"
@@ -110,18 +110,18 @@ def test_a_python_file_may_return_torchvisions_detector() -> None:
         assert model.module.eval()(torch.rand(1, 3, SIDE, SIDE)).shape == (1, 100, 6)
 
 
-def test_what_is_no_known_detector_is_left_as_it_is() -> None:
+def test_as_detector_rejects_other_modules() -> None:
     assert as_detector(nn.Linear(1, 1)) is None
 
 
-def test_a_tiny_detector_learns_two_boxes_by_heart() -> None:
+def test_tiny_detector_overfits_two_boxes() -> None:
     model = tiny()
     images = torch.zeros(1, 1, 32, 32)
     for x1, y1, x2, y2 in (BOXES[0] * 32).round().long().tolist():
         images[..., y1:y2, x1:x2] = 1 - 0.5 * (x1 > 8)
     optimizer = torch.optim.AdamW(model.module.parameters(), lr=1e-2)
     for _ in range(120):
-        loss = model.module.train()(images).loss(wanted((1.0, 0.6)), 1.0).sum()
+        loss = model.module.train()(images).loss(target_boxes((1.0, 0.6)), 1.0).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -133,22 +133,22 @@ def test_a_tiny_detector_learns_two_boxes_by_heart() -> None:
     assert best[1][4] > best[2][4] > 0.3
 
 
-def test_sizes_of_a_tiny_detector_are_in_its_name() -> None:
-    with pytest.raises(UsageError, match="no width and depth"):
+def test_tiny_detector_parses_sizes() -> None:
+    with pytest.raises(UsageError, match="invalid width and depth"):
         tiny("20")
-    with pytest.raises(UsageError, match="no sizes"):
+    with pytest.raises(UsageError, match="invalid sizes"):
         tiny("big")
     assert tiny("8-3", size=96).input.size == 96
 
 
 def dense(logits: Tensor, **more: Any) -> DenseAnswer:
-    """Four places in a row, each with a box of its own around it."""
-    middles = torch.tensor([[0.125, 0.5], [0.375, 0.5], [0.625, 0.5], [0.875, 0.5]])
-    places = torch.cat([middles - 0.125, middles + 0.125], dim=1)
-    return DenseAnswer(logits, places[None], middles, by_overlap(places, 0.5, 0.4), **more)
+    """Return a training output with four points in a row, each with its own box."""
+    centers = torch.tensor([[0.125, 0.5], [0.375, 0.5], [0.625, 0.5], [0.875, 0.5]])
+    places = torch.cat([centers - 0.125, centers + 0.125], dim=1)
+    return DenseAnswer(logits, places[None], centers, assign_by_overlap(places, 0.5, 0.4), **more)
 
 
-def test_classes_are_wanted_with_the_boxs_score_and_elsewhere_not_at_all() -> None:
+def test_class_target_is_box_score() -> None:
     places = dense(torch.zeros(1, 4, 2))
     one = Wanted(places.boxes[:, :1], torch.tensor([[1]]), torch.tensor([[0.7]]))
     soft = torch.zeros(1, 4, 2)
@@ -160,8 +160,8 @@ def test_classes_are_wanted_with_the_boxs_score_and_elsewhere_not_at_all() -> No
     assert unfocused.item() == pytest.approx(plain.sum().item(), rel=1e-4)
 
 
-def test_a_place_answers_for_the_box_that_is_there_rather_than_for_one_that_hardly_is() -> None:
-    places = by_centre(torch.tensor([[0.4, 0.4, 0.6, 0.6]]), [1], 1.5)
+def test_uncertain_box_does_not_take_a_point() -> None:
+    places = assign_by_center(torch.tensor([[0.4, 0.4, 0.6, 0.6]]), [1], 1.5)
     answer = DenseAnswer(torch.zeros(1, 1, 2), BOXES[:, :1], torch.tensor([[0.5, 0.5]]), places, focus=0.0)
     large, small = [0.2, 0.2, 0.8, 0.8], [0.45, 0.45, 0.56, 0.56]
     both = Wanted(torch.tensor([[large, small]]), torch.tensor([[0, 1]]), torch.tensor([[0.9, 0.02]]))
@@ -169,19 +169,19 @@ def test_a_place_answers_for_the_box_that_is_there_rather_than_for_one_that_hard
     assert answer.loss(both, 1.0).item() == pytest.approx(answer.loss(only, 1.0).item(), rel=1e-4)
 
 
-def test_two_names_for_one_object_are_both_wanted() -> None:
+def test_overlapping_boxes_give_both_classes() -> None:
     logits = torch.zeros(1, 4, 2, requires_grad=True)
     box = dense(logits).boxes[:, 1:2].expand(-1, 2, -1)
     dense(logits, focus=0.0).loss(
         Wanted(box, torch.tensor([[0, 1]]), torch.tensor([[0.9, 0.7]])), 1.0
     ).backward()
     assert logits.grad is not None
-    assert (logits.grad[0, 1] < 0).all()  # both rise
+    assert (logits.grad[0, 1] < 0).all()  # both logits increase
     assert (logits.grad[0, 0] > 0).all()
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_of_classes_that_nobody_speaks_of_nothing_is_learnt(background: bool) -> None:
+def test_unspoken_classes_have_no_gradient(background: bool) -> None:
     logits = torch.zeros(1, 4, 2 + background, requires_grad=True)
     answer = dense(logits, background=background)
     silent = Wanted(answer.boxes[:, :1], torch.tensor([[0]]), torch.ones(1, 1), torch.tensor([[True, False]]))
@@ -192,39 +192,39 @@ def test_of_classes_that_nobody_speaks_of_nothing_is_learnt(background: bool) ->
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_an_empty_image_teaches_that_there_is_nothing(background: bool) -> None:
+def test_image_without_boxes_trains_background(background: bool) -> None:
     logits = torch.zeros(1, 4, 2 + background, requires_grad=True)
-    dense(logits, background=background).loss(nothing(), 2.0).backward()
+    dense(logits, background=background).loss(no_boxes(), 2.0).backward()
     assert logits.grad is not None
     assert (logits.grad[..., -1] >= 0).all()
     assert (logits.grad[..., -1] > 0).any()
 
 
-def test_soft_scores_at_a_temperature_have_their_logit_divided() -> None:
+def test_soften_divides_logits() -> None:
     scores = torch.tensor([0.0, 0.2, 0.9, 1.0])
     expected = torch.special.logit(scores) / 3
-    assert softened(scores, 3.0).tolist() == pytest.approx(expected.sigmoid().tolist(), rel=1e-5)
+    assert soften(scores, 3.0).tolist() == pytest.approx(expected.sigmoid().tolist(), rel=1e-5)
 
 
-def test_centredness_is_one_in_the_middle_and_zero_at_the_side() -> None:
+def test_centerness_is_1_at_center_and_0_at_side() -> None:
     box = torch.tensor([[0.0, 0.0, 0.4, 0.4]])
-    assert centredness(torch.tensor([[0.2, 0.2]]), box).item() == pytest.approx(1)
-    assert centredness(torch.tensor([[0.1, 0.2]]), box).item() == pytest.approx((1 / 3) ** 0.5)
-    assert centredness(torch.tensor([[0.0, 0.2]]), box).item() == 0
+    assert centerness(torch.tensor([[0.2, 0.2]]), box).item() == pytest.approx(1)
+    assert centerness(torch.tensor([[0.1, 0.2]]), box).item() == pytest.approx((1 / 3) ** 0.5)
+    assert centerness(torch.tensor([[0.0, 0.2]]), box).item() == 0
 
 
-def test_each_boxs_best_anchor_answers_for_it_however_little_they_overlap() -> None:
+def test_box_is_assigned_to_best_anchor() -> None:
     anchors = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0], [0.0, 0.5, 0.5, 1.0]])
-    claims = by_overlap(anchors, 0.5, 0.4)(torch.tensor([[[0.55, 0.55, 0.6, 0.6]]]))
-    assert (claims.strength[0, :, 0] > 0).tolist() == [False, True, False]
+    assignment = assign_by_overlap(anchors, 0.5, 0.4)(torch.tensor([[[0.55, 0.55, 0.6, 0.6]]]))
+    assert (assignment.strength[0, :, 0] > 0).tolist() == [False, True, False]
 
 
-def test_weights_of_a_module_are_taken_over_where_they_fit() -> None:
+def test_copies_matching_weights() -> None:
     first, second = (
         nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3)),
         nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 4)),
     )
     before = second[1].weight.clone()
-    take_over(second, first)
+    copy_matching_weights(second, first)
     assert torch.equal(second[0].weight, first[0].weight)
     assert torch.equal(second[1].weight, before)

@@ -1,4 +1,4 @@
-"""Teachers that torch exported: real files, written here. Nothing of an untrusted file runs."""
+"""Provider `exported`: programs and archives written by torch, and untrusted files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mtkd_cli.interfaces import Column, Model, ModelRequest
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_teachers.exported import ExportedProvider
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # torch would rather export than trace
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # torch recommends export instead of trace
 
 GENERATOR = torch.Generator().manual_seed(0)
 VIEWS = torch.rand(5, 3, 4, 4, generator=GENERATOR)
@@ -29,7 +29,7 @@ def network() -> nn.Module:
 
 
 def export(module: nn.Module, batch: int | None, path: str = "m.pt2", example: Tensor = VIEWS) -> str:
-    """Write a program for so many samples, None for any number."""
+    """Write a program for a batch size; None: dynamic."""
     given = example if batch is None else example[:1].expand(batch, *example.shape[1:]).contiguous()
     shapes = ({0: FREE},) if batch is None else None
     torch.export.save(torch.export.export(module, (given,), dynamic_shapes=shapes), path)
@@ -47,40 +47,40 @@ def build(path: str, trusted: bool = True, **more: Any) -> Model:
 
 
 @pytest.mark.parametrize("batch", [None, 1, 2, 5, 8])
-def test_a_program_answers_as_the_model_does_for_any_number_of_samples(batch: int | None) -> None:
+def test_program_matches_model_for_any_batch_size(batch: int | None) -> None:
     module = network()
     model = build(export(module, batch))
     torch.testing.assert_close(model.module(VIEWS), module(VIEWS))
     assert (model.input.size, model.input.channels, model.trained) == (4, 3, True)
 
 
-def test_a_program_that_takes_a_few_samples_at_most_serves_any_number() -> None:
+def test_splits_batches_at_maximum_size() -> None:
     module = network()
     shapes = ({0: torch.export.Dim("batch", max=3)},)
     torch.export.save(torch.export.export(module, (VIEWS[:2],), dynamic_shapes=shapes), "m.pt2")
     torch.testing.assert_close(build("m.pt2").module(VIEWS), module(VIEWS))
 
 
-def test_a_torchscript_archive_answers_as_the_model_does() -> None:
+def test_torchscript_matches_model() -> None:
     module = network()
     model = build(traced(module))
     torch.testing.assert_close(model.module(VIEWS), module(VIEWS))
     assert (model.input.size, model.input.channels) == (None, None)
 
 
-def test_a_script_that_was_saved_in_training_mode_is_asked_in_eval_mode() -> None:
+def test_torchscript_runs_in_eval_mode() -> None:
     module = network()
     torch.jit.script(module.train()).save("m.pt")
     torch.testing.assert_close(build("m.pt").module(VIEWS), module.eval()(VIEWS))
 
 
-def test_a_program_that_was_exported_in_training_mode_is_refused() -> None:
+def test_rejects_program_in_training_mode() -> None:
     with pytest.raises(DataError, match="in training mode"):
         build(export(network().train(), None))
 
 
 @pytest.mark.parametrize("write", [lambda: export(network(), None), lambda: traced(network())])
-def test_it_stays_as_it_is_whatever_mode_it_is_put_in(write: Any) -> None:
+def test_ignores_training_mode(write: Any) -> None:
     model = build(write())
     first = model.module.eval()(VIEWS)
     torch.testing.assert_close(model.module.train()(VIEWS), first)
@@ -89,7 +89,7 @@ def test_it_stays_as_it_is_whatever_mode_it_is_put_in(write: Any) -> None:
 
 
 @pytest.mark.parametrize("half", [torch.float16, torch.float64])
-def test_numbers_of_another_kind_are_given_as_the_model_wants_them(half: torch.dtype) -> None:
+def test_casts_input_to_model_dtype(half: torch.dtype) -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(48, 3)).eval().to(half)
     expected = module(VIEWS.to(half))
     torch.jit.script(module).save("m.pt")
@@ -99,7 +99,7 @@ def test_numbers_of_another_kind_are_given_as_the_model_wants_them(half: torch.d
         torch.testing.assert_close(found.to(half), expected)
 
 
-def test_channels_may_stand_last() -> None:
+def test_channels_last() -> None:
     class Last(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return images.mean(dim=(1, 2))
@@ -110,7 +110,7 @@ def test_channels_may_stand_last() -> None:
     assert (model.input.size, model.input.channels) == (4, 3)
 
 
-def test_a_tables_rows_come_as_they_are() -> None:
+def test_passes_raw_table_rows() -> None:
     module = nn.Linear(4, 3).eval()
     rows = torch.rand(5, 4)
     columns = tuple(Column(name) for name in "abcd")
@@ -127,7 +127,7 @@ def _scripted(module: nn.Module) -> str:
     return "rows.pt"
 
 
-def test_the_files_content_is_what_it_is_known_by() -> None:
+def test_identity_depends_on_file_content() -> None:
     assert ExportedProvider().files(traced(network())) == [Path("m.pt")]
     with pytest.raises(DataError, match=r"no file gone\.pt2"):
         ExportedProvider().files("gone.pt2")
@@ -140,15 +140,15 @@ def test_the_files_content_is_what_it_is_known_by() -> None:
         (lambda: traced(network()), "a TorchScript archive"),
     ],
 )
-def test_without_trust_it_says_what_the_file_is_and_how_to_trust_it(write: Any, kind: str) -> None:
+def test_rejects_untrusted_file(write: Any, kind: str) -> None:
     path = write()
     with pytest.raises(DataError) as error:
         build(path, trusted=False)
-    assert error.value.what == f"{path} is {kind}, and loading it would run code in it"
+    assert error.value.what == f"{path} is {kind}; loading it would run its code"
     assert f"--trust-pickle {path}" in error.value.hint
 
 
-def test_what_is_neither_is_refused_before_anything_of_it_is_read() -> None:
+def test_rejects_other_files_unread() -> None:
     torch.save(nn.Linear(2, 3), "m.pt")
     Path("text.pt2").write_text("not an archive")
     for path in ("m.pt", "text.pt2"):
@@ -157,12 +157,12 @@ def test_what_is_neither_is_refused_before_anything_of_it_is_read() -> None:
 
 
 def _lengths(content: bytearray, header: int) -> tuple[int, int]:
-    """Return the lengths of the name and of the extra field that stand between a header and its file."""
+    """Return the lengths of the name and the extra field of a zip header."""
     name, extra = struct.unpack_from("<HH", content, header + 26)
     return name, extra
 
 
-def test_a_damaged_file_is_named() -> None:
+def test_rejects_damaged_file() -> None:
     for path in (export(network(), None), traced(network())):
         content = bytearray(Path(path).read_bytes())
         with zipfile.ZipFile(path) as archive:
@@ -175,7 +175,7 @@ def test_a_damaged_file_is_named() -> None:
         assert error.value.where == path
 
 
-def test_what_is_no_model_of_images_is_named() -> None:
+def test_rejects_unsupported_models() -> None:
     class Two(nn.Module):
         def forward(self, a: Tensor, b: Tensor) -> Tensor:
             return a + b
@@ -187,10 +187,10 @@ def test_what_is_no_model_of_images_is_named() -> None:
     torch.export.save(torch.export.export(Two(), (VIEWS, VIEWS)), "two.pt2")
     with pytest.raises(DataError, match="takes one batch"):
         build("two.pt2")
-    with pytest.raises(DataError, match="2 x 8; mtkd shows square"):
+    with pytest.raises(DataError, match="2 x 8; mtkd needs square"):
         build(export(nn.Flatten(), None, example=torch.rand(2, 3, 2, 8)))
     torch.jit.script(Named()).save("named.pt")
-    with pytest.raises(DataError, match="answers a dict"):
+    with pytest.raises(DataError, match="returns a dict"):
         build("named.pt").module(VIEWS)
     with pytest.raises(DataError, match=r"fails on \(5, 3, 9, 9\) on cpu: "):
         build(traced(network())).module(torch.rand(5, 3, 9, 9))

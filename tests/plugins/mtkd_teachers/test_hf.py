@@ -1,4 +1,4 @@
-"""Teachers of transformers: real folders, saved here."""
+"""Provider `hf`: folders saved by transformers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build(name: str) -> Model:
     return HfProvider().build(ModelRequest(name, 3, 16, 3, True))
 
 
-def test_it_answers_the_models_logits_with_its_own_classes_and_input() -> None:
+def test_returns_logits_classes_and_input() -> None:
     by_hand = save("vit")
     model = build("vit")
     with torch.no_grad():
@@ -46,13 +46,13 @@ def test_it_answers_the_models_logits_with_its_own_classes_and_input() -> None:
     assert (model.input.std, model.input.interpolation) == ((0.5, 0.5, 0.5), "bicubic")
 
 
-def test_its_weights_and_its_configuration_are_what_it_is_known_by() -> None:
+def test_identity_depends_on_weights_and_configuration() -> None:
     save("vit")
     names = [path.name for path in HfProvider().files("vit")]
     assert names == ["config.json", "model.safetensors", "preprocessor_config.json"]
 
 
-def test_a_pickle_is_refused_unread() -> None:
+def test_rejects_pickle_unread() -> None:
     save("vit")
     Path("vit/model.safetensors").unlink()
     torch.save(Evil(), "vit/pytorch_model.bin")
@@ -61,25 +61,25 @@ def test_a_pickle_is_refused_unread() -> None:
     assert not Path("marker").exists()
 
 
-def test_code_in_the_folder_is_never_run() -> None:
+def test_never_runs_code_in_folder() -> None:
     save("vit")
     config = json.loads(Path("vit/config.json").read_text())
     config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C"}}
     Path("vit/config.json").write_text(json.dumps(config))
     Path("vit/evil.py").write_text("open('marker', 'w')")
-    with pytest.raises(DataError, match="cannot load it"):
+    with pytest.raises(DataError, match="cannot load the model"):
         build("vit")
     assert not Path("marker").exists()
 
 
-def test_without_a_network_it_says_what_to_put_where(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_message_lists_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match="neither cached") as caught:
         build("nobody/nothing")
     assert "model.safetensors" in caught.value.hint
 
 
-def test_a_missing_extra_is_said_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_message_has_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mtkd_cli.safe_loading.optional_imports.find_spec", lambda name: None)
     with pytest.raises(DataError, match="needs transformers") as caught:
         HfProvider().files("vit")

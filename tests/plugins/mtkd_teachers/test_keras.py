@@ -1,4 +1,4 @@
-"""Teachers of Keras: real files, saved here."""
+"""Provider `keras`: files saved by Keras."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build(name: str = "m.keras") -> Model:
     return KerasProvider().build(ModelRequest(name, 3, 8, 5, True))
 
 
-def test_it_answers_as_keras_does_with_channels_first_copied_and_in_threads() -> None:
+def test_matches_keras_when_copied_and_in_threads() -> None:
     expected = save(*dense()).predict(VIEWS.permute(0, 2, 3, 1).numpy(), verbose=0)
     model = build()
     assert (model.input.size, model.input.channels, model.trained) == (8, 3, True)
@@ -54,33 +54,37 @@ def test_it_answers_as_keras_does_with_channels_first_copied_and_in_threads() ->
         torch.testing.assert_close(answer, torch.from_numpy(expected), atol=1e-5, rtol=1e-5)
 
 
-def test_maps_come_with_channels_first() -> None:
+def test_maps_are_channels_first() -> None:
     save(keras.layers.Conv2D(5, 1))
     assert build().module(VIEWS).shape == (2, 5, 8, 8)
 
 
-def test_a_lambda_is_refused_and_does_not_run() -> None:
+def test_rejects_lambda_without_running_it() -> None:
     save(keras.layers.Lambda(lambda x: (Path("marker").touch(), x)[1]), *dense())
     Path("marker").unlink(missing_ok=True)
-    with pytest.raises(DataError, match="cannot load it") as caught:
+    with pytest.raises(DataError, match="cannot load the model") as caught:
         build()
     assert "ONNX" in caught.value.hint
     assert not Path("marker").exists()
 
 
-def test_what_is_no_model_of_images_is_named() -> None:
-    for name, said in (("m.h5", r"no \.keras"), ("gone.keras", "no file"), ("bad.keras", "cannot load it")):
+def test_rejects_unsupported_files() -> None:
+    for name, message in (
+        ("m.h5", r"not a \.keras file"),
+        ("gone.keras", "no file"),
+        ("bad.keras", "cannot load the model"),
+    ):
         Path("bad.keras").write_bytes(b"not a model")
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=message):
             build(name)
     save(keras.layers.Flatten(), shape=(4, 8, 3))
     with pytest.raises(DataError, match="4 x 8"):
         build()
 
 
-def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_other_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     save(*dense())
     monkeypatch.setattr("keras.backend.backend", lambda: "jax")
-    with pytest.raises(UsageError, match="on jax") as caught:
+    with pytest.raises(UsageError, match="backend jax") as caught:
         build()
     assert "KERAS_BACKEND=torch" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Teachers in ONNX files: real files, exported here, run by onnxruntime."""
+"""Provider `onnx`: exported files, run by onnxruntime."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VIEWS = torch.rand(5, 3, 4, 4, generator=GENERATOR)
 
 
 def write(path: str, shape: tuple[Any, ...] = ("n", 3, 4, 4), classes: object = None, **more: Any) -> str:
-    """Write a linear classifier of flattened images."""
+    """Write a linear classifier of flattened images; return its path."""
     weight = helper.make_tensor("w", TensorProto.FLOAT, (48, 3), WEIGHT.T.numpy().tobytes(), raw=True)
     nodes = [
         helper.make_node("Flatten", ["x"], ["flat"]),
@@ -51,7 +51,7 @@ def by_hand(views: torch.Tensor) -> torch.Tensor:
     return nn.functional.linear(views.flatten(1), WEIGHT)
 
 
-def test_it_answers_as_the_model_does() -> None:
+def test_matches_model() -> None:
     model = build(write("m.onnx", classes=["a", "b", "c"]))
     torch.testing.assert_close(model.module(VIEWS), by_hand(VIEWS), atol=1e-5, rtol=1e-5)
     assert (model.classes, model.trained) == (("a", "b", "c"), True)
@@ -60,26 +60,26 @@ def test_it_answers_as_the_model_does() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 8])
-def test_a_file_for_a_fixed_number_of_samples_serves_any_number(batch: int) -> None:
+def test_fixed_batch_size_serves_any_number(batch: int) -> None:
     model = build(write("m.onnx", (batch, 3, 4, 4)))
     torch.testing.assert_close(model.module(VIEWS), by_hand(VIEWS), atol=1e-5, rtol=1e-5)
 
 
-def test_channels_may_stand_last() -> None:
+def test_channels_last() -> None:
     model = build(write("m.onnx", ("n", 4, 4, 3)))
     expected = by_hand(VIEWS.permute(0, 2, 3, 1))
     torch.testing.assert_close(model.module(VIEWS), expected, atol=1e-5, rtol=1e-5)
     assert (model.input.size, model.input.channels) == (4, 3)
 
 
-def test_free_sizes_are_the_datas() -> None:
+def test_dynamic_size_uses_data_size() -> None:
     assert build(write("m.onnx", ("n", 3, "h", "w"))).input.size is None
     last = build(write("m.onnx", ("n", "h", "w", 3)))
     assert (last.input.size, last.input.channels) == (None, 3)
     torch.testing.assert_close(last.module(VIEWS), by_hand(VIEWS.permute(0, 2, 3, 1)), atol=1e-5, rtol=1e-5)
 
 
-def test_of_several_outputs_one_is_named() -> None:
+def test_selects_output_by_name() -> None:
     file = write("m.onnx", outputs=["logits", "p"])
     with pytest.raises(UsageError, match="2 outputs: logits, p") as caught:
         build(file)
@@ -89,28 +89,28 @@ def test_of_several_outputs_one_is_named() -> None:
         build(f"{file}#logit")
 
 
-def test_weights_beside_the_file_are_part_of_it() -> None:
+def test_files_include_external_weights() -> None:
     write("m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
     assert [path.name for path in OnnxProvider().files("m.onnx")] == ["m.onnx", "m.data"]
     torch.testing.assert_close(build("m.onnx").module(VIEWS), by_hand(VIEWS), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "gone.data"])
-def test_weights_outside_the_folder_are_refused(location: str) -> None:
+def test_rejects_weights_outside_folder(location: str) -> None:
     Path("../secret").write_bytes(bytes(1024))
     write("m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
     model = onnx.load("m.onnx", load_external_data=False)
     next(e for e in model.graph.initializer[0].external_data if e.key == "location").value = location
     Path("m.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(DataError, match="no file in its folder"):
+    with pytest.raises(DataError, match="not a file in the model's folder"):
         build("m.onnx")
 
 
-def test_what_is_no_model_of_images_is_named() -> None:
+def test_rejects_unsupported_files() -> None:
     Path("bad.onnx").write_bytes(b"not a model")
-    with pytest.raises(DataError, match=r"not an ONNX file|cannot run it"):
+    with pytest.raises(DataError, match=r"not an ONNX file|cannot load the model"):
         build("bad.onnx")
     with pytest.raises(DataError, match=r"no file gone\.onnx"):
         build("gone.onnx")
-    with pytest.raises(DataError, match="2 x 8; mtkd shows square"):
+    with pytest.raises(DataError, match="2 x 8; mtkd needs square"):
         build(write("wide.onnx", ("n", 3, 2, 8)))

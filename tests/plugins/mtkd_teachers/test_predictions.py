@@ -1,4 +1,4 @@
-"""Files of predictions: CSV, arrays, parquet. What is wrong is named with its row; nothing is unpickled."""
+"""Provider `predictions`: CSV, NPZ and Parquet files, and errors in them; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def to_parquet(**columns: Any) -> str:
     ],
     ids=["csv", "npz", "npz of bytes", "parquet"],
 )
-def test_every_kind_of_file_gives_keys_names_and_numbers(make: Any) -> None:
+def test_reads_all_formats(make: Any) -> None:
     model = read(make())
     said = model.predictions
     assert said is not None
@@ -67,12 +67,12 @@ def test_every_kind_of_file_gives_keys_names_and_numbers(make: Any) -> None:
     np.testing.assert_array_equal(said.rows, ROWS)
 
 
-def test_the_first_column_names_the_samples_where_none_is_called_id() -> None:
+def test_first_column_is_default_id() -> None:
     for text in (CSV.replace("id,", "picture,"), "cat,id,dog\n0.1,x,0.9\n"):
         assert read(write(text)).classes == ("cat", "dog")
 
 
-def test_numbers_may_be_ids_and_one_value_needs_no_second_axis() -> None:
+def test_accepts_numeric_ids_and_one_dimension() -> None:
     model = read(savez(ids=[3, 4], predictions=[0.5, 2.0]))
     assert model.predictions is not None
     assert model.predictions.keys == ("3", "4")
@@ -80,7 +80,7 @@ def test_numbers_may_be_ids_and_one_value_needs_no_second_axis() -> None:
     assert model.classes is None
 
 
-def test_an_empty_cell_is_no_answer_and_one_beyond_32_bits_is_infinite() -> None:
+def test_empty_cell_is_nan_and_overflow_is_infinite() -> None:
     said = read(write("id,cat,dog\nx,,NaN\ny,1e300,0\n")).predictions
     assert said is not None
     assert np.isnan(said.rows[0]).all()
@@ -95,12 +95,12 @@ def test_an_empty_cell_is_no_answer_and_one_beyond_32_bits_is_infinite() -> None
         ("id,cat,dog\n", "the file has no predictions", "p.csv"),
         ("id;cat;dog\nx;1;2\n", "the file has 1 columns", "p.csv"),
         ("id,cat,dog\nx,1,2\ny,1\n", "the row has 2 cells for 3 headings", "p.csv, row 3"),
-        ("id,cat,dog\nx,1,2\ny,1,much\n", "'much' is no number", "p.csv, row 3, column 'dog'"),
-        ("id,cat,cat\nx,1,2\n", "two columns are called 'cat'", "p.csv"),
+        ("id,cat,dog\nx,1,2\ny,1,much\n", "'much' is not a number", "p.csv, row 3, column 'dog'"),
+        ("id,cat,cat\nx,1,2\n", "duplicate column name 'cat'", "p.csv"),
         ('id,cat,dog\nx,"1,2\n', "the table cannot be read", "p.csv"),
     ],
 )
-def test_what_is_wrong_in_a_csv_is_named_with_its_row(text: str, what: str, where: str) -> None:
+def test_rejects_invalid_csv(text: str, what: str, where: str) -> None:
     with pytest.raises(DataError) as caught:
         read(write(text))
     assert what in caught.value.what
@@ -111,20 +111,20 @@ def test_what_is_wrong_in_a_csv_is_named_with_its_row(text: str, what: str, wher
     ("arrays", "what"),
     [
         ({"ids": IDS}, "no array 'predictions'"),
-        ({"ids": IDS, "predictions": ROWS[:2]}, r"predictions are float32 of shape \(2, 2\)"),
-        ({"ids": IDS, "predictions": ROWS.astype(str)}, "predictions are <U"),
-        ({"ids": IDS, "predictions": ROWS[:, :0]}, r"predictions are float32 of shape \(3, 0\)"),
-        ({"ids": ROWS, "predictions": ROWS}, "ids are float32"),
-        ({"ids": [], "predictions": ROWS[:0]}, "ids are float64"),
+        ({"ids": IDS, "predictions": ROWS[:2]}, r"array 'predictions' is float32 of shape \(2, 2\)"),
+        ({"ids": IDS, "predictions": ROWS.astype(str)}, "array 'predictions' is <U"),
+        ({"ids": IDS, "predictions": ROWS[:, :0]}, r"array 'predictions' is float32 of shape \(3, 0\)"),
+        ({"ids": ROWS, "predictions": ROWS}, "array 'ids' is float32"),
+        ({"ids": [], "predictions": ROWS[:0]}, "array 'ids' is float64"),
     ],
 )
-def test_what_is_wrong_in_arrays_is_named(arrays: dict[str, Any], what: str) -> None:
+def test_rejects_invalid_arrays(arrays: dict[str, Any], what: str) -> None:
     with pytest.raises(DataError, match=what):
         read(savez(**arrays))
 
 
-def test_a_column_of_parquet_without_numbers_is_named() -> None:
-    with pytest.raises(DataError, match=r"the column 'dog' holds .*, no numbers"):
+def test_rejects_parquet_column_without_numbers() -> None:
+    with pytest.raises(DataError, match=r"column 'dog' contains .*, not numbers"):
         read(to_parquet(id=IDS, cat=ROWS[:, 0], dog=["x", "y", "z"]))
 
 
@@ -133,7 +133,7 @@ class Bomb:
         return Path.touch, (Path("marker"),)
 
 
-def test_no_pickle_is_opened_whatever_file_holds_it() -> None:
+def test_never_unpickles() -> None:
     bomb = np.array([Bomb()] * 3, dtype=object)
     for arrays in ({"ids": IDS, "predictions": bomb}, {"ids": bomb, "predictions": ROWS}):
         with pytest.raises(DataError, match="the arrays cannot be read: "):
@@ -152,7 +152,7 @@ def test_no_pickle_is_opened_whatever_file_holds_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["p.csv", "p.npz", "p.parquet"])
-def test_a_damaged_file_is_an_error_that_names_it(name: str) -> None:
+def test_rejects_damaged_file(name: str) -> None:
     savez(ids=IDS, predictions=ROWS)
     to_parquet(id=IDS, cat=ROWS[:, 0])
     write(CSV + "\n")
@@ -164,14 +164,14 @@ def test_a_damaged_file_is_an_error_that_names_it(name: str) -> None:
         assert name in caught.value.where
 
 
-def test_it_passes_the_checks_of_every_provider(registry: Registry) -> None:
+def test_satisfies_provider_contract(registry: Registry) -> None:
     spec = registry.find("teachers", "predictions").spec
     assert check(spec, {"model": f"predictions:{write(CSV)}"})
     with pytest.raises(NotCheckedError):
         check(spec)
 
 
-def test_a_file_that_is_not_there_or_of_another_kind_is_named() -> None:
-    for name, what in (("gone.csv", r"no file gone\.csv"), ("p.pkl", "no file of predictions")):
+def test_rejects_missing_or_unknown_file() -> None:
+    for name, what in (("gone.csv", r"no file gone\.csv"), ("p.pkl", "not a file of predictions")):
         with pytest.raises(DataError, match=what):
             read(name)

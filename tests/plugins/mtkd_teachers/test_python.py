@@ -1,4 +1,4 @@
-"""Teachers and students from a local file or a module."""
+"""Provider `python`: models from a local file or a module."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def build(file: Path, name: str, pretrained: bool = False) -> Model:
     return PythonProvider().build(ModelRequest(f"{file}:{name}", 3, 8, 5, pretrained))
 
 
-def test_factory_takes_what_it_names(file: Path) -> None:
+def test_passes_named_arguments(file: Path) -> None:
     model = build(file, "plain")
     assert model.head == "3"
     assert model.module(torch.zeros(2, 3, 8, 8)).shape == (2, 5)
@@ -57,16 +57,16 @@ def test_factory_takes_what_it_names(file: Path) -> None:
     assert model.classes is None
 
 
-def test_factory_without_linear_layer_has_no_head(file: Path) -> None:
+def test_model_without_linear_layer_has_no_head(file: Path) -> None:
     assert build(file, "nothing").head == ""
 
 
-def test_factory_may_declare_more(file: Path) -> None:
+def test_factory_may_return_declared_model(file: Path) -> None:
     model = build(file, "declared", pretrained=True)
     assert (model.input.size, model.classes, model.trained) == (7, ("a", "b"), True)
 
 
-def test_factory_may_take_any_key(file: Path) -> None:
+def test_passes_all_arguments_to_kwargs(file: Path) -> None:
     assert build(file, "any_keys").module.out_features == 5
 
 
@@ -78,7 +78,7 @@ def test_factory_may_take_any_key(file: Path) -> None:
         ("answer", "factory fails: TypeError"),
     ],
 )
-def test_bad_factories_are_named(file: Path, name: str, message: str) -> None:
+def test_rejects_invalid_factories(file: Path, name: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         build(file, name)
     assert caught.value.where.endswith(f"models.py:{name}")
@@ -92,23 +92,23 @@ def test_bad_factories_are_named(file: Path, name: str, message: str) -> None:
         ("models.py", "does not name an attribute"),
     ],
 )
-def test_missing_code_is_named(reference: str, message: str) -> None:
+def test_rejects_missing_code(reference: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         PythonProvider().build(ModelRequest(reference, 3, 8, 5, False))
 
 
-def test_unknown_name_gets_the_nearest(file: Path) -> None:
+def test_suggests_similar_name(file: Path) -> None:
     with pytest.raises(UsageError, match="has no 'plian'") as caught:
         build(file, "plian")
     assert "plain" in caught.value.hint
 
 
-def test_installed_modules_work_too() -> None:
+def test_loads_from_installed_module() -> None:
     model = PythonProvider().build(ModelRequest("torch.nn:Identity", 3, 8, 5, False))
     assert isinstance(model.module, torch.nn.Identity)
 
 
-def test_a_changed_file_is_another_teacher(file: Path) -> None:
+def test_identity_depends_on_code(file: Path) -> None:
     before = source_hash(f"{file}:plain")
     assert len(before) == 64
     file.write_text(FILE + "\n# changed\n")

@@ -1,4 +1,4 @@
-"""A run's student as the teacher of the next."""
+"""Provider `run`: the student of an earlier run as a teacher."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def first(distil: Callable[..., dict[str, Any]]) -> Path:
     return Path("runs/first")
 
 
-def test_a_students_answers_are_those_that_it_gave_in_its_run(first: Path, context: Contexts) -> None:
+def test_outputs_equal_those_of_the_run(first: Path, context: Contexts) -> None:
     made = context(CHAIN)
     (teacher,) = ready(made, 1)
     test = made.data.test.samples
@@ -34,14 +34,14 @@ def test_a_students_answers_are_those_that_it_gave_in_its_run(first: Path, conte
     assert teacher.own_classes == [[str(digit)] for digit in range(10)]
 
 
-def test_a_chain_of_students_is_trained(first: Path, distil: Callable[..., dict[str, Any]]) -> None:
+def test_trains_chain_of_students(first: Path, distil: Callable[..., dict[str, Any]]) -> None:
     report = distil(CHAIN, name="second")
     assert report["scores"]["teachers"]["before"]["accuracy"] == pytest.approx(
         report["scores"]["ensemble"]["accuracy"]
     )
 
 
-def test_weights_that_the_run_did_not_write_are_refused(first: Path, context: Contexts) -> None:
+def test_rejects_modified_weights(first: Path, context: Contexts) -> None:
     ready(context(CHAIN), 1)
     weights = first / "student.safetensors"
     content = bytearray(weights.read_bytes())
@@ -51,6 +51,6 @@ def test_weights_that_the_run_did_not_write_are_refused(first: Path, context: Co
         ready(context(CHAIN), 1)
 
 
-def test_a_run_that_is_not_there_is_named(context: Contexts) -> None:
+def test_rejects_missing_run(context: Contexts) -> None:
     with pytest.raises(UsageError, match="no run 'first'"):
         ready(context(CHAIN), 1)

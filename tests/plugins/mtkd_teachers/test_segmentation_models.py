@@ -8,7 +8,7 @@ import torch
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import ModelRequest
 from mtkd_cli.models.head import with_outputs
-from mtkd_teachers.smp import SmpProvider, parsed
+from mtkd_teachers.smp import SmpProvider, parse_name
 from mtkd_teachers.torchvision import TorchvisionProvider
 
 
@@ -34,14 +34,12 @@ def request(model: str, size: int = 64, channels: int = 3, outputs: int = 5) -> 
         ),
     ],
 )
-def test_a_name_says_decoder_encoder_and_the_rest(
-    name: str, decoder: str, encoder: str, options: dict[str, Any]
-) -> None:
-    assert parsed(name) == (decoder, encoder, options)
+def test_parses_smp_names(name: str, decoder: str, encoder: str, options: dict[str, Any]) -> None:
+    assert parse_name(name) == (decoder, encoder, options)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_smp_models_have_the_tasks_classes_and_a_size_that_halves(channels: int) -> None:
+def test_smp_rounds_size_up_to_stride(channels: int) -> None:
     name = "unet/resnet18?encoder_depth=3&decoder_channels=16-8-8"
     model = SmpProvider().build(request(name, 30, channels))
     assert (model.input.size, model.input.channels, model.trained) == (32, channels, False)
@@ -51,24 +49,24 @@ def test_smp_models_have_the_tasks_classes_and_a_size_that_halves(channels: int)
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "hint"),
+    ("name", "message", "hint"),
     [
-        ("unet", "no decoder/encoder", "smp:unet/resnet34"),
-        ("unet/resnet18?depth", "no decoder/encoder", "smp:unet/resnet34"),
+        ("unet", "not decoder/encoder", "smp:unet/resnet34"),
+        ("unet/resnet18?depth", "not decoder/encoder", "smp:unet/resnet34"),
         ("unetz/resnet18", "no decoder 'unetz'", "did you mean 'unet'"),
         ("unet/resnet19", "no encoder 'resnet19'", "did you mean"),
-        ("unet/resnet18?encoder_dept=3", "takes no 'encoder_dept'", "did you mean 'encoder_depth'"),
-        ("unet/resnet18?encoder_depth=9", "cannot build it", "smp:unet/resnet34"),
+        ("unet/resnet18?encoder_dept=3", "no argument 'encoder_dept'", "did you mean 'encoder_depth'"),
+        ("unet/resnet18?encoder_depth=9", "cannot build the model", "smp:unet/resnet34"),
     ],
 )
-def test_what_smp_does_not_have_is_named(name: str, said: str, hint: str) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+def test_rejects_unknown_smp_parts(name: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         SmpProvider().build(request(name))
     assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large"])
-def test_torchvisions_segmentation_models_answer_maps_of_any_number_of_classes(name: str) -> None:
+def test_torchvision_models_return_maps(name: str) -> None:
     model = TorchvisionProvider().build(request(name))
     assert model.module.eval()(torch.zeros(1, 3, 64, 64))["out"].shape == (1, 5, 64, 64)
     other = with_outputs(model, 3, "here", seed=0).module
@@ -77,13 +75,13 @@ def test_torchvisions_segmentation_models_answer_maps_of_any_number_of_classes(n
     assert len(model.input.mean) == 3
 
 
-def test_a_misspelt_segmentation_model_is_named() -> None:
+def test_suggests_similar_segmentation_model() -> None:
     with pytest.raises(UsageError, match="no model") as caught:
         TorchvisionProvider().build(request("deeplabv4_resnet50"))
     assert "deeplabv3_resnet50" in caught.value.hint
 
 
-def test_without_trained_weights_smp_asks_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_untrained_smp_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def asked(*_: object, **__: object) -> None:
         raise AssertionError("the network was asked")
 
@@ -92,6 +90,6 @@ def test_without_trained_weights_smp_asks_no_network(monkeypatch: pytest.MonkeyP
     assert (model.input.mean, model.input.std) == ((), ())
 
 
-def test_a_trained_encoder_alone_is_no_trained_model() -> None:
+def test_trained_encoder_is_not_a_trained_model() -> None:
     model = SmpProvider().build(request("unet/resnet18?encoder_depth=3&decoder_channels=16-8-8"))
     assert model.partly and not model.trained

@@ -1,4 +1,4 @@
-"""Fitted scikit-learn estimators as teachers: the same answers, and nothing unpickled or unknown."""
+"""Provider `sklearn`: outputs of fitted estimators, and untrusted or damaged files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sklearn.svm import LinearSVC
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, Model, ModelRequest
-from mtkd_teachers.sklearn import SklearnProvider, frame_of
+from mtkd_teachers.sklearn import SklearnProvider, to_frame
 
 NUMBERS = (Column("age"), Column("size"), Column("rooms"))
 DRAW = np.random.default_rng(0)
@@ -48,7 +48,7 @@ def teacher(estimator: Any, columns: tuple[Column, ...] = NUMBERS, outputs: int 
     ],
     ids=["pipeline", "forest", "boosted"],
 )
-def test_a_regressor_answers_its_values(regressor: Any) -> None:
+def test_regressor_returns_values(regressor: Any) -> None:
     regressor.fit(ROWS, VALUES)
     model = teacher(regressor)
     answer = model.module(torch.from_numpy(ROWS))
@@ -63,7 +63,7 @@ def test_a_regressor_answers_its_values(regressor: Any) -> None:
     [LogisticRegression(), HistGradientBoostingClassifier(max_iter=5, random_state=0)],
     ids=["linear", "histograms"],
 )
-def test_a_classifier_answers_log_probabilities_of_its_classes(classifier: Any) -> None:
+def test_classifier_returns_log_probabilities(classifier: Any) -> None:
     classifier.fit(ROWS, KINDS)
     model = teacher(classifier, outputs=2)
     assert model.classes == ("cheap", "dear")
@@ -71,7 +71,7 @@ def test_a_classifier_answers_log_probabilities_of_its_classes(classifier: Any) 
     np.testing.assert_allclose(answer.exp().numpy(), classifier.predict_proba(ROWS), atol=1e-6)
 
 
-def test_variances_are_given_where_the_task_asks_for_them() -> None:
+def test_returns_variances_if_task_needs_them() -> None:
     for regressor in (BayesianRidge(), make_pipeline(StandardScaler(), BayesianRidge())):
         regressor.fit(ROWS, VALUES)
         mean, deviation = regressor.predict(ROWS, return_std=True)
@@ -86,20 +86,18 @@ MIXED = np.array([[0, 9, 0, 10], [1, 9, 1, np.nan], [1, 9, np.nan, 30]], dtype=n
 
 
 def pipeline() -> tuple[Any, Any]:
-    """Return a pipeline fitted on named columns, texts and holes among them, and that table."""
+    """Return a pipeline that was fitted on named columns with texts and missing values, and its table."""
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
     parts = [("n", numbers, ["age", "rooms"]), ("c", OneHotEncoder(handle_unknown="ignore"), ["town"])]
     table = {"age": [10.0, np.nan, 30.0], "town": ["Bern", "Chur", np.nan], "rooms": [2.0, 3.0, 3.0]}
-    frame = frame_of(
+    frame = to_frame(
         {name: np.array(part, dtype=object if name == "town" else float) for name, part in table.items()}
     )
     return make_pipeline(ColumnTransformer(parts), Ridge()).fit(frame, [1.0, 2.0, 4.0]), frame
 
 
 @pytest.mark.parametrize("hidden", ["nothing", "pandas"])
-def test_a_pipeline_gets_the_columns_as_it_was_fitted_on_them_by_name(
-    hidden: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_matches_columns_by_name(hidden: str, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == hidden else find(name))
     fitted, frame = pipeline()
@@ -108,60 +106,60 @@ def test_a_pipeline_gets_the_columns_as_it_was_fitted_on_them_by_name(
 
 
 @pytest.mark.parametrize(
-    ("estimator", "columns", "says"),
+    ("estimator", "columns", "message"),
     [
-        (LinearSVC().fit(ROWS, KINDS), NUMBERS, "LinearSVC gives no probabilities"),
-        (Ridge().fit(ROWS, VALUES), NUMBERS[:2], "fitted on 3 columns, the data has 2"),
-        (StandardScaler().fit(ROWS), NUMBERS, "StandardScaler predicts nothing"),
+        (LinearSVC().fit(ROWS, KINDS), NUMBERS, "LinearSVC has no predict_proba"),
+        (Ridge().fit(ROWS, VALUES), NUMBERS[:2], "fitted on 3 columns, but the data has 2"),
+        (StandardScaler().fit(ROWS), NUMBERS, "StandardScaler has no predict"),
     ],
 )
-def test_what_cannot_teach_is_named(estimator: Any, columns: tuple[Column, ...], says: str) -> None:
-    with pytest.raises(DataError, match=says):
+def test_rejects_unsupported_estimators(estimator: Any, columns: tuple[Column, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
         teacher(estimator, columns)
 
 
-def test_a_column_that_the_data_has_not_is_named() -> None:
-    with pytest.raises(DataError, match="a column 'town' that the data has not"):
+def test_rejects_missing_column() -> None:
+    with pytest.raises(DataError, match="column 'town', which the data does not have"):
         teacher(pipeline()[0], (*COLUMNS[:2], Column("towns", ("Bern", "Chur")), COLUMNS[3]))
 
 
 class Mine(Ridge):
-    """A type that skops does not know."""
+    """A type that skops does not trust."""
 
 
-def test_unknown_types_are_refused_and_listed() -> None:
-    with pytest.raises(DataError, match=r"not known to be harmless: .*Mine"):
+def test_rejects_untrusted_types() -> None:
+    with pytest.raises(DataError, match=r"types that are not trusted: .*Mine"):
         teacher(Mine().fit(ROWS, VALUES))
     evil = make_pipeline(FunctionTransformer(), Ridge()).fit(ROWS, VALUES)
     evil[0].func = os.system
-    with pytest.raises(DataError, match=r"not known to be harmless: .*system"):
+    with pytest.raises(DataError, match=r"types that are not trusted: .*system"):
         teacher(evil)
 
 
-def test_a_pickle_and_a_damaged_file_are_refused() -> None:
+def test_rejects_pickle_and_damaged_file() -> None:
     import pickle
 
     for content in (pickle.dumps(Ridge()), b"", b"PK\x03\x04 cut"):
         Path("t.skops").write_bytes(content)
-        with pytest.raises(DataError, match="no skops file"):
+        with pytest.raises(DataError, match="not a skops file"):
             SklearnProvider().build(ModelRequest("t.skops", 3, 1, 1, True))
     with pytest.raises(DataError, match=r"no file gone\.skops"):
         SklearnProvider().files("gone.skops")
 
 
 @pytest.mark.parametrize(("field", "value"), [("left_child", 10**6), ("right_child", 0), ("feature", 3)])
-def test_a_tree_whose_nodes_point_outside_is_refused(field: str, value: int) -> None:
+def test_rejects_tree_with_invalid_indices(field: str, value: int) -> None:
     forest = RandomForestRegressor(2, random_state=0).fit(ROWS, VALUES)
     tree = forest.estimators_[1].tree_
     state = tree.__getstate__()
     state["nodes"][field][0] = value
     tree.__setstate__(state)
-    with pytest.raises(DataError, match="a node of a tree points outside"):
+    with pytest.raises(DataError, match="a tree node has an invalid index"):
         teacher(forest)
 
 
-def test_a_boosted_tree_whose_nodes_point_outside_is_refused() -> None:
+def test_rejects_boosted_tree_with_invalid_indices() -> None:
     boosted = HistGradientBoostingClassifier(max_iter=2, random_state=0).fit(ROWS, KINDS)
     boosted._predictors[1][0].nodes["right"][0] = 10**6
-    with pytest.raises(DataError, match="a node of a tree points outside"):
+    with pytest.raises(DataError, match="a tree node has an invalid index"):
         teacher(boosted)

@@ -1,4 +1,4 @@
-"""convnet, resnet and mlp: sizes in the name, outputs, small images."""
+"""Providers `convnet`, `resnet`, `mlp` and `unet`: sizes in the name, outputs, small images."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_outputs_and_head(provider: str, channels: int, size: int) -> None:
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("name", ["", "a", "8-", "-8", "0", "8--8", "8-0", "8.5", "99999", "²"])
-def test_names_without_sizes_are_refused(provider: str, name: str) -> None:
+def test_rejects_names_without_sizes(provider: str, name: str) -> None:
     with pytest.raises(UsageError) as caught:
         build(provider, name)
     assert f"{provider}:" in caught.value.hint
@@ -45,7 +45,7 @@ def test_names_without_sizes_are_refused(provider: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["9-16", "2-16", "20", "20-16-8"])
 def test_resnet_depth_is_6n_plus_2(name: str) -> None:
-    with pytest.raises(UsageError, match="no depth and width"):
+    with pytest.raises(UsageError, match="invalid depth and width"):
         build("resnet", name)
 
 
@@ -61,13 +61,13 @@ def test_known_parameter_counts() -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_training_reaches_every_parameter(provider: str) -> None:
+def test_all_parameters_have_gradients(provider: str) -> None:
     model = build(provider, NAMES[provider])
     model.module.train()(torch.rand(4, 3, 16, 16)).square().sum().backward()
     assert all(p.grad is not None for p in model.module.parameters())
 
 
-def test_memory_format_changes_nothing_but_rounding() -> None:
+def test_memory_format_changes_only_rounding() -> None:
     model = build("resnet", "8-4")
     images = torch.rand(2, 3, 16, 16)
     with torch.inference_mode():
@@ -77,7 +77,7 @@ def test_memory_format_changes_nothing_but_rounding() -> None:
 
 
 @pytest.mark.parametrize("size", [32, 33, 21])
-def test_a_unet_answers_each_pixel_of_any_size(size: int) -> None:
+def test_unet_returns_map_of_any_size(size: int) -> None:
     model = UNetProvider().build(ModelRequest("4-8-12", 1, size, 11, pretrained=False))
     assert model.module.eval()(torch.zeros(2, 1, size, size)).shape == (2, 11, size, size)
     assert model.head == "head"

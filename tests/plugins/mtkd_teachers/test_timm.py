@@ -1,4 +1,4 @@
-"""The timm provider: heads, preprocessing, class names, weights that are not there."""
+"""Provider `timm`: heads, preprocessing, class names, missing weights."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_head_is_the_last_layer(name: str) -> None:
         torch.testing.assert_close(tail_of(model).eval()(seen[0]), output)
 
 
-def test_several_heads_get_the_tasks_outputs() -> None:
+def test_several_heads_get_task_outputs() -> None:
     model = build("deit_tiny_distilled_patch16_224", outputs=7)
     assert model.head == ""
     assert model.classes is None
@@ -61,7 +61,7 @@ def test_several_heads_get_the_tasks_outputs() -> None:
     "name",
     ["resnet18", "resnet50", "tf_efficientnet_lite1", "tf_efficientnet_lite2", "convnext_atto", "mixnet_s"],
 )
-def test_preprocessing_is_timms(name: str) -> None:
+def test_preprocessing_matches_timm(name: str) -> None:
     with torch.device("meta"):
         spec = build(name).input
     config = resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())
@@ -70,21 +70,21 @@ def test_preprocessing_is_timms(name: str) -> None:
     theirs = create_transform(**config, is_training=False)(image)
     ours = prepare(torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255, spec)[0]
     assert ours.shape == theirs.shape
-    step = 1 / 255 / min(spec.std)  # timm rounds to bytes between resizing and normalising
+    step = 1 / 255 / min(spec.std)  # timm rounds to bytes between resizing and normalizing
     assert (ours - theirs).abs().max() < 2.5 * step
 
 
-def test_class_names_are_torchvisions() -> None:
+def test_class_names_match_torchvision() -> None:
     theirs = models.ResNet18_Weights.DEFAULT.meta["categories"]
     assert imagenet_classes() == tuple(theirs)
     assert build("resnet18").classes == tuple(theirs)
 
 
-def test_models_of_other_classes_have_no_names() -> None:
+def test_other_classes_have_no_names() -> None:
     assert build("vit_tiny_patch16_224.augreg_in21k").classes is None
 
 
-def test_unknown_names_get_the_nearest() -> None:
+def test_suggests_similar_names() -> None:
     with pytest.raises(UsageError, match="no model 'resnet5O'") as caught:
         build("resnet5O")
     assert "resnet50" in caught.value.hint
@@ -93,13 +93,13 @@ def test_unknown_names_get_the_nearest() -> None:
     assert "a1_in1k" in caught.value.hint
 
 
-def test_a_model_without_weights_is_named() -> None:
-    with pytest.raises(DataError, match="no trained weights of efficientnet_b8"):
+def test_rejects_model_without_weights() -> None:
+    with pytest.raises(DataError, match="no trained weights for efficientnet_b8"):
         build("efficientnet_b8", pretrained=True)
 
 
 @pytest.mark.parametrize("offline", [True, False])
-def test_the_hub_is_asked_once_for_missing_weights(monkeypatch: pytest.MonkeyPatch, offline: bool) -> None:
+def test_contacts_hub_once_for_missing_weights(monkeypatch: pytest.MonkeyPatch, offline: bool) -> None:
     asked: list[object] = []
 
     class Silent(socketserver.BaseRequestHandler):

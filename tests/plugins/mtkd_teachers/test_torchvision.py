@@ -1,4 +1,4 @@
-"""The torchvision provider: heads, preprocessing, auxiliary outputs, weights that are not there."""
+"""Provider `torchvision`: heads, preprocessing, auxiliary outputs, missing weights."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_head_is_the_last_layer(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
-def test_auxiliary_outputs_stay_out_of_training(name: str) -> None:
+def test_drops_auxiliary_outputs(name: str) -> None:
     with torch.device("meta"):
         module = build(name).module.train()
         assert module(torch.rand(2, 3, 299, 299)).shape == (2, 1000)
@@ -63,9 +63,9 @@ def test_auxiliary_outputs_stay_out_of_training(name: str) -> None:
     "name", [n for n in ARCHITECTURES if n[:3] not in ("vit", "reg")] + ["efficientnet_b1"]
 )
 @pytest.mark.parametrize("side", [224, 320])
-def test_preprocessing_is_that_of_the_weights(name: str, side: int) -> None:
+def test_preprocessing_matches_weights(name: str, side: int) -> None:
     preset = models.get_model_weights(name).DEFAULT.transforms()
-    with torch.device("meta"):  # its input without the cost of its weights
+    with torch.device("meta"):  # only the input matters, so skip the weights
         spec = build(name).input
     images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
     difference = (prepare(images, spec) - preset(images)).abs()
@@ -73,29 +73,29 @@ def test_preprocessing_is_that_of_the_weights(name: str, side: int) -> None:
     assert difference.quantile(0.9) < 1e-4
 
 
-def test_classes_are_imagenets() -> None:
+def test_classes_match_imagenet() -> None:
     classes = build("resnet18").classes
     assert classes is not None
     assert classes[:2] == ("tench", "goldfish")
     assert len(set(classes)) == 1000
 
 
-def test_unknown_model_gets_the_nearest() -> None:
+def test_suggests_similar_model() -> None:
     with pytest.raises(UsageError, match="no model 'resnet5'") as caught:
         build("resnet5")
     assert "resnet50" in caught.value.hint
 
 
-def test_missing_weights_say_what_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_message_names_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
-    with pytest.raises(DataError, match="cannot be had") as caught:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # no server listens on this port
+    with pytest.raises(DataError, match="cannot be downloaded") as caught:
         build("resnet18", pretrained=True)
     assert "resnet18-f37072fd.pth" in caught.value.hint
     assert str(tmp_path / "hub" / "checkpoints") in caught.value.hint
 
 
-def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float | None] = []
 
     def download(*_: object, **__: object) -> None:
@@ -104,13 +104,13 @@ def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(models, "get_model", download)
     before = socket.getdefaulttimeout()
-    with pytest.raises(DataError, match="cannot be had"):
+    with pytest.raises(DataError, match="cannot be downloaded"):
         build("resnet18", pretrained=True)
     assert waited == [downloads.TIMEOUT]
     assert socket.getdefaulttimeout() == before
 
 
-def test_cached_weights_need_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loads_cached_weights_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     file = tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth"
@@ -127,7 +127,7 @@ def test_cached_weights_need_no_network(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 class Malicious:
-    """Leaves a marker when it is unpickled."""
+    """Creates a marker file when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -138,7 +138,7 @@ class Malicious:
 
 @pytest.mark.parametrize("name", ["resnet18", "fcn_resnet50", "fasterrcnn_resnet50_fpn"])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_pickle_in_the_cache_is_not_run(
+def test_never_unpickles_cached_file(
     name: str, zipped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -148,7 +148,7 @@ def test_a_pickle_in_the_cache_is_not_run(
     file.parent.mkdir(parents=True)
     marker = tmp_path / "marker"
     torch.save({"a": Malicious(marker)}, file, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(DataError, match="nothing was run") as caught:
+    with pytest.raises(DataError, match="no code was run") as caught:
         build(name, pretrained=True)
     assert not marker.exists()
     assert caught.value.where == str(file)

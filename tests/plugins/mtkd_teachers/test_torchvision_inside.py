@@ -1,4 +1,4 @@
-"""Detectors of torchvision in a python: file answer as torchvision does when it is called by hand."""
+"""Detectors of torchvision in a ``python:`` file: outputs equal torchvision's."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def build(name: str) -> Model:
 
 
 def by_hand(module: Any, images: Tensor) -> Tensor:
-    """Return what plain torchvision answers to images from 0 to 1, boxes as shares."""
+    """Return plain torchvision's boxes for images from 0 to 1, relative to the sides."""
     plain = next(kind for kind in type(module).__mro__ if kind.__module__.startswith("torchvision"))
     with torch.no_grad():
         found = plain.forward(module, list(images))
@@ -88,7 +88,7 @@ def by_hand(module: Any, images: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", ["fcos", "retinanet", "fasterrcnn", "wrapped", "declared"])
-def test_it_answers_what_plain_torchvision_does(name: str) -> None:
+def test_matches_plain_torchvision(name: str) -> None:
     model = build(name)
     images = torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     module = with_preprocessing(model).eval()
@@ -112,13 +112,13 @@ def test_it_answers_what_plain_torchvision_does(name: str) -> None:
         ("as_it_is", 3, False),
     ],
 )
-def test_its_number_of_outputs_is_told(name: str, outputs: int | None, has_background: bool | None) -> None:
+def test_declares_number_of_outputs(name: str, outputs: int | None, has_background: bool | None) -> None:
     model = build(name)
     assert (model.outputs, model.has_background) == (outputs, has_background)
     assert model.input.size == SIDE
 
 
-def test_faster_r_cnn_itself_counts_its_objects_from_0() -> None:
+def test_faster_rcnn_counts_classes_from_0() -> None:
     model = build("as_it_is")
     module: Any = model.module.eval()
     module.transform.min_size, module.transform.max_size = (SIDE,), SIDE
@@ -132,5 +132,5 @@ def test_faster_r_cnn_itself_counts_its_objects_from_0() -> None:
     assert torch.equal(answer[there][:, 5], expected[there][:, 5] - 1)
 
 
-def test_weights_keep_the_names_of_the_module() -> None:
+def test_keeps_parameter_names() -> None:
     assert "head.classification_head.cls_logits.weight" in build("fcos").module.state_dict()
