@@ -1,7 +1,7 @@
-"""Boxes as tensors: overlap, geometry of views, and how alike two sets of them are.
+"""Boxes as tensors: overlap, geometry of views, and similarity of two sets of boxes.
 
-A box is x1, y1, x2, y2 as shares of the image's sides. An answer is ``[B, M, 6]``: box, score, label;
-rows of no box have the score 0 and the label -1, and lie behind the others.
+A box is x1, y1, x2, y2 relative to the image's sides. A prediction is ``[B, M, 6]``: box, score, label.
+Empty rows have the score 0 and the label -1, and come last.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import torch
 from torch import Tensor
 
 MOST = 100
-"""Boxes that an answer has at most; as COCO counts them."""
+"""Maximum number of boxes in a prediction, as in COCO's evaluation."""
 
 FARTHEST = 2.0
-"""Share of a side beyond which a corner is one in pixels."""
+"""Largest relative coordinate; larger ones are taken for pixels."""
 
 VISIBLE = 0.3
-"""Share of a box that must be left in a view for the box to be there."""
+"""Minimum fraction of a box that must be inside a view; otherwise the box is removed."""
 
 SAME = 0.5
-"""Overlap from which two boxes may be the same object."""
+"""Overlap (IoU) from which two boxes may be the same object."""
 
 SMOOTH = 0.1
-"""Added above and below the likeness of two answers, so that two empty ones are alike."""
+"""Smoothing term of `likeness`: two empty predictions have the similarity 1."""
 
 
 def overlap(first: Tensor, second: Tensor) -> Tensor:
@@ -36,15 +36,15 @@ def overlap(first: Tensor, second: Tensor) -> Tensor:
 
 
 def area(boxes: Tensor) -> Tensor:
-    """Return areas ``[*]`` of boxes ``[*, 4]``, 0 of what is no box."""
+    """Return areas ``[*]`` of boxes ``[*, 4]``, 0 for inverted boxes."""
     return (boxes[..., 2:4] - boxes[..., :2]).clamp(min=0).prod(dim=-1)
 
 
 def from_lists(images: Sequence[dict[str, Tensor]]) -> Tensor:
-    """Return ``[B, 100, 6]`` of one dict an image: ``boxes`` (shares), ``scores`` and ``labels``.
+    """Convert one dict per image, with relative ``boxes``, ``scores`` and ``labels``, to ``[B, 100, 6]``.
 
     Raises:
-        ValueError: a key is missing, or boxes are no shares.
+        ValueError: a key is missing, or the boxes are in pixels.
     """
     answer = empty(len(images))
     if images and "boxes" in images[0]:
@@ -61,20 +61,20 @@ def from_lists(images: Sequence[dict[str, Tensor]]) -> Tensor:
 
 
 def empty(samples: int) -> Tensor:
-    """Return answers ``[B, 100, 6]`` without boxes."""
+    """Return empty predictions ``[B, 100, 6]``."""
     answer = torch.zeros(samples, MOST, 6)
     answer[..., 5] = -1
     return answer
 
 
-def without(answer: Tensor, gone: Tensor) -> Tensor:
-    """Return an answer ``[B, M, 6]`` with the rows where ``gone [B, M]`` emptied."""
+def without(answer: Tensor, removed: Tensor) -> Tensor:
+    """Return a prediction ``[B, M, 6]`` with empty rows where ``removed [B, M]`` is True."""
     nothing = answer.new_tensor([0, 0, 0, 0, 0, -1])
-    return torch.where(gone.unsqueeze(-1), nothing, answer)
+    return torch.where(removed.unsqueeze(-1), nothing, answer)
 
 
 def best_first(answer: Tensor, most: int = MOST) -> Tensor:
-    """Return the ``most`` rows of an answer with the highest scores, filled up with empty ones."""
+    """Return the ``most`` rows with the highest scores, ``[B, most, 6]``, padded with empty rows."""
     if torch.compiler.is_compiling():  # ONNX has no stable sort
         order = answer[..., 4].topk(min(most, answer.shape[1]), dim=1).indices
     else:
@@ -88,43 +88,48 @@ def best_first(answer: Tensor, most: int = MOST) -> Tensor:
 
 
 def moved(target: Tensor, affine: Tensor) -> Tensor:
-    """Return labels ``[B, M, 5]`` as a view shows them; a turned box becomes the upright one around it.
+    """Return labeled boxes in a view, ``[B, M, 5]``; a rotated box becomes its axis-aligned bounding box.
 
-    What lies outside the view is cut off, and a box of which less than `VISIBLE` is left is gone.
+    Boxes are clipped to the view, and removed if less than `VISIBLE` of their area is left.
 
     Args:
-        target: labels of the plain samples.
-        affine: ``[B, 2, 3]``, see `Task.moved`.
+        target: ``[B, M, 5]``, boxes of the original samples.
+        affine: ``[B, 2, 3]``, view to sample, see `Task.moved`.
     """
     x1, y1, x2, y2 = (target[..., :4] * 2 - 1).unbind(dim=-1)
+    # four corners of each box, from -1 to 1: [B, M, 4, 2]
     corners = torch.stack([x1, y1, x2, y1, x1, y2, x2, y2], dim=-1).view(*x1.shape, 4, 2)
-    back = torch.linalg.inv(affine[:, :, :2].to(target.dtype))
-    there = affine[:, None, None, :, 2].to(target.dtype)
-    shown = ((corners - there) @ back.transpose(1, 2).unsqueeze(1) + 1) / 2
-    whole = torch.cat([shown.amin(dim=2), shown.amax(dim=2)], dim=-1)
-    cut = whole.clamp(0, 1)
+    # the affine maps the view to the sample; invert it: corners in the view, from 0 to 1
+    inverse = torch.linalg.inv(affine[:, :, :2].to(target.dtype))
+    shift = affine[:, None, None, :, 2].to(target.dtype)
+    in_view = ((corners - shift) @ inverse.transpose(1, 2).unsqueeze(1) + 1) / 2
+    # bounding box: [B, M, 4, 2] -> [B, M, 4]
+    bounds = torch.cat([in_view.amin(dim=2), in_view.amax(dim=2)], dim=-1)
+    clipped = bounds.clamp(0, 1)
     labels = target[..., 4]
-    gone = (labels >= 0) & (area(cut) < VISIBLE * area(whole))
-    moved_to = torch.cat([cut, torch.where(gone, -1, labels).unsqueeze(-1)], dim=-1)
-    return torch.where((labels >= 0).unsqueeze(-1), moved_to, target)
+    removed = (labels >= 0) & (area(clipped) < VISIBLE * area(bounds))
+    boxes_in_view = torch.cat([clipped, torch.where(removed, -1, labels).unsqueeze(-1)], dim=-1)
+    return torch.where((labels >= 0).unsqueeze(-1), boxes_in_view, target)
 
 
 def likeness(answer: Tensor, boxes: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
-    """Return how alike an answer is to wanted boxes, ``[B]``, above 0 to 1 (the same).
+    """Return the similarity of predicted and target boxes, ``[B]``, above 0 and up to 1 (equal).
 
-    ``(2 sum s t IoU + c) / (sum s^2 + sum t^2 + c)``, the first sum over pairs of one class that
-    overlap by half or more and are each other's best: Dice's coefficient, with scores.
+    ``(2 sum s t IoU + c) / (sum s^2 + sum t^2 + c)``: Dice's coefficient with scores. The first sum is over
+    pairs of the same class that overlap by half or more and are each other's best match.
 
     Args:
         answer: ``[B, M, 6]``.
         boxes: ``[B, N, 4]``.
-        labels: ``[B, N]``, -1: none.
-        scores: ``[B, N]``, 0 where there is none.
+        labels: ``[B, N]``, -1 in padding rows.
+        scores: ``[B, N]``, 0 in padding rows.
     """
-    shared = overlap(answer[..., :4], boxes)
+    # value of each pair, s t IoU: [B, M, N]
+    iou = overlap(answer[..., :4], boxes)
     same = (answer[..., 5].unsqueeze(2) == labels.unsqueeze(1)) & (labels >= 0).unsqueeze(1)
-    value = torch.where(same & (shared >= SAME), shared, 0)
+    value = torch.where(same & (iou >= SAME), iou, 0)
     value = value * answer[..., 4].unsqueeze(2) * scores.unsqueeze(1)
+    # 1 at the largest value of each column and of each row; their product keeps mutual best matches
     rows, columns = (torch.zeros_like(value).scatter(d, value.argmax(dim=d, keepdim=True), 1) for d in (1, 2))
     pairs = (value * rows * columns).sum(dim=(1, 2))
     squares = answer[..., 4].square().sum(dim=1) + scores.square().sum(dim=1)

@@ -27,13 +27,13 @@ class Classification(OverClasses):
     """Learns class probabilities.
 
     Args:
-        data: class names and labels; these give balanced class weights.
+        data: class names, and labels for balanced class weights.
         loss: label smoothing of the task loss; class weights of both losses.
-        kd: the distillation loss: ``kl``, ``mse``, ``dkd`` or ``dist``.
-        standardise: whether logits of both sides are standardised first (arXiv 2403.01427), for
-            teachers whose logits differ in scale.
-        dkd_alpha: see `mtkd_cli.losses.decoupled`.
-        dkd_beta: the same.
+        kd: distillation loss: ``kl``, ``mse``, ``dkd`` or ``dist``.
+        standardise: whether to standardize the logits of student and teachers (arXiv 2403.01427), if their
+            scales differ.
+        dkd_alpha: weight of the target class, see `mtkd_cli.losses.decoupled`.
+        dkd_beta: weight among the other classes.
     """
 
     primary = Metric("accuracy", higher_is_better=True, mean_of=0)
@@ -64,8 +64,8 @@ class Classification(OverClasses):
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return the distillation loss of the recipe, ``[B]``, times temperature squared.
 
-        Of ``kl`` it is one loss to the mixture; of the others the weighted sum over the teachers.
-        Class weights shift the teachers first, so that they mean the same in all of them.
+        ``kl`` is one loss to the mixture, the others are a weighted sum over the teachers. Class weights are
+        applied to the teachers first, so they have the same effect in every loss.
         """
         merged, counts = self.reweighted(merged)
         return counts * self._to_teachers(student_output.float(), merged, temperature)
@@ -91,9 +91,9 @@ class Classification(OverClasses):
         return relational(student, teacher, temperature)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return (right, nll, confidence, answer, label) of each sample, ``[B, 5]``; NaN without a label.
+        """Return (correct, nll, confidence, predicted class, label) of each sample, ``[B, 5]``.
 
-        The nll of a class that a teacher does not know is infinite.
+        All NaN for unlabeled samples. The nll is infinite for a class that a teacher does not know.
         """
         probabilities, nll = self.averageable(output), cross_entropy(output.float(), target)
         unknown = output.gather(1, target.clamp(min=0).long()[:, None])[:, 0] == UNKNOWN
@@ -116,8 +116,8 @@ class Classification(OverClasses):
     def details(self, statistics: Tensor) -> Details:
         """Return recall and precision of each class, the confusion matrix and the reliability diagram."""
         right, _, confidence, answer, label = _measured(statistics).unbind(dim=1)
-        places = label.long() * self.outputs + answer.long()
-        confusion = torch.bincount(places, minlength=self.outputs**2).view(self.outputs, self.outputs)
+        pairs = label.long() * self.outputs + answer.long()  # one number per pair (label, answer)
+        confusion = torch.bincount(pairs, minlength=self.outputs**2).view(self.outputs, self.outputs)
         hits = confusion.diagonal()
         bins = torch.stack([torch.ones_like(right), right, confidence], dim=1)
         sums = torch.zeros(CALIBRATION_BINS, 3, dtype=torch.float64).index_add(0, _bins(confidence), bins)
@@ -131,7 +131,7 @@ class Classification(OverClasses):
         )
 
     def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
-        """Return images beside their labels and everyone's most probable class, right or wrong."""
+        """Return images with their labels and the predicted class of each model, right or wrong."""
         if inputs.ndim != 4:
             return None
         columns = [[image_of(pixels) for pixels in inputs], [Words(self.classes[t]) for t in target.tolist()]]
@@ -143,10 +143,10 @@ class Classification(OverClasses):
 
 
 def _measured(statistics: Tensor) -> Tensor:
-    """Return the statistics of the samples that have a label, in double precision."""
+    """Return the statistics of the labeled samples, in float64."""
     return statistics[~statistics[:, 0].isnan()].double()
 
 
 def _bins(confidence: Tensor) -> Tensor:
-    """Return the calibration bin of each confidence, equally wide from 0 to 1."""
+    """Return the index of the calibration bin of each confidence; bins have equal width from 0 to 1."""
     return (confidence * CALIBRATION_BINS).ceil().clamp(1, CALIBRATION_BINS).long() - 1

@@ -1,4 +1,4 @@
-"""Detection: boxes with classes. An answer is ``[B, M, 6]``: x1, y1, x2, y2 as shares, score, label."""
+"""Detection: boxes with classes. Outputs are ``[B, M, 6]``: relative x1, y1, x2, y2, score, label."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from mtkd_cli.interfaces import (
 from mtkd_tasks import boxes
 from mtkd_tasks.average_precision import average_precision, facts
 from mtkd_tasks.fusion import Fusion
-from mtkd_tasks.fusion_cache import Kept
+from mtkd_tasks.fusion_cache import FusionCache
 
 CORNERS = ("x1", "y1", "x2", "y2")
 OUTSIDE = 1e-4
-"""How far a box may reach outside its image, as a share of the side: what rounding needs."""
+"""Rounding tolerance: how far a box may extend outside its image, relative to the side."""
 
 
 class Detection(Task):
-    """Learns boxes: labelled ones, and the teachers' merged ones weighted by how sure these are.
+    """Learns labeled boxes, and the teachers' merged boxes weighted by their scores.
 
-    A student answers a `mtkd_cli.interfaces.DetectorAnswer` while it is trained.
+    In training mode a student returns a `mtkd_cli.interfaces.DetectorAnswer`.
 
     Args:
         data: class names and labels.
-        loss: label smoothing lowers the wanted score of labelled boxes.
-        fusion: how teachers' boxes are merged: ``wbf``, ``nms`` or ``soft-nms``.
-        iou: see `Fusion`.
-        least: see `Fusion`.
+        loss: label smoothing lowers the target score of labeled boxes.
+        fusion: method to merge the teachers' boxes: ``wbf``, ``nms`` or ``soft-nms``.
+        iou: overlap above which boxes of a class are the same object.
+        least: minimum score of the teachers' boxes.
     """
 
     primary = Metric("map", higher_is_better=True)
@@ -58,12 +58,12 @@ class Detection(Task):
         if loss.class_weights is not None:
             raise UsageError("detection has no class weights", "loss.class_weights", "leave it out")
         self.classes, self.outputs = data.classes, len(data.classes)
-        self.sure = 1 - loss.label_smoothing
+        self.label_score = 1 - loss.label_smoothing
         self.fusion = Fusion(fusion, iou, least)
-        self.kept = Kept()
+        self.fusion_cache = FusionCache()
 
     def shaped(self, output: Any) -> Any:
-        """Return boxes ``[B, M, 6]``, best first; what a student answers while it is trained as it is."""
+        """Return boxes ``[B, 100, 6]``, best first; the output of a student in training is not changed."""
         if hasattr(output, "loss"):
             return output
         if isinstance(output, list | tuple) and all(isinstance(image, dict) for image in output):
@@ -75,20 +75,21 @@ class Detection(Task):
         return boxes.best_first(output)
 
     def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
-        """Return boxes with the task's class numbers; those of other classes are left out.
+        """Return boxes with the task's class numbers; boxes of other classes are removed.
 
         Raises:
-            ValueError: a box of a class number that has no name.
+            ValueError: a box has a class number without a name.
         """
         own = outputs[..., 5].nan_to_num(nan=-1).long()
         if alignment.named is not None:
             unnamed = own.masked_fill(outputs[..., 4] <= 0, -1).max() if own.numel() else own.new_tensor(-1)
             if unnamed >= alignment.named:
                 raise ValueError(
-                    f"a box of the class number {int(unnamed)}; "
+                    f"a box has the class number {int(unnamed)}; "
                     f"its class names have the numbers 0 to {alignment.named - 1}"
                 )
-        known = 1 + max((place for group in alignment.groups for place in group), default=-1)
+        # lookup table from the teacher's class numbers to the task's, -1: not a class of the task
+        known = 1 + max((number for group in alignment.groups for number in group), default=-1)
         labels_of = torch.full((max(known, int(own.max()) + 1),), -1.0, device=outputs.device)
         for label, group in enumerate(alignment.groups):
             labels_of[list(group)] = label
@@ -105,9 +106,9 @@ class Detection(Task):
             ValueError: a class number that is negative or fractional, or boxes in pixels.
         """
         real = output[(output[..., 4] > 0) & output.isfinite().all(dim=-1) & (output[..., 5] != -1)]
-        odd = real[(real[:, 5] < 0) | (real[:, 5] % 1 != 0), 5]
-        if len(odd):
-            raise ValueError(f"a box of the class number {odd[0]:g}; they count from 0")
+        invalid = real[(real[:, 5] < 0) | (real[:, 5] % 1 != 0), 5]
+        if len(invalid):
+            raise ValueError(f"a box has the class number {invalid[0]:g}; class numbers are 0, 1, 2, ...")
         if len(real) and real[:, :4].max() > boxes.FARTHEST:
             raise ValueError("boxes in pixels; the task needs shares of the sides, from 0 to 1")
         return real[:, 5].long()
@@ -127,11 +128,11 @@ class Detection(Task):
         return found
 
     def labelled(self, target: Tensor) -> Tensor:
-        """Return which samples have labels, ``[B]``; one without boxes has."""
+        """Return which samples are labeled, ``[B]``; a labeled sample may have no boxes."""
         return torch.isfinite(target[..., 4]).any(dim=1)
 
     def wrong_label(self, targets: NDArray[Any]) -> tuple[int, str] | None:
-        """Return the first sample with a box that is none."""
+        """Return the first sample with an invalid box and the reason, or None."""
         if targets.ndim != 3 or targets.shape[2] != 5:
             return 0, f"labels {targets.shape[1:]}; detection needs (boxes, 5): x1, y1, x2, y2, class number"
         hidden = np.isnan(targets).all(axis=(1, 2), keepdims=True)
@@ -139,10 +140,10 @@ class Detection(Task):
         real = label != -1
         wrong = {
             "a box has NaN": np.isnan(targets).any(axis=2) & ~hidden[..., 0],
-            f"a box has a class that is none of 0 to {self.outputs - 1}": real
+            f"a box has a class that is not 0 to {self.outputs - 1}": real
             & ((label < 0) | (label >= self.outputs) | (label % 1 != 0)),
             "a box has x2 <= x1 or y2 <= y1": real & ((x2 <= x1) | (y2 <= y1)),
-            "a box reaches outside the image": real
+            "a box extends outside the image": real
             & ((np.minimum(x1, y1) < -OUTSIDE) | (np.maximum(x2, y2) > 1 + OUTSIDE)),
         }
         for what, where in wrong.items():
@@ -155,29 +156,29 @@ class Detection(Task):
         return None
 
     def heard(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
-        """Return None, everywhere: whoever knows some classes is heard on these."""
+        """Return None: every teacher is used on every image, for the classes that it knows."""
         return None
 
     def within(self, target: Tensor, known: Tensor) -> Tensor:
-        """Return the labelled boxes of known classes."""
+        """Return the labeled boxes of known classes."""
         label = target[..., 4]
         gone = (label >= 0) & ~known[label.nan_to_num(nan=-1).clamp(min=0).long()]
         return torch.cat([target[..., :4], torch.where(gone, -1, label).unsqueeze(-1)], dim=-1)
 
     def moved(self, target: Tensor, affine: Tensor) -> Tensor:
-        """Return labelled boxes as a view shows them."""
+        """Return the labeled boxes in a view, see `boxes.moved`."""
         return boxes.moved(target, affine)
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
-        """Return minus the log of each teacher's likeness to the label, ``[K, B]``; 0 without a label."""
-        return torch.stack([self._distance(output, self._of(target)) for output in outputs]).where(
+        """Return minus the log of each teacher's similarity to the labels, ``[K, B]``; 0 without a label."""
+        return torch.stack([self._distance(output, self._targets(target)) for output in outputs]).where(
             self.labelled(target), torch.zeros((), device=target.device)
         )
 
     def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Return the entropy (in bits) of being there, mean over a teacher's boxes by score, ``[K, B]``.
+        """Return the score-weighted mean entropy of each teacher's boxes, in bits, ``[K, B]``.
 
-        Who finds nothing is unsure of all: 1.
+        No boxes: uncertainty is 1.
         """
         scores = torch.stack([boxes.best_first(output)[..., 4].float() for output in outputs])
         entropy = torch.special.entr(scores) + torch.special.entr(1 - scores)
@@ -186,19 +187,19 @@ class Detection(Task):
         return torch.where(total > 0, bits, 1).clamp(0, 1)
 
     def averageable(self, output: Tensor) -> Tensor:
-        """Refuse: boxes are no numbers that could be averaged one by one."""
+        """Raise `UsageError`: the numbers of boxes cannot be averaged."""
         raise UsageError(
-            "boxes cannot be averaged number by number",
+            "boxes cannot be averaged",
             where="strategy",
             hint="use a strategy that weighs teachers: mean, weighted, confidence, consensus, best",
         )
 
     def as_output(self, averaged: Tensor) -> Tensor:
-        """Refuse, as `averageable` does."""
+        """Raise `UsageError`, like `averageable`."""
         return self.averageable(averaged)
 
     def mix(self, merged: Merged) -> Tensor:
-        """Return the merged boxes, ``[B, 100, 6]``; kept, so that the same answers are merged once."""
+        """Return the merged boxes, ``[B, 100, 6]``, from the cache if the same outputs were merged before."""
         if merged.weights is None:
             return self.averageable(merged.outputs[0])
         known = merged.known
@@ -206,10 +207,10 @@ class Detection(Task):
             known = torch.ones(len(merged.outputs), self.outputs, dtype=torch.bool)
         device = merged.outputs[0].device
         outputs = tuple(output.detach().cpu() for output in merged.outputs)
-        return self.kept(self.fusion, outputs, merged.weights.detach().cpu(), known.cpu()).to(device)
+        return self.fusion_cache(self.fusion, outputs, merged.weights.detach().cpu(), known.cpu()).to(device)
 
     def kd_loss(self, student_output: Any, merged: Merged, temperature: float) -> Tensor:
-        """Return the student's own loss on the merged boxes, ``[B]``; of answered boxes their distance."""
+        """Return the loss to the merged boxes, ``[B]``: the student's own in training, else the distance."""
         answer = self.mix(merged)
         spoken = None
         if merged.known is not None and merged.weights is not None:
@@ -221,20 +222,20 @@ class Detection(Task):
         return loss
 
     def task_loss(self, student_output: Any, target: Tensor) -> Tensor:
-        """Return the student's own loss on labelled boxes, ``[B]``; of answered boxes their distance."""
+        """Return the loss to the labeled boxes, ``[B]``: the student's own in training, else the distance."""
         if isinstance(student_output, Tensor):
-            loss = self._distance(student_output, self._of(target))
+            loss = self._distance(student_output, self._targets(target))
         else:
-            loss = student_output.loss(self._of(target, self.sure), 1.0)
+            loss = student_output.loss(self._targets(target, self.label_score), 1.0)
         return torch.where(self.labelled(target), loss, 0)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return what average precision needs, ``[B, 300 + C]``; NaN without labels."""
+        """Return the statistics for average precision, ``[B, 300 + C]``; NaN without labels."""
         found = facts(output, target, self.outputs)
         return found.masked_fill(~self.labelled(target)[:, None], torch.nan)
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
-        """Return mAP (mean over overlaps of 0.5 to 0.95), AP50 and AP75, over classes with boxes."""
+        """Return mAP (mean over overlaps from 0.5 to 0.95), AP50 and AP75, over labeled classes."""
         precision = self._precision(statistics)
         precision = precision[~np.isnan(precision[:, 0])]
         if not len(precision):
@@ -243,16 +244,16 @@ class Detection(Task):
         return {"map": float(mean.mean()), "ap50": float(mean[0]), "ap75": float(mean[5])}
 
     def details(self, statistics: Tensor) -> Details:
-        """Return the average precision and the number of labelled boxes of each class."""
+        """Return the average precision and the number of labeled boxes of each class."""
         precision = self._precision(statistics)
-        boxes_of = statistics[:, -self.outputs :].nan_to_num().sum(dim=0)
+        box_counts = statistics[:, -self.outputs :].nan_to_num().sum(dim=0)
         return Details(
             {"ap": tuple(precision.mean(axis=1).tolist()), "ap50": tuple(precision[:, 0].tolist())},
-            counts=tuple(int(count) for count in boxes_of),
+            counts=tuple(int(count) for count in box_counts),
         )
 
     def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image:
-        """Return images with labelled boxes, and with what each answered."""
+        """Return images with labeled boxes and the boxes of each model."""
         from mtkd_tasks.boxes_picture import picture
 
         return picture(inputs, answers, target, self.classes)
@@ -260,15 +261,15 @@ class Detection(Task):
     def _precision(self, statistics: Tensor) -> NDArray[np.float64]:
         return average_precision(statistics[~statistics[:, 0].isnan()], self.outputs)
 
-    def _of(self, target: Tensor, sure: float = 1.0) -> Wanted:
-        """Return labels as wanted boxes."""
+    def _targets(self, target: Tensor, label_score: float = 1.0) -> Wanted:
+        """Return labeled boxes as targets with the score ``label_score``."""
         labels = target[..., 4].nan_to_num(nan=-1).long()
-        return Wanted(target[..., :4].nan_to_num(), labels, (labels >= 0) * sure)
+        return Wanted(target[..., :4].nan_to_num(), labels, (labels >= 0) * label_score)
 
     def _distance(self, answer: Tensor, wanted: Wanted) -> Tensor:
-        """Return minus the log of the likeness, ``[B]``, of classes that are spoken about."""
+        """Return minus the log of the similarity, ``[B]``, for the classes in ``wanted.spoken``."""
         if wanted.spoken is not None:
             labels = answer[..., 5].long()
-            silent = ~wanted.spoken.gather(1, labels.clamp(min=0)) & (labels >= 0)
-            answer = boxes.without(answer, silent)
+            unspoken = ~wanted.spoken.gather(1, labels.clamp(min=0)) & (labels >= 0)
+            answer = boxes.without(answer, unspoken)
         return -boxes.likeness(answer.float(), wanted.boxes, wanted.labels, wanted.scores.float()).log()

@@ -22,12 +22,12 @@ TINY = 1e-7
 
 
 class MultiLabel(Task):
-    """Learns for each class whether it is there. Labels are 1, 0 or NaN (unknown), ``[N, C]``.
+    """Learns the presence of each class. Labels are 1, 0 or NaN (unknown), ``[N, C]``.
 
     Args:
-        data: class names and labels; these give balanced weights.
-        loss: label smoothing, and class weights: a list weighs each class, ``balanced`` weighs what is
-            there against what is not; both weigh the distillation loss too.
+        data: class names, and labels for balanced weights.
+        loss: label smoothing and class weights. A list has one weight per class; ``balanced`` weighs positive
+            against negative labels. Both also apply to the distillation loss.
     """
 
     primary = Metric("map", higher_is_better=True)
@@ -39,16 +39,18 @@ class MultiLabel(Task):
         classes, labels = len(data.classes), torch.from_numpy(data.targets)
         if labels.shape[1:] != (classes,) or not labels.is_floating_point():
             raise DataError(
-                "labels must be 0 or 1 for each class", "data", "use a source that serves multilabel"
+                "labels must be 0 or 1 for each class", "data", "use a data source for multilabel"
             )
         given = loss.class_weights if isinstance(loss.class_weights, tuple) else (1.0,) * classes
         if len(given) != classes:
             raise UsageError(
-                f"{len(given)} weights for {classes} classes", "loss.class_weights", "give one a class"
+                f"{len(given)} weights for {classes} classes",
+                "loss.class_weights",
+                "give one weight per class",
             )
         self.outputs, self.smoothing = classes, loss.label_smoothing
-        there, absent = ((labels == value).sum(dim=0) for value in (1, 0))
-        balance = absent.clamp(min=1) / there.clamp(min=1)
+        positives, negatives = ((labels == value).sum(dim=0) for value in (1, 0))
+        balance = negatives.clamp(min=1) / positives.clamp(min=1)
         self.weights = torch.tensor(given)
         self.positive = balance if loss.class_weights == "balanced" else torch.ones(classes)
 
@@ -69,7 +71,7 @@ class MultiLabel(Task):
         return outputs
 
     def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
-        """Return a teacher's logits by class; of several that make up one, the largest: any will do."""
+        """Return a teacher's logits by class, ``[B, C]``; the largest if several outputs map to a class."""
         nothing = torch.zeros_like(outputs[:, 0])
         columns = [outputs[:, list(g)].amax(dim=1) if g else nothing for g in alignment.groups]
         return torch.stack(columns, dim=1)
@@ -80,14 +82,14 @@ class MultiLabel(Task):
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Return each teacher's cross-entropy against the labels, ``[K, B]``."""
-        return torch.stack([_over_classes(_cross_entropy(o.float(), target), target) for o in outputs])
+        return torch.stack([_mean_over_labeled(_cross_entropy(o.float(), target), target) for o in outputs])
 
     def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
         """Return each teacher's mean entropy over the classes, ``[K, B]``, 0 to 1."""
         return torch.stack([_entropy(self.averageable(o)).mean(dim=1) / math.log(2) for o in outputs])
 
     def averageable(self, output: Tensor) -> Tensor:
-        """Return probabilities ``[B, C]``, each of its own class."""
+        """Return the probability of each class, ``[B, C]``."""
         return output.float().sigmoid()
 
     def as_output(self, averaged: Tensor) -> Tensor:
@@ -101,39 +103,39 @@ class MultiLabel(Task):
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return the divergence to the mixture, ``[B]``, the mean over classes, times temperature squared.
 
-        Each class is a choice of two, absent or there, with the logits 0 and z.
+        Each class is a binary choice, absent or present, with the logits 0 and z.
         """
         both = replace(
             merged,
-            outputs=tuple(map(_two, merged.outputs)),
-            combined=None if merged.combined is None else _two(merged.combined),
+            outputs=tuple(map(_binary_logits, merged.outputs)),
+            combined=None if merged.combined is None else _binary_logits(merged.combined),
             weights=None if merged.weights is None else merged.weights[..., None],
         )
         balance = torch.stack([torch.ones_like(self.positive), self.positive])
         shifted, counts = reweighted(both, balance)  # [B, 2, C] and [B, C]
-        gap = counts * divergence(_two(student_output), shifted, temperature)
+        gap = counts * divergence(_binary_logits(student_output), shifted, temperature)
         return (self.weights.to(gap.device) * gap).mean(dim=1)
 
     def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
-        """Return the weighted cross-entropy to the labels, ``[B]``, the mean over classes that have one."""
+        """Return the weighted cross-entropy to the labels, ``[B]``, the mean over labeled classes."""
         soft = target * (1 - self.smoothing) + self.smoothing / 2
         positive, weights = (w.to(student_output.device) for w in (self.positive, self.weights))
-        return _over_classes(weights * _cross_entropy(student_output.float(), soft, positive), target)
+        return _mean_over_labeled(weights * _cross_entropy(student_output.float(), soft, positive), target)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
         """Return C logits and C labels of each sample, ``[B, 2C]``.
 
-        Not probabilities: these round large logits to ties, and equal logits to different last bits.
+        Logits, because probabilities round large logits to ties and equal logits to different last bits.
         """
         return torch.cat([output.double(), target.double()], dim=1)
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
-        """Return mean average precision, and F1 at probability 0.5, both the mean over the classes."""
+        """Return mean average precision, and F1 at probability 0.5, both averaged over the classes."""
         each = {"map": _average_precision(statistics), "f1": _f1(statistics)}
         return {name: values.nanmean().nan_to_num().item() for name, values in each.items()}
 
     def details(self, statistics: Tensor) -> Details:
-        """Return both metrics of each class, and how many samples have it."""
+        """Return both metrics of each class, and the number of positive samples."""
         have = (statistics.chunk(2, dim=1)[1] == 1).sum(dim=0)
         each = {"map": _average_precision(statistics), "f1": _f1(statistics)}
         per_class = {name: tuple(values.tolist()) for name, values in each.items()}
@@ -148,50 +150,51 @@ class MultiLabel(Task):
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, positive: Tensor | None = None) -> Tensor:
-    """Return ``[B, C]``; finite where there is no label, too."""
+    """Return the cross-entropy ``[B, C]``, also finite where has_label is no label."""
     known = target.nan_to_num(nan=0.0)
     return F.binary_cross_entropy_with_logits(logits, known, reduction="none", pos_weight=positive)
 
 
-def _over_classes(values: Tensor, target: Tensor) -> Tensor:
-    """Return the mean over the classes that have a label, ``[B]``; 0 where none has."""
-    there = present(target)
-    total: Tensor = torch.where(there, values, 0).sum(dim=1)
-    return total / there.sum(dim=1).clamp(min=1)
+def _mean_over_labeled(values: Tensor, target: Tensor) -> Tensor:
+    """Return the mean over the labeled classes, ``[B]``; 0 if has_label are none."""
+    has_label = present(target)
+    total: Tensor = torch.where(has_label, values, 0).sum(dim=1)
+    return total / has_label.sum(dim=1).clamp(min=1)
 
 
-def _two(logits: Tensor) -> Tensor:
-    """Return the logits ``[B, 2, C]`` of absent and there."""
+def _binary_logits(logits: Tensor) -> Tensor:
+    """Return the logits of absent and present: ``[B, C]`` -> ``[B, 2, C]``."""
     return torch.stack([torch.zeros_like(logits), logits], dim=1)
 
 
-def _entropy(shares: Tensor) -> Tensor:
-    found: Tensor = torch.special.entr(shares) + torch.special.entr(1 - shares)
-    return found
+def _entropy(probabilities: Tensor) -> Tensor:
+    """Return the binary entropy of each probability, in nats."""
+    entropy: Tensor = torch.special.entr(probabilities) + torch.special.entr(1 - probabilities)
+    return entropy
 
 
 def _average_precision(statistics: Tensor) -> Tensor:
-    """Return the average precision of each class, ``[C]``; NaN if no sample has it.
+    """Return the average precision of each class, ``[C]``; NaN without positive samples.
 
-    Samples of one score enter together, so their order does not count: recall rises from one distinct
-    score to the next, times the precision there (as `sklearn.metrics.average_precision_score`).
+    Samples with equal scores share one threshold, so their order does not matter (as in
+    `sklearn.metrics.average_precision_score`).
     """
     scores, order = statistics.double().chunk(2, dim=1)[0].sort(dim=0, descending=True)  # both [N, C]
     labels = statistics.double().chunk(2, dim=1)[1].gather(0, order)
-    there = present(labels)
-    hits = torch.where(there, labels, 0)
-    precision = hits.cumsum(dim=0) / there.cumsum(dim=0).clamp(min=1)
-    # [N, C]: of each sample the row of the last one with its score
+    has_label = present(labels)
+    hits = torch.where(has_label, labels, 0)
+    precision = hits.cumsum(dim=0) / has_label.cumsum(dim=0).clamp(min=1)
+    # [N, C]: for each sample, the last row with the same score
     rows = torch.arange(len(scores), device=scores.device)[:, None].expand_as(scores)
-    ends = torch.ones_like(there)
+    ends = torch.ones_like(has_label)
     ends[:-1] = scores[:-1] != scores[1:]
     last = torch.where(ends, rows, len(scores)).flip(0).cummin(dim=0).values.flip(0)
     return (precision.gather(0, last) * hits).sum(dim=0) / hits.sum(dim=0)
 
 
 def _f1(statistics: Tensor) -> Tensor:
-    """Return F1 of each class at probability 0.5, ``[C]``; NaN where nothing is there and nothing is said."""
+    """Return F1 of each class at probability 0.5, ``[C]``; NaN without positive labels and predictions."""
     logits, labels = statistics.double().chunk(2, dim=1)
-    there = present(labels)
-    said, true = (logits >= 0) & there, (labels == 1) & there
-    return 2 * (said & true).sum(dim=0) / (said.sum(dim=0) + true.sum(dim=0))
+    has_label = present(labels)
+    predicted, true = (logits >= 0) & has_label, (labels == 1) & has_label
+    return 2 * (predicted & true).sum(dim=0) / (predicted.sum(dim=0) + true.sum(dim=0))

@@ -1,8 +1,8 @@
 """Regression: one or several numbers per sample. Outputs ``[B, T]`` are in the user's units.
 
-Losses and errors are taken in standard units: a target's deviation over the training labels is 1.
-So several targets count the same, and models that are trained here start from the labels' mean.
-Values in the user's units are float64: float32 tells no two labels apart that are 1 in 1.7e9.
+Losses and errors are in standard units, in which each target has a standard deviation of 1 over the
+training labels. So all targets have equal weight, and models that mtkd trains start at the labels' mean.
+Values in the user's units are float64, because float32 cannot distinguish labels that differ by 1 in 1.7e9.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from mtkd_cli.interfaces import Alignment, Details, LossOptions, Merged, Metric,
 from mtkd_cli.interfaces.label_space import on_classes
 from mtkd_cli.interfaces.missing_labels import any_of, present
 from mtkd_cli.reading.moments import mean_and_deviation
-from mtkd_tasks.gaussian import LARGEST, SMALLEST, mixture, nll
+from mtkd_tasks.gaussian import MAX_VARIANCE, MIN_VARIANCE, mixture, nll
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 TINY, MOST = 1e-300, 690.0
-"""Smallest variance that has a logarithm, largest logarithm of one that has a variance."""
+"""Lower bound of variances, and upper bound of their logarithms, in float64."""
 
 POINTS = 500
-"""Pairs of label and answer that a report shows at most."""
+"""Maximum number of pairs (label, prediction) in a report."""
 
 
 class Regression(Task):
     """Learns values, or values and their variances.
 
     Args:
-        data: names of the values, and the labels that give their mean and deviation.
-        loss: the recipe's; what is particular to classes is refused.
-        objective: ``squared``; ``huber``; ``nll``: outputs are T means and T logarithms of
-            variances, learnt by the Gaussian likelihood.
-        delta: of ``huber``, where it turns linear, in deviations of the target.
-        gate: a teacher that is further from a label than this, in deviations, is not heard on that
-            sample (Chen et al., NIPS 2017; Takamoto et al., 2020); None: all are.
+        data: names of the targets, and labels for their mean and standard deviation.
+        loss: loss options of the recipe; options for classes are rejected.
+        objective: ``squared``; ``huber``; or ``nll``, the Gaussian likelihood of outputs of T means and T
+            log-variances.
+        delta: error above which ``huber`` is linear, in standard deviations.
+        gate: error above which a teacher is ignored on a labeled sample, in standard deviations (Chen et al.,
+            NIPS 2017; Takamoto et al., 2020); None: never.
     """
 
     precision = "fp64"
@@ -59,7 +59,7 @@ class Regression(Task):
         delta: float = 1.0,
         gate: float | None = None,
     ) -> None:
-        _refuse_class_settings(loss)
+        _reject_class_options(loss)
         self.names, self.objective, self.delta, self.gate = data.classes, objective, delta, gate
         self.mean, self.deviation = _moments(data.targets, data.classes)
         self.parts = 2 if objective == "nll" else 1
@@ -72,12 +72,12 @@ class Regression(Task):
     def shaped(self, output: Any) -> Tensor:
         """Return values ``[B, T]``, or with ``nll`` means and log-variances ``[B, 2T]``.
 
-        A module may answer a pair (mean, variance). Of one that gives no variances they are 0.
+        A module may return a pair (mean, variance); missing variances are 0.
         """
         variance: Tensor | None = None
         if isinstance(output, tuple | list) and len(output) == 2:
-            output, variance = (_columns(part) for part in output)
-        values = _columns(output)
+            output, variance = (_as_columns(part) for part in output)
+        values = _as_columns(output)
         if self.objective != "nll" or values.shape[1] == self.outputs:
             return values
         if variance is None and values.shape[1] != len(self.names):
@@ -87,13 +87,17 @@ class Regression(Task):
         return torch.cat([values, variance.clamp(min=TINY).log()], dim=1)
 
     def counted(self, outputs: int) -> int:
-        """Return how many values so many outputs answer."""
+        """Return the number of targets for a number of outputs."""
         return outputs // self.parts
 
     def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
-        """Return a teacher's values in the data's order."""
+        """Return a teacher's outputs in the order of the data's targets.
+
+        Raises:
+            DataError: several values are mapped to one target.
+        """
         if any(len(group) > 1 for group in alignment.groups):
-            raise DataError("several values cannot stand for one", "map", "name one of them for each target")
+            raise DataError("several values are mapped to one target", "map", "map one value to each target")
         return torch.cat([on_classes(part, alignment) for part in outputs.chunk(self.parts, dim=1)], dim=1)
 
     def labelled(self, target: Tensor) -> Tensor:
@@ -101,7 +105,7 @@ class Regression(Task):
         return any_of(present(target))
 
     def heard(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
-        """Return which teachers are near enough to the label, ``[K, B]``."""
+        """Return which teachers are within the gate of the label, ``[K, B]``; None without a gate."""
         if self.gate is None:
             return None
         return self.error(outputs, target).sqrt() <= self.gate
@@ -111,7 +115,7 @@ class Regression(Task):
         return torch.stack([_over_targets(self._off(o, target).square(), target) for o in outputs])
 
     def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Return the teachers' variances on a scale from 0 to 1, ``[K, B]``; all 0 where they give none."""
+        """Return the teachers' variances, scaled to 0 to 1, ``[K, B]``; 0 if they have none."""
         if self.objective != "nll":
             return torch.stack([torch.zeros_like(output[:, 0], dtype=torch.float32) for output in outputs])
         variances = torch.stack(
@@ -120,21 +124,21 @@ class Regression(Task):
         return variances / (1 + variances)
 
     def averageable(self, output: Tensor) -> Tensor:
-        """Return values, and variances."""
+        """Return values ``[B, T]``; with ``nll`` values and variances ``[B, 2T]``."""
         if self.objective != "nll":
             return output.double()
         mean, log_variance = output.double().chunk(2, dim=1)
         return torch.cat([mean, log_variance.clamp(max=MOST).exp()], dim=1)
 
     def as_output(self, averaged: Tensor) -> Tensor:
-        """Return values, and log-variances."""
+        """Return values ``[B, T]``; with ``nll`` values and log-variances ``[B, 2T]``."""
         if self.objective != "nll":
             return averaged
         mean, variance = averaged.chunk(2, dim=1)
         return torch.cat([mean, variance.clamp(min=TINY).log()], dim=1)
 
     def mix(self, merged: Merged) -> Tensor:
-        """Return the weighted mean, with ``nll`` the mixture's mean and log-variance."""
+        """Return the weighted mean; with ``nll`` the mixture's mean and log-variance."""
         if merged.combined is not None:
             return merged.combined
         weights = merged.weights[..., None]  # type: ignore[index]
@@ -155,25 +159,25 @@ class Regression(Task):
         return self._loss(student_output, self.mix(merged)).mean(dim=1)
 
     def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
-        """Return the loss to the labels, ``[B]``, the mean over the targets that have one."""
+        """Return the loss to the labels, ``[B]``, the mean over the labeled targets."""
         return _over_targets(self._loss(student_output, target), target)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return T labels and T answers of each sample, ``[B, 2T]``."""
+        """Return T labels and T predictions of each sample, ``[B, 2T]``."""
         return torch.cat([target.double(), output[:, : len(self.names)].double()], dim=1)
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
-        """Return RMSE, MAE and R2; of several targets the RMSE in their deviations, and each one's own.
+        """Return RMSE, MAE and R2; for several targets the RMSE in standard units, R2, and the RMSE of each.
 
-        R2 is the mean over the targets that vary; NaN if none does.
+        R2 is the mean over the targets that are not constant; NaN if all are.
         """
-        unit = torch.tensor(self.deviation, dtype=torch.float64)  # no square of tiny or huge values is lost
+        unit = torch.tensor(self.deviation, dtype=torch.float64)  # avoids overflow and underflow of squares
         label, answer = statistics.double().chunk(2, dim=1)
         off = (answer - label) / unit
         mse = off.square().nanmean(dim=0)
         centered = (label - _first(label)) / unit
         spread = (centered - centered.nanmean(dim=0)).square().nanmean(dim=0)
-        # of a constant target undefined
+        # undefined for a constant target
         r2 = torch.where(spread > 0, 1 - mse / spread, math.nan).nanmean().item()
         if len(self.names) == 1:
             mae = (off.abs().nanmean(dim=0) * unit).item()
@@ -182,24 +186,24 @@ class Regression(Task):
         return {"nrmse": mse.nanmean().sqrt().item(), "r2": r2, **each}
 
     def details(self, statistics: Tensor) -> Details:
-        """Return pairs of label and answer of each target."""
+        """Return pairs (label, prediction) of each target."""
         labels, answers = statistics[:: max(1, -(-len(statistics) // POINTS))].chunk(2, dim=1)
         columns = zip(self.names, labels.T.tolist(), answers.T.tolist(), strict=True)
         pairs = {n: zip(label, answer, strict=True) for n, label, answer in columns}
         return Details(points={n: tuple((x, y) for x, y in p if not math.isnan(x)) for n, p in pairs.items()})
 
     def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
-        """Return answers and residuals against labels."""
+        """Return plots of predictions and residuals against labels."""
         from mtkd_tasks.scatter import scatter
 
         columns = len(self.names)
         return scatter({n: o[:, :columns].numpy() for n, o in answers.items()}, target.numpy(), self.names)
 
     def _off(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return answer minus target in standard units, ``[B, T]``; 0 where there is no label."""
+        """Return prediction minus target in standard units, ``[B, T]``; 0 where there is no label."""
         count = len(self.names)
         answer, wanted = output[:, :count], target[:, :count]
-        # Not masked afterwards: the gradient of what comes of NaN is NaN, even times 0.
+        # Mask before the arithmetic: gradients through NaN are NaN, even if multiplied by 0.
         off = torch.where(present(wanted), answer.double() - wanted.double().nan_to_num(), 0)
         return off / _like(self.deviation, off)
 
@@ -208,7 +212,7 @@ class Regression(Task):
         return output[:, len(self.names) :] - 2 * _like(self.deviation, output).log()
 
     def _loss(self, student: Tensor, target: Tensor) -> Tensor:
-        """Return the loss to labels ``[B, T]`` or to another output, ``[B, T]``."""
+        """Return the loss ``[B, T]`` to labels ``[B, T]`` or to another output."""
         off = self._off(student, target)
         if self.objective == "squared":
             return off.square()
@@ -216,62 +220,69 @@ class Regression(Task):
             return F.huber_loss(off, torch.zeros_like(off), reduction="none", delta=self.delta)
         spread: Tensor | float = 0.0
         if target.shape[1] == self.outputs:
-            spread = self._log_variance(target).exp().clamp(SMALLEST, LARGEST)
+            spread = self._log_variance(target).exp().clamp(MIN_VARIANCE, MAX_VARIANCE)
         return nll(off, self._log_variance(student), torch.zeros_like(off), spread)
 
 
-def _refuse_class_settings(loss: LossOptions) -> None:
-    """Raise if the recipe's loss has keys that have a meaning for classes only."""
+def _reject_class_options(loss: LossOptions) -> None:
+    """Raise `UsageError` if the recipe sets loss options that only apply to classes."""
     default = LossOptions()
     for key in ("temperature", "label_smoothing", "class_weights"):
         if getattr(loss, key) != getattr(default, key):
             raise UsageError(
-                f"loss.{key} is for classes; a regression has none", f"loss.{key}", "leave it out"
+                f"loss.{key} requires classes; a regression has none", f"loss.{key}", "remove it"
             )
 
 
 def _moments(targets: NDArray[Any], names: tuple[str, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation of each target's labels; a deviation of 0 counts as 1."""
+    """Return mean and standard deviation of each target; a deviation of 0 becomes 1.
+
+    Raises:
+        DataError: the targets are not numbers, or a target has no label.
+    """
     if targets.ndim != 2 or targets.shape[1] != len(names) or targets.dtype.kind != "f":
         raise DataError(
             f"targets are {targets.dtype} of shape {targets.shape}; a regression needs one number for each "
             f"of {', '.join(names)}",
             where="data",
-            hint="use a data source that has values, such as table",
+            hint="use a data source with values, such as table",
         )
     for name, column in zip(names, targets.T, strict=True):
         if not np.isfinite(column).any():
-            raise DataError(f"no training label of {name!r}", "data", "raise data.labels, or leave it out")
+            raise DataError(
+                f"no training label of {name!r}", "data", "increase data.labels, or remove the target"
+            )
     mean, deviation = mean_and_deviation(targets.astype(np.float64))
     return tuple(map(float, mean)), tuple(map(float, deviation))
 
 
 def _like(values: tuple[float, ...], output: Tensor) -> Tensor:
+    """Return values ``[T]`` as a tensor with the type and device of ``output``."""
     return torch.tensor(values, dtype=output.dtype, device=output.device)
 
 
 def _first(label: Tensor) -> Tensor:
-    """Return the first label of each target, ``[T]``; 0 where there is none."""
-    there = present(label)
-    first = label.gather(0, there.int().argmax(dim=0, keepdim=True))[0]
+    """Return the first label of each target, ``[T]``; 0 if there is none."""
+    has_label = present(label)
+    first = label.gather(0, has_label.int().argmax(dim=0, keepdim=True))[0]
     return first.nan_to_num()
 
 
 def _over_targets(values: Tensor, target: Tensor) -> Tensor:
-    """Return the mean over the targets that have a label, ``[B]``; 0 where none has."""
-    there = present(target)
-    total: Tensor = torch.where(there, values, 0).sum(dim=1)
-    return total / there.sum(dim=1).clamp(min=1)
+    """Return the mean over the labeled targets, ``[B]``; 0 if there are none."""
+    has_label = present(target)
+    total: Tensor = torch.where(has_label, values, 0).sum(dim=1)
+    return total / has_label.sum(dim=1).clamp(min=1)
 
 
-def _columns(output: Any) -> Tensor:
-    """Return an answer as ``[B, T]`` float64.
+def _as_columns(output: Any) -> Tensor:
+    """Return an output as ``[B, T]`` float64.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a tensor of one or two dimensions.
     """
     if not isinstance(output, Tensor):
         raise ValueError(f"a {type(output).__name__}; the task needs a tensor (samples, values)")
     if output.dim() not in (1, 2):
         raise ValueError(f"{tuple(output.shape)}; the task needs (samples, values)")
-    return output.double().reshape(output.shape[0], -1)  # not len(): a traced one is no fixed number
+    return output.double().reshape(output.shape[0], -1)  # not len(), which tracing would fix

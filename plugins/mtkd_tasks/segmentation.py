@@ -15,23 +15,23 @@ from mtkd_cli.interfaces import Details, LossOptions, Merged, Metric, TaskData
 from mtkd_cli.losses import channel_divergence
 from mtkd_cli.losses.class_mixture import divergence
 from mtkd_tasks.grid import grid, image_of
-from mtkd_tasks.masks import coloured
+from mtkd_tasks.masks import color_masks
 from mtkd_tasks.softmax_task import OverClasses
 
-KEPT = 4
-"""Classes of each pixel that are recorded."""
+TOP_K = 4
+"""Number of classes recorded per pixel."""
 
 
 class Segmentation(OverClasses):
     """Learns the class probabilities of each pixel.
 
-    A pixel whose label is -1 counts in no loss to labels and no metric; teachers are heard there.
+    A pixel with the label -1 does not count in the task loss and the metrics, but in the distillation loss.
 
     Args:
         data: class names, labels, and the side of the grid.
-        loss: label smoothing and class weights; these weigh the distillation loss too. Of ``cwd`` they
-            weigh the channels: a number added to all of a class's map, as `reweighted` does, changes nothing.
-        kd: the distillation loss: ``kl``, pixel by pixel, or ``cwd``, channel by channel.
+        loss: label smoothing, and class weights of both losses. With ``cwd`` they weigh the channels, because
+            the constant that `reweighted` adds to a class map has no effect there.
+        kd: distillation loss: ``kl`` per pixel, or ``cwd`` per channel.
     """
 
     primary = Metric("miou", higher_is_better=True)
@@ -41,12 +41,12 @@ class Segmentation(OverClasses):
     def __init__(self, data: TaskData, loss: LossOptions, kd: str = "kl") -> None:
         super().__init__(data, loss)
         self.kd, self.plain_logits = kd, kd == "kl"
-        self.top_k = KEPT if self.plain_logits else None
+        self.top_k = TOP_K if self.plain_logits else None
         side = data.input.size or 1
         self.elements = (side, side)
 
     def shaped(self, output: Any) -> Tensor:
-        """Return logits ``[B, C, H, W]``: of another resolution resized, of one foreground class made two."""
+        """Return logits ``[B, C, H, W]``, resized to the grid; one foreground logit becomes two classes."""
         if isinstance(output, Mapping):
             output = output.get("out", output.get("logits"))
         if not isinstance(output, Tensor):
@@ -61,10 +61,10 @@ class Segmentation(OverClasses):
         return logits
 
     def moved(self, target: Tensor, affine: Tensor) -> Tensor:
-        """Return masks as a view shows them: each pixel takes the label of the nearest one it comes from."""
+        """Return masks in a view, by nearest-neighbor sampling."""
         masks = target[:, None].float()
-        places = F.affine_grid(affine.float(), list(masks.shape), align_corners=False)
-        moved = F.grid_sample(masks, places, mode="nearest", padding_mode="border", align_corners=False)
+        positions = F.affine_grid(affine.float(), list(masks.shape), align_corners=False)
+        moved = F.grid_sample(masks, positions, mode="nearest", padding_mode="border", align_corners=False)
         return moved[:, 0].to(target.dtype)
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
@@ -78,7 +78,7 @@ class Segmentation(OverClasses):
     def _by_channel(self, student: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return the mean over classes of the divergence between maps, ``[B]``.
 
-        It compares whole maps, so a teacher counts by the mean of its weights over the pixels.
+        It compares whole maps, so the weight of a teacher is the mean of its weights over the pixels.
         """
         classes = student.new_ones(self.outputs)
         if self.class_weights is not None:
@@ -87,7 +87,7 @@ class Segmentation(OverClasses):
             each = channel_divergence(student, merged.combined.float(), temperature)
             return (each * classes).mean(dim=1)
         if merged.weights is None:
-            raise ValueError("neither weights nor a combined answer")
+            raise ValueError("neither weights nor a combined output")
         loss = student.new_zeros(len(student))
         for number, (output, weight) in enumerate(zip(merged.outputs, merged.weights, strict=True)):
             heard = classes if merged.known is None else classes * merged.known[number].to(classes)
@@ -96,7 +96,7 @@ class Segmentation(OverClasses):
         return loss
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return how many pixels of each class are right, answered and labelled, ``[B, 3 C]``."""
+        """Return the numbers of correct, predicted and labeled pixels of each class, ``[B, 3 C]``."""
         there = self.labelled(target)
         answer, label = output.argmax(dim=1), target.long()
         right = there & (answer == label)
@@ -104,19 +104,19 @@ class Segmentation(OverClasses):
         return torch.cat([self._count(values, where) for values, where in counted], dim=1)
 
     def _count(self, values: Tensor, where: Tensor) -> Tensor:
-        """Return how often each class stands in each map, where it counts, ``[B, C]``."""
+        """Return the number of pixels of each class in each map where ``where`` is True, ``[B, C]``."""
         empty = torch.zeros(len(values), self.outputs, dtype=torch.float64, device=values.device)
         return empty.scatter_add(1, values.flatten(1), where.flatten(1).double())
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
-        """Return mean IoU over the classes that are labelled or answered, and pixel accuracy."""
+        """Return mean IoU over the classes that are labeled or predicted, and pixel accuracy."""
         right, _, labelled = self._counts(statistics)
         iou = self._iou(statistics)
         accuracy = right.sum() / labelled.sum().clamp(min=1)
         return {"miou": iou.nanmean().nan_to_num().item(), "pixel_accuracy": accuracy.item()}
 
     def details(self, statistics: Tensor) -> Details:
-        """Return IoU and recall of each class; NaN where it is neither labelled nor answered."""
+        """Return IoU and recall of each class; NaN for classes that are neither labeled nor predicted."""
         right, _, labelled = self._counts(statistics)
         iou, recall = self._iou(statistics), right / labelled
         return Details(per_class={"iou": tuple(iou.tolist()), "recall": tuple(recall.tolist())})
@@ -130,7 +130,7 @@ class Segmentation(OverClasses):
         return right / (answered + labelled - right)
 
     def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
-        """Return images beside their masks and everyone's."""
-        columns = [[image_of(pixels) for pixels in inputs], coloured(target)]
-        columns += [coloured(output.argmax(dim=1)) for output in answers.values()]
+        """Return images with their masks and the masks of each model."""
+        columns = [[image_of(pixels) for pixels in inputs], color_masks(target)]
+        columns += [color_masks(output.argmax(dim=1)) for output in answers.values()]
         return grid(["image", "label", *answers], list(zip(*columns, strict=True)))

@@ -1,4 +1,4 @@
-"""What tasks share whose outputs are logits over classes: for a sample, or for each of its pixels."""
+"""Common base of the tasks whose outputs are class logits, per sample or per pixel."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ TINY = torch.finfo(torch.float32).tiny
 
 
 class OverClasses(Task):
-    """One class out of C per element. Outputs are logits ``[B, C, *]``, labels class numbers ``[B, *]``.
+    """One class out of C per element. Outputs are logits ``[B, C, *]``, labels are class numbers ``[B, *]``.
 
     Args:
-        data: class names and labels; these give balanced class weights.
+        data: class names, and labels for balanced class weights.
         loss: label smoothing of the task loss; class weights of both losses.
     """
 
@@ -42,7 +42,7 @@ class OverClasses(Task):
         return plain
 
     def reweighted(self, merged: Merged) -> tuple[Merged, Tensor | float]:
-        """Return the teachers as the class weights shift them, and how much each element counts."""
+        """Return the teachers with the class weights applied, and the weight of each element, ``[B, *]``."""
         return (merged, 1.0) if self.class_weights is None else reweighted(merged, self.class_weights)
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
@@ -70,7 +70,11 @@ class OverClasses(Task):
 def _class_weights(
     wanted: str | tuple[float, ...] | None, classes: int, targets: NDArray[np.int64]
 ) -> Tensor | None:
-    """Return ``[C]`` weights of mean 1 over what is labelled, or None."""
+    """Return class weights ``[C]`` (balanced: with a mean of 1 over the labels), or None.
+
+    Raises:
+        UsageError: the number of weights differs from the number of classes.
+    """
     if wanted is None:
         return None
     if isinstance(wanted, tuple):
@@ -78,7 +82,7 @@ def _class_weights(
             raise UsageError(
                 f"loss.class_weights has {len(wanted)} weights for {classes} classes",
                 where="loss.class_weights",
-                hint="give one weight a class, or balanced",
+                hint="give one weight per class, or balanced",
             )
         return torch.tensor(wanted)
     counts = np.bincount(targets[targets >= 0], minlength=classes)

@@ -207,7 +207,7 @@ def test_a_box_without_a_class_name_is_refused_whenever_it_comes(context: Contex
     rare = float(pixels_of(seen)[0].sum())
     Path("det.py").write_text(f"RARE = {rare!r}\n{DETECTORS}")
     found, teacher = ready("rare")
-    with pytest.raises(DataError, match="box of the class number") as caught:
+    with pytest.raises(DataError, match="a box has the class number") as caught:
         score(found, teacher)
     assert caught.value.where == "teacher 't'"
 

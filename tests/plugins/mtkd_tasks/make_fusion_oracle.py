@@ -1,8 +1,8 @@
-"""Write fusion_oracle.json: what `ensemble-boxes` 1.0.9 makes of random boxes.
+"""Write fusion_oracle.json: random boxes merged by `ensemble-boxes` 1.0.9.
 
 pip install ensemble-boxes==1.0.9 && python tests/plugins/mtkd_tasks/make_fusion_oracle.py
 
-It pulls numba in, so its answers are kept and not the package.
+The package requires numba, so the tests use its stored results.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ SEEDS = 5
 TEACHERS = 3
 
 
-def some(random: np.random.Generator, count: int = 12) -> list[list[float]]:
-    """Boxes of two classes, many of which overlap: x1, y1, x2, y2, score, label."""
-    centres = np.array([[0.3, 0.3], [0.6, 0.6], [0.7, 0.3]])[random.integers(0, 3, count)]
-    centres = centres + random.normal(0, 0.03, (count, 2))
+def random_boxes(random: np.random.Generator, count: int = 12) -> list[list[float]]:
+    """Return boxes of two classes, many of which overlap: x1, y1, x2, y2, score, label."""
+    centers = np.array([[0.3, 0.3], [0.6, 0.6], [0.7, 0.3]])[random.integers(0, 3, count)]
+    centers = centers + random.normal(0, 0.03, (count, 2))
     sides = random.uniform(0.2, 0.3, (count, 2))
     scores, labels = random.uniform(0, 1, (count, 1)), random.integers(0, 2, (count, 1))
-    rows = np.concatenate([centres - sides / 2, centres + sides / 2, scores, labels], axis=1)
+    rows = np.concatenate([centers - sides / 2, centers + sides / 2, scores, labels], axis=1)
     return np.round(rows, 6).tolist()
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     cases = []
     for seed in range(SEEDS):
         random = np.random.default_rng(seed)
-        answers = [np.array(some(random)) for _ in range(TEACHERS)]
+        answers = [np.array(random_boxes(random)) for _ in range(TEACHERS)]
 
         def parts(answers: list[Any] = answers) -> tuple[list[Any], ...]:
             return [a[:, :4] for a in answers], [a[:, 4].copy() for a in answers], [a[:, 5] for a in answers]
@@ -57,7 +57,7 @@ def main() -> None:
                     for w in weighted
                 ],
                 "nms": rows(*ensemble_boxes.nms(*parts(), iou_thr=0.5)),
-                # Its soft suppression answers scores as they were before: only which boxes it keeps is told.
+                # its soft-NMS returns the original scores, so only the kept boxes are compared
                 "soft_kept": sorted(np.concatenate([soft[0], soft[2][:, None]], axis=1).round(6).tolist()),
             }
         )

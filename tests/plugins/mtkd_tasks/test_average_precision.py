@@ -1,4 +1,4 @@
-"""Average precision: by hand, and as torchmetrics computes it with COCO's evaluation."""
+"""Average precision, against hand-computed values and torchmetrics."""
 
 import numpy as np
 import pytest
@@ -19,33 +19,33 @@ def answer(*boxes: list[float]) -> Tensor:
     return best_first(torch.tensor([list(boxes)])) if boxes else empty(1)
 
 
-def test_all_found_is_one_nothing_found_is_none() -> None:
+def test_all_found_is_1_and_none_found_is_0() -> None:
     target = torch.tensor([[[*BOX, 0], [*OTHER, 0]]])
     assert precision(answer([*BOX, 0.9, 0], [*OTHER, 0.5, 0]), target)[0].tolist() == [1] * 10
     assert precision(answer(), target)[0].tolist() == [0] * 10
     assert np.isnan(precision(answer(), target)[1]).all()
 
 
-def test_a_wrong_box_costs_if_it_is_surer_than_a_right_one() -> None:
+def test_confident_false_positive_lowers_precision() -> None:
     target = torch.tensor([[[*BOX, 0]]])
     assert precision(answer([*BOX, 0.9, 0], [*OTHER, 0.5, 0]), target)[0, 0] == 1
     assert precision(answer([*BOX, 0.5, 0], [*OTHER, 0.9, 0]), target)[0, 0] == pytest.approx(0.5)
     assert precision(answer([*BOX, 0.9, 1]), target)[0, 0] == 0
 
 
-def test_a_box_is_found_once() -> None:
+def test_matches_each_box_once() -> None:
     target = torch.tensor([[[*BOX, 0], [*OTHER, 0]]])
     twice = precision(answer([*BOX, 0.9, 0], [*BOX, 0.8, 0]), target)[0, 0]
-    assert twice == pytest.approx(51 / 101)  # recall one half at precision one
+    assert twice == pytest.approx(51 / 101)  # recall 1/2 at precision 1
 
 
-def test_the_overlap_decides_at_which_thresholds_a_box_counts() -> None:
+def test_overlap_thresholds() -> None:
     target = torch.tensor([[[0.0, 0.0, 0.4, 0.4, 0]]])
     shifted = [0.0, 0.0, 0.4, 0.25]  # overlap 0.625
     assert precision(answer([*shifted, 0.9, 0]), target)[0].tolist() == [1, 1, 1, 0, 0, 0, 0, 0, 0, 0]
 
 
-def test_boxes_on_an_empty_image_are_wrong() -> None:
+def test_boxes_in_empty_image_are_false_positives() -> None:
     targets = torch.tensor([[[*BOX, 0]], [[0.0, 0, 0, 0, -1]]])
     answers = torch.cat([answer([*BOX, 0.5, 0]), answer([*BOX, 0.9, 0])])
     assert precision(answers, targets)[0, 0] == pytest.approx(0.5)
@@ -65,7 +65,7 @@ def scene(seed: int, classes: int) -> tuple[Tensor, Tensor]:
     return best_first(rows[None]), target[None]
 
 
-def test_it_is_what_torchmetrics_computes() -> None:
+def test_matches_torchmetrics() -> None:
     from torchmetrics.detection import MeanAveragePrecision
 
     classes = 3

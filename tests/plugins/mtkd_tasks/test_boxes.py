@@ -1,4 +1,4 @@
-"""Boxes: overlap, the geometry of views, likeness of answers."""
+"""Boxes: overlap, geometry of views, similarity."""
 
 import math
 
@@ -26,7 +26,7 @@ def test_overlap_is_intersection_over_union() -> None:
     assert overlap(first, second)[0].tolist() == pytest.approx([0.04 / 0.28, 1, 0, 0])
 
 
-def test_a_flip_mirrors_boxes_exactly_and_keeps_rows_of_no_box() -> None:
+def test_flip_mirrors_boxes_and_keeps_empty_rows() -> None:
     flip = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])
     target = rows([0.1, 0.2, 0.3, 0.6, 4], [0.0, 0.0, 1.0, 1.0, 2], NOTHING)
     shown = moved(target, flip)
@@ -34,22 +34,22 @@ def test_a_flip_mirrors_boxes_exactly_and_keeps_rows_of_no_box() -> None:
     assert torch.allclose(moved(shown, flip), target, atol=1e-6)
 
 
-def test_a_box_that_leaves_the_view_is_cut_and_one_that_is_nearly_gone_is_gone() -> None:
-    right_by_half = torch.tensor([[[1.0, 0, -1.0], [0, 1, 0]]])  # what lay at 0 is shown at 0.5
+def test_clips_boxes_and_removes_hidden_ones() -> None:
+    right_by_half = torch.tensor([[[1.0, 0, -1.0], [0, 1, 0]]])  # position 0 moves to 0.5
     target = rows([0.3, 0.0, 0.7, 1.0, 1], [0.45, 0.0, 0.95, 1.0, 2], [0.0, 0.0, 0.5, 0.5, 3])
     shown = moved(target, right_by_half)
     assert shown[0, 0].tolist() == pytest.approx([0.8, 0, 1, 1, 1])
-    assert shown[0, 1, 4] == -1  # a tenth of it is left
+    assert shown[0, 1, 4] == -1  # a tenth of its area is left
     assert shown[0, 2].tolist() == pytest.approx([0.5, 0, 1, 0.5, 3])
 
 
-def test_hidden_labels_stay_hidden_in_every_view() -> None:
+def test_hidden_labels_stay_hidden() -> None:
     target = torch.full((1, 2, 5), math.nan)
     assert moved(target, torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])).isnan().all()
 
 
 @pytest.mark.parametrize("number", range(1, 6))
-def test_boxes_follow_the_image_in_every_view(number: int) -> None:
+def test_boxes_follow_image(number: int) -> None:
     size = 64
     box = torch.tensor([0.3, 0.4, 0.55, 0.7])
     x1, y1, x2, y2 = (box * size).round().long().tolist()
@@ -73,26 +73,26 @@ def answer(*boxes: list[float]) -> Tensor:
 BOX, OTHER = [0.1, 0.1, 0.4, 0.4], [0.5, 0.5, 0.9, 0.9]
 
 
-def alike(given_answer: Tensor, *wanted: list[float]) -> float:
+def similarity(given_answer: Tensor, *wanted: list[float]) -> float:
     boxes = torch.tensor([[row[:4] for row in wanted]]).reshape(1, len(wanted), 4)
     labels = torch.tensor([[row[4] for row in wanted]]).reshape(1, len(wanted))
     return likeness(given_answer, boxes, labels, (labels >= 0).float()).item()
 
 
-def test_the_same_boxes_are_as_alike_as_can_be_and_so_are_two_empty_answers() -> None:
-    assert alike(answer([*BOX, 1, 3], [*OTHER, 1, 5]), [*OTHER, 5], [*BOX, 3]) == pytest.approx(1)
-    assert alike(empty(1), NOTHING) == pytest.approx(1)
+def test_similarity_of_equal_or_empty_boxes_is_1() -> None:
+    assert similarity(answer([*BOX, 1, 3], [*OTHER, 1, 5]), [*OTHER, 5], [*BOX, 3]) == pytest.approx(1)
+    assert similarity(empty(1), NOTHING) == pytest.approx(1)
 
 
-def test_what_is_missed_invented_or_of_another_class_makes_answers_less_alike() -> None:
-    half = alike(answer([*BOX, 1, 3]), [*BOX, 3], [*OTHER, 5])
+def test_errors_lower_similarity() -> None:
+    half = similarity(answer([*BOX, 1, 3]), [*BOX, 3], [*OTHER, 5])
     assert half == pytest.approx((2 + 0.1) / (3 + 0.1))
-    assert alike(answer([*BOX, 1, 4]), [*BOX, 3]) == pytest.approx(0.1 / 2.1)
-    assert alike(answer([*BOX, 0.5, 3]), NOTHING) == pytest.approx(0.1 / 0.35)
+    assert similarity(answer([*BOX, 1, 4]), [*BOX, 3]) == pytest.approx(0.1 / 2.1)
+    assert similarity(answer([*BOX, 0.5, 3]), NOTHING) == pytest.approx(0.1 / 0.35)
 
 
 @given(st.integers(0, 10_000))
-def test_likeness_lies_between_nothing_and_one(seed: int) -> None:
+def test_similarity_is_between_0_and_1(seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
     corners = torch.rand(1, 8, 2, generator=draw)
     boxes = torch.cat([corners, corners + torch.rand(1, 8, 2, generator=draw)], dim=2)
@@ -101,7 +101,7 @@ def test_likeness_lies_between_nothing_and_one(seed: int) -> None:
     assert 0 < value <= 1 + 1e-6
 
 
-def test_lists_as_torchvision_has_them_are_answers_best_first() -> None:
+def test_converts_torchvision_lists() -> None:
     image = {
         "boxes": torch.tensor([BOX, OTHER]),
         "scores": torch.tensor([0.2, 0.9]),

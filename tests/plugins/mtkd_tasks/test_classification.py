@@ -1,4 +1,4 @@
-"""Classification: what outputs mean, how they are mixed, learnt and measured."""
+"""Task `classification`: mixing, losses, metrics."""
 
 import math
 
@@ -22,25 +22,25 @@ def logits(*probabilities: list[float]) -> Tensor:
     return torch.tensor(probabilities).log()
 
 
-def test_the_error_is_the_cross_entropy_and_0_without_a_label() -> None:
+def test_error_is_cross_entropy() -> None:
     sure, unsure = [0.7, 0.1, 0.1, 0.1], [0.25] * 4
     error = task().error([logits(sure, sure), logits(unsure, unsure)], torch.tensor([0, -1]))
     torch.testing.assert_close(error, -torch.tensor([[0.7, 1.0], [0.25, 1.0]]).log())
 
 
-def test_the_error_ignores_smoothing_and_class_weights() -> None:
-    """They belong to the student's loss, not to how good a teacher is."""
+def test_error_ignores_smoothing_and_class_weights() -> None:
+    """They only apply to the student's loss."""
     given = task(label_smoothing=0.5, class_weights=(9.0, 1.0, 1.0, 1.0))
     error = given.error([logits([0.7, 0.1, 0.1, 0.1])], torch.tensor([0]))
     assert error.item() == pytest.approx(-math.log(0.7), rel=1e-5)
 
 
-def test_uncertainty_goes_from_0_to_1() -> None:
+def test_uncertainty_is_from_0_to_1() -> None:
     outputs = [torch.tensor([[1e4, 0, 0, 0], [0, 0, 0, 0]]), logits([0.5, 0.5, 0, 0], [1, 0, 0, 0])]
     torch.testing.assert_close(task().uncertainty(outputs), torch.tensor([[0, 1], [0.5, 0]]))
 
 
-def test_the_mixture_is_of_probabilities() -> None:
+def test_mixes_probabilities() -> None:
     first, second = [0.4, 0.3, 0.2, 0.1], [0.1, 0.1, 0.1, 0.7]
     mixed = task().mix(Merged((logits(first), logits(second)), torch.tensor([[0.25], [0.75]])))
     expected = 0.25 * torch.tensor([first]) + 0.75 * torch.tensor([second])
@@ -48,15 +48,15 @@ def test_the_mixture_is_of_probabilities() -> None:
     torch.testing.assert_close(torch.softmax(mixed, 1), expected)
 
 
-def test_a_mixture_of_certain_teachers_is_finite() -> None:
+def test_mixture_of_certain_teachers_is_finite() -> None:
     mixed = task().mix(Merged((torch.tensor([[1e4, -1e4, 0, 0]]),) * 2, torch.full((2, 1), 0.5)))
     assert torch.isfinite(mixed).all()
     assert mixed.argmax().item() == 0
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0, 8.0])
-def test_the_gradient_of_kd_is_the_weighted_sum_over_teachers(temperature: float) -> None:
-    """``sum_k w_k T (q - p_k)``: temperature squared is in the loss."""
+def test_kd_gradient_is_weighted_sum_over_teachers(temperature: float) -> None:
+    """``sum_k w_k T (q - p_k)``: the loss is multiplied by the squared temperature."""
     student, *teachers = torch.randn(4, 5, 4, generator=torch.Generator().manual_seed(0)) * 2
     student.requires_grad_()
     weights = torch.softmax(torch.randn(3, 5, generator=torch.Generator().manual_seed(1)), 0)
@@ -80,18 +80,18 @@ def test_kd_to_a_combined_answer() -> None:
     torch.testing.assert_close(loss, 9 * (p * (p / q).log()).sum(1))
 
 
-def test_half_precision_teachers_are_mixed_in_full() -> None:
+def test_mixes_half_precision_in_float32() -> None:
     student, teacher = torch.randn(2, 3, 4)
     half, full = (Merged((t,), torch.ones(1, 3)) for t in (teacher.half(), teacher.half().float()))
     assert torch.equal(task().kd_loss(student, half, 2.0), task().kd_loss(student, full, 2.0))
 
 
-def test_the_task_loss_is_0_without_a_label() -> None:
+def test_task_loss_is_0_without_label() -> None:
     loss = task(label_smoothing=0.1).task_loss(torch.zeros(2, 4), torch.tensor([-1, 2]))
     torch.testing.assert_close(loss, torch.tensor([0, math.log(4)]))
 
 
-def test_balanced_weights_are_inverse_frequencies_with_mean_1() -> None:
+def test_balanced_weights_are_inverse_frequencies() -> None:
     given = task((0, 0, 0, 1, -1, -1, 2, 3), class_weights="balanced")
     assert given.class_weights is not None
     weights = given.class_weights
@@ -100,20 +100,20 @@ def test_balanced_weights_are_inverse_frequencies_with_mean_1() -> None:
     assert loss.mean().item() == pytest.approx(math.log(4))
 
 
-def test_a_class_without_labels_does_not_disturb_the_balance() -> None:
+def test_balanced_weights_ignore_missing_class() -> None:
     given = task((0, 0, 1, 2), class_weights="balanced")
     assert given.class_weights is not None
     assert torch.isfinite(given.class_weights).all()
     assert given.class_weights[[0, 0, 1, 2]].mean().item() == pytest.approx(1)
 
 
-def test_a_list_of_weights_must_have_one_a_class() -> None:
+def test_rejects_wrong_number_of_class_weights() -> None:
     assert task(class_weights=(1.0, 2.0, 3.0, 4.0)).class_weights is not None
     with pytest.raises(UsageError, match="2 weights for 4 classes"):
         task(class_weights=(1.0, 2.0))
 
 
-def test_metrics_start_with_accuracy() -> None:
+def test_accuracy_is_first_metric() -> None:
     output = logits([0.7, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.7, 0.1, 0.1, 0.1])
     metrics = task().metrics(task().statistics(output, torch.tensor([0, 1, 2, 0])))
     assert next(iter(metrics)) == task().primary.name == "accuracy"
@@ -122,11 +122,11 @@ def test_metrics_start_with_accuracy() -> None:
     assert metrics["ece"] == pytest.approx(0.05, abs=1e-6)
 
 
-def test_of_equal_probabilities_accuracy_takes_the_first_class() -> None:
+def test_accuracy_breaks_ties_by_first_class() -> None:
     assert task().metrics(task().statistics(torch.zeros(4, 4), torch.arange(4)))["accuracy"] == 0.25
 
 
-def test_metrics_are_those_of_torchmetrics() -> None:
+def test_matches_torchmetrics() -> None:
     from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error
 
     output = torch.randn(500, 4, generator=torch.Generator().manual_seed(0)) * 2
@@ -139,14 +139,14 @@ def test_metrics_are_those_of_torchmetrics() -> None:
     )
 
 
-def test_samples_without_a_label_are_not_measured() -> None:
+def test_metrics_skip_unlabeled_samples() -> None:
     output = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     some = task().statistics(output, torch.tensor([0, -1, 2, -1, 1, -1]))
     only = task().statistics(output[::2], torch.tensor([0, 2, 1]))
     assert task().metrics(some) == task().metrics(only)
 
 
-def test_a_report_shows_each_class_its_confusions_and_how_sure_answers_were() -> None:
+def test_details_have_confusion_and_reliability() -> None:
     target = torch.tensor([0, 0, 1, 2, 3, -1])
     nine = 9 * torch.eye(4)
     output = torch.stack([nine[0], nine[1], nine[1], nine[2] / 90, nine[3], nine[0]])

@@ -1,4 +1,4 @@
-"""Multi-label classification: each class by itself, against closed forms."""
+"""Task `multilabel`, against closed forms and scikit-learn."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def logits(*shares: list[float]) -> Tensor:
     return torch.tensor(shares).logit()
 
 
-def test_it_keeps_what_every_task_promises(registry: Registry) -> None:
+def test_satisfies_task_contract(registry: Registry) -> None:
     check_task(registry.find("tasks", "multilabel").spec)
 
 
-def test_losses_are_of_the_classes_that_have_a_label() -> None:
+def test_losses_skip_unlabeled_classes() -> None:
     output, target = logits([0.8, 0.4], [0.5, 0.9]), torch.tensor([[1.0, NAN], [NAN, NAN]])
     torch.testing.assert_close(task().task_loss(output, target), torch.tensor([-math.log(0.8), 0.0]))
     torch.testing.assert_close(task().error([output], target), torch.tensor([[-math.log(0.8), 0.0]]))
     assert task().labelled(target).tolist() == [True, False]
 
 
-def test_balanced_weighs_presence_by_how_rare_it_is_and_a_list_weighs_classes() -> None:
+def test_class_weights() -> None:
     output, target = logits([0.8, 0.4]), torch.tensor([[1.0, 1.0]])
     a, b = -math.log(0.8), -math.log(0.4)
     torch.testing.assert_close(
@@ -59,7 +59,7 @@ def test_balanced_weighs_presence_by_how_rare_it_is_and_a_list_weighs_classes() 
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
-def test_kd_is_the_divergence_of_each_class_to_the_mixture_times_temperature_squared(
+def test_kd_is_divergence_to_mixture(
     temperature: float,
 ) -> None:
     teachers = (logits([0.9, 0.2]), logits([0.3, 0.6]))
@@ -74,12 +74,12 @@ def test_kd_is_the_divergence_of_each_class_to_the_mixture_times_temperature_squ
     assert found.item() == pytest.approx(temperature**2 * expected / 2, rel=1e-4)
 
 
-def test_several_of_a_teachers_classes_make_one_if_any_is_there() -> None:
+def test_aligns_several_outputs_to_one_class() -> None:
     aligned = task().aligned(torch.tensor([[1.0, -2.0, 3.0]]), Alignment(((1, 2), (0,))))
     assert aligned.tolist() == [[3.0, 1.0]]
 
 
-def test_metrics_are_scikit_learns() -> None:
+def test_metrics_match_scikit_learn() -> None:
     draws = np.random.default_rng(0)
     scores, labels = draws.random((40, 3)), (draws.random((40, 3)) < 0.3).astype(np.float32)
     made = MultiLabel(TaskData(("a", "b", "c"), labels, InputSpec()), LossOptions())
@@ -94,12 +94,10 @@ def test_metrics_are_scikit_learns() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 10_000), samples=st.integers(1, 40), levels=st.integers(1, 6))
-def test_average_precision_under_ties_is_scikit_learns_in_any_order(
-    seed: int, samples: int, levels: int
-) -> None:
+def test_average_precision_with_ties_matches_scikit_learn(seed: int, samples: int, levels: int) -> None:
     draws = np.random.default_rng(seed)
     labels = (draws.random((samples, 2)) < 0.4).astype(np.float32)
-    labels[0] = 1  # scikit-learn defines none without a positive
+    labels[0] = 1  # undefined in scikit-learn without positives
     scores = draws.integers(0, levels, (samples, 2)) / levels
     hidden = draws.random((samples, 2)) < 0.2
     hidden[0] = False
@@ -113,7 +111,7 @@ def test_average_precision_under_ties_is_scikit_learns_in_any_order(
         assert task().metrics(task().statistics(output, target))["map"] == pytest.approx(expected)
 
 
-def test_the_same_answer_to_all_has_the_average_precision_of_a_guess() -> None:
+def test_constant_output_has_chance_average_precision() -> None:
     target = torch.zeros(20, 2)
     for rows in ([0, 1, 2, 3], [16, 17, 18, 19]):
         labels = target.clone()
@@ -122,17 +120,17 @@ def test_the_same_answer_to_all_has_the_average_precision_of_a_guess() -> None:
         assert task().metrics(statistics)["map"] == pytest.approx(4 / 20)
 
 
-def test_logits_that_float32_probabilities_would_tie_are_ranked() -> None:
+def test_ranks_logits_that_float32_probabilities_would_tie() -> None:
     output = torch.tensor([[18.0, 20.0], [20.0, 18.0]])
     assert task().metrics(task().statistics(output, torch.tensor([[0.0, 1.0], [1.0, 0.0]])))["map"] == 1.0
 
 
-def test_class_numbers_are_no_labels_for_it() -> None:
+def test_rejects_class_numbers() -> None:
     with pytest.raises(DataError, match="0 or 1 for each class"):
         MultiLabel(TaskData(("a", "b"), np.array([0, 1]), InputSpec()), LossOptions())
 
 
-def test_scenes_say_which_digits_are_there() -> None:
+def test_digit_scenes_labels() -> None:
     found = DigitScenes("multilabel", scenes=20, test_scenes=10, size=32, scene_seed=0).load(None)  # type: ignore[arg-type]
     assert found.classes == tuple("0123456789")
     assert found.train.targets.shape == (20, 10)

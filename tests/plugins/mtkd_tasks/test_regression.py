@@ -1,4 +1,4 @@
-"""Regression: values in the user's units, learnt in standard ones, against closed forms."""
+"""Task `regression`: units, losses and metrics, against closed forms."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def strategy(name: str, registry: Registry, **options: Any) -> Strategy:
     return Strategy(Part(entry.spec, entry.plugin, {**defaults, **options}, entry.spec.load))
 
 
-def test_a_model_that_answers_0_answers_the_mean_label_and_1_is_one_deviation() -> None:
+def test_scale_maps_0_to_mean_and_1_to_one_deviation() -> None:
     made = task([[10.0, -3.0], [30.0, -3.0], [NAN, NAN]])
     answered = Prepared(nn.Identity(), InputSpec(raw=True), made.scale)(
         torch.tensor([[0.0, 0.0], [1.0, 2.0]])
@@ -77,25 +77,25 @@ def test_a_model_that_answers_0_answers_the_mean_label_and_1_is_one_deviation() 
     assert_close(answered, torch.tensor([[20.0, -3.0], [30.0, -1.0]]))
 
 
-def test_a_mean_and_log_variance_of_0_are_the_labels_own_moments() -> None:
+def test_nll_scale_maps_0_to_label_moments() -> None:
     made = task(objective="nll")
     answered = Prepared(nn.Identity(), InputSpec(raw=True), made.scale)(torch.zeros(1, 2))
     assert_close(answered, torch.tensor([[2.0, math.log(8 / 3)]]))
 
 
 @pytest.mark.parametrize("objective", ["squared", "huber", "nll"])
-def test_it_keeps_what_every_task_promises(objective: str, registry: Registry) -> None:
+def test_satisfies_task_contract(objective: str, registry: Registry) -> None:
     check_task(registry.find("tasks", "regression").spec, {"objective": objective})
 
 
-def test_losses_are_those_of_standard_units_and_0_without_a_label() -> None:
+def test_losses_in_standard_units() -> None:
     student, target = column(2.0 + DEVIATION, 2.0 + 3 * DEVIATION, 7.0), column(2.0, 2.0, NAN)
     assert_close(task().task_loss(student, target), torch.tensor([1.0, 9.0, 0.0]))
     huber = task(objective="huber", delta=2.0).task_loss(student, target)
     assert_close(huber, torch.tensor([0.5, 2 * (3 - 1.0), 0.0]))
 
 
-def test_a_missing_label_leaves_the_gradient_finite_and_does_not_count() -> None:
+def test_missing_label_has_no_gradient() -> None:
     made = task([[0.0, 0.0], [2.0, 20.0], [4.0, 40.0]])
     target = torch.tensor([[2.0, NAN], [NAN, NAN]])
     for objective in ("squared", "huber", "nll"):
@@ -110,16 +110,16 @@ def test_a_missing_label_leaves_the_gradient_finite_and_does_not_count() -> None
     assert made.labelled(target).tolist() == [True, False]
 
 
-def test_the_likelihood_is_torchs() -> None:
+def test_nll_matches_torch() -> None:
     made = task(objective="nll")
     mean, variance, target = column(1.0, 3.0), column(0.5, 4.0), column(2.0, 2.5)
     student = torch.cat([mean, variance.log()], dim=1)
     expected = nn.functional.gaussian_nll_loss(mean, target, variance, reduction="none")[:, 0]
-    found = made.task_loss(student, target)  # in standard units: less by the logarithm of the deviation
+    found = made.task_loss(student, target)  # in standard units: lower by the log of the deviation
     assert_close(found, expected - math.log(DEVIATION))
 
 
-def test_the_mixture_has_the_mean_and_the_variance_of_its_gaussians() -> None:
+def test_mixture_moments() -> None:
     made = task(objective="nll")
     means, variances, w = [1.0, 3.0, 8.0], [0.5, 1.0, 2.0], [0.2, 0.5, 0.3]
     outputs = tuple(torch.tensor([[m, math.log(v)]]) for m, v in zip(means, variances, strict=True))
@@ -137,7 +137,7 @@ def test_the_mixture_has_the_mean_and_the_variance_of_its_gaussians() -> None:
 
 
 @pytest.mark.parametrize("objective", ["squared", "huber"])
-def test_the_gradient_of_kd_is_the_weighted_sum_over_teachers(objective: str) -> None:
+def test_kd_gradient_is_weighted_sum_over_teachers(objective: str) -> None:
     made = task(objective=objective, delta=0.3)
     teachers, w = (column(0.0, 5.0), column(3.0, -4.0)), torch.tensor([[0.25, 0.5], [0.75, 0.5]])
     student = column(2.0, 0.1).requires_grad_()
@@ -150,19 +150,19 @@ def test_the_gradient_of_kd_is_the_weighted_sum_over_teachers(objective: str) ->
     assert_close(found, sum(w[k][:, None] * each[k] for k in range(2)))
 
 
-def test_a_pair_of_mean_and_variance_and_a_plain_mean_are_understood() -> None:
+def test_accepts_mean_variance_pair_or_mean() -> None:
     made = task(objective="nll")
     assert_close(
         made.shaped((torch.tensor([1.0]), torch.tensor([4.0]))), torch.tensor([[1.0, math.log(4.0)]])
     )
     assert made.shaped(column(1.0))[0].tolist() == pytest.approx([1.0, math.log(1e-300)])
     assert task().shaped((column(1.0), column(4.0))).tolist() == [[1.0]]
-    for odd, said in ((torch.zeros(2, 3), "2, 3"), (torch.zeros(2, 3, 4), "2, 3, 4"), ("x", "a str")):
-        with pytest.raises(ValueError, match=said):
-            made.shaped(odd)
+    for invalid, message in ((torch.zeros(2, 3), "2, 3"), (torch.zeros(2, 3, 4), "2, 3, 4"), ("x", "a str")):
+        with pytest.raises(ValueError, match=message):
+            made.shaped(invalid)
 
 
-def test_a_teachers_values_are_brought_to_the_datas_order() -> None:
+def test_aligns_values_to_targets() -> None:
     pair, swapped = [[1.0, 10.0], [2.0, 20.0]], Alignment(((1,), (0,)))
     assert task(pair).aligned(torch.tensor([[20.0, 2.0]]), swapped).tolist() == [[2.0, 20.0]]
     both = task(pair, objective="nll").aligned(torch.tensor([[20.0, 2.0, -1.0, -2.0]]), swapped)
@@ -172,7 +172,7 @@ def test_a_teachers_values_are_brought_to_the_datas_order() -> None:
         task().aligned(torch.ones(1, 2), Alignment(((0, 1),)))
 
 
-def test_weighted_is_inverse_variance(registry: Registry) -> None:
+def test_weighted_uses_inverse_variance(registry: Registry) -> None:
     made, target = task(), column(0.0, 2.0, 4.0, NAN)
     outputs = [column(1.0, 3.0, 3.0, 99.0), column(2.0, 4.0, 6.0, 99.0), column(0.5, 2.5, 3.5, 99.0)]
     weighted = strategy("weighted", registry)
@@ -181,13 +181,13 @@ def test_weighted_is_inverse_variance(registry: Registry) -> None:
     assert_close(weighted.merge(batch(made, outputs)).weights[:, 0], inverse / inverse.sum())  # type: ignore[index]
 
 
-def test_median_and_trimmed_mean_are_of_values(registry: Registry) -> None:
+def test_median_and_trimmed_mean_of_values(registry: Registry) -> None:
     outputs = [column(1.0), column(2.0), column(3.0), column(100.0)]
     assert strategy("median", registry).merge(batch(task(), outputs)).combined.tolist() == [[2.5]]  # type: ignore[union-attr]
     assert strategy("trimmed-mean", registry).merge(batch(task(), outputs)).combined.tolist() == [[2.5]]  # type: ignore[union-attr]
 
 
-def test_the_gate_silences_a_teacher_that_is_far_from_the_label_there_only(registry: Registry) -> None:
+def test_gate_ignores_teacher_far_from_label(registry: Registry) -> None:
     made = task(gate=1.0)
     far = 2.0 + 1.01 * DEVIATION
     outputs, target = [column(2.0, 2.0, 2.0), column(far, 2.0, far)], column(2.0, 2.0, NAN)
@@ -195,16 +195,14 @@ def test_the_gate_silences_a_teacher_that_is_far_from_the_label_there_only(regis
     weights = strategy("mean", registry).merge(given).weights
     assert weights.tolist() == [[1.0, 0.5, 0.5], [0.0, 0.5, 0.5]]  # type: ignore[union-attr]
     alone = strategy("mean", registry).merge(batch(made, outputs[1:], target)).weights
-    assert alone.tolist() == [[0.0, 1.0, 1.0]], "one bad teacher: the label alone"  # type: ignore[union-attr]
+    assert alone.tolist() == [[0.0, 1.0, 1.0]], "all teachers ignored: only the label counts"  # type: ignore[union-attr]
     with pytest.raises(UsageError, match="no weighting"):
         strategy("median", registry).merge(given)
 
 
 @pytest.mark.parametrize("objective", ["squared", "huber", "nll"])
 @pytest.mark.parametrize("name", SPECS)
-def test_every_strategy_serves_and_keeps_the_strength_of_one_teacher(
-    name: str, objective: str, registry: Registry
-) -> None:
+def test_identical_teachers_give_the_gradient_of_one(name: str, objective: str, registry: Registry) -> None:
     made = task([[0.0, 1.0], [2.0, 7.0], [4.0, 9.0]], objective=objective)
     target = torch.tensor([[0.0, 1.0], [2.0, NAN], [NAN, NAN]])
     draw = torch.Generator().manual_seed(0)
@@ -227,7 +225,7 @@ def test_every_strategy_serves_and_keeps_the_strength_of_one_teacher(
     assert torch.isfinite(gradient([teacher, teacher * 1e4, -teacher])).all()
 
 
-def test_metrics_are_in_the_users_units() -> None:
+def test_metrics_in_user_units() -> None:
     made = task()
     statistics = made.statistics(column(1.0, 2.0, 7.0, 0.0), column(0.0, 2.0, 4.0, NAN))
     found = made.metrics(statistics)
@@ -236,7 +234,7 @@ def test_metrics_are_in_the_users_units() -> None:
     assert made.details(statistics).points == {"a": ((0.0, 1.0), (2.0, 2.0), (4.0, 7.0))}
 
 
-def test_several_targets_count_the_same_whatever_their_units() -> None:
+def test_targets_have_equal_weight_in_any_unit() -> None:
     made = task([[0.0, 0.0], [2.0, 2000.0], [4.0, 4000.0]])
     one = made.metrics(made.statistics(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0]])))
     other = made.metrics(made.statistics(torch.tensor([[0.0, 1000.0]]), torch.tensor([[0.0, 0.0]])))
@@ -247,13 +245,13 @@ def test_several_targets_count_the_same_whatever_their_units() -> None:
 @pytest.mark.parametrize(
     ("offset", "scale"), [(0, 1), (1.7e9, 1), (1.7e12, 1), (0, 1e-18), (0, 1e-200), (5, 1e20)]
 )
-def test_scores_do_not_depend_on_where_zero_is_nor_on_the_unit(offset: float, scale: float) -> None:
-    """Against R2 and RMSE by hand, of numbers that float64 holds exactly wherever they are moved."""
+def test_metrics_are_invariant_to_offset_and_unit(offset: float, scale: float) -> None:
+    """Against R2 and RMSE by hand; float64 represents all shifted values exactly."""
     label = np.array([0.0, 1.0, 2.0, 5.0])
     answer = label + np.array([0.25, -0.5, 0.0, 1.0])
-    moved, said = ((values * scale + offset)[:, None] for values in (label, answer))
+    moved, predicted = ((values * scale + offset)[:, None] for values in (label, answer))
     made = Regression(TaskData(("a",), moved, InputSpec()), LossOptions())
-    found = made.metrics(made.statistics(made.shaped(torch.from_numpy(said)), torch.from_numpy(moved)))
+    found = made.metrics(made.statistics(made.shaped(torch.from_numpy(predicted)), torch.from_numpy(moved)))
     squares = np.square(answer - label)
     r2 = 1 - squares.sum() / np.square(label - label.mean()).sum()
     assert found["r2"] == pytest.approx(r2, rel=1e-3)
@@ -261,12 +259,12 @@ def test_scores_do_not_depend_on_where_zero_is_nor_on_the_unit(offset: float, sc
     standard = Prepared(nn.Identity(), InputSpec(raw=True), made.scale, made.shaped)
     back = standard(torch.from_numpy((label - label.mean()) / label.std())[:, None].float())
     np.testing.assert_allclose((back.numpy() - offset) / scale, label[:, None], atol=1e-3)
-    loss = made.task_loss(torch.from_numpy(said), torch.from_numpy(moved))
+    loss = made.task_loss(torch.from_numpy(predicted), torch.from_numpy(moved))
     np.testing.assert_allclose(loss.numpy(), squares / label.var(), atol=1e-3)
 
 
 @pytest.mark.parametrize("constant", [3.0, 0.1, 0.0, 1.7e9])
-def test_r2_of_a_constant_target_is_undefined(constant: float) -> None:
+def test_r2_of_constant_target_is_nan(constant: float) -> None:
     label = np.full((7, 1), constant)
     made = Regression(TaskData(("a",), label, InputSpec()), LossOptions())
     assert made.scale == ((constant,), (1.0,))
@@ -275,7 +273,7 @@ def test_r2_of_a_constant_target_is_undefined(constant: float) -> None:
     assert found["rmse"] == pytest.approx(0.5)
 
 
-def test_what_is_for_classes_is_refused() -> None:
+def test_rejects_class_options() -> None:
     data = TaskData(("a",), np.array(LABELS, dtype=np.float32), InputSpec())
     for key, value in (("temperature", 2.0), ("label_smoothing", 0.1), ("class_weights", "balanced")):
         with pytest.raises(UsageError, match=key):
@@ -286,7 +284,7 @@ def test_what_is_for_classes_is_refused() -> None:
         Regression(TaskData(("a",), np.array([0, 1]), InputSpec()), LossOptions())
 
 
-def test_the_picture_has_a_panel_of_answers_and_one_of_residuals_for_each() -> None:
+def test_picture_has_panels_per_model() -> None:
     made, target = task(), column(0.0, 2.0, NAN)
     inputs = np.zeros((3, 2), np.float32)
     one = made.picture(inputs, {"student": column(1.0, 2.0, 3.0)}, target)

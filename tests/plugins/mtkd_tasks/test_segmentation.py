@@ -1,4 +1,4 @@
-"""Segmentation: what maps mean, how they are mixed, learnt and measured, pixel by pixel."""
+"""Task `segmentation`: losses, metrics and views of masks."""
 
 import math
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from mtkd_cli.data.views import affine, view
 from mtkd_cli.interfaces import InputSpec, LossOptions, Merged, TaskData
 from mtkd_cli.recipe.schema import Augment, Loss, Store
 from mtkd_cli.store.row_format import Layout
-from mtkd_tasks.masks import NO_LABEL, colour
+from mtkd_tasks.masks import NO_LABEL, class_color
 from mtkd_tasks.segmentation import Segmentation
 
 CLASSES = ("background", "a", "b", "c", "d")
@@ -38,7 +38,7 @@ def mask(seed: int = 0, unlabelled: float = 0.3) -> Tensor:
     return drawn.masked_fill(torch.rand(drawn.shape, generator=random) < unlabelled, -1).to(torch.int16)
 
 
-def test_a_pixel_without_a_label_counts_in_no_label_loss_error_or_metric() -> None:
+def test_unlabeled_pixels_do_not_count() -> None:
     (output,), target = maps(1), mask()
     ignored = target < 0
     other = torch.where(ignored[:, None], torch.randn(output.shape), output)
@@ -49,7 +49,7 @@ def test_a_pixel_without_a_label_counts_in_no_label_loss_error_or_metric() -> No
     assert torch.equal(given.statistics(output, target), given.statistics(other, target))
 
 
-def test_the_label_loss_is_the_weighted_cross_entropy_of_each_pixel() -> None:
+def test_task_loss_is_weighted_cross_entropy() -> None:
     (output,), target = maps(1), mask(unlabelled=0)
     weights = (0.5, 1.0, 2.0, 3.0, 4.0)
     loss = task(class_weights=weights).task_loss(output, target)
@@ -57,7 +57,7 @@ def test_the_label_loss_is_the_weighted_cross_entropy_of_each_pixel() -> None:
     torch.testing.assert_close(loss, expected * torch.tensor(weights)[target.long()])
 
 
-def test_balanced_weights_count_pixels_and_not_those_without_a_label() -> None:
+def test_balanced_weights_count_labeled_pixels() -> None:
     targets = np.array([[[0, 0, 0], [0, 0, 0], [1, -1, -1]]], dtype=np.int16)
     weights = task(targets, class_weights="balanced").class_weights
     assert weights is not None
@@ -65,8 +65,8 @@ def test_balanced_weights_count_pixels_and_not_those_without_a_label() -> None:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
-def test_to_certain_teachers_the_weighted_kd_is_the_weighted_label_loss(temperature: float) -> None:
-    """The same class weights in both terms: a one-hot teacher is a label."""
+def test_weighted_kd_to_one_hot_teacher_equals_task_loss(temperature: float) -> None:
+    """Class weights have the same effect in both losses."""
     (student,), target = maps(1), mask(unlabelled=0).long()
     given = task(class_weights=(0.5, 1.0, 2.0, 3.0, 4.0))
     teacher = F.one_hot(target, 5).movedim(-1, 1) * 1e4
@@ -75,7 +75,7 @@ def test_to_certain_teachers_the_weighted_kd_is_the_weighted_label_loss(temperat
     torch.testing.assert_close(kd, temperature**2 * given.task_loss(student / temperature, target))
 
 
-def test_weighted_kd_has_the_gradient_of_the_weighted_cross_entropy_to_the_mixture() -> None:
+def test_weighted_kd_gradient() -> None:
     student, *teachers = maps(4)
     student.requires_grad_()
     weights = torch.softmax(torch.randn(3, 2, SIDE, SIDE, generator=torch.Generator().manual_seed(1)), 0)
@@ -89,7 +89,7 @@ def test_weighted_kd_has_the_gradient_of_the_weighted_cross_entropy_to_the_mixtu
     torch.testing.assert_close(found, torch.autograd.grad(loss, student)[0], atol=1e-5, rtol=1e-4)
 
 
-def test_kd_is_never_negative_and_0_to_oneself() -> None:
+def test_kd_is_nonnegative_and_0_to_itself() -> None:
     student, teacher = maps(2)
     ones = torch.ones(1, 2, SIDE, SIDE)
     for kd in ("kl", "cwd"):
@@ -97,7 +97,7 @@ def test_kd_is_never_negative_and_0_to_oneself() -> None:
         assert task(kd=kd).kd_loss(student, Merged((student,), ones), 2.0).abs().max() < 1e-5
 
 
-def test_cwd_compares_each_classs_map_over_the_image() -> None:
+def test_cwd_closed_form() -> None:
     student, first, second = maps(3)
     weights = torch.cat([torch.full((1, 2, SIDE, SIDE), 0.25), torch.full((1, 2, SIDE, SIDE), 0.75)])
     loss = task(kd="cwd").kd_loss(student, Merged((first, second), weights), 3.0)
@@ -112,7 +112,7 @@ def test_cwd_compares_each_classs_map_over_the_image() -> None:
         torch.testing.assert_close(loss[sample], torch.full((SIDE, SIDE), float(expected)))
 
 
-def test_cwd_says_nothing_of_a_class_that_a_teacher_does_not_know() -> None:
+def test_cwd_ignores_unknown_classes() -> None:
     student, teacher = maps(2)
     known = torch.tensor([[True, True, False, True, True]])
     given, ones = task(kd="cwd"), torch.ones(1, 2, SIDE, SIDE)
@@ -122,7 +122,7 @@ def test_cwd_says_nothing_of_a_class_that_a_teacher_does_not_know() -> None:
     torch.testing.assert_close(first, second)
 
 
-def test_metrics_are_those_of_torchmetrics() -> None:
+def test_matches_torchmetrics() -> None:
     from torchmetrics.functional.classification import multiclass_accuracy, multiclass_jaccard_index
 
     (output,), target = maps(1), mask()
@@ -138,7 +138,7 @@ def test_metrics_are_those_of_torchmetrics() -> None:
     assert metrics["pixel_accuracy"] == pytest.approx(accuracy.item())
 
 
-def test_a_class_that_is_nowhere_does_not_lower_the_mean() -> None:
+def test_absent_class_does_not_lower_mean_iou() -> None:
     target = torch.zeros(1, SIDE, SIDE, dtype=torch.int16)
     output = F.one_hot(target.long(), 5).movedim(-1, 1).float()
     statistics = task().statistics(output, target)
@@ -146,7 +146,7 @@ def test_a_class_that_is_nowhere_does_not_lower_the_mean() -> None:
     assert math.isnan(task().details(statistics).per_class["iou"][3])
 
 
-def test_statistics_of_images_add_up() -> None:
+def test_statistics_are_additive() -> None:
     (output,), target = maps(1), mask()
     both = task().statistics(output, target)
     each = torch.cat([task().statistics(output[[n]], target[[n]]) for n in range(2)])
@@ -154,8 +154,8 @@ def test_statistics_of_images_add_up() -> None:
 
 
 @pytest.mark.parametrize("augment", [{"flip": True}, {"rotate": 40, "shift": 0.2, "zoom": 0.3, "flip": True}])
-def test_a_mask_follows_its_image_exactly(augment: dict[str, Any]) -> None:
-    """The nearest pixel has at least a quarter of what a place of a view shows."""
+def test_mask_follows_image(augment: dict[str, Any]) -> None:
+    """The nearest pixel has at least a quarter of the bilinear weight."""
     side = 16
     given = Segmentation(TaskData(CLASSES, np.zeros((1, side, side)), InputSpec(size=side)), LossOptions())
     labels = torch.randint(0, 5, (8, side // 4, side // 4), generator=torch.Generator().manual_seed(0))
@@ -172,14 +172,14 @@ def test_a_mask_follows_its_image_exactly(augment: dict[str, Any]) -> None:
             assert (moved[shown < 0.24] != label).all()
 
 
-def test_a_moved_pixel_without_a_label_has_none() -> None:
+def test_moved_pixels_stay_unlabeled() -> None:
     target = torch.full((2, SIDE, SIDE), -1, dtype=torch.int16)
     places = affine(np.arange(2, dtype=np.uint64), 1, 0, Augment(rotate=30.0))
     assert places is not None
     assert torch.equal(task().moved(target, places), target)
 
 
-def test_teachers_of_another_resolution_are_brought_to_the_grid() -> None:
+def test_resizes_outputs_to_grid() -> None:
     small = torch.arange(4.0).view(1, 1, 2, 2).expand(1, 5, 2, 2)
     shaped = task().shaped({"out": small, "aux": None})
     assert shaped.shape == (1, 5, SIDE, SIDE)
@@ -187,14 +187,14 @@ def test_teachers_of_another_resolution_are_brought_to_the_grid() -> None:
     assert task().shaped(small.repeat(1, 1, 3, 3)).shape == (1, 5, SIDE, SIDE)
 
 
-def test_one_foreground_class_is_two_classes() -> None:
+def test_one_foreground_logit_becomes_two_classes() -> None:
     logit = torch.randn(2, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     shaped = task(classes=("background", "crack")).shaped(logit)
     torch.testing.assert_close(shaped.softmax(1)[:, 1], logit[:, 0].sigmoid())
 
 
 @pytest.mark.parametrize("output", [torch.zeros(2, 5), "a mask", {"boxes": torch.zeros(1)}])
-def test_what_is_no_map_is_refused_with_what_is_needed(output: object) -> None:
+def test_rejects_outputs_of_other_shapes(output: object) -> None:
     with pytest.raises(ValueError, match="the task needs"):
         task().shaped(output)
 
@@ -203,7 +203,7 @@ def recipe(temperature: float = 1, calibrate: bool = False, **store: Any) -> Any
     return SimpleNamespace(store=Store(**store), loss=Loss(temperature=temperature), calibrate=calibrate)
 
 
-def test_of_each_pixel_the_four_best_classes_are_kept_and_come_back() -> None:
+def test_records_top_4_classes_per_pixel() -> None:
     (output,) = maps(1, classes=9)
     classes = tuple("abcdefghi")
     layout = Layout.of((9, SIDE, SIDE), recipe(), task(classes=classes))
@@ -218,11 +218,11 @@ def test_of_each_pixel_the_four_best_classes_are_kept_and_come_back() -> None:
     assert Layout.of((9, SIDE, SIDE), recipe(calibrate=True), task()).top_k is None
 
 
-def test_a_picture_has_a_mask_for_everyone_and_a_colour_for_each_class() -> None:
+def test_picture_has_mask_per_model_and_color_per_class() -> None:
     (output,), target = maps(1), mask()
     picture = task().picture(
         np.zeros((2, 1, SIDE, SIDE), np.uint8), {"student": output, "alone": output}, target
     )
     found = {tuple(pixel) for pixel in np.asarray(picture).reshape(-1, 3).tolist()}
-    assert {NO_LABEL, *(colour(number) for number in range(5))} <= found
-    assert len({colour(number) for number in range(-1, 150)}) == 151
+    assert {NO_LABEL, *(class_color(number) for number in range(5))} <= found
+    assert len({class_color(number) for number in range(-1, 150)}) == 151
