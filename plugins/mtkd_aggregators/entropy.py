@@ -1,4 +1,4 @@
-"""Per sample and without labels, the surer a teacher is, the more it counts (EBKD)."""
+"""Per sample, without labels: more weight for confident teachers (EBKD)."""
 
 import torch
 from torch import Tensor

@@ -69,8 +69,8 @@ def empty(samples: int) -> Tensor:
 
 def without(answer: Tensor, removed: Tensor) -> Tensor:
     """Return a prediction ``[B, M, 6]`` with empty rows where ``removed [B, M]`` is True."""
-    nothing = answer.new_tensor([0, 0, 0, 0, 0, -1])
-    return torch.where(removed.unsqueeze(-1), nothing, answer)
+    empty_row = answer.new_tensor([0, 0, 0, 0, 0, -1])
+    return torch.where(removed.unsqueeze(-1), empty_row, answer)
 
 
 def best_first(answer: Tensor, most: int = MOST) -> Tensor:
@@ -79,12 +79,12 @@ def best_first(answer: Tensor, most: int = MOST) -> Tensor:
         order = answer[..., 4].topk(min(most, answer.shape[1]), dim=1).indices
     else:
         order = answer[..., 4].argsort(dim=1, descending=True, stable=True)[:, :most]
-    kept = answer.gather(1, order.unsqueeze(-1).expand(-1, -1, 6))
-    short = most - kept.shape[1]
-    if short <= 0:
-        return kept
-    nothing = answer.new_tensor([0, 0, 0, 0, 0, -1])
-    return torch.cat([kept, nothing.expand(len(kept), short, 6)], dim=1)
+    best = answer.gather(1, order.unsqueeze(-1).expand(-1, -1, 6))
+    padding = most - best.shape[1]
+    if padding <= 0:
+        return best
+    empty_row = answer.new_tensor([0, 0, 0, 0, 0, -1])
+    return torch.cat([best, empty_row.expand(len(best), padding, 6)], dim=1)
 
 
 def moved(target: Tensor, affine: Tensor) -> Tensor:

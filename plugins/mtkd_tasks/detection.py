@@ -162,8 +162,8 @@ class Detection(Task):
     def within(self, target: Tensor, known: Tensor) -> Tensor:
         """Return the labeled boxes of known classes."""
         label = target[..., 4]
-        gone = (label >= 0) & ~known[label.nan_to_num(nan=-1).clamp(min=0).long()]
-        return torch.cat([target[..., :4], torch.where(gone, -1, label).unsqueeze(-1)], dim=-1)
+        removed = (label >= 0) & ~known[label.nan_to_num(nan=-1).clamp(min=0).long()]
+        return torch.cat([target[..., :4], torch.where(removed, -1, label).unsqueeze(-1)], dim=-1)
 
     def moved(self, target: Tensor, affine: Tensor) -> Tensor:
         """Return the labeled boxes in a view, see `boxes.moved`."""

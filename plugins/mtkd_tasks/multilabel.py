@@ -144,13 +144,13 @@ class MultiLabel(Task):
     def _target(self, merged: Merged, temperature: float) -> Tensor:
         if merged.combined is not None:
             return (merged.combined.float() / temperature).sigmoid()
-        shares = torch.stack([(output.float() / temperature).sigmoid() for output in merged.outputs])
-        total: Tensor = (merged.weights[..., None] * shares).sum(dim=0)  # type: ignore[index]
+        probabilities = torch.stack([(output.float() / temperature).sigmoid() for output in merged.outputs])
+        total: Tensor = (merged.weights[..., None] * probabilities).sum(dim=0)  # type: ignore[index]
         return total.clamp(0, 1)
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, positive: Tensor | None = None) -> Tensor:
-    """Return the cross-entropy ``[B, C]``, also finite where has_label is no label."""
+    """Return the cross-entropy ``[B, C]``, also finite for missing labels."""
     known = target.nan_to_num(nan=0.0)
     return F.binary_cross_entropy_with_logits(logits, known, reduction="none", pos_weight=positive)
 

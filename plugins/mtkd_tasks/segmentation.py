@@ -97,10 +97,10 @@ class Segmentation(OverClasses):
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the numbers of correct, predicted and labeled pixels of each class, ``[B, 3 C]``."""
-        there = self.labelled(target)
+        has_label = self.labelled(target)
         answer, label = output.argmax(dim=1), target.long()
-        right = there & (answer == label)
-        counted = [(answer, right), (answer, there), (label.clamp(min=0), there)]
+        right = has_label & (answer == label)
+        counted = [(answer, right), (answer, has_label), (label.clamp(min=0), has_label)]
         return torch.cat([self._count(values, where) for values, where in counted], dim=1)
 
     def _count(self, values: Tensor, where: Tensor) -> Tensor:

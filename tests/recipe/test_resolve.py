@@ -53,7 +53,7 @@ def test_a_model_is_split_at_its_first_colon(registry: Registry) -> None:
         ({"student": "mlp:"}, ("'mlp:' is no model", "r: student.model", "write provider:model, ")),
         ({"teachers": ["tim:x"]}, ("no 'tim' in teachers", "r: teachers.0.model", "did you mean 'timm'?")),
         ({"trackers": ["wandb"]}, ("no 'wandb' in trackers", "r: trackers.0", "known: ")),
-        ({"data": "image-folder"}, ("the key 'path' is missing", "r: data", "folder of class folders")),
+        ({"data": "image-folder"}, ("the key 'path' is missing", "r: data", "folder with class folders")),
         (
             {"teachers": ["mlp:8", "mlp:8"]},
             ("two teachers are called 'mlp-8'", "r: teachers.1", "give one of them another name:"),
@@ -63,7 +63,7 @@ def test_a_model_is_split_at_its_first_colon(registry: Registry) -> None:
             (
                 "by: must be one of validation, class, fixed, it is 'luck'",
                 "r: strategy.by",
-                "validation; class",
+                "validation (scores); class",
             ),
         ),
     ],

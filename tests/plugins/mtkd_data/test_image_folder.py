@@ -97,8 +97,8 @@ def test_unlabeled_folder_belongs_to_train_only(tmp_path: Path) -> None:
 
 
 def test_rejects_class_missing_from_train(tmp_path: Path) -> None:
-    for place in ("train/cat", "train/dog", "val/cat", "val/cow"):
-        save(tmp_path / "d" / place / "a.png")
+    for folder in ("train/cat", "train/dog", "val/cat", "val/cow"):
+        save(tmp_path / "d" / folder / "a.png")
     with pytest.raises(DataError, match="'cow' is in val but not in train"):
         load(tmp_path / "d")
 

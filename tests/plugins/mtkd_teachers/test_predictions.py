@@ -58,13 +58,13 @@ def to_parquet(**columns: Any) -> str:
 )
 def test_reads_all_formats(make: Any) -> None:
     model = read(make())
-    said = model.predictions
-    assert said is not None
-    assert said.keys == tuple(IDS)
+    found = model.predictions
+    assert found is not None
+    assert found.keys == tuple(IDS)
     assert model.classes == ("cat", "dog")
     assert model.trained
-    assert said.rows.dtype in (np.float32, np.float64)
-    np.testing.assert_array_equal(said.rows, ROWS)
+    assert found.rows.dtype in (np.float32, np.float64)
+    np.testing.assert_array_equal(found.rows, ROWS)
 
 
 def test_first_column_is_default_id() -> None:
@@ -81,11 +81,11 @@ def test_accepts_numeric_ids_and_one_dimension() -> None:
 
 
 def test_empty_cell_is_nan_and_overflow_is_infinite() -> None:
-    said = read(write("id,cat,dog\nx,,NaN\ny,1e300,0\n")).predictions
-    assert said is not None
-    assert np.isnan(said.rows[0]).all()
-    assert said.rows[1].tolist() == [np.inf, 0]
-    assert list(said.lines) == [2, 3]
+    found = read(write("id,cat,dog\nx,,NaN\ny,1e300,0\n")).predictions
+    assert found is not None
+    assert np.isnan(found.rows[0]).all()
+    assert found.rows[1].tolist() == [np.inf, 0]
+    assert list(found.lines) == [2, 3]
 
 
 @pytest.mark.parametrize(
