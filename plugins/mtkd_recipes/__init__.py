@@ -10,32 +10,32 @@ def mtkd_register_recipes() -> list[RecipeSpec]:
     return [
         RecipeSpec(
             "diabetes",
-            "A regression from a table, 60 labels, three small teachers; offline, seconds.",
+            "Regression from a table: 60 labels, three small teachers; offline, takes seconds.",
             "mtkd_recipes:diabetes.yaml",
         ),
         RecipeSpec(
             "fashion-mnist",
-            "Clothing, 600 labels and 59,400 images without, three teachers; half an hour on two cores.",
+            "Clothing: 600 labels, 59,400 unlabeled images, three teachers; half an hour on two cores.",
             "mtkd_recipes:fashion-mnist.yaml",
         ),
         RecipeSpec(
             "digits",
-            "Scanned digits, 100 labels, three small teachers; offline, under a minute.",
+            "Scanned digits: 100 labels, three small teachers; offline, under a minute.",
             "mtkd_recipes:digits.yaml",
         ),
         RecipeSpec(
             "digit-scenes-det",
-            "Boxes around scanned digits: 60 labelled scenes of 600, three detectors; offline, two minutes.",
+            "Boxes around scanned digits: 60 of 600 scenes labeled, three detectors; offline, two minutes.",
             "mtkd_recipes:digit-scenes-det.yaml",
         ),
         RecipeSpec(
             "imagenet-teachers",
-            "Your own folder of images, three ImageNet teachers with new heads, a pretrained small student.",
+            "Your own folder of images: three ImageNet teachers with new heads, a small pretrained student.",
             "mtkd_recipes:imagenet-teachers.yaml",
         ),
         RecipeSpec(
             "digit-scenes-seg",
-            "Scenes of digits, 60 of 600 with masks, three small U-Nets; offline, under two minutes.",
+            "Masks of scanned digits: 60 of 600 scenes labeled, three small U-Nets; offline, two minutes.",
             "mtkd_recipes:digit-scenes-seg.yaml",
         ),
     ]

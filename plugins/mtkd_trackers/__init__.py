@@ -10,7 +10,7 @@ def mtkd_register_trackers() -> list[TrackerSpec]:
     return [
         TrackerSpec(
             "tensorboard",
-            "Curves for TensorBoard, in the run folder (extra: tensorboard).",
+            "Writes curves for TensorBoard to the run folder (extra: tensorboard).",
             "mtkd_trackers.tensorboard:TensorBoard",
         ),
     ]

@@ -1,4 +1,4 @@
-"""Curves for TensorBoard, by tensorboardX."""
+"""Write curves for TensorBoard with tensorboardX."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from typing import Any
 from mtkd_cli.errors import DataError
 
 LABELS = ("phase", "candidate", "step")
-"""Where a row stands; everything else is a number to draw."""
+"""Keys of a row that identify it; all other numbers are plotted."""
 
 
 class TensorBoard:
-    """Writes every number of a row as a scalar, by step, into ``tensorboard/`` of the run folder.
+    """Writes the numbers of each row as scalars, by step, to ``tensorboard/`` in the run folder.
 
-    Each training (a teacher that is fitted, the student, each learning rate that is tried) is a curve of
-    its own: a folder that TensorBoard shows as one run.
+    Each training (of a teacher, of the student, of each candidate learning rate) has its own subfolder,
+    which TensorBoard shows as a run.
     """
 
     def run_started(self, recipe: Mapping[str, Any], folder: Path) -> None:
-        """Keep the recipe as text."""
+        """Write the recipe as text.
+
+        Raises:
+            DataError: tensorboardX is not installed.
+        """
         try:
-            import tensorboardX  # noqa: F401  # said now, not after the first epoch
+            import tensorboardX  # noqa: F401  # fail now, not after the first epoch
         except ImportError as error:
             raise DataError(
                 "tensorboardX is not installed",
@@ -32,13 +36,13 @@ class TensorBoard:
                 hint="pip install 'mtkd[tensorboard]'",
             ) from error
         self._folder, self._writers = folder / "tensorboard", dict[str, Any]()
-        self._of("recipe").add_text("recipe", f"```json\n{json.dumps(recipe, indent=2)}\n```")
-        self._of("recipe").flush()
+        self._writer("recipe").add_text("recipe", f"```json\n{json.dumps(recipe, indent=2)}\n```")
+        self._writer("recipe").flush()
 
     def epoch_finished(self, row: Mapping[str, Any]) -> None:
-        """Write one row's numbers."""
+        """Write the numbers of one row."""
         curve = " ".join(str(row[label]) for label in LABELS[:2] if label in row)
-        writer = self._of(re.sub(r"[^A-Za-z0-9._-]+", "-", curve))
+        writer = self._writer(re.sub(r"[^A-Za-z0-9._-]+", "-", curve))
         for name, value in row.items():
             if name not in LABELS and isinstance(value, int | float) and not isinstance(value, bool):
                 writer.add_scalar(name, value, row["step"])
@@ -49,7 +53,8 @@ class TensorBoard:
         for writer in self._writers.values():
             writer.close()
 
-    def _of(self, curve: str) -> Any:
+    def _writer(self, curve: str) -> Any:
+        """Return the writer of a curve; create it on first use."""
         from tensorboardX import SummaryWriter
 
         if curve not in self._writers:

@@ -1,4 +1,4 @@
-"""The tracker `tensorboard` writes event files that hold what metrics.jsonl holds."""
+"""Tracker `tensorboard`: event files contain the same numbers as metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mtkd_trackers.tensorboard import TensorBoard
 
 
 def events(folder: Path) -> list[Event]:
-    """Read the records of a folder's event file: length, its checksum, an event, its checksum."""
+    """Read the records of an event file: length, checksum, event, checksum."""
     (file,) = folder.glob("events.out.tfevents.*")
     content, found = file.read_bytes(), []
     while content:
@@ -36,7 +36,7 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
-def test_each_training_of_a_real_run_is_a_curve_of_its_own(distil: Callable[..., dict[str, Any]]) -> None:
+def test_writes_one_curve_per_training(distil: Callable[..., dict[str, Any]]) -> None:
     distil("trackers=[tensorboard]", "train.lr=[0.01,0.02]", name="watched")
     rows = [json.loads(line) for line in Path("runs/watched/metrics.jsonl").read_text().splitlines()]
     board = Path("runs/watched/tensorboard")
@@ -51,15 +51,15 @@ def test_each_training_of_a_real_run_is_a_curve_of_its_own(distil: Callable[...,
     assert b'"temperature"' in text.tensor.string_val[0]
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    there = builtins.__import__
+def test_missing_extra_message_has_install_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    original_import = builtins.__import__
 
-    def absent(name: str, *arguments: Any, **more: Any) -> Any:
+    def import_without_tensorboard(name: str, *arguments: Any, **more: Any) -> Any:
         if name == "tensorboardX":
             raise ImportError(name)
-        return there(name, *arguments, **more)
+        return original_import(name, *arguments, **more)
 
-    monkeypatch.setattr(builtins, "__import__", absent)
+    monkeypatch.setattr(builtins, "__import__", import_without_tensorboard)
     with pytest.raises(DataError, match="tensorboardX is not installed") as caught:
         TensorBoard().run_started({}, tmp_path)
     assert caught.value.hint == "pip install 'mtkd[tensorboard]'"
