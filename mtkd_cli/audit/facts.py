@@ -36,7 +36,7 @@ class TeacherFacts:
 
     ``calibration``: its temperature and how that was found, None if it is not calibrated. All of this is
     measured on labels of classes that it knows; ``on_every_label`` is its score if the others are wrong
-    answers, None if it knows them all.
+    answers, None if it knows them all. ``by_chance``: as `Details` has it.
     """
 
     name: str
@@ -48,6 +48,7 @@ class TeacherFacts:
     classes: tuple[ClassFacts, ...]
     calibration: dict[str, Any] | None = None
     on_every_label: Estimate | None = None
+    by_chance: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def teachers(panel: Panel, found: list[Outcome], whole: list[Outcome]) -> tuple[
                 classes,
                 teacher.calibration.as_dict() if teacher.calibration else None,
                 None if known is None or known[k].all() else whole[k].score.estimate(),
+                dict(details.by_chance),
             )
         )
     return with_wrong_classes(rows, p_wrong)

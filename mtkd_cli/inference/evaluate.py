@@ -17,7 +17,7 @@ from mtkd_cli.errors import DataError, RecipeError, UsageError
 from mtkd_cli.inference.code_permission import announce, permit
 from mtkd_cli.inference.student import LoadedStudent
 from mtkd_cli.interfaces import Task
-from mtkd_cli.interfaces.significant_digits import without_nan
+from mtkd_cli.interfaces.significant_digits import rounded, without_nan
 from mtkd_cli.plugin.registry import Registry, installed
 from mtkd_cli.recipe.reader import apply
 from mtkd_cli.recipe.resolve import find_data
@@ -25,6 +25,7 @@ from mtkd_cli.recipe.schema import Data
 from mtkd_cli.recipe.shorthand import expand
 from mtkd_cli.recipe.validation_messages import explain
 from mtkd_cli.safe_loading.local_code import PREFIX
+from mtkd_cli.stats.score import score_of
 from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.training.evaluation import answering, measure
 
@@ -38,7 +39,7 @@ def score(
     device: torch.device | str = "cpu",
     registry: Registry | None = None,
 ) -> dict[str, Any]:
-    """Return the metrics of a student on data.
+    """Return the metrics of a student on data, and the 95 % interval of the primary one over samples.
 
     Args:
         student: a run's.
@@ -59,6 +60,7 @@ def score(
     module = student.module.to(device)
     measured = measure(answering(module, part, device), part, student.task)
     student.module.to("cpu")
+    interval = score_of(student.task, measured.statistics).estimate()
     return {
         "run": str(student.folder),
         "data": options.name,
@@ -67,6 +69,8 @@ def score(
         "drawn_anew": _drawn_anew(student, options),
         "metric": student.task.primary.name,
         "scores": without_nan(measured.metrics),
+        "interval": [rounded(interval.low), rounded(interval.high)],
+        "by_chance": without_nan(dict(student.task.details(measured.statistics).by_chance)),
     }
 
 

@@ -124,6 +124,8 @@ class Details:
         reliability: of answers of about the same confidence (mean confidence, share that is right, number).
         points: by target, pairs (label, answer) of some samples.
         counts: how many labels each class has: samples, pixels or boxes.
+        by_chance: by metric, what chance alone shows: of a calibration error that of a perfectly calibrated
+            model with the same confidences.
     """
 
     per_class: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -131,6 +133,7 @@ class Details:
     reliability: tuple[tuple[float, float, int], ...] = ()
     points: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     counts: tuple[int, ...] = ()
+    by_chance: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

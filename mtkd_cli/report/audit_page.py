@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.report import by_chance
 from mtkd_cli.report.calibration_column import with_temperatures
 from mtkd_cli.report.charts import bars, diagonal, matrix
 from mtkd_cli.report.metric_names import spelt
@@ -67,7 +68,7 @@ def _teachers(facts: Mapping[str, Any], metric: str) -> Section:
             t["name"],
             _number(t["score"]["value"]),
             _span(t["score"]),
-            *(_number(t["metrics"][name]) for name in others),
+            *(by_chance.cell(name, t["metrics"][name], t.get("by_chance") or {}) for name in others),
             t["labels_seen"],
         ]
         for t in teachers
@@ -86,7 +87,8 @@ def _teachers(facts: Mapping[str, Any], metric: str) -> Section:
         figures.append(
             Figure(drawn, "Below the dashed line: surer than right. Above it: less sure than right.")
         )
-    return Section("Teachers", grids=[Grid(rows, header)], figures=figures)
+    note = by_chance.note(teachers[0].get("by_chance") or {})
+    return Section("Teachers", grids=[Grid(rows, header, note)], figures=figures)
 
 
 def _strategies(facts: Mapping[str, Any], ranked: Sequence[Mapping[str, Any]], metric: str) -> Section:

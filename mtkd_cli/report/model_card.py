@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtkd_cli.files.yaml12 import dump
+from mtkd_cli.report import by_chance
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.run_page import everyone
 from mtkd_cli.report.summary import count_in_words
-from mtkd_cli.report.units import COSTS, bytes_in_words, milliseconds, score_in_words
+from mtkd_cli.report.units import COSTS, bytes_in_words, milliseconds
 
 KINDS = {
     "classification": "image-classification",
@@ -29,7 +30,7 @@ def model_card(report: Mapping[str, Any]) -> str:
     }
     if report["task"] in KINDS:
         metadata["pipeline_tag"] = KINDS[report["task"]]
-    data = report["data"]
+    data, chances = report["data"], by_chance.of_everyone(report)
     metrics = [name for name in report["scores"]["student"] if name not in COSTS]
     lines = [
         f"---\n{dump(metadata)}---",
@@ -43,15 +44,16 @@ def model_card(report: Mapping[str, Any]) -> str:
             [
                 [
                     name,
-                    *(score_in_words(row[m]) for m in metrics),
+                    *(by_chance.cell(m, row[m], chance) for m in metrics),
                     count_in_words(row["parameters"]),
                     bytes_in_words(row["bytes"]),
                     milliseconds(row["latency_ms"]),
                 ]
-                for name, row in everyone(report).items()
+                for (name, row), chance in zip(everyone(report).items(), chances, strict=True)
             ],
         ),
-        f"Test split, {data['test']} samples; latency of one sample on the CPU of the machine of the run.",
+        f"Test split, {data['test']} samples; latency of one sample on the CPU of the machine of the run."
+        + (f" {by_chance.note(chances[0])}." if chances[0] else ""),
         "## Training data",
         f"{_plain(data['name'])}: {data['train']} training samples, of which {data['train_labelled']} have "
         f"a label; {data['val']} validation samples. "

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.report import by_chance
 from mtkd_cli.report.calibration_column import with_temperatures
 from mtkd_cli.report.charts import bars, diagonal, lines, matrix
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, embedded, page
 from mtkd_cli.report.summary import count_in_words
-from mtkd_cli.report.units import COSTS, bytes_in_words, milliseconds, score_in_words
+from mtkd_cli.report.units import COSTS, bytes_in_words, milliseconds
 
 MOST_CLASSES = 40
 """Classes up to which a confusion matrix is drawn."""
@@ -113,19 +114,19 @@ def _times(theirs: float | None, mine: float | None) -> str:
 
 
 def _scores(report: Mapping[str, Any]) -> Section:
-    rows, metric = everyone(report), report["metric"]
+    rows, metric, chances = everyone(report), report["metric"], by_chance.of_everyone(report)
     metrics = [name for name in report["scores"]["student"] if name not in COSTS]
     header = ["", *(spelt(name) for name in metrics), "weights", "size", "CPU latency p50", "p95"]
     cells = [
         [
             who,
-            *(score_in_words(row[m]) for m in metrics),
+            *(by_chance.cell(m, row[m], chance) for m in metrics),
             count_in_words(row["parameters"]),
             bytes_in_words(row["bytes"]),
             milliseconds(row["latency_ms"]),
             milliseconds(row["latency_p95_ms"]),
         ]
-        for who, row in rows.items()
+        for (who, row), chance in zip(rows.items(), chances, strict=True)
     ]
     direction = "higher" if metric["higher_is_better"] else "lower"
     name = spelt(metric["name"])
@@ -135,6 +136,7 @@ def _scores(report: Mapping[str, Any]) -> Section:
         higher_is_better=metric["higher_is_better"],
     )
     note = "Latency is that of one sample on this machine; an ensemble's is the sum of its teachers'."
+    note += f" {by_chance.note(chances[0])}." if chances[0] else ""
     return Section(
         "Scores and costs",
         grids=[Grid(cells, header, f"Test split; {name} decides ({direction} is better).", True)],

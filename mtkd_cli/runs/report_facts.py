@@ -50,6 +50,7 @@ class Scored:
             },
             "confusion": [list(row) for row in found.confusion if len(found.confusion) <= MOST_CLASSES],
             "reliability": [list(part) for part in found.reliability],
+            "by_chance": {name: rounded(value) for name, value in found.by_chance.items()},
             "points": {name: [list(pair) for pair in pairs] for name, pairs in found.points.items()},
         }
 

@@ -17,10 +17,11 @@ from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_labels import present
 from mtkd_cli.losses import cross_entropy, decoupled, relational, squared_logits, standardised
 from mtkd_cli.losses.class_mixture import divergence
+from mtkd_tasks.calibration_error import calibrated_error, calibration_error
 from mtkd_tasks.grid import Words, grid, image_of
 from mtkd_tasks.softmax_task import OverClasses
 
-CALIBRATION_BINS = 15
+RELIABILITY_BINS = 15
 
 
 class Classification(OverClasses):
@@ -103,24 +104,22 @@ class Classification(OverClasses):
         return found.masked_fill(~present(target)[:, None], math.nan)
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
-        """Return accuracy, negative log-likelihood in nats, and calibration error (ECE, 15 bins)."""
+        """Return accuracy, negative log-likelihood in nats, and calibration error (ECE sweep)."""
         right, nll, confidence = _measured(statistics)[:, :3].unbind(dim=1)
-        gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64)
-        gaps.index_add_(0, _bins(confidence), right - confidence)
         return {
             "accuracy": right.mean().item(),
             "nll": nll.mean().item(),
-            "ece": (gaps.abs().sum() / len(right)).item(),
+            "ece": calibration_error(confidence.numpy(), right.numpy()),
         }
 
     def details(self, statistics: Tensor) -> Details:
-        """Return recall and precision of each class, the confusion matrix and the reliability diagram."""
+        """Return recall and precision of each class, confusions, reliability, and the ECE by chance."""
         right, _, confidence, answer, label = _measured(statistics).unbind(dim=1)
         pairs = label.long() * self.outputs + answer.long()  # one number per pair (label, answer)
         confusion = torch.bincount(pairs, minlength=self.outputs**2).view(self.outputs, self.outputs)
         hits = confusion.diagonal()
         bins = torch.stack([torch.ones_like(right), right, confidence], dim=1)
-        sums = torch.zeros(CALIBRATION_BINS, 3, dtype=torch.float64).index_add(0, _bins(confidence), bins)
+        sums = torch.zeros(RELIABILITY_BINS, 3, dtype=torch.float64).index_add(0, _bins(confidence), bins)
         return Details(
             per_class={
                 "recall": tuple((hits / confusion.sum(dim=1)).tolist()),
@@ -128,6 +127,7 @@ class Classification(OverClasses):
             },
             confusion=tuple(map(tuple, confusion.tolist())),
             reliability=tuple((c / n, r / n, int(n)) for n, r, c in sums.tolist() if n),
+            by_chance={"ece": calibrated_error(confidence.numpy())},
         )
 
     def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
@@ -149,4 +149,4 @@ def _measured(statistics: Tensor) -> Tensor:
 
 def _bins(confidence: Tensor) -> Tensor:
     """Return the index of the calibration bin of each confidence; bins have equal width from 0 to 1."""
-    return (confidence * CALIBRATION_BINS).ceil().clamp(1, CALIBRATION_BINS).long() - 1
+    return (confidence * RELIABILITY_BINS).ceil().clamp(1, RELIABILITY_BINS).long() - 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 from sklearn.datasets import load_digits
 
 from mtkd_cli.files import checksummed_json
@@ -35,7 +36,13 @@ def test_the_report_is_confirmed(mtkd: Mtkd, run: Path) -> None:
     assert found["drawn_anew"] is False
     for name, value in found["scores"].items():
         assert value == pytest.approx(report[name], abs=1e-5)
-    assert "accuracy" in mtkd("evaluate", run).stdout
+    right, count = round(found["scores"]["accuracy"] * found["samples"]), found["samples"]
+    wilson = binomtest(right, count).proportion_ci(method="wilson")
+    assert found["interval"] == pytest.approx([wilson.low, wilson.high], abs=1e-6)
+    printed = mtkd("evaluate", run).stdout
+    assert "accuracy" in printed
+    assert "what a perfectly calibrated model" in " ".join(printed.split())
+    assert found["by_chance"]["ece"] > 0
 
 
 def test_other_data_is_scored_by_class_name(mtkd: Mtkd, run: Path, folder: Path) -> None:

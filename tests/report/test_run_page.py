@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import html.parser
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import checksummed_json
@@ -16,6 +19,7 @@ from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.model_card import model_card
 from mtkd_cli.report.run_page import best_teacher, kept, run_page
+from mtkd_cli.report.summary import table
 
 from .conftest import EVIL
 
@@ -124,3 +128,21 @@ def test_a_report_that_cannot_be_used_is_named(damage: str, tmp_path: Path) -> N
         write_pages(tmp_path, *results.read(tmp_path))
     assert "report" in str(error.value.what)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_calibration_error_stands_beside_that_of_a_calibrated_model(report: dict[str, Any]) -> None:
+    for who in ("student", "alone", "ensemble"):
+        report["scores"][who]["ece"] = 0.021
+        report["details"][who]["by_chance"] = {"ece": 0.0157}
+    for teacher in report["scores"]["teachers"].values():
+        teacher["ece"] = 0.3  # an older run kept no more of it
+    for text in (run_page(report, "", None), model_card(report), shown(table(report))):
+        assert text.count("0.0210 (0.0157)") == 3
+        assert "0.3000 (" not in text
+        assert "what a perfectly calibrated model" in " ".join(text.split())
+
+
+def shown(rows: Table) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(rows)
+    return console.export_text()

@@ -32,6 +32,7 @@ def evaluate(
         from mtkd_cli.distributed.devices import resolve_device
         from mtkd_cli.inference.evaluate import score
         from mtkd_cli.interfaces.significant_digits import shown
+        from mtkd_cli.report import by_chance
         from mtkd_cli.report.metric_names import spelt
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
@@ -47,5 +48,16 @@ def evaluate(
         )
         if found["drawn_anew"]:
             console.warn(["the data options differ from the run's: training samples may be in this split"])
-        rows = [[spelt(name), shown(value)] for name, value in found["scores"].items()]
-        console.print_result(table(rows, ["metric", "value"]))
+        low, high = found["interval"]
+        interval = "-" if low is None else f"{shown(low)} to {shown(high)}"
+        rows = [
+            [
+                spelt(name),
+                by_chance.cell(name, value, found["by_chance"]),
+                interval if name == found["metric"] else "",
+            ]
+            for name, value in found["scores"].items()
+        ]
+        console.print_result(table(rows, ["metric", "value", "95 % interval"]))
+        if note := by_chance.note(found["by_chance"]):
+            console.print_result(note)

@@ -14,7 +14,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.tables import table
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.recipe.resolve import Resolved, strategies_for
-from mtkd_cli.report import results
+from mtkd_cli.report import by_chance, results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.runs import names as run_names
@@ -57,13 +57,14 @@ def tables(facts: Mapping[str, Any]) -> Iterator[Table]:
             [
                 t["name"],
                 span(t["score"]),
-                *(number(t["metrics"][m]) for m in others),
+                *(by_chance.cell(m, t["metrics"][m], t["by_chance"]) for m in others),
                 *(number((t["on_every_label"] or t["score"])["value"]) for _ in partial),
             ]
             for t in facts["teachers"]
         ],
         ["teacher", metric, *map(spelt, others), *(said.format(metric) for said in partial)],
-        f"teachers on {samples} validation samples (95 % interval)",
+        f"teachers on {samples} validation samples (95 % interval)"
+        + (f"\n{note}" if (note := by_chance.note(facts["teachers"][0]["by_chance"])) else ""),
     )
     if facts["pairs"]:
         yield table(
