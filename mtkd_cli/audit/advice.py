@@ -10,13 +10,13 @@ from mtkd_cli.audit.recommend import best_of, only_heard
 from mtkd_cli.audit.sure_findings import Harm, harms_of, overconfident
 from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.stats import jackknife
 from mtkd_cli.stats.estimate import Estimate
 
 SHOWN = 4
 """Names of classes that a sentence gives at most."""
-FEWEST = 50
-"""Labelled validation samples below which no advice is given: a teacher that answers at random among three
-good ones would be missed in most audits of fewer."""
+FEWEST = jackknife.FEWEST
+"""Labelled validation samples below which no advice is given: the loss has no interval then."""
 REFERENCE = "mean"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 from mtkd_cli.stats.estimate import LEVEL, Difference, Estimate
@@ -17,6 +18,7 @@ def share(right: int, samples: int, level: float = LEVEL) -> Estimate:
     return Estimate(right / samples, float(found.low), float(found.high))
 
 
+@functools.lru_cache(maxsize=4096)
 def paired_difference(first_only: int, second_only: int, samples: int) -> Difference:
     """Return the first share minus the second, of the same samples, by McNemar's exact test.
 

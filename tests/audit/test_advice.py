@@ -136,8 +136,8 @@ def test_the_more_teachers_are_looked_at_the_surer_a_harm_must_be() -> None:
 
 def test_few_labels_give_no_advice_and_keep_the_strategy() -> None:
     facts = without_first(Difference(0.5, 0.3, 0.7, 1e-6), NOTHING)
-    (line,) = advice_of(replace(facts, samples=49), {}, []).advice
-    assert line.sentence.startswith("no advice: 49 labelled validation samples are too few, it needs 50")
+    (line,) = advice_of(replace(facts, samples=19), {}, []).advice
+    assert line.sentence.startswith("no advice: 19 labelled validation samples are too few, it needs 20")
     assert kept({"mean": outcome(0.1, 0.9), "best": outcome(0.9, 0.1)}, "mean") == "mean"
 
 
