@@ -50,7 +50,7 @@ def warm(bench: Bench, count: int, epochs: int) -> float:
     split = context.data.train
     task = context.task
     same = Alignment(tuple((place,) for place in range(task.outputs)))
-    teachers = [ReadyTeacher(f"t{k}", "", task, same, {}, bench.arrays[k]) for k in range(count)]
+    teachers = [ReadyTeacher(bench.teachers[k], task, same, {}, bench.arrays[k]) for k in range(count)]
     names = tuple(teacher.name for teacher in teachers)
     batches = Batches(context.task, split, names, (None,) * count, recipe.loss.temperature, 0)
     objective = FromTeachers(

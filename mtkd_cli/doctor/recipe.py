@@ -24,6 +24,7 @@ from mtkd_cli.runs.students import build
 from mtkd_cli.runs.view_count import views_of
 from mtkd_cli.store import content_store
 from mtkd_cli.teachers.ready import tell_views
+from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import plain_views
 from mtkd_cli.training.progress import Progress
@@ -48,21 +49,20 @@ def recipe(parts: Resolved) -> list[Finding]:
 
 def _models(context: Context) -> Iterator[Finding]:
     """Yield what the teachers answer, and the student; then what they take."""
-    views = views_of(context.recipe)
+    views, teachers = views_of(context.recipe), resolved_teachers(context)
     told = []
     findings: list[Finding] = []
     with failing("views", findings):
-        tell_views(context, views)
-    pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
-    for teacher, part in pairs:
+        tell_views(teachers, views, context)
+    for teacher in teachers:
         check = f"teacher {teacher.name}"
         with failing(check, findings):
-            about = teacher_facts(teacher, part, context, views, thorough=True)
+            about = teacher_facts(teacher, context, views, thorough=True)
             told.append(about)
             known = sum(bool(group) for _, group in about["aligned"])
             fit = f", fitted here ({about['fit']})" if about["fit"] else ""
             what = f"{count_in_words(about['parameters'])} parameters"
-            if part.spec.by_id:
+            if teacher.by_id:
                 what = "answers by sample id"
             line = f"{what}; knows {known} of {len(about['aligned'])} classes{fit}"
             findings.append(Finding(check, "ok" if known else "warn", line))

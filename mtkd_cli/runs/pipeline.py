@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from mtkd_cli.teachers import calibration, memorized
 from mtkd_cli.teachers.label_alignment import remarks
 from mtkd_cli.teachers.outputs import ReadyTeacher, known_classes
 from mtkd_cli.teachers.ready import ready
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import answering, measure, on_device
 from mtkd_cli.training.loop import refuse_small_batches
@@ -111,9 +112,11 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
 
         context.progress.log, context.progress.on_row = run.log, keep_row
         context.progress.on_began = run.settle_rows
-        views = run.begin(context.recipe, manifest.of(context, views_of(context.recipe), baseline))
+        resolved = resolved_teachers(context)
+        now = manifest.of(context, resolved, views_of(context.recipe), baseline)
+        views = run.begin(context.recipe, now)
         tell("run_started", context.recipe.as_dict(), run.folder)
-        trained = _trained(context, group.same(views), baseline, run.checkpoints)
+        trained = _trained(context, resolved, group.same(views), baseline, run.checkpoints)
         report = _reported(context, run, trained)
         run.finish()
         tell("run_finished", report)
@@ -128,7 +131,7 @@ def assist(context: Context, baseline: bool, checkpoints: Path) -> None:
         baseline: whether the student alone is trained too.
         checkpoints: where the first process keeps those of the distilled student.
     """
-    _trained(context, group.same(None), baseline, checkpoints)
+    _trained(context, resolved_teachers(context), group.same(None), baseline, checkpoints)
 
 
 @dataclass(frozen=True)
@@ -144,12 +147,18 @@ class _Trained:
     scores: Scores
 
 
-def _trained(context: Context, views: int | None, baseline: bool, checkpoints: Path) -> _Trained:
+def _trained(
+    context: Context,
+    resolved: Sequence[ResolvedTeacher],
+    views: int | None,
+    baseline: bool,
+    checkpoints: Path,
+) -> _Trained:
     """Run every phase in which all processes have a share."""
     for samples in (len(context.data.train), *([len(context.data.train.labelled)] if baseline else [])):
         refuse_small_batches(samples, context.recipe.train.batch_size)
     strategy = Strategy(context.parts.strategy)
-    teachers = ready(context, views)
+    teachers = ready(context, views, resolved)
     _tell_alignment(context, teachers)
     _refuse_partial(context, strategy, teachers)
     fit_strategy(strategy, context, teachers)
@@ -191,8 +200,8 @@ def _reported(context: Context, run: Run, done: _Trained) -> dict[str, Any]:
 def _warnings(context: Context, teachers: list[ReadyTeacher]) -> dict[str, list[str]]:
     """Return what to know of each teacher before its scores are believed; what is new is said."""
     found = {}
-    for teacher, wanted in zip(teachers, context.recipe.teachers, strict=True):
-        late = [] if wanted.fit else memorized.warnings_of(teacher, wanted.saw, context)
+    for teacher in teachers:
+        late = [] if teacher.entry.fit else memorized.warnings_of(teacher, teacher.entry.saw, context)
         for warning in late:
             context.progress.say(f"warning: teacher {teacher.name}: {warning}")
         early = teacher.validation.doubts if teacher.validation else ()
@@ -218,14 +227,14 @@ def _tell_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
     own = {teacher.name: teacher.facts["classes"] for teacher in teachers}
     lines = [
         f"teacher {teacher.name}: classes go by number; names are safer"
-        for teacher in context.recipe.teachers
-        if any(isinstance(given, int) for given in teacher.classes or ())
+        for teacher in teachers
+        if any(isinstance(given, int) for given in teacher.entry.classes or ())
     ]
     in_order = some(context.data.classes)
     lines += [
-        f"teacher {name} names no classes: its outputs are taken in the data's order: {in_order}"
-        for name, wanted in zip(own, context.recipe.teachers, strict=True)
-        if context.task.over_classes and own[name] is None and wanted.fit is None
+        f"teacher {teacher.name} names no classes: its outputs are taken in the data's order: {in_order}"
+        for teacher in teachers
+        if context.task.over_classes and own[teacher.name] is None and teacher.entry.fit is None
     ]
     lines += remarks(alignments, own, context.data.classes)
     answered = {teacher.name: teacher.own_classes for teacher in teachers}
@@ -254,8 +263,8 @@ def batches_of(context: Context, split: dataset.Split, teachers: list[ReadyTeach
     return Batches(
         context.task,
         split,
-        tuple(t.name for t in recipe.teachers),
-        tuple(t.weight for t in recipe.teachers),
+        tuple(t.name for t in teachers),
+        tuple(t.entry.weight for t in teachers),
         recipe.loss.temperature,
         recipe.train.seed,
         known_classes(teachers),

@@ -19,12 +19,12 @@ from mtkd_cli.interfaces import Model
 from mtkd_cli.models.build import build_student
 from mtkd_cli.models.feature_projectors import Guided
 from mtkd_cli.models.preprocess import prepared
-from mtkd_cli.recipe.schema import Augment, Teacher, Train
+from mtkd_cli.recipe.schema import Augment, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import keep_together
 from mtkd_cli.teachers.features import of_each, recorded_features
-from mtkd_cli.teachers.identity import identity
+from mtkd_cli.teachers.identity import student_identity
 from mtkd_cli.teachers.outputs import ReadyTeacher, answers, train_view
 from mtkd_cli.training.acceleration import synchronised
 from mtkd_cli.training.checkpointing import Keeper
@@ -86,7 +86,9 @@ def distilled(
     def number(epoch: int) -> int:
         return train_view(epoch, views)
 
-    features = recorded_features(context, views) if recipe.loss.features else ()
+    features = (
+        recorded_features([t.resolved for t in teachers], views, context) if recipe.loss.features else ()
+    )
     objective = FromTeachers(
         context.task,
         strategy,
@@ -200,12 +202,8 @@ def build(context: Context) -> Model:
 def alone_key(context: Context) -> dict[str, Any]:
     """Return everything that decides the student alone."""
     recipe, data = context.recipe, context.data
-    wanted = recipe.student
-    as_teacher = Teacher(
-        model=wanted.model, checkpoint=wanted.checkpoint, pretrained=wanted.pretrained, input=wanted.input
-    )
     return {
-        "student": identity(context.parts.student, as_teacher),
+        "student": student_identity(context.parts.student, recipe.student),
         "splits": [data.train.digest, data.val.digest],
         "targets": [hashing.array_sha256(split.samples.targets) for split in (data.train, data.val)],
         "classes": data.classes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,17 +17,16 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.feature_projectors import pooled
 from mtkd_cli.models.preprocess import prepared
-from mtkd_cli.recipe.resolve import ModelPart
-from mtkd_cli.recipe.schema import Augment, Teacher
+from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.fine_tuning import fitted
-from mtkd_cli.teachers.identity import who_is
 from mtkd_cli.teachers.inference import by_views
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.outputs import train_view
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.loop import Step
 
@@ -69,7 +68,9 @@ class Truncated(nn.Module):
         return pooled(self.model(views))
 
 
-def recorded_features(context: Context, views: int | None) -> tuple[TeacherFeatures, ...]:
+def recorded_features(
+    teachers: Iterable[ResolvedTeacher], views: int | None, context: Context
+) -> tuple[TeacherFeatures, ...]:
     """Return every teacher's features of the training samples; what is missing is recorded.
 
     Raises:
@@ -77,14 +78,13 @@ def recorded_features(context: Context, views: int | None) -> tuple[TeacherFeatu
     """
     if views is None:
         raise UsageError("loss.features needs recorded views", where="views", hint="set views: 1, or auto")
-    pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
-    return tuple(_of_teacher(teacher, part, views, context) for teacher, part in pairs)
+    return tuple(_features_of(teacher, views, context) for teacher in teachers)
 
 
-def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context) -> TeacherFeatures:
-    split, who = context.data.train, who_is(teacher, part, context)
+def _features_of(teacher: ResolvedTeacher, views: int, context: Context) -> TeacherFeatures:
+    split = context.data.train
     keys = [
-        {**recording.key(who, split, number, context.recipe, context.task), "what": "features"}
+        {**recording.key(teacher.key, split, number, context.recipe, context.task), "what": "features"}
         for number in range(views)
     ]
     found = group.after_the_first(
@@ -95,7 +95,8 @@ def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context)
     if not set(here) <= set(missing):
         raise content_store.not_here(content_store.root())
     if missing:
-        model = fitted(load_teacher(part, teacher, context.data, context.task), who["fit"], teacher, context)
+        model = load_teacher(teacher.part, teacher.entry, context.data, context.task)
+        model = fitted(model, teacher, context)
         found |= _record(model, teacher.name, {number: keys[number] for number in missing}, context)
     arrays = tuple(array for array in found.values() if array is not None)
     return TeacherFeatures(arrays, *_statistics(arrays[PLAIN]))

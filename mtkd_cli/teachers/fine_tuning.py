@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,15 +17,15 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import TrainingError
-from mtkd_cli.files import hashing
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.head import tail_of
 from mtkd_cli.models.preprocess import prepared
-from mtkd_cli.recipe.schema import Fit, Teacher, Train
+from mtkd_cli.recipe.schema import Fit, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import keep_together
 from mtkd_cli.teachers.fit_split import FitSplit, split_of
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import batches, judge, measure, plain_views, validate
@@ -35,37 +34,17 @@ from mtkd_cli.training.objectives import FromLabels
 from mtkd_cli.training.out_of_memory import memory_errors
 
 
-def key(identity: Mapping[str, Any], teacher: Teacher, context: Context) -> dict[str, Any]:
-    """Return everything that decides a fitted teacher's weights."""
-    fit, data, recipe = teacher.fit, context.data, context.recipe
-    if fit is None:
-        raise ValueError(teacher.name)
-    split = split_of(fit, data, recipe.data)
-    return {
-        "teacher": dict(identity),
-        "train": data.train.digest,
-        "val": data.val.digest,
-        "classes": data.classes,
-        "targets": [hashing.array_sha256(s.samples.targets) for s in (split.train, data.val)],
-        **({"held": hashing.array_sha256(split.held)} if len(split.held) else {}),
-        "augment": recipe.augment.model_dump(mode="json") if fit.train == "all" else None,
-        "task": recipe.task.model_dump(mode="json"),
-        "loss": {"label_smoothing": recipe.loss.label_smoothing},
-        **({"scale": context.task.scale} if context.task.scale else {}),
-        "engine": context.engine,
-    }
-
-
-def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: Context) -> Model:
+def fitted(model: Model, teacher: ResolvedTeacher, context: Context) -> Model:
     """Return the teacher with the weights of its fit; trained once, then kept.
 
     ``fit: head`` computes the frozen features of the plain views once and trains the last layer
     on them. ``fit: all`` trains everything on live views. Both keep the best validation. Class weights
     are left to the student: a teacher that learned them would be shifted by them twice.
     """
-    if teacher.fit is None:
+    fit, fit_key = teacher.entry.fit, teacher.fit_key
+    if fit is None or fit_key is None:
         return model
-    fit, context = teacher.fit, replace(context, task=context.task.unweighted())
+    context = replace(context, task=context.task.unweighted())
 
     def write(folder: Path) -> None:
         keeper = Keeper(content_store.unfinished("fitted", fit_key), context.progress.say)

@@ -21,6 +21,7 @@ from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import Rounding, largest
 from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.label_alignment import aligned_to
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.teachers.temperature import Calibration, softened
 from mtkd_cli.teachers.validation import Validated
 from mtkd_cli.training.context import Context
@@ -32,28 +33,44 @@ class ReadyTeacher:
     """A teacher whose answers can be read.
 
     Attributes:
-        name: the recipe's.
-        hash: stands for everything that decides its answers.
+        resolved: its entry in the recipe, its provider and its content key.
         task: the task that it answers.
         alignment: its label space in the task's classes.
         facts: parameters, bytes, latency in milliseconds of one sample, and its input size.
         arrays: the recorded answers of each (split name, view number).
         live: the loaded teacher, only where views are not recorded.
-        by_id: whether its answers are by sample id: those to the plain view serve every view.
         calibration: the temperature that its aligned answers are divided by, if there is one.
         validation: how its recorded answers score on the labeled validation samples.
     """
 
-    name: str
-    hash: str
+    resolved: ResolvedTeacher
     task: Task
     alignment: Alignment
     facts: Mapping[str, Any]
     arrays: Mapping[tuple[str, int], Recorded]
     live: Prepared | None = None
-    by_id: bool = False
     calibration: Calibration | None = None
     validation: Validated | None = None
+
+    @property
+    def name(self) -> str:
+        """Name in the recipe."""
+        return self.resolved.name
+
+    @property
+    def hash(self) -> str:
+        """Digest of everything that decides its outputs."""
+        return self.resolved.hash
+
+    @property
+    def entry(self) -> Teacher:
+        """Its entry in the recipe."""
+        return self.resolved.entry
+
+    @property
+    def by_id(self) -> bool:
+        """Whether its outputs are looked up by sample id."""
+        return self.resolved.by_id
 
     @property
     def rounding(self) -> Rounding | None:

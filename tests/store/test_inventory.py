@@ -19,8 +19,9 @@ import pytest
 import torch
 
 from mtkd_cli.store import content_store, inventory, recorded_outputs
-from mtkd_cli.teachers import identity, recording, verify
 from mtkd_cli.teachers import ready as ready_teachers
+from mtkd_cli.teachers import recording, verify
+from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
@@ -59,8 +60,7 @@ def test_verify_finds_an_array_that_the_teacher_would_not_answer(context: Contex
 
 
 def _key_of(run: Context) -> dict[str, Any]:
-    who = identity.who_is(run.recipe.teachers[0], run.parts.teachers[0], run)
-    return recording.key(who, run.data.train, 0, run.recipe, run.task)
+    return recording.key(resolved_teachers(run)[0].key, run.data.train, 0, run.recipe, run.task)
 
 
 READER = """

@@ -19,9 +19,10 @@ from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store import row_format as layout_module
 from mtkd_cli.store.row_format import Layout
-from mtkd_cli.teachers import identity, recording
 from mtkd_cli.teachers import ready as ready_teachers
+from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.inference import by_views
+from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
@@ -33,9 +34,9 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
-    teacher, part = context.recipe.teachers[index], context.parts.teachers[index]
-    model = ready_teachers.load_teacher(part, teacher, context.data, context.task)
-    model = ready_teachers.fitted(model, identity.who_is(teacher, part, context)["fit"], teacher, context)
+    teacher = resolved_teachers(context)[index]
+    model = ready_teachers.load_teacher(teacher.part, teacher.entry, context.data, context.task)
+    model = ready_teachers.fitted(model, teacher, context)
     split = context.data.train
     views = view(
         split.samples.read(slice(None)),

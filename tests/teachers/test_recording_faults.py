@@ -27,8 +27,9 @@ from mtkd_cli.runs import students
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store.row_format import Layout
-from mtkd_cli.teachers import fine_tuning, identity, load
+from mtkd_cli.teachers import fine_tuning, load
 from mtkd_cli.teachers import ready as ready_teachers
+from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
@@ -306,13 +307,11 @@ def test_no_flipped_bit_of_what_is_known_of_a_teacher_is_used(context: Contexts,
 @pytest.mark.parametrize("name", ["teacher.safetensors", "curve.json", "key.json", "manifest.json"])
 def test_no_flipped_bit_of_a_fitted_teacher_is_used(context: Contexts, name: str) -> None:
     run = context(*ONE)
-    wanted, part = run.recipe.teachers[0], run.parts.teachers[0]
-    key = identity.who_is(wanted, part, run)["fit"]
+    teacher = resolved_teachers(run)[0]
 
     def weights() -> dict[str, torch.Tensor]:
-        return fine_tuning.fitted(
-            load.load_teacher(part, wanted, run.data, run.task), key, wanted, run
-        ).module.state_dict()
+        model = load.load_teacher(teacher.part, teacher.entry, run.data, run.task)
+        return fine_tuning.fitted(model, teacher, run).module.state_dict()
 
     right = weights()
     for _ in flips(only(f"fitted/*/{name}"), 40, name):
