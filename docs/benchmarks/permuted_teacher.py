@@ -23,7 +23,7 @@ from mtkd_cli.data.views import PLAIN
 from mtkd_cli.runs.pipeline import batches_of, fit_strategy
 from mtkd_cli.teachers.fine_tuning import fitted
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.ready import ready
+from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.strategy import Strategy, mixture
 
@@ -81,7 +81,7 @@ def main() -> None:
 def answers_of(changes: list[str]) -> Tensor:
     """Return the statistics of the ensemble on the test scenes."""
     context = loaded(RECIPE, changes)
-    teachers, strategy = ready(context, 1), Strategy(context.parts.strategy)
+    teachers, strategy = prepare_teachers(context, 1), Strategy(context.parts.strategy)
     fit_strategy(strategy, context, teachers)
     test = context.data.test
     rows = np.arange(len(test))

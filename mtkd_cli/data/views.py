@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.distributed.devices import sent
+from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.recipe.schema import Augment
 
 PLAIN = 0
@@ -41,13 +41,13 @@ def view(
         augment: what may change.
         device: where the view is made.
     """
-    there = sent(torch.from_numpy(np.require(inputs, requirements=["C", "W"])), device)
+    there = to_device(torch.from_numpy(np.require(inputs, requirements=["C", "W"])), device)
     if there.dim() == 2:
         return there.clone()
     pixels = there.float().div_(255)
     if number == PLAIN:
         return pixels
-    draws = sent(_draws(samples, number, seed), device)
+    draws = to_device(_draws(samples, number, seed), device)
     return _colour(_geometry(pixels, draws, augment), draws, augment)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mtkd_cli.errors import UsageError, first_line
 
 
-def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
     """Return a tensor on a device; a CUDA device takes it while the CPU goes on."""
     if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)

@@ -40,7 +40,7 @@ from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.teachers import calibration, memorized
 from mtkd_cli.teachers.label_alignment import remarks
 from mtkd_cli.teachers.outputs import ReadyTeacher, known_classes
-from mtkd_cli.teachers.ready import ready
+from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import answering, measure, on_device
@@ -158,7 +158,7 @@ def _trained(
     for samples in (len(context.data.train), *([len(context.data.train.labelled)] if baseline else [])):
         refuse_small_batches(samples, context.recipe.train.batch_size)
     strategy = Strategy(context.parts.strategy)
-    teachers = ready(context, views, resolved)
+    teachers = prepare_teachers(context, views, resolved)
     _tell_alignment(context, teachers)
     _refuse_partial(context, strategy, teachers)
     fit_strategy(strategy, context, teachers)

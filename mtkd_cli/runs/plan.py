@@ -28,8 +28,8 @@ from mtkd_cli.teachers.checks import validate_live
 from mtkd_cli.teachers.fit_split import split_of
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.outputs import alignment_of
+from mtkd_cli.teachers.prepare import arrays_of, find_recorded, tell_views
 from mtkd_cli.teachers.probe import probed
-from mtkd_cli.teachers.ready import arrays_of, find_recorded, tell_views
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.hyperparameter_search import candidates

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.distributed import group
-from mtkd_cli.distributed.devices import sent
+from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.feature_projectors import pooled
@@ -50,7 +50,7 @@ class TeacherFeatures:
     def __call__(self, step: Step) -> Tensor:
         """Return the standardised features of a step's samples, ``[B, D]``, on the device of its views."""
         rows = self.arrays[train_view(step.epoch, len(self.arrays))][step.indices]
-        return sent((rows - self.mean) / self.deviation, step.views.device)
+        return to_device((rows - self.mean) / self.deviation, step.views.device)
 
 
 class Truncated(nn.Module):

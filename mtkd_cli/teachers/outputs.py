@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.distributed.devices import sent
+from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Alignment, Task
 from mtkd_cli.interfaces.missing_outputs import lost
@@ -135,7 +135,7 @@ def answers(
 
     def from_store(teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
         array = teacher.arrays["train", PLAIN if teacher.by_id else number]
-        return teacher.aligned(sent(array[step.indices], device))
+        return teacher.aligned(to_device(array[step.indices], device))
 
     def live(step: Step) -> tuple[Tensor, ...]:
         with torch.no_grad():

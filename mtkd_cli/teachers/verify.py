@@ -20,7 +20,7 @@ from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.fine_tuning import fitted
 from mtkd_cli.teachers.inference import Ask
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.ready import asker
+from mtkd_cli.teachers.prepare import asker
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.training.context import Context
 

@@ -16,7 +16,7 @@ from mtkd_cli import __version__
 from mtkd_cli.data.dataset import Dataset, Split
 from mtkd_cli.data.views import affine, view
 from mtkd_cli.distributed import group
-from mtkd_cli.distributed.devices import device_name, sent
+from mtkd_cli.distributed.devices import device_name, to_device
 from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
@@ -74,7 +74,7 @@ class Context:
 
         def shown(step: Step) -> Tensor:
             chosen = rows[step.indices]
-            target = sent(targets[chosen], step.views.device)
+            target = to_device(targets[chosen], step.views.device)
             if not task.spatial:
                 return target
             ids = split.id_numbers[chosen]

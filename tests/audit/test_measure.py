@@ -13,7 +13,7 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Task
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import Part, strategies_for
-from mtkd_cli.teachers import ready as teachers_module
+from mtkd_cli.teachers import prepare as teachers_module
 from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]

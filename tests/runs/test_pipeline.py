@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from mtkd_cli.errors import DataError, PluginError, RecipeError, UsageError
 from mtkd_cli.files import yaml12
 from mtkd_cli.recipe.schema import Recipe
-from mtkd_cli.teachers import ready
+from mtkd_cli.teachers import prepare
 
 Distil = Callable[..., dict[str, Any]]
 
@@ -104,7 +104,7 @@ def no_teacher_is_loaded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         def loaded(*_: object) -> None:
             raise AssertionError("a teacher was loaded")
 
-        monkeypatch.setattr(ready, "load_teacher", loaded)
+        monkeypatch.setattr(prepare, "load_teacher", loaded)
 
     return forbid
 

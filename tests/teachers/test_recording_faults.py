@@ -27,8 +27,7 @@ from mtkd_cli.runs import students
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store.row_format import Layout
-from mtkd_cli.teachers import fine_tuning, load
-from mtkd_cli.teachers import ready as ready_teachers
+from mtkd_cli.teachers import fine_tuning, load, prepare
 from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
 
@@ -276,19 +275,19 @@ def only(pattern: str) -> Path:
 @pytest.mark.parametrize("name", ["outputs.npy", "shards.jsonl", "key.json"])
 def test_no_flipped_bit_of_recorded_outputs_is_used(context: Contexts, name: str, top_k: int | None) -> None:
     run = context(*ONE, f"store.top_k={top_k or 'null'}", "loss.temperature=1")
-    ready = ready_teachers.ready(run, 1)[0]
+    ready = prepare.prepare_teachers(run, 1)[0]
     right = {place: array[:] for place, array in ready.arrays.items()}
     for _ in flips(ready.arrays["train", 0].folder / name, 40, f"{name}{top_k}"):
-        for place, array in ready_teachers.ready(run, 1)[0].arrays.items():
+        for place, array in prepare.prepare_teachers(run, 1)[0].arrays.items():
             assert torch.equal(array[:], right[place])
 
 
 def test_a_layout_that_means_other_numbers_is_not_used(context: Contexts) -> None:
     run = context(*ONE, "store.top_k=3", "loss.temperature=1")
-    array = ready_teachers.ready(run, 1)[0].arrays["train", 0]
+    array = prepare.prepare_teachers(run, 1)[0].arrays["train", 0]
     right, key = array[:], array.folder / "key.json"
     key.write_text(key.read_text().replace('"outputs": 10', '"outputs": 18'))
-    assert torch.equal(ready_teachers.ready(run, 1)[0].arrays["train", 0][:], right)
+    assert torch.equal(prepare.prepare_teachers(run, 1)[0].arrays["train", 0][:], right)
 
 
 @pytest.mark.parametrize("name", ["facts.json", "key.json", "manifest.json"])
@@ -296,7 +295,7 @@ def test_no_flipped_bit_of_what_is_known_of_a_teacher_is_used(context: Contexts,
     run = context(*ONE)
 
     def known() -> dict[str, Any]:
-        ready = ready_teachers.ready(run, 1)[0]
+        ready = prepare.prepare_teachers(run, 1)[0]
         return {"alignment": ready.alignment, **ready.facts, "latency_ms": 0, "latency_p95_ms": 0}
 
     right = known()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mtkd_cli.distributed import devices
-from mtkd_cli.distributed.devices import sent
+from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.recipe.schema import Train
 from mtkd_cli.training.acceleration import autocast, compiled, number_format
 
@@ -47,11 +47,11 @@ def test_the_module_is_compiled_only_on_request(monkeypatch: pytest.MonkeyPatch)
 
 def test_on_the_cpu_nothing_is_copied() -> None:
     tensor = torch.ones(3)
-    assert sent(tensor, CPU) is tensor
+    assert to_device(tensor, CPU) is tensor
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_cuda_gets_the_same_numbers() -> None:
     tensor = torch.arange(5.0)
-    assert devices.sent(tensor, CUDA).cpu().tolist() == tensor.tolist()
+    assert devices.to_device(tensor, CUDA).cpu().tolist() == tensor.tolist()

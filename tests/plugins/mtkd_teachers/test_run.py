@@ -11,7 +11,7 @@ import torch
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.inference.student import load_student
-from mtkd_cli.teachers.ready import ready
+from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.training.context import Context
 
 Contexts = Callable[..., Context]
@@ -26,7 +26,7 @@ def first(distil: Callable[..., dict[str, Any]]) -> Path:
 
 def test_a_students_answers_are_those_that_it_gave_in_its_run(first: Path, context: Contexts) -> None:
     made = context(CHAIN)
-    (teacher,) = ready(made, 1)
+    (teacher,) = prepare_teachers(made, 1)
     test = made.data.test.samples
     rows = test.inputs[:] if test.rows is None else test.inputs[test.rows]
     torch.testing.assert_close(
@@ -43,15 +43,15 @@ def test_a_chain_of_students_is_trained(first: Path, distil: Callable[..., dict[
 
 
 def test_weights_that_the_run_did_not_write_are_refused(first: Path, context: Contexts) -> None:
-    ready(context(CHAIN), 1)
+    prepare_teachers(context(CHAIN), 1)
     weights = first / "student.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(DataError, match="SHA-256"):
-        ready(context(CHAIN), 1)
+        prepare_teachers(context(CHAIN), 1)
 
 
 def test_a_run_that_is_not_there_is_named(context: Contexts) -> None:
     with pytest.raises(UsageError, match="no run 'first'"):
-        ready(context(CHAIN), 1)
+        prepare_teachers(context(CHAIN), 1)

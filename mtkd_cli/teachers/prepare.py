@@ -1,4 +1,4 @@
-"""Make the teachers ready: load, fit, probe and record each in turn, one in memory at a time."""
+"""Prepare the teachers: load, fit, probe and record each in turn, one in memory at a time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FACTS_FORMAT = 2
 """Changes when the facts that are kept of a teacher, or their meaning, change."""
 
 
-def ready(
+def prepare_teachers(
     context: Context, views: int | None, teachers: Sequence[ResolvedTeacher] | None = None
 ) -> list[ReadyTeacher]:
     """Return the teachers with what a run needs of them recorded.
@@ -52,7 +52,7 @@ def ready(
     resolved = resolved_teachers(context) if teachers is None else teachers
     tell_views(resolved, views, context)
     warned = {teacher.name: _check(teacher, views, context) for teacher in resolved}
-    found = [_ready(teacher, views, context) for teacher in resolved]
+    found = [_prepare(teacher, views, context) for teacher in resolved]
     _tell_rounding(found, context)
     found = _validated(found, warned, context)
     return calibrated(found, context) if context.recipe.calibrate else found
@@ -88,7 +88,7 @@ def _tell_rounding(teachers: list[ReadyTeacher], context: Context) -> None:
 
 
 def tell_views(teachers: Iterable[ResolvedTeacher], views: int | None, context: Context) -> None:
-    """Say which teachers' answers are of the plain view alone, if a run shows others; see `ready`.
+    """Say which teachers' answers are of the plain view alone, if a run shows others; see `prepare_teachers`.
 
     Raises:
         UsageError: these answers are maps or boxes, which do not follow a view.
@@ -113,7 +113,7 @@ def arrays_of(context: Context, views: int | None, by_id: bool = False) -> list[
     return [(data.val, PLAIN), (data.test, PLAIN), *((data.train, each) for each in range(number))]
 
 
-def _ready(teacher: ResolvedTeacher, views: int | None, context: Context) -> ReadyTeacher:
+def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> ReadyTeacher:
     wanted, live = arrays_of(context, views, teacher.by_id), views is None and not teacher.by_id
     arrays, about = process_group.after_the_first(
         lambda: (
