@@ -129,16 +129,14 @@ def recorded_by(bench: Bench, k: int, number: int) -> Recorded:
         context.recipe,
         context.task,
     )
-    return recording.record(
+    job = recording.RecordingJob(
         f"t{k}",
         by_views(bench.fast[k], context.recipe, context.device),
-        key,
         Layout((context.task.outputs,), "fp16", kind="classes"),
         context.data.train,
         number,
-        context.recipe,
-        context.data.input.size or 28,
+        key,
+        recording.batch_size(context.data.input.size or 28, context.device),
         context.device,
-        lambda _: None,
-        print,
     )
+    return recording.record(job, Progress())

@@ -26,6 +26,7 @@ from mtkd_cli.teachers.fine_tuning import fitted
 from mtkd_cli.teachers.inference import by_views
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.outputs import train_view
+from mtkd_cli.teachers.recording import RecordingJob
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.loop import Step
@@ -104,7 +105,7 @@ def _features_of(teacher: ResolvedTeacher, views: int, context: Context) -> Teac
 
 def _record(
     model: Model, name: str, keys: dict[int, dict[str, Any]], context: Context
-) -> dict[int, Recorded | None]:
+) -> dict[int, Recorded]:
     if not model.head:
         raise UsageError(
             f"the teacher {name!r} has no last layer whose input could be learnt from",
@@ -116,26 +117,22 @@ def _record(
     some = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment(), context.device)
     with torch.inference_mode():
         layout = Layout((int(module(some).shape[1]),), "fp32")
-    recording.refuse_if_full(
-        sum(recorded_outputs.bytes_to_take(key, layout, len(split)) for key in keys.values())
-    )
-    done: dict[int, Recorded | None] = {}
-    with context.progress.phase(f"record features of {name}", len(split) * len(keys)) as bar:
-        for number, key in keys.items():
-            done[number] = recording.record(
-                name,
-                by_views(module, recipe, context.device),
-                key,
-                layout,
-                split,
-                number,
-                recipe,
-                model.input.size or 1,
-                context.device,
-                bar.advance,
-                bar.say,
-            )
-    return done
+    jobs = [
+        RecordingJob(
+            name,
+            by_views(module, recipe, context.device),
+            layout,
+            split,
+            number,
+            key,
+            recording.batch_size(model.input.size or 1, context.device),
+            context.device,
+            keep_gaps=recipe.store.on_nan == "drop",
+        )
+        for number, key in keys.items()
+    ]
+    arrays = recording.record_all(jobs, f"record features of {name}", context.progress)
+    return dict(zip(keys, arrays, strict=True))
 
 
 def _statistics(array: Recorded) -> tuple[Tensor, Tensor]:

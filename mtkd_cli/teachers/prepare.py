@@ -28,6 +28,7 @@ from mtkd_cli.teachers.inference import Ask
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.outputs import ReadyTeacher, alignment_of
 from mtkd_cli.teachers.probe import Probed, probed, some_views
+from mtkd_cli.teachers.recording import RecordingJob
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.teachers.validation import Doubt, Validated
 from mtkd_cli.training.context import Context
@@ -193,35 +194,24 @@ def _record(
     """Record what is missing; a teacher is loaded once for all of it."""
     if not missing:
         return {}
+    recipe, task = context.recipe, context.task
     ask = asker(model, teacher.name, [split for split, _ in missing], context, fast=True)
-    layout = Layout.of(shape, context.recipe, context.task)
-    keys = [
-        recording.key(teacher.key, split, number, context.recipe, context.task) for split, number in missing
-    ]
-    recording.refuse_if_full(
-        sum(
-            recorded_outputs.bytes_to_take(key, layout, len(split))
-            for key, (split, _) in zip(keys, missing, strict=True)
+    jobs = [
+        RecordingJob(
+            teacher.name,
+            ask,
+            Layout.of(shape, recipe, task),
+            split,
+            number,
+            recording.key(teacher.key, split, number, recipe, task),
+            recording.batch_size(model.input.size or 1, context.device),
+            context.device,
+            keep_gaps=recipe.store.on_nan == "drop",
         )
-    )
-    samples = sum(len(split) for split, _ in missing)
-    done = {}
-    with context.progress.phase(f"record {teacher.name}", samples) as bar:
-        for key, (split, number) in zip(keys, missing, strict=True):
-            done[split.name, number] = recording.record(
-                teacher.name,
-                ask,
-                key,
-                layout,
-                split,
-                number,
-                context.recipe,
-                model.input.size or 1,
-                context.device,
-                bar.advance,
-                bar.say,
-            )
-    return done
+        for split, number in missing
+    ]
+    arrays = recording.record_all(jobs, f"record {teacher.name}", context.progress)
+    return {(job.split.name, job.view): array for job, array in zip(jobs, arrays, strict=True)}
 
 
 def asker(model: Model, name: str, splits: Sequence[Split], context: Context, fast: bool = False) -> Ask:

@@ -20,9 +20,11 @@ from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store import row_format as layout_module
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import prepare, recording
-from mtkd_cli.teachers.inference import by_views
+from mtkd_cli.teachers.inference import Ask, by_views
+from mtkd_cli.teachers.recording import RecordingJob
 from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
+from mtkd_cli.training.progress import Progress
 
 Contexts = Callable[..., Context]
 
@@ -169,6 +171,21 @@ def test_a_spoilt_array_is_recorded_again(context: Contexts, spoil: str) -> None
     assert torch.equal(prepare.prepare_teachers(context(), 1)[0].recorded("train", 0), right)
 
 
+def job(name: str, ask: Ask, run: Context, outputs: int = 10) -> RecordingJob:
+    """Return the job to record the plain view of the training samples."""
+    return RecordingJob(
+        name,
+        ask,
+        Layout.of((outputs,), run.recipe, run.task),
+        run.data.train,
+        0,
+        {"k": 1},
+        recording.batch_size(8, run.device),
+        run.device,
+        keep_gaps=run.recipe.store.on_nan == "drop",
+    )
+
+
 class Poisoned(nn.Module):
     """Answers NaN to one picture."""
 
@@ -183,23 +200,23 @@ class Poisoned(nn.Module):
 
 def test_a_teacher_that_answers_nan_is_named_with_the_sample(context: Contexts) -> None:
     run = context()
-    split, layout = run.data.train, Layout.of((10,), run.recipe, run.task)
+    split = run.data.train
     bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
     with pytest.raises(DataError, match="'bad' answers NaN") as caught:
-        recording.record(
-            "bad", bad, {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, print
-        )
+        recording.record(job("bad", bad, run), Progress())
     assert split.samples.ids[200] in caught.value.where
 
 
 @pytest.mark.parametrize("top_k", ["null", "3"])
-def test_a_teacher_that_answers_nan_may_be_left_out_there(context: Contexts, top_k: str) -> None:
+def test_a_teacher_that_answers_nan_may_be_left_out_there(
+    context: Contexts, top_k: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = context("store.on_nan=drop", f"store.top_k={top_k}")
-    split, layout, said = run.data.train, Layout.of((10,), run.recipe, run.task), []
+    split, said = run.data.train, []
     bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
-    array = recording.record(
-        "bad", bad, {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, said.append
-    )
+    progress = Progress()
+    monkeypatch.setattr(progress, "say", said.append)
+    array = recording.record(job("bad", bad, run), progress)
     assert lost(array[:]).nonzero().flatten().tolist() == [200]
     assert said == [f"teacher bad: NaN or infinity on 1 samples ({split.samples.ids[200]}), not heard there"]
 
@@ -211,21 +228,8 @@ def test_a_teacher_that_answers_for_the_batch_is_refused(context: Contexts) -> N
         def forward(self, views: torch.Tensor) -> torch.Tensor:
             return torch.zeros(1, 10)
 
-    layout = Layout.of((10,), run.recipe, run.task)
     with pytest.raises(DataError, match=r"'bad' gives \(1, 10\) for"):
-        recording.record(
-            "bad",
-            by_views(OneForAll(), run.recipe, run.device),
-            {"k": 1},
-            layout,
-            run.data.train,
-            0,
-            run.recipe,
-            8,
-            run.device,
-            lambda _: None,
-            print,
-        )
+        recording.record(job("bad", by_views(OneForAll(), run.recipe, run.device), run), Progress())
 
 
 def test_recording_that_was_begun_needs_no_room_again(
@@ -248,27 +252,13 @@ def test_a_store_that_would_not_fit_the_disk_is_refused(
 
 def test_values_that_a_recipe_keeps_in_too_few_bits_are_named(context: Contexts) -> None:
     run = context("store.precision=fp16", recipe="diabetes")
-    split = run.data.train
 
     class Far(nn.Module):
         def forward(self, rows: torch.Tensor) -> torch.Tensor:
             return torch.full((len(rows), 1), 1e6)
 
-    layout = Layout.of((1,), run.recipe, run.task)
     with pytest.raises(DataError, match=r"'far' answers 1e\+06; fp16 holds numbers up to 65504"):
-        recording.record(
-            "far",
-            by_views(Far(), run.recipe, run.device),
-            {"k": 1},
-            layout,
-            split,
-            0,
-            run.recipe,
-            8,
-            run.device,
-            lambda _: None,
-            print,
-        )
+        recording.record(job("far", by_views(Far(), run.recipe, run.device), run, outputs=1), Progress())
 
 
 def test_the_rounding_of_outputs_is_told_also_when_they_are_recorded_already(context: Contexts) -> None:
