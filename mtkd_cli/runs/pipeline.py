@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from mtkd_cli.runs.picture import picture
 from mtkd_cli.runs.report_facts import Scored, Scores, report_of
 from mtkd_cli.runs.students import TrainedStudent, alone, distilled
 from mtkd_cli.runs.teacher_weights import counted
-from mtkd_cli.runs.trackers import following
+from mtkd_cli.runs.trackers import running_trackers
 from mtkd_cli.runs.view_count import views_of
 from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.teachers import calibration, memorized
@@ -104,22 +104,18 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
     A run that was begun before goes on where it was. A new one that fails before it has trained anything
     leaves no folder behind; later, it leaves all that it has.
     """
-    with run, following(context.parts.trackers, context.progress.say) as tell:
-
-        def keep_row(row: Mapping[str, Any]) -> None:
-            run.add_row(row)
-            tell("epoch_finished", row)
-
-        context.progress.log, context.progress.on_row = run.log, keep_row
-        context.progress.on_began = run.settle_rows
+    logged = context.progress.with_listeners(*run.listeners)
+    with run, running_trackers(context.parts.trackers, logged.say) as trackers:
+        context = replace(context, progress=logged.with_listeners(*trackers))
+        events = context.progress.events
         resolved = resolved_teachers(context)
         now = manifest.of(context, resolved, views_of(context.recipe), baseline)
         views = run.begin(context.recipe, now)
-        tell("run_started", context.recipe.as_dict(), run.folder)
+        events.run_started(context.recipe.as_dict(), run.folder)
         trained = _trained(context, resolved, group.same(views), baseline, run.checkpoints)
         report = _reported(context, run, trained)
         run.finish()
-        tell("run_finished", report)
+        events.run_finished(report)
     return report
 
 

@@ -231,7 +231,9 @@ def asker(model: Model, name: str, splits: Sequence[Split], context: Context, fa
         return inference.by_views(prepared(model).to(device).eval(), recipe, device)
     module, difference = recording.for_recording(model, some_views(context.data.val), device)
     if difference:
-        context.progress.log(f"teacher {name}: folding moved its answers by at most {difference:.2e}")
+        context.progress.events.logged(
+            f"teacher {name}: folding moved its answers by at most {difference:.2e}"
+        )
     return inference.by_views(module, recipe, device)
 
 

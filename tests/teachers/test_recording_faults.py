@@ -244,8 +244,8 @@ def test_the_run_folder_on_a_full_disk(context: Contexts) -> None:
         lambda: job.write_recipe(run.recipe),
         lambda: job.write_student(model, {}),
         lambda: job.write_report({}),
-        lambda: job.add_row({}),
-        lambda: job.log("line"),
+        lambda: job.listeners[1].epoch_finished({}),
+        lambda: job.log_file.logged("line"),
     ):
         with no_file_beyond(0), pytest.raises(DataError, match=f"{FILE_TOO_LARGE}.*bytes are free") as caught:
             write()
