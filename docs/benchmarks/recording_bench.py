@@ -26,7 +26,6 @@ from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.fine_tuning import fitted
 from mtkd_cli.teachers.inference import by_views
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.outputs import train_view
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
@@ -77,7 +76,7 @@ class Bench:
         """Return the views of an epoch."""
         split, recipe = self.context.data.train, self.context.recipe
         images, ids = split.samples.read(indices), split.id_numbers[indices]
-        return view(images, ids, train_view(epoch, self.views), recipe.views.seed, recipe.augment)
+        return view(images, ids, epoch % self.views, recipe.views.seed, recipe.augment)
 
 
 def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> Bench:

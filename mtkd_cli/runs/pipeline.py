@@ -38,6 +38,7 @@ from mtkd_cli.runs.trackers import running_trackers
 from mtkd_cli.runs.view_count import views_of
 from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.teachers import calibration, memorized
+from mtkd_cli.teachers.distillation_data import distillation_data
 from mtkd_cli.teachers.label_alignment import remarks
 from mtkd_cli.teachers.outputs import ReadyTeacher, known_classes
 from mtkd_cli.teachers.prepare import prepare_teachers
@@ -158,9 +159,8 @@ def _trained(
     _tell_alignment(context, teachers)
     _refuse_partial(context, strategy, teachers)
     fit_strategy(strategy, context, teachers)
-    student = distilled(
-        context, teachers, strategy, batches_of(context, context.data.train, teachers), views, checkpoints
-    )
+    data = distillation_data(teachers, views, context)
+    student = distilled(context, data, strategy, batches_of(context, data.split, teachers), checkpoints)
     opponent = alone(context) if baseline else None
     with context.progress.phase("evaluate", 1):
         answers = _answers(context, teachers, strategy, student, opponent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,6 @@ from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.fine_tuning import fitted
 from mtkd_cli.teachers.inference import by_views
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.outputs import train_view
 from mtkd_cli.teachers.recording import RecordingJob
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.context import Context
@@ -37,7 +36,7 @@ CHUNK = 4096
 
 @dataclass(frozen=True)
 class TeacherFeatures:
-    """One teacher's features of the training samples, by view, and what standardises them ``[D]``."""
+    """One teacher's features of the training samples, by view, and what standardizes them ``[D]``."""
 
     arrays: tuple[Recorded, ...]
     mean: Tensor
@@ -49,8 +48,8 @@ class TeacherFeatures:
         return len(self.mean)
 
     def __call__(self, step: Step) -> Tensor:
-        """Return the standardised features of a step's samples, ``[B, D]``, on the device of its views."""
-        rows = self.arrays[train_view(step.epoch, len(self.arrays))][step.indices]
+        """Return the standardized features of a step's samples, ``[B, D]``, on the device of its views."""
+        rows = self.arrays[step.epoch % len(self.arrays)][step.indices]
         return to_device((rows - self.mean) / self.deviation, step.views.device)
 
 
@@ -144,8 +143,3 @@ def _statistics(array: Recorded) -> tuple[Tensor, Tensor]:
     mean = total / len(array.rows)
     deviation = (square / len(array.rows) - mean**2).clamp(min=0).sqrt()
     return mean.float(), deviation.clamp(min=SMALLEST_DEVIATION).float()
-
-
-def of_each(features: tuple[TeacherFeatures, ...]) -> Callable[[Step], tuple[Tensor, ...]]:
-    """Return a function from a training step to the teachers' standardised features, K of ``[B, D_k]``."""
-    return lambda step: tuple(teacher(step) for teacher in features)

@@ -1,9 +1,9 @@
-"""Train a student once for each candidate of learning rate and weight decay; keep the best on validation."""
+"""Candidates of learning rate and weight decay, and which of them validated best."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,28 @@ from mtkd_cli.training.loop import Trained
 
 
 @dataclass(frozen=True)
-class Found:
-    """The best candidate: its settings, its training, and the rows of all candidates."""
+class Trial:
+    """One candidate and what became of it.
+
+    Attributes:
+        settings: with one learning rate and one weight decay.
+        result: its training, or why it failed.
+    """
 
     settings: Train
-    trained: Trained
-    trials: tuple[dict[str, Any], ...]
+    result: Trained | TrainingError
+
+    @property
+    def chosen(self) -> dict[str, float]:
+        """Its learning rate and weight decay."""
+        return {"lr": self.settings.lr[0], "weight_decay": self.settings.weight_decay[0]}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return its row in a report."""
+        if isinstance(self.result, TrainingError):
+            return {**self.chosen, "failed": self.result.what}
+        best = self.result.best
+        return {**self.chosen, **best.metrics, "val_loss": -best.rank[-1]}
 
 
 def candidates(settings: Train) -> list[Train]:
@@ -27,33 +43,14 @@ def candidates(settings: Train) -> list[Train]:
     return [settings.model_copy(update={"lr": (lr,), "weight_decay": (decay,)}) for lr, decay in pairs]
 
 
-def search(
-    settings: Train, train_one: Callable[[Train, int], Trained], say: Callable[[str], None] = lambda _: None
-) -> Found:
-    """Return the candidate whose best checkpoint validates best.
+def best_of(trials: Sequence[Trial]) -> tuple[Trial, Trained]:
+    """Return the trial whose best checkpoint validates best (of equal ones the first), and its training.
 
-    A candidate whose loss is not finite is out; if all are, the error is raised.
-
-    Args:
-        settings: with all candidates.
-        train_one: trains the candidate of a number, from 1 on.
-        say: told who is out.
+    Raises:
+        TrainingError: all failed; the error of the last.
     """
-    found: list[tuple[Train, Trained]] = []
-    trials: list[dict[str, Any]] = []
-    failure: TrainingError | None = None
-    for number, candidate in enumerate(candidates(settings), start=1):
-        trial = {"lr": candidate.lr[0], "weight_decay": candidate.weight_decay[0]}
-        try:
-            trained = train_one(candidate, number)
-        except TrainingError as error:
-            failure = error
-            trials.append({**trial, "failed": error.what})
-            say(f"the candidate lr {trial['lr']:g} is out: {error.what}")
-            continue
-        found.append((candidate, trained))
-        trials.append({**trial, **trained.best.metrics, "val_loss": -trained.best.rank[-1]})
-    if not found:
-        raise failure or TrainingError("there is nothing to train")
-    settings, trained = max(found, key=lambda pair: pair[1].best.rank)
-    return Found(settings, trained, tuple(trials))
+    trained = [(trial, trial.result) for trial in trials if isinstance(trial.result, Trained)]
+    if not trained:
+        failures = [trial.result for trial in trials if isinstance(trial.result, TrainingError)]
+        raise failures[-1] if failures else TrainingError("there is nothing to train")
+    return max(trained, key=lambda pair: pair[1].best.rank)

@@ -1,11 +1,11 @@
-"""The training loop: one for teachers that are fitted, the student alone and the distilled student."""
+"""The training loop: the same for fitted teachers, baselines and the distilled student."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -24,13 +24,16 @@ from mtkd_cli.training.optimizer import schedule_of
 from mtkd_cli.training.state import Evaluation as Evaluation
 from mtkd_cli.training.state import Training
 
+if TYPE_CHECKING:
+    from mtkd_cli.training.training_data import TrainingData
+
 
 @dataclass(frozen=True)
 class Step:
     """Where training stands, and the samples of this step.
 
     Attributes:
-        indices, views: this process's share of the batch.
+        indices, views: this process's share of the batch; no views before the data has made them.
         place: which part of the batch that is; None: all of it.
         batch: samples of the whole batch; 0: as many as there are indices.
     """
@@ -39,7 +42,7 @@ class Step:
     epoch: int
     progress: float
     indices: NDArray[np.int64]
-    views: Tensor
+    views: Tensor = field(default_factory=lambda: torch.empty(0))
     place: slice | None = None
     batch: int = 0
 
@@ -96,8 +99,7 @@ class Watcher(Protocol):
 
 def train(
     module: nn.Module,
-    samples: int,
-    views: Callable[[NDArray[np.int64], int], Tensor],
+    data: TrainingData,
     objective: Callable[[Tensor, Step], Losses],
     evaluate: Callable[[nn.Module], Evaluation],
     settings: Train,
@@ -112,8 +114,7 @@ def train(
 
     Args:
         module: views to outputs; the same in every process.
-        samples: number of training samples N.
-        views: the views of the samples at some indices, for an epoch.
+        data: the training samples.
         objective: the losses of the module's output at a step: this process's share of them.
         evaluate: validates a module without changing it.
         settings: optimizer, batch size, seed; with one learning rate and one weight decay.
@@ -128,21 +129,22 @@ def train(
         EngineError: another process is gone.
         Interrupted: a signal came, to any process; the step was finished and kept.
     """
-    refuse_small_batches(samples, settings.batch_size)
+    refuse_small_batches(len(data), settings.batch_size)
     training = Training.of(module, settings)
     if keeper is not None:
         keeper.restore(training)
     watcher.began(training.done, training.curve)
     optimizer = training.optimizer
     schedule = schedule_of(optimizer, steps, settings, training.done)
-    batches = order(samples, settings.batch_size, settings.seed, training.done)
+    batches = order(len(data), settings.batch_size, settings.seed, training.done)
     module.train()
     forward = compiled(module, settings)
     with signals.deferred() as stopping:
         for number, (epoch, indices) in zip(range(training.done, steps), batches, strict=False):
             place = group.share(len(indices))
             mine = indices[place]
-            step = Step(number, epoch, number / steps, mine, views(mine, epoch), place, len(indices))
+            step = Step(number, epoch, number / steps, mine, place=place, batch=len(indices))
+            step = replace(step, views=data.views(step))
             counter_rng.seed_torch("step", settings.seed, number, *([group.rank()] if group.rank() else []))
             with autocast(settings, step.views.device):
                 output = forward(step.views)

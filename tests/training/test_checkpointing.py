@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.errors import DataError
@@ -55,8 +53,14 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, 2))
 
 
-def views(indices: NDArray[np.int64], epoch: int) -> Tensor:
-    return INPUTS[indices]
+class Data:
+    """Twenty samples, the same in every epoch."""
+
+    def __len__(self) -> int:
+        return len(INPUTS)
+
+    def views(self, step: Step) -> Tensor:
+        return INPUTS[step.indices]
 
 
 class StoppedError(Exception):
@@ -84,7 +88,7 @@ def run(
 
     settings = Train(**{"lr": (0.05,), "weight_decay": (0.01,), "batch_size": 6, **options})
     keeper = Keeper(Path(place), print) if place else None
-    trained = train(module, 20, views, objective, validate, settings, STEPS, every, watched, keeper)
+    trained = train(module, Data(), objective, validate, settings, STEPS, every, watched, keeper)
     return trained, watched, module
 
 
@@ -170,8 +174,7 @@ def test_a_checkpoint_of_another_model_is_refused() -> None:
     with pytest.raises(DataError, match="do not fit"):
         train(
             other,
-            20,
-            views,
+            Data(),
             lambda output, step: Losses(output.sum()),
             validate,
             Train(lr=(0.1,), weight_decay=(0.0,)),

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.errors import TrainingError
@@ -54,8 +53,14 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, 2))
 
 
-def views(indices: NDArray[np.int64], epoch: int) -> Tensor:
-    return INPUTS[indices]
+class Data:
+    """Twenty samples, the same in every epoch."""
+
+    def __len__(self) -> int:
+        return len(INPUTS)
+
+    def views(self, step: Step) -> Tensor:
+        return INPUTS[step.indices]
 
 
 def labels(output: Tensor, step: Step) -> Losses:
@@ -81,7 +86,7 @@ def run(
     watched = Watched(module)
     evaluate = options.pop("evaluate", scores(*[(0.0,)] * steps))
     options = {"lr": (0.01,), "weight_decay": (0.01,), "batch_size": 5, "warmup": 0.0, **options}
-    return train(module, 20, views, objective, evaluate, Train(**options), steps, every, watched), watched
+    return train(module, Data(), objective, evaluate, Train(**options), steps, every, watched), watched
 
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "sgd"}, {"ema": 0.9}, {"warmup": 0.5, "clip": 0.1}])
