@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mtkd_cli import counter_rng
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.runs.pipeline import batches_of, fit_strategy
+from mtkd_cli.runs.strategy_batches import batches_of, fit_strategy
 from mtkd_cli.teachers.fine_tuning import fitted
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.prepare import prepare_teachers

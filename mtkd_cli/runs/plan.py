@@ -20,8 +20,9 @@ from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import bytes_in_words
+from mtkd_cli.runs.baselines import baselines_of, is_kept
 from mtkd_cli.runs.report_facts import labels_seen
-from mtkd_cli.runs.students import alone_key, build, kd_ratio, plan_steps
+from mtkd_cli.runs.students import build, kd_ratio, plan_steps
 from mtkd_cli.store import content_store
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers.checks import validate_live
@@ -41,7 +42,7 @@ LOOK_UP = 1e-6
 """Seconds that one answer from a file takes, about."""
 
 
-def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, Any]:
+def plan_of(context: Context, views: int | None, baselines: bool) -> dict[str, Any]:
     """Return the plan as plain facts. Loads each teacher in turn and times one forward pass of each."""
     recipe, data = context.recipe, context.data
     resolved = resolved_teachers(context)
@@ -64,9 +65,10 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
         if what == "record" or t["fit"]
     ]
     phases.append({"phase": "distil", "seconds": seconds})
-    if baseline:
-        kept = content_store.find("alone", alone_key(context)) is not None
-        phases.append({"phase": "student alone", "seconds": 0.0 if kept else seconds})
+    phases += [
+        {"phase": baseline.phase, "seconds": 0.0 if is_kept(baseline, context) else seconds}
+        for baseline in baselines_of(baselines)
+    ]
     costs = facts(student, torch.zeros(1, *data.train.samples.inputs.shape[1:])).as_dict()
     return {
         "data": {

@@ -1,8 +1,7 @@
-"""Train students: the distilled one, and the same one alone as its fair opponent."""
+"""Train the student: the best of its candidates, by any objective; and the distilled one."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,23 +11,19 @@ from torch import Tensor, nn
 
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import TrainingError
-from mtkd_cli.files import hashing
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.build import build_student
 from mtkd_cli.models.feature_projectors import Guided
 from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.safe_loading import weights
-from mtkd_cli.store import content_store
-from mtkd_cli.store.shared import filling_together
 from mtkd_cli.teachers.distillation_data import DistillationData
-from mtkd_cli.teachers.identity import student_identity
 from mtkd_cli.training.acceleration import synchronised
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.hyperparameter_search import Trial, best_of, candidates
 from mtkd_cli.training.loop import Losses, Step, steps_per_epoch, train
-from mtkd_cli.training.objectives import Batches, FromLabels, FromTeachers, Hints
+from mtkd_cli.training.objectives import Batches, FromTeachers, Hints
 from mtkd_cli.training.out_of_memory import memory_errors
 from mtkd_cli.training.strategy import Strategy
 from mtkd_cli.training.training_data import TrainingData
@@ -80,31 +75,7 @@ def distilled(
     hints = Hints(data.teacher_features, loss.features) if data.features else None
     objective = FromTeachers(data, strategy, batches, loss.temperature, kd_ratio(context), hints)
     sizes = [teacher.size for teacher in data.features]
-    return _best_candidate(context, data, objective, "distil", checkpoints, sizes)
-
-
-def alone(context: Context) -> TrainedStudent:
-    """Train the same student without teachers; kept and reused by every run that shares it.
-
-    It has the same labels, live views, the same number of optimizer steps, the checkpoint chosen
-    on validation and a search over the same candidates.
-    """
-    key = alone_key(context)
-    with filling_together("alone", key) as empty:
-        if empty is not None:
-            split = context.data.train
-            data = context.training_data(split, split.labelled, view_count=None)
-            checkpoints = content_store.unfinished("alone", key)
-            student = _best_candidate(context, data, FromLabels(data), "student alone", checkpoints)
-            weights.write(empty / "student.safetensors", student.model.module.state_dict())
-            facts = {"settings": student.settings, "trials": student.trials, "curve": student.curve}
-            (empty / "facts.json").write_text(json.dumps(facts))
-    folder = content_store.folder_of("alone", key)
-    facts = json.loads((folder / "facts.json").read_text())
-    model = build(context)
-    tensors, _ = weights.read(folder / "student.safetensors")
-    weights.load_into(model.module, tensors, "student alone")
-    return TrainedStudent(model, facts["settings"], tuple(facts["trials"]), tuple(facts["curve"]))
+    return best_candidate(context, data, objective, "distil", checkpoints, sizes)
 
 
 def kd_ratio(context: Context) -> float:
@@ -115,7 +86,7 @@ def kd_ratio(context: Context) -> float:
     return 0.9 if len(train.labelled) < len(train) / 2 else 0.5
 
 
-def _best_candidate(
+def best_candidate(
     context: Context,
     data: TrainingData,
     objective: Callable[[Tensor, Step], Losses],
@@ -186,21 +157,3 @@ def build(context: Context) -> Model:
         context.task,
         context.recipe.train.seed,
     )
-
-
-def alone_key(context: Context) -> dict[str, Any]:
-    """Return everything that decides the student alone."""
-    recipe, data = context.recipe, context.data
-    return {
-        "student": student_identity(context.parts.student, recipe.student),
-        "splits": [data.train.digest, data.val.digest],
-        "targets": [hashing.array_sha256(split.samples.targets) for split in (data.train, data.val)],
-        "classes": data.classes,
-        "task": recipe.task.model_dump(mode="json"),
-        "loss": {"label_smoothing": recipe.loss.label_smoothing, "class_weights": recipe.loss.class_weights},
-        "train": recipe.train.model_dump(mode="json"),
-        "steps": plan_steps(context),
-        "views": recipe.views.seed,
-        "augment": recipe.augment.model_dump(mode="json"),
-        "engine": context.engine,
-    }

@@ -151,9 +151,7 @@ def test_live_teachers_on_plain_views_teach_like_recorded_ones(distil: Distil) -
 
 def test_the_student_alone_is_trained_once(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
     first = distil(baseline=True)
-    from mtkd_cli.runs import students
-
-    monkeypatch.setattr(students, "FromLabels", None)
+    monkeypatch.setattr("mtkd_cli.runs.baselines.FromLabels", None)
     second = distil("strategy=entropy", baseline=True)
     scores = [report["scores"]["alone"]["accuracy"] for report in (first, second)]
     assert scores[0] == scores[1]
@@ -258,7 +256,7 @@ def test_a_run_that_fails_later_keeps_its_rows_and_says_why(
     def out_of_order(*_: object) -> None:
         raise DataError("the evaluation broke")
 
-    monkeypatch.setattr("mtkd_cli.runs.pipeline._scores", out_of_order)
+    monkeypatch.setattr("mtkd_cli.runs.pipeline.scores_of", out_of_order)
     with pytest.raises(DataError):
         distil(name="late")
     assert (Path("runs/late/metrics.jsonl")).exists()

@@ -81,7 +81,7 @@ PLACES = {
     "the first candidate": (Progress, "stepped", FITS + 8),
     "the second candidate": (Progress, "stepped", FITS + STUDENT + 8),
     "the student alone": (Progress, "stepped", FITS + 2 * STUDENT + 20),
-    "evaluating": (pipeline, "_scores", 1),
+    "evaluating": (pipeline, "scores_of", 1),
     "writing the student": (Run, "write_student", 1),
     "writing the report": (Run, "write_report", 1),
 }

@@ -24,6 +24,7 @@ from mtkd_cli.cli import app as application
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
 from mtkd_cli.runs import students
+from mtkd_cli.runs.baselines import Baseline, trained_baseline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store.row_format import Layout
@@ -320,9 +321,9 @@ def test_no_flipped_bit_of_a_fitted_teacher_is_used(context: Contexts, name: str
 @pytest.mark.parametrize("name", ["student.safetensors", "facts.json", "manifest.json"])
 def test_no_flipped_bit_of_the_student_alone_is_used(context: Contexts, name: str) -> None:
     run = context(*ONE)
-    right = students.alone(run)
+    right = trained_baseline(Baseline("alone"), run)
     for _ in flips(only(f"alone/*/{name}"), 40, name):
-        found = students.alone(run)
+        found = trained_baseline(Baseline("alone"), run)
         assert (found.settings, found.trials, found.curve) == (right.settings, right.trials, right.curve)
         tensors = found.model.module.state_dict()
         assert all(torch.equal(t, tensors[n]) for n, t in right.model.module.state_dict().items())
