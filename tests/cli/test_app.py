@@ -138,8 +138,8 @@ def test_a_wrong_recipe_shows_every_problem_with_its_place(registry: Any) -> Non
 
 def stub(monkeypatch: pytest.MonkeyPatch, distil: Any) -> None:
     """Stand in for the part of the command that needs torch."""
-    for module in (ModuleType("mtkd_cli.cli.render.distill"), ModuleType("mtkd_cli.cli.render.plan")):
-        module.distil = module.plan = distil  # type: ignore[attr-defined]
+    for module in (ModuleType("mtkd_cli.runs.start"), ModuleType("mtkd_cli.cli.render.plan")):
+        module.run_recipe = module.plan = distil  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
 

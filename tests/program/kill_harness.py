@@ -268,7 +268,7 @@ def main() -> None:
     import torch
     import torchvision  # noqa: F401
 
-    import mtkd_cli.cli.render.distill
+    import mtkd_cli.runs.start
 
     torch.set_num_threads(1)
     home = Path(tempfile.mkdtemp(prefix="mtkd-kills-"))

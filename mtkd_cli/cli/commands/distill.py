@@ -66,16 +66,17 @@ def distill(
             raise UsageError("--auto-resume goes on with a run of some name", hint="give it with --name")
         parts, recipe_name = parts_of(recipe, changes, trust_pickle, trust_code)
 
-        from mtkd_cli.cli.render.distill import distil
-        from mtkd_cli.cli.render.plan import plan
-
         if dry_run:
+            from mtkd_cli.cli.render.plan import plan
+
             plan(parts, device, threads, baseline is not False, as_json)
             return
 
+        from mtkd_cli.cli.render.distill import summary
         from mtkd_cli.inference.run_files import ROOT
         from mtkd_cli.runs.folder import processes_of
         from mtkd_cli.runs.names import default_name
+        from mtkd_cli.runs.start import run_recipe
 
         go_on = bool(resume) or auto_resume or was_started_before()
         if nodes > 1 and not name:
@@ -85,7 +86,9 @@ def distill(
         name = name or named[1]
         again = f"Go on with: mtkd distill --resume {name}"
         launch_if_several(processes, nodes, rendezvous, restarts, name, again, named)
-        distil(parts, name, go_on, device, threads, baseline, as_json)
+        report = run_recipe(parts, name, go_on, device, threads, baseline)
+        if report is not None:
+            summary(report, name, as_json)
 
 
 def _resumed(
