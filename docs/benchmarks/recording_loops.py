@@ -21,6 +21,7 @@ from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.loop import Evaluation, steps_per_epoch, train
 from mtkd_cli.training.objectives import Batches, FromTeachers
 from mtkd_cli.training.optimizer import optimizer_of, schedule_of
+from mtkd_cli.training.selection import Measurement
 from mtkd_cli.training.strategy import Strategy
 
 
@@ -61,7 +62,7 @@ def warm(bench: Bench, count: int, epochs: int) -> float:
     steps = steps_per_epoch(len(split), BATCH) * epochs
 
     def unmeasured(module: nn.Module) -> Evaluation:
-        return Evaluation((0.0,), {}, module)
+        return Evaluation(Measurement(0.0, 0.0), {}, module)
 
     return bench.timed(
         lambda: train(

@@ -14,6 +14,7 @@ from mtkd_cli.store.shared import filling_together
 from mtkd_cli.teachers.identity import student_identity
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.objectives import FromLabels
+from mtkd_cli.training.selection import SELECTION
 
 
 @dataclass(frozen=True)
@@ -81,5 +82,6 @@ def baseline_key(context: Context) -> dict[str, Any]:
         "steps": plan_steps(context),
         "views": recipe.views.seed,
         "augment": recipe.augment.model_dump(mode="json"),
+        "selection": SELECTION,
         "engine": context.engine,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +19,12 @@ from mtkd_cli.models.preprocess import prepared
 from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.teachers.distillation_data import DistillationData
+from mtkd_cli.teachers.merged_distance import merged_distance
 from mtkd_cli.training.acceleration import synchronised
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.hyperparameter_search import Trial, best_of, candidates
-from mtkd_cli.training.loop import Losses, Step, steps_per_epoch, train
+from mtkd_cli.training.hyperparameter_search import Trial, best_of, beyond, candidates
+from mtkd_cli.training.loop import Losses, Step, Trained, steps_per_epoch, train
 from mtkd_cli.training.objectives import Batches, FromTeachers, Hints
 from mtkd_cli.training.out_of_memory import memory_errors
 from mtkd_cli.training.strategy import Strategy
@@ -75,7 +77,8 @@ def distilled(
     hints = Hints(data.teacher_features, loss.features) if data.features else None
     objective = FromTeachers(data, strategy, batches, loss.temperature, kd_ratio(context), hints)
     sizes = [teacher.size for teacher in data.features]
-    return best_candidate(context, data, objective, "distil", checkpoints, sizes)
+    distance = merged_distance(data, strategy, batches, context)
+    return best_candidate(context, data, objective, "distil", checkpoints, sizes, distance)
 
 
 def kd_ratio(context: Context) -> float:
@@ -93,10 +96,12 @@ def best_candidate(
     name: str,
     checkpoints: Path | None,
     features: Sequence[int] = (),
+    distance: Callable[[nn.Module], float] | None = None,
 ) -> TrainedStudent:
-    """Train the student once for each candidate; return the one that validates best.
+    """Train the student once for each candidate, and return the chosen one; see `training.selection`.
 
-    A candidate whose loss is not finite drops out.
+    If the learning rate at an edge of the range is chosen, rates beyond it are tried too. A candidate whose
+    loss is not finite drops out.
 
     Args:
         context: the run.
@@ -105,6 +110,7 @@ def best_candidate(
         name: name of the phase.
         checkpoints: where checkpoints are kept; None keeps none.
         features: numbers of one feature vector of each teacher whose features are learned.
+        distance: measures a student's distance to the merged teachers.
 
     Raises:
         TrainingError: the losses of all candidates are not finite.
@@ -113,6 +119,7 @@ def best_candidate(
     steps, every = plan_steps(context)
     model, tried = build(context), candidates(recipe.train)
     beside = f", {len(recipe.teachers)} live teachers" if recipe.views.count == "live" else ""
+    validate = functools.partial(context.validate, distance=distance)
     trials: list[Trial] = []
     with progress.phase(name, steps * len(tried)):
         for number, candidate in enumerate(tried, start=1):
@@ -124,19 +131,25 @@ def best_candidate(
             try:
                 with memory_errors(f"{name}, batches of {settings.batch_size}{beside}", LESS):
                     trained = train(
-                        module, data, objective, context.validate, settings, steps, every, watcher, keeper
+                        module, data, objective, validate, settings, steps, every, watcher, keeper
                     )
                 trials.append(Trial(candidate, trained))
             except TrainingError as error:
                 trials.append(Trial(candidate, error))
                 progress.say(f"the candidate lr {candidate.lr[0]:g} is out: {error.what}")
-        best, trained = best_of(trials)
-    best_module = trained.best.module
+            more = beyond(recipe.train, trials) if number == len(tried) else None
+            if more is not None:
+                tried.append(more)
+                progress.extend(steps)
+                progress.say(f"{name}: the edge of train.lr was chosen, so {more.lr[0]:g} is tried too")
+        best, standing = best_of(trials)
+    best_module = standing.evaluation.module
     own = best_module.student if isinstance(best_module, Guided) else best_module
     state = {key.removeprefix("module."): value.cpu() for key, value in own.state_dict().items()}
     weights.load_into(model.module, state, name)
     rows = tuple(trial.as_dict() for trial in trials)
-    return TrainedStudent(replace(model, trained=True), best.chosen, rows, trained.curve)
+    curve = best.result.curve if isinstance(best.result, Trained) else ()
+    return TrainedStudent(replace(model, trained=True), best.chosen, rows, curve)
 
 
 def _trainable(model: Model, features: Sequence[int], context: Context) -> nn.Module:

@@ -14,6 +14,7 @@ from mtkd_cli.safe_loading.local_code import source_hash
 from mtkd_cli.teachers.declared_classes import declared_classes
 from mtkd_cli.teachers.fit_split import split_of
 from mtkd_cli.training.context import Context
+from mtkd_cli.training.selection import SELECTION
 
 
 def student_identity(part: ModelPart, student: Student) -> dict[str, Any]:
@@ -68,6 +69,7 @@ def _fit_key(teacher: Mapping[str, Any], fit: Fit, context: Context) -> dict[str
         "task": recipe.task.model_dump(mode="json"),
         "loss": {"label_smoothing": recipe.loss.label_smoothing},
         **({"scale": context.task.scale} if context.task.scale else {}),
+        "selection": SELECTION,
         "engine": context.engine,
     }
 

@@ -53,7 +53,7 @@ def prepare_teachers(
     resolved = resolved_teachers(context) if teachers is None else teachers
     tell_views(resolved, views, context)
     warned = {teacher.name: _check(teacher, views, context) for teacher in resolved}
-    found = [_prepare_teacher(teacher, views, context) for teacher in resolved]
+    found = [_prepare(teacher, views, context) for teacher in resolved]
     _tell_rounding(found, context)
     found = _validated(found, warned, context)
     return calibrated(found, context) if context.recipe.calibrate else found
@@ -114,7 +114,7 @@ def arrays_of(context: Context, views: int | None, by_id: bool = False) -> list[
     return [(data.val, PLAIN), (data.test, PLAIN), *((data.train, each) for each in range(number))]
 
 
-def _prepare_teacher(teacher: ResolvedTeacher, views: int | None, context: Context) -> ReadyTeacher:
+def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> ReadyTeacher:
     wanted, live = arrays_of(context, views, teacher.by_id), views is None and not teacher.by_id
     arrays, about = process_group.after_the_first(
         lambda: (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +53,9 @@ class Context:
             self.task, split, rows, view_count, recipe.views.seed, recipe.augment, self.device
         )
 
-    def validate(self, module: nn.Module) -> Evaluation:
-        """Evaluate a module on the validation split."""
-        return validate(module, self.task, self.data.val, self.data.train, self.device)
+    def validate(self, module: nn.Module, distance: Callable[[nn.Module], float] | None = None) -> Evaluation:
+        """Evaluate a module on the validation split; see `evaluation.validate`."""
+        return validate(module, self.task, self.data.val, self.data.train, self.device, distance)
 
     @property
     def engine(self) -> dict[str, Any]:

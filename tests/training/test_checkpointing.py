@@ -16,6 +16,7 @@ from mtkd_cli.training import checkpointing as keeping
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.evaluation import reestimated
 from mtkd_cli.training.loop import Evaluation, Losses, Step, Trained, train
+from mtkd_cli.training.selection import Measurement
 
 STEPS = 12
 OPTIONS = [
@@ -71,7 +72,8 @@ def validate(module: nn.Module) -> Evaluation:
     twin = reestimated(module, [INPUTS])
     with torch.no_grad():
         loss = nn.functional.cross_entropy(twin(INPUTS), TARGETS).item()
-    return Evaluation((-loss,), {"loss": loss}, twin)
+    losses = nn.functional.cross_entropy(twin(INPUTS), TARGETS, reduction="none").detach().double().numpy()
+    return Evaluation(Measurement(-loss, loss, losses, loss + 1), {"loss": loss}, twin)
 
 
 def run(
@@ -94,7 +96,9 @@ def run(
 
 def assert_same(first: tuple[Trained, Watched, Any], second: tuple[Trained, Watched, Any]) -> None:
     assert first[0].curve == second[0].curve
-    assert first[0].best.rank == second[0].best.rank
+    kept, other_kept = first[0].selection, second[0].selection
+    assert (kept.top.score, kept.chosen.score) == (other_kept.top.score, other_kept.chosen.score)
+    assert (kept.top.step, kept.chosen.step) == (other_kept.top.step, other_kept.chosen.step)
     for one, other in ((first[2], second[2]), (first[0].best.module, second[0].best.module)):
         for name, tensor in one.state_dict().items():
             assert torch.equal(tensor, other.state_dict()[name]), name

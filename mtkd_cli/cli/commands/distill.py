@@ -66,8 +66,6 @@ def distill(
             raise UsageError("--auto-resume goes on with a run of some name", hint="give it with --name")
         parts, recipe_name = parts_of(recipe, changes, trust_pickle, trust_code)
 
-        from mtkd_cli.runs.start import run_recipe
-
         if dry_run:
             from mtkd_cli.cli.render.plan import plan
 
@@ -78,6 +76,7 @@ def distill(
         from mtkd_cli.inference.run_files import ROOT
         from mtkd_cli.runs.folder import processes_of
         from mtkd_cli.runs.names import default_name
+        from mtkd_cli.runs.start import run_recipe
 
         go_on = bool(resume) or auto_resume or was_started_before()
         if nodes > 1 and not name:
