@@ -61,11 +61,11 @@ def record(
 ) -> list[str]:
     """Record a recipe's teachers, and return their names. Arguments as `distill` has them."""
     from mtkd_cli.runs import pipeline, view_count
-    from mtkd_cli.teachers.ready import ready
+    from mtkd_cli.teachers.prepare import prepare_teachers
     from mtkd_cli.training.progress import Progress
 
     context = pipeline.prepare(_parts(recipe, overrides, trust_pickle, trust_code), device, Progress())
-    return [teacher.name for teacher in ready(context, view_count.views_of(context.recipe))]
+    return [teacher.name for teacher in prepare_teachers(context, view_count.views_of(context.recipe))]
 
 
 def load_student(run: str | Path, *, trust_code: bool = False) -> LoadedStudent:

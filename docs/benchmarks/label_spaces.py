@@ -32,7 +32,7 @@ from mtkd_cli.files import yaml12
 from mtkd_cli.interfaces import ModelRequest
 from mtkd_cli.plugin.registry import discover
 from mtkd_cli.recipe.schema import Data
-from mtkd_cli.runs import pipeline
+from mtkd_cli.runs import preflight, strategy_batches
 from mtkd_teachers.convnet import ConvNetProvider
 
 HERE = Path(__file__).parent
@@ -102,11 +102,12 @@ def recipe_in(folder: str, fashion: str | None) -> str:
 
 def padded(recipe: str, overrides: list[str]) -> dict[str, Any]:
     """Run the recipe as if every teacher knew every class."""
-    known, pipeline.known_classes = pipeline.known_classes, lambda _: None
+    known = preflight.known_classes
+    preflight.known_classes = strategy_batches.known_classes = lambda _: None
     try:
         return distil(recipe, overrides, baseline=False)
     finally:
-        pipeline.known_classes = known
+        preflight.known_classes = strategy_batches.known_classes = known
 
 
 def main() -> None:

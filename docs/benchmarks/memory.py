@@ -72,7 +72,7 @@ def record(count: int) -> None:
     from mtkd_cli.recipe.reader import read
     from mtkd_cli.recipe.resolve import resolve
     from mtkd_cli.runs import pipeline
-    from mtkd_cli.teachers import ready
+    from mtkd_cli.teachers import prepare
     from mtkd_cli.training.progress import Progress
 
     lines = [
@@ -81,8 +81,8 @@ def record(count: int) -> None:
     Path("recipe.yaml").write_text(RECIPE.format(teachers="\n".join(lines)))
     registry = discover(third_party=False)
     parts = resolve(read("recipe.yaml", [], registry)[0], registry, "recipe.yaml")
-    ready.ready(pipeline.prepare(parts, "cpu", Progress()), 1)
-    # Not ru_maxrss, which is at least that of the parent process.
+    prepare.prepare_teachers(pipeline.prepare(parts, "cpu", Progress()), 1)
+    # Not ru_maxrss, which is no smaller than that of the process that started this one.
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
     print(int(peak.split()[1]) / 1024)
 

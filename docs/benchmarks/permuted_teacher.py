@@ -20,11 +20,11 @@ from torch import Tensor
 
 from mtkd_cli import counter_rng
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.runs.pipeline import batches_of, fit_strategy
+from mtkd_cli.runs.strategy_batches import batches_of, fit_strategy
 from mtkd_cli.teachers.fine_tuning import fitted
-from mtkd_cli.teachers.identity import who_is
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.ready import ready
+from mtkd_cli.teachers.prepare import prepare_teachers
+from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.strategy import Strategy, mixture
 
 HERE = Path(__file__).parent
@@ -81,7 +81,7 @@ def main() -> None:
 def answers_of(changes: list[str]) -> Tensor:
     """Return the statistics of the ensemble on the test scenes."""
     context = loaded(RECIPE, changes)
-    teachers, strategy = ready(context, 1), Strategy(context.parts.strategy)
+    teachers, strategy = prepare_teachers(context, 1), Strategy(context.parts.strategy)
     fit_strategy(strategy, context, teachers)
     test = context.data.test
     rows = np.arange(len(test))
@@ -93,15 +93,15 @@ def answers_of(changes: list[str]) -> Tensor:
 def permuted_copy(path: Path) -> str:
     """Write the weights of the permuted teacher; return the change that adds it to the recipe."""
     context = loaded(RECIPE, [])
-    teacher, part = context.recipe.teachers[0], context.parts.teachers[0]
-    untouched = load_teacher(part, teacher, context.data, context.task)
-    copied = fitted(untouched, who_is(teacher, part, context)["fit"], teacher, context).module
+    teacher = resolved_teachers(context)[0]
+    untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
+    copied = fitted(untouched, teacher, context).module
     weights = {name: tensor.contiguous().clone() for name, tensor in copied.state_dict().items()}
     for name in ("head.weight", "head.bias"):
         weights[name] = weights[name].roll(1, dims=0)
     save_file(weights, path)
     models = [f"{{model: '{t.model}', fit: all}}" for t in context.recipe.teachers]
-    wrong = f"{{name: permuted, model: '{teacher.model}', checkpoint: '{path}'}}"
+    wrong = f"{{name: permuted, model: '{teacher.entry.model}', checkpoint: '{path}'}}"
     return f"teachers=[{', '.join([*models, wrong])}]"
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.losses import kl_divergence
 from mtkd_cli.store.row_format import Layout
-from mtkd_cli.teachers.ready import ready
+from mtkd_cli.teachers.prepare import prepare_teachers
 
 HERE = Path(__file__).parent
 RECIPE = "digit-scenes-seg"
@@ -29,7 +29,7 @@ def main() -> None:
     torch.set_num_threads(1)
     context = loaded(RECIPE, ["store.top_k=null"])
     task, test = context.task, context.data.test
-    outputs = [t.recorded("test", PLAIN, np.arange(len(test))) for t in ready(context, 1)]
+    outputs = [t.recorded("test", PLAIN, np.arange(len(test))) for t in prepare_teachers(context, 1)]
     target = torch.from_numpy(test.samples.targets)
     shape, side = tuple(outputs[0].shape[1:]), outputs[0].shape[-1]
 

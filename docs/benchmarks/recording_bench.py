@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,10 +24,9 @@ from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.fine_tuning import fitted
-from mtkd_cli.teachers.identity import who_is
 from mtkd_cli.teachers.inference import by_views
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.outputs import train_view
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 
@@ -59,7 +57,7 @@ class Bench:
 
     context: Context
     views: int
-    who: list[dict[str, Any]]
+    teachers: tuple[ResolvedTeacher, ...]
     models: list[nn.Module]
     fast: list[nn.Module]
     arrays: list[dict[tuple[str, int], Recorded]]
@@ -78,7 +76,7 @@ class Bench:
         """Return the views of an epoch."""
         split, recipe = self.context.data.train, self.context.recipe
         images, ids = split.samples.read(indices), split.id_numbers[indices]
-        return view(images, ids, train_view(epoch, self.views), recipe.views.seed, recipe.augment)
+        return view(images, ids, epoch % self.views, recipe.views.seed, recipe.augment)
 
 
 def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> Bench:
@@ -101,16 +99,15 @@ def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> 
         registry = discover(third_party=False)
         parts = resolve(read(str(recipe), [], registry)[0], registry, str(recipe))
     context = pipeline.prepare(parts, "cpu", Progress())
-    who, models, fast = [], [], []
-    for teacher, part in zip(context.recipe.teachers, context.parts.teachers, strict=True):
-        who.append(who_is(teacher, part, context))
-        untouched = load_teacher(part, teacher, context.data, context.task)
-        model = fitted(untouched, who[-1]["fit"], teacher, context)
+    teachers, models, fast = resolved_teachers(context), [], []
+    for teacher in teachers:
+        untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
+        model = fitted(untouched, teacher, context)
         # A copy in the default memory format, as a loop without mtkd would have it.
         plain = copy.deepcopy(model.module).to(memory_format=torch.contiguous_format)
         models.append(Prepared(plain, model.input).eval().requires_grad_(False))
         fast.append(recording.for_recording(model, some_views(context), context.device)[0])
-    bench = Bench(context, views, who, models, fast, [{} for _ in fast], clock)
+    bench = Bench(context, views, teachers, models, fast, [{} for _ in fast], clock)
     for k, number in itertools.product(range(len(fast)), range(views)):
         bench.arrays[k]["train", number] = recorded_by(bench, k, number)
     return bench
@@ -125,18 +122,20 @@ def recorded_by(bench: Bench, k: int, number: int) -> Recorded:
     """Record one view of the training samples by teacher k, into a new array."""
     context = bench.context
     key = recording.key(
-        {**bench.who[k], "again": time.time_ns()}, context.data.train, number, context.recipe, context.task
-    )
-    return recording.record(
-        f"t{k}",
-        by_views(bench.fast[k], context.recipe, context.device),
-        key,
-        Layout((context.task.outputs,), "fp16", kind="classes"),
+        {**bench.teachers[k].key, "again": time.time_ns()},
         context.data.train,
         number,
         context.recipe,
-        context.data.input.size or 28,
-        context.device,
-        lambda _: None,
-        print,
+        context.task,
     )
+    job = recording.RecordingJob(
+        f"t{k}",
+        by_views(bench.fast[k], context.recipe, context.device),
+        Layout((context.task.outputs,), "fp16", kind="classes"),
+        context.data.train,
+        number,
+        key,
+        recording.batch_size(context.data.input.size or 28, context.device),
+        context.device,
+    )
+    return recording.record(job, Progress())

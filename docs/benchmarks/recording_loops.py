@@ -16,10 +16,12 @@ from torchvision import transforms
 from mtkd_cli.interfaces import Alignment
 from mtkd_cli.models.preprocess import Prepared, with_preprocessing
 from mtkd_cli.runs.students import build
-from mtkd_cli.teachers.outputs import ReadyTeacher, answers
+from mtkd_cli.teachers.distillation_data import distillation_data
+from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.loop import Evaluation, steps_per_epoch, train
 from mtkd_cli.training.objectives import Batches, FromTeachers
 from mtkd_cli.training.optimizer import optimizer_of, schedule_of
+from mtkd_cli.training.selection import Measurement
 from mtkd_cli.training.strategy import Strategy
 
 
@@ -50,29 +52,22 @@ def warm(bench: Bench, count: int, epochs: int) -> float:
     split = context.data.train
     task = context.task
     same = Alignment(tuple((place,) for place in range(task.outputs)))
-    teachers = [ReadyTeacher(f"t{k}", "", task, same, {}, bench.arrays[k]) for k in range(count)]
+    teachers = [ReadyTeacher(bench.teachers[k], task, same, {}, bench.arrays[k]) for k in range(count)]
     names = tuple(teacher.name for teacher in teachers)
     batches = Batches(context.task, split, names, (None,) * count, recipe.loss.temperature, 0)
-    objective = FromTeachers(
-        context.task,
-        Strategy(context.parts.strategy),
-        answers(teachers, bench.views, context.device),
-        batches,
-        context.labels(split, np.arange(len(split)), lambda epoch: epoch % bench.views),
-        recipe.loss.temperature,
-        recipe.loss.kd_ratio,
-    )
+    data = distillation_data(teachers, bench.views, context)
+    strategy, loss = Strategy(context.parts.strategy), recipe.loss
+    objective = FromTeachers(data, strategy, batches, loss.temperature, loss.kd_ratio)
     module = with_preprocessing(build(context))
     steps = steps_per_epoch(len(split), BATCH) * epochs
 
     def unmeasured(module: nn.Module) -> Evaluation:
-        return Evaluation((0.0,), {}, module)
+        return Evaluation(Measurement(0.0, 0.0), {}, module)
 
     return bench.timed(
         lambda: train(
             module,
-            len(split),
-            bench.shown,
+            data,
             objective,
             unmeasured,
             recipe.train,

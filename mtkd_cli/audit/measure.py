@@ -17,7 +17,7 @@ from mtkd_cli.audit.recommend import best_of, kept, recommended
 from mtkd_cli.audit.validation_set import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.teachers.ready import ready
+from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.training.context import Context
 
 FOLDS = 5
@@ -43,7 +43,7 @@ def audit_of(context: Context, strategies: Sequence[Part]) -> dict[str, Any]:
             where=f"data {context.recipe.data.name}",
             hint="raise data.labels or data.val",
         )
-    panel = panel_of(context, ready(context, 0))
+    panel = panel_of(context, prepare_teachers(context, 0))
     return audit(panel, _with_own(strategies, context.parts.strategy)).as_dict()
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.runs.pipeline import batches_of
+from mtkd_cli.runs.strategy_batches import batches_of
 from mtkd_cli.stats.estimate import Difference
 from mtkd_cli.stats.score import Score, mean_of, score_of
 from mtkd_cli.teachers.outputs import ReadyTeacher

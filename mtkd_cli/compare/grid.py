@@ -46,7 +46,7 @@ class Grid:
         axes = {"strategy": (own,), **self.axes}
         found = [tuple(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
         for method in list(found):
-            best = opponent_of(method)
+            best = best_teacher_of(method)
             if teachers > 1 and best not in found:
                 found.append(best)
         return found
@@ -70,7 +70,7 @@ class Grid:
         return (*fixed, *varied, *(f"{key}={value}" for key, value in zip(self.seeds, seeds, strict=True)))
 
 
-def opponent_of(method: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+def best_teacher_of(method: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """Return the best single teacher under a method's other settings."""
     rest = tuple((key, value) for key, value in method if key.partition(".")[0] != "strategy")
     return (("strategy", BEST), *rest)

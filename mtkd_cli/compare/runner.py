@@ -14,7 +14,7 @@ from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.runs import names, pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import content_store
-from mtkd_cli.teachers.identity import who_is
+from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 
@@ -77,8 +77,7 @@ class Trainer:
 
         A run that was begun and not finished goes on where it was.
         """
-        quiet = Progress(self.progress.console)
-        quiet.told = self.progress.told
+        quiet = Progress(self.progress.console, told=self.progress.told)
         context = pipeline.prepare(self.parts_of(cell.overrides), self.device, quiet)
         name = run_name(self.name, cell, context, baseline)
         with content_store.locked(content_store.root() / "cells" / name), Run(name, go_on=True) as run:
@@ -90,12 +89,12 @@ class Trainer:
 
 def run_name(recipe: str, cell: Cell, context: Context, baseline: bool) -> str:
     """Return the name of a cell's run: readable, and another one for anything that decides its bits."""
-    data, pairs = context.data, zip(context.recipe.teachers, context.parts.teachers, strict=True)
+    data = context.data
     key = {
         "recipe": context.recipe.as_dict(),
         "samples": [split.digest for split in data.splits],
         "targets": [hashing.array_sha256(s.samples.targets) for s in (*data.splits, data.all_labels)],
-        "teachers": [who_is(teacher, part, context) for teacher, part in pairs],
+        "teachers": [teacher.key for teacher in resolved_teachers(context)],
         "engine": context.engine,
         "baseline": baseline,
     }

@@ -79,9 +79,9 @@ def tune(
     ranges: Mapping[str, Range],
     trials: int,
     seed: int,
-    validated: Callable[[Cell], tuple[float, float]],
+    validated: Callable[[Cell], tuple[float, ...]],
 ) -> Tuned:
-    """Return the settings of a method that validate best: by the metric, equal ones by the loss.
+    """Return the settings of a method that validate best, see `validated_as`.
 
     The sampler is seeded and asked in order, so a search that is started again asks for the same
     trials, which are then finished runs.
@@ -91,7 +91,7 @@ def tune(
         ranges: what is chosen, and from where.
         trials: how many settings are tried.
         seed: of the search.
-        validated: trains a cell and returns its rank on validation, see `Metric.rank`.
+        validated: trains a cell and returns its rank on validation, see `validated_as`.
 
     Raises:
         MtkdError: every trial failed; why the last did.
@@ -102,7 +102,7 @@ def tune(
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(3, trials // 3))
     study = optuna.create_study(direction="maximize", sampler=sampler)
     rows: list[dict[str, Any]] = []
-    found: list[tuple[tuple[float, float], dict[str, Any]]] = []
+    found: list[tuple[tuple[float, ...], dict[str, Any]]] = []
     failure: MtkdError | None = None
     for _ in range(trials):
         trial = study.ask()
@@ -110,8 +110,8 @@ def tune(
         try:
             rank = validated(with_settings(cell, chosen))
         except MtkdError as error:
-            failure, rank = error, (-math.inf, -math.inf)
-        score, loss = rank[0], -rank[1]
+            failure, rank = error, (-math.inf,)
+        score, loss = rank[0], -rank[-1]
         facts = {"score": score, "loss": loss}
         rows.append({**chosen, **{n: v if math.isfinite(v) else None for n, v in facts.items()}})
         if math.isfinite(score):
@@ -137,17 +137,18 @@ def _said(value: float) -> str:
     return f"{value:.3g}"
 
 
-def validated_as(report: Mapping[str, Any]) -> tuple[float, float]:
-    """Return the rank on validation of a run's student, see `Metric.rank`; its test scores are not read.
+def validated_as(report: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the rank on validation of a run's student, larger is better; its test scores are not read.
 
-    A run of a version that did not keep the loss ranks after those of the same score.
+    It is the best rank of its trials: minus the loss with few labels, else the metric, then minus the loss.
+    Runs of older versions have no ranks: they are ranked by the metric, then by the loss if they have it.
     """
     metric = Metric(**report["metric"])
-    return max(
-        (
-            metric.rank(trial[metric.name], trial.get("val_loss", math.inf))
-            for trial in report["student"]["trials"]
-            if metric.name in trial
-        ),
-        default=(-math.inf, -math.inf),
-    )
+    ranks = [
+        tuple(trial["rank"])
+        if "rank" in trial
+        else metric.rank(trial[metric.name], trial.get("val_loss", math.inf))
+        for trial in report["student"]["trials"]
+        if metric.name in trial
+    ]
+    return max(ranks, default=(-math.inf,))

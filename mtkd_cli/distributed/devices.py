@@ -12,7 +12,7 @@ from mtkd_cli.errors import UsageError, first_line
 
 
 def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Return the tensor on the device; a copy from the CPU to CUDA is asynchronous."""
+    """Return a tensor on a device; a CUDA device takes it while the CPU goes on."""
     if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -23,7 +23,8 @@ from mtkd_cli.runs.plan import teacher_facts
 from mtkd_cli.runs.students import build
 from mtkd_cli.runs.view_count import views_of
 from mtkd_cli.store import content_store
-from mtkd_cli.teachers.ready import tell_views
+from mtkd_cli.teachers.prepare import tell_views
+from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import plain_views
 from mtkd_cli.training.progress import Progress
@@ -48,21 +49,20 @@ def check_recipe(parts: Resolved) -> list[Finding]:
 
 def _models(context: Context) -> Iterator[Finding]:
     """Load and run the teachers and the student, then estimate the memory and disk space for them."""
-    views = views_of(context.recipe)
+    views, teachers = views_of(context.recipe), resolved_teachers(context)
     checked = []
     findings: list[Finding] = []
     with collect_failures("views", findings):
-        tell_views(context, views)
-    pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
-    for teacher, part in pairs:
+        tell_views(teachers, views, context)
+    for teacher in teachers:
         check = f"teacher {teacher.name}"
         with collect_failures(check, findings):
-            about = teacher_facts(teacher, part, context, views, thorough=True)
+            about = teacher_facts(teacher, context, views, thorough=True)
             checked.append(about)
             mapped = sum(bool(group) for _, group in about["aligned"])
             fit = f", fitted by this recipe ({about['fit']})" if about["fit"] else ""
             size = f"{count_in_words(about['parameters'])} parameters"
-            if part.spec.by_id:
+            if teacher.by_id:
                 size = "outputs by sample id"
             summary = f"{size}; has {mapped} of {len(about['aligned'])} classes{fit}"
             findings.append(Finding(check, "ok" if mapped else "warn", summary))

@@ -22,6 +22,7 @@ from mtkd_cli.interfaces.strategy import CombiningAggregator as CombiningAggrega
 from mtkd_cli.interfaces.strategy import FittedAggregator as FittedAggregator
 from mtkd_cli.interfaces.task import Task as Task
 from mtkd_cli.interfaces.tracker import Tracker as Tracker
+from mtkd_cli.interfaces.types import FEW_LABELS as FEW_LABELS
 from mtkd_cli.interfaces.types import Alignment as Alignment
 from mtkd_cli.interfaces.types import Details as Details
 from mtkd_cli.interfaces.types import LossOptions as LossOptions

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mtkd_cli.interfaces.task import Task
-from mtkd_cli.interfaces.types import Merged
+from mtkd_cli.interfaces.types import FEW_LABELS, Merged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,11 +125,18 @@ class AggregationBatch:
     def ranking(self) -> tuple[int, ...]:
         """The teachers' indices, best first. Needs ``labels``.
 
-        By `scores_alone`; equal scores by `losses_alone` (see `Metric.rank`); if these are equal too,
-        by name, so that the recipe's order never decides.
+        By `losses_alone` while fewer than `FEW_LABELS` labels are given: with few labels, scores differ by
+        one sample. With more labels, and for maps and boxes, by `scores_alone`, then by `losses_alone`. Equal
+        teachers are sorted by name, so that the recipe's order never decides.
         """
-        rank = self.task.primary.rank
-        ranks = [rank(*both) for both in zip(self.scores_alone, self.losses_alone, strict=True)]
+        if self.labelled is None:
+            raise LookupError("labels were not asked for: declare needs=('labels',)")
+        metric = self.task.primary
+        few = self.labelled.sum() < FEW_LABELS and not self.task.spatial
+        ranks = [
+            metric.rank(metric.signed(-loss) if few else score, loss)
+            for score, loss in zip(self.scores_alone, self.losses_alone, strict=True)
+        ]
         by_name = sorted(range(len(ranks)), key=self.teacher_names.__getitem__)
         return tuple(sorted(by_name, key=ranks.__getitem__, reverse=True))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import io
 import json
 import shutil
@@ -20,8 +19,11 @@ from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report.results import FINISHED as FINISHED
 from mtkd_cli.report.results import MANIFEST as MANIFEST
 from mtkd_cli.report.results import PICTURE, RECIPE, REPORT
-from mtkd_cli.runs import manifest, metrics_log, names
+from mtkd_cli.runs import manifest, names
+from mtkd_cli.runs.log_file import LogFile
+from mtkd_cli.runs.metrics_log import MetricsFile
 from mtkd_cli.safe_loading import weights
+from mtkd_cli.training.events import RunListener
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -83,9 +85,9 @@ class Run:
         """
         if self.begun is not None:
             for change in manifest.refuse_changes(self.begun, now, str(self.folder)):
-                self.log(change)
+                self.log_file.logged(change)
             now = {**now, "views": self.begun["views"]}
-            self.log("goes on")
+            self.log_file.logged("goes on")
         self.write_recipe(recipe)
         self._write_manifest(now)
         views: int | None = now["views"]
@@ -176,23 +178,21 @@ class Run:
         stopped = isinstance(error, KeyboardInterrupt)
         if self.begun and (stopped or not self.is_new or (self.folder / ROWS).exists()):
             with contextlib.suppress(Exception):
-                self.log("stopped by a signal" if stopped else f"failed: {type(error).__name__}: {error}")
+                self.log_file.logged(
+                    "stopped by a signal" if stopped else f"failed: {type(error).__name__}: {error}"
+                )
         elif self.is_new:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def add_row(self, row: Mapping[str, Any]) -> None:
-        """Append one row to ``metrics.jsonl``."""
-        metrics_log.append(self.folder / ROWS, row)
+    @property
+    def log_file(self) -> LogFile:
+        """Appends to ``log.txt``."""
+        return LogFile(self.folder / "log.txt")
 
-    def settle_rows(self, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-        """Make these the rows of one training in ``metrics.jsonl``."""
-        metrics_log.settle(self.folder / ROWS, label, rows)
-
-    def log(self, line: str) -> None:
-        """Append one line to ``log.txt``."""
-        path = self.folder / "log.txt"
-        with atomic.disk_errors(path), path.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.datetime.now().isoformat(timespec='seconds')} {line}\n")
+    @property
+    def listeners(self) -> tuple[RunListener, ...]:
+        """What writes the log and the metrics of the run as they come."""
+        return self.log_file, MetricsFile(self.folder / ROWS)
 
 
 def processes_of(name: str) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from mtkd_cli.errors import ResumeError, UsageError
 from mtkd_cli.files import hashing
-from mtkd_cli.recipe.schema import Teacher
-from mtkd_cli.store import content_store
-from mtkd_cli.teachers.identity import identity, who_is
+from mtkd_cli.teachers.identity import student_identity
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.context import Context
 
 FORMAT = 1
@@ -21,14 +20,11 @@ MAY_CHANGE: Mapping[str, Callable[[Any, Any], bool]] = {
 """Keys that another value may have when a run goes on, and which."""
 
 
-def of(context: Context, views: int | None, baseline: bool) -> dict[str, Any]:
+def of(
+    context: Context, teachers: Iterable[ResolvedTeacher], views: int | None, baseline: bool
+) -> dict[str, Any]:
     """Return what decides a run, every teacher and file by the hash of its content."""
-    recipe, data, wanted = context.recipe, context.data, context.recipe.student
-    as_teacher = Teacher(
-        model=wanted.model, checkpoint=wanted.checkpoint, pretrained=wanted.pretrained, input=wanted.input
-    )
-    pairs = zip(recipe.teachers, context.parts.teachers, strict=True)
-    known = {teacher.name: (teacher, who_is(teacher, part, context)) for teacher, part in pairs}
+    recipe, data = context.recipe, context.data
     return {
         "format": FORMAT,
         "recipe": recipe.as_dict(),
@@ -41,14 +37,14 @@ def of(context: Context, views: int | None, baseline: bool) -> dict[str, Any]:
             },
         },
         "teachers": {
-            name: {
-                "model": teacher.model,
-                "hash": content_store.digest(who),
-                "checkpoint": who["model"]["checkpoint"],
+            teacher.name: {
+                "model": teacher.entry.model,
+                "hash": teacher.hash,
+                "checkpoint": teacher.key["model"]["checkpoint"],
             }
-            for name, (teacher, who) in known.items()
+            for teacher in teachers
         },
-        "student": identity(context.parts.student, as_teacher),
+        "student": student_identity(context.parts.student, recipe.student),
         "engine": context.engine,
         "device": str(context.device),
         "views": views,

@@ -5,14 +5,29 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mtkd_cli.files import atomic
 from mtkd_cli.interfaces.significant_digits import without_nan
+from mtkd_cli.training.events import RunListener
 
 LABEL = ("phase", "candidate")
 """What tells the trainings of a run apart; only a search has candidates."""
+
+
+@dataclass(frozen=True)
+class MetricsFile(RunListener):
+    """Keeps the rows of a run in ``metrics.jsonl``."""
+
+    path: Path
+
+    def training_began(self, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        settle(self.path, label, rows)
+
+    def epoch_finished(self, row: Mapping[str, Any]) -> None:
+        append(self.path, row)
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:

@@ -17,22 +17,21 @@ from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import join_first
 from mtkd_cli.models.cost import count_weights, measure_cost
 from mtkd_cli.models.preprocess import with_preprocessing
-from mtkd_cli.recipe.resolve import ModelPart
-from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import bytes_in_words
+from mtkd_cli.runs.baselines import baselines_of, is_kept
 from mtkd_cli.runs.report_facts import labels_seen
-from mtkd_cli.runs.students import alone_key, build, kd_ratio, plan_steps
+from mtkd_cli.runs.students import build, kd_ratio, plan_steps
 from mtkd_cli.store import content_store
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers.checks import validate_live
 from mtkd_cli.teachers.fit_split import split_of
-from mtkd_cli.teachers.identity import who_is
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.outputs import alignment_of
+from mtkd_cli.teachers.prepare import arrays_of, find_recorded, tell_views
 from mtkd_cli.teachers.probe import probed
-from mtkd_cli.teachers.ready import arrays_of, find_recorded, tell_views
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.hyperparameter_search import candidates
 
@@ -43,14 +42,14 @@ LOOK_UP = 1e-6
 """Seconds that one answer from a file takes, about."""
 
 
-def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, Any]:
+def plan_of(context: Context, views: int | None, baselines: bool) -> dict[str, Any]:
     """Return the plan as plain facts. Loads each teacher in turn and times one forward pass of each."""
     recipe, data = context.recipe, context.data
-    tell_views(context, views)
+    resolved = resolved_teachers(context)
+    tell_views(resolved, views, context)
     steps, _ = plan_steps(context)
     tries = len(candidates(recipe.train))
-    pairs = zip(recipe.teachers, context.parts.teachers, strict=True)
-    teachers = [teacher_facts(teacher, part, context, views) for teacher, part in pairs]
+    teachers = [teacher_facts(teacher, context, views) for teacher in resolved]
     student = build(context)
     seconds = (
         _seconds_a_sample(context, with_preprocessing(student))
@@ -66,9 +65,10 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
         if what == "record" or t["fit"]
     ]
     phases.append({"phase": "distil", "seconds": seconds})
-    if baseline:
-        kept = content_store.find("alone", alone_key(context)) is not None
-        phases.append({"phase": "student alone", "seconds": 0.0 if kept else seconds})
+    phases += [
+        {"phase": baseline.phase, "seconds": 0.0 if is_kept(baseline, context) else seconds}
+        for baseline in baselines_of(baselines)
+    ]
     costs = measure_cost(student, torch.zeros(1, *data.train.samples.inputs.shape[1:])).as_dict()
     return {
         "data": {
@@ -97,48 +97,46 @@ def plan_of(context: Context, views: int | None, baseline: bool) -> dict[str, An
 
 
 def teacher_facts(
-    teacher: Teacher, part: ModelPart, context: Context, views: int | None, thorough: bool = False
+    teacher: ResolvedTeacher, context: Context, views: int | None, thorough: bool = False
 ) -> dict[str, Any]:
     """Return what is known of a teacher once it is loaded and has answered a few samples.
 
     Args:
-        teacher: as the recipe has it.
-        part: its provider.
+        teacher: the teacher.
         context: the run.
         views: recorded views of the training samples; None where teachers answer live.
         thorough: see `validate_live`.
     """
-    data, fit = context.data, teacher.fit
-    model = load_teacher(part, teacher, data, context.task)
-    wanted = arrays_of(context, views, part.spec.by_id)
-    probe = probed(model, teacher, [split for split, _ in wanted], context)
+    data, fit = context.data, teacher.entry.fit
+    model = load_teacher(teacher.part, teacher.entry, data, context.task)
+    wanted = arrays_of(context, views, teacher.by_id)
+    probe = probed(model, teacher.entry, [split for split, _ in wanted], context)
     model, shape = probe.model, probe.shape
-    each = LOOK_UP if part.spec.by_id else _seconds_a_sample(context, with_preprocessing(model).eval())
-    alignment = alignment_of(teacher, model.classes, shape[0], context)
+    each = LOOK_UP if teacher.by_id else _seconds_a_sample(context, with_preprocessing(model).eval())
+    alignment = alignment_of(teacher.entry, model.classes, shape[0], context)
     validation = None
     if fit is None:
         validation = validate_live(model, teacher.name, alignment, context, thorough).as_dict()
-    who = who_is(teacher, part, context)
     passes = 0.0
-    if fit and content_store.find("fitted", who["fit"]) is None:
+    if fit and teacher.fit_key and content_store.find("fitted", teacher.fit_key) is None:
         chosen = split_of(fit, data, context.recipe.data)
         seen = len(chosen.rows) + len(chosen.held)
         passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
-    kept = find_recorded(who, wanted, context)
+    kept = find_recorded(teacher, wanted, context)
     row = Layout.of(shape, context.recipe, context.task).dtype.itemsize
     asked = sum(len(split) for split, number in wanted if (split.name, number) not in kept)
     live = context.recipe.train.epochs * len(data.train) if views is None else 0
     return {
         "name": teacher.name,
-        "model": teacher.model,
-        "input_size": None if part.spec.by_id else model.input.size,
-        "parameters": None if part.spec.by_id else count_weights(model)[0],
+        "model": teacher.entry.model,
+        "input_size": None if teacher.by_id else model.input.size,
+        "parameters": None if teacher.by_id else count_weights(model)[0],
         "same_classes": alignment.is_identity(len(model.classes or data.classes)),
         "aligned": [
             [label, list(group)] for label, group in zip(data.classes, alignment.groups, strict=True)
         ],
         "fit": fit.train if fit else None,
-        "labels_seen": labels_seen(teacher, context),
+        "labels_seen": labels_seen(teacher.entry, context),
         "validation": validation,
         "fit_seconds": passes * each,
         "record_seconds": (asked + live) * each,

@@ -123,16 +123,16 @@ def report_of(
         "teachers": [
             {
                 "name": teacher.name,
-                "model": wanted.model,
+                "model": teacher.entry.model,
                 "hash": teacher.hash,
-                "labels_seen": labels_seen(wanted, context),
+                "labels_seen": labels_seen(teacher.entry, context),
                 "classes": dict(zip(data.classes, teacher.own_classes, strict=True)),
                 "calibration": teacher.calibration.as_dict() if teacher.calibration else None,
                 "validation": teacher.validation.as_dict() if teacher.validation else None,
                 "warnings": warnings[teacher.name],
                 "rounding": None if teacher.rounding is None else teacher.rounding.error,
             }
-            for teacher, wanted in zip(teachers, recipe.teachers, strict=True)
+            for teacher in teachers
         ],
         "views": "live" if views is None else views,
         "kd_ratio": kd_ratio(context),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,31 +14,58 @@ from mtkd_cli.distributed import group
 from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.runs import pipeline
-from mtkd_cli.runs.folder import CHECKPOINTS, Run
+from mtkd_cli.runs.folder import CHECKPOINTS, MANIFEST, Run
+from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 
 
-def lead(
+def run_recipe(
     parts: Resolved, name: str, go_on: bool, device: str, threads: int, baseline: bool | None
-) -> dict[str, Any]:
-    """Do this run, or lead the other processes of it, and return its report."""
-    with Run(name, go_on) as run:
-        begun: Mapping[str, Any] = run.begun or {}
-        baseline = begun.get("baseline", True) if baseline is None else baseline
-        same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), begun.get("baseline"))
-        report = run.finished_report() if same else None
-        device = begun.get("device", device) if device == "auto" else device
-        threads = threads or begun.get("engine", {}).get("threads", 0)
-        group.broadcast(None if report else (device, threads, baseline))
-        return report or pipeline.distill(context_of(parts, device, threads), run, baseline)
+) -> dict[str, Any] | None:
+    """Run a recipe, or resume its run, with the other processes of this run if there are any.
+
+    Args:
+        parts: the recipe's.
+        name: name of the run.
+        go_on: resume the run if there is one; it decides device, threads and baseline that are not given.
+        device: auto, cpu or cuda.
+        threads: 0 for as many as torch takes.
+        baseline: train the student alone too; None: as the run did, yes if it is new.
+
+    Returns:
+        The report; None in every process but the first.
+    """
+    with stdout_on_stderr(), group.process_group(device), _resume_hint(name):
+        if not group.is_first():
+            _assist(parts, name)
+            return None
+        with Run(name, go_on) as run:
+            begun: Mapping[str, Any] = run.begun or {}
+            baseline = begun.get("baseline", True) if baseline is None else baseline
+            same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), begun.get("baseline"))
+            report = run.finished_report() if same else None
+            device = begun.get("device", device) if device == "auto" else device
+            threads = threads or begun.get("engine", {}).get("threads", 0)
+            group.broadcast(None if report else (device, threads, baseline))
+            return report or pipeline.distill(context_of(parts, device, threads), run, baseline)
 
 
-def assist(parts: Resolved, name: str) -> None:
-    """Do this process's share of a run that another leads."""
+def _assist(parts: Resolved, name: str) -> None:
+    """Do this process's share of a run that the first process leads."""
     if led := group.broadcast(None):
         device, threads, baseline = led
         pipeline.assist(context_of(parts, device, threads), baseline, ROOT / name / CHECKPOINTS)
+
+
+@contextmanager
+def _resume_hint(name: str) -> Iterator[None]:
+    """Say how to resume the run where it is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        how = f"go on with: mtkd distill --resume {name}" if (ROOT / name / MANIFEST).exists() else ""
+        raise type(stop)(how) from None
 
 
 def context_of(parts: Resolved, device: str, threads: int) -> Context:

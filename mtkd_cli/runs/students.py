@@ -1,39 +1,34 @@
-"""Train students: the distilled one, and the same one alone as its fair opponent."""
+"""Train the student: the best of its candidates, by any objective; and the distilled one."""
 
 from __future__ import annotations
 
-import json
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import PLAIN, view
-from mtkd_cli.files import hashing
+from mtkd_cli.errors import TrainingError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.build import build_student
 from mtkd_cli.models.feature_projectors import Guided
 from mtkd_cli.models.preprocess import with_preprocessing
-from mtkd_cli.recipe.schema import Augment, Teacher, Train
+from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.safe_loading import weights
-from mtkd_cli.store import content_store
-from mtkd_cli.store.shared import keep_together
-from mtkd_cli.teachers.features import of_each, recorded_features
-from mtkd_cli.teachers.identity import identity
-from mtkd_cli.teachers.outputs import ReadyTeacher, answers, train_view
+from mtkd_cli.teachers.distillation_data import DistillationData
+from mtkd_cli.teachers.merged_distance import merged_distance
 from mtkd_cli.training.acceleration import synchronised
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.hyperparameter_search import candidates, search
+from mtkd_cli.training.hyperparameter_search import Trial, best_of, beyond, candidates
 from mtkd_cli.training.loop import Losses, Step, Trained, steps_per_epoch, train
-from mtkd_cli.training.objectives import Batches, FromLabels, FromTeachers, Hints
+from mtkd_cli.training.objectives import Batches, FromTeachers, Hints
 from mtkd_cli.training.out_of_memory import memory_errors
 from mtkd_cli.training.strategy import Strategy
+from mtkd_cli.training.training_data import TrainingData
 
 LESS = "lower train.batch_size, record teachers that are live, or take a smaller student"
 
@@ -64,71 +59,26 @@ def plan_steps(context: Context) -> tuple[int, int]:
 
 def distilled(
     context: Context,
-    teachers: list[ReadyTeacher],
+    data: DistillationData,
     strategy: Strategy,
     batches: Batches,
-    views: int | None,
-    place: Path | None = None,
+    checkpoints: Path | None = None,
 ) -> TrainedStudent:
-    """Train the student on labels and merged teachers, on every training sample.
+    """Train the student on labels and merged teachers.
 
     Args:
         context: the run.
-        teachers: who teach.
+        data: the training samples and the teachers' outputs on them.
         strategy: fitted, if it needs that.
         batches: makes what the strategy is given.
-        views: recorded views, None for live ones.
-        place: where checkpoints are kept; None keeps none.
+        checkpoints: where checkpoints are kept; None keeps none.
     """
-    split, recipe = context.data.train, context.recipe
-    everything = np.arange(len(split))
-
-    def number(epoch: int) -> int:
-        return train_view(epoch, views)
-
-    features = recorded_features(context, views) if recipe.loss.features else ()
-    objective = FromTeachers(
-        context.task,
-        strategy,
-        answers(context, teachers, views),
-        batches,
-        context.labels(split, everything, number),
-        recipe.loss.temperature,
-        kd_ratio(context),
-        Hints(of_each(features), recipe.loss.features) if features else None,
-    )
-    sizes = [teacher.size for teacher in features]
-    return _search(context, split, everything, number, objective, "distil", place, sizes)
-
-
-def alone(context: Context) -> TrainedStudent:
-    """Train the same student without teachers; kept and reused by every run that shares it.
-
-    It has the same labels, live views, the same number of optimizer steps, the checkpoint chosen
-    on validation and a search over the same candidates.
-    """
-    split = context.data.train
-    rows = split.labelled
-
-    def write(folder: Path) -> None:
-        objective = FromLabels(context.task, context.labels(split, rows, _new_each_epoch))
-        place = content_store.unfinished("alone", alone_key(context))
-        student = _search(context, split, rows, _new_each_epoch, objective, "student alone", place)
-        weights.write(folder / "student.safetensors", student.model.module.state_dict())
-        facts = {"settings": student.settings, "trials": student.trials, "curve": student.curve}
-        (folder / "facts.json").write_text(json.dumps(facts))
-
-    folder = keep_together("alone", alone_key(context), write)
-    facts = json.loads((folder / "facts.json").read_text())
-    model = build(context)
-    tensors, _ = weights.read(folder / "student.safetensors")
-    weights.load_into(model.module, tensors, "student alone")
-    return TrainedStudent(model, facts["settings"], tuple(facts["trials"]), tuple(facts["curve"]))
-
-
-def _new_each_epoch(epoch: int) -> int:
-    """Return the number of the live view that an epoch shows."""
-    return train_view(epoch, None)
+    loss = context.recipe.loss
+    hints = Hints(data.teacher_features, loss.features) if data.features else None
+    objective = FromTeachers(data, strategy, batches, loss.temperature, kd_ratio(context), hints)
+    sizes = [teacher.size for teacher in data.features]
+    distance = merged_distance(data, strategy, batches, context)
+    return best_candidate(context, data, objective, "distil", checkpoints, sizes, distance)
 
 
 def kd_ratio(context: Context) -> float:
@@ -139,42 +89,67 @@ def kd_ratio(context: Context) -> float:
     return 0.9 if len(train.labelled) < len(train) / 2 else 0.5
 
 
-def _search(
+def best_candidate(
     context: Context,
-    split: Split,
-    rows: NDArray[np.int64],
-    number: Callable[[int], int],
+    data: TrainingData,
     objective: Callable[[Tensor, Step], Losses],
     name: str,
-    place: Path | None,
+    checkpoints: Path | None,
     features: Sequence[int] = (),
+    distance: Callable[[nn.Module], float] | None = None,
 ) -> TrainedStudent:
-    recipe = context.recipe
+    """Train the student once for each candidate, and return the chosen one; see `training.selection`.
+
+    If the learning rate at an edge of the range is chosen, rates beyond it are tried too. A candidate whose
+    loss is not finite drops out.
+
+    Args:
+        context: the run.
+        data: the training samples.
+        objective: the losses of the student's output at a step.
+        name: name of the phase.
+        checkpoints: where checkpoints are kept; None keeps none.
+        features: numbers of one feature vector of each teacher whose features are learned.
+        distance: measures a student's distance to the merged teachers.
+
+    Raises:
+        TrainingError: the losses of all candidates are not finite.
+    """
+    recipe, progress = context.recipe, context.progress
     steps, every = plan_steps(context)
-    model, views = build(context), context.views(split, rows, number)
-
-    several = len(candidates(recipe.train)) > 1
+    model, tried = build(context), candidates(recipe.train)
     beside = f", {len(recipe.teachers)} live teachers" if recipe.views.count == "live" else ""
-
-    def train_one(settings: Train, number: int) -> Trained:
-        module = _trainable(build(context), features, context).to(context.device)
-        module = synchronised(module, recipe.train, context.device)
-        settings = settings.model_copy(update={"batch_size": min(settings.batch_size, len(rows))})
-        watcher = context.progress.candidate(number) if several else context.progress
-        keeper = Keeper(place / f"candidate-{number}", context.progress.say) if place else None
-        with memory_errors(f"{name}, batches of {settings.batch_size}{beside}", LESS):
-            return train(
-                module, len(rows), views, objective, context.validate, settings, steps, every, watcher, keeper
-            )
-
-    with context.progress.phase(name, steps * len(candidates(recipe.train))):
-        found = search(recipe.train, train_one, context.progress.say)
-    trained = found.trained.best.module
-    own = trained.student if isinstance(trained, Guided) else trained
-    best = {key.removeprefix("module."): value.cpu() for key, value in own.state_dict().items()}
-    weights.load_into(model.module, best, name)
-    chosen = {"lr": found.settings.lr[0], "weight_decay": found.settings.weight_decay[0]}
-    return TrainedStudent(replace(model, trained=True), chosen, found.trials, found.trained.curve)
+    validate = functools.partial(context.validate, distance=distance)
+    trials: list[Trial] = []
+    with progress.phase(name, steps * len(tried)):
+        for number, candidate in enumerate(tried, start=1):
+            module = _trainable(build(context), features, context).to(context.device)
+            module = synchronised(module, recipe.train, context.device)
+            settings = candidate.model_copy(update={"batch_size": min(candidate.batch_size, len(data))})
+            watcher = progress.candidate(number) if len(tried) > 1 else progress
+            keeper = Keeper(checkpoints / f"candidate-{number}", progress.say) if checkpoints else None
+            try:
+                with memory_errors(f"{name}, batches of {settings.batch_size}{beside}", LESS):
+                    trained = train(
+                        module, data, objective, validate, settings, steps, every, watcher, keeper
+                    )
+                trials.append(Trial(candidate, trained))
+            except TrainingError as error:
+                trials.append(Trial(candidate, error))
+                progress.say(f"the candidate lr {candidate.lr[0]:g} is out: {error.what}")
+            more = beyond(recipe.train, trials) if number == len(tried) else None
+            if more is not None:
+                tried.append(more)
+                progress.extend(steps)
+                progress.say(f"{name}: the edge of train.lr was chosen, so {more.lr[0]:g} is tried too")
+        best, standing = best_of(trials)
+    best_module = standing.evaluation.module
+    own = best_module.student if isinstance(best_module, Guided) else best_module
+    state = {key.removeprefix("module."): value.cpu() for key, value in own.state_dict().items()}
+    weights.load_into(model.module, state, name)
+    rows = tuple(trial.as_dict() for trial in trials)
+    curve = best.result.curve if isinstance(best.result, Trained) else ()
+    return TrainedStudent(replace(model, trained=True), best.chosen, rows, curve)
 
 
 def _trainable(model: Model, features: Sequence[int], context: Context) -> nn.Module:
@@ -195,25 +170,3 @@ def build(context: Context) -> Model:
         context.task,
         context.recipe.train.seed,
     )
-
-
-def alone_key(context: Context) -> dict[str, Any]:
-    """Return everything that decides the student alone."""
-    recipe, data = context.recipe, context.data
-    wanted = recipe.student
-    as_teacher = Teacher(
-        model=wanted.model, checkpoint=wanted.checkpoint, pretrained=wanted.pretrained, input=wanted.input
-    )
-    return {
-        "student": identity(context.parts.student, as_teacher),
-        "splits": [data.train.digest, data.val.digest],
-        "targets": [hashing.array_sha256(split.samples.targets) for split in (data.train, data.val)],
-        "classes": data.classes,
-        "task": recipe.task.model_dump(mode="json"),
-        "loss": {"label_smoothing": recipe.loss.label_smoothing, "class_weights": recipe.loss.class_weights},
-        "train": recipe.train.model_dump(mode="json"),
-        "steps": plan_steps(context),
-        "views": recipe.views.seed,
-        "augment": recipe.augment.model_dump(mode="json"),
-        "engine": context.engine,
-    }

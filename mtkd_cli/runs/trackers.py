@@ -1,51 +1,59 @@
-"""Tell trackers what happens, each on a thread of its own: one that raises or hangs stops nothing."""
+"""Run trackers, each on its own thread: one that raises or hangs does not stop the run."""
 
 from __future__ import annotations
 
 import copy
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from mtkd_cli.interfaces.tracker import Tracker
 from mtkd_cli.recipe.resolve import Part
+from mtkd_cli.training.events import RunListener
 
 PATIENCE_SECONDS = 5.0
 """How long the end of a run waits for a slow tracker."""
 
 
 @contextmanager
-def following(parts: Iterable[Part], warn: Callable[[str], None]) -> Iterator[Callable[..., None]]:
-    """Yield what tells every tracker of a call; at the end, also of a run that fails, they may finish."""
-    followers = [Following(part, warn) for part in parts]
-
-    def tell(method: str, *arguments: Any) -> None:
-        for follower in followers:
-            follower.tell(method, *arguments)
-
+def running_trackers(parts: Iterable[Part], warn: Callable[[str], None]) -> Iterator[tuple[RunListener, ...]]:
+    """Yield a listener for each tracker; at the end, also of a run that fails, they may finish."""
+    threads = tuple(TrackerThread(part, warn) for part in parts)
     try:
-        yield tell
+        yield threads
     finally:
-        for follower in followers:
-            follower.close()
+        for thread in threads:
+            thread.close()
 
 
-class Following:
-    """One tracker, following a run. It is told less, never waited for while the run goes on."""
+class TrackerThread(RunListener):
+    """Passes events on to one tracker, on its own thread. The run never waits for it before its end."""
 
     def __init__(self, part: Part, warn: Callable[[str], None]) -> None:
         self.name = part.spec.name
         self._warn = warn
-        self._calls: queue.Queue[tuple[str, tuple[Any, ...]] | None] = queue.Queue()
+        self._calls: queue.Queue[Callable[[Tracker], None] | None] = queue.Queue()
         self._thread = threading.Thread(
             target=self._work, args=(part,), name=f"tracker {self.name}", daemon=True
         )
         self._thread.start()
 
-    def tell(self, method: str, *arguments: Any) -> None:
-        """Queue one call; a tracker may do to its arguments what it likes: they are copies."""
-        self._calls.put((method, copy.deepcopy(arguments)))
+    # A tracker may change its arguments: they are copies.
+
+    def run_started(self, recipe: Mapping[str, Any], folder: Path) -> None:
+        given = copy.deepcopy(recipe)
+        self._calls.put(lambda tracker: tracker.run_started(given, folder))
+
+    def epoch_finished(self, row: Mapping[str, Any]) -> None:
+        given = copy.deepcopy(row)
+        self._calls.put(lambda tracker: tracker.epoch_finished(given))
+
+    def run_finished(self, report: Mapping[str, Any]) -> None:
+        given = copy.deepcopy(report)
+        self._calls.put(lambda tracker: tracker.run_finished(given))
 
     def close(self) -> None:
         """Wait a little for what is queued, then leave the tracker behind."""
@@ -60,8 +68,7 @@ class Following:
         try:
             tracker = part.create()
             while (call := self._calls.get()) is not None:
-                method, arguments = call
-                getattr(tracker, method)(*arguments)
+                call(tracker)
         except (Exception, SystemExit) as error:
             self._warn(
                 f"the tracker {self.name!r} failed and is told nothing more: {type(error).__name__}: {error}"

@@ -46,7 +46,7 @@ def digest(key: Mapping[str, Any]) -> str:
 
 def find(kind: str, key: Mapping[str, Any]) -> Path | None:
     """Return the folder of ``key`` if it is complete and every file is what was written, else None."""
-    folder = root() / kind / digest(key)
+    folder = folder_of(kind, key)
     if not is_intact(folder):
         return None
     touch(folder)
@@ -62,32 +62,55 @@ def touch(folder: Path) -> None:
 def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
     """Return the folder of ``key``, filled by ``write`` if it is not there yet.
 
-    Two processes that want the same key do not clash: the second waits and finds the first's.
-
     Args:
-        kind: ``outputs``, ``fitted``, ``alone``, ``images``.
+        kind: see `filling`.
         key: everything that decides the content.
         write: fills an empty folder.
 
     Raises:
         DataError: the disk is full, read-only or otherwise unusable.
     """
-    if found := find(kind, key):
-        return found
-    folder = root() / kind / digest(key)
+    with filling(kind, key) as empty:
+        if empty is not None:
+            write(empty)
+    return folder_of(kind, key)
+
+
+@contextmanager
+def filling(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
+    """Give an empty folder, which becomes the folder of ``key`` at the end; None if that is there already.
+
+    Two processes that want the same key do not clash: the second waits and finds the first's.
+
+    Args:
+        kind: ``outputs``, ``fitted``, ``alone``, ``images``.
+        key: everything that decides the content.
+
+    Raises:
+        DataError: the disk is full, read-only or otherwise unusable.
+    """
+    if find(kind, key):
+        yield None
+        return
+    folder = folder_of(kind, key)
     with locked(folder):
         if is_intact(folder):
-            return folder
+            yield None
+            return
         shutil.rmtree(folder, ignore_errors=True)
         with whole_folder.create(folder) as part:
-            write(part)
+            yield part
             atomic.write_json(part / KEY, key)
         shutil.rmtree(unfinished(kind, key), ignore_errors=True)
-    return folder
+
+
+def folder_of(kind: str, key: Mapping[str, Any]) -> Path:
+    """Return the folder of ``key``, whether it is there or not."""
+    return root() / kind / digest(key)
 
 
 def unfinished(kind: str, key: Mapping[str, Any]) -> Path:
-    """Return where what ``write`` of `keep` has so far is kept, until it is done; removed by `keep`."""
+    """Return where unfinished work on a folder is kept; `filling` removes it when the folder is complete."""
     return root() / kind / f".{digest(key)}.unfinished"
 
 

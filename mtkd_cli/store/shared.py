@@ -1,8 +1,9 @@
-"""Keep in the store what all processes of a run make together."""
+"""Fill a folder of the store together, by all processes of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,29 +12,28 @@ from mtkd_cli.distributed import group
 from mtkd_cli.store import content_store
 
 
-def keep_together(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
-    """Return the folder of ``key`` as `mtkd_cli.store.content_store.keep` does; every process has a share in
-    ``write``.
+@contextmanager
+def filling_together(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
+    """Give every process an empty folder to fill, as `content_store.filling` does; None if there is no need.
 
-    The first process keeps what it wrote; what the others wrote is thrown away.
+    What the first process writes is kept; what the others write is thrown away. At the end every process
+    finds it at `content_store.folder_of`.
 
     Raises:
         DataError: the disk is full, read-only or otherwise unusable, or this process sees another store.
     """
     if group.is_first():
-
-        def lead(folder: Path) -> None:
-            group.broadcast(True)
-            write(folder)
-
-        kept = content_store.keep(kind, key, lead)
+        with content_store.filling(kind, key) as empty:
+            if empty is not None:
+                group.broadcast(True)
+            yield empty
         group.broadcast(False)
-        return kept
-    if group.broadcast(False):
+    elif group.broadcast(False):
         with TemporaryDirectory() as aside:
-            write(Path(aside))
+            yield Path(aside)
         group.broadcast(False)
-    folder = content_store.root() / kind / content_store.digest(key)
+    else:
+        yield None
+    folder = content_store.folder_of(kind, key)
     if not folder.is_dir():
         raise content_store.not_here(folder)
-    return folder

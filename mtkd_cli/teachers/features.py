@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,17 +17,16 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.feature_projectors import average_positions
 from mtkd_cli.models.preprocess import with_preprocessing
-from mtkd_cli.recipe.resolve import ModelPart
-from mtkd_cli.recipe.schema import Augment, Teacher
+from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.fine_tuning import fitted
-from mtkd_cli.teachers.identity import who_is
 from mtkd_cli.teachers.inference import by_views
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.outputs import train_view
+from mtkd_cli.teachers.recording import RecordingJob
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.loop import Step
 
@@ -37,7 +36,7 @@ CHUNK = 4096
 
 @dataclass(frozen=True)
 class TeacherFeatures:
-    """One teacher's features of the training samples, by view, and what standardises them ``[D]``."""
+    """One teacher's features of the training samples, by view, and what standardizes them ``[D]``."""
 
     arrays: tuple[Recorded, ...]
     mean: Tensor
@@ -49,8 +48,8 @@ class TeacherFeatures:
         return len(self.mean)
 
     def __call__(self, step: Step) -> Tensor:
-        """Return the standardised features of a step's samples, ``[B, D]``, on the device of its views."""
-        rows = self.arrays[train_view(step.epoch, len(self.arrays))][step.indices]
+        """Return the standardized features of a step's samples, ``[B, D]``, on the device of its views."""
+        rows = self.arrays[step.epoch % len(self.arrays)][step.indices]
         return to_device((rows - self.mean) / self.deviation, step.views.device)
 
 
@@ -69,7 +68,9 @@ class Truncated(nn.Module):
         return average_positions(self.model(views))
 
 
-def recorded_features(context: Context, views: int | None) -> tuple[TeacherFeatures, ...]:
+def recorded_features(
+    teachers: Iterable[ResolvedTeacher], views: int | None, context: Context
+) -> tuple[TeacherFeatures, ...]:
     """Return every teacher's features of the training samples; what is missing is recorded.
 
     Raises:
@@ -77,14 +78,13 @@ def recorded_features(context: Context, views: int | None) -> tuple[TeacherFeatu
     """
     if views is None:
         raise UsageError("loss.features needs recorded views", where="views", hint="set views: 1, or auto")
-    pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
-    return tuple(_of_teacher(teacher, part, views, context) for teacher, part in pairs)
+    return tuple(_features_of(teacher, views, context) for teacher in teachers)
 
 
-def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context) -> TeacherFeatures:
-    split, who = context.data.train, who_is(teacher, part, context)
+def _features_of(teacher: ResolvedTeacher, views: int, context: Context) -> TeacherFeatures:
+    split = context.data.train
     keys = [
-        {**recording.key(who, split, number, context.recipe, context.task), "what": "features"}
+        {**recording.key(teacher.key, split, number, context.recipe, context.task), "what": "features"}
         for number in range(views)
     ]
     found = group.first_then_others(
@@ -95,7 +95,8 @@ def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context)
     if not set(here) <= set(missing):
         raise content_store.not_here(content_store.root())
     if missing:
-        model = fitted(load_teacher(part, teacher, context.data, context.task), who["fit"], teacher, context)
+        model = load_teacher(teacher.part, teacher.entry, context.data, context.task)
+        model = fitted(model, teacher, context)
         found |= _record(model, teacher.name, {number: keys[number] for number in missing}, context)
     arrays = tuple(array for array in found.values() if array is not None)
     return TeacherFeatures(arrays, *_statistics(arrays[PLAIN]))
@@ -103,7 +104,7 @@ def _of_teacher(teacher: Teacher, part: ModelPart, views: int, context: Context)
 
 def _record(
     model: Model, name: str, keys: dict[int, dict[str, Any]], context: Context
-) -> dict[int, Recorded | None]:
+) -> dict[int, Recorded]:
     if not model.head:
         raise UsageError(
             f"the teacher {name!r} has no last layer whose input could be learnt from",
@@ -115,26 +116,22 @@ def _record(
     some = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment(), context.device)
     with torch.inference_mode():
         layout = Layout((int(module(some).shape[1]),), "fp32")
-    recording.refuse_if_full(
-        sum(recorded_outputs.bytes_to_take(key, layout, len(split)) for key in keys.values())
-    )
-    done: dict[int, Recorded | None] = {}
-    with context.progress.phase(f"record features of {name}", len(split) * len(keys)) as bar:
-        for number, key in keys.items():
-            done[number] = recording.record(
-                name,
-                by_views(module, recipe, context.device),
-                key,
-                layout,
-                split,
-                number,
-                recipe,
-                model.input.size or 1,
-                context.device,
-                bar.advance,
-                bar.say,
-            )
-    return done
+    jobs = [
+        RecordingJob(
+            name,
+            by_views(module, recipe, context.device),
+            layout,
+            split,
+            number,
+            key,
+            recording.batch_size(model.input.size or 1, context.device),
+            context.device,
+            keep_gaps=recipe.store.on_nan == "drop",
+        )
+        for number, key in keys.items()
+    ]
+    arrays = recording.record_all(jobs, f"record features of {name}", context.progress)
+    return dict(zip(keys, arrays, strict=True))
 
 
 def _statistics(array: Recorded) -> tuple[Tensor, Tensor]:
@@ -146,8 +143,3 @@ def _statistics(array: Recorded) -> tuple[Tensor, Tensor]:
     mean = total / len(array.rows)
     deviation = (square / len(array.rows) - mean**2).clamp(min=0).sqrt()
     return mean.float(), deviation.clamp(min=SMALLEST_DEVIATION).float()
-
-
-def of_each(features: tuple[TeacherFeatures, ...]) -> Callable[[Step], tuple[Tensor, ...]]:
-    """Return a function from a training step to the teachers' standardised features, K of ``[B, D_k]``."""
-    return lambda step: tuple(teacher(step) for teacher in features)

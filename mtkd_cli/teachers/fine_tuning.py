@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,124 +14,135 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import TrainingError
-from mtkd_cli.files import hashing
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.head import tail_of
 from mtkd_cli.models.preprocess import with_preprocessing
-from mtkd_cli.recipe.schema import Fit, Teacher, Train
+from mtkd_cli.recipe.schema import Fit, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
-from mtkd_cli.store.shared import keep_together
+from mtkd_cli.store.shared import filling_together
 from mtkd_cli.teachers.fit_split import FitSplit, split_of
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import batches, judge, measure, plain_views, validate
-from mtkd_cli.training.loop import Evaluation, Trained, steps_per_epoch, train
+from mtkd_cli.training.loop import Evaluation, Step, steps_per_epoch, train
 from mtkd_cli.training.objectives import FromLabels
 from mtkd_cli.training.out_of_memory import memory_errors
+from mtkd_cli.training.training_data import TrainingData
 
 
-def key(identity: Mapping[str, Any], teacher: Teacher, context: Context) -> dict[str, Any]:
-    """Return everything that decides a fitted teacher's weights."""
-    fit, data, recipe = teacher.fit, context.data, context.recipe
-    if fit is None:
-        raise ValueError(teacher.name)
-    split = split_of(fit, data, recipe.data)
-    return {
-        "teacher": dict(identity),
-        "train": data.train.digest,
-        "val": data.val.digest,
-        "classes": data.classes,
-        "targets": [hashing.array_sha256(s.samples.targets) for s in (split.train, data.val)],
-        **({"held": hashing.array_sha256(split.held)} if len(split.held) else {}),
-        "augment": recipe.augment.model_dump(mode="json") if fit.train == "all" else None,
-        "task": recipe.task.model_dump(mode="json"),
-        "loss": {"label_smoothing": recipe.loss.label_smoothing},
-        **({"scale": context.task.scale} if context.task.scale else {}),
-        "engine": context.engine,
-    }
+@dataclass(frozen=True)
+class _Fitting:
+    """What is trained of a teacher, on what, and how it is validated."""
+
+    module: nn.Module
+    data: TrainingData
+    evaluate: Callable[[nn.Module], Evaluation]
 
 
-def fitted(model: Model, fit_key: Mapping[str, Any], teacher: Teacher, context: Context) -> Model:
+def fitted(model: Model, teacher: ResolvedTeacher, context: Context) -> Model:
     """Return the teacher with the weights of its fit; trained once, then kept.
 
     ``fit: head`` computes the frozen features of the plain views once and trains the last layer
     on them. ``fit: all`` trains everything on live views. Both keep the best validation. Class weights
     are left to the student: a teacher that learned them would be shifted by them twice.
     """
-    if teacher.fit is None:
+    fit, fit_key = teacher.entry.fit, teacher.fit_key
+    if fit is None or fit_key is None:
         return model
-    fit, context = teacher.fit, replace(context, task=context.task.unweighted())
-
-    def write(folder: Path) -> None:
-        keeper = Keeper(content_store.unfinished("fitted", fit_key), context.progress.say)
-        train_it = _fit_head if fit.train == "head" else _fit_all
-        rows = train_it(model, fit, context, keeper)
-        weights.write(folder / "teacher.safetensors", model.module.state_dict())
-        (folder / "curve.json").write_text(json.dumps(rows))
-
-    steps = split_of(fit, context.data, context.recipe.data).steps(fit)
-    with context.progress.phase(f"fit {teacher.name}", steps):
-        folder = keep_together("fitted", fit_key, write)
-    tensors, _ = weights.read(folder / "teacher.safetensors")
+    context = replace(context, task=context.task.unweighted())
+    chosen = split_of(fit, context.data, context.recipe.data)
+    steps = chosen.steps(fit)
+    with context.progress.phase(f"fit {teacher.name}", steps), filling_together("fitted", fit_key) as empty:
+        if empty is not None:
+            fitting = (_of_head if fit.train == "head" else _of_all)(model, chosen, context)
+            keeper = Keeper(content_store.unfinished("fitted", fit_key), context.progress.say)
+            settings, each = _settings(fit, len(fitting.data))
+            with _errors_of_fitting(settings):
+                trained = train(
+                    fitting.module,
+                    fitting.data,
+                    FromLabels(fitting.data),
+                    fitting.evaluate,
+                    settings,
+                    steps,
+                    each,
+                    context.progress,
+                    keeper,
+                )
+            best = {name: tensor.cpu() for name, tensor in trained.best.module.state_dict().items()}
+            weights.load_into(fitting.module.cpu(), best, "fitted teacher")
+            weights.write(empty / "teacher.safetensors", model.module.cpu().state_dict())
+            (empty / "curve.json").write_text(json.dumps(trained.curve))
+    tensors, _ = weights.read(content_store.folder_of("fitted", fit_key) / "teacher.safetensors")
     weights.load_into(model.module, tensors, f"fitted teacher {teacher.name!r}")
     return replace(model, trained=True)
 
 
-def _fit_all(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[dict[str, float]]:
-    chosen = split_of(fit, context.data, context.recipe.data)
-    split, rows = chosen.train, chosen.rows
-    module = with_preprocessing(model).to(context.device)
+def _settings(fit: Fit, samples: int) -> tuple[Train, int]:
+    """Return the settings of a fit, and the steps between evaluations."""
+    settings = Train(
+        epochs=fit.epochs,
+        batch_size=min(fit.batch_size, samples),
+        lr=(fit.lr,),
+        weight_decay=(fit.weight_decay,),
+        seed=fit.seed,
+    )
+    return settings, steps_per_epoch(samples, settings.batch_size)
 
-    def number(epoch: int) -> int:
-        return epoch + 1
 
-    views = context.views(split, rows, number)
-    objective = FromLabels(context.task, context.labels(split, rows, number))
+@contextmanager
+def _errors_of_fitting(settings: Train) -> Iterator[None]:
+    """Name the keys of ``fit:`` in errors of the training."""
+    where = f"fitting a teacher, batches of {settings.batch_size}"
+    try:
+        with memory_errors(where, "lower fit.batch_size, or fit: head instead of all"):
+            yield
+    except TrainingError as error:
+        raise TrainingError(error.what, f"fitting a teacher, {error.where}", "lower fit.lr") from error
+
+
+def _of_all(model: Model, chosen: FitSplit, context: Context) -> _Fitting:
+    """Return the fit of everything, on live views."""
 
     def evaluate(candidate: nn.Module) -> Evaluation:
         return validate(candidate, context.task, chosen.val, context.data.train, context.device)
 
-    trained = _train(module, chosen, views, objective, evaluate, fit, context, keeper)
-    module.cpu()
-    weights.load_into(
-        module, {k: v.cpu() for k, v in trained.best.module.state_dict().items()}, "fitted teacher"
-    )
-    return list(trained.curve)
+    data = context.training_data(chosen.train, chosen.rows, view_count=None)
+    return _Fitting(with_preprocessing(model).to(context.device), data, evaluate)
 
 
-def _fit_head(model: Model, fit: Fit, context: Context, keeper: Keeper) -> list[dict[str, float]]:
-    chosen = split_of(fit, context.data, context.recipe.data)
+def _of_head(model: Model, chosen: FitSplit, context: Context) -> _Fitting:
+    """Return the fit of the last layer, on the features of the plain views."""
     split, rows, val = chosen.train, chosen.rows, chosen.val
     head = model.module.get_submodule(model.head)
     tail = _Tail(tail_of(model), with_preprocessing(model).to_task_form).to(context.device)
     features = _features(model, head, split, rows, context)
     val_features = _features(model, head, val, val.labelled, context)
-    labels = context.labels(split, rows, lambda _: PLAIN)
-    place = np.zeros(len(val), dtype=np.int64)  # of each sample among the labelled
-    place[val.labelled] = np.arange(len(val.labelled))
+    index = np.zeros(len(val), dtype=np.int64)  # of each sample among the labeled
+    index[val.labelled] = np.arange(len(val.labelled))
 
     def evaluate(candidate: nn.Module) -> Evaluation:
         with torch.no_grad():
-            found = measure(lambda part: candidate(val_features[place[part]]).cpu(), val, context.task)
+            found = measure(lambda part: candidate(val_features[index[part]]).cpu(), val, context.task)
         return judge(copy.deepcopy(candidate), found, context.task)
 
-    trained = _train(
-        tail,
-        chosen,
-        lambda indices, _: features[indices],
-        FromLabels(context.task, labels),
-        evaluate,
-        fit,
-        context,
-        keeper,
-    )
-    tail.load_state_dict(trained.best.module.state_dict())
-    model.module.cpu()
-    return list(trained.curve)
+    plain = context.training_data(split, rows, view_count=1)
+    return _Fitting(tail, _FeatureData(**vars(plain), features=features), evaluate)
+
+
+@dataclass(frozen=True)
+class _FeatureData(TrainingData):
+    """Training samples seen as their features, ``[N, D]``."""
+
+    features: Tensor
+
+    def views(self, step: Step) -> Tensor:
+        """Return the features of a step's samples, ``[B, D]``."""
+        return self.features[step.indices]
 
 
 class _Tail(nn.Module):
@@ -171,31 +181,3 @@ def _features(
         hook.remove()
     everyones = group.gather([features.cpu() for features in seen])
     return torch.cat([features for mine in everyones for features in mine]).to(context.device)
-
-
-def _train(
-    module: nn.Module,
-    chosen: FitSplit,
-    views: Callable[[NDArray[np.int64], int], Tensor],
-    objective: FromLabels,
-    evaluate: Callable[[nn.Module], Evaluation],
-    fit: Fit,
-    context: Context,
-    keeper: Keeper,
-) -> Trained:
-    samples = len(chosen.rows)
-    settings = Train(
-        epochs=fit.epochs,
-        batch_size=min(fit.batch_size, samples),
-        lr=(fit.lr,),
-        weight_decay=(fit.weight_decay,),
-        seed=fit.seed,
-    )
-    each = steps_per_epoch(samples, settings.batch_size)
-    steps, watcher = chosen.steps(fit), context.progress
-    where = f"fitting a teacher, batches of {settings.batch_size}"
-    try:
-        with memory_errors(where, "lower fit.batch_size, or fit: head instead of all"):
-            return train(module, samples, views, objective, evaluate, settings, steps, each, watcher, keeper)
-    except TrainingError as error:
-        raise TrainingError(error.what, f"fitting a teacher, {error.where}", "lower fit.lr") from error

@@ -1,31 +1,84 @@
-"""What decides a teacher's outputs, as a content key."""
+"""Content keys: everything that decides a teacher's outputs, its fitted weights, or the initial student."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import DataError, missing_path
 from mtkd_cli.files import hashing
 from mtkd_cli.recipe.resolve import ModelPart
-from mtkd_cli.recipe.schema import Teacher
+from mtkd_cli.recipe.schema import Fit, Student, Teacher
 from mtkd_cli.safe_loading.local_code import source_hash
 from mtkd_cli.teachers.declared_classes import declared_classes
-from mtkd_cli.teachers.fine_tuning import key as fit_key
+from mtkd_cli.teachers.fit_split import split_of
 from mtkd_cli.training.context import Context
+from mtkd_cli.training.selection import SELECTION
 
 
-def identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...] | None = None) -> dict[str, Any]:
+def student_identity(part: ModelPart, student: Student) -> dict[str, Any]:
+    """Return everything that decides the student's initial weights and preprocessing, without loading it."""
+    of_teachers = {"classes": None, "outputs": None, "fit": None}  # stores and run folders have these keys
+    return {**_model_identity(part, student, "student"), **of_teachers}
+
+
+def teacher_identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...]) -> dict[str, Any]:
     """Return everything that decides a teacher's weights and preprocessing, without loading it.
 
     Args:
         part: its provider.
-        teacher: as the recipe has it.
+        teacher: its entry in the recipe.
         classes: the data's, which the numbers in ``classes:`` stand for.
     """
+    return {
+        **_model_identity(part, teacher, f"teacher {teacher.name!r}"),
+        "classes": declared_classes(teacher, teacher.name, classes),
+        **({"background": teacher.background} if teacher.background else {}),
+        "outputs": teacher.outputs,
+        "fit": teacher.fit.model_dump(mode="json") if teacher.fit else None,
+    }
+
+
+def teacher_key(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any]:
+    """Return everything that decides a teacher's outputs, without loading it."""
+    data = context.data.input
+    key: dict[str, Any] = {
+        "model": teacher_identity(part, teacher, context.data.classes),
+        "channels": data.channels,
+        "size": data.size,
+        "mean": data.mean,
+        "std": data.std,
+        **({"columns": [[c.name, *c.categories] for c in data.columns]} if data.columns else {}),
+    }
+    return {**key, "fit": _fit_key(key, teacher.fit, context) if teacher.fit else None}
+
+
+def _fit_key(teacher: Mapping[str, Any], fit: Fit, context: Context) -> dict[str, Any]:
+    """Return everything that decides a fitted teacher's weights."""
+    data, recipe = context.data, context.recipe
+    split = split_of(fit, data, recipe.data)
+    return {
+        "teacher": dict(teacher),
+        "train": data.train.digest,
+        "val": data.val.digest,
+        "classes": data.classes,
+        "targets": [hashing.array_sha256(s.samples.targets) for s in (split.train, data.val)],
+        **({"held": hashing.array_sha256(split.held)} if len(split.held) else {}),
+        "augment": recipe.augment.model_dump(mode="json") if fit.train == "all" else None,
+        "task": recipe.task.model_dump(mode="json"),
+        "loss": {"label_smoothing": recipe.loss.label_smoothing},
+        **({"scale": context.task.scale} if context.task.scale else {}),
+        "selection": SELECTION,
+        "engine": context.engine,
+    }
+
+
+def _model_identity(part: ModelPart, model: Teacher | Student, where: str) -> dict[str, Any]:
+    """Return what decides the weights and the preprocessing of a teacher or the student."""
     import importlib.metadata
 
-    files = _files_of(part)  # says which extra is missing
+    files = _files_of(part)  # raises the error that names a missing extra
     versions = {name: importlib.metadata.version(name) for name in ("mtkd", *part.spec.requires)}
     return {
         "provider": f"{part.plugin.distribution}:{part.spec.name}",
@@ -33,13 +86,9 @@ def identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...] | None 
         "model": part.model,
         "source": source_hash(part.model) if part.spec.name == "python" else "",
         "files": files,
-        "pretrained": teacher.pretrained,
-        "checkpoint": _file_hash(teacher.checkpoint, teacher.name),
-        "classes": declared_classes(teacher, teacher.name, classes),
-        **({"background": teacher.background} if teacher.background else {}),
-        "input": teacher.input.model_dump(mode="json"),
-        "outputs": teacher.outputs,
-        "fit": teacher.fit.model_dump(mode="json") if teacher.fit else None,
+        "pretrained": model.pretrained,
+        "checkpoint": _file_hash(model.checkpoint, where),
+        "input": model.input.model_dump(mode="json"),
     }
 
 
@@ -64,17 +113,3 @@ def _sha256(path: Path) -> str:
         raise DataError(
             f"the file cannot be read: {error.strerror}", str(path), "may you read it?"
         ) from error
-
-
-def who_is(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any]:
-    """Return everything that decides a teacher's answers, without loading it."""
-    data = context.data.input
-    who: dict[str, Any] = {
-        "model": identity(part, teacher, context.data.classes),
-        "channels": data.channels,
-        "size": data.size,
-        "mean": data.mean,
-        "std": data.std,
-        **({"columns": [[c.name, *c.categories] for c in data.columns]} if data.columns else {}),
-    }
-    return {**who, "fit": fit_key(who, teacher, context) if teacher.fit else None}

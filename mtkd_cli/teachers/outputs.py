@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,21 +10,17 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Alignment, Task
-from mtkd_cli.interfaces.missing_outputs import lost
-from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import Rounding, largest
-from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.label_alignment import aligned_to
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.teachers.temperature import Calibration, softened
 from mtkd_cli.teachers.validation import Validated
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.loop import Step
 
 
 @dataclass(frozen=True)
@@ -32,28 +28,44 @@ class ReadyTeacher:
     """A teacher whose answers can be read.
 
     Attributes:
-        name: the recipe's.
-        hash: stands for everything that decides its answers.
+        resolved: its entry in the recipe, its provider and its content key.
         task: the task that it answers.
         alignment: its label space in the task's classes.
         facts: parameters, bytes, latency in milliseconds of one sample, and its input size.
         arrays: the recorded answers of each (split name, view number).
         live: the loaded teacher, only where views are not recorded.
-        by_id: whether its answers are by sample id: those to the plain view serve every view.
         calibration: the temperature that its aligned answers are divided by, if there is one.
         validation: how its recorded answers score on the labeled validation samples.
     """
 
-    name: str
-    hash: str
+    resolved: ResolvedTeacher
     task: Task
     alignment: Alignment
     facts: Mapping[str, Any]
     arrays: Mapping[tuple[str, int], Recorded]
     live: Prepared | None = None
-    by_id: bool = False
     calibration: Calibration | None = None
     validation: Validated | None = None
+
+    @property
+    def name(self) -> str:
+        """Name in the recipe."""
+        return self.resolved.name
+
+    @property
+    def hash(self) -> str:
+        """Digest of everything that decides its outputs."""
+        return self.resolved.hash
+
+    @property
+    def entry(self) -> Teacher:
+        """Its entry in the recipe."""
+        return self.resolved.entry
+
+    @property
+    def by_id(self) -> bool:
+        """Whether its outputs are looked up by sample id."""
+        return self.resolved.by_id
 
     @property
     def rounding(self) -> Rounding | None:
@@ -103,38 +115,3 @@ def known_classes(teachers: list[ReadyTeacher]) -> Tensor | None:
     """Return the classes that each teacher knows, ``[K, C]`` bool; None if all know all."""
     known = torch.tensor([teacher.alignment.known for teacher in teachers])
     return None if known.all() else known
-
-
-def train_view(epoch: int, views: int | None) -> int:
-    """Return the number of the view that an epoch shows: cycled over ``views``, or new each time if None."""
-    return epoch + 1 if views is None else epoch % views
-
-
-def answers(
-    context: Context, teachers: list[ReadyTeacher], views: int | None
-) -> Callable[[Step], tuple[Tensor, ...]]:
-    """Return a function from a training step to the teachers' aligned outputs, K of ``[B, C, *]``."""
-    device, ids = context.device, context.data.train.samples.ids
-
-    def from_store(teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
-        array = teacher.arrays["train", PLAIN if teacher.by_id else number]
-        return teacher.aligned(to_device(array[step.indices], device))
-
-    def live(step: Step) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            found = tuple(
-                from_store(t, step, PLAIN)
-                if t.live is None
-                else t.aligned(at_least_float32(t.live(step.views)))
-                for t in teachers
-            )
-        for teacher, output in zip(teachers, found, strict=True):
-            gaps = lost(output)
-            if context.recipe.store.on_nan == "error" and gaps.any():
-                raise recording.no_answer(teacher.name, ids[step.indices[int(gaps.nonzero()[0].item())]])
-        return found
-
-    def all_from_store(step: Step) -> tuple[Tensor, ...]:
-        return tuple(from_store(teacher, step, train_view(step.epoch, views)) for teacher in teachers)
-
-    return live if views is None else all_from_store

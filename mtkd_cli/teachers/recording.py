@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from mtkd_cli.store.rounding import Rounding, largest, rounding_of
 from mtkd_cli.store.row_format import Layout, kept_of
 from mtkd_cli.teachers.inference import Ask
 from mtkd_cli.training.out_of_memory import memory_errors
+from mtkd_cli.training.progress import Progress
 
 VALUES_IN_A_BATCH = 2**21
 LARGEST_BATCH = {"cpu": 64}
@@ -86,60 +88,84 @@ def refuse_if_full(bytes_needed: int) -> None:
         )
 
 
-def record(
-    name: str,
-    ask: Ask,
-    array_key: Mapping[str, Any],
-    layout: Layout,
-    split: Split,
-    number: int,
-    recipe: Recipe,
-    input_size: int,
-    device: torch.device,
-    advance: Callable[[int], None],
-    say: Callable[[str], None],
-) -> Recorded:
-    """Record the shards of one view of one split that are not there; return the complete array.
+@dataclass(frozen=True)
+class RecordingJob:
+    """One view of one split that one teacher is to record.
+
+    Attributes:
+        teacher: name of the teacher, used in messages.
+        ask: returns its outputs.
+        layout: what is kept of each row.
+        split: the samples.
+        view: number of the view.
+        key: everything that decides the array, see `key`.
+        batch_size: samples in a batch, see `batch_size`.
+        device: where the teacher runs.
+        keep_gaps: whether a sample with non-finite outputs is kept as a gap instead of an error.
+    """
+
+    teacher: str
+    ask: Ask
+    layout: Layout
+    split: Split
+    view: int
+    key: Mapping[str, Any]
+    batch_size: int
+    device: torch.device
+    keep_gaps: bool = False
+
+    @property
+    def bytes_needed(self) -> int:
+        """Bytes that the array still takes on the disk."""
+        return recorded_outputs.bytes_to_take(self.key, self.layout, len(self.split))
+
+
+def batch_size(input_size: int, device: torch.device) -> int:
+    """Return the samples in a batch of a teacher whose input has sides of ``input_size`` pixels."""
+    fitting = max(8, VALUES_IN_A_BATCH // (3 * input_size**2))
+    return int(min(LARGEST_BATCH.get(device.type, 256), fitting))
+
+
+def record_all(jobs: Sequence[RecordingJob], name: str, progress: Progress) -> list[Recorded]:
+    """Record all jobs of a phase; return their complete arrays, in order.
+
+    Raises:
+        DataError: the disk has no room for them, or see `record`.
+    """
+    refuse_if_full(sum(job.bytes_needed for job in jobs))
+    with progress.phase(name, sum(len(job.split) for job in jobs)):
+        return [record(job, progress) for job in jobs]
+
+
+def record(job: RecordingJob, progress: Progress) -> Recorded:
+    """Record the shards of a job that are not there; return the complete array.
 
     On the CPU each shard is one thread's, with one thread inside the teacher: faster than one
     batch over all cores, and the answers do not depend on how many cores there are. Several
     processes each record some of the shards.
-
-    Args:
-        name: the teacher's, for messages.
-        ask: asks it.
-        array_key: see `key`.
-        layout: what is kept of each row.
-        split: the samples.
-        number: the view's.
-        recipe: for the view policy.
-        input_size: side of the teacher's input, in pixels, which decides the batch size.
-        device: where the teacher runs.
-        advance: told of each number of samples done.
-        say: told what the user should know.
 
     Raises:
         DataError: the teacher answers NaN or infinity (teacher and sample are named), values that the
             recipe's number format does not hold, or the disk is full.
         MemoryFullError: a batch does not fit.
     """
+    name, layout, split, batch = job.teacher, job.layout, job.split, job.batch_size
     samples, stop = len(split), threading.Event()
     dropped: list[tuple[str, int]] = []
-    batch = int(min(LARGEST_BATCH.get(device.type, 256), max(8, VALUES_IN_A_BATCH // (3 * input_size**2))))
 
-    def answers(shard: int) -> tuple[NDArray[Any], Rounding]:
+    def outputs_of(shard: int) -> tuple[NDArray[Any], Rounding]:
         rows, roundings = [], []
         place = layout.rows_of(shard, samples)
         for start in range(place.start, place.stop, batch):
             if stop.is_set():
                 raise CancelledError
             part = slice(start, min(start + batch, place.stop))
-            output = at_least_float32(ask(split, part, number)).cpu()
+            output = at_least_float32(job.ask(split, part, job.view)).cpu()
             _refuse_odd(output, layout.shape, name, split.samples.ids[part])
             gaps = lost(output)
             if gaps.any():
                 sample = split.samples.ids[start + int(gaps.nonzero()[0].item())]
-                if recipe.store.on_nan == "error":
+                if not job.keep_gaps:
                     raise no_answer(name, sample)
                 dropped.append((sample, int(gaps.sum().item())))
                 output = output.masked_fill(over(gaps, output), torch.nan)
@@ -150,20 +176,20 @@ def record(
             roundings.append(rounding_of(layout, output, rows[-1]))
         return np.concatenate(rows), largest(roundings)
 
-    folder = recorded_outputs.folder_of(array_key)
+    folder = recorded_outputs.folder_of(job.key)
     with content_store.locked(folder) if group.is_first() else nullcontext():
-        wanted = group.broadcast(_to_record(array_key, layout, samples) if group.is_first() else [])
-        array = recorded_outputs.begun(array_key, layout, samples)
+        wanted = group.broadcast(_to_record(job.key, layout, samples) if group.is_first() else [])
+        array = recorded_outputs.begun(job.key, layout, samples)
         together = group.size()
-        advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in wanted))
-        with _one_thread_each(device) as workers, ThreadPoolExecutor(workers) as pool:
-            futures = {pool.submit(answers, shard): shard for shard in wanted[group.rank() :: together]}
+        progress.advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in wanted))
+        with _one_thread_each(job.device) as workers, ThreadPoolExecutor(workers) as pool:
+            futures = {pool.submit(outputs_of, shard): shard for shard in wanted[group.rank() :: together]}
             try:
                 for future in as_completed(futures):
                     with memory_errors(f"teacher {name!r}, batches of {batch}, {workers} at once", LESS):
                         rows, rounding = future.result()
                     recorded_outputs.write(array, futures.pop(future), rows, samples, rounding)
-                    advance(len(rows) * together)
+                    progress.advance(len(rows) * together)
             except BaseException:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
@@ -172,8 +198,10 @@ def record(
     dropped = [sample for theirs in everyones for sample in theirs]
     if dropped:
         count = sum(number for _, number in dropped)
-        say(f"teacher {name}: NaN or infinity on {count} samples ({min(dropped)[0]}), not heard there")
-    return recorded_outputs.begun(array_key, layout, samples)
+        progress.say(
+            f"teacher {name}: NaN or infinity on {count} samples ({min(dropped)[0]}), not heard there"
+        )
+    return recorded_outputs.begun(job.key, layout, samples)
 
 
 def _to_record(array_key: Mapping[str, Any], layout: Layout, samples: int) -> list[int]:

@@ -18,10 +18,10 @@ from mtkd_cli.store.rounding import in_words
 from mtkd_cli.store.row_format import VALUES
 from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.fine_tuning import fitted
-from mtkd_cli.teachers.identity import who_is
 from mtkd_cli.teachers.inference import Ask
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.ready import asker
+from mtkd_cli.teachers.prepare import asker
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.training.context import Context
 
 VERIFIED = 32
@@ -37,12 +37,11 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
     Only what is recorded is compared, and nothing is fitted for it.
     """
     data = context.data
-    for teacher, part in zip(context.recipe.teachers, context.parts.teachers, strict=True):
-        who = who_is(teacher, part, context)
-        arrays = list(_recorded(who, context))
-        if not arrays or (teacher.fit and content_store.find("fitted", who["fit"]) is None):
+    for teacher in resolved_teachers(context):
+        arrays = list(_recorded(teacher, context))
+        if not arrays or (teacher.fit_key and content_store.find("fitted", teacher.fit_key) is None):
             continue
-        model = fitted(load_teacher(part, teacher, data, context.task), who["fit"], teacher, context)
+        model = fitted(load_teacher(teacher.part, teacher.entry, data, context.task), teacher, context)
         ask = asker(model, teacher.name, [split for split, _, _ in arrays], context)
         for split, number, array in arrays:
             difference, limit = _difference(ask, split, number, array)
@@ -52,12 +51,12 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
             yield {**place, "difference": difference, "same": difference <= limit, "rounding": rounding}
 
 
-def _recorded(who: dict[str, Any], context: Context) -> Iterator[tuple[Split, int, Recorded]]:
+def _recorded(teacher: ResolvedTeacher, context: Context) -> Iterator[tuple[Split, int, Recorded]]:
     """Yield the arrays of a teacher that are complete, the views of a split from the first on."""
     for split in context.data.splits:
         for number in itertools.count():
             array = recorded_outputs.find(
-                recording.key(who, split, number, context.recipe, context.task), len(split)
+                recording.key(teacher.key, split, number, context.recipe, context.task), len(split)
             )
             if array is None:
                 break

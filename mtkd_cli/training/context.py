@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from mtkd_cli import __version__
 from mtkd_cli.data.dataset import Dataset, Split
-from mtkd_cli.data.views import affine, view
 from mtkd_cli.distributed import group
-from mtkd_cli.distributed.devices import device_name, to_device
+from mtkd_cli.distributed.devices import device_name
 from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.training.evaluation import validate
-from mtkd_cli.training.loop import Evaluation, Step
+from mtkd_cli.training.loop import Evaluation
 from mtkd_cli.training.progress import Progress
+from mtkd_cli.training.training_data import TrainingData
 
 
 @dataclass(frozen=True)
@@ -40,52 +40,22 @@ class Context:
     device: torch.device
     progress: Progress
 
-    def views(
-        self, split: Split, rows: NDArray[np.int64], number: Callable[[int], int]
-    ) -> Callable[[NDArray[np.int64], int], Tensor]:
-        """Return what a training is shown: the views of some of ``rows``, by epoch.
+    def training_data(self, split: Split, rows: NDArray[np.int64], view_count: int | None) -> TrainingData:
+        """Return what a training on some rows of a split sees.
 
         Args:
             split: where the samples are.
             rows: the samples of the split that are trained on.
-            number: the number of the view that an epoch shows.
+            view_count: number of views that the epochs cycle through; None for a new view each epoch.
         """
         recipe = self.recipe
+        return TrainingData(
+            self.task, split, rows, view_count, recipe.views.seed, recipe.augment, self.device
+        )
 
-        def shown(indices: NDArray[np.int64], epoch: int) -> Tensor:
-            chosen = rows[indices]
-            return view(
-                split.samples.read(chosen),
-                split.id_numbers[chosen],
-                number(epoch),
-                recipe.views.seed,
-                recipe.augment,
-                self.device,
-            )
-
-        return shown
-
-    def labels(
-        self, split: Split, rows: NDArray[np.int64], number: Callable[[int], int]
-    ) -> Callable[[Step], Tensor]:
-        """Return the labels of a training's steps, as the views of `views` show them; same arguments."""
-        task, recipe = self.task, self.recipe
-        targets = torch.from_numpy(split.samples.targets)
-
-        def shown(step: Step) -> Tensor:
-            chosen = rows[step.indices]
-            target = to_device(targets[chosen], step.views.device)
-            if not task.spatial:
-                return target
-            ids = split.id_numbers[chosen]
-            places = affine(ids, number(step.epoch), recipe.views.seed, recipe.augment)
-            return target if places is None else task.moved(target, places.to(target.device))
-
-        return shown
-
-    def validate(self, module: nn.Module) -> Evaluation:
-        """Evaluate a module on the validation split."""
-        return validate(module, self.task, self.data.val, self.data.train, self.device)
+    def validate(self, module: nn.Module, distance: Callable[[nn.Module], float] | None = None) -> Evaluation:
+        """Evaluate a module on the validation split; see `evaluation.validate`."""
+        return validate(module, self.task, self.data.val, self.data.train, self.device, distance)
 
     @property
     def engine(self) -> dict[str, Any]:

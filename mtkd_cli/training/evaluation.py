@@ -16,13 +16,14 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import shuffled_sample_rows
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.distributed import group
-from mtkd_cli.interfaces import Task
+from mtkd_cli.interfaces import FEW_LABELS, Task
 from mtkd_cli.interfaces.missing_labels import without_labels
 from mtkd_cli.interfaces.missing_outputs import filled, lost, over
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.training.batchnorm_statistics import reestimated
 from mtkd_cli.training.loop import Evaluation
+from mtkd_cli.training.selection import Measurement
 
 BATCH = 256
 BATCHNORM_SAMPLES = 512
@@ -126,19 +127,46 @@ def measured(answers: Iterable[tuple[Tensor, Tensor]], task: Task) -> Measured:
     return Measured(statistics, task.metrics(statistics), losses, counts)
 
 
-def judge(module: nn.Module, measured: Measured, task: Task) -> Evaluation:
-    """Return the evaluation of a module by how it measured on validation.
+def judge(module: nn.Module, measured: Measured, task: Task, distance: float | None = None) -> Evaluation:
+    """Return the evaluation of a module by how it measured on validation, see `selection`.
 
-    Evaluations are ranked by the primary metric; equal ones by the loss.
+    Maps and boxes have many labels a sample: the metric ranks them.
+
+    Args:
+        module: the module.
+        measured: its outputs on validation.
+        task: what the outputs are.
+        distance: its distance to the merged teachers, see `Measurement`.
     """
-    rank = task.primary.rank(measured.metrics[task.primary.name], measured.loss)
-    return Evaluation(rank, measured.metrics, module)
+    metric, value = task.primary, measured.metrics[task.primary.name]
+    losses = None
+    if measured.counts.sum() < FEW_LABELS and not task.spatial:
+        labeled = measured.counts > 0
+        losses = (measured.losses[labeled] / measured.counts[labeled]).double().numpy()
+    return Evaluation(
+        Measurement(metric.signed(value), measured.loss, losses, distance), measured.metrics, module
+    )
 
 
 def validate(
-    module: nn.Module, task: Task, val: Split, train: Split, device: torch.device | str
+    module: nn.Module,
+    task: Task,
+    val: Split,
+    train: Split,
+    device: torch.device | str,
+    distance: Callable[[nn.Module], float] | None = None,
 ) -> Evaluation:
-    """Evaluate a copy of ``module`` with BatchNorm statistics of samples from all over ``train``."""
+    """Evaluate a copy of ``module`` with BatchNorm statistics of samples from all over ``train``.
+
+    Args:
+        module: the module.
+        task: what the outputs are.
+        val: the validation split.
+        train: the training split.
+        device: where the module is.
+        distance: measures a module's distance to the merged teachers.
+    """
     rows = shuffled_sample_rows(np.arange(len(train)), BATCHNORM_SAMPLES)
     twin = reestimated(module, plain_views(train, rows, device))
-    return judge(twin, measure(answering(twin, val, device), val, task), task)
+    measured = measure(answering(twin, val, device), val, task)
+    return judge(twin, measured, task, distance(twin) if distance else None)

@@ -1,11 +1,11 @@
-"""The training loop: one for teachers that are fitted, the student alone and the distilled student."""
+"""The training loop: the same for fitted teachers, baselines and the distilled student."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -21,8 +21,12 @@ from mtkd_cli.recipe.schema import Train
 from mtkd_cli.training.acceleration import autocast, compiled
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.optimizer import schedule_of
+from mtkd_cli.training.selection import Selection, select, smoothed, window
 from mtkd_cli.training.state import Evaluation as Evaluation
 from mtkd_cli.training.state import Training
+
+if TYPE_CHECKING:
+    from mtkd_cli.training.training_data import TrainingData
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Step:
     """Where training stands, and the samples of this step.
 
     Attributes:
-        indices, views: this process's share of the batch.
+        indices, views: this process's share of the batch; no views before the data has made them.
         place: which part of the batch that is; None: all of it.
         batch: samples of the whole batch; 0: as many as there are indices.
     """
@@ -39,7 +43,7 @@ class Step:
     epoch: int
     progress: float
     indices: NDArray[np.int64]
-    views: Tensor
+    views: Tensor = field(default_factory=lambda: torch.empty(0))
     place: slice | None = None
     batch: int = 0
 
@@ -75,10 +79,16 @@ class Losses:
 
 @dataclass(frozen=True)
 class Trained:
-    """The best evaluation of a training, and the rows of its curve."""
+    """The evaluations that are kept of a training, and the rows of its curve."""
 
-    best: Evaluation
+    selection: Selection
     curve: tuple[dict[str, float], ...]
+
+    @property
+    def best(self) -> Evaluation:
+        """The chosen evaluation."""
+        evaluation: Evaluation = self.selection.chosen.evaluation
+        return evaluation
 
 
 class Watcher(Protocol):
@@ -96,8 +106,7 @@ class Watcher(Protocol):
 
 def train(
     module: nn.Module,
-    samples: int,
-    views: Callable[[NDArray[np.int64], int], Tensor],
+    data: TrainingData,
     objective: Callable[[Tensor, Step], Losses],
     evaluate: Callable[[nn.Module], Evaluation],
     settings: Train,
@@ -106,14 +115,13 @@ def train(
     watcher: Watcher,
     keeper: Keeper | None = None,
 ) -> Trained:
-    """Train ``module`` in place and return the best of its evaluations.
+    """Train ``module`` in place and return the best of its evaluations, see `selection`.
 
     Several processes each see their share of every batch, and make the same step.
 
     Args:
         module: views to outputs; the same in every process.
-        samples: number of training samples N.
-        views: the views of the samples at some indices, for an epoch.
+        data: the training samples.
         objective: the losses of the module's output at a step: this process's share of them.
         evaluate: validates a module without changing it.
         settings: optimizer, batch size, seed; with one learning rate and one weight decay.
@@ -128,21 +136,22 @@ def train(
         EngineError: another process is gone.
         Interrupted: a signal came, to any process; the step was finished and kept.
     """
-    refuse_small_batches(samples, settings.batch_size)
+    refuse_small_batches(len(data), settings.batch_size)
     training = Training.of(module, settings)
     if keeper is not None:
         keeper.restore(training)
     watcher.began(training.done, training.curve)
     optimizer = training.optimizer
     schedule = schedule_of(optimizer, steps, settings, training.done)
-    batches = order(samples, settings.batch_size, settings.seed, training.done)
+    batches = order(len(data), settings.batch_size, settings.seed, training.done)
     module.train()
     forward = compiled(module, settings)
     with signals.defer() as stopping:
         for number, (epoch, indices) in zip(range(training.done, steps), batches, strict=False):
             place = group.own_slice(len(indices))
             mine = indices[place]
-            step = Step(number, epoch, number / steps, mine, views(mine, epoch), place, len(indices))
+            step = Step(number, epoch, number / steps, mine, place=place, batch=len(indices))
+            step = replace(step, views=data.views(step))
             counter_rng.seed_torch("step", settings.seed, number, *([group.rank()] if group.rank() else []))
             with autocast(settings, step.views.device):
                 output = forward(step.views)
@@ -161,16 +170,17 @@ def train(
             watcher.stepped(step, losses)
             evaluated = training.done % evaluate_every == 0 or training.done == steps
             if evaluated:
-                _evaluate(training, evaluate, epoch, losses, watcher)
+                evaluation = _evaluate(training, evaluate, epoch, losses, watcher)
+                _select(training, evaluation, steps, evaluate_every)
             if keeper is not None:
                 keeper.stepped(training, evaluated, last=training.done == steps or stop)
             if stop:
                 raise signals.Interrupted
-    if training.best is None:
+    if training.selection is None:
         raise TrainingError("no step was trained", hint="raise train.epochs")
     if keeper is not None:
         keeper.finished()
-    return Trained(training.best, tuple(training.curve))
+    return Trained(training.selection, tuple(training.curve))
 
 
 def _of_everyone(module: nn.Module, losses: Losses, stop: bool) -> tuple[Losses, bool]:
@@ -188,8 +198,8 @@ def _evaluate(
     epoch: int,
     losses: Losses,
     watcher: Watcher,
-) -> None:
-    """Add a row to the curve, and remember the evaluation if it is the best."""
+) -> Evaluation:
+    """Evaluate, and add a row to the curve."""
     evaluation = evaluate(training.evaluated)
     training.module.train()
     task_loss, kd_loss = training.sums / (
@@ -207,8 +217,17 @@ def _evaluate(
     }
     training.curve.append(row)
     watcher.evaluated(row)
-    if training.best is None or evaluation.rank > training.best.rank:
-        training.best = evaluation
+    return evaluation
+
+
+def _select(training: Training, evaluation: Evaluation, steps: int, evaluate_every: int) -> None:
+    """Keep the evaluation if the selection does; the first ones only fill the window."""
+    width = window(math.ceil(steps / evaluate_every))
+    training.recent = [*training.recent, evaluation.measurement][-width:]
+    if len(training.recent) < width and training.done < steps:
+        return
+    new = select(smoothed(training.done, training.recent, evaluation))
+    training.selection = new if training.selection is None else training.selection.including(new)
 
 
 def _refuse_non_finite(loss: Tensor, norm: Tensor, step: Step, steps: int) -> None:

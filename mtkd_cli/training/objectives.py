@@ -22,23 +22,19 @@ from mtkd_cli.losses import feature_loss
 from mtkd_cli.models.feature_projectors import WithFeatures
 from mtkd_cli.training.loop import Losses, Step
 from mtkd_cli.training.strategy import Strategy
+from mtkd_cli.training.training_data import TrainingData
 
 
 @dataclass(frozen=True)
 class FromLabels:
-    """The task loss over what is labelled, in every process's share of the batch.
+    """The task loss over what is labeled, in every process's share of the batch."""
 
-    Attributes:
-        labels: the labels of a step's samples, as its views show them.
-    """
-
-    task: Task
-    labels: Callable[[Step], Tensor]
+    data: TrainingData
 
     def __call__(self, output: Any, step: Step) -> Losses:
         """Return the losses of the outputs of a step."""
-        target = self.labels(step)
-        return Losses(share_of_mean(self.task.task_loss(output, target), self.task.labelled(target)))
+        target, task = self.data.labels(step), self.data.task
+        return Losses(share_of_mean(task.task_loss(output, target), task.labelled(target)))
 
 
 @dataclass(frozen=True)
@@ -74,38 +70,37 @@ class FromTeachers:
     """The task loss and the distillation loss, mixed by ``kd_ratio``.
 
     Attributes:
-        answers: the teachers' aligned outputs on the samples and views of a step.
-        about: makes the batch that the strategy is given.
-        labels: the labels of a step's samples, as its views show them.
+        data: the training samples and the teachers' outputs on them.
+        strategy: weighs or combines the teachers.
+        batches: makes the batch that the strategy is given.
         hints: the teachers' features, if the student learns them too.
     """
 
-    task: Task
+    data: TrainingData
     strategy: Strategy
-    answers: Callable[[Step], tuple[Tensor, ...]]
-    about: Callable[..., AggregationBatch]
-    labels: Callable[[Step], Tensor]
+    batches: Batches
     temperature: float
     kd_ratio: float
     hints: Hints | None = None
 
     def __call__(self, output: Any, step: Step) -> Losses:
         """Return the losses of the outputs of a step."""
-        target = self.labels(step)
+        target, task = self.data.labels(step), self.data.task
         features: tuple[Tensor, ...] = ()
         if isinstance(output, WithFeatures):
             output, features = output.output, output.features
         student = output.detach() if isinstance(output, Tensor) else output
-        batch = self.about(self.answers(step), step.indices, target, student=student, step=step)
+        outputs = self.data.teacher_outputs(step)
+        batch = self.batches(outputs, step.indices, target, student=student, step=step)
         try:
             with torch.no_grad():
                 merged = self.strategy.merge(batch)
         except PluginError as error:
             error.where = f"{error.where} at step {step.number + 1}".strip()
             raise
-        kd = self.task.kd_loss(output, merged, self.temperature)
+        kd = task.kd_loss(output, merged, self.temperature)
         heard = torch.ones_like(kd) if merged.weights is None else merged.weights.sum(dim=0)
-        labels = share_of_mean(self.task.task_loss(output, target), self.task.labelled(target))
+        labels = share_of_mean(task.task_loss(output, target), task.labelled(target))
         weights, kd_loss = merged.weights, share_of_mean(kd, heard > 0)
         if self.hints is not None:
             kd_loss = kd_loss + self.hints.loss(features, merged.weights, step)

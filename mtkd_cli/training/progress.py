@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
 from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.training.events import RunEvents, RunListener
 
 if TYPE_CHECKING:
     from mtkd_cli.training.loop import Losses, Step
@@ -25,25 +26,29 @@ class Progress:
     """Phases of a run, one at a time. It is a `mtkd_cli.training.loop.Watcher`.
 
     Args:
-        console: where to; None shows nothing.
-        log: is given each line that a log file should keep.
-        on_row: is given each row of a curve, with its label: phase, and candidate if there are several.
-        on_began: is given the label and the rows so far of each training that begins or goes on.
+        console: where phases and lines are shown; None shows nothing.
+        listeners: are told of every line and every row besides.
+        told: keys of remarks that were shown; runs that share it do not repeat each other's remarks.
     """
 
     def __init__(
         self,
         console: Console | None = None,
-        log: Callable[[str], None] = lambda _: None,
-        on_row: Callable[[Mapping[str, Any]], None] = lambda _: None,
-        on_began: Callable[[Mapping[str, Any], list[dict[str, float]]], None] = lambda _, __: None,
+        listeners: Iterable[RunListener] = (),
+        told: set[str] | None = None,
     ) -> None:
-        self.console, self.log, self.on_row, self.on_began = console, log, on_row, on_began
-        self.told: set[str] = set()
+        self.console, self.told = console, set() if told is None else told
+        self._listeners = tuple(listeners)
+        shown = () if console is None else (_ConsoleLines(console),)
+        self.events = RunEvents((*shown, *self._listeners))
         self._label: dict[str, Any] = {}
         self._bars: Bars | None = None
         self._name, self._note, self._score, self._total, self._done, self._samples = "", "", "", 0, 0, 0
         self._started = self._shown = 0.0
+
+    def with_listeners(self, *more: RunListener) -> Progress:
+        """Return progress on the same console with more listeners, outside of any phase."""
+        return Progress(self.console, (*self._listeners, *more), self.told)
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Progress]:
@@ -94,42 +99,38 @@ class Progress:
                 f"{self._name}: {self._done} of {self._total}, about {left:.0f} s left  {self._note}".rstrip()
             )
 
+    def extend(self, amount: int) -> None:
+        """Add units to the present phase."""
+        self._total += amount
+        if self._bars is not None:
+            self._bars.update(self._bars.task_ids[0], total=self._total)
+
     def candidate(self, number: int) -> Progress:
         """Label the rows of the present phase with the number of a candidate; return self."""
         self._label = {"phase": self._name, "candidate": number}
         return self
 
     def say(self, line: str) -> None:
-        """Print one line and log it."""
-        self.log(line)
-        if self.console is not None:
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    def show(self, table: Table) -> None:
-        """Print a table."""
-        if self.console is not None:
-            self.console.print(table)
+        """Show one line and log it."""
+        self.events.said(line)
 
     def remark(self, lines: Sequence[str], table: Table | None = None, about: object = None) -> None:
-        """Log some lines, and show them and a table; not again what was told ``about`` the same before.
-
-        `told` says what was: runs after each other that share it do not repeat each other.
-        """
+        """Log some lines, and show them and a table unless they were shown ``about`` the same before."""
         key = repr((tuple(lines), about))
         known = key in self.told
         self.told.add(key)
-        tell = self.log if known else self.say
+        tell = self.events.logged if known else self.events.said
         for line in lines:
             tell(line)
         if table is not None and not known:
-            self.show(table)
+            self.events.table_shown(table)
 
     def began(self, done: int, curve: list[dict[str, float]]) -> None:
-        """Show a training that goes on, and pass on the rows that it has."""
+        """Say that a training resumes, and pass on the rows that it has."""
         if done:
             self.say(f"{self._name}: going on after step {done}")
             self._done += done
-        self.on_began(self._label, curve)
+        self.events.training_began(self._label, curve)
 
     def stepped(self, step: Step, losses: Losses) -> None:
         """Show one optimizer step."""
@@ -147,7 +148,20 @@ class Progress:
         """Show and pass on one evaluation."""
         name, value = next(((k, v) for k, v in row.items() if k not in _NOT_METRICS), ("", 0.0))
         self._score = f"  {name} {shown(value)}" if name else ""
-        self.on_row({**self._label, **row})
+        self.events.epoch_finished({**self._label, **row})
+
+
+class _ConsoleLines(RunListener):
+    """Prints lines and tables."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def said(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def table_shown(self, table: Table) -> None:
+        self.console.print(table)
 
 
 _NOT_METRICS = ("step", "epoch", "lr", "task_loss", "kd_loss")

@@ -22,16 +22,14 @@ from mtkd_cli.recipe.schema import Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.training.checkpoint import Checkpoint
 from mtkd_cli.training.optimizer import optimizer_of
+from mtkd_cli.training.selection import Measurement, Selection, Standing
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A validation of ``module``.
+    """A validation of ``module``: the task's metrics, and what the selection is made by."""
 
-    ``rank`` orders validations, larger is better: the primary metric, then minus the loss; see `Metric.rank`.
-    """
-
-    rank: tuple[float, ...]
+    measurement: Measurement
     metrics: dict[str, float]
     module: nn.Module
 
@@ -43,7 +41,8 @@ class Training:
     Attributes:
         done: optimizer steps made.
         averaged: the moving average of the weights, if there is one.
-        best: the best evaluation so far.
+        selection: the evaluations that are kept so far.
+        recent: the last measurements, of which scores are averaged.
         curve: one row for each evaluation.
         sums: of the task loss and of the distillation loss since the last row.
     """
@@ -52,7 +51,8 @@ class Training:
     optimizer: Optimizer
     averaged: AveragedModel | None
     done: int = 0
-    best: Evaluation | None = None
+    selection: Selection | None = None
+    recent: list[Measurement] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
     sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
 
@@ -71,8 +71,9 @@ class Training:
         found = {f"model/{name}": tensor for name, tensor in self.module.state_dict().items()}
         if self.averaged is not None:
             found |= {f"average/{name}": tensor for name, tensor in self.averaged.state_dict().items()}
-        if self.best is not None:
-            found |= {f"best/{name}": tensor for name, tensor in self.best.module.state_dict().items()}
+        for part, standing in self._kept().items():
+            module: nn.Module = standing.evaluation.module
+            found |= {f"{part}/{name}": tensor for name, tensor in module.state_dict().items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             kept = {name: value for name, value in state.items() if isinstance(value, Tensor)}
             found |= {f"optimizer/{number}/{name}": value for name, value in kept.items()}
@@ -80,8 +81,20 @@ class Training:
 
     def facts(self) -> dict[str, Any]:
         """Return the rest of the state."""
-        best = self.best and {"rank": self.best.rank, "metrics": self.best.metrics}
-        return {"done": self.done, "best": best, "curve": self.curve, "sums": self.sums.tolist()}
+        return {
+            "done": self.done,
+            "selection": {part: _standing_facts(standing) for part, standing in self._kept().items()},
+            "recent": [measurement.as_dict() for measurement in self.recent],
+            "curve": self.curve,
+            "sums": self.sums.tolist(),
+        }
+
+    def _kept(self) -> dict[str, Standing]:
+        """Return the standings of the selection by the name of their part of a checkpoint."""
+        if self.selection is None:
+            return {}
+        kept = {"best": self.selection.chosen}
+        return kept if self.selection.top is self.selection.chosen else {**kept, "top": self.selection.top}
 
     def restore(self, checkpoint: Checkpoint, where: str) -> None:
         """Take over the state of a checkpoint.
@@ -94,11 +107,33 @@ class Training:
         if self.averaged is not None:
             weights.load_into(self.averaged, _below(tensors, "average"), where)
         _restore_optimizer(self.optimizer, _below(tensors, "optimizer"))
-        if facts["best"]:
+        kept = {}
+        for part, known in facts.get("selection", {}).items():
             module = copy.deepcopy(self.module).eval()
-            weights.load_into(module, _below(tensors, "best"), where)
-            self.best = Evaluation(tuple(facts["best"]["rank"]), facts["best"]["metrics"], module)
+            weights.load_into(module, _below(tensors, part), where)
+            kept[part] = _standing_of(known, module)
+        self.selection = Selection(kept.get("top", kept["best"]), kept["best"]) if kept else None
+        self.recent = [Measurement.of(known) for known in facts.get("recent", [])]
         self.done, self.curve, self.sums = facts["done"], list(facts["curve"]), np.array(facts["sums"])
+
+
+def _standing_facts(standing: Standing) -> dict[str, Any]:
+    losses = None if standing.losses is None else standing.losses.tolist()
+    evaluation: Evaluation = standing.evaluation
+    return {
+        "step": standing.step,
+        "score": standing.score,
+        "losses": losses,
+        "distance": standing.distance,
+        "metrics": evaluation.metrics,
+        "measurement": evaluation.measurement.as_dict(),
+    }
+
+
+def _standing_of(known: Mapping[str, Any], module: nn.Module) -> Standing:
+    losses = None if known["losses"] is None else np.array(known["losses"])
+    evaluation = Evaluation(Measurement.of(known["measurement"]), known["metrics"], module)
+    return Standing(known["step"], tuple(known["score"]), losses, known["distance"], evaluation)
 
 
 def _averaged(module: nn.Module, decay: float) -> AveragedModel | None:

@@ -11,7 +11,7 @@ from mtkd_cli.audit import audit_of
 from mtkd_cli.errors import DataError
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import Part, strategies_for
-from mtkd_cli.teachers import ready as teachers_module
+from mtkd_cli.teachers import prepare as teachers_module
 from tests.fixtures.small_runs import Contexts
 
 WRONG = """

@@ -17,7 +17,7 @@ from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import strategies_for
 from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.stats.estimate import Estimate
-from mtkd_cli.teachers.ready import ready
+from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.training.context import Context
 from tests.fixtures.small_runs import Contexts
 
@@ -95,7 +95,7 @@ def test_several_labels_at_once_are_audited_class_by_class(audited: Callable[...
 
 def test_an_oracle_below_a_teacher_is_no_bound_and_not_told(context: Contexts) -> None:
     made = context("data.labels=100")
-    panel = panel_of(made, ready(made, 0))
+    panel = panel_of(made, prepare_teachers(made, 0))
     alone = per_teacher.outcomes(panel)
     found = oracle_of(panel, alone)
     assert isinstance(found, Estimate)

@@ -134,8 +134,8 @@ def test_reports_every_problem_of_a_recipe(registry: Any) -> None:
 
 def stub(monkeypatch: pytest.MonkeyPatch, distil: Any) -> None:
     """Stand in for the part of the command that needs torch."""
-    for module in (ModuleType("mtkd_cli.cli.render.distill"), ModuleType("mtkd_cli.cli.render.plan")):
-        module.distil = module.plan = distil  # type: ignore[attr-defined]
+    for module in (ModuleType("mtkd_cli.runs.start"), ModuleType("mtkd_cli.cli.render.plan")):
+        module.run_recipe = module.plan = distil  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
 

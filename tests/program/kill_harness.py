@@ -34,7 +34,7 @@ PLACES = {
     "rotating checkpoints": {"keep_last", "_remove_leftovers"},
     "writing a checkpoint": {"checkpoint.write"},
     "recording": {"recorded_outputs.write", "recorded_outputs.create"},
-    "keeping a fit or the student alone": {"content_store.keep"},
+    "keeping a fit or the student alone": {"content_store.filling", "_seal"},
     "writing the student": {"write_student"},
     "writing rows": {"metrics_log.append", "metrics_log.settle"},
     "writing report and manifest": {"write_report", "begin", "finish"},
@@ -268,7 +268,7 @@ def main() -> None:
     import torch
     import torchvision  # noqa: F401
 
-    import mtkd_cli.cli.render.distill
+    import mtkd_cli.runs.start
 
     torch.set_num_threads(1)
     home = Path(tempfile.mkdtemp(prefix="mtkd-kills-"))

@@ -111,7 +111,7 @@ def main() -> None:
     import torch._dynamo
     import torchvision  # noqa: F401
 
-    import mtkd_cli.cli.render.distill  # noqa: F401
+    import mtkd_cli.runs.start  # noqa: F401
 
     torch.set_num_threads(1)
     home, chance = Path(tempfile.mkdtemp(prefix="mtkd-kills-")), random.Random(options.seed)

@@ -23,14 +23,16 @@ from mtkd_cli.errors import DataError, EngineError, UsageError
 from mtkd_cli.interfaces import InputSpec, LossOptions, Samples, Task, TaskData
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.recipe.schema import Train
-from mtkd_cli.store.shared import keep_together
+from mtkd_cli.recipe.schema import Augment, Train
+from mtkd_cli.store import content_store
+from mtkd_cli.store.shared import filling_together
 from mtkd_cli.teachers.recording import refuse_if_full
 from mtkd_cli.training import evaluation
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.loop import Losses, Step, order, steps_per_epoch, train
 from mtkd_cli.training.objectives import Batches, FromTeachers
 from mtkd_cli.training.strategy import Strategy
+from mtkd_cli.training.training_data import TrainingData
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
 from tests.program.several import together
@@ -69,9 +71,6 @@ def trained(dense: bool, strategy: str, place: Path, stop_at: int | None = None)
     inputs = drawn(SAMPLES, 1, SIDE, SIDE, seed=4)
     targets = torch.from_numpy(split.samples.targets)
 
-    def answers(step: Step) -> tuple[Tensor, ...]:
-        return tuple(teacher[step.indices] for teacher in teachers)
-
     def validated(module: nn.Module) -> evaluation.Evaluation:
         return evaluation.judge(
             module, evaluation.measure(lambda rows: module(inputs[rows]), split, task), task
@@ -82,14 +81,31 @@ def trained(dense: bool, strategy: str, place: Path, stop_at: int | None = None)
     about = Batches(task, split, ("a", "b"), (None, None), 2.0, seed=0)
     merging = Strategy(part)
     merging.fit(about(teachers, np.arange(SAMPLES), targets))
-    objective = FromTeachers(task, merging, answers, about, lambda s: targets[s.indices], 2.0, 0.7)
+    data = Data(
+        task, split, np.arange(SAMPLES), 1, 0, Augment(), torch.device("cpu"), inputs, tuple(teachers)
+    )
+    objective = FromTeachers(data, merging, about, 2.0, 0.7)
     watcher = Watcher(stop_at if group.rank() + 1 == group.size() else None)
     with signals.handle():
         try:
-            curve = _train(student, inputs, objective, validated, watcher, Keeper(place, print))
+            curve = _train(student, data, objective, validated, watcher, Keeper(place, print))
         except signals.Interrupted:
             curve = ()
     return {"weights": student.state_dict(), "curve": curve, "steps": watcher.steps}
+
+
+@dataclass(frozen=True)
+class Data(TrainingData):
+    """Fixed views, and the outputs of teachers on them."""
+
+    inputs: Tensor
+    teachers: tuple[Tensor, ...]
+
+    def views(self, step: Step) -> Tensor:
+        return self.inputs[step.indices]
+
+    def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
+        return tuple(teacher[step.indices] for teacher in self.teachers)
 
 
 @dataclass
@@ -112,12 +128,11 @@ class Watcher:
 
 
 def _train(
-    student: nn.Module, inputs: Tensor, objective: Any, validated: Any, watcher: Watcher, keeper: Keeper
+    student: nn.Module, data: TrainingData, objective: Any, validated: Any, watcher: Watcher, keeper: Keeper
 ) -> tuple[dict[str, float], ...]:
     return train(
         student,
-        SAMPLES,
-        lambda indices, epoch: inputs[indices],
+        data,
         objective,
         validated,
         SETTINGS,
@@ -187,14 +202,12 @@ def test_keep_together_writes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def work() -> tuple[str, list[int]]:
         made = []
 
-        def write(folder: Path) -> None:
-            made.extend(group.gather(group.rank()))
-            (folder / "by").write_text(str(group.rank()))
-
-        first = keep_together("fitted", {"a": 1}, write)
-        again = keep_together("fitted", {"a": 1}, write)
-        assert first == again
-        return (first / "by").read_text(), made
+        for _ in range(2):
+            with filling_together("fitted", {"a": 1}) as empty:
+                if empty is not None:
+                    made.extend(group.gather(group.rank()))
+                    (empty / "by").write_text(str(group.rank()))
+        return (content_store.folder_of("fitted", {"a": 1}) / "by").read_text(), made
 
     assert together(work, 2, tmp_path) == [("0", [0, 1])] * 2
 
@@ -203,7 +216,9 @@ def test_rejects_different_store(tmp_path: Path) -> None:
     def work() -> tuple[str, bool]:
         os.environ["MTKD_STORE"] = str(tmp_path / f"store-{group.rank()}")
         try:
-            return "", keep_together("fitted", {"a": 1}, lambda folder: None).is_dir()
+            with filling_together("fitted", {"a": 1}):
+                pass
+            return "", content_store.folder_of("fitted", {"a": 1}).is_dir()
         except DataError as error:
             return error.what, False
 

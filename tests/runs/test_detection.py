@@ -43,14 +43,14 @@ def test_a_run_of_detection_has_scores_for_everyone_and_a_picture(detect: Distil
 
 
 def test_another_strategy_costs_no_teacher_pass(detect: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mtkd_cli.teachers import ready
+    from mtkd_cli.teachers import prepare
 
     detect()
 
     def loaded(*_: object) -> None:
         raise AssertionError("a teacher was loaded")
 
-    monkeypatch.setattr(ready, "load_teacher", loaded)
+    monkeypatch.setattr(prepare, "load_teacher", loaded)
     for change in ("strategy=confidence", "strategy=drop", "strategy=best"):
         detect(change)
 

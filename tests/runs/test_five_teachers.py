@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchvision import models as torchvision_models
 from torchvision.transforms.v2.functional import resize, to_dtype, to_image
 
-from mtkd_cli.teachers import ready
+from mtkd_cli.teachers import prepare
 from mtkd_cli.training.context import Context
 from tests.fixtures.command_line import mtkd
 
@@ -155,7 +155,7 @@ def test_five_kinds_of_teachers_at_once_answer_as_each_does_by_hand(context: Cal
     assert told["onnx"] == {name: [name] for name in NAMES}
 
     run = context(recipe="r.yaml")
-    for teacher in ready.ready(run, 1):
+    for teacher in prepare.prepare_teachers(run, 1):
         for split in run.data.splits:
             recorded = teacher.recorded(split.name, 0)
             for row, sample in enumerate(split.samples.ids):

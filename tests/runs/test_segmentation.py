@@ -11,7 +11,7 @@ from PIL import Image
 
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
-from mtkd_cli.teachers.ready import ready
+from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_tasks.grid import CELL, GAP
 from tests.fixtures.small_runs import Contexts
 
@@ -74,7 +74,7 @@ def test_four_classes_of_each_pixel_are_recorded_in_fewer_bytes(context: Context
         context(*SMALL, "loss.temperature=1", change, recipe="digit-scenes-seg")
         for change in ("views=1", "store.top_k=null")
     )
-    few, whole = (ready(made, 1)[0].arrays["test", 0] for made in (some, every))
+    few, whole = (prepare_teachers(made, 1)[0].arrays["test", 0] for made in (some, every))
     assert few.layout.dtype.itemsize == 16 * 16 * (4 * 3 + 2)
     assert whole.layout.dtype.itemsize == 16 * 16 * (11 * 2 + 4)
     kept, best = (array[:].softmax(1).topk(4, 1).values for array in (few, whole))

@@ -1,13 +1,16 @@
 """A tracker follows a run and can neither stop it nor hold it up."""
 
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mtkd_cli.runs import trackers
-from mtkd_cli.runs.trackers import Following, following
+from mtkd_cli.runs.trackers import TrackerThread, running_trackers
+
+FOLDER = Path("folder")
 
 
 def part(create: Any) -> Any:
@@ -31,13 +34,13 @@ class Notes:
 
 def test_a_tracker_is_told_everything_in_order_on_its_own_thread() -> None:
     notes, warnings = Notes(), []
-    following = Following(part(lambda: notes), warnings.append)
-    following.tell("run_started", {"a": 1}, "folder")
+    thread = TrackerThread(part(lambda: notes), warnings.append)
+    thread.run_started({"a": 1}, FOLDER)
     for step in range(5):
-        following.tell("epoch_finished", {"step": step})
-    following.close()
+        thread.epoch_finished({"step": step})
+    thread.close()
     assert notes.told == [
-        ("run_started", ({"a": 1}, "folder")),
+        ("run_started", ({"a": 1}, FOLDER)),
         *(("epoch_finished", ({"step": step},)) for step in range(5)),
     ]
     assert notes.thread == "tracker mine"
@@ -53,11 +56,11 @@ def test_a_tracker_that_raises_is_one_warning_and_told_nothing_more(error: BaseE
             told.append(row)
             raise error
 
-    following = Following(part(Raises), warnings.append)
+    thread = TrackerThread(part(Raises), warnings.append)
     for step in range(3):
-        following.tell("epoch_finished", step)
-    following.close()
-    assert told == [0]
+        thread.epoch_finished({"step": step})
+    thread.close()
+    assert told == [{"step": 0}]
     assert len(warnings) == 1
     assert "'mine' failed" in warnings[0]
     assert f"{type(error).__name__}: {error}" in warnings[0]
@@ -68,9 +71,9 @@ def test_a_tracker_that_cannot_be_created_is_a_warning() -> None:
         raise ImportError("tensorboardX")
 
     warnings: list[str] = []
-    following = Following(part(create), warnings.append)
-    following.tell("run_started")
-    following.close()
+    thread = TrackerThread(part(create), warnings.append)
+    thread.run_started({}, FOLDER)
+    thread.close()
     assert ["ImportError: tensorboardX" in line for line in warnings] == [True]
 
 
@@ -79,13 +82,13 @@ def test_a_tracker_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) ->
     forever, warnings = threading.Event(), []
 
     class Hangs:
-        def run_started(self) -> None:
+        def run_started(self, recipe: object, folder: object) -> None:
             forever.wait()
 
-    following = Following(part(Hangs), warnings.append)
+    thread = TrackerThread(part(Hangs), warnings.append)
     for _ in range(1000):
-        following.tell("run_started")
-    following.close()
+        thread.run_started({}, FOLDER)
+    thread.close()
     assert len(warnings) == 1
     assert "still hangs" in warnings[0]
     forever.set()
@@ -93,16 +96,16 @@ def test_a_tracker_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_tracker_without_the_method_is_a_warning() -> None:
     warnings: list[str] = []
-    following = Following(part(object), warnings.append)
-    following.tell("run_started")
-    following.close()
+    thread = TrackerThread(part(object), warnings.append)
+    thread.run_started({}, FOLDER)
+    thread.close()
     assert "AttributeError" in warnings[0]
 
 
 def test_a_tracker_hears_of_what_was_done_before_a_run_failed() -> None:
     notes = Notes()
-    with pytest.raises(ZeroDivisionError), following([part(lambda: notes)], print) as tell:
-        tell("run_started", {}, "folder")
-        tell("epoch_finished", {"step": 1})
+    with pytest.raises(ZeroDivisionError), running_trackers([part(lambda: notes)], print) as (tracker,):
+        tracker.run_started({}, FOLDER)
+        tracker.epoch_finished({"step": 1})
         raise ZeroDivisionError
     assert [method for method, _ in notes.told] == ["run_started", "epoch_finished"]

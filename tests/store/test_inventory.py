@@ -19,15 +19,15 @@ import torch
 
 from mtkd_cli.files import whole_folder
 from mtkd_cli.store import content_store, inventory, recorded_outputs
-from mtkd_cli.teachers import identity, recording, verify
-from mtkd_cli.teachers import ready as ready_teachers
+from mtkd_cli.teachers import prepare, recording, verify
+from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
 from tests.fixtures.small_runs import Contexts
 
 
 def test_the_store_is_listed_verified_and_pruned(context: Contexts) -> None:
     run = context()
-    ready = ready_teachers.ready(run, 1)
+    ready = prepare.prepare_teachers(run, 1)
     kinds = {item.kind for item in inventory.items()}
     assert kinds == {"outputs", "fitted", "teachers"}
     assert any("mlp:32, train view 0" in item.what for item in inventory.items())
@@ -46,7 +46,7 @@ def test_the_store_is_listed_verified_and_pruned(context: Contexts) -> None:
 
 def test_verify_finds_an_array_that_the_teacher_would_not_answer(context: Contexts) -> None:
     run = context()
-    array = ready_teachers.ready(run, 1)[0].arrays["train", 0]
+    array = prepare.prepare_teachers(run, 1)[0].arrays["train", 0]
     writable = recorded_outputs.create(_key_of(run), array.layout, len(run.data.train))
     for shard in range(array.layout.shards(len(run.data.train))):
         place = array.layout.rows_of(shard, len(run.data.train))
@@ -58,8 +58,7 @@ def test_verify_finds_an_array_that_the_teacher_would_not_answer(context: Contex
 
 
 def _key_of(run: Context) -> dict[str, Any]:
-    who = identity.who_is(run.recipe.teachers[0], run.parts.teachers[0], run)
-    return recording.key(who, run.data.train, 0, run.recipe, run.task)
+    return recording.key(resolved_teachers(run)[0].key, run.data.train, 0, run.recipe, run.task)
 
 
 READER = """
@@ -97,10 +96,10 @@ def test_pruning_leaves_what_a_running_process_uses_until_it_is_killed(code: str
 
 def test_an_array_that_was_pruned_or_made_anew_stays_what_its_reader_saw(context: Contexts) -> None:
     run = context()
-    array = ready_teachers.ready(run, 1)[0].arrays["train", 0]
+    array = prepare.prepare_teachers(run, 1)[0].arrays["train", 0]
     before = array[:].clone()
     (array.folder / "key.json").write_text("{}")
-    again = ready_teachers.ready(run, 1)[0].arrays["train", 0]
+    again = prepare.prepare_teachers(run, 1)[0].arrays["train", 0]
     shutil.rmtree(array.folder)
     assert torch.equal(array[:], before)
     assert torch.equal(again[:], before)
@@ -108,13 +107,13 @@ def test_an_array_that_was_pruned_or_made_anew_stays_what_its_reader_saw(context
 
 def test_age_counts_from_the_last_use_and_listing_is_none(context: Contexts) -> None:
     run = context()
-    ready_teachers.ready(run, 1)
+    prepare.prepare_teachers(run, 1)
     old = time.time() - 90 * 86400
     for file in Path(os.environ["MTKD_STORE"]).rglob("*"):
         os.utime(file, (old, old))
     inventory.items()
     assert all(item.used < old + 1 for item in inventory.items())
-    ready_teachers.ready(run, 1)
+    prepare.prepare_teachers(run, 1)
     removed, _ = inventory.prune(older_than_days=30, larger_than_bytes=None)
     assert {item.kind for item in removed} == {"fitted"}
 

@@ -16,9 +16,8 @@ from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import strategies_for
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
-from mtkd_cli.teachers import calibration
+from mtkd_cli.teachers import calibration, prepare
 from mtkd_cli.teachers import outputs as teacher_outputs
-from mtkd_cli.teachers import ready as ready_teachers
 from mtkd_cli.teachers.label_alignment import aligned_to
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import measure
@@ -34,14 +33,14 @@ SMALL = (
 
 
 def ready(context: Context) -> list[teacher_outputs.ReadyTeacher]:
-    return ready_teachers.ready(context, 1)
+    return prepare.prepare_teachers(context, 1)
 
 
 def test_a_run_says_and_reports_temperatures_and_asks_no_teacher_again(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = ready(context(*SMALL))
-    monkeypatch.setattr(ready_teachers, "load_teacher", lambda *_: pytest.fail("a teacher is asked again"))
+    monkeypatch.setattr(prepare, "load_teacher", lambda *_: pytest.fail("a teacher is asked again"))
     run = Run("run")
     report = pipeline.distill(context(*SMALL, "calibrate=true"), run, baseline=False)
     for teacher, told in zip(raw, report["teachers"], strict=True):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mtkd_cli.cli import app
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
-from mtkd_cli.teachers import ready as ready_teachers
+from mtkd_cli.teachers import prepare
 from mtkd_cli.training.context import Context
 from tests.fixtures.small_runs import Contexts
 
@@ -78,7 +78,7 @@ def test_a_wrong_class_order_and_a_wrong_input_are_named_before_anything_is_reco
 ) -> None:
     run = context(WRONG, *SMALL)
     lines = told(run)
-    ready = ready_teachers.ready(run, 1)
+    ready = prepare.prepare_teachers(run, 1)
     assert not warnings(lines, "good")
     assert "no better than chance" in warnings(lines, "reversed_classes")
     assert 'classes: ["9", "8", "7"' in warnings(lines, "reversed_classes")
@@ -93,10 +93,10 @@ def test_a_wrong_class_order_and_a_wrong_input_are_named_before_anything_is_reco
 
 
 def test_a_recorded_teacher_is_warned_of_again(context: Contexts) -> None:
-    ready_teachers.ready(context(WRONG, *SMALL), 1)
+    prepare.prepare_teachers(context(WRONG, *SMALL), 1)
     run = context(WRONG, *SMALL)
     lines = told(run)
-    ready_teachers.ready(run, 1)
+    prepare.prepare_teachers(run, 1)
     assert "classes look permuted" in warnings(lines, "reversed_classes")
     assert not warnings(lines, "good")
 
@@ -108,7 +108,7 @@ def test_setting_what_was_advised_makes_the_teachers_good(context: Contexts) -> 
     )
     run = context(mended, *SMALL)
     lines = told(run)
-    for ready in ready_teachers.ready(run, 1):
+    for ready in prepare.prepare_teachers(run, 1):
         assert ready.validation is not None
         assert ready.validation.metrics["accuracy"] > 0.85
     assert not [line for line in lines if line.startswith("warning: ")]

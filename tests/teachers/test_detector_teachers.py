@@ -14,8 +14,7 @@ from PIL import Image
 from torchmetrics.detection import MeanAveragePrecision
 
 from mtkd_cli.errors import DataError, MtkdError, UsageError
-from mtkd_cli.teachers import outputs
-from mtkd_cli.teachers import ready as ready_teachers
+from mtkd_cli.teachers import outputs, prepare
 from mtkd_cli.training.context import Context
 from tests.fixtures.small_runs import Contexts
 
@@ -109,7 +108,7 @@ def ready(context: Contexts) -> Callable[..., tuple[Context, outputs.ReadyTeache
             "augment={}",
             recipe="digit-scenes-det",
         )
-        (only,) = ready_teachers.ready(found, 1)
+        (only,) = prepare.prepare_teachers(found, 1)
         return found, only
 
     return make
@@ -214,7 +213,7 @@ def test_a_box_without_a_class_name_is_refused_whenever_it_comes(context: Contex
 
 def test_background_is_a_key_of_detectors_only(context: Contexts) -> None:
     with pytest.raises(UsageError, match="for detectors"):
-        ready_teachers.ready(context("teachers.0.background=first"), 1)
+        prepare.prepare_teachers(context("teachers.0.background=first"), 1)
 
 
 def test_a_plan_says_what_a_run_would(ready: Any, context: Contexts) -> None:

@@ -13,8 +13,7 @@ import torch
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
-from mtkd_cli.teachers import ready as ready_teachers
-from mtkd_cli.teachers import verify
+from mtkd_cli.teachers import prepare, verify
 from mtkd_cli.training.context import Context
 from tests.fixtures.command_line import mtkd
 from tests.fixtures.small_runs import Contexts
@@ -30,7 +29,7 @@ def save(ids: Any = DIGITS, rows: Any = ROWS, **more: Any) -> None:
 
 
 def answered(run: Context, split: str = "test", views: int | None = 1) -> torch.Tensor:
-    return ready_teachers.ready(run, views)[0].recorded(split, 0)
+    return prepare.prepare_teachers(run, views)[0].recorded(split, 0)
 
 
 def expected(run: Context, split: str = "test") -> torch.Tensor:
@@ -79,24 +78,24 @@ def test_one_prediction_serves_every_view_which_is_said_once(context: Contexts, 
     costs = report["scores"]["teachers"]["api"]
     assert (costs["parameters"], costs["bytes"], costs["latency_ms"]) == (None, None, None)
     assert report["scores"]["ensemble"]["latency_ms"] is None
-    ready = ready_teachers.ready(run, None if views == "live" else 2)[0]
+    ready = prepare.prepare_teachers(run, None if views == "live" else 2)[0]
     assert set(ready.arrays) == {("train", 0), ("val", 0), ("test", 0)}
 
 
 def test_the_file_is_known_by_its_content(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     save()
-    first = ready_teachers.ready(context(FILE), 1)[0]
+    first = prepare.prepare_teachers(context(FILE), 1)[0]
     with monkeypatch.context() as warm:
-        warm.setattr(ready_teachers, "load_teacher", lambda *_: pytest.fail("it was read again"))
-        assert ready_teachers.ready(context(FILE), 1)[0].hash == first.hash
+        warm.setattr(prepare, "load_teacher", lambda *_: pytest.fail("it was read again"))
+        assert prepare.prepare_teachers(context(FILE), 1)[0].hash == first.hash
     save(rows=ROWS[::-1])
-    assert ready_teachers.ready(context(FILE), 1)[0].hash != first.hash
+    assert prepare.prepare_teachers(context(FILE), 1)[0].hash != first.hash
 
 
 def test_what_was_recorded_is_compared_with_the_file(context: Contexts) -> None:
     save()
     run = context(FILE)
-    ready_teachers.ready(run, 1)
+    prepare.prepare_teachers(run, 1)
     found = list(verify.differences(run))
     assert len(found) == 3
     assert all(row["same"] for row in found)
@@ -109,7 +108,7 @@ def test_only_samples_that_are_used_need_a_prediction(context: Contexts) -> None
     save(used, rows)
     assert answered(run, "val", views=0).shape == (len(run.data.val), 10)
     with pytest.raises(DataError) as caught:
-        ready_teachers.ready(run, 1)
+        prepare.prepare_teachers(run, 1)
     train = run.data.train.samples.ids
     assert caught.value.what == (
         f"no prediction for {len(train)} of {len(train)} samples, the first is {train[0]!r}"
@@ -141,7 +140,7 @@ def broken(kind: str) -> dict[str, Any]:
 def test_a_row_that_is_not_right_is_named(context: Contexts, kind: str, what: str) -> None:
     save(**broken(kind))
     with pytest.raises(DataError) as caught:
-        ready_teachers.ready(context(FILE), 1)
+        prepare.prepare_teachers(context(FILE), 1)
     assert what in caught.value.what
     assert caught.value.where == "teacher 'api', p.npz, row 7"
 
@@ -149,7 +148,7 @@ def test_a_row_that_is_not_right_is_named(context: Contexts, kind: str, what: st
 def test_a_row_without_a_number_is_left_out_where_the_recipe_says_so(context: Contexts) -> None:
     save(**broken("nan"))
     run = context(FILE, "store.on_nan=drop")
-    ready = ready_teachers.ready(run, 1)[0]
+    ready = prepare.prepare_teachers(run, 1)[0]
     gaps = {
         split.name: [
             split.samples.ids[row] for row in ready.recorded(split.name, 0).isnan().all(dim=1).nonzero()
@@ -171,7 +170,7 @@ def test_a_file_that_cannot_be_read_is_named(context: Contexts, monkeypatch: pyt
 
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
-        ready_teachers.ready(run, 1)
+        prepare.prepare_teachers(run, 1)
     assert caught.value.where == "p.npz"
 
 
@@ -182,13 +181,13 @@ def test_what_a_file_cannot_do_is_said(context: Contexts) -> None:
         (", checkpoint: p.npz", "take no checkpoint"),
     ):
         with pytest.raises(UsageError, match=what):
-            ready_teachers.ready(context(FILE[:-2] + change + "}]"), 1)
+            prepare.prepare_teachers(context(FILE[:-2] + change + "}]"), 1)
     with pytest.raises(UsageError, match="what the file holds is not said"):
-        ready_teachers.ready(context(FILE.replace(", outputs: probabilities", "")), 1)
+        prepare.prepare_teachers(context(FILE.replace(", outputs: probabilities", "")), 1)
     with pytest.raises(UsageError, match="the file's answers are probabilities, and count as logits"):
-        ready_teachers.ready(context(FILE.replace("probabilities", "logits")), 1)
+        prepare.prepare_teachers(context(FILE.replace("probabilities", "logits")), 1)
     with pytest.raises(UsageError, match="outputs: values is not for this task"):
-        ready_teachers.ready(context(FILE.replace("probabilities", "values")), 1)
+        prepare.prepare_teachers(context(FILE.replace("probabilities", "values")), 1)
     with pytest.raises(UsageError, match="no last layer whose input could be learnt from"):
         pipeline.distill(context(FILE, "loss.features=1"), Run("features"), False)
 
@@ -226,7 +225,7 @@ def test_probabilities_of_each_label_teach_a_multilabel_task(context: Contexts) 
     torch.testing.assert_close(answered(run).sigmoid(), there, atol=1e-3, rtol=1e-3)
     save(ids, LOGITS[: len(ids)])
     with pytest.raises(DataError, match="are no probabilities"):
-        ready_teachers.ready(context(*small, *rest), 1)
+        prepare.prepare_teachers(context(*small, *rest), 1)
 
 
 def test_maps_teach_a_segmentation_with_one_view_only(context: Contexts) -> None:
@@ -244,7 +243,7 @@ def test_maps_teach_a_segmentation_with_one_view_only(context: Contexts) -> None
     report = pipeline.distill(run, Run("maps"), False)
     assert 0 <= report["scores"]["teachers"]["api"]["miou"] < 0.5
     with pytest.raises(UsageError, match="other views move it"):
-        ready_teachers.ready(context(*small, "views=2", recipe="digit-scenes-seg"), 2)
+        prepare.prepare_teachers(context(*small, "views=2", recipe="digit-scenes-seg"), 2)
 
 
 def test_boxes_teach_a_detection(context: Contexts) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.interfaces import Model
-from mtkd_cli.teachers import ready as ready_teachers
+from mtkd_cli.teachers import prepare
 from mtkd_cli.training.context import Context
 from tests.fixtures.command_line import mtkd
 from tests.fixtures.small_runs import Contexts
@@ -72,7 +72,7 @@ def with_odd(name: str, keys: str = "") -> str:
 def refused(context: Contexts, name: str, keys: str = "", *more: str, views: int | None = 1) -> MtkdError:
     """Return what is said of a recipe whose second teacher is odd; nothing was done for the first."""
     with pytest.raises(MtkdError) as caught:
-        ready_teachers.ready(context(with_odd(name, keys), *more), views)
+        prepare.prepare_teachers(context(with_odd(name, keys), *more), views)
     assert "\n" not in caught.value.what
     assert "'bad'" in caught.value.what + caught.value.where
     store = Path(os.environ["MTKD_STORE"])
@@ -136,14 +136,14 @@ def test_maps_whose_classes_stand_last_are_refused_and_others_are_not(context: C
         return context(*small, bad, "fit.epochs=1", recipe="digit-scenes-seg")
 
     with pytest.raises(DataError) as caught:
-        ready_teachers.ready(run("last"), 0)
+        prepare.prepare_teachers(run("last"), 0)
     assert "gives (4, 16, 16, 11), classes last; the task needs (samples, classes" in caught.value.what
     assert "permute(0, 3, 1, 2)" in caught.value.hint
-    assert len(ready_teachers.ready(run("first"), 0)) == 2
+    assert len(prepare.prepare_teachers(run("first"), 0)) == 2
 
 
 def test_a_teacher_that_may_be_left_out_where_it_answers_nan_is_not_refused_for_it(context: Contexts) -> None:
-    ready = ready_teachers.ready(context(with_odd("nan"), "store.on_nan=drop"), 1)
+    ready = prepare.prepare_teachers(context(with_odd("nan"), "store.on_nan=drop"), 1)
     assert ready[1].recorded("val", 0)[2].isnan().all()
 
 
@@ -151,7 +151,7 @@ def test_one_teacher_is_in_memory_at_a_time_and_none_if_all_is_recorded(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[weakref.ref[nn.Module]] = []
-    load = ready_teachers.load_teacher
+    load = prepare.load_teacher
 
     def alone(*arguments: Any) -> Model:
         gc.collect()
@@ -160,18 +160,18 @@ def test_one_teacher_is_in_memory_at_a_time_and_none_if_all_is_recorded(
         loaded.append(weakref.ref(model.module))
         return model
 
-    monkeypatch.setattr(ready_teachers, "load_teacher", alone)
-    ready_teachers.ready(context("fit.epochs=1"), 1)
+    monkeypatch.setattr(prepare, "load_teacher", alone)
+    prepare.prepare_teachers(context("fit.epochs=1"), 1)
     assert len(loaded) == 6, "each was asked, then fitted and recorded"
-    ready_teachers.ready(context("fit.epochs=1"), 1)
+    prepare.prepare_teachers(context("fit.epochs=1"), 1)
     assert len(loaded) == 6
 
 
 def test_a_teacher_that_was_recorded_answers_as_before_when_it_is_asked_first(context: Contexts) -> None:
     """Asking draws no random number that a fit would miss."""
-    first = [teacher.recorded("val", 0) for teacher in ready_teachers.ready(context(), 1)]
+    first = [teacher.recorded("val", 0) for teacher in prepare.prepare_teachers(context(), 1)]
     one = [
-        ready_teachers.ready(
+        prepare.prepare_teachers(
             context(f"teachers=[{{model: '{model}', fit: {{train: all, epochs: 2, labels: all}}}}]"), 1
         )[0]
         for model in ("mlp:32", "convnet:8-16", "resnet:8-8")

@@ -18,10 +18,12 @@ from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store import row_format as layout_module
 from mtkd_cli.store.row_format import Layout
-from mtkd_cli.teachers import identity, recording
-from mtkd_cli.teachers import ready as ready_teachers
-from mtkd_cli.teachers.inference import by_views
+from mtkd_cli.teachers import prepare, recording
+from mtkd_cli.teachers.inference import Ask, by_views
+from mtkd_cli.teachers.recording import RecordingJob
+from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
+from mtkd_cli.training.progress import Progress
 from tests.fixtures.small_runs import Contexts
 
 
@@ -31,9 +33,9 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
-    teacher, part = context.recipe.teachers[index], context.parts.teachers[index]
-    model = ready_teachers.load_teacher(part, teacher, context.data, context.task)
-    model = ready_teachers.fitted(model, identity.who_is(teacher, part, context)["fit"], teacher, context)
+    teacher = resolved_teachers(context)[index]
+    model = prepare.load_teacher(teacher.part, teacher.entry, context.data, context.task)
+    model = prepare.fitted(model, teacher, context)
     split = context.data.train
     views = view(
         split.samples.read(slice(None)),
@@ -49,7 +51,7 @@ def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
 @pytest.mark.parametrize("number", [0, 2])
 def test_what_is_stored_is_what_the_live_teacher_says(context: Contexts, number: int) -> None:
     run = context("views=3")
-    for index, ready in enumerate(ready_teachers.ready(run, 3)):
+    for index, ready in enumerate(prepare.prepare_teachers(run, 3)):
         live = live_answers(run, index, number)
         torch.testing.assert_close(ready.recorded("train", number), live, rtol=1e-3, atol=2e-3)
 
@@ -57,7 +59,7 @@ def test_what_is_stored_is_what_the_live_teacher_says(context: Contexts, number:
 def test_a_flipped_view_is_answered_anew(context: Contexts) -> None:
     """A stored answer, flipped or as it is, is not the teacher's answer to the flipped image."""
     run = context("views=2", "augment={flip: true}")
-    convnet, split = ready_teachers.ready(run, 2)[1], run.data.train
+    convnet, split = prepare.prepare_teachers(run, 2)[1], run.data.train
     places = affine(split.id_numbers, 1, run.recipe.views.seed, run.recipe.augment)
     assert places is not None
     flipped = places[:, 0, 0] < 0
@@ -81,7 +83,7 @@ def count_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_any_difference_is_another_array(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     first = context("views={count: 2, seed: 0}")
-    ready_teachers.ready(first, 2)
+    prepare.prepare_teachers(first, 2)
     written = count_shards(monkeypatch)
     for change, again in (
         ("train.seed=5", False),
@@ -94,15 +96,15 @@ def test_any_difference_is_another_array(context: Contexts, monkeypatch: pytest.
         ("fit.seed=1", True),
     ):
         written.clear()
-        ready_teachers.ready(context("views={count: 2, seed: 0}", change), 3 if "count" in change else 2)
+        prepare.prepare_teachers(context("views={count: 2, seed: 0}", change), 3 if "count" in change else 2)
         assert bool(written) is again, change
 
 
 def test_more_views_record_only_the_new_ones(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     run = context("views=2")
-    ready_teachers.ready(run, 2)
+    prepare.prepare_teachers(run, 2)
     written = count_shards(monkeypatch)
-    ready_teachers.ready(context("views=3"), 3)
+    prepare.prepare_teachers(context("views=3"), 3)
     assert len(written) == 3 * -(-len(run.data.train) // 128)
 
 
@@ -110,7 +112,7 @@ def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = context()
-    whole = [ready.recorded("train", 0) for ready in ready_teachers.ready(run, 1)]
+    whole = [ready.recorded("train", 0) for ready in prepare.prepare_teachers(run, 1)]
     monkeypatch.setenv("MTKD_STORE", "elsewhere")
     write = recorded_outputs.write
     budget = [12]
@@ -123,10 +125,10 @@ def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
 
     monkeypatch.setattr(recorded_outputs, "write", dies)
     with pytest.raises(KeyboardInterrupt):
-        ready_teachers.ready(context(), 1)
+        prepare.prepare_teachers(context(), 1)
     monkeypatch.setattr(recorded_outputs, "write", write)
     written = count_shards(monkeypatch)
-    resumed = ready_teachers.ready(context(), 1)
+    resumed = prepare.prepare_teachers(context(), 1)
     needed = 3 * sum(-(-len(split) // 128) for split in run.data.splits)
     assert len(written) == needed - 12
     for one, other in zip(whole, resumed, strict=True):
@@ -136,7 +138,7 @@ def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
 def test_a_flipped_byte_is_found_and_only_its_shard_is_recorded_again(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = ready_teachers.ready(context(), 1)[0]
+    before = prepare.prepare_teachers(context(), 1)[0]
     right = before.recorded("train", 0).clone()
     file = before.arrays["train", 0].folder / "outputs.npy"
     content = bytearray(file.read_bytes())
@@ -144,7 +146,7 @@ def test_a_flipped_byte_is_found_and_only_its_shard_is_recorded_again(
     file.write_bytes(content)
     assert [item.folder for item in inventory.damaged()] == [file.parent]
     written = count_shards(monkeypatch)
-    after = ready_teachers.ready(context(), 1)[0]
+    after = prepare.prepare_teachers(context(), 1)[0]
     assert len(written) == 1
     assert torch.equal(after.recorded("train", 0), right)
     assert not inventory.damaged()
@@ -152,7 +154,7 @@ def test_a_flipped_byte_is_found_and_only_its_shard_is_recorded_again(
 
 @pytest.mark.parametrize("spoil", ["truncate", "no ledger", "half a line", "wrong key"])
 def test_a_spoilt_array_is_recorded_again(context: Contexts, spoil: str) -> None:
-    before = ready_teachers.ready(context(), 1)[0]
+    before = prepare.prepare_teachers(context(), 1)[0]
     right = before.recorded("train", 0).clone()
     folder = before.arrays["train", 0].folder
     ledger = folder / "shards.jsonl"
@@ -164,7 +166,22 @@ def test_a_spoilt_array_is_recorded_again(context: Contexts, spoil: str) -> None
         ledger.write_text(ledger.read_text()[:-30])
     else:
         (folder / "key.json").write_text("{}")
-    assert torch.equal(ready_teachers.ready(context(), 1)[0].recorded("train", 0), right)
+    assert torch.equal(prepare.prepare_teachers(context(), 1)[0].recorded("train", 0), right)
+
+
+def job(name: str, ask: Ask, run: Context, outputs: int = 10) -> RecordingJob:
+    """Return the job to record the plain view of the training samples."""
+    return RecordingJob(
+        name,
+        ask,
+        Layout.of((outputs,), run.recipe, run.task),
+        run.data.train,
+        0,
+        {"k": 1},
+        recording.batch_size(8, run.device),
+        run.device,
+        keep_gaps=run.recipe.store.on_nan == "drop",
+    )
 
 
 class Poisoned(nn.Module):
@@ -181,23 +198,23 @@ class Poisoned(nn.Module):
 
 def test_a_teacher_that_answers_nan_is_named_with_the_sample(context: Contexts) -> None:
     run = context()
-    split, layout = run.data.train, Layout.of((10,), run.recipe, run.task)
+    split = run.data.train
     bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
     with pytest.raises(DataError, match="'bad' answers NaN") as caught:
-        recording.record(
-            "bad", bad, {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, print
-        )
+        recording.record(job("bad", bad, run), Progress())
     assert split.samples.ids[200] in caught.value.where
 
 
 @pytest.mark.parametrize("top_k", ["null", "3"])
-def test_a_teacher_that_answers_nan_may_be_left_out_there(context: Contexts, top_k: str) -> None:
+def test_a_teacher_that_answers_nan_may_be_left_out_there(
+    context: Contexts, top_k: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = context("store.on_nan=drop", f"store.top_k={top_k}")
-    split, layout, said = run.data.train, Layout.of((10,), run.recipe, run.task), []
+    split, said = run.data.train, []
     bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
-    array = recording.record(
-        "bad", bad, {"k": 1}, layout, split, 0, run.recipe, 8, run.device, lambda _: None, said.append
-    )
+    progress = Progress()
+    monkeypatch.setattr(progress, "say", said.append)
+    array = recording.record(job("bad", bad, run), progress)
     assert lost(array[:]).nonzero().flatten().tolist() == [200]
     assert said == [f"teacher bad: NaN or infinity on 1 samples ({split.samples.ids[200]}), not heard there"]
 
@@ -209,31 +226,18 @@ def test_a_teacher_that_answers_for_the_batch_is_refused(context: Contexts) -> N
         def forward(self, views: torch.Tensor) -> torch.Tensor:
             return torch.zeros(1, 10)
 
-    layout = Layout.of((10,), run.recipe, run.task)
     with pytest.raises(DataError, match=r"'bad' gives \(1, 10\) for"):
-        recording.record(
-            "bad",
-            by_views(OneForAll(), run.recipe, run.device),
-            {"k": 1},
-            layout,
-            run.data.train,
-            0,
-            run.recipe,
-            8,
-            run.device,
-            lambda _: None,
-            print,
-        )
+        recording.record(job("bad", by_views(OneForAll(), run.recipe, run.device), run), Progress())
 
 
 def test_recording_that_was_begun_needs_no_room_again(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = context()
-    ready = ready_teachers.ready(run, 1)[0]
+    ready = prepare.prepare_teachers(run, 1)[0]
     (ready.arrays["train", 0].folder / "shards.jsonl").unlink()
     monkeypatch.setattr(recording.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    assert torch.equal(ready_teachers.ready(run, 1)[0].recorded("train", 0), ready.recorded("train", 0))
+    assert torch.equal(prepare.prepare_teachers(run, 1)[0].recorded("train", 0), ready.recorded("train", 0))
 
 
 def test_a_store_that_would_not_fit_the_disk_is_refused(
@@ -241,32 +245,18 @@ def test_a_store_that_would_not_fit_the_disk_is_refused(
 ) -> None:
     monkeypatch.setattr(recording.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     with pytest.raises(DataError, match=r"recording needs [\d,]+ bytes, 10 are free"):
-        ready_teachers.ready(context(), 1)
+        prepare.prepare_teachers(context(), 1)
 
 
 def test_values_that_a_recipe_keeps_in_too_few_bits_are_named(context: Contexts) -> None:
     run = context("store.precision=fp16", recipe="diabetes")
-    split = run.data.train
 
     class Far(nn.Module):
         def forward(self, rows: torch.Tensor) -> torch.Tensor:
             return torch.full((len(rows), 1), 1e6)
 
-    layout = Layout.of((1,), run.recipe, run.task)
     with pytest.raises(DataError, match=r"'far' answers 1e\+06; fp16 holds numbers up to 65504"):
-        recording.record(
-            "far",
-            by_views(Far(), run.recipe, run.device),
-            {"k": 1},
-            layout,
-            split,
-            0,
-            run.recipe,
-            8,
-            run.device,
-            lambda _: None,
-            print,
-        )
+        recording.record(job("far", by_views(Far(), run.recipe, run.device), run, outputs=1), Progress())
 
 
 def test_the_rounding_of_outputs_is_told_also_when_they_are_recorded_already(context: Contexts) -> None:
@@ -274,7 +264,7 @@ def test_the_rounding_of_outputs_is_told_also_when_they_are_recorded_already(con
     for _ in range(2):
         run, lines = context(), []
         run.progress.say = lines.append
-        ready = ready_teachers.ready(run, 1)
+        ready = prepare.prepare_teachers(run, 1)
         said.append([line for line in lines if line.startswith("rounding of recorded outputs")])
     assert len(said[0]) == 1
     assert said[0] == said[1]
@@ -306,4 +296,4 @@ def test_top_k_is_refused_where_full_answers_are_needed(context: Contexts) -> No
     with pytest.raises(UsageError, match="temperature 1"):
         context("store.top_k=3", "loss.temperature=2", recipe="digit-scenes-seg")
     run = context("store.top_k=3", "loss.temperature=1")
-    assert ready_teachers.ready(run, 1)[0].recorded("val", 0).shape[1] == 10
+    assert prepare.prepare_teachers(run, 1)[0].recorded("val", 0).shape[1] == 10

@@ -22,11 +22,12 @@ import torch
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
 from mtkd_cli.runs import students
+from mtkd_cli.runs.baselines import Baseline, trained_baseline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store.row_format import Layout
-from mtkd_cli.teachers import fine_tuning, identity, load
-from mtkd_cli.teachers import ready as ready_teachers
+from mtkd_cli.teachers import fine_tuning, load, prepare
+from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from tests.fixtures.command_line import mtkd
 from tests.fixtures.small_runs import Contexts
 
@@ -237,8 +238,8 @@ def test_the_run_folder_on_a_full_disk(context: Contexts) -> None:
         lambda: job.write_recipe(run.recipe),
         lambda: job.write_student(model, {}),
         lambda: job.write_report({}),
-        lambda: job.add_row({}),
-        lambda: job.log("line"),
+        lambda: job.listeners[1].epoch_finished({}),
+        lambda: job.log_file.logged("line"),
     ):
         with no_file_beyond(0), pytest.raises(DataError, match=f"{FILE_TOO_LARGE}.*bytes are free") as caught:
             write()
@@ -268,19 +269,19 @@ def only(pattern: str) -> Path:
 @pytest.mark.parametrize("name", ["outputs.npy", "shards.jsonl", "key.json"])
 def test_no_flipped_bit_of_recorded_outputs_is_used(context: Contexts, name: str, top_k: int | None) -> None:
     run = context(*ONE, f"store.top_k={top_k or 'null'}", "loss.temperature=1")
-    ready = ready_teachers.ready(run, 1)[0]
+    ready = prepare.prepare_teachers(run, 1)[0]
     right = {place: array[:] for place, array in ready.arrays.items()}
     for _ in flips(ready.arrays["train", 0].folder / name, 40, f"{name}{top_k}"):
-        for place, array in ready_teachers.ready(run, 1)[0].arrays.items():
+        for place, array in prepare.prepare_teachers(run, 1)[0].arrays.items():
             assert torch.equal(array[:], right[place])
 
 
 def test_a_layout_that_means_other_numbers_is_not_used(context: Contexts) -> None:
     run = context(*ONE, "store.top_k=3", "loss.temperature=1")
-    array = ready_teachers.ready(run, 1)[0].arrays["train", 0]
+    array = prepare.prepare_teachers(run, 1)[0].arrays["train", 0]
     right, key = array[:], array.folder / "key.json"
     key.write_text(key.read_text().replace('"outputs": 10', '"outputs": 18'))
-    assert torch.equal(ready_teachers.ready(run, 1)[0].arrays["train", 0][:], right)
+    assert torch.equal(prepare.prepare_teachers(run, 1)[0].arrays["train", 0][:], right)
 
 
 @pytest.mark.parametrize("name", ["facts.json", "key.json", "manifest.json"])
@@ -288,7 +289,7 @@ def test_no_flipped_bit_of_what_is_known_of_a_teacher_is_used(context: Contexts,
     run = context(*ONE)
 
     def known() -> dict[str, Any]:
-        ready = ready_teachers.ready(run, 1)[0]
+        ready = prepare.prepare_teachers(run, 1)[0]
         return {"alignment": ready.alignment, **ready.facts, "latency_ms": 0, "latency_p95_ms": 0}
 
     right = known()
@@ -299,13 +300,11 @@ def test_no_flipped_bit_of_what_is_known_of_a_teacher_is_used(context: Contexts,
 @pytest.mark.parametrize("name", ["teacher.safetensors", "curve.json", "key.json", "manifest.json"])
 def test_no_flipped_bit_of_a_fitted_teacher_is_used(context: Contexts, name: str) -> None:
     run = context(*ONE)
-    wanted, part = run.recipe.teachers[0], run.parts.teachers[0]
-    key = identity.who_is(wanted, part, run)["fit"]
+    teacher = resolved_teachers(run)[0]
 
     def weights() -> dict[str, torch.Tensor]:
-        return fine_tuning.fitted(
-            load.load_teacher(part, wanted, run.data, run.task), key, wanted, run
-        ).module.state_dict()
+        model = load.load_teacher(teacher.part, teacher.entry, run.data, run.task)
+        return fine_tuning.fitted(model, teacher, run).module.state_dict()
 
     right = weights()
     for _ in flips(only(f"fitted/*/{name}"), 40, name):
@@ -315,9 +314,9 @@ def test_no_flipped_bit_of_a_fitted_teacher_is_used(context: Contexts, name: str
 @pytest.mark.parametrize("name", ["student.safetensors", "facts.json", "manifest.json"])
 def test_no_flipped_bit_of_the_student_alone_is_used(context: Contexts, name: str) -> None:
     run = context(*ONE)
-    right = students.alone(run)
+    right = trained_baseline(Baseline("alone"), run)
     for _ in flips(only(f"alone/*/{name}"), 40, name):
-        found = students.alone(run)
+        found = trained_baseline(Baseline("alone"), run)
         assert (found.settings, found.trials, found.curve) == (right.settings, right.trials, right.curve)
         tensors = found.model.module.state_dict()
         assert all(torch.equal(t, tensors[n]) for n, t in right.model.module.state_dict().items())

@@ -54,4 +54,4 @@ def test_on_the_cpu_nothing_is_copied() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_cuda_gets_the_same_numbers() -> None:
     tensor = torch.arange(5.0)
-    assert devices.sent(tensor, CUDA).cpu().tolist() == tensor.tolist()
+    assert devices.to_device(tensor, CUDA).cpu().tolist() == tensor.tolist()

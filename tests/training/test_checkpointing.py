@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.errors import DataError
@@ -18,6 +16,7 @@ from mtkd_cli.training import checkpointing as keeping
 from mtkd_cli.training.checkpointing import Keeper
 from mtkd_cli.training.evaluation import reestimated
 from mtkd_cli.training.loop import Evaluation, Losses, Step, Trained, train
+from mtkd_cli.training.selection import Measurement
 
 STEPS = 12
 OPTIONS = [
@@ -55,8 +54,14 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, 2))
 
 
-def views(indices: NDArray[np.int64], epoch: int) -> Tensor:
-    return INPUTS[indices]
+class Data:
+    """Twenty samples, the same in every epoch."""
+
+    def __len__(self) -> int:
+        return len(INPUTS)
+
+    def views(self, step: Step) -> Tensor:
+        return INPUTS[step.indices]
 
 
 class StoppedError(Exception):
@@ -67,7 +72,8 @@ def validate(module: nn.Module) -> Evaluation:
     twin = reestimated(module, [INPUTS])
     with torch.no_grad():
         loss = nn.functional.cross_entropy(twin(INPUTS), TARGETS).item()
-    return Evaluation((-loss,), {"loss": loss}, twin)
+    losses = nn.functional.cross_entropy(twin(INPUTS), TARGETS, reduction="none").detach().double().numpy()
+    return Evaluation(Measurement(-loss, loss, losses, loss + 1), {"loss": loss}, twin)
 
 
 def run(
@@ -84,13 +90,15 @@ def run(
 
     settings = Train(**{"lr": (0.05,), "weight_decay": (0.01,), "batch_size": 6, **options})
     keeper = Keeper(Path(place), print) if place else None
-    trained = train(module, 20, views, objective, validate, settings, STEPS, every, watched, keeper)
+    trained = train(module, Data(), objective, validate, settings, STEPS, every, watched, keeper)
     return trained, watched, module
 
 
 def assert_same(first: tuple[Trained, Watched, Any], second: tuple[Trained, Watched, Any]) -> None:
     assert first[0].curve == second[0].curve
-    assert first[0].best.rank == second[0].best.rank
+    kept, other_kept = first[0].selection, second[0].selection
+    assert (kept.top.score, kept.chosen.score) == (other_kept.top.score, other_kept.chosen.score)
+    assert (kept.top.step, kept.chosen.step) == (other_kept.top.step, other_kept.chosen.step)
     for one, other in ((first[2], second[2]), (first[0].best.module, second[0].best.module)):
         for name, tensor in one.state_dict().items():
             assert torch.equal(tensor, other.state_dict()[name]), name
@@ -170,8 +178,7 @@ def test_a_checkpoint_of_another_model_is_refused() -> None:
     with pytest.raises(DataError, match="do not fit"):
         train(
             other,
-            20,
-            views,
+            Data(),
             lambda output, step: Losses(output.sum()),
             validate,
             Train(lr=(0.1,), weight_decay=(0.0,)),

@@ -9,7 +9,10 @@ from torch import nn
 
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.interfaces import InputSpec, LossOptions, Metric, Samples, TaskData
+from mtkd_cli.training import evaluation as evaluation_module
 from mtkd_cli.training.evaluation import BATCH, answering, judge, measure, plain_views, validate
+from mtkd_cli.training.selection import smoothed
+from mtkd_cli.training.state import Evaluation
 from mtkd_tasks.classification import Classification
 
 TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
@@ -59,14 +62,19 @@ def test_only_labelled_samples_are_measured() -> None:
     assert measure(lambda rows: answers(8, 8)[rows], data, TASK).metrics["accuracy"] == 1.0
 
 
-def test_the_better_score_ranks_higher_and_of_equals_the_smaller_loss() -> None:
+def score(evaluation: Evaluation) -> tuple[float, ...]:
+    return smoothed(1, [evaluation.measurement], evaluation).score
+
+
+def test_many_labels_are_ranked_by_score_then_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation_module, "FEW_LABELS", 9)
     data, module = split(9), nn.Identity()
     outputs = (answers(6, 9), answers(3, 9), answers(6, 9) * 5)
     good, poor, surely_wrong = (
         judge(module, measure(given.__getitem__, data, TASK), TASK) for given in outputs
     )
-    assert good.rank > poor.rank
-    assert good.rank > surely_wrong.rank
+    assert score(good) > score(poor)
+    assert score(good) > score(surely_wrong)
     assert good.metrics["accuracy"] == surely_wrong.metrics["accuracy"] == pytest.approx(6 / 9)
 
 
@@ -79,7 +87,17 @@ def test_where_less_is_better_the_smaller_score_ranks_higher() -> None:
     better, worse = (
         judge(nn.Identity(), measure(answers(right, 9).__getitem__, data, task), task) for right in (9, 3)
     )
-    assert better.rank > worse.rank
+    assert score(better) > score(worse)
+
+
+def test_few_labels_are_ranked_by_loss() -> None:
+    data, module = split(9), nn.Identity()
+    lucky, calm = (
+        judge(module, measure(given.__getitem__, data, TASK), TASK)
+        for given in (answers(6, 9) * 9, answers(5, 9) * 0.5)
+    )
+    assert lucky.metrics["accuracy"] > calm.metrics["accuracy"]
+    assert score(lucky) < score(calm)
 
 
 @pytest.mark.parametrize("n", [40, BATCH + 1])

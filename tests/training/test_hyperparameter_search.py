@@ -1,20 +1,27 @@
-"""Every candidate is tried; the one that validates best is kept."""
+"""Every candidate is tried, more where the edge of the range was chosen, and one is kept."""
 
-from typing import Any
+from __future__ import annotations
 
 import pytest
 from torch import nn
 
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.recipe.schema import Train
-from mtkd_cli.training.hyperparameter_search import candidates, search
+from mtkd_cli.training.hyperparameter_search import EXTENSIONS, Trial, best_of, beyond, candidates
 from mtkd_cli.training.loop import Evaluation, Trained
+from mtkd_cli.training.selection import Measurement, select, smoothed
 
 SETTINGS = Train(lr=(0.1, 0.2), weight_decay=(0.0, 0.5), epochs=7)
 
 
-def trained(*rank: float) -> Trained:
-    return Trained(Evaluation(rank, {"accuracy": rank[0]}, nn.Identity()), ())
+def trained(value: float, loss: float = 1.0) -> Trained:
+    measurement = Measurement(value, loss)
+    evaluation = Evaluation(measurement, {"accuracy": value}, nn.Identity())
+    return Trained(select(smoothed(7, [measurement], evaluation)), ())
+
+
+def trials(*results: Trained | TrainingError, settings: Train = SETTINGS) -> list[Trial]:
+    return [Trial(each, result) for each, result in zip(candidates(settings), results, strict=False)]
 
 
 def test_each_pair_of_learning_rate_and_weight_decay_is_a_candidate() -> None:
@@ -28,29 +35,53 @@ def test_each_pair_of_learning_rate_and_weight_decay_is_a_candidate() -> None:
     assert {c.epochs for c in found} == {7}
 
 
-def test_the_best_on_validation_is_kept_and_all_are_listed() -> None:
-    results = iter([trained(0.5, -1), trained(0.7, -2), trained(0.7, -1), trained(0.7, -1)])
-    found = search(SETTINGS, lambda *_: next(results))
-    assert (found.settings.lr, found.settings.weight_decay) == ((0.2,), (0.0,))
-    assert found.trained.best.rank == (0.7, -1)
-    assert [trial["accuracy"] for trial in found.trials] == [0.5, 0.7, 0.7, 0.7]
-    assert found.trials[1] == {"lr": 0.1, "weight_decay": 0.5, "accuracy": 0.7, "val_loss": 2}
+def test_keeps_the_best_and_lists_all() -> None:
+    tried = trials(trained(0.5, 1), trained(0.7, 2), trained(0.7, 1), trained(0.7, 1))
+    best, standing = best_of(tried)
+    assert best.chosen == {"lr": 0.2, "weight_decay": 0.0}
+    assert standing.score == (0.7, -1)
+    assert [trial.as_dict()["accuracy"] for trial in tried] == [0.5, 0.7, 0.7, 0.7]
+    assert tried[1].as_dict() == {
+        "lr": 0.1,
+        "weight_decay": 0.5,
+        "accuracy": 0.7,
+        "val_loss": 2,
+        "rank": [0.7, -2],
+    }
 
 
-def test_a_candidate_that_fails_is_out_and_says_why() -> None:
-    def train_one(settings: Train, number: int) -> Trained:
-        if settings.lr == (0.2,):
-            raise TrainingError("the loss is nan")
-        return trained(0.1)
-
-    found = search(SETTINGS, train_one)
-    assert found.settings.lr == (0.1,)
-    assert [trial.get("failed") for trial in found.trials] == [None, None, *["the loss is nan"] * 2]
+def test_a_failed_candidate_drops_out_and_says_why() -> None:
+    failure = TrainingError("the loss is nan")
+    tried = trials(trained(0.1), trained(0.1), failure, failure)
+    assert best_of(tried)[0].chosen["lr"] == 0.1
+    assert [trial.as_dict().get("failed") for trial in tried] == [None, None, *["the loss is nan"] * 2]
 
 
-def test_if_all_fail_the_error_is_raised() -> None:
-    def fail(*_: Any) -> Trained:
-        raise TrainingError("the loss is nan")
-
+def test_raises_if_all_candidates_fail() -> None:
+    failures = trials(*[TrainingError("the loss is nan")] * 4)
+    assert beyond(SETTINGS, failures) is None
     with pytest.raises(TrainingError, match="the loss is nan"):
-        search(SETTINGS, fail)
+        best_of(failures)
+
+
+RATES = Train(lr=(1e-3, 1e-2), weight_decay=(0.1,))
+
+
+@pytest.mark.parametrize(("values", "rate"), [((0.9, 0.8), 1e-4), ((0.8, 0.9), 0.1)])
+def test_tries_beyond_the_edge_that_was_chosen(values: tuple[float, float], rate: float) -> None:
+    more = beyond(RATES, trials(*map(trained, values), settings=RATES))
+    assert more is not None
+    assert (more.lr, more.weight_decay) == ((rate,), (0.1,))
+
+
+def test_stops_inside_the_range_after_some_or_for_one_rate() -> None:
+    three = Train(lr=(1e-3, 1e-2, 1e-1))
+    assert beyond(three, trials(*map(trained, (0.8, 0.9, 0.8)), settings=three)) is None
+    one = Train(lr=(1e-3,))
+    assert beyond(one, trials(trained(0.9), settings=one)) is None
+    tried = trials(*map(trained, (0.1, 0.2)), settings=RATES)
+    for number in range(EXTENSIONS):
+        more = beyond(RATES, tried)
+        assert more is not None
+        tried.append(Trial(more, trained(0.3 + number / 10)))
+    assert beyond(RATES, tried) is None

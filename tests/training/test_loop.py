@@ -1,5 +1,6 @@
 """The training loop: bit-identical when repeated, honest about what is best, stopped by NaN."""
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,13 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.recipe.schema import Train
 from mtkd_cli.training.loop import Evaluation, Losses, Step, Trained, order, steps_per_epoch, train
 from mtkd_cli.training.optimizer import optimizer_of, schedule_of
+from mtkd_cli.training.selection import Measurement
 from mtkd_cli.training.state import ema_decay
 
 INPUTS = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
@@ -54,8 +55,14 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, 2))
 
 
-def views(indices: NDArray[np.int64], epoch: int) -> Tensor:
-    return INPUTS[indices]
+class Data:
+    """Twenty samples, the same in every epoch."""
+
+    def __len__(self) -> int:
+        return len(INPUTS)
+
+    def views(self, step: Step) -> Tensor:
+        return INPUTS[step.indices]
 
 
 def labels(output: Tensor, step: Step) -> Losses:
@@ -67,9 +74,10 @@ def scores(*ranks: tuple[float, ...]) -> Callable[[nn.Module], Evaluation]:
     numbers = iter(enumerate(ranks))
 
     def evaluate(module: nn.Module) -> Evaluation:
-        number, rank = next(numbers)
+        number, (value, *loss) = next(numbers)
         module.eval()
-        return Evaluation(rank, {"call": number}, module)
+        measurement = Measurement(value, -loss[0] if loss else 0.0)
+        return Evaluation(measurement, {"call": number}, copy.deepcopy(module))
 
     return evaluate
 
@@ -81,7 +89,7 @@ def run(
     watched = Watched(module)
     evaluate = options.pop("evaluate", scores(*[(0.0,)] * steps))
     options = {"lr": (0.01,), "weight_decay": (0.01,), "batch_size": 5, "warmup": 0.0, **options}
-    return train(module, 20, views, objective, evaluate, Train(**options), steps, every, watched), watched
+    return train(module, Data(), objective, evaluate, Train(**options), steps, every, watched), watched
 
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "sgd"}, {"ema": 0.9}, {"warmup": 0.5, "clip": 0.1}])
@@ -163,16 +171,16 @@ def test_a_gradient_that_is_not_finite_stops_training_before_the_step(clip: floa
     assert torch.isfinite(flat(module)).all()
 
 
-def test_the_best_evaluation_is_kept_and_of_equals_the_first() -> None:
+def test_keeps_the_best_evaluation_and_of_equals_the_latest() -> None:
     trained, _ = run(steps=6, every=1, evaluate=scores((1,), (3,), (2,), (3,), (0,), (1,)))
-    assert trained.best.metrics == {"call": 1}
+    assert trained.best.metrics == {"call": 3}
     assert len(trained.curve) == 6
 
 
 def test_of_equal_scores_the_smaller_loss_is_better() -> None:
     ranks = [(0.5, -1.0), (0.7, -0.9), (0.7, -0.3), (0.6, -0.1)]
     trained, _ = run(steps=4, every=1, evaluate=scores(*ranks))
-    assert trained.best.rank == (0.7, -0.3)
+    assert trained.selection.chosen.score == (0.7, -0.3)
 
 
 def test_the_module_trains_on_after_an_evaluation() -> None:
@@ -192,7 +200,7 @@ def test_ema_evaluates_the_average_of_the_weights() -> None:
 
     def evaluate(module: nn.Module) -> Evaluation:
         seen.append(flat(module))
-        return Evaluation((0.0,), {}, module)
+        return Evaluation(Measurement(0.0, 0.0), {}, module)
 
     _, watched = run(steps=4, every=1, evaluate=evaluate, ema=0.75)
     expected = watched.weights[0]

@@ -11,8 +11,10 @@ from torch import Tensor
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Merged, Samples, TaskData
 from mtkd_cli.losses import cross_entropy, kl_divergence
+from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.training.loop import Losses, Step
 from mtkd_cli.training.objectives import Batches, FromLabels, FromTeachers
+from mtkd_cli.training.training_data import TrainingData
 from mtkd_tasks.classification import Classification
 
 TASK = Classification(TaskData(("a", "b", "c"), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions())
@@ -25,14 +27,21 @@ def step(*indices: int, number: int = 4) -> Step:
     return Step(number, 0, 0.25, np.array(indices), torch.zeros(len(indices)))
 
 
-def labels(at: Step) -> Tensor:
-    return TARGETS[at.indices]
-
-
 def split() -> Split:
     ids = tuple(f"s{i}" for i in range(6))
     samples = Samples(ids, np.zeros((6, 1, 2, 2), np.uint8), TARGETS.numpy(), {"source": np.arange(6) * 10})
     return Split("train", samples, "digest")
+
+
+class Data(TrainingData):
+    """The samples with the outputs of two teachers."""
+
+    def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
+        return tuple(teacher[step.indices] for teacher in TEACHERS)
+
+
+def data() -> Data:
+    return Data(TASK, split(), np.arange(6), None, 0, Augment(), torch.device("cpu"))
 
 
 def batches(*declared: float | None) -> Batches:
@@ -54,10 +63,7 @@ class Half:
 
 
 def objective(strategy: Any, kd_ratio: float = 0.5) -> FromTeachers:
-    def answers(at: Step) -> tuple[Tensor, ...]:
-        return tuple(teacher[at.indices] for teacher in TEACHERS)
-
-    return FromTeachers(TASK, strategy, answers, batches(), labels, 2.0, kd_ratio)
+    return FromTeachers(data(), strategy, batches(), 2.0, kd_ratio)
 
 
 def kd_of(*rows: int) -> Tensor:
@@ -67,7 +73,7 @@ def kd_of(*rows: int) -> Tensor:
 
 
 def test_the_label_loss_is_the_mean_over_labelled_samples() -> None:
-    losses = FromLabels(TASK, labels)(OUTPUT, step(0, 1, 2))
+    losses = FromLabels(data())(OUTPUT, step(0, 1, 2))
     expected = (cross_entropy(OUTPUT, torch.tensor([0, -1, 2])).sum() / 2).item()
     assert losses.task.item() == pytest.approx(expected)
     assert losses.kd is None
@@ -77,7 +83,7 @@ def test_both_losses_are_there_and_mixed() -> None:
     losses = objective(Half(), kd_ratio=0.75)(OUTPUT, step(0, 1, 2))
     assert losses.kd is not None
     assert losses.kd.item() == pytest.approx(kd_of(0, 1, 2).mean().item())
-    assert losses.task.item() == pytest.approx(FromLabels(TASK, labels)(OUTPUT, step(0, 1, 2)).task.item())
+    assert losses.task.item() == pytest.approx(FromLabels(data())(OUTPUT, step(0, 1, 2)).task.item())
     assert losses.total.item() == pytest.approx(0.25 * losses.task.item() + 0.75 * losses.kd.item())
 
 
@@ -95,7 +101,7 @@ def test_a_batch_without_labels_learns_from_the_teachers_alone() -> None:
 
 def test_a_batch_without_labels_and_teachers_has_no_loss_and_a_finite_gradient() -> None:
     output = OUTPUT.clone().requires_grad_()
-    losses = FromLabels(TASK, labels)(output, step(1, 3, 5))
+    losses = FromLabels(data())(output, step(1, 3, 5))
     losses.total.backward()
     assert losses.total.item() == 0
     assert output.grad is not None

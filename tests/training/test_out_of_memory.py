@@ -12,7 +12,7 @@ import torch
 from mtkd_cli.errors import MemoryFullError
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
-from mtkd_cli.teachers.ready import ready
+from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.training import checkpoint, checkpointing
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.out_of_memory import memory_errors
@@ -35,7 +35,7 @@ def test_a_teacher_that_does_not_fit_is_named(context: Callable[..., Context]) -
     Path("greedy.py").write_text(GREEDY)
     made = context("teachers=[{model: 'python:greedy.py:build', pretrained: true}]")
     with pytest.raises(MemoryFullError, match="out of memory") as caught:
-        ready(made, 1)
+        prepare_teachers(made, 1)
     assert caught.value.exit_code == 4
     assert "teacher 'build', batches of " in caught.value.where
 

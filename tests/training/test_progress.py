@@ -9,7 +9,21 @@ import pytest
 from rich.console import Console
 
 from mtkd_cli.training import progress
+from mtkd_cli.training.events import RunListener
 from mtkd_cli.training.progress import Progress
+
+
+class Lines(RunListener):
+    """Keeps what is said and logged."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def said(self, line: str) -> None:
+        self.lines.append(line)
+
+    def logged(self, line: str) -> None:
+        self.lines.append(line)
 
 
 def test_a_phase_that_waits_before_anything_is_done_gives_no_estimate(
@@ -18,7 +32,7 @@ def test_a_phase_that_waits_before_anything_is_done_gives_no_estimate(
     """As of a process that waits for another one, or for its first share."""
     monkeypatch.setattr(progress, "PLAIN_EVERY_SECONDS", 0.0)
     said: list[str] = []
-    shown = Progress(log=said.append)
+    shown = Progress(listeners=[Lines(said)])
     with shown.phase("record", 10):
         shown.advance(0)
         assert not said
@@ -29,8 +43,8 @@ def test_a_phase_that_waits_before_anything_is_done_gives_no_estimate(
 
 def test_runs_that_share_what_was_told_say_it_once_and_each_keep_it() -> None:
     shown, logs = StringIO(), [list[str](), list[str]()]
-    first, second = (Progress(Console(file=shown), log.append) for log in logs)
-    second.told = first.told
+    first = Progress(Console(file=shown), [Lines(logs[0])])
+    second = Progress(Console(file=shown), [Lines(logs[1])], told=first.told)
     for each in (first, second):
         each.remark(["teacher a does not know b"], about={"a": ["c"]})
     assert shown.getvalue() == "teacher a does not know b\n"

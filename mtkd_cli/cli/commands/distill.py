@@ -71,16 +71,17 @@ def distill(
             raise UsageError("--auto-resume needs --name", where="--auto-resume", hint="pass --name NAME")
         parts = parts_of(recipe, changes, trust_pickle, trust_code)
 
-        from mtkd_cli.cli.render.distill import distil
-        from mtkd_cli.cli.render.plan import plan
-
         if dry_run:
+            from mtkd_cli.cli.render.plan import plan
+
             plan(parts, device, threads, baseline is not False, as_json)
             return
 
+        from mtkd_cli.cli.render.distill import summary
         from mtkd_cli.inference.run_files import ROOT
         from mtkd_cli.runs.folder import processes_of
         from mtkd_cli.runs.names import default_name
+        from mtkd_cli.runs.start import run_recipe
 
         is_resume = bool(resume) or auto_resume or is_restart()
         if nodes > 1 and not name:
@@ -92,7 +93,9 @@ def distill(
         name = name or added[1]
         resume_hint = f"Resume with: mtkd distill --resume {name}"
         launch_if_several(processes, nodes, rendezvous, restarts, name, resume_hint, added)
-        distil(parts, name, is_resume, device, threads, baseline, as_json)
+        report = run_recipe(parts, name, is_resume, device, threads, baseline)
+        if report is not None:
+            summary(report, name, as_json)
 
 
 def _resume_arguments(

@@ -50,11 +50,11 @@ def record(
         from mtkd_cli.runs.start import context_of
         from mtkd_cli.runs.view_count import views_of
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
-        from mtkd_cli.teachers.ready import ready
+        from mtkd_cli.teachers.prepare import prepare_teachers
 
         with stdout_on_stderr(), group.process_group(device):
             context = context_of(parts, device, threads)
-            teachers = ready(context, views_of(context.recipe))
+            teachers = prepare_teachers(context, views_of(context.recipe))
             if not group.is_first():
                 return
         rows = [

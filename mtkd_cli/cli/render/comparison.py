@@ -94,7 +94,7 @@ def _tuned(
     return found
 
 
-def _validated(trainer: Trainer, cell: Cell) -> tuple[float, float]:
+def _validated(trainer: Trainer, cell: Cell) -> tuple[float, ...]:
     """Train a cell without its baseline and return its rank on validation."""
     return validated_as(trainer.train(cell, baseline=False)[0].report or {})
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from mtkd_aggregators.best import Best
 from mtkd_aggregators.progressive import Progressive
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Metric, TaskData
+from mtkd_cli.interfaces import strategy as interface
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.regression import Regression
@@ -57,11 +58,16 @@ def test_breaks_ties_by_loss(names: tuple[str, ...]) -> None:
         assert names[chosen] == "certain"
 
 
-def test_score_takes_precedence_over_loss() -> None:
+@pytest.mark.parametrize(("few", "order"), [(500, ["sure", "lucky"]), (0, ["lucky", "sure"])])
+def test_few_labels_rank_by_loss_and_many_by_score(
+    few: int, order: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One teacher is right on all samples and hardly sure, the other is sure and wrong on one."""
+    monkeypatch.setattr(interface, "FEW_LABELS", few)
     lucky, sure = right(0.1), right(8.0)
     sure[0] = -sure[0]
     given = batch({"sure": sure, "lucky": lucky})
-    assert [given.teacher_names[k] for k in given.ranking] == ["lucky", "sure"]
+    assert [given.teacher_names[k] for k in given.ranking] == order
 
 
 @pytest.mark.parametrize("names", [("b", "a"), ("a", "b")])

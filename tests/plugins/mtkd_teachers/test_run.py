@@ -11,7 +11,7 @@ import torch
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.inference.student import load_student
-from mtkd_cli.teachers.ready import ready
+from mtkd_cli.teachers.prepare import prepare_teachers
 from tests.fixtures.small_runs import Contexts
 
 CHAIN = "teachers=[{name: before, model: 'run:first'}]"
@@ -25,7 +25,7 @@ def first(distil: Callable[..., dict[str, Any]]) -> Path:
 
 def test_outputs_equal_those_of_the_run(first: Path, context: Contexts) -> None:
     made = context(CHAIN)
-    (teacher,) = ready(made, 1)
+    (teacher,) = prepare_teachers(made, 1)
     test = made.data.test.samples
     rows = test.inputs[:] if test.rows is None else test.inputs[test.rows]
     torch.testing.assert_close(
@@ -42,15 +42,15 @@ def test_trains_chain_of_students(first: Path, distil: Callable[..., dict[str, A
 
 
 def test_rejects_modified_weights(first: Path, context: Contexts) -> None:
-    ready(context(CHAIN), 1)
+    prepare_teachers(context(CHAIN), 1)
     weights = first / "student.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(DataError, match="SHA-256"):
-        ready(context(CHAIN), 1)
+        prepare_teachers(context(CHAIN), 1)
 
 
 def test_rejects_missing_run(context: Contexts) -> None:
     with pytest.raises(UsageError, match="no run 'first'"):
-        ready(context(CHAIN), 1)
+        prepare_teachers(context(CHAIN), 1)

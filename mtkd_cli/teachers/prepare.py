@@ -1,9 +1,9 @@
-"""Make the teachers ready: load, fit, probe and record each in turn, one in memory at a time."""
+"""Prepare the teachers: load, fit, probe and record each in turn, one in memory at a time."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,6 @@ from mtkd_cli.files import atomic
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.cost import measure_cost
 from mtkd_cli.models.preprocess import with_preprocessing
-from mtkd_cli.recipe.resolve import ModelPart
-from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import in_words
@@ -26,11 +24,12 @@ from mtkd_cli.teachers import inference, recording
 from mtkd_cli.teachers.calibration import calibrated
 from mtkd_cli.teachers.checks import table_of, validate_live, validate_recorded
 from mtkd_cli.teachers.fine_tuning import fitted
-from mtkd_cli.teachers.identity import who_is
 from mtkd_cli.teachers.inference import Ask
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.outputs import ReadyTeacher, alignment_of
 from mtkd_cli.teachers.probe import Probed, probed, some_views
+from mtkd_cli.teachers.recording import RecordingJob
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.teachers.validation import Doubt, Validated
 from mtkd_cli.training.context import Context
 
@@ -38,20 +37,23 @@ FACTS_FORMAT = 2
 """Changes when the facts that are kept of a teacher, or their meaning, change."""
 
 
-def ready(context: Context, views: int | None) -> list[ReadyTeacher]:
+def prepare_teachers(
+    context: Context, views: int | None, teachers: Sequence[ResolvedTeacher] | None = None
+) -> list[ReadyTeacher]:
     """Return the teachers with what a run needs of them recorded.
 
     Args:
         context: the run.
         views: recorded views of the training samples; None where teachers answer live.
+        teachers: its teachers, if they are resolved already.
 
     Raises:
         MtkdError: a teacher that cannot be loaded, fitted or understood; it is named.
     """
-    tell_views(context, views)
-    pairs = list(zip(context.recipe.teachers, context.parts.teachers, strict=True))
-    warned = {teacher.name: _check(teacher, part, views, context) for teacher, part in pairs}
-    found = [_ready(teacher, part, views, context) for teacher, part in pairs]
+    resolved = resolved_teachers(context) if teachers is None else teachers
+    tell_views(resolved, views, context)
+    warned = {teacher.name: _check(teacher, views, context) for teacher in resolved}
+    found = [_prepare(teacher, views, context) for teacher in resolved]
     _tell_rounding(found, context)
     found = _validated(found, warned, context)
     return calibrated(found, context) if context.recipe.calibrate else found
@@ -86,14 +88,13 @@ def _tell_rounding(teachers: list[ReadyTeacher], context: Context) -> None:
         context.progress.say(f"rounding of recorded outputs: {'; '.join(parts)}")
 
 
-def tell_views(context: Context, views: int | None) -> None:
-    """Say which teachers' answers are of the plain view alone, if a run shows others; see `ready`.
+def tell_views(teachers: Iterable[ResolvedTeacher], views: int | None, context: Context) -> None:
+    """Say which teachers' answers are of the plain view alone, if a run shows others; see `prepare_teachers`.
 
     Raises:
         UsageError: these answers are maps or boxes, which do not follow a view.
     """
-    pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
-    names = [teacher.name for teacher, part in pairs if part.spec.by_id]
+    names = [teacher.name for teacher in teachers if teacher.by_id]
     if not names or views in (0, 1):
         return
     if context.task.spatial:
@@ -113,11 +114,13 @@ def arrays_of(context: Context, views: int | None, by_id: bool = False) -> list[
     return [(data.val, PLAIN), (data.test, PLAIN), *((data.train, each) for each in range(number))]
 
 
-def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Context) -> ReadyTeacher:
-    who, by_id = who_is(teacher, part, context), part.spec.by_id
-    wanted, live = arrays_of(context, views, by_id), views is None and not by_id
+def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> ReadyTeacher:
+    wanted, live = arrays_of(context, views, teacher.by_id), views is None and not teacher.by_id
     arrays, about = process_group.first_then_others(
-        lambda: (find_recorded(who, wanted, context), content_store.find("teachers", _facts_key(who)))
+        lambda: (
+            find_recorded(teacher, wanted, context),
+            content_store.find("teachers", _facts_key(teacher)),
+        )
     )
     known = _facts_in(about) if about else {}
     model: Model | None = None
@@ -126,43 +129,41 @@ def _ready(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
     if (known_before and not about) or not set(here) <= set(lacking):
         raise content_store.not_here(content_store.root())
     if live or not known_before or lacking:
-        untouched = load_teacher(part, teacher, context.data, context.task)
-        model = fitted(untouched, who["fit"], teacher, context)
-        probe = probed(model, teacher, [context.data.val], context)
+        untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
+        model = fitted(untouched, teacher, context)
+        probe = probed(model, teacher.entry, [context.data.val], context)
         model, shape = probe.model, probe.shape
-        known = _facts_in(_described(probe, teacher, who, context))
+        known = _facts_in(_described(probe, teacher, context))
         missing = [(split, number) for split, number in wanted if (split.name, number) in lacking]
-        arrays |= _record(model, teacher, who, shape, missing, context)
+        arrays |= _record(model, teacher, shape, missing, context)
     return ReadyTeacher(
-        teacher.name,
-        content_store.digest(who),
+        teacher,
         context.task,
-        alignment_of(teacher, known["classes"], known["outputs"], context),
+        alignment_of(teacher.entry, known["classes"], known["outputs"], context),
         known,
         arrays,
         with_preprocessing(model).to(context.device).eval().requires_grad_(False) if live and model else None,
-        by_id,
     )
 
 
-def _check(teacher: Teacher, part: ModelPart, views: int | None, context: Context) -> tuple[Doubt, ...]:
+def _check(teacher: ResolvedTeacher, views: int | None, context: Context) -> tuple[Doubt, ...]:
     """Ask a teacher that is not known yet about a few samples, before any other is fitted or recorded.
 
     Returns:
         What looks wrong with it on validation; it was said.
     """
-    about = content_store.find("teachers", _facts_key(who_is(teacher, part, context)))
+    about = content_store.find("teachers", _facts_key(teacher))
     if about:
         known = _facts_in(about)
         context.progress.remark(known["remarks"], about=teacher.name)
-        alignment_of(teacher, known["classes"], known["outputs"], context)
+        alignment_of(teacher.entry, known["classes"], known["outputs"], context)
         return ()
-    model = load_teacher(part, teacher, context.data, context.task)
-    splits = [split for split, _ in arrays_of(context, views, part.spec.by_id)]
-    probe = probed(model, teacher, splits, context)
+    model = load_teacher(teacher.part, teacher.entry, context.data, context.task)
+    splits = [split for split, _ in arrays_of(context, views, teacher.by_id)]
+    probe = probed(model, teacher.entry, splits, context)
     context.progress.remark(probe.remarks, about=teacher.name)
-    alignment = alignment_of(teacher, probe.model.classes, probe.shape[0], context)
-    if teacher.fit:
+    alignment = alignment_of(teacher.entry, probe.model.classes, probe.shape[0], context)
+    if teacher.entry.fit:
         return ()
     validation = validate_live(probe.model, teacher.name, alignment, context, thorough=False)
     _warn(teacher.name, validation, context)
@@ -170,13 +171,13 @@ def _check(teacher: Teacher, part: ModelPart, views: int | None, context: Contex
 
 
 def find_recorded(
-    who: Mapping[str, Any], wanted: list[tuple[Split, int]], context: Context
+    teacher: ResolvedTeacher, wanted: list[tuple[Split, int]], context: Context
 ) -> dict[tuple[str, int], Recorded]:
     """Return the arrays that are complete, by split name and view number."""
     found = {}
     for split, number in wanted:
         array = recorded_outputs.find(
-            recording.key(who, split, number, context.recipe, context.task), len(split)
+            recording.key(teacher.key, split, number, context.recipe, context.task), len(split)
         )
         if array is not None:
             found[split.name, number] = array
@@ -185,8 +186,7 @@ def find_recorded(
 
 def _record(
     model: Model,
-    teacher: Teacher,
-    who: Mapping[str, Any],
+    teacher: ResolvedTeacher,
     shape: tuple[int, ...],
     missing: list[tuple[Split, int]],
     context: Context,
@@ -194,33 +194,24 @@ def _record(
     """Record what is missing; a teacher is loaded once for all of it."""
     if not missing:
         return {}
+    recipe, task = context.recipe, context.task
     ask = asker(model, teacher.name, [split for split, _ in missing], context, fast=True)
-    layout = Layout.of(shape, context.recipe, context.task)
-    keys = [recording.key(who, split, number, context.recipe, context.task) for split, number in missing]
-    recording.refuse_if_full(
-        sum(
-            recorded_outputs.bytes_to_take(key, layout, len(split))
-            for key, (split, _) in zip(keys, missing, strict=True)
+    jobs = [
+        RecordingJob(
+            teacher.name,
+            ask,
+            Layout.of(shape, recipe, task),
+            split,
+            number,
+            recording.key(teacher.key, split, number, recipe, task),
+            recording.batch_size(model.input.size or 1, context.device),
+            context.device,
+            keep_gaps=recipe.store.on_nan == "drop",
         )
-    )
-    samples = sum(len(split) for split, _ in missing)
-    done = {}
-    with context.progress.phase(f"record {teacher.name}", samples) as bar:
-        for key, (split, number) in zip(keys, missing, strict=True):
-            done[split.name, number] = recording.record(
-                teacher.name,
-                ask,
-                key,
-                layout,
-                split,
-                number,
-                context.recipe,
-                model.input.size or 1,
-                context.device,
-                bar.advance,
-                bar.say,
-            )
-    return done
+        for split, number in missing
+    ]
+    arrays = recording.record_all(jobs, f"record {teacher.name}", context.progress)
+    return {(job.split.name, job.view): array for job, array in zip(jobs, arrays, strict=True)}
 
 
 def asker(model: Model, name: str, splits: Sequence[Split], context: Context, fast: bool = False) -> Ask:
@@ -240,19 +231,21 @@ def asker(model: Model, name: str, splits: Sequence[Split], context: Context, fa
         return inference.by_views(with_preprocessing(model).to(device).eval(), recipe, device)
     module, difference = recording.for_recording(model, some_views(context.data.val), device)
     if difference:
-        context.progress.log(f"teacher {name}: folding moved its answers by at most {difference:.2e}")
+        context.progress.events.logged(
+            f"teacher {name}: folding moved its answers by at most {difference:.2e}"
+        )
     return inference.by_views(module, recipe, device)
 
 
-def _facts_key(who: Mapping[str, Any]) -> dict[str, Any]:
+def _facts_key(teacher: ResolvedTeacher) -> dict[str, Any]:
     """Return everything that decides what is known of a teacher."""
-    return {"format": FACTS_FORMAT, **who}
+    return {"format": FACTS_FORMAT, **teacher.key}
 
 
-def _described(probe: Probed, teacher: Teacher, who: Mapping[str, Any], context: Context) -> Path:
+def _described(probe: Probed, teacher: ResolvedTeacher, context: Context) -> Path:
     """Return the folder of what is known of a teacher once it was loaded, so that it need not be again."""
     model, outputs = probe.model, probe.shape[0]
-    alignment_of(teacher, model.classes, outputs, context)
+    alignment_of(teacher.entry, model.classes, outputs, context)
 
     def write(folder: Path) -> None:
         known = {
@@ -264,7 +257,7 @@ def _described(probe: Probed, teacher: Teacher, who: Mapping[str, Any], context:
         }
         atomic.write_json(folder / "facts.json", known)
 
-    return content_store.keep("teachers", _facts_key(who), write)
+    return content_store.keep("teachers", _facts_key(teacher), write)
 
 
 def _facts_in(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,24 @@
+"""The log of a run, ``log.txt``: every line that a user was told, and some more, with its time."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtkd_cli.files import atomic
+from mtkd_cli.training.events import RunListener
+
+
+@dataclass(frozen=True)
+class LogFile(RunListener):
+    """Appends to the log of a run."""
+
+    path: Path
+
+    def said(self, line: str) -> None:
+        self.logged(line)
+
+    def logged(self, line: str) -> None:
+        with atomic.disk_errors(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.datetime.now().isoformat(timespec='seconds')} {line}\n")

@@ -1,0 +1,87 @@
+"""What is wrong with a recipe, its data and its teachers, and what to know of them, before training."""
+
+from __future__ import annotations
+
+from mtkd_cli.data import dataset
+from mtkd_cli.errors import DataError, UsageError, join_first
+from mtkd_cli.interfaces import Task
+from mtkd_cli.recipe.schema import Recipe
+from mtkd_cli.report import alignment
+from mtkd_cli.teachers.label_alignment import remarks
+from mtkd_cli.teachers.outputs import ReadyTeacher, known_classes
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.loop import refuse_small_batches
+from mtkd_cli.training.strategy import Strategy
+
+
+def refuse_top_k(recipe: Recipe, task: Task) -> None:
+    """Raise if ``store.top_k`` is set and the task or its loss needs every logit."""
+    if not isinstance(recipe.store.top_k, int):
+        return
+    if not task.over_classes:
+        raise UsageError(
+            f"store.top_k keeps classes; the outputs of {recipe.task.name} are none",
+            "store.top_k",
+            "leave it out",
+        )
+    if recipe.loss.temperature != 1:
+        raise UsageError(
+            f"store.top_k keeps answers at temperature 1; the recipe has {recipe.loss.temperature:g}",
+            where="loss.temperature",
+            hint="set loss.temperature=1, or leave store.top_k out",
+        )
+    if not task.plain_logits:
+        raise UsageError(
+            "this distillation loss needs every logit, store.top_k keeps a few",
+            where="task, store.top_k",
+            hint="use kd: kl without standardise, or leave store.top_k out",
+        )
+
+
+def refuse_wrong_labels(data: dataset.Dataset, task: Task) -> None:
+    """Raise if a label is one that the task does not have; the sample is named."""
+    for split in (data.all_labels, data.val, data.test):
+        if wrong := task.wrong_label(split.samples.targets):
+            row, what = wrong
+            raise DataError(what, f"{split.name}, sample {split.samples.ids[row]}", "correct the label")
+
+
+def refuse_few_samples(context: Context, baselines: bool) -> None:
+    """Raise if some process would have no share of a batch."""
+    train = context.data.train
+    for samples in (len(train), *([len(train.labelled)] if baselines else [])):
+        refuse_small_batches(samples, context.recipe.train.batch_size)
+
+
+def refuse_partial_label_spaces(context: Context, strategy: Strategy, teachers: list[ReadyTeacher]) -> None:
+    """Raise if teachers know some classes only and the strategy or the loss cannot do with that."""
+    known = known_classes(teachers)
+    strategy.refuse_partial(known, gaps=context.recipe.store.on_nan == "drop")
+    if known is not None and not context.task.any_label_space:
+        raise UsageError(
+            "this distillation loss needs teachers that know every class",
+            where="task",
+            hint="use kd: kl without standardise",
+        )
+
+
+def show_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
+    """Show how the teachers' classes fit the data's."""
+    alignments = {teacher.name: teacher.alignment for teacher in teachers}
+    own = {teacher.name: teacher.facts["classes"] for teacher in teachers}
+    lines = [
+        f"teacher {teacher.name}: classes go by number; names are safer"
+        for teacher in teachers
+        if any(isinstance(given, int) for given in teacher.entry.classes or ())
+    ]
+    in_order = join_first(context.data.classes)
+    lines += [
+        f"teacher {teacher.name} names no classes: its outputs are taken in the data's order: {in_order}"
+        for teacher in teachers
+        if context.task.over_classes and own[teacher.name] is None and teacher.entry.fit is None
+    ]
+    lines += remarks(alignments, own, context.data.classes)
+    answered = {teacher.name: teacher.own_classes for teacher in teachers}
+    same = all(t.alignment.is_identity(len(t.facts["classes"] or context.data.classes)) for t in teachers)
+    shown = None if same else alignment.table(context.data.classes, answered)
+    context.progress.remark(lines, shown, about=answered)

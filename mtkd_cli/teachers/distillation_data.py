@@ -1,0 +1,94 @@
+"""What the steps of a distillation see: views and labels, and what the teachers output on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtkd_cli.data.views import PLAIN
+from mtkd_cli.distributed.devices import to_device
+from mtkd_cli.interfaces.missing_outputs import lost
+from mtkd_cli.interfaces.precision import at_least_float32
+from mtkd_cli.teachers import recording
+from mtkd_cli.teachers.features import TeacherFeatures, recorded_features
+from mtkd_cli.teachers.outputs import ReadyTeacher
+from mtkd_cli.training.context import Context
+from mtkd_cli.training.loop import Step
+from mtkd_cli.training.training_data import TrainingData
+
+
+@dataclass(frozen=True)
+class DistillationData(TrainingData):
+    """Training samples with the teachers' outputs: recorded, or live where no views are recorded.
+
+    Attributes:
+        teachers: K teachers.
+        features: their recorded features, if the student learns from them.
+        refuse_gaps: whether a live teacher with non-finite outputs is an error.
+    """
+
+    teachers: tuple[ReadyTeacher, ...] = ()
+    features: tuple[TeacherFeatures, ...] = ()
+    refuse_gaps: bool = True
+
+    def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
+        if self.view_count is None:
+            return self._live_outputs(step)
+        number = self.view_number(step.epoch)
+        return tuple(self._recorded(teacher, step, number) for teacher in self.teachers)
+
+    def teacher_features(self, step: Step) -> tuple[Tensor, ...]:
+        """Return the teachers' standardized features of a step's samples, K of ``[B, D_k]``."""
+        return tuple(teacher(step) for teacher in self.features)
+
+    def _recorded(self, teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
+        array = teacher.arrays["train", PLAIN if teacher.by_id else number]
+        return teacher.aligned(to_device(array[step.indices], self.device))
+
+    def _live_outputs(self, step: Step) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            outputs = tuple(
+                self._recorded(teacher, step, PLAIN)
+                if teacher.live is None
+                else teacher.aligned(at_least_float32(teacher.live(step.views)))
+                for teacher in self.teachers
+            )
+        for teacher, output in zip(self.teachers, outputs, strict=True):
+            gaps = lost(output)
+            if self.refuse_gaps and gaps.any():
+                index = step.indices[int(gaps.nonzero()[0].item())]
+                raise recording.no_answer(teacher.name, self.split.samples.ids[index])
+        return outputs
+
+
+def distillation_data(
+    teachers: Sequence[ReadyTeacher], views: int | None, context: Context
+) -> DistillationData:
+    """Return every training sample with the teachers' outputs, and their features if the recipe wants them.
+
+    Args:
+        teachers: the prepared teachers.
+        views: number of recorded views; None where the teachers answer live.
+        context: the run.
+
+    Raises:
+        UsageError: features are wanted and cannot be recorded.
+    """
+    split, recipe = context.data.train, context.recipe
+    resolved = [teacher.resolved for teacher in teachers]
+    return DistillationData(
+        context.task,
+        split,
+        np.arange(len(split)),
+        views,
+        recipe.views.seed,
+        recipe.augment,
+        context.device,
+        tuple(teachers),
+        recorded_features(resolved, views, context) if recipe.loss.features else (),
+        refuse_gaps=recipe.store.on_nan == "error",
+    )

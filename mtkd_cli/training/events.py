@@ -1,0 +1,80 @@
+"""What happens in a run: one method an event, which every listener overrides as it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class RunListener:
+    """Follows a run. Every method does nothing until a listener overrides it."""
+
+    def run_started(self, recipe: Mapping[str, Any], folder: Path) -> None:
+        """The run begins or resumes, and its folder has the recipe."""
+
+    def said(self, line: str) -> None:
+        """A line for the user."""
+
+    def logged(self, line: str) -> None:
+        """A line for the log file only."""
+
+    def table_shown(self, table: Table) -> None:
+        """A table for the terminal only."""
+
+    def training_began(self, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        """A training begins, or resumes with the rows that its curve has so far.
+
+        Args:
+            label: its phase, and its candidate where there are several.
+            rows: without the label.
+        """
+
+    def epoch_finished(self, row: Mapping[str, Any]) -> None:
+        """An evaluation was made; its row has the label of its training."""
+
+    def run_finished(self, report: Mapping[str, Any]) -> None:
+        """The report is complete."""
+
+
+@dataclass(frozen=True)
+class RunEvents(RunListener):
+    """Passes each event on to all listeners, in their order."""
+
+    listeners: tuple[RunListener, ...] = ()
+
+    def with_listeners(self, *more: RunListener) -> RunEvents:
+        """Return the same with more listeners."""
+        return replace(self, listeners=(*self.listeners, *more))
+
+    def run_started(self, recipe: Mapping[str, Any], folder: Path) -> None:
+        for listener in self.listeners:
+            listener.run_started(recipe, folder)
+
+    def said(self, line: str) -> None:
+        for listener in self.listeners:
+            listener.said(line)
+
+    def logged(self, line: str) -> None:
+        for listener in self.listeners:
+            listener.logged(line)
+
+    def table_shown(self, table: Table) -> None:
+        for listener in self.listeners:
+            listener.table_shown(table)
+
+    def training_began(self, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        for listener in self.listeners:
+            listener.training_began(label, rows)
+
+    def epoch_finished(self, row: Mapping[str, Any]) -> None:
+        for listener in self.listeners:
+            listener.epoch_finished(row)
+
+    def run_finished(self, report: Mapping[str, Any]) -> None:
+        for listener in self.listeners:
+            listener.run_finished(report)

@@ -1,0 +1,67 @@
+"""What the steps of a training see: views, labels and teachers' outputs of its samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.views import affine, view
+from mtkd_cli.distributed.devices import to_device
+from mtkd_cli.interfaces import Task
+from mtkd_cli.recipe.schema import Augment
+from mtkd_cli.training.loop import Step
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """N samples of a split; the indices of a `Step` count them from 0.
+
+    Attributes:
+        task: what the labels mean.
+        split: where the samples are.
+        rows: their rows in the split, ``[N]``.
+        view_count: number of recorded views, which the epochs cycle through; None for a new view each epoch.
+        view_seed: seed of the views.
+        augment: what a view may change.
+        device: where the tensors go.
+    """
+
+    task: Task
+    split: Split
+    rows: NDArray[np.int64]
+    view_count: int | None
+    view_seed: int
+    augment: Augment
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def view_number(self, epoch: int) -> int:
+        """Return the number of the view that an epoch shows."""
+        return epoch + 1 if self.view_count is None else epoch % self.view_count
+
+    def views(self, step: Step) -> Tensor:
+        """Return the views of a step's samples, ``[B, C, H, W]``."""
+        rows, number = self.rows[step.indices], self.view_number(step.epoch)
+        samples, ids = self.split.samples.read(rows), self.split.id_numbers[rows]
+        return view(samples, ids, number, self.view_seed, self.augment, self.device)
+
+    def labels(self, step: Step) -> Tensor:
+        """Return the labels of a step's samples, moved as their views are."""
+        rows = self.rows[step.indices]
+        labels = to_device(torch.from_numpy(self.split.samples.targets)[rows], self.device)
+        if not self.task.spatial:
+            return labels
+        ids, number = self.split.id_numbers[rows], self.view_number(step.epoch)
+        moves = affine(ids, number, self.view_seed, self.augment)
+        return labels if moves is None else self.task.moved(labels, moves.to(labels.device))
+
+    def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
+        """Return the teachers' aligned outputs on a step's views, K of ``[B, C, *]``; here there are none."""
+        return ()
