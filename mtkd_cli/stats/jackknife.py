@@ -2,8 +2,9 @@
 
 The jackknife's variance with a t quantile whose degrees of freedom follow the kurtosis of the samples'
 influence (Satterthwaite): few samples that differ, or few that dominate, give few degrees of freedom. A
-single number takes Hall's (1992) correction for skewness besides. docs/benchmarks/error_rates.md has the
-simulations by which this was chosen over percentile, BCa and studentized bootstraps.
+single number takes Hall's (1992) correction for skewness besides, where that makes its interval wider.
+docs/benchmarks/error_rates.md has the simulations by which this was chosen over percentile, BCa and
+studentized bootstraps.
 """
 
 from __future__ import annotations
@@ -67,8 +68,9 @@ def interval(value: float, without: Numbers, samples: int, level: float = LEVEL)
         return Estimate(value, value, value)
     skew = float((influence**3).mean() / (influence**2).mean() ** 1.5)
     quantile = float(t.ppf((1 + level) / 2, freedom))
-    low, high = (value - error * _unskewed(end, skew, len(without)) for end in (quantile, -quantile))
-    return Estimate(value, low, high)
+    below = max(quantile, _unskewed(quantile, skew, len(without)))
+    above = max(quantile, -_unskewed(-quantile, skew, len(without)))
+    return Estimate(value, value - error * below, value + error * above)
 
 
 def difference(value: float, without: Numbers, samples: int) -> Difference:
