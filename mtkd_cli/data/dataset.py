@@ -86,9 +86,10 @@ class Dataset:
 def load(source: SourceData, options: Data) -> Dataset:
     """Split the source's samples and hide the labels that the student may not see.
 
-    ``options.labels`` is the number of training and validation labels together; the share ``options.val`` of
-    them is for validation. Test and validation samples are drawn in proportion to the class sizes, visible
-    labels in equal numbers per class.
+    If the source has no validation split, the share ``options.val`` of the labels is for validation, and
+    ``options.labels`` counts training and validation labels together. A validation split of the source is used
+    whole, and ``options.labels`` counts training labels. Test and validation samples are drawn in proportion
+    to the class sizes, visible labels in equal numbers per class.
 
     Raises:
         DataError: a split is empty or unlabeled, a label is invalid, an id is used twice, or `options.labels`
@@ -125,24 +126,20 @@ def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[
         options: the recipe's ``data``.
     """
     labeled = np.flatnonzero(labelled_rows(train.targets))
-    available = len(labeled) + (len(val) if val else 0)
-    budget = available if options.labels is None else options.labels
-    if budget > available:
+    budget = len(labeled) if options.labels is None else options.labels
+    if budget > len(labeled):
+        samples = "training samples" if val else "samples"
         raise DataError(
-            f"data.labels is {budget}, but only {available} samples are labeled",
+            f"data.labels is {budget}, but only {len(labeled)} {samples} are labeled",
             where=f"data {options.name}",
             hint="lower data.labels, or remove it",
         )
-    count = min(round(options.val * budget), len(val) if val else budget)
-    if val is not None:
-        count = count if options.labels else len(val)
-        val = val.take(np.sort(draw_in_proportion(strata(val.targets), count, "val", options.seed)))
-    else:
+    if val is None:
+        count = min(round(options.val * budget), budget)
         held = labeled[draw_in_proportion(strata(train.targets[labeled]), count, "val", options.seed)]
         val, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
-    labeled = np.flatnonzero(labelled_rows(train.targets))
-    keep = len(labeled) if options.labels is None else min(budget - len(val), len(labeled))
-    kept = labeled[_draw_evenly(strata(train.targets[labeled]), keep, "labels", options.seed)]
+        labeled, budget = np.flatnonzero(labelled_rows(train.targets)), budget - count
+    kept = labeled[_draw_evenly(strata(train.targets[labeled]), budget, "labels", options.seed)]
     targets = none_like(train.targets)
     targets[kept] = train.targets[kept]
     return train, val, replace(train, targets=targets)

@@ -58,12 +58,18 @@ class Plug(BaseModel):
 class Data(Plug):
     """Where samples come from and which labels the student may see."""
 
-    val: Share = Field(0.2, description="Share of the labelled training samples kept for validation.")
+    val: Share = Field(
+        0.2,
+        description="Share of the labelled training samples kept for validation, where the source has none.",
+    )
     test: Share = Field(
         0.2, description="Share of the labelled samples kept for the test, where the source has none."
     )
     labels: int | None = Field(
-        None, ge=2, description="Labels that are kept, training and validation together; others are hidden."
+        None,
+        ge=2,
+        description="Labels that are kept; others are hidden. Training and validation together, or training "
+        "alone where the source has a validation split.",
     )
     seed: int = Field(0, ge=0, description="Seed of the splits and of the choice of labels.")
 

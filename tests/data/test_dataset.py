@@ -96,11 +96,17 @@ def test_keeps_splits_of_source() -> None:
     ]
 
 
-def test_label_budget_includes_source_validation() -> None:
-    apart = SourceData(("a", "b"), samples([30, 30]), samples([10, 10], prefix="v"))
+def test_label_budget_counts_training_labels_beside_source_validation() -> None:
+    apart = SourceData(
+        ("a", "b"), samples([30, 30]), samples([10, 10], prefix="v"), samples([5, 5], prefix="t")
+    )
     data = load(apart, Data(name="x", labels=20, val=0.2))
-    assert counts(data, "val") == [2, 2]
-    assert counts(data, "train") == [8, 8]
+    assert counts(data, "val") == [10, 10]
+    assert counts(data, "train") == [10, 10]
+    every = load(apart, Data(name="x", labels=60))
+    assert counts(every, "train") == [30, 30]
+    with pytest.raises(DataError, match=r"data.labels is 61, but only 60 training samples are labeled"):
+        load(apart, Data(name="x", labels=61))
 
 
 def test_splits_depend_on_data_seed_only() -> None:
