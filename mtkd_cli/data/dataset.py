@@ -87,9 +87,9 @@ def load(source: SourceData, options: Data) -> Dataset:
     """Split the source's samples and hide the labels that the student may not see.
 
     If the source has no validation split, the share ``options.val`` of the labels is for validation, and
-    ``options.labels`` counts training and validation labels together. A validation split of the source is used
-    whole, and ``options.labels`` counts training labels. Test and validation samples are drawn in proportion
-    to the class sizes, visible labels in equal numbers per class.
+    ``options.labels`` counts training and validation labels together. A validation split of the source is
+    used whole, and ``options.labels`` counts training labels. Test and validation samples are drawn in
+    proportion to the class sizes, visible labels in equal numbers per class.
 
     Raises:
         DataError: a split is empty or unlabeled, a label is invalid, an id is used twice, or `options.labels`

@@ -20,6 +20,10 @@ def json_schema() -> dict[str, Any]:
         else:
             long = {"$ref": target.pop("$ref")}
             target["anyOf"] = [long, short]
+    augment = properties["augment"]
+    for field in (augment, *(parts[part]["properties"]["batch_size"] for part in ("Fit", "Train"))):
+        field["anyOf"] = field.pop("oneOf")
+    augment["anyOf"][-1] = {"enum": ["auto", "none"]}
     parts["Teacher"]["properties"]["fit"]["anyOf"].append({"enum": ["head", "all"]})
     for key in ("lr", "weight_decay"):
         field = parts["Train"]["properties"][key]

@@ -135,7 +135,7 @@ def apply(raw: dict[str, Any], override: str) -> None:
 def _longhand(path: list[str], value: Any, override: str) -> dict[str, Any]:
     """Return ``value`` as a mapping: a shorthand written out, or nothing yet."""
     section = path[0]
-    if value is None:
+    if value is None or (path == ["augment"] and value in ("auto", "none")):
         return {}
     if section in SHORTHAND and len(path) == (2 if section in LISTS else 1):
         return {SHORTHAND[section]: value}

@@ -6,9 +6,18 @@ against the installed plugins.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from mtkd_cli.interfaces.types import LossOptions
 from mtkd_cli.recipe.shorthand import expand
@@ -25,7 +34,33 @@ Candidates = Annotated[
 """One value, or several that are tried and chosen from on validation."""
 
 Positive = Annotated[float, Field(gt=0)]
+PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+Value = TypeVar("Value")
+if TYPE_CHECKING:
+    OrAuto = Annotated[Value, "a value once the data are known, see mtkd_cli.runs.automatic"]
+else:
+
+    class OrAuto:
+        """A value, or ``auto`` in a recipe as it is written; a run's phases see values only."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            value = Annotated[item, Tag("[value]")]
+            return Annotated[value | Annotated[Literal["auto"], Tag("[auto]")], Discriminator(_branch)]
+
+
+def _branch(value: object) -> str:
+    return "[auto]" if is_auto(value) else "[value]"
+
+
+AUTO: Any = "auto"
+
+
+def is_auto(value: object) -> bool:
+    """Whether a value of a recipe is still to be chosen from the data."""
+    return isinstance(value, str) and value == AUTO
 
 
 class Section(BaseModel):
@@ -143,7 +178,10 @@ class Fit(Section):
         "student", description="Which training labels it sees: the student's, or all, hidden ones too."
     )
     epochs: int = Field(20, ge=1, description="Passes over its labelled samples.")
-    batch_size: int = Field(64, ge=1, description="Samples per step.")
+    batch_size: OrAuto[PositiveInt] = Field(
+        AUTO,
+        description="Samples per step; auto: 8 to 64, so that an epoch has at least 20 steps if it can.",
+    )
     lr: float = Field(3e-3, gt=0, le=1000, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay.")
     seed: int = Field(0, ge=0, description="Seed of initial weights, order and views.")
@@ -244,7 +282,10 @@ class Train(Section):
     """How the student is trained; the student alone is trained in the same way."""
 
     epochs: int = Field(30, ge=1, description="Passes over the training samples, unlabelled ones too.")
-    batch_size: int = Field(64, ge=1, description="Samples per step.")
+    batch_size: OrAuto[PositiveInt] = Field(
+        AUTO,
+        description="Samples per step; auto: 8 to 64, so that an epoch has at least 20 steps if it can.",
+    )
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with Nesterov momentum.")
     lr: Candidates = Field(
         (1e-3, 3e-3, 1e-2), description="Peak learning rate, or several to choose from on validation."
@@ -299,7 +340,11 @@ class Recipe(Section):
     task: Plug
     data: Data
     views: Views = Field(default_factory=Views)
-    augment: Augment = Field(default_factory=Augment)
+    augment: OrAuto[Augment] = Field(
+        AUTO,
+        description="What views may change. auto: what keeps labels true, by task and kind of images; none: "
+        "nothing.",
+    )
     fit: Fit = Field(default_factory=Fit, description="Defaults of every teacher's fit.")
     teachers: tuple[Teacher, ...] = Field(min_length=1)
     calibrate: bool = Field(False, description="Fit one temperature for each teacher on validation.")

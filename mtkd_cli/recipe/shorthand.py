@@ -30,6 +30,8 @@ def expand(raw: dict[str, Any]) -> dict[str, Any]:
                 full[section] = [{key: item} if isinstance(item, str) else item for item in value]
         elif isinstance(value, str | int) and not isinstance(value, bool):
             full[section] = {key: value}
+    if full.get("augment") == "none":
+        full["augment"] = {}
     if isinstance(full.get("teachers"), list):
         full["teachers"] = [_teacher(item, full.get("fit")) for item in full["teachers"]]
     return full

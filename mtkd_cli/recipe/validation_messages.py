@@ -94,7 +94,7 @@ def _keys_beside(location: tuple[Any, ...]) -> list[str]:
     """Return the keys that the schema has where an unknown one stands."""
     model: type[BaseModel] | None = Recipe
     for part in location[:-1]:
-        if isinstance(part, int) or model is None:
+        if isinstance(part, int) or model is None or _is_branch(part):
             continue
         field = model.model_fields.get(part)
         model = _model_in(field.annotation) if field else None

@@ -270,7 +270,14 @@ def _repeat(report: Mapping[str, Any], recipe: str) -> Section:
     rows = [[name, str(value)] for name, value in facts.items()]
     return Section(
         "Repeat it",
-        text=["With the same versions, machine and number of threads it gives the same bits."],
+        text=[
+            "With the same versions, machine and number of threads it gives the same bits.",
+            *(
+                [f"Augmentation: {report['augment']}; batch size {report['batch_size']}."]
+                if "augment" in report
+                else []
+            ),
+        ],
         code=[report["repeat"], recipe],
         grids=[Grid(rows, caption=report["machine"], words=True)],
     )

@@ -15,7 +15,7 @@ from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
-from mtkd_cli.runs import manifest, preflight
+from mtkd_cli.runs import automatic, manifest, preflight
 from mtkd_cli.runs.baselines import Baseline, baselines_of, trained_baseline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.runs.picture import picture
@@ -47,7 +47,8 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     preflight.refuse_top_k(recipe, task)
     calibration.refuse(recipe, task)
     preflight.refuse_wrong_labels(data, task)
-    return Context(recipe, parts, data, task, resolve_device(device), progress)
+    settled = automatic.settle(parts, data, task)
+    return Context(settled, parts, data, task, resolve_device(device), progress)
 
 
 def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
@@ -105,6 +106,7 @@ def _run_phases(
 ) -> _Results:
     """Run every phase in which all processes have a share."""
     preflight.refuse_few_samples(context, baselines=bool(wanted))
+    automatic.tell(context)
     strategy = Strategy(context.parts.strategy)
     teachers = prepare_teachers(context, views, resolved)
     preflight.show_alignment(context, teachers)

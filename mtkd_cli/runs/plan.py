@@ -20,6 +20,7 @@ from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import bytes_in_words
+from mtkd_cli.runs import automatic
 from mtkd_cli.runs.baselines import baselines_of, is_kept
 from mtkd_cli.runs.report_facts import labels_seen
 from mtkd_cli.runs.students import build, kd_ratio, plan_steps
@@ -88,6 +89,10 @@ def plan_of(context: Context, views: int | None, baselines: bool) -> dict[str, A
         "student": {"model": recipe.student.model, "input_size": student.input.size, **costs},
         "views": "live" if views is None else views,
         "kd_ratio": kd_ratio(context),
+        "augment": automatic.in_words(recipe.augment),
+        "batch_size": recipe.train.batch_size,
+        "automatic": automatic.choices(context),
+        "warnings": automatic.warnings(context),
         "steps": steps,
         "candidates": tries,
         "phases": phases,
@@ -217,9 +222,12 @@ def plan_table(plan: Mapping[str, Any]) -> Group:
         f"{student['parameters']:,} parameters, {bytes_in_words(student['bytes'])}",
         f"training: {plan['steps']} steps for each of {plan['candidates']} candidates; "
         f"views: {plan['views']}; kd_ratio {plan['kd_ratio']}",
+        f"augment: {plan['augment']}; batch_size {plan['batch_size']}"
+        + (f"; chosen automatically: {'; '.join(plan['automatic'])}" if plan["automatic"] else ""),
         f"to be recorded: {bytes_in_words(plan['record_bytes'])}, into {content_store.root()}",
     ]
-    warnings = [
+    warnings = [f"warning: {warning}" for warning in plan["warnings"]]
+    warnings += [
         f"warning: teacher {t['name']}: {doubt}"
         for t in plan["teachers"]
         for doubt in (t["validation"] or {"doubts": ()})["doubts"]

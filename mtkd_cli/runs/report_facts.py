@@ -16,6 +16,7 @@ from mtkd_cli.interfaces import Metric, Task
 from mtkd_cli.interfaces.significant_digits import rounded, shown, without_nan
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.runs import automatic
 from mtkd_cli.runs.students import TrainedStudent, kd_ratio
 from mtkd_cli.runs.teacher_weights import Counted
 from mtkd_cli.stats import jackknife
@@ -136,6 +137,8 @@ def report_of(
         ],
         "views": "live" if views is None else views,
         "kd_ratio": kd_ratio(context),
+        "augment": automatic.in_words(recipe.augment),
+        "batch_size": recipe.train.batch_size,
         "student": {
             "model": recipe.student.model,
             "chosen": student.settings,

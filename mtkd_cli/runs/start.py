@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from rich.console import Console
 from mtkd_cli.distributed import group
 from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.recipe.resolve import Resolved
-from mtkd_cli.runs import pipeline
+from mtkd_cli.runs import automatic, pipeline
 from mtkd_cli.runs.folder import CHECKPOINTS, MANIFEST, Run
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.training.context import Context
@@ -43,18 +44,20 @@ def run_recipe(
         with Run(name, go_on) as run:
             begun: Mapping[str, Any] = run.begun or {}
             baseline = begun.get("baseline", True) if baseline is None else baseline
+            parts = replace(parts, recipe=automatic.as_begun(parts.recipe, begun.get("recipe")))
             same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), begun.get("baseline"))
             report = run.finished_report() if same else None
             device = begun.get("device", device) if device == "auto" else device
             threads = threads or begun.get("engine", {}).get("threads", 0)
-            group.broadcast(None if report else (device, threads, baseline))
+            group.broadcast(None if report else (device, threads, baseline, begun.get("recipe")))
             return report or pipeline.distill(context_of(parts, device, threads), run, baseline)
 
 
 def _assist(parts: Resolved, name: str) -> None:
     """Do this process's share of a run that the first process leads."""
     if led := group.broadcast(None):
-        device, threads, baseline = led
+        device, threads, baseline, begun = led
+        parts = replace(parts, recipe=automatic.as_begun(parts.recipe, begun))
         pipeline.assist(context_of(parts, device, threads), baseline, ROOT / name / CHECKPOINTS)
 
 

@@ -20,7 +20,12 @@ def views_of(recipe: Recipe) -> int | None:
         return recipe.views.count
     if not changes_anything(recipe):
         return 1
-    return max(1, min(MOST_VIEWS, recipe.train.epochs // EPOCHS_A_VIEW))
+    return rule_of_cost(recipe.train.epochs)
+
+
+def rule_of_cost(epochs: int) -> int:
+    """Return the recorded views that cost at most a quarter of what live teachers cost."""
+    return max(1, min(MOST_VIEWS, epochs // EPOCHS_A_VIEW))
 
 
 def changes_anything(recipe: Recipe) -> bool:

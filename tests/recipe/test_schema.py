@@ -15,7 +15,7 @@ from mtkd_cli.interfaces import LossOptions
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.json_schema import json_schema
 from mtkd_cli.recipe.reader import validate
-from mtkd_cli.recipe.schema import Recipe
+from mtkd_cli.recipe.schema import Augment, Recipe, is_auto
 from mtkd_cli.recipe.shorthand import expand
 
 SCHEMA = Path(__file__).parents[2] / "docs/recipe.schema.json"
@@ -65,6 +65,16 @@ def test_expanding_twice_changes_nothing_and_the_given_recipe_stays() -> None:
     assert json.dumps(raw) == before
 
 
+def test_augment_and_batch_sizes_are_chosen_from_the_data_where_a_recipe_names_none() -> None:
+    recipe = validate(small(teachers=[{"model": "mlp:8", "fit": "all"}]), "r")
+    fit = recipe.teachers[0].fit
+    assert fit is not None
+    assert all(map(is_auto, (recipe.augment, recipe.train.batch_size, fit.batch_size)))
+    assert validate(small(augment="none"), "r").augment == Augment()
+    assert validate(small(augment={}), "r").augment == Augment()
+    assert validate(small(augment={"flip": True}), "r").augment == Augment(flip=True)
+
+
 def test_a_recipe_written_out_reads_back_the_same() -> None:
     recipe = validate(small(train={"lr": [1e-3, 1e-2]}, data={"name": "digits", "labels": 100}), "r")
     again = validate(yaml12.load(yaml12.dump(recipe.as_dict()), "r"), "r")
@@ -93,6 +103,9 @@ def test_a_plugins_own_keys_are_kept_for_it() -> None:
         ({"train": {"epochs": True}}, "train.epochs: must be a whole number", "it is True"),
         ({"train": {"epochs": 2.5}}, "train.epochs: must be a whole number", "it is 2.5"),
         ({"augment": {"flip": "no"}}, "augment.flip: must be true or false", "it is 'no'"),
+        ({"augment": {"flipp": True}}, "unknown key 'flipp'", "did you mean 'flip'?"),
+        ({"augment": "some"}, "augment: must be a mapping of keys", "it is 'some'"),
+        ({"train": {"batch_size": 0}}, "train.batch_size: must be at least 1", "it is 0"),
         ({"train": {"lr": []}}, "train.lr: must have at least 1 item", "it is []"),
         ({"train": {"lr": float("nan")}}, "train.lr.0: must be a finite number", "it is nan"),
         ({"train": {"optimizer": "adam"}}, "train.optimizer: must be 'adamw' or 'sgd'", "it is 'adam'"),
@@ -177,6 +190,9 @@ def test_the_schema_takes_every_built_in_recipe_and_refuses_a_typo(registry: Reg
         assert not accepts(schema, raw, schema)
     short = small(views="live", train={"lr": 1e-3}, teachers=["mlp:8", {"model": "mlp:9", "fit": "head"}])
     assert accepts(schema, short, schema)
+    for augment in ("auto", "none", {"flip": True}):
+        assert accepts(schema, small(augment=augment, train={"batch_size": "auto"}), schema)
+    assert not accepts(schema, small(augment="some"), schema)
     assert not accepts(schema, small(train={"lr": []}), schema)
     assert not accepts(schema, small(teachers=[]), schema)
 

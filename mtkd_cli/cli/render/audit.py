@@ -32,7 +32,7 @@ def run(parts: Resolved, name: str, device: str, threads: int, as_json: bool) ->
     with stdout_on_stderr():
         context = context_of(parts, device, threads)
         strategies = strategies_for(parts.recipe.task.name, installed(), parts.name)
-        facts = {"recipe": parts.recipe.as_dict(), **audit_of(context, strategies)}
+        facts = {"recipe": context.recipe.as_dict(), **audit_of(context, strategies)}
     place = run_names.create(ROOT, name or run_names.default_name(ROOT, parts.name))
     results.write(place, results.AUDIT, facts)
     write_pages(place, results.AUDIT, facts)

@@ -15,9 +15,9 @@ def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bo
     """Print the resolved recipe and what would be done."""
     with stdout_on_stderr():
         context = context_of(parts, device, threads)
-        facts = plan_of(context, view_count.views_of(parts.recipe), baseline)
+        facts = plan_of(context, view_count.views_of(context.recipe), baseline)
     if as_json:
-        console.print_json({"recipe": parts.recipe.as_dict(), "plan": facts})
+        console.print_json({"recipe": context.recipe.as_dict(), "plan": facts})
         return
-    print(yaml12.dump(parts.recipe.as_dict()))  # noqa: T201
+    print(yaml12.dump(context.recipe.as_dict()))  # noqa: T201
     console.print_result(plan_table(facts))
