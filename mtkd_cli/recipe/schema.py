@@ -348,7 +348,9 @@ class Recipe(Section):
     fit: Fit = Field(default_factory=Fit, description="Defaults of every teacher's fit.")
     teachers: tuple[Teacher, ...] = Field(min_length=1)
     calibrate: bool = Field(False, description="Fit one temperature for each teacher on validation.")
-    strategy: Plug
+    strategy: Plug = Field(
+        Plug(name="weighted"), description="How much each teacher counts. Default: weighted, by validation."
+    )
     student: Student
     loss: Loss = Field(default_factory=Loss)
     train: Train = Field(default_factory=Train)

@@ -15,6 +15,7 @@ from mtkd_cli.interfaces import LossOptions
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.json_schema import json_schema
 from mtkd_cli.recipe.reader import validate
+from mtkd_cli.recipe.resolve import resolve
 from mtkd_cli.recipe.schema import Augment, Recipe, is_auto
 from mtkd_cli.recipe.shorthand import expand
 
@@ -63,6 +64,15 @@ def test_expanding_twice_changes_nothing_and_the_given_recipe_stays() -> None:
     once = expand(raw)
     assert expand(once) == once
     assert json.dumps(raw) == before
+
+
+def test_the_strategy_is_weighted_where_a_recipe_names_none(registry: Registry) -> None:
+    raw = small()
+    del raw["strategy"]
+    recipe = validate(raw, "r")
+    assert recipe.strategy.name == "weighted"
+    assert resolve(recipe, registry, "r").strategy.options == {"by": None, "tau": 0.1}
+    assert accepts(json_schema(), raw, json_schema())
 
 
 def test_augment_and_batch_sizes_are_chosen_from_the_data_where_a_recipe_names_none() -> None:

@@ -68,7 +68,7 @@ def test_a_run_of_an_mtkd_that_hashed_fewer_files_can_be_read(run: Path, mtkd: M
 
 def test_comparisons_name_methods_by_the_recipe_that_the_manifest_has(run: Path) -> None:
     (run / "recipe.yaml").write_text("strategy: {name: another}\n")
-    assert results.read_recipe(run)["strategy"]["name"] == "mean"
+    assert results.read_recipe(run)["strategy"]["name"] == "weighted"
 
 
 @pytest.mark.parametrize("name", [results.AUDIT, results.COMPARISON])
