@@ -50,7 +50,7 @@ def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("number", [0, 2])
 def test_what_is_stored_is_what_the_live_teacher_says(context: Contexts, number: int) -> None:
-    run = context("views=3")
+    run = context("views=3", "fit.batch_size=64")
     for index, ready in enumerate(prepare.prepare_teachers(run, 3)):
         live = live_answers(run, index, number)
         torch.testing.assert_close(ready.recorded("train", number), live, rtol=1e-3, atol=2e-3)
