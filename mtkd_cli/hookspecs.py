@@ -25,7 +25,15 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from mtkd_cli.specs import AggregatorSpec, DataSpec, RecipeSpec, TaskSpec, TeacherSpec, TrackerSpec
+    from mtkd_cli.specs import (
+        AggregatorSpec,
+        DataSpec,
+        LossSpec,
+        RecipeSpec,
+        TaskSpec,
+        TeacherSpec,
+        TrackerSpec,
+    )
 
 PROJECT = "mtkd"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -45,6 +53,11 @@ def mtkd_register_aggregators() -> Sequence[AggregatorSpec]:  # type: ignore[emp
 @hookspec
 def mtkd_register_tasks() -> Sequence[TaskSpec]:  # type: ignore[empty-body]
     """Return tasks. Called once, before a recipe is read."""
+
+
+@hookspec
+def mtkd_register_losses() -> Sequence[LossSpec]:  # type: ignore[empty-body]
+    """Return distillation losses, the choices of a task's ``kd``. Called once, before a recipe is read."""
 
 
 @hookspec

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from mtkd_cli.errors import nearest_or_all
@@ -37,6 +37,7 @@ class Option:
         maximum: largest allowed number.
         choices: allowed strings; empty allows all.
         required: whether the key must be set.
+        aliases: former spellings of the key, which still work.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Option:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     required: bool = False
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.type not in OPTION_TYPES:
@@ -124,12 +126,53 @@ class TaskSpec(Spec):
     Attributes:
         primary: primary metric with its direction (``"accuracy (higher is better)"``).
         averages: whether outputs may be averaged element by element. Boxes may not.
+        loss: name of the default distillation loss. If set, the registry adds the option ``kd``, whose
+            choices are the losses registered for the task, and the options of these losses.
     """
 
     primary: str = ""
     averages: bool = True
+    loss: str = ""
 
     kind: ClassVar[str] = "tasks"
+
+
+@dataclass(frozen=True)
+class LossSpec(Spec):
+    """A distillation loss: a function ``(student, teacher, temperature, **options)`` of logits ``[B, C, *]``.
+
+    It returns one value per element, ``[B, *]``, times temperature squared if it uses the temperature. A
+    recipe selects it with the key ``kd`` of the task, and sets the option ``scale`` of a loss ``l1`` with the
+    key ``l1_scale``.
+
+    Attributes:
+        tasks: names of the supported tasks.
+        needs_every_logit: whether it needs the logits of all classes. If so, ``store.top_k`` is refused.
+        any_label_space: whether it supports teachers that know only some of the classes.
+        to_mixture: whether ``teacher`` are softened probabilities, and the gradient is linear in them.
+            Teachers are then mixed first, and the loss is computed once.
+        whole_maps: whether it compares whole class maps and returns a value per class, ``[B, C]``.
+        formula: the loss in one line.
+        paper: source.
+    """
+
+    tasks: tuple[str, ...] = ()
+    needs_every_logit: bool = True
+    any_label_space: bool = False
+    to_mixture: bool = False
+    whole_maps: bool = False
+    formula: str = ""
+    paper: str = ""
+
+    kind: ClassVar[str] = "losses"
+
+    @property
+    def recipe_options(self) -> tuple[Option, ...]:
+        """The options by their keys in a recipe: the loss's name, an underscore, the option's name."""
+        prefix = re.sub(r"[^A-Za-z0-9]+", "_", self.name)
+        return tuple(
+            replace(o, name=f"{prefix}_{o.name}", summary=f"{self.name}: {o.summary}") for o in self.options
+        )
 
 
 @dataclass(frozen=True)
@@ -192,6 +235,7 @@ class RecipeSpec(Spec):
 
 
 KINDS: dict[str, type[Spec]] = {
-    spec.kind: spec for spec in (AggregatorSpec, TaskSpec, TeacherSpec, DataSpec, RecipeSpec, TrackerSpec)
+    spec.kind: spec
+    for spec in (AggregatorSpec, TaskSpec, LossSpec, TeacherSpec, DataSpec, RecipeSpec, TrackerSpec)
 }
 """Spec type of each kind, by the plural name on the command line."""

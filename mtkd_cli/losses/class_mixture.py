@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtkd_cli.interfaces import Merged
-from mtkd_cli.interfaces.label_space import restricted
-from mtkd_cli.losses.kl import kl_divergence
 
 STEPS = 30
 """Newton steps to the mixture over partial label spaces; it converges in about ten."""
@@ -73,22 +71,3 @@ def _most_likely(answered: Tensor, weights: Tensor, known: Tensor) -> Tensor:
     total = q.sum(dim=-1, keepdim=True)
     q = torch.where(total > 0, q / total.clamp(min=TINY), 1 / q.shape[-1])
     return q.movedim(-1, 1)
-
-
-def divergence(student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
-    """Return the distillation loss ``[B, *]`` of logits ``[B, C, *]``, times temperature squared.
-
-    Over one label space it is ``KL(mixture || student)``, which has the gradient of the weighted sum
-    of the divergences to each teacher, at the cost of one. Over partial ones each teacher's divergence
-    is taken on the student's distribution over the classes that the teacher knows (UHC, CVPR 2019,
-    arXiv 1904.06062).
-    """
-    student = student_output.float()
-    if merged.known is None or merged.weights is None:
-        return kl_divergence(student, mixed(merged, temperature), temperature)
-    targets = probabilities(merged.outputs, temperature)
-    each = [
-        weight * kl_divergence(restricted(student, known), target, temperature)
-        for weight, known, target in zip(merged.weights, merged.known, targets, strict=True)
-    ]
-    return torch.stack(each).sum(dim=0)

@@ -7,11 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def decoupled(student: Tensor, teacher: Tensor, temperature: float, alpha: float, beta: float) -> Tensor:
+def decoupled(
+    student: Tensor, teacher: Tensor, temperature: float, alpha: float = 1.0, beta: float = 2.0
+) -> Tensor:
     """Return the decoupled distillation loss (DKD, CVPR 2022, arXiv 2203.08679), ``[B, *]``, times T^2.
 
     ``alpha`` weighs the divergence of the target class against all others together, ``beta`` that
-    among the others. The target is the teacher's first choice: unlabelled samples have no other.
+    among the others. The target is the teacher's first choice: unlabeled samples have no other.
 
     Args:
         student: ``[B, C, *]`` logits.

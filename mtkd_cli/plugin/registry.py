@@ -13,9 +13,10 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
 from mtkd_cli.errors import UsageError, nearest_or_all, type_and_first_line
+from mtkd_cli.plugin.task_options import with_losses
 from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_duplicates, specs_of
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
-from mtkd_cli.specs import Spec
+from mtkd_cli.specs import LossSpec, Spec, TaskSpec
 
 if TYPE_CHECKING:
     import typer
@@ -193,6 +194,11 @@ def discover(third_party: bool = True) -> Registry:
         entries += [Registered(spec, plugin) for spec in specs]
         if command is not None:
             commands.append((plugin, command))
+    losses = _losses(entries)
+    entries = [
+        replace(entry, spec=with_losses(entry.spec, losses)) if isinstance(entry.spec, TaskSpec) else entry
+        for entry in entries
+    ]
     entries.sort(key=lambda entry: (entry.spec.kind, entry.spec.name, entry.plugin.distribution))
     return Registry(tuple(plugins), tuple(entries), tuple(commands))
 
@@ -209,6 +215,15 @@ def entry_points() -> list[tuple[metadata.EntryPoint, Plugin]]:
             distributions[key] = (normalize_name(str(fields["Name"])), str(fields["Version"]))
         found.append((point, Plugin(point.name, *distributions[key], module=point.value)))
     return sorted(found, key=lambda pair: (not pair[1].builtin, pair[1].distribution, pair[1].name))
+
+
+def _losses(entries: list[Registered]) -> dict[str, LossSpec]:
+    """Return the losses by their names in a recipe; a duplicate name belongs to the first loss."""
+    found: dict[str, LossSpec] = {}
+    for entry in entries:
+        if isinstance(entry.spec, LossSpec):
+            found[entry.full_name if entry.spec.name in found else entry.spec.name] = entry.spec
+    return found
 
 
 def _is_blocked(plugin: Plugin) -> bool:

@@ -14,6 +14,7 @@ from mtkd_cli.specs import API_VERSIONS, KINDS, NAME, Spec
 REGISTERING = {
     "mtkd_register_aggregators": "strategies",
     "mtkd_register_tasks": "tasks",
+    "mtkd_register_losses": "losses",
     "mtkd_register_teachers": "teachers",
     "mtkd_register_data": "data",
     "mtkd_register_recipes": "recipes",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtkd_cli.plugin.registry import Registry, installed
+from mtkd_cli.recipe.former_keys import former_keys
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import Resolved, local_references, resolve
 from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
@@ -40,6 +41,7 @@ def load(
     recipe, name = read(source, overrides, plugins)
     warn([f"this recipe runs local code: {reference}" for reference in local_references(recipe)])
     parts = replace(resolve(recipe, plugins, source), name=name)
+    warn(former_keys(parts))
     files = checked(trust_pickle, [parts])
     warn(warnings(files))
     return trusting(parts, files, trust_code)

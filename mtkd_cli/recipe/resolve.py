@@ -214,9 +214,14 @@ def check_options(
 
     """
     options = {option.name: option for option in known}
+    current = {alias: option.name for option in known for alias in option.aliases}
     problems: list[MtkdError] = []
     values: dict[str, Any] = {}
-    for name, value in given.items():
+    for key, value in given.items():
+        name = current.get(key, key)
+        if name in values:
+            problems.append(RecipeKeyError(f"{name} is set twice", f"{where}.{key}", f"remove {key!r}"))
+            continue
         if name not in options:
             hint = nearest_or_all(name, [*options, *beside])
             problems.append(RecipeKeyError(f"unknown key {name!r}", f"{where}.{name}", hint))
@@ -226,7 +231,7 @@ def check_options(
         except ValueError as error:
             problems.append(RecipeKeyError(f"{name}: {error}", f"{where}.{name}", options[name].summary))
     for option in known:
-        if option.required and option.name not in given:
+        if option.required and option.name not in {current.get(key, key) for key in given}:
             problems.append(RecipeKeyError(f"the key {option.name!r} is missing", where, option.summary))
         values.setdefault(option.name, option.default)
     return values, problems

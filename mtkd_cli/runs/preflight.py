@@ -34,7 +34,7 @@ def refuse_top_k(recipe: Recipe, task: Task) -> None:
         raise UsageError(
             "this distillation loss needs every logit, store.top_k keeps a few",
             where="task, store.top_k",
-            hint="use kd: kl without standardise, or leave store.top_k out",
+            hint="use kd: kl without standardize, or leave store.top_k out",
         )
 
 
@@ -61,7 +61,7 @@ def refuse_partial_label_spaces(context: Context, strategy: Strategy, teachers: 
         raise UsageError(
             "this distillation loss needs teachers that know every class",
             where="task",
-            hint="use kd: kl without standardise",
+            hint="use kd: kl without standardize",
         )
 
 

@@ -11,6 +11,7 @@ from mtkd_cli.testing.broken import BrokenRuleError as BrokenRuleError
 from mtkd_cli.testing.broken import NotCheckedError as NotCheckedError
 from mtkd_cli.testing.data import cache_in as cache_in
 from mtkd_cli.testing.data import check_data as check_data
+from mtkd_cli.testing.loss import check_loss as check_loss
 from mtkd_cli.testing.plugin import check as check
 from mtkd_cli.testing.plugin import check_plugin as check_plugin
 from mtkd_cli.testing.provider import check_provider as check_provider

@@ -11,10 +11,20 @@ from mtkd_cli.errors import MtkdError, UsageError
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_duplicates, specs_of
 from mtkd_cli.recipe.resolve import check_options
-from mtkd_cli.specs import AggregatorSpec, DataSpec, RecipeSpec, Spec, TaskSpec, TeacherSpec, TrackerSpec
+from mtkd_cli.specs import (
+    AggregatorSpec,
+    DataSpec,
+    LossSpec,
+    RecipeSpec,
+    Spec,
+    TaskSpec,
+    TeacherSpec,
+    TrackerSpec,
+)
 from mtkd_cli.testing.broken import BrokenRuleError, NotCheckedError
 from mtkd_cli.testing.data import check_data
 from mtkd_cli.testing.listing import check_listing
+from mtkd_cli.testing.loss import check_loss
 from mtkd_cli.testing.provider import check_provider
 from mtkd_cli.testing.strategy import check_strategy
 from mtkd_cli.testing.task import check_task
@@ -75,6 +85,8 @@ def check(spec: Spec, options: Mapping[str, Any] | None = None) -> str:
     factory = functools.partial(_load(spec), **chosen)
     if isinstance(spec, AggregatorSpec):
         return ", ".join(check_strategy(factory, spec))
+    if isinstance(spec, LossSpec):
+        return check_loss(factory, spec)
     if isinstance(spec, DataSpec):
         check_data(factory, spec)
         return "loaded twice"

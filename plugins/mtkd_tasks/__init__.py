@@ -1,7 +1,7 @@
-"""The built-in tasks."""
+"""The built-in tasks and distillation losses. Hooks only: nothing here imports torch."""
 
 from mtkd_cli.hookspecs import hookimpl
-from mtkd_cli.specs import Option, TaskSpec
+from mtkd_cli.specs import LossSpec, Option, TaskSpec
 
 
 @hookimpl
@@ -13,22 +13,15 @@ def mtkd_register_tasks() -> list[TaskSpec]:
             "One class out of several per sample; learns from class probabilities.",
             "mtkd_tasks.classification:Classification",
             primary="accuracy (higher is better)",
+            loss="kl",
             options=(
                 Option(
-                    "kd",
-                    str,
-                    "kl",
-                    "distillation loss: kl; mse of logits; dkd (arXiv 2203.08679); dist (arXiv 2205.10536)",
-                    choices=("kl", "mse", "dkd", "dist"),
-                ),
-                Option(
-                    "standardise",
+                    "standardize",
                     bool,
                     False,
                     "standardize the logits of student and teachers (arXiv 2403.01427)",
+                    aliases=("standardise",),
                 ),
-                Option("dkd_alpha", float, 1.0, "dkd: weight of the target class", minimum=0),
-                Option("dkd_beta", float, 2.0, "dkd: weight among the other classes", minimum=0),
             ),
         ),
         TaskSpec(
@@ -103,14 +96,62 @@ def mtkd_register_tasks() -> list[TaskSpec]:
             "One class per pixel; learns from the class probabilities of each pixel.",
             "mtkd_tasks.segmentation:Segmentation",
             primary="miou (higher is better)",
+            loss="kl",
+        ),
+    ]
+
+
+@hookimpl
+def mtkd_register_losses() -> list[LossSpec]:
+    """Return the built-in distillation losses. The functions are in `mtkd_cli.losses`."""
+    return [
+        LossSpec(
+            "kl",
+            "KL divergence of the student's softened probabilities from the teachers'; of maps, per pixel.",
+            "mtkd_cli.losses.kl:kl_divergence",
+            tasks=("classification", "segmentation"),
+            needs_every_logit=False,
+            any_label_space=True,
+            to_mixture=True,
+            formula="T^2 KL(p || q), p = softmax(teacher / T), q = softmax(student / T)",
+            paper="Hinton et al., Distilling the Knowledge in a Neural Network, arXiv 1503.02531",
+        ),
+        LossSpec(
+            "mse",
+            "Squared differences of logits, without a temperature.",
+            "mtkd_cli.losses.squared_logits:squared_logits",
+            tasks=("classification",),
+            formula="mean over classes of (student - teacher)^2",
+            paper="Ba and Caruana, Do Deep Nets Really Need to be Deep?, NeurIPS 2014",
+        ),
+        LossSpec(
+            "dkd",
+            "Two weighted KL divergences: the target class against the rest, and among the other classes.",
+            "mtkd_cli.losses.dkd:decoupled",
+            tasks=("classification",),
             options=(
-                Option(
-                    "kd",
-                    str,
-                    "kl",
-                    "distillation loss: kl (per pixel) or cwd (per class map, arXiv 2011.13256)",
-                    choices=("kl", "cwd"),
-                ),
+                Option("alpha", float, 1.0, "weight of the target class", minimum=0),
+                Option("beta", float, 2.0, "weight among the other classes", minimum=0),
             ),
+            formula="T^2 (alpha KL(target against the rest) + beta KL(among the rest))",
+            paper="Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, arXiv 2203.08679",
+        ),
+        LossSpec(
+            "dist",
+            "Correlations over the classes of a sample and over the samples of a batch.",
+            "mtkd_cli.losses.dist:relational",
+            tasks=("classification",),
+            formula="T^2 (1 - r(q_i, p_i) + mean over classes of (1 - r(q_c, p_c))), r: correlation",
+            paper="Huang et al., Knowledge Distillation from a Stronger Teacher, arXiv 2205.10536",
+        ),
+        LossSpec(
+            "cwd",
+            "KL divergence between class maps, each a distribution over the pixels.",
+            "mtkd_cli.losses.cwd:channel_divergence",
+            tasks=("segmentation",),
+            any_label_space=True,
+            whole_maps=True,
+            formula="mean over classes of T^2 KL(softmax over pixels of teacher / T || of student / T)",
+            paper="Shu et al., Channel-wise Knowledge Distillation for Dense Prediction, arXiv 2011.13256",
         ),
     ]

@@ -15,8 +15,7 @@ from torch import Tensor
 from mtkd_cli.interfaces import Details, LossOptions, Merged, Metric, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_labels import present
-from mtkd_cli.losses import cross_entropy, decoupled, relational, squared_logits, standardised
-from mtkd_cli.losses.class_mixture import divergence
+from mtkd_cli.losses import cross_entropy, loss_to_teachers, registered_loss, standardized
 from mtkd_tasks.calibration_error import calibrated_error, calibration_error
 from mtkd_tasks.grid import Words, grid, image_of
 from mtkd_tasks.softmax_task import OverClasses
@@ -30,11 +29,10 @@ class Classification(OverClasses):
     Args:
         data: class names, and labels for balanced class weights.
         loss: label smoothing of the task loss; class weights of both losses.
-        kd: distillation loss: ``kl``, ``mse``, ``dkd`` or ``dist``.
-        standardise: whether to standardize the logits of student and teachers (arXiv 2403.01427), if their
+        kd: name of the distillation loss.
+        standardize: whether to standardize the logits of student and teachers (arXiv 2403.01427), if their
             scales differ.
-        dkd_alpha: weight of the target class, see `mtkd_cli.losses.decoupled`.
-        dkd_beta: weight among the other classes.
+        loss_options: options of the registered losses, by their keys in a recipe.
     """
 
     primary = Metric("accuracy", higher_is_better=True, mean_of=0)
@@ -45,14 +43,13 @@ class Classification(OverClasses):
         data: TaskData,
         loss: LossOptions,
         kd: str = "kl",
-        standardise: bool = False,
-        dkd_alpha: float = 1.0,
-        dkd_beta: float = 2.0,
+        standardize: bool = False,
+        **loss_options: Any,
     ) -> None:
         super().__init__(data, loss)
-        self.kd, self.standardise = kd, standardise
-        self.dkd_alpha, self.dkd_beta = dkd_alpha, dkd_beta
-        self.any_label_space = self.plain_logits = kd == "kl" and not standardise
+        self.kd, self.standardize = registered_loss(kd, "classification", loss_options), standardize
+        self.any_label_space = self.kd.any_label_space and not standardize
+        self.plain_logits = not (self.kd.needs_every_logit or standardize)
 
     def shaped(self, output: Any) -> Tensor:
         """Return logits ``[B, C]``."""
@@ -65,31 +62,16 @@ class Classification(OverClasses):
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return the distillation loss of the recipe, ``[B]``, times temperature squared.
 
-        ``kl`` is one loss to the mixture, the others are a weighted sum over the teachers. Class weights are
-        applied to the teachers first, so they have the same effect in every loss.
+        Class weights are applied to the teachers first, so they have the same effect in every loss.
         """
         merged, counts = self.reweighted(merged)
-        return counts * self._to_teachers(student_output.float(), merged, temperature)
-
-    def _to_teachers(self, student: Tensor, merged: Merged, temperature: float) -> Tensor:
-        if self.standardise:
-            student = standardised(student)
-            outputs = tuple(standardised(output.float()) for output in merged.outputs)
-            combined = None if merged.combined is None else standardised(merged.combined.float())
+        student = student_output.float()
+        if self.standardize:
+            student = standardized(student)
+            outputs = tuple(standardized(output.float()) for output in merged.outputs)
+            combined = None if merged.combined is None else standardized(merged.combined.float())
             merged = replace(merged, outputs=outputs, combined=combined)
-        if self.kd == "kl":
-            return divergence(student, merged, temperature)
-        if merged.combined is not None:
-            return self._distance(student, merged.combined.float(), temperature)
-        losses = [self._distance(student, output.float(), temperature) for output in merged.outputs]
-        return (merged.weights * torch.stack(losses)).sum(dim=0)  # type: ignore[operator]
-
-    def _distance(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-        if self.kd == "mse":
-            return squared_logits(student, teacher)
-        if self.kd == "dkd":
-            return decoupled(student, teacher, temperature, self.dkd_alpha, self.dkd_beta)
-        return relational(student, teacher, temperature)
+        return counts * loss_to_teachers(self.kd, student, merged, temperature)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
         """Return (correct, nll, confidence, predicted class, label) of each sample, ``[B, 5]``.

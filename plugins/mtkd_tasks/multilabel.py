@@ -15,8 +15,8 @@ from torch import Tensor
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Alignment, Details, LossOptions, Merged, Metric, Task, TaskData
 from mtkd_cli.interfaces.missing_labels import any_of, present
-from mtkd_cli.losses.class_mixture import divergence
 from mtkd_cli.losses.class_weights import reweighted
+from mtkd_cli.losses.distillation import KL, loss_to_teachers
 
 TINY = 1e-7
 
@@ -113,7 +113,7 @@ class MultiLabel(Task):
         )
         balance = torch.stack([torch.ones_like(self.positive), self.positive])
         shifted, counts = reweighted(both, balance)  # [B, 2, C] and [B, C]
-        gap = counts * divergence(_binary_logits(student_output), shifted, temperature)
+        gap = counts * loss_to_teachers(KL, _binary_logits(student_output), shifted, temperature)
         return (self.weights.to(gap.device) * gap).mean(dim=1)
 
     def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:

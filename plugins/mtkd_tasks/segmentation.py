@@ -12,8 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from mtkd_cli.interfaces import Details, LossOptions, Merged, Metric, TaskData
-from mtkd_cli.losses import channel_divergence
-from mtkd_cli.losses.class_mixture import divergence
+from mtkd_cli.losses import loss_to_teachers, registered_loss
 from mtkd_tasks.grid import grid, image_of
 from mtkd_tasks.masks import color_masks
 from mtkd_tasks.softmax_task import OverClasses
@@ -29,18 +28,20 @@ class Segmentation(OverClasses):
 
     Args:
         data: class names, labels, and the side of the grid.
-        loss: label smoothing, and class weights of both losses. With ``cwd`` they weigh the channels, because
-            the constant that `reweighted` adds to a class map has no effect there.
-        kd: distillation loss: ``kl`` per pixel, or ``cwd`` per channel.
+        loss: label smoothing, and class weights of both losses. With a loss that compares whole maps they
+            weigh the classes, because the constant that `reweighted` adds to a class map has no effect there.
+        kd: name of the distillation loss.
+        loss_options: options of the registered losses, by their keys in a recipe.
     """
 
     primary = Metric("miou", higher_is_better=True)
     class_score = "iou"
     spatial = True
 
-    def __init__(self, data: TaskData, loss: LossOptions, kd: str = "kl") -> None:
+    def __init__(self, data: TaskData, loss: LossOptions, kd: str = "kl", **loss_options: Any) -> None:
         super().__init__(data, loss)
-        self.kd, self.plain_logits = kd, kd == "kl"
+        self.kd = registered_loss(kd, "segmentation", loss_options)
+        self.any_label_space, self.plain_logits = self.kd.any_label_space, not self.kd.needs_every_logit
         self.top_k = TOP_K if self.plain_logits else None
         side = data.input.size or 1
         self.elements = (side, side)
@@ -70,13 +71,14 @@ class Segmentation(OverClasses):
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return the distillation loss of the recipe, ``[B, H, W]``, times temperature squared."""
         student = student_output.float()
-        if self.kd == "kl":
-            merged, counts = self.reweighted(merged)
-            return counts * divergence(student, merged, temperature)
-        return self._by_channel(student, merged, temperature).view(-1, 1, 1).expand(-1, *self.elements)
+        if self.kd.whole_maps:
+            loss = self._whole_map_loss(student, merged, temperature)  # [B]
+            return loss.view(-1, 1, 1).expand(-1, *self.elements)
+        merged, counts = self.reweighted(merged)
+        return counts * loss_to_teachers(self.kd, student, merged, temperature)
 
-    def _by_channel(self, student: Tensor, merged: Merged, temperature: float) -> Tensor:
-        """Return the mean over classes of the divergence between maps, ``[B]``.
+    def _whole_map_loss(self, student: Tensor, merged: Merged, temperature: float) -> Tensor:
+        """Return the mean over classes of a loss between maps, ``[B]``.
 
         It compares whole maps, so the weight of a teacher is the mean of its weights over the pixels.
         """
@@ -84,14 +86,14 @@ class Segmentation(OverClasses):
         if self.class_weights is not None:
             classes = self.class_weights.to(student.device)
         if merged.combined is not None:
-            each = channel_divergence(student, merged.combined.float(), temperature)
+            each = self.kd.distance(student, merged.combined.float(), temperature)
             return (each * classes).mean(dim=1)
         if merged.weights is None:
             raise ValueError("neither weights nor a combined output")
         loss = student.new_zeros(len(student))
         for number, (output, weight) in enumerate(zip(merged.outputs, merged.weights, strict=True)):
             heard = classes if merged.known is None else classes * merged.known[number].to(classes)
-            each = channel_divergence(student, output.float(), temperature)
+            each = self.kd.distance(student, output.float(), temperature)  # [B, C]
             loss = loss + weight.mean(dim=(1, 2)) * (each * heard).mean(dim=1)
         return loss
 

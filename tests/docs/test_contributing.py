@@ -16,6 +16,7 @@ ROWS = [line.strip("|").split("|") for line in TABLE.splitlines() if line.starts
 NAMED_IN = {
     "strategies": "choosing-a-strategy.md",
     "tasks": "recipes.md",
+    "losses": "write-a-loss.md",
     "teachers": "teachers.md",
     "data": "recipes.md",
     "recipes": "recipes.md",

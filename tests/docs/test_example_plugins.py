@@ -12,7 +12,7 @@ from tests.fixtures.installed_examples import install, mtkd_in
 
 pytestmark = pytest.mark.slow
 
-NAMES = ("mtkd-example-strategy", "mtkd-example-teacher", "mtkd-example-tracker")
+NAMES = ("mtkd-example-strategy", "mtkd-example-teacher", "mtkd-example-tracker", "mtkd-example-loss")
 FEW = (
     "data.labels=100",
     "train.epochs=1",
@@ -40,7 +40,8 @@ def test_example_plugins_pass_checks(site: Path, name: str) -> None:
 def test_example_plugins_work_together(site: Path) -> None:
     (row,) = [line for line in mtkd_in(site, "list", "strategies").splitlines() if "lowest-error" in line]
     assert "mtkd-example-strategy 1.0" in row
-    given = ["strategy=lowest-error", "strategy.tau=0.2", TEACHERS, "trackers=[csv]", *FEW]
+    loss = "task={name: classification, kd: two-way, two_way_back: 0.3}"
+    given = ["strategy=lowest-error", "strategy.tau=0.2", TEACHERS, loss, "trackers=[csv]", *FEW]
     report = json.loads(mtkd_in(site, "distill", "digits", *given, "--name", "all", "--json"))
     assert report["scores"]["teachers"]["filters-8"]["accuracy"] > 0.5, "edges tell digits apart"
     lines = list(csv.DictReader(Path("runs/all/curves.csv").read_text().splitlines()))

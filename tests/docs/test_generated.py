@@ -36,6 +36,7 @@ def test_generated_pages_are_current(generate: ModuleType) -> None:
         "hooks.md",
         "write-a-strategy.md",
         "write-a-teacher.md",
+        "write-a-loss.md",
         "write-a-tracker.md",
     }
     for path, text in pages.items():

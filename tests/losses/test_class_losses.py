@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtkd_cli.interfaces import InputSpec, LossOptions, Merged, TaskData
-from mtkd_cli.losses import decoupled, kl_divergence, relational, squared_logits, standardised
+from mtkd_cli.losses import decoupled, kl_divergence, relational, squared_logits, standardized
 from mtkd_tasks.classification import Classification
 
 KINDS = ("kl", "mse", "dkd", "dist")
@@ -18,9 +18,9 @@ def logits(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * 2
 
 
-def task(kd: str, standardise: bool = False) -> Classification:
+def task(kd: str, standardize: bool = False) -> Classification:
     data = TaskData(tuple("abcde"), np.arange(5), InputSpec())
-    return Classification(data, LossOptions(), kd=kd, standardise=standardise)
+    return Classification(data, LossOptions(), kd=kd, standardize=standardize)
 
 
 @given(st.integers(0, 1000), st.sampled_from([1.0, 2.0, 4.0]))
@@ -54,31 +54,31 @@ def test_squared_logits_are_averaged_over_classes() -> None:
     assert loss.tolist() == [2.5]
 
 
-def test_standardised_logits_forget_shift_and_scale() -> None:
+def test_standardized_logits_forget_shift_and_scale() -> None:
     given_ = logits(0, 4, 5)
-    torch.testing.assert_close(standardised(given_ * 7 - 3), standardised(given_))
-    torch.testing.assert_close(standardised(given_).mean(1), torch.zeros(4), atol=1e-6, rtol=0)
+    torch.testing.assert_close(standardized(given_ * 7 - 3), standardized(given_))
+    torch.testing.assert_close(standardized(given_).mean(1), torch.zeros(4), atol=1e-6, rtol=0)
     expected = (given_ - given_.mean(1, keepdim=True)) / given_.std(1, keepdim=True)  # as the paper's code
-    torch.testing.assert_close(standardised(given_), expected)
-    assert (standardised(torch.ones(2, 5)) == 0).all()
+    torch.testing.assert_close(standardized(given_), expected)
+    assert (standardized(torch.ones(2, 5)) == 0).all()
 
 
 @pytest.mark.parametrize("kd", KINDS)
-@pytest.mark.parametrize("standardise", [False, True])
-def test_a_student_that_answers_as_the_teacher_has_no_loss(kd: str, standardise: bool) -> None:
+@pytest.mark.parametrize("standardize", [False, True])
+def test_a_student_that_answers_as_the_teacher_has_no_loss(kd: str, standardize: bool) -> None:
     same = logits(0, 6, 5)
-    loss = task(kd, standardise).kd_loss(same, Merged((same, same), torch.full((2, 6), 0.5)), 2.0)
+    loss = task(kd, standardize).kd_loss(same, Merged((same, same), torch.full((2, 6), 0.5)), 2.0)
     torch.testing.assert_close(loss, torch.zeros(6), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kd", KINDS)
-@pytest.mark.parametrize("standardise", [False, True])
-def test_three_identical_teachers_teach_as_strongly_as_one(kd: str, standardise: bool) -> None:
+@pytest.mark.parametrize("standardize", [False, True])
+def test_three_identical_teachers_teach_as_strongly_as_one(kd: str, standardize: bool) -> None:
     teacher, gradients = logits(1, 6, 5), []
     for teachers in (1, 3):
         student = logits(0, 6, 5).requires_grad_()
         merged = Merged((teacher,) * teachers, torch.full((teachers, 6), 1 / teachers))
-        task(kd, standardise).kd_loss(student, merged, 2.0).sum().backward()
+        task(kd, standardize).kd_loss(student, merged, 2.0).sum().backward()
         gradients.append(student.grad)
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-6)
 

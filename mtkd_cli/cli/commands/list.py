@@ -22,6 +22,11 @@ EXTRA: dict[str, dict[str, Callable[[Any], str]]] = {
         "needs": lambda s: ", ".join(s.needs) or "-",
     },
     "tasks": {"decides by": lambda s: s.primary},
+    "losses": {
+        "tasks": lambda s: ", ".join(s.tasks),
+        "logits": lambda s: "all" if s.needs_every_logit else "all or top-k",
+        "partial label spaces": lambda s: "yes" if s.any_label_space else "no",
+    },
     "teachers": {"example": lambda s: s.example, "student": lambda s: "yes" if s.trainable else "no"},
     "data": {"tasks": lambda s: ", ".join(s.tasks) or "all"},
     "recipes": {},
@@ -36,7 +41,7 @@ def list_(
 ) -> None:
     """List what the installed plugins offer.
 
-    Lists strategies, tasks, teacher providers, data sources, recipes and trackers.
+    Lists strategies, tasks, distillation losses, teacher providers, data sources, recipes and trackers.
     """
     with console.report_errors(as_json):
         from mtkd_cli.plugin.registry import installed

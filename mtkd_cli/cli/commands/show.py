@@ -11,7 +11,7 @@ from mtkd_cli.cli.commands.list import row_of
 from mtkd_cli.cli.common_options import Json
 from mtkd_cli.cli.tables import table
 from mtkd_cli.errors import UsageError, nearest_or_all
-from mtkd_cli.specs import KINDS, Option, RecipeSpec
+from mtkd_cli.specs import KINDS, LossSpec, Option, RecipeSpec, Spec
 
 if TYPE_CHECKING:
     from mtkd_cli.plugin.registry import Registered
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SINGULAR = {
     "strategy": "strategies",
     "task": "tasks",
+    "loss": "losses",
     "teacher": "teachers",
     "recipe": "recipes",
     "tracker": "trackers",
@@ -26,7 +27,7 @@ SINGULAR = {
 
 
 def show(
-    kind: Annotated[str, typer.Argument(help="Kind: strategy, task, teacher, data, recipe or tracker.")],
+    kind: Annotated[str, typer.Argument(help="strategy, task, loss, teacher, data, recipe or tracker.")],
     name: Annotated[str, typer.Argument(help="Name, as in mtkd list.")],
     as_json: Json = False,
 ) -> None:
@@ -69,9 +70,14 @@ def describe(entry: Registered) -> dict[str, Any]:
             "maximum": o.maximum,
             "choices": list(o.choices),
         }
-        for o in spec.options
+        for o in options_of(spec)
     ]
     return {**fields, "implementation": spec.factory, "options": options}
+
+
+def options_of(spec: Spec) -> tuple[Option, ...]:
+    """Return the options by their keys in a recipe."""
+    return spec.recipe_options if isinstance(spec, LossSpec) else spec.options
 
 
 def _print(entry: Registered) -> None:
@@ -85,8 +91,8 @@ def _print(entry: Registered) -> None:
     for key, value in fields.items():
         shown.add_row(key, console.cell(value))
     console.print_result(shown)
-    if entry.spec.options:
-        rows = [_row(option) for option in entry.spec.options]
+    if options := options_of(entry.spec):
+        rows = [_row(option) for option in options]
         console.print_result(
             table(rows, ["option", "type", "default", "allowed", "meaning"], title="\noptions")
         )

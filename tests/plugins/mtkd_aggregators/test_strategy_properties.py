@@ -77,13 +77,13 @@ def test_identical_teachers_give_their_own_output(name: str) -> None:
     holds()
 
 
-LOSSES = [(kd, standardise) for kd in ("kl", "mse", "dkd", "dist") for standardise in (False, True)]
+LOSSES = [(kd, standardize) for kd in ("kl", "mse", "dkd", "dist") for standardize in (False, True)]
 
 
-@pytest.mark.parametrize(("kd", "standardise"), LOSSES)
-def test_loss_is_minimal_for_teacher_output(kd: str, standardise: bool) -> None:
+@pytest.mark.parametrize(("kd", "standardize"), LOSSES)
+def test_loss_is_minimal_for_teacher_output(kd: str, standardize: bool) -> None:
     data = TaskData(tuple("abcde"), np.arange(5), InputSpec(4))
-    loss_of = functools.partial(Classification(data, LossOptions(), kd=kd, standardise=standardise).kd_loss)
+    loss_of = functools.partial(Classification(data, LossOptions(), kd=kd, standardize=standardize).kd_loss)
 
     @settings(max_examples=30)
     @given(SEEDS, SIZES, SIZES, st.sampled_from([1.0, 2.0, 8.0]))
@@ -107,7 +107,7 @@ def test_loss_is_minimal_for_teacher_output(kd: str, standardise: bool) -> None:
 @given(SEEDS, st.floats(0.1, 50), st.floats(-20, 20))
 def test_standardized_loss_ignores_scale_and_shift(seed: int, scale: float, shift: float) -> None:
     data = TaskData(tuple("abcde"), np.arange(5), InputSpec(4))
-    task = Classification(data, LossOptions(), standardise=True)
+    task = Classification(data, LossOptions(), standardize=True)
     teacher, student = numbers(seed, 6, 5), numbers(seed + 1, 6, 5)
     weights = torch.ones(1, 6)
     plain = task.kd_loss(student, Merged((teacher,), weights=weights), 2.0)
