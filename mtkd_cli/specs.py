@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from mtkd_cli.errors import nearest_or_all
+from mtkd_cli.interfaces.types import Metric
 
 API_VERSIONS = (1,)
 """Supported plugin API versions."""
@@ -21,6 +22,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 OPTION_TYPES = (int, float, bool, str, list, dict)
 NEEDS = ("labels", "student", "validation", "averages")
+ROLES = ("", "uniform", "best-teacher")
+"""Roles of strategies in audits and comparisons: equal weights; the best teacher on validation."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,18 @@ class AggregatorSpec(Spec):
         needs: any of ``"labels"``, ``"student"`` (its output) and ``"validation"`` (calls ``fit``), which are
             passed only if named; and ``"averages"``, for outputs that may be averaged element by element.
         tasks: names of the supported tasks; empty means all.
+        weighs: whether it implements ``weights``. If not, it implements ``combine``, and every teacher must
+            have outputs for all samples and classes.
+        role: reference that audits and comparisons use it for: ``"uniform"`` (equal weights),
+            ``"best-teacher"`` (the best teacher on validation), or none.
         formula: the weights or the combined output, in one line.
         paper: reference of the method.
     """
 
     needs: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    weighs: bool = True
+    role: str = ""
     formula: str = ""
     paper: str = ""
 
@@ -117,6 +126,8 @@ class AggregatorSpec(Spec):
         for need in self.needs:
             if need not in NEEDS:
                 raise ValueError(f"{self.name!r} needs {need!r}; {nearest_or_all(need, NEEDS)}")
+        if self.role not in ROLES:
+            raise ValueError(f"{self.name!r} has the role {self.role!r}; {nearest_or_all(self.role, ROLES)}")
 
 
 @dataclass(frozen=True)
@@ -128,9 +139,15 @@ class TaskSpec(Spec):
         averages: whether outputs may be averaged element by element. Boxes may not.
         loss: name of the default distillation loss. If set, the registry adds the option ``kd``, whose
             choices are the losses registered for the task, and the options of these losses.
+        metrics: its metrics, with labels for reports. Other metrics are shown by name. The label of ``rmse``
+            also applies to ``rmse price``, the metric of one target.
+        hub_tasks: names of the task on model hubs, for the model card: pairs of the data's input
+            (``"image"``, ``"table"``) and the name (``"image-classification"``).
     """
 
     primary: str = ""
+    metrics: tuple[Metric, ...] = ()
+    hub_tasks: tuple[tuple[str, str], ...] = ()
     averages: bool = True
     loss: str = ""
 
@@ -186,6 +203,7 @@ class TeacherSpec(Spec):
         inputs: inputs of its models: any of ``"image"`` and ``"table"``.
         tasks: names of the supported tasks; empty means all.
         by_id: whether its models look up outputs by sample id (`Model.predictions`) instead of seeing views.
+        local_code: whether a model is Python code, ``FILE:ATTRIBUTE``, whose source affects its outputs.
     """
 
     example: str = ""
@@ -194,6 +212,7 @@ class TeacherSpec(Spec):
     inputs: tuple[str, ...] = ("image",)
     tasks: tuple[str, ...] = ()
     by_id: bool = False
+    local_code: bool = False
 
     kind: ClassVar[str] = "teachers"
 

@@ -80,6 +80,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginWr
 
 HEADER = """\
 from mtkd_cli.hookspecs import hookimpl
-from mtkd_cli.specs import AggregatorSpec, DataSpec, LossSpec, Option, RecipeSpec, TeacherSpec
+from mtkd_cli.interfaces import Metric
+from mtkd_cli.specs import AggregatorSpec, DataSpec, LossSpec, Option, RecipeSpec, TaskSpec, TeacherSpec
 
 """

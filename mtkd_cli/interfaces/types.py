@@ -26,16 +26,23 @@ class Metric:
     """A measured quantity and its direction.
 
     Attributes:
-        name: what files and programs call it.
+        name: key in files and programs: ``pixel_accuracy``.
         higher_is_better: its direction.
         mean_of: column of `Task.statistics` whose mean over the samples is the metric (NaN: the sample does
             not count); None if it is not such a mean. Of a column of zeros and ones, intervals and
             verdicts are exact.
+        label: name in reports; default: ``name`` with spaces instead of underscores.
     """
 
     name: str
     higher_is_better: bool = True
     mean_of: int | None = None
+    label: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name in reports."""
+        return self.label or self.name.replace("_", " ")
 
     def better(self, new: float, old: float) -> bool:
         """Whether ``new`` is strictly better than ``old``."""

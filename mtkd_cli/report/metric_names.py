@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-SHOWN = {
-    "ap": "AP",
-    "ap50": "AP50",
-    "ap75": "AP75",
-    "ece": "ECE",
-    "f1": "F1",
-    "iou": "IoU",
-    "mae": "MAE",
-    "map": "mAP",
-    "miou": "mIoU",
-    "nll": "NLL",
-    "nrmse": "NRMSE",
-    "r2": "R2",
-    "rmse": "RMSE",
-}
+from mtkd_cli.interfaces import Metric
+from mtkd_cli.plugin.registry import installed
+from mtkd_cli.specs import TaskSpec
 
 
 def spelt(metric: str) -> str:
-    """Return a metric's name for people; of ``rmse price`` the first word is the metric's."""
-    name, space, of = metric.partition(" ")
-    return SHOWN.get(name, name.replace("_", " ")) + space + of
+    """Return a metric's name in reports, from the installed tasks.
+
+    In ``rmse price``, the metric of one target, the first word is the metric.
+    """
+    name, space, target = metric.partition(" ")
+    return _labels().get(name, Metric(name).shown) + space + target
+
+
+def _labels() -> dict[str, str]:
+    """Return the labels by metric; a built-in task overrides a third-party one."""
+    entries = sorted(installed().listing("tasks"), key=lambda entry: entry.plugin.builtin)
+    specs = [entry.spec for entry in entries if isinstance(entry.spec, TaskSpec)]
+    return {metric.name: metric.shown for spec in specs for metric in spec.metrics}

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from mtkd_cli.files.yaml12 import dump
+from mtkd_cli.errors import UsageError
+from mtkd_cli.plugin.registry import installed
 from mtkd_cli.report import by_chance
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.run_page import everyone
 from mtkd_cli.report.summary import count_in_words
 from mtkd_cli.report.units import COSTS, bytes_in_words, milliseconds
-
-KINDS = {
-    "classification": "image-classification",
-    "segmentation": "image-segmentation",
-    "detection": "object-detection",
-    "regression": "tabular-regression",
-}
-"""What model hubs call our tasks."""
+from mtkd_cli.specs import DataSpec, Spec, TaskSpec
 
 
 def model_card(report: Mapping[str, Any]) -> str:
     """Return the card of a run's student."""
-    metadata = {
-        "library_name": "mtkd",
-        "tags": ["knowledge-distillation", "multi-teacher", report["task"]],
-        "metrics": [report["metric"]["name"]],
-    }
-    if report["task"] in KINDS:
-        metadata["pipeline_tag"] = KINDS[report["task"]]
     data, chances = report["data"], by_chance.of_everyone(report)
     metrics = [name for name in report["scores"]["student"] if name not in COSTS]
     lines = [
-        f"---\n{dump(metadata)}---",
+        f"---\n{_metadata(report, metrics)}\n---",
         f"# {_plain(report['run'])}",
         f"A student ({_plain(report['student']['model'])}) distilled from {len(report['teachers'])} teachers "
         f"by the strategy {_plain(report['strategy'])}, with mtkd {report['versions']['mtkd']}.",
@@ -67,6 +55,51 @@ def model_card(report: Mapping[str, Any]) -> str:
         f"    {report['repeat']}",
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def _metadata(report: Mapping[str, Any], metrics: list[str]) -> str:
+    """Return the metadata as YAML, with the student's test scores as a ``model-index``."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    tag, data = _hub_task(report), str(report["data"]["name"])
+    scores = {name: report["scores"]["student"][name] for name in metrics}
+    results = [
+        EvalResult(
+            task_type=tag or report["task"],
+            dataset_type=data,
+            dataset_name=data,
+            dataset_split="test",
+            metric_type=name,
+            metric_name=spelt(name),
+            metric_value=value,
+        )
+        for name, value in scores.items()
+        if value is not None and math.isfinite(value)
+    ]
+    card = ModelCardData(
+        model_name=report["run"],
+        eval_results=results or None,
+        library_name="mtkd",
+        metrics=[report["metric"]["name"]],
+        pipeline_tag=tag,
+        tags=["knowledge-distillation", "multi-teacher", report["task"]],
+    )
+    return str(card.to_yaml()).strip()
+
+
+def _hub_task(report: Mapping[str, Any]) -> str | None:
+    """Return the name of the run's task on model hubs, or None."""
+    task = _spec("tasks", report["task"])
+    data = _spec("data", report["data"]["name"])
+    inputs = data.inputs if isinstance(data, DataSpec) else DataSpec.inputs
+    return dict(task.hub_tasks).get(inputs) if isinstance(task, TaskSpec) else None
+
+
+def _spec(kind: str, name: str) -> Spec | None:
+    try:
+        return installed().find(kind, name).spec
+    except UsageError:  # local code, or a plugin that is no longer installed
+        return None
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:

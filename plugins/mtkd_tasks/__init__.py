@@ -1,6 +1,7 @@
 """The built-in tasks and distillation losses. Hooks only: nothing here imports torch."""
 
 from mtkd_cli.hookspecs import hookimpl
+from mtkd_cli.interfaces import Metric
 from mtkd_cli.specs import LossSpec, Option, TaskSpec
 
 
@@ -13,6 +14,12 @@ def mtkd_register_tasks() -> list[TaskSpec]:
             "One class out of several per sample; learns from class probabilities.",
             "mtkd_tasks.classification:Classification",
             primary="accuracy (higher is better)",
+            metrics=(
+                Metric("accuracy"),
+                Metric("nll", higher_is_better=False, label="NLL"),
+                Metric("ece", higher_is_better=False, label="ECE"),
+            ),
+            hub_tasks=(("image", "image-classification"), ("table", "tabular-classification")),
             loss="kl",
             options=(
                 Option(
@@ -29,12 +36,21 @@ def mtkd_register_tasks() -> list[TaskSpec]:
             "Any number of classes per sample; learns the presence of each class.",
             "mtkd_tasks.multilabel:MultiLabel",
             primary="map (higher is better)",
+            metrics=(Metric("map", label="mAP"), Metric("f1", label="F1")),
+            hub_tasks=(("image", "image-classification"), ("table", "tabular-classification")),
         ),
         TaskSpec(
             "regression",
             "One or several numbers per sample; learns from the teachers' values, in your units.",
             "mtkd_tasks.regression:Regression",
             primary="rmse (lower is better); with several targets nrmse, in standard deviations",
+            metrics=(
+                Metric("rmse", higher_is_better=False, label="RMSE"),
+                Metric("nrmse", higher_is_better=False, label="NRMSE"),
+                Metric("mae", higher_is_better=False, label="MAE"),
+                Metric("r2", label="R2"),
+            ),
+            hub_tasks=(("table", "tabular-regression"),),
             options=(
                 Option(
                     "objective",
@@ -64,6 +80,13 @@ def mtkd_register_tasks() -> list[TaskSpec]:
             "Boxes with classes; learns from the teachers' boxes, merged by weighted boxes fusion.",
             "mtkd_tasks.detection:Detection",
             primary="map (higher is better)",
+            metrics=(
+                Metric("map", label="mAP"),
+                Metric("ap", label="AP"),
+                Metric("ap50", label="AP50"),
+                Metric("ap75", label="AP75"),
+            ),
+            hub_tasks=(("image", "object-detection"),),
             averages=False,
             options=(
                 Option(
@@ -96,6 +119,8 @@ def mtkd_register_tasks() -> list[TaskSpec]:
             "One class per pixel; learns from the class probabilities of each pixel.",
             "mtkd_tasks.segmentation:Segmentation",
             primary="miou (higher is better)",
+            metrics=(Metric("miou", label="mIoU"), Metric("pixel_accuracy"), Metric("iou", label="IoU")),
+            hub_tasks=(("image", "image-segmentation"),),
             loss="kl",
         ),
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import ModelCard
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +19,7 @@ from mtkd_cli.files import checksummed_json
 from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.model_card import model_card
-from mtkd_cli.report.run_page import best_teacher, kept, run_page
+from mtkd_cli.report.run_page import best_teacher, everyone, kept, run_page
 from mtkd_cli.report.summary import table
 
 from .conftest import EVIL
@@ -106,9 +107,42 @@ def test_a_teacher_that_cannot_be_run_has_no_latency(report: dict[str, Any]) -> 
 def test_the_model_card_has_metadata_and_escapes_names(report: dict[str, Any]) -> None:
     card = model_card(report)
     assert card.startswith("---\nlibrary_name: mtkd\n")
-    assert "pipeline_tag: image-classification" in card
     assert "\\<img src=x onerror=alert(1)\\>" in card
     assert "| student, distilled | 0.8000 |" in card
+
+
+def test_huggingface_hub_reads_the_model_card(report: dict[str, Any], tmp_path: Path) -> None:
+    for row in everyone(report).values():
+        row["ece"] = None  # type: ignore[index]
+    (tmp_path / "card.md").write_text(model_card(report), encoding="utf-8")
+    found = ModelCard.load(tmp_path / "card.md").data
+    assert (found.pipeline_tag, found.model_name, found.metrics) == (
+        "image-classification",
+        "try",
+        ["accuracy"],
+    )
+    results = {result.metric_type: result for result in found.eval_results}
+    assert {name: r.metric_value for name, r in results.items()} == {"accuracy": 0.8, "nll": 0.1}
+    assert (results["nll"].metric_name, results["nll"].dataset_name) == ("NLL", "mine")
+    assert {result.task_type for result in results.values()} == {"image-classification"}
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "tag"),
+    [
+        ("classification", "table", "tabular-classification"),
+        ("detection", "coco", "object-detection"),
+        ("regression", "table", "tabular-regression"),
+        ("regression", "image-table", None),
+        ("python:my.py:Mine", "table", None),
+        ("missing-task", "python:my.py:Data", None),
+    ],
+)
+def test_model_card_has_the_pipeline_tag_of_the_task(
+    report: dict[str, Any], task: str, data: str, tag: str | None
+) -> None:
+    report["task"], report["data"]["name"] = task, data
+    assert ModelCard(model_card(report)).data.pipeline_tag == tag
 
 
 def test_pages_are_made_of_the_facts_and_the_recipe(report: dict[str, Any], tmp_path: Path) -> None:
