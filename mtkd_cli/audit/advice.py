@@ -9,6 +9,7 @@ from mtkd_cli.audit.facts import Advice, Audit, TeacherFacts
 from mtkd_cli.audit.recommend import best_of, only_heard
 from mtkd_cli.audit.sure_findings import Harm, harms_of, overconfident
 from mtkd_cli.audit.validation_set import Outcome
+from mtkd_cli.plugin.alternatives import strategy_with
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.stats import jackknife
 from mtkd_cli.stats.estimate import Estimate
@@ -17,7 +18,6 @@ SHOWN = 4
 """Names of classes that a sentence gives at most."""
 FEWEST = jackknife.FEWEST
 """Labelled validation samples below which no advice is given: the loss has no interval then."""
-REFERENCE = "mean"
 
 
 def advice_of(audit: Audit, measured: Mapping[str, Outcome], alone: Sequence[Outcome]) -> Audit:
@@ -29,7 +29,8 @@ def advice_of(audit: Audit, measured: Mapping[str, Outcome], alone: Sequence[Out
         )
         return replace(audit, advice=(Advice("too few labels", text, {"samples": audit.samples}),))
     names = {change.strategy for change in audit.left_out}
-    reference = REFERENCE if REFERENCE in names else audit.configured
+    uniform = strategy_with("uniform")
+    reference = uniform if uniform in names else audit.configured
     harms = harms_of({change.teacher: change for change in audit.left_out if change.strategy == reference})
     surer = overconfident(audit.teachers)
     lines = [

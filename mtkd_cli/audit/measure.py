@@ -16,6 +16,7 @@ from mtkd_cli.audit.oracle import oracle_of
 from mtkd_cli.audit.recommend import best_of, kept, recommended
 from mtkd_cli.audit.validation_set import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.errors import DataError, MtkdError
+from mtkd_cli.plugin.alternatives import strategy_with
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.training.context import Context
@@ -23,7 +24,6 @@ from mtkd_cli.training.context import Context
 FOLDS = 5
 FEWEST = 10
 """Labelled validation samples under which an audit says nothing."""
-REFERENCE = "mean"
 
 
 def audit_of(context: Context, strategies: Sequence[Part]) -> dict[str, Any]:
@@ -67,7 +67,9 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
     if isinstance(oracle, str):
         not_measured["oracle"] = oracle
     named = {part.spec.name: part for part in strategies}
-    wanted = [named[name] for name in dict.fromkeys((own, REFERENCE, chosen)) if name in measured]
+    wanted = [
+        named[name] for name in dict.fromkeys((own, strategy_with("uniform"), chosen)) if name in measured
+    ]
     out, added = _changes(panel, wanted, measured, whole[best], best, folds)
     facts = Audit(
         task=panel.context.recipe.task.name,

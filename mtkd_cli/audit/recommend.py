@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.interfaces import Metric
+from mtkd_cli.plugin.alternatives import strategy_with
 from mtkd_cli.stats.estimate import Difference
 from mtkd_cli.stats.multiple import LEVEL, not_surely_worse
 
-DEFAULT = "mean"
 SEVERAL = 1.5
 """Teachers that are heard, effectively, from which a strategy is said to hear several."""
 ONLY = 0.95
@@ -21,23 +21,23 @@ def recommended(measured: Mapping[str, Outcome], own: str, higher_is_better: boo
 
     Of the strategies, those stay whose score is not surely worse than another's; of these, those whose loss
     is not: a student learns the whole answer, not only which class is first. If the recipe's own strategy is
-    among them it stays, else ``mean`` if it is, else the one of the lowest loss; of those that hear several
-    teachers, if any does: which teacher is the best was chosen on these very samples, and a tie with it is
-    partly its luck. "Surely" counts how many strategies are compared: the chance that the best of them is
-    left out is at most 5 %.
+    among them it stays, else the one with equal weights if it is, else the one of the lowest loss; of those
+    that hear several teachers, if any does: which teacher is the best was chosen on these very samples, and a
+    tie with it is partly its luck. "Surely" counts how many strategies are compared: the chance that the best
+    of them is left out is at most 5 %.
     """
     names = sorted(measured)
     level = _not_worse(names, lambda a, b: measured[a].gain_over(measured[b], higher_is_better))
     left = _not_worse(level, lambda a, b: measured[a].loss_gain_over(measured[b]))
     several = [n for n in left if heard(measured[n]) >= SEVERAL] or left
     by_loss = min(several, key=lambda n: measured[n].loss.value)
-    return next((name for name in (own, DEFAULT) if name in left), by_loss)
+    return next((name for name in (own, strategy_with("uniform")) if name in left), by_loss)
 
 
 def kept(measured: Mapping[str, Outcome], own: str) -> str:
     """Return the strategy to keep where the labels are too few to choose by: the recipe's own."""
     by_loss = min(sorted(measured), key=lambda n: measured[n].loss.value)
-    return next((name for name in (own, DEFAULT) if name in measured), by_loss)
+    return next((name for name in (own, strategy_with("uniform")) if name in measured), by_loss)
 
 
 def _not_worse(names: Sequence[str], gain: Callable[[str, str], Difference]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtkd_cli.compare.grid import BEST, Cell, best_teacher_of, label_of
+from mtkd_cli.compare.grid import Cell, best_teacher_of, best_teacher_strategy, label_of
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces.significant_digits import rounded, shown
 from mtkd_cli.report.metric_names import spelt
@@ -54,7 +54,8 @@ def comparison_of(
         kept = {method: test for method, test in found.items() if test is not None}
         return dict(zip(kept, judge(list(kept.values())), strict=True))
 
-    best = {m: scores.get(best_teacher_of(m), {}) for m in by_method if dict(m).get("strategy") != BEST}
+    strategy = best_teacher_strategy()
+    best = {m: scores.get(best_teacher_of(m), {}) for m in by_method if dict(m).get("strategy") != strategy}
     against = {ALONE: tests(alone), "best single teacher": tests(best)}
     rows = [
         _row(label_of(method, varying), method, scores[method], by_method[method], against)

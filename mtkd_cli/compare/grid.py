@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mtkd_cli.errors import UsageError
+from mtkd_cli.plugin.alternatives import strategy_with
 
 OPEN, CLOSED = "[{(", "]})"
-BEST = "best"
-"""The strategy that takes the best single teacher: what every other must beat."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +59,25 @@ class Grid:
         ]
 
     def _overrides(self, method: tuple[tuple[str, str], ...], seeds: Sequence[str]) -> tuple[str, ...]:
-        strategy = dict(method)["strategy"]
-        told = "strategy" in self.axes or strategy == BEST
+        strategy, best = dict(method)["strategy"], best_teacher_strategy()
+        told = "strategy" in self.axes or strategy == best
         fixed = [
-            f for f in self.fixed if strategy != BEST or f.partition("=")[0].partition(".")[0] != "strategy"
+            f for f in self.fixed if strategy != best or f.partition("=")[0].partition(".")[0] != "strategy"
         ]
         varied = [f"{key}={value}" for key, value in method if key != "strategy" or told]
         varied.sort(key=lambda override: override.partition("=")[0] != "strategy")
         return (*fixed, *varied, *(f"{key}={value}" for key, value in zip(self.seeds, seeds, strict=True)))
 
 
+def best_teacher_strategy() -> str:
+    """Return the strategy that uses only the best teacher, which all others must beat."""
+    return strategy_with("best-teacher")
+
+
 def best_teacher_of(method: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """Return the best single teacher under a method's other settings."""
     rest = tuple((key, value) for key, value in method if key.partition(".")[0] != "strategy")
-    return (("strategy", BEST), *rest)
+    return (("strategy", best_teacher_strategy()), *rest)
 
 
 def is_seed(key: str) -> bool:
@@ -95,7 +99,7 @@ def grid_of(overrides: Sequence[str]) -> Grid:
         values = tuple(dict.fromkeys(values_of(text)))
         if not equals or not key or (len(values) > 1 and "" in values):
             raise UsageError(
-                f"{override!r} is not key=value,value,...", hint="for example strategy=mean,best"
+                f"{override!r} is not key=value,value,...", hint="for example train.epochs=10,30"
             )
         if key in axes or key in seeds:
             raise UsageError(f"{key} is given twice", where=override, hint="write its values with commas")

@@ -38,7 +38,9 @@ def read(reference: str, overrides: Sequence[str], registry: Registry) -> tuple[
     raw, source, name = _raw(reference, registry)
     if not isinstance(raw, dict):
         raise UsageError(
-            "a recipe is a mapping of keys", where=source, hint="mtkd show recipe digits has one"
+            "a recipe is a mapping of keys",
+            where=source,
+            hint="mtkd list recipes lists complete recipes, mtkd show recipe NAME prints one",
         )
     problems: list[MtkdError] = []
     for override in overrides:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import MtkdError, RecipeError, RecipeKeyError, UsageError, nearest_or_all
+from mtkd_cli.plugin.alternatives import use_a_weighing_strategy
 from mtkd_cli.plugin.registry import Plugin, Registry
 from mtkd_cli.recipe.schema import Data, Plug, Recipe
 from mtkd_cli.recipe.shorthand import expand
@@ -107,7 +108,7 @@ class _Finder:
         try:
             if not model:
                 raise UsageError(
-                    f"{reference!r} is no model", hint="write provider:model, e.g. timm:resnet18"
+                    f"{reference!r} is no model", hint="write provider:model; mtkd list teachers has examples"
                 )
             entry = self.registry.find("teachers", provider)
         except UsageError as error:
@@ -311,7 +312,7 @@ def _misfits(
         add(
             f"{strategy.spec.name!r} averages outputs number by number: not those of {task.spec.name!r}",
             "strategy",
-            "use a strategy that weighs teachers: mean, weighted, confidence, consensus, best",
+            use_a_weighing_strategy(task.spec.name, averages=False),
         )
     keys = [*(f"teachers.{i}.model" for i in range(len(recipe.teachers))), "student.model"]
     for key, model in zip(keys, models, strict=True):

@@ -190,7 +190,7 @@ class Fit(Section):
 class Teacher(Section):
     """A frozen model that answers every sample."""
 
-    model: str = Field(description="provider:model, e.g. timm:resnet50.")
+    model: str = Field(description="provider:model; mtkd list teachers has examples.")
     name: str = Field("", description="Name in tables; must be unique. Default: the model's.")
     checkpoint: str | None = Field(None, description="File of weights: safetensors, or .pt of plain tensors.")
     pretrained: bool | None = Field(
@@ -239,7 +239,7 @@ class Teacher(Section):
 class Student(Section):
     """The model that is trained."""
 
-    model: str = Field(description="provider:model, e.g. timm:mobilenetv3_small_100.")
+    model: str = Field(description="provider:model; mtkd list teachers shows which can be students.")
     pretrained: bool = Field(False, description="Start from the provider's trained weights.")
     checkpoint: str | None = Field(None, description="Start from this file of weights.")
     input: Input = Field(default_factory=Input, description="How it wants its images.")
@@ -314,7 +314,7 @@ class Store(Section):
     precision: Literal["auto", "fp16", "fp32", "fp64"] = Field(
         "auto",
         description="Number format of recorded outputs; auto: fp16 for logits, fp32 for boxes, fp64 for "
-        "the values of a regression.",
+        "values.",
     )
     top_k: int | Literal["auto"] | None = Field(
         "auto",

@@ -62,7 +62,9 @@ def _problem(key: str, items: list[Any], source: str) -> MtkdError:
         )
     if first["type"] == "missing":
         return RecipeKeyError(
-            f"the key {name!r} is missing", where, "add it; mtkd show recipe digits has one"
+            f"the key {name!r} is missing",
+            where,
+            "add it; mtkd list recipes lists complete recipes, mtkd show recipe NAME prints one",
         )
     says = " or ".join(dict.fromkeys(_says(item) for item in items)).replace(" or must be ", " or ")
     shown = repr(list(first["input"]) if isinstance(first["input"], tuple) else first["input"])

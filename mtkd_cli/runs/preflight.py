@@ -5,6 +5,7 @@ from __future__ import annotations
 from mtkd_cli.data import dataset
 from mtkd_cli.errors import DataError, UsageError, join_first
 from mtkd_cli.interfaces import Task
+from mtkd_cli.plugin.alternatives import use_another_loss
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import alignment
 from mtkd_cli.teachers.label_alignment import remarks
@@ -31,10 +32,11 @@ def refuse_top_k(recipe: Recipe, task: Task) -> None:
             hint="set loss.temperature=1, or leave store.top_k out",
         )
     if not task.plain_logits:
+        other = use_another_loss(recipe.task.name, every_logit=False)
         raise UsageError(
             "this distillation loss needs every logit, store.top_k keeps a few",
             where="task, store.top_k",
-            hint="use kd: kl without standardize, or leave store.top_k out",
+            hint=", or ".join(filter(None, (other, "remove store.top_k"))),
         )
 
 
@@ -58,10 +60,11 @@ def refuse_partial_label_spaces(context: Context, strategy: Strategy, teachers: 
     known = known_classes(teachers)
     strategy.refuse_partial(known, gaps=context.recipe.store.on_nan == "drop")
     if known is not None and not context.task.any_label_space:
+        other = use_another_loss(context.recipe.task.name, any_label_space=True)
         raise UsageError(
             "this distillation loss needs teachers that know every class",
             where="task",
-            hint="use kd: kl without standardize",
+            hint=other or "remove teachers that know only some classes",
         )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.interfaces import Metric, Task
 from mtkd_cli.interfaces.significant_digits import rounded, shown, without_nan
+from mtkd_cli.plugin.alternatives import strategy_with
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.runs import automatic
@@ -244,7 +245,8 @@ def _below_a_teacher(task: Task, scores: Scores) -> str:
     return (
         f"The ensemble ({shown(ensemble)}) does not beat its best teacher, {name} ({shown(alone[name])}; "
         f"95 % interval of the difference {shown(found.low, ensemble, '+')} to "
-        f"{shown(found.high, ensemble, '+')}); strategy=best chooses a teacher on validation."
+        f"{shown(found.high, ensemble, '+')}); strategy={strategy_with('best-teacher')} chooses a teacher on "
+        "validation."
     )
 
 

@@ -84,7 +84,7 @@ def _model_identity(part: ModelPart, model: Teacher | Student, where: str) -> di
         "provider": f"{part.plugin.distribution}:{part.spec.name}",
         "versions": {**versions, part.plugin.distribution: part.plugin.version},
         "model": part.model,
-        "source": source_hash(part.model) if part.spec.name == "python" else "",
+        "source": source_hash(part.model) if part.spec.local_code else "",
         "files": files,
         "pretrained": model.pretrained,
         "checkpoint": _file_hash(model.checkpoint, where),

@@ -207,7 +207,7 @@ def _form_hint(raw: Any, task: Task) -> str:
     if isinstance(raw, Mapping | tuple | list):
         return "return one entry of it: wrap the model in a python: function"
     if isinstance(raw, Tensor) and raw.dim() == 4 and task.over_classes and not task.elements:
-        return "it answers with maps: pool them, or is it made for segmentation?"
+        return "it answers with maps: pool them, or is it made for another task?"
     return "is it made for this task?"
 
 

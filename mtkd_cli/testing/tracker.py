@@ -17,7 +17,7 @@ ROWS: tuple[dict[str, Any], ...] = tuple(
     for phase in ("fit first", "distil")
     for step in (10, 20)
 )
-RECIPE = {"task": {"name": "classification"}, "teachers": [{"name": "first"}]}
+RECIPE = {"task": {"name": "mine"}, "teachers": [{"name": "first"}]}
 REPORT = {"scores": {"student": {"accuracy": 0.5}}, "verdict": {"sentence": "It paid."}}
 
 

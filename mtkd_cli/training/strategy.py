@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtkd_cli.errors import MtkdError, PluginError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Merged, Task
+from mtkd_cli.plugin.alternatives import use_a_weighing_strategy
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.safe_loading.local_code import PREFIX
 
@@ -74,7 +75,7 @@ class Strategy:
             raise UsageError(
                 f"the strategy {self.part.spec.name!r} needs teachers that {needs}",
                 where="strategy",
-                hint="use a strategy that weighs teachers: mean, confidence, weighted, consensus",
+                hint=use_a_weighing_strategy(),
             )
 
     def _merged(self, batch: AggregationBatch) -> Merged:

@@ -73,6 +73,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             "mtkd_teachers.python:PythonProvider",
             example="python:my_models.py:build",
             requires=("torch",),
+            local_code=True,
             inputs=("image", "table"),
         ),
         TeacherSpec(

@@ -136,7 +136,11 @@ def test_every_error_at_once_in_schema_names_and_options(registry: Registry) -> 
         ("r.yaml: teachers.0.model", "no 'resnt' in teachers", "did you mean 'resnet'?"),
         ("r.yaml: teachers.1.weigth", "unknown key 'weigth'", "did you mean 'weight'?"),
         ("r.yaml: strategy.ta", "unknown key 'ta'", "did you mean 'tau'?"),
-        ("r.yaml: student", "the key 'student' is missing", "add it; mtkd show recipe digits has one"),
+        (
+            "r.yaml: student",
+            "the key 'student' is missing",
+            "add it; mtkd list recipes lists complete recipes, mtkd show recipe NAME prints one",
+        ),
         ("r.yaml: train.epochs", "train.epochs: must be a whole number", "it is 'many'"),
     }
 

@@ -49,8 +49,8 @@ def test_a_model_is_split_at_its_first_colon(registry: Registry) -> None:
     ("more", "expected"),
     [
         ({"strategy": "meen"}, ("no 'meen' in strategies", "r: strategy", "did you mean 'mean'?")),
-        ({"student": "resnet18"}, ("'resnet18' is no model", "r: student.model", "write provider:model, ")),
-        ({"student": "mlp:"}, ("'mlp:' is no model", "r: student.model", "write provider:model, ")),
+        ({"student": "resnet18"}, ("'resnet18' is no model", "r: student.model", "write provider:model; ")),
+        ({"student": "mlp:"}, ("'mlp:' is no model", "r: student.model", "write provider:model; ")),
         ({"teachers": ["tim:x"]}, ("no 'tim' in teachers", "r: teachers.0.model", "did you mean 'timm'?")),
         ({"trackers": ["wandb"]}, ("no 'wandb' in trackers", "r: trackers.0", "known: ")),
         ({"data": "image-folder"}, ("the key 'path' is missing", "r: data", "folder with class folders")),

@@ -27,7 +27,7 @@ def predict(
     output: Annotated[str, typer.Option(help="File to write. Default: stdout.")] = "",
     format: Annotated[str, typer.Option(help="Format: csv, jsonl, or coco for boxes.")] = "csv",
     masks: Annotated[
-        str, typer.Option(help="Folder for segmentation maps, as PNG files with a palette.")
+        str, typer.Option(help="Folder for predicted masks, as PNG files with a palette.")
     ] = "masks",
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of a box.")] = 0.3,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of samples per batch.")] = 64,
