@@ -4,6 +4,7 @@ Protocols, the types in their signatures and small functions on these types belo
 does with an implementation belongs in the rooms above.
 """
 
+from mtkd_cli.interfaces.columns import Columns as Columns
 from mtkd_cli.interfaces.data import Column as Column
 from mtkd_cli.interfaces.data import DataCache as DataCache
 from mtkd_cli.interfaces.data import DataSource as DataSource

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mtkd_cli.errors import PluginError
+from mtkd_cli.interfaces.columns import Columns
 from mtkd_cli.interfaces.types import Alignment, Details, Merged, Metric, Prediction
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Task(ABC, metaclass=_Complete):
             None: fp16 for logits, fp32 for all else.
         by_element: whether `primary` is best where each element's answer is; not of a metric that ranks the
             answers of all samples together. Only then an audit has an oracle.
+        columns: names of the columns of `statistics`; None: they have none.
 
         over_classes: whether outputs have classes along dimension 1, and targets are class numbers.
         any_label_space: whether `mix` and `kd_loss` understand teachers that know some classes only.
@@ -94,6 +96,7 @@ class Task(ABC, metaclass=_Complete):
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     precision: str | None = None
     by_element: bool = True
+    columns: Columns | None = None
 
     over_classes: bool = False
     any_label_space: bool = True
@@ -126,7 +129,10 @@ class Task(ABC, metaclass=_Complete):
 
     @abstractmethod
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return what the metrics need of each sample, ``[B, S]``; nothing of what has no label."""
+        """Return what the metrics need of each sample, ``[B, S]``; nothing of what has no label.
+
+        A task with several columns names them in `columns`, and packs and unpacks them by name.
+        """
 
     @abstractmethod
     def metrics(self, statistics: Tensor) -> dict[str, float]:

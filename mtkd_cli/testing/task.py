@@ -153,6 +153,9 @@ def _metrics(who: str, task: Task) -> None:
         "statistics has a row for each sample",
         f"it has {len(statistics)} rows for {SAMPLES} samples",
     )
+    if task.columns is not None:
+        named, found = len(task.columns), tuple(statistics.shape)
+        require(found == (SAMPLES, named), who, f"statistics has the {named} named columns", f"shape {found}")
     metrics = task.metrics(statistics)
     first = next(iter(metrics), "")
     require(

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mtkd_cli.interfaces import Columns
 from mtkd_tasks.boxes import MOST, best_first, overlap
 
 OVERLAPS = tuple(np.linspace(0.5, 0.95, 10).tolist())
@@ -20,12 +21,20 @@ RECALLS = np.linspace(0, 1, 101)
 BITS = 2 ** torch.arange(len(OVERLAPS))
 
 
-def facts(answer: Tensor, target: Tensor, classes: int) -> Tensor:
-    """Return the statistics of each sample for `average_precision`, ``[B, 300 + C]``.
+def columns_of(classes: int) -> Columns:
+    """Return the columns of `facts`.
 
     For each of 100 predicted boxes: the score, the label, and the overlap thresholds at which it is a true
-    positive, as bits; then the number of labeled boxes of each class. In order of their scores, each
-    predicted box is matched to the free labeled box of its class with the largest overlap.
+    positive, as bits; then the number of labeled boxes of each class.
+    """
+    return Columns(wide={"score": MOST, "label": MOST, "found": MOST, "labeled": classes})
+
+
+def facts(answer: Tensor, target: Tensor, classes: int) -> Tensor:
+    """Return the statistics of each sample for `average_precision`, ``[B, 300 + C]``; see `columns_of`.
+
+    In order of their scores, each predicted box is matched to the free labeled box of its class with the
+    largest overlap.
 
     Args:
         answer: predicted boxes ``[B, M, 6]``.
@@ -51,7 +60,9 @@ def facts(answer: Tensor, target: Tensor, classes: int) -> Tensor:
         free.scatter_(2, best, free.gather(2, best) & ~matched)
         found[:, rank] = (matched.squeeze(2) * BITS.to(answer.device)).sum(dim=1)
     counts = (labels.unsqueeze(2) == torch.arange(classes, device=answer.device)).sum(dim=1)
-    return torch.cat([answer[..., 4], answer[..., 5], found.float(), counts.float()], dim=1)
+    return columns_of(classes).pack(
+        score=answer[..., 4], label=answer[..., 5], found=found.float(), labeled=counts.float()
+    )
 
 
 def average_precision(statistics: Tensor, classes: int) -> NDArray[np.float64]:
@@ -61,9 +72,9 @@ def average_precision(statistics: Tensor, classes: int) -> NDArray[np.float64]:
         statistics: ``[N, 300 + C]``, see `facts`.
         classes: number of classes C.
     """
-    numbers = statistics.numpy()
-    scores, labels, found = (numbers[:, part * MOST : (part + 1) * MOST].ravel() for part in range(3))
-    counts = numbers[:, 3 * MOST :].sum(axis=0)
+    numbers = {name: part.numpy() for name, part in columns_of(classes).unpack(statistics).items()}
+    scores, labels, found = (numbers[name].ravel() for name in ("score", "label", "found"))
+    counts = numbers["labeled"].sum(axis=0)
     # predicted boxes of all samples by descending score: [N * 100] -> [n]
     valid = np.flatnonzero(scores > 0)
     order = valid[np.argsort(-scores[valid], kind="stable")]

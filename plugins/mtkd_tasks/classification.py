@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
-from mtkd_cli.interfaces import Details, LossOptions, Merged, Metric, TaskData
+from mtkd_cli.interfaces import Columns, Details, LossOptions, Merged, Metric, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_labels import present
 from mtkd_cli.losses import cross_entropy, loss_to_teachers, registered_loss, standardized
@@ -37,6 +37,7 @@ class Classification(OverClasses):
 
     primary = Metric("accuracy", higher_is_better=True, mean_of=0)
     class_score = "precision"
+    columns: Columns = Columns(("right", "nll", "confidence", "answer", "label"))
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class Classification(OverClasses):
         return counts * loss_to_teachers(self.kd, student, merged, temperature)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return (correct, nll, confidence, predicted class, label) of each sample, ``[B, 5]``.
+        """Return the `columns` of each sample, ``[B, 5]``.
 
         All NaN for unlabeled samples. The nll is infinite for a class that a teacher does not know.
         """
@@ -82,22 +83,25 @@ class Classification(OverClasses):
         unknown = output.gather(1, target.clamp(min=0).long()[:, None])[:, 0] == UNKNOWN
         nll = nll.masked_fill(unknown, math.inf)
         confidence, answer = probabilities.max(dim=1)
-        found = torch.stack([(answer == target).float(), nll, confidence, answer, target], dim=1)
+        right = (answer == target).float()
+        found = self.columns.pack(right=right, nll=nll, confidence=confidence, answer=answer, label=target)
         return found.masked_fill(~present(target)[:, None], math.nan)
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
         """Return accuracy, negative log-likelihood in nats, and calibration error (ECE sweep)."""
-        right, nll, confidence = _measured(statistics)[:, :3].unbind(dim=1)
+        found = self._measured(statistics)
+        right, confidence = found["right"], found["confidence"]
         return {
             "accuracy": right.mean().item(),
-            "nll": nll.mean().item(),
+            "nll": found["nll"].mean().item(),
             "ece": calibration_error(confidence.numpy(), right.numpy()),
         }
 
     def details(self, statistics: Tensor) -> Details:
         """Return recall and precision of each class, confusions, reliability, and the ECE by chance."""
-        right, _, confidence, answer, label = _measured(statistics).unbind(dim=1)
-        pairs = label.long() * self.outputs + answer.long()  # one number per pair (label, answer)
+        found = self._measured(statistics)
+        right, confidence = found["right"], found["confidence"]
+        pairs = found["label"].long() * self.outputs + found["answer"].long()  # one number per pair
         confusion = torch.bincount(pairs, minlength=self.outputs**2).view(self.outputs, self.outputs)
         hits = confusion.diagonal()
         bins = torch.stack([torch.ones_like(right), right, confidence], dim=1)
@@ -112,6 +116,11 @@ class Classification(OverClasses):
             by_chance={"ece": calibrated_error(confidence.numpy())},
         )
 
+    def _measured(self, statistics: Tensor) -> dict[str, Tensor]:
+        """Return the columns of the labeled samples, in float64."""
+        has_label = ~self.columns.unpack(statistics)["right"].isnan()
+        return self.columns.unpack(statistics[has_label].double())
+
     def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
         """Return images with their labels and the predicted class of each model, right or wrong."""
         if inputs.ndim != 4:
@@ -122,11 +131,6 @@ class Classification(OverClasses):
             pairs = zip(found, target.tolist(), strict=True)
             columns.append([Words(self.classes[answer], answer == label) for answer, label in pairs])
         return grid(["image", "label", *answers], list(zip(*columns, strict=True)))
-
-
-def _measured(statistics: Tensor) -> Tensor:
-    """Return the statistics of the labeled samples, in float64."""
-    return statistics[~statistics[:, 0].isnan()].double()
 
 
 def _bins(confidence: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import (
     Alignment,
+    Columns,
     Details,
     LossOptions,
     Merged,
@@ -24,7 +25,7 @@ from mtkd_cli.interfaces import (
     Wanted,
 )
 from mtkd_tasks import boxes
-from mtkd_tasks.average_precision import average_precision, facts
+from mtkd_tasks.average_precision import average_precision, columns_of, facts
 from mtkd_tasks.fusion import Fusion
 from mtkd_tasks.fusion_cache import FusionCache
 
@@ -51,6 +52,7 @@ class Detection(Task):
     by_element = False
     numbered = True
     precision = "fp32"
+    columns: Columns
 
     def __init__(
         self, data: TaskData, loss: LossOptions, fusion: str = "wbf", iou: float = 0.55, least: float = 0.1
@@ -58,6 +60,7 @@ class Detection(Task):
         if loss.class_weights is not None:
             raise UsageError("detection has no class weights", "loss.class_weights", "leave it out")
         self.classes, self.outputs = data.classes, len(data.classes)
+        self.columns = columns_of(self.outputs)
         self.label_score = 1 - loss.label_smoothing
         self.fusion = Fusion(fusion, iou, least)
         self.fusion_cache = FusionCache()
@@ -246,7 +249,7 @@ class Detection(Task):
     def details(self, statistics: Tensor) -> Details:
         """Return the average precision and the number of labeled boxes of each class."""
         precision = self._precision(statistics)
-        box_counts = statistics[:, -self.outputs :].nan_to_num().sum(dim=0)
+        box_counts = self.columns.unpack(statistics)["labeled"].nan_to_num().sum(dim=0)
         return Details(
             {"ap": tuple(precision.mean(axis=1).tolist()), "ap50": tuple(precision[:, 0].tolist())},
             counts=tuple(int(count) for count in box_counts),
@@ -259,7 +262,8 @@ class Detection(Task):
         return picture(inputs, answers, target, self.classes)
 
     def _precision(self, statistics: Tensor) -> NDArray[np.float64]:
-        return average_precision(statistics[~statistics[:, 0].isnan()], self.outputs)
+        has_label = ~self.columns.unpack(statistics)["labeled"][:, 0].isnan()
+        return average_precision(statistics[has_label], self.outputs)
 
     def _targets(self, target: Tensor, label_score: float = 1.0) -> Wanted:
         """Return labeled boxes as targets with the score ``label_score``."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Alignment, Details, LossOptions, Merged, Metric, Task, TaskData
+from mtkd_cli.interfaces import Alignment, Columns, Details, LossOptions, Merged, Metric, Task, TaskData
 from mtkd_cli.interfaces.missing_labels import any_of, present
 from mtkd_cli.losses.class_weights import reweighted
 from mtkd_cli.losses.distillation import KL, loss_to_teachers
@@ -34,6 +34,7 @@ class MultiLabel(Task):
     logits = True
     any_label_space = False
     by_element = False
+    columns: Columns
 
     def __init__(self, data: TaskData, loss: LossOptions) -> None:
         classes, labels = len(data.classes), torch.from_numpy(data.targets)
@@ -49,6 +50,7 @@ class MultiLabel(Task):
                 "give one weight per class",
             )
         self.outputs, self.smoothing = classes, loss.label_smoothing
+        self.columns = Columns(wide={"logit": classes, "label": classes})
         positives, negatives = ((labels == value).sum(dim=0) for value in (1, 0))
         balance = negatives.clamp(min=1) / positives.clamp(min=1)
         self.weights = torch.tensor(given)
@@ -127,19 +129,25 @@ class MultiLabel(Task):
 
         Logits, because probabilities round large logits to ties and equal logits to different last bits.
         """
-        return torch.cat([output.double(), target.double()], dim=1)
+        return self.columns.pack(logit=output.double(), label=target.double())
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
         """Return mean average precision, and F1 at probability 0.5, both averaged over the classes."""
-        each = {"map": _average_precision(statistics), "f1": _f1(statistics)}
+        each = self._metrics_of_each_class(statistics)
         return {name: values.nanmean().nan_to_num().item() for name, values in each.items()}
 
     def details(self, statistics: Tensor) -> Details:
         """Return both metrics of each class, and the number of positive samples."""
-        have = (statistics.chunk(2, dim=1)[1] == 1).sum(dim=0)
-        each = {"map": _average_precision(statistics), "f1": _f1(statistics)}
+        have = (self.columns.unpack(statistics)["label"] == 1).sum(dim=0)
+        each = self._metrics_of_each_class(statistics)
         per_class = {name: tuple(values.tolist()) for name, values in each.items()}
         return Details(per_class=per_class, counts=tuple(have.tolist()))
+
+    def _metrics_of_each_class(self, statistics: Tensor) -> dict[str, Tensor]:
+        """Return the metrics of each class, ``[C]`` each."""
+        found = self.columns.unpack(statistics.double())
+        logits, labels = found["logit"], found["label"]
+        return {"map": _average_precision(logits, labels), "f1": _f1(logits, labels)}
 
     def _target(self, merged: Merged, temperature: float) -> Tensor:
         if merged.combined is not None:
@@ -173,14 +181,14 @@ def _entropy(probabilities: Tensor) -> Tensor:
     return entropy
 
 
-def _average_precision(statistics: Tensor) -> Tensor:
+def _average_precision(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the average precision of each class, ``[C]``; NaN without positive samples.
 
     Samples with equal scores share one threshold, so their order does not matter (as in
     `sklearn.metrics.average_precision_score`).
     """
-    scores, order = statistics.double().chunk(2, dim=1)[0].sort(dim=0, descending=True)  # both [N, C]
-    labels = statistics.double().chunk(2, dim=1)[1].gather(0, order)
+    scores, order = logits.sort(dim=0, descending=True)  # both [N, C]
+    labels = labels.gather(0, order)
     has_label = present(labels)
     hits = torch.where(has_label, labels, 0)
     precision = hits.cumsum(dim=0) / has_label.cumsum(dim=0).clamp(min=1)
@@ -192,9 +200,8 @@ def _average_precision(statistics: Tensor) -> Tensor:
     return (precision.gather(0, last) * hits).sum(dim=0) / hits.sum(dim=0)
 
 
-def _f1(statistics: Tensor) -> Tensor:
+def _f1(logits: Tensor, labels: Tensor) -> Tensor:
     """Return F1 of each class at probability 0.5, ``[C]``; NaN without positive labels and predictions."""
-    logits, labels = statistics.double().chunk(2, dim=1)
     has_label = present(labels)
     predicted, true = (logits >= 0) & has_label, (labels == 1) & has_label
     return 2 * (predicted & true).sum(dim=0) / (predicted.sum(dim=0) + true.sum(dim=0))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Alignment, Details, LossOptions, Merged, Metric, Task, TaskData
+from mtkd_cli.interfaces import Alignment, Columns, Details, LossOptions, Merged, Metric, Task, TaskData
 from mtkd_cli.interfaces.label_space import on_classes
 from mtkd_cli.interfaces.missing_labels import any_of, present
 from mtkd_cli.reading.moments import mean_and_deviation
@@ -50,6 +50,7 @@ class Regression(Task):
     precision = "fp64"
     pictured = 300
     any_label_space = False
+    columns: Columns
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Regression(Task):
         self.mean, self.deviation = _moments(data.targets, data.classes)
         self.parts = 2 if objective == "nll" else 1
         self.outputs = self.parts * len(self.names)
+        self.columns = Columns(wide={"label": len(self.names), "answer": len(self.names)})
         shift = tuple(2 * math.log(d) for d in self.deviation)
         more = (shift, (1.0,) * len(shift)) if objective == "nll" else ((), ())
         self.scale = (self.mean + more[0], self.deviation + more[1])
@@ -164,7 +166,7 @@ class Regression(Task):
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
         """Return T labels and T predictions of each sample, ``[B, 2T]``."""
-        return torch.cat([target.double(), output[:, : len(self.names)].double()], dim=1)
+        return self.columns.pack(label=target.double(), answer=output[:, : len(self.names)].double())
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
         """Return RMSE, MAE and R2; for several targets the RMSE in standard units, R2, and the RMSE of each.
@@ -172,8 +174,9 @@ class Regression(Task):
         R2 is the mean over the targets that are not constant; NaN if all are.
         """
         unit = torch.tensor(self.deviation, dtype=torch.float64)  # avoids overflow and underflow of squares
-        label, answer = statistics.double().chunk(2, dim=1)
-        off = (answer - label) / unit
+        found = self.columns.unpack(statistics.double())
+        label = found["label"]
+        off = (found["answer"] - label) / unit
         mse = off.square().nanmean(dim=0)
         centered = (label - _first(label)) / unit
         spread = (centered - centered.nanmean(dim=0)).square().nanmean(dim=0)
@@ -187,8 +190,8 @@ class Regression(Task):
 
     def details(self, statistics: Tensor) -> Details:
         """Return pairs (label, prediction) of each target."""
-        labels, answers = statistics[:: max(1, -(-len(statistics) // POINTS))].chunk(2, dim=1)
-        columns = zip(self.names, labels.T.tolist(), answers.T.tolist(), strict=True)
+        found = self.columns.unpack(statistics[:: max(1, -(-len(statistics) // POINTS))])
+        columns = zip(self.names, found["label"].T.tolist(), found["answer"].T.tolist(), strict=True)
         pairs = {n: zip(label, answer, strict=True) for n, label, answer in columns}
         return Details(points={n: tuple((x, y) for x, y in p if not math.isnan(x)) for n, p in pairs.items()})
 

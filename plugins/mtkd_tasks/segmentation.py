@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
-from mtkd_cli.interfaces import Details, LossOptions, Merged, Metric, TaskData
+from mtkd_cli.interfaces import Columns, Details, LossOptions, Merged, Metric, TaskData
 from mtkd_cli.losses import loss_to_teachers, registered_loss
 from mtkd_tasks.grid import grid, image_of
 from mtkd_tasks.masks import color_masks
@@ -38,6 +38,8 @@ class Segmentation(OverClasses):
     class_score = "iou"
     spatial = True
 
+    columns: Columns
+
     def __init__(self, data: TaskData, loss: LossOptions, kd: str = "kl", **loss_options: Any) -> None:
         super().__init__(data, loss)
         self.kd = registered_loss(kd, "segmentation", loss_options)
@@ -45,6 +47,7 @@ class Segmentation(OverClasses):
         self.top_k = TOP_K if self.plain_logits else None
         side = data.input.size or 1
         self.elements = (side, side)
+        self.columns = Columns(wide=dict.fromkeys(("right", "answered", "labeled"), self.outputs))
 
     def shaped(self, output: Any) -> Tensor:
         """Return logits ``[B, C, H, W]``, resized to the grid; one foreground logit becomes two classes."""
@@ -102,8 +105,11 @@ class Segmentation(OverClasses):
         has_label = self.labelled(target)
         answer, label = output.argmax(dim=1), target.long()
         right = has_label & (answer == label)
-        counted = [(answer, right), (answer, has_label), (label.clamp(min=0), has_label)]
-        return torch.cat([self._count(values, where) for values, where in counted], dim=1)
+        return self.columns.pack(
+            right=self._count(answer, right),
+            answered=self._count(answer, has_label),
+            labeled=self._count(label.clamp(min=0), has_label),
+        )
 
     def _count(self, values: Tensor, where: Tensor) -> Tensor:
         """Return the number of pixels of each class in each map where ``where`` is True, ``[B, C]``."""
@@ -112,24 +118,23 @@ class Segmentation(OverClasses):
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
         """Return mean IoU over the classes that are labeled or predicted, and pixel accuracy."""
-        right, _, labelled = self._counts(statistics)
-        iou = self._iou(statistics)
-        accuracy = right.sum() / labelled.sum().clamp(min=1)
+        counts, iou = self._counts(statistics), self._iou(statistics)
+        accuracy = counts["right"].sum() / counts["labeled"].sum().clamp(min=1)
         return {"miou": iou.nanmean().nan_to_num().item(), "pixel_accuracy": accuracy.item()}
 
     def details(self, statistics: Tensor) -> Details:
         """Return IoU and recall of each class; NaN for classes that are neither labeled nor predicted."""
-        right, _, labelled = self._counts(statistics)
-        iou, recall = self._iou(statistics), right / labelled
+        counts, iou = self._counts(statistics), self._iou(statistics)
+        recall = counts["right"] / counts["labeled"]
         return Details(per_class={"iou": tuple(iou.tolist()), "recall": tuple(recall.tolist())})
 
-    def _counts(self, statistics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        right, answered, labelled = statistics.double().sum(dim=0).view(3, self.outputs)
-        return right, answered, labelled
+    def _counts(self, statistics: Tensor) -> dict[str, Tensor]:
+        """Return the pixels of all samples by column, ``[C]`` each."""
+        return {name: each.double().sum(dim=0) for name, each in self.columns.unpack(statistics).items()}
 
     def _iou(self, statistics: Tensor) -> Tensor:
-        right, answered, labelled = self._counts(statistics)
-        return right / (answered + labelled - right)
+        counts = self._counts(statistics)
+        return counts["right"] / (counts["answered"] + counts["labeled"] - counts["right"])
 
     def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
         """Return images with their masks and the masks of each model."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mtkd_cli import pytest_plugin
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import (
+    Columns,
     DataCache,
     InputSpec,
     Merged,
@@ -70,6 +71,13 @@ class WrongMean(Classification):
     primary = Metric("accuracy", mean_of=1)
 
 
+class MoreColumns(Classification):
+    columns = Columns(("right", "nll"))
+
+    def statistics(self, output: Tensor, target: Tensor) -> Tensor:
+        return Classification.columns.pack(**dict.fromkeys(Classification.columns.single, output[:, 0]))
+
+
 class MixesLogits(Classification):
     def mix(self, merged: Merged) -> Tensor:
         return torch.stack(merged.outputs).sum(0)
@@ -91,6 +99,7 @@ class Reduced(Classification):
         (LogOfZero, "finite.*extreme"),
         (WithoutPrimary, "the primary metric comes first"),
         (WrongMean, "Metric.mean_of names a column.*column 1"),
+        (MoreColumns, "the 2 named columns"),
         (MixesLogits, "mixing two equal outputs"),
         (Reduced, "one result for each element.*kd_loss"),
     ],
