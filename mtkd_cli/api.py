@@ -42,13 +42,15 @@ def distill(
         MtkdError: as the command says it: ``what``, ``where``, ``hint``.
     """
     from mtkd_cli.inference.run_files import ROOT
+    from mtkd_cli.report import results
     from mtkd_cli.runs import names, pipeline
     from mtkd_cli.runs.folder import Run
     from mtkd_cli.training.progress import Progress
 
     parts = _parts(recipe, overrides, trust_pickle, trust_code)
     context = pipeline.prepare(parts, device, Progress())
-    return pipeline.distill(context, Run(name or names.default_name(ROOT, parts.name)), baseline)
+    run = Run(name or names.default_name(ROOT, parts.name))
+    return results.as_json(pipeline.distill(context, run, baseline))
 
 
 def record(

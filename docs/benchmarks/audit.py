@@ -43,7 +43,7 @@ def main() -> None:
     comparison = mtkd(work, "compare", recipe.name, *grid, *threads)
     kept = {
         "audit": {key: audit[key] for key in ("recommended", "advice", "strategies", "teachers", "left_out")},
-        "comparison": {key: comparison[key] for key in ("metric", "test_samples", "rows", "sentences")},
+        "comparison": {key: comparison[key] for key in ("metric", "test_samples", "rows")},
     }
     (HERE / "audit.json").write_text(json.dumps(kept, indent=1) + "\n")
     (HERE / "audit.md").write_text(page(audit, comparison))

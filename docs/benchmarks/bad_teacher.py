@@ -16,7 +16,7 @@ from pathlib import Path
 
 import skops.io
 import torch
-from in_process import distil, loaded
+from in_process import distil, loaded, scores_of
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -59,7 +59,7 @@ def main() -> None:
             fit_teachers(seeds)
             for name, changes in CASES.items():
                 report = distil("diabetes", [*seeds, *changes], baseline=name == "mean")
-                scores = report["scores"]
+                scores = scores_of(report)
                 students.setdefault(name, []).append(scores["student"]["rmse"])
                 ensembles.setdefault(name, []).append(scores["ensemble"]["rmse"])
                 if name == "mean":

@@ -57,7 +57,7 @@ def main() -> None:
                 best = max if report["metric"]["higher_is_better"] else min
                 scores.append(best(trial[metric] for trial in report["student"]["trials"]))
                 if first:
-                    baselines.append(best(trial[metric] for trial in report["alone"]["trials"]))
+                    baselines.append(best(trial[metric] for trial in report["baselines"]["alone"]["trials"]))
             gain = statistics.mean(scores) - statistics.mean(baselines)
             rows.append(
                 [

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from in_process import distil, loaded
+from in_process import distil, loaded, scores_of
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import root_mean_squared_error
 from sklearn.pipeline import make_pipeline
@@ -37,7 +37,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             changes = [f"data.labels={labels}", f"data.seed={seed}", f"train.seed={seed}"]
             report = distil("diabetes", changes)
-            found = {who: report["scores"][who]["rmse"] for who in ("alone", "student", "ensemble")}
+            found = {who: scores_of(report)[who]["rmse"] for who in ("alone", "student", "ensemble")}
             found["ridge"], found["ridge, all labels"] = ridge(changes)
             for who, value in found.items():
                 scores.setdefault(who, []).append(value)

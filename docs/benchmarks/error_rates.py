@@ -22,9 +22,10 @@ from tables import markdown, versions
 
 from mtkd_cli import counter_rng
 from mtkd_cli.audit.advice import FEWEST
-from mtkd_cli.audit.facts import Change
 from mtkd_cli.audit.recommend import recommended
 from mtkd_cli.audit.sure_findings import harms_of, overconfident
+from mtkd_cli.report.audit_result import Change
+from mtkd_cli.report.costs import Costs
 from mtkd_cli.runs.report_facts import Scored, Scores, compare
 from mtkd_cli.stats import jackknife
 from mtkd_cli.stats.estimate import independent
@@ -128,9 +129,9 @@ def best_teacher(simulations: int) -> Iterator[list[str]]:
             rng = counter_rng.generator("best teacher", samples, number)
             right = models.right_answers(rng, samples, 5, 0.9)
             statistics = [models.of_right(models.with_ones(each)) for each in right]
-            scored = [Scored(s, models.CLASSES.metrics(s), {}) for s in statistics]
+            scored = [Scored(s, models.CLASSES.metrics(s), Costs()) for s in statistics]
             teachers = {f"t{k}": one for k, one in enumerate(scored[1:])}
-            said = compare(models.CONTEXT, Scores(scored[0], None, scored[0], teachers))["sentence"]
+            said = compare(models.CONTEXT, Scores(scored[0], {}, scored[0], teachers)).sentence
             after += "does not beat" in said
             best = right[1:][np.argmax([one.mean() for one in right[1:]])]
             gap = best - right[0]

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli.audit.facts import TeacherFacts
 from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.interfaces import InputSpec, LossOptions, Task, TaskData
+from mtkd_cli.report.audit_result import TeacherFacts
 from mtkd_cli.stats.estimate import Estimate
 from mtkd_cli.stats.score import mean_of, score_of
 from mtkd_cli.training.evaluation import measured

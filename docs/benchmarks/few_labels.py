@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from in_process import distil
+from in_process import distil, scores_of
 from tables import interval, write
 
 HERE = Path(__file__).parent
@@ -40,8 +40,9 @@ def main() -> None:
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
             changes = [f"data.labels={labels}", f"train.seed={seed}", *arguments.set]
             report = distil(arguments.recipe, changes)
-            raw[labels].append({key: report[key] for key in ("scores", "data", "metric")})
-            shown = {who: report["scores"][who][report["metric"]["name"]] for who in ("student", "alone")}
+            scores = scores_of(report)
+            raw[labels].append({"scores": scores, "data": report["data"], "metric": report["metric"]})
+            shown = {who: scores[who][report["metric"]["name"]] for who in ("student", "alone")}
             print(labels, seed, shown, flush=True)
     publish(arguments, raw)
 

@@ -109,8 +109,8 @@ def page(reports: list[dict[str, Any]], seconds: list[float]) -> str:
     getters = [(f"teacher {n}", lambda s, n=n: s["teachers"][n]["accuracy"]) for n in first["teachers"]]
     getters.append(("ensemble", lambda s: s["ensemble"]["accuracy"]))
     getters.append(("student, distilled", lambda s: s["student"]["accuracy"]))
-    getters.append(("student, alone", lambda s: s["alone"]["accuracy"]))
-    getters.append(("difference", lambda s: s["student"]["accuracy"] - s["alone"]["accuracy"]))
+    getters.append(("student, alone", lambda s: s["baselines"]["alone"]["accuracy"]))
+    getters.append(("difference", lambda s: s["student"]["accuracy"] - s["baselines"]["alone"]["accuracy"]))
     rows = []
     for name, get in getters:
         values = [get(report["scores"]) for report in reports]

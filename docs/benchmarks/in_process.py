@@ -13,6 +13,7 @@ from rich.console import Console
 from mtkd_cli.plugin.registry import discover
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve
+from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.training.context import Context
@@ -31,6 +32,18 @@ def distil(recipe: str, overrides: Sequence[str], baseline: bool = True) -> dict
     context = loaded(recipe, overrides)
     run = Run(f"benchmark-{os.getpid()}-{time.time_ns()}")
     try:
-        return pipeline.distill(context, run, baseline)
+        return results.as_json(pipeline.distill(context, run, baseline))
     finally:
         shutil.rmtree(run.folder)
+
+
+def scores_of(report: dict[str, Any]) -> dict[str, Any]:
+    """Return everyone's metrics and costs, as the files of raw results have them."""
+    scores, costs = report["scores"], report["costs"]
+    alone = scores["baselines"].get("alone")
+    return {
+        "student": scores["student"] | costs["student"],
+        "alone": None if alone is None else alone | costs["baselines"]["alone"],
+        "ensemble": scores["ensemble"] | costs["ensemble"],
+        "teachers": {name: row | costs["teachers"][name] for name, row in scores["teachers"].items()},
+    }

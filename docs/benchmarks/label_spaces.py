@@ -126,7 +126,7 @@ def main() -> None:
             reports = {f"padded, {setting}": padded(recipe, given)}
             reports[f"restricted, {setting}"] = distil(recipe, given, baseline=(strategy, ratio) == CASES[0])
             for name, report in reports.items():
-                alone = report["scores"]["alone"]
+                alone = report["scores"]["baselines"].get("alone")
                 if alone:
                     scores.setdefault("student alone", []).append(alone["accuracy"])
                 scores.setdefault(name, []).append(report["scores"]["student"]["accuracy"])

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from in_process import distil
+from in_process import distil, scores_of
 from safetensors.torch import save_file
 from tables import interval, write
 
@@ -108,7 +108,7 @@ def measure(arguments: argparse.Namespace, rows: dict[str, Any]) -> None:
                         continue
                     given = [f"strategy={strategy}", f"train.seed={seed}"]
                     report = distil(str(recipe), given, baseline=strategy == "mean" and teachers == "good")
-                    rows[key] = {**_accuracies(report["scores"]), "sure": sure}
+                    rows[key] = {**_accuracies(scores_of(report)), "sure": sure}
                     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
                     print(key, rows[key]["student"], flush=True)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from mtkd_cli.audit.facts import Advice, Audit, TeacherFacts
 from mtkd_cli.audit.recommend import best_of, only_heard
 from mtkd_cli.audit.sure_findings import Harm, harms_of, overconfident
 from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.plugin.alternatives import strategy_with
+from mtkd_cli.report.audit_result import Advice, Audit, TeacherFacts
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.stats import jackknife
 from mtkd_cli.stats.estimate import Estimate

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +10,15 @@ from numpy.typing import NDArray
 from mtkd_cli import counter_rng
 from mtkd_cli.audit import advice, per_teacher
 from mtkd_cli.audit.advice import advice_of
-from mtkd_cli.audit.facts import Audit, Change, StrategyFacts
 from mtkd_cli.audit.oracle import oracle_of
 from mtkd_cli.audit.recommend import best_of, kept, recommended
 from mtkd_cli.audit.validation_set import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.errors import DataError, MtkdError
+from mtkd_cli.interfaces import Metric
+from mtkd_cli.interfaces.significant_digits import significant
 from mtkd_cli.plugin.alternatives import strategy_with
 from mtkd_cli.recipe.resolve import Part
+from mtkd_cli.report.audit_result import Audit, Change, StrategyFacts
 from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.training.context import Context
 
@@ -26,8 +27,8 @@ FEWEST = 10
 """Labelled validation samples under which an audit says nothing."""
 
 
-def audit_of(context: Context, strategies: Sequence[Part]) -> dict[str, Any]:
-    """Record what is missing, measure on validation, and return the facts for JSON.
+def audit_of(context: Context, strategies: Sequence[Part]) -> Audit:
+    """Record what is missing, measure on validation, and return the facts with significant digits.
 
     Args:
         context: the recipe, its data and task.
@@ -44,7 +45,8 @@ def audit_of(context: Context, strategies: Sequence[Part]) -> dict[str, Any]:
             hint="raise data.labels or data.val",
         )
     panel = panel_of(context, prepare_teachers(context, 0))
-    return audit(panel, _with_own(strategies, context.parts.strategy)).as_dict()
+    found: Audit = significant(audit(panel, _with_own(strategies, context.parts.strategy)))
+    return found
 
 
 def _with_own(strategies: Sequence[Part], own: Part) -> list[Part]:
@@ -80,13 +82,15 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
         teachers=per_teacher.teachers(panel, alone, whole),
         pairs=per_teacher.pairs(panel),
         oracle=None if isinstance(oracle, str) else oracle,
-        strategies=tuple(_facts(name, outcome, named[name]) for name, outcome in measured.items()),
+        strategies=tuple(_facts(name, measured[name], named[name]) for name in _ranked(measured, higher)),
         not_measured=not_measured,
         left_out=out,
         added=added,
         configured=own,
         recommended=chosen,
         advice=(),
+        best_teacher=panel.teachers[best].name,
+        recipe=panel.context.recipe.as_dict(),
     )
     return advice_of(facts, measured, whole)
 
@@ -116,6 +120,12 @@ def _ensembles(
     if not found:
         raise DataError("no strategy can be measured", where=next(iter(not_measured.values()), ""))
     return found, not_measured
+
+
+def _ranked(measured: Mapping[str, Outcome], higher_is_better: bool) -> list[str]:
+    """Return the strategies, the best score first; equal ones by the loss (see `Metric.rank`)."""
+    rank = Metric("score", higher_is_better).rank
+    return sorted(measured, key=lambda n: rank(measured[n].score.value, measured[n].loss.value), reverse=True)
 
 
 def _facts(name: str, outcome: Outcome, part: Part) -> StrategyFacts:

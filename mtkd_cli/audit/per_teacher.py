@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtkd_cli.audit.facts import ClassFacts, PairFacts, TeacherFacts
 from mtkd_cli.audit.sure_findings import with_wrong_classes
 from mtkd_cli.audit.validation_set import Outcome, Panel
 from mtkd_cli.interfaces import Details
+from mtkd_cli.report.audit_result import ClassFacts, PairFacts, TeacherFacts
 from mtkd_cli.runs.report_facts import labels_seen
 from mtkd_cli.stats.jackknife import difference
 from mtkd_cli.stats.score import mean_of
@@ -68,9 +68,9 @@ def teachers(panel: Panel, found: list[Outcome], whole: list[Outcome]) -> tuple[
                 outcome.measured.metrics,
                 details.reliability,
                 classes,
-                teacher.calibration.as_dict() if teacher.calibration else None,
+                teacher.calibration,
                 None if known is None or known[k].all() else whole[k].score.estimate(),
-                dict(details.by_chance),
+                details.by_chance,
             )
         )
     return with_wrong_classes(rows, p_wrong)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mtkd_cli.audit.facts import Change, ClassFacts, TeacherFacts
+from mtkd_cli.report.audit_result import Change, ClassFacts, TeacherFacts
 from mtkd_cli.stats.multiple import LEVEL, holm
 
 SURE = 0.7

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mtkd_cli.compare.grid import Cell, best_teacher_of, best_teacher_strategy, label_of
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces.significant_digits import rounded, shown
+from mtkd_cli.interfaces.significant_digits import rounded, shown, significant
+from mtkd_cli.report.comparison_lead import best_of, lead_of, opponents_of
+from mtkd_cli.report.comparison_result import Against, Comparison, Row, Tuned
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.report.run_result import ALONE, PrimaryMetric, RunResult
 from mtkd_cli.stats.paired_test import INCONCLUSIVE, Paired, Verdict, judge, paired
 
 Method = tuple[tuple[str, str], ...]
 Seeds = tuple[tuple[str, str], ...]
-ALONE = "student alone"
+STUDENT_ALONE = "student alone"
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,13 @@ class Student:
 
     cell: Cell
     run: str
-    report: Mapping[str, Any]
+    report: RunResult
 
 
 def comparison_of(
-    students: Sequence[Student], failures: Mapping[str, str] | None = None, tuned: Sequence[Any] = ()
-) -> dict[str, Any]:
-    """Return the facts of a comparison for JSON.
+    students: Sequence[Student], failures: Mapping[str, str] | None = None, tuned: Sequence[Tuned] = ()
+) -> Comparison:
+    """Return the facts of a comparison.
 
     Args:
         students: every student that was trained.
@@ -41,13 +44,13 @@ def comparison_of(
         DataError: there is nothing to compare, or the runs are not of one task, metric and test split.
     """
     metric, test = _common(students)
-    higher = bool(metric["higher_is_better"])
+    higher = metric.higher_is_better
     by_method: dict[Method, dict[Seeds, Student]] = {}
     for student in students:
         by_method.setdefault(student.cell.method, {})[student.cell.seeds] = student
     varying = _varying(list(by_method))
-    scores = {method: _scores(found, "student", metric["name"]) for method, found in by_method.items()}
-    alone = {method: _scores(found, "alone", metric["name"]) for method, found in by_method.items()}
+    scores = {method: _scores(found, None, metric.name) for method, found in by_method.items()}
+    alone = {method: _scores(found, ALONE, metric.name) for method, found in by_method.items()}
 
     def tests(opponents: Mapping[Method, Mapping[Seeds, float]]) -> dict[Method, Verdict]:
         found = {m: _test(scores[m], opponents[m], higher, test) for m in by_method if opponents.get(m)}
@@ -56,48 +59,62 @@ def comparison_of(
 
     strategy = best_teacher_strategy()
     best = {m: scores.get(best_teacher_of(m), {}) for m in by_method if dict(m).get("strategy") != strategy}
-    against = {ALONE: tests(alone), "best single teacher": tests(best)}
+    against = {STUDENT_ALONE: tests(alone), "best single teacher": tests(best)}
     rows = [
-        _row(label_of(method, varying), method, scores[method], by_method[method], against)
+        _row(label_of(method, varying), method, scores[method], by_method[method], against, metric)
         for method in by_method
     ]
-    return {
-        "task": students[0].report["task"],
-        "metric": dict(metric),
-        "test_samples": test,
-        "seeds": max(len(found) for found in by_method.values()),
-        "rows": [*_alone_rows(by_method, alone, varying), *rows],
-        "failures": dict(failures or {}),
-        "tuned": list(tuned),
-        "sentences": [sentence for row in rows for sentence in _sentences(row, spelt(metric["name"]))],
-    }
+    everyone = (*_alone_rows(by_method, alone, varying), *rows)
+    return Comparison(
+        task=students[0].report.task,
+        metric=metric,
+        test_samples=test,
+        seeds=max(len(found) for found in by_method.values()),
+        rows=everyone,
+        best=best_of(everyone, metric),
+        lead=lead_of(everyone, metric),
+        opponents=opponents_of(everyone),
+        failures=dict(failures or {}),
+        tuned=tuple(tuned),
+    )
 
 
-def _common(students: Sequence[Student]) -> tuple[Mapping[str, Any], int]:
+def _common(students: Sequence[Student]) -> tuple[PrimaryMetric, int]:
     """Return the metric and the number of test samples, which must be everybody's."""
     if not students:
         raise DataError("there is nothing to compare", hint="give runs, or a recipe")
     first = students[0]
     for student in students:
-        for key in ("task", "metric"):
-            _refuse_other(student, key, student.report[key], first.report[key])
-        for key in ("name", "classes", "test"):
-            _refuse_other(student, f"data {key}", student.report["data"][key], first.report["data"][key])
-    return first.report["metric"], int(first.report["data"]["test"])
+        for (what, found), (_, wanted) in zip(_basis(student), _basis(first), strict=True):
+            if found != wanted:
+                raise DataError(
+                    f"the runs differ in {what}: {found} and {wanted}",
+                    where=student.run,
+                    hint="compare runs on the same test split",
+                )
+    return first.report.metric, first.report.data.test
 
 
-def _refuse_other(student: Student, what: str, found: Any, wanted: Any) -> None:
-    if found != wanted:
-        raise DataError(
-            f"the runs differ in {what}: {found} and {wanted}",
-            where=student.run,
-            hint="compare runs on the same test split",
-        )
+def _basis(student: Student) -> Iterator[tuple[str, object]]:
+    """Yield what must be the same in all runs, by name."""
+    report = student.report
+    direction = "higher" if report.metric.higher_is_better else "lower"
+    yield "task", report.task
+    yield (
+        "metric",
+        f"{report.metric.name}, {direction} is better",
+    )
+    yield "data name", report.data.name
+    yield "data classes", list(report.data.classes)
+    yield "data test", report.data.test
 
 
-def _scores(found: Mapping[Seeds, Student], who: str, metric: str) -> dict[Seeds, float]:
-    rows = {seeds: student.report["scores"][who] for seeds, student in found.items()}
-    return {seeds: float(row[metric]) for seeds, row in rows.items() if row is not None}
+def _scores(found: Mapping[Seeds, Student], baseline: str | None, metric: str) -> dict[Seeds, float]:
+    """Return the scores of students by their seeds, or of a kind of baseline where it was trained."""
+    everyone = {seeds: student.report.scores for seeds, student in found.items()}
+    if baseline is None:
+        return {seeds: scores.student[metric] for seeds, scores in everyone.items()}
+    return {seeds: s.baselines[baseline][metric] for seeds, s in everyone.items() if baseline in s.baselines}
 
 
 def _test(
@@ -117,32 +134,35 @@ def _row(
     scores: Mapping[Seeds, float],
     found: Mapping[Seeds, Student],
     against: Mapping[str, Mapping[Method, Verdict]],
-) -> dict[str, Any]:
-    return {
-        **_summary(name, scores),
-        "method": dict(method),
-        "runs": [student.run for student in found.values()],
-        "against": {who: tests[method].as_dict() for who, tests in against.items() if method in tests},
-    }
+    metric: PrimaryMetric,
+) -> Row:
+    row = replace(
+        _summary(name, scores), method=dict(method), runs=tuple(student.run for student in found.values())
+    )
+    tests = {who: verdicts[method] for who, verdicts in against.items() if method in verdicts}
+    said = {who: _against(row, who, verdict, spelt(metric.name)) for who, verdict in tests.items()}
+    return replace(row, against=said)
 
 
-def _summary(name: str, scores: Mapping[Seeds, float]) -> dict[str, Any]:
+def _summary(name: str, scores: Mapping[Seeds, float]) -> Row:
     values = list(scores.values())
     spread = paired(values)
     several = len(values) > 1
-    return {
-        "name": name,
-        "scores": [rounded(value) for value in values],
-        "seeds": [dict(seeds) for seeds in scores],
-        "mean": rounded(spread.gain),
-        "deviation": rounded(spread.deviation) if several else None,
-        "interval": [rounded(spread.low), rounded(spread.high)] if several else None,
-    }
+    row = Row(
+        name=name,
+        scores=tuple(values),
+        seeds=tuple(dict(seeds) for seeds in scores),
+        mean=spread.gain,
+        deviation=spread.deviation if several else None,
+        interval=(spread.low, spread.high) if several else None,
+    )
+    found: Row = significant(row)
+    return found
 
 
 def _alone_rows(
     by_method: Mapping[Method, Any], alone: Mapping[Method, Mapping[Seeds, float]], varying: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Return a row for each different student alone: what is the same in every seed is one."""
     groups: dict[tuple[tuple[Seeds, float], ...], list[Method]] = {}
     for method in by_method:
@@ -155,8 +175,8 @@ def _alone_rows(
         ]
         settings = {key: dict(methods[0])[key] for key in shared if key in dict(methods[0])}
         said = ", ".join(f"{key}={value}" for key, value in settings.items()) if len(groups) > 1 else ""
-        name = f"{ALONE}, {said}" if said else ALONE
-        rows.append({**_summary(name, dict(scores)), "method": settings, "runs": [], "against": {}})
+        name = f"{STUDENT_ALONE}, {said}" if said else STUDENT_ALONE
+        rows.append(replace(_summary(name, dict(scores)), method=settings))
     return rows
 
 
@@ -165,22 +185,34 @@ def _varying(methods: Sequence[Method]) -> list[str]:
     return [key for key in keys if len({dict(method).get(key) for method in methods}) > 1]
 
 
-def _sentences(row: Mapping[str, Any], metric: str) -> list[str]:
-    """Return each verdict in words."""
-    lines = []
-    for who, verdict in row["against"].items():
-        known = verdict["low"] is not None
-        gain, low, high = (shown(verdict[part], row["mean"], "+") for part in ("gain", "low", "high"))
-        interval = f", 95 % interval {low} to {high}" if known else ""
-        sure = verdict["word"] != INCONCLUSIVE
-        judged = f"{verdict['word']} the {who}" if sure else f"against the {who}: {verdict['word']}"
-        said = f"{row['name']} {judged}: gain {gain} {metric}{interval}"
-        said += (
-            f", p {verdict['p_holm']:.3g} after Holm" if known else ", one seed says nothing of the spread"
-        )
-        if verdict["seeds_to_settle"]:
-            said += f"; about {verdict['seeds_to_settle']} seeds would settle it"
-        elif not sure and known:
-            said += "; the difference is too small to be settled by 1,000 seeds"
-        lines.append(said)
-    return lines
+def _against(row: Row, opponent: str, verdict: Verdict, metric: str) -> Against:
+    """Return a test of a method with its verdict in words."""
+    test = verdict.paired
+    found = Against(
+        word=verdict.word,
+        seeds=test.seeds,
+        gain=significant(test.gain),
+        p_holm=significant(verdict.p_holm),
+        sentence="",
+        deviation=rounded(test.deviation),
+        low=rounded(test.low),
+        high=rounded(test.high),
+        p=rounded(test.p),
+        seeds_to_settle=verdict.seeds_to_settle,
+    )
+    return replace(found, sentence=_sentence(row, opponent, found, metric))
+
+
+def _sentence(row: Row, opponent: str, test: Against, metric: str) -> str:
+    known = test.low is not None
+    gain, low, high = (shown(part, row.mean, "+") for part in (test.gain, test.low, test.high))
+    interval = f", 95 % interval {low} to {high}" if known else ""
+    sure = test.word != INCONCLUSIVE
+    judged = f"{test.word} the {opponent}" if sure else f"against the {opponent}: {test.word}"
+    said = f"{row.name} {judged}: gain {gain} {metric}{interval}"
+    said += f", p {test.p_holm:.3g} after Holm" if known else ", one seed says nothing of the spread"
+    if test.seeds_to_settle:
+        said += f"; about {test.seeds_to_settle} seeds would settle it"
+    elif not sure and known:
+        said += "; the difference is too small to be settled by 1,000 seeds"
+    return said

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mtkd_cli.compare.grid import Cell
 from mtkd_cli.errors import MtkdError
 from mtkd_cli.files import hashing
 from mtkd_cli.recipe.resolve import Resolved
+from mtkd_cli.report.run_result import RunResult
 from mtkd_cli.runs import names, pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import content_store
@@ -25,7 +25,7 @@ class Done:
 
     cell: Cell
     run: str
-    report: dict[str, Any] | None
+    report: RunResult | None
     failure: str = ""
 
 

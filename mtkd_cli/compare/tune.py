@@ -10,6 +10,8 @@ from typing import Any
 from mtkd_cli.compare.grid import Cell
 from mtkd_cli.errors import MtkdError, UsageError, nearest_or_all
 from mtkd_cli.interfaces import Metric
+from mtkd_cli.report.comparison_result import Tuned
+from mtkd_cli.report.run_result import RunResult
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,6 @@ RANGES = {
     "train.lr": Range(1e-4, 1e-1, log=True),
     "train.weight_decay": Range(1e-5, 1e-1, log=True),
 }
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What was chosen for a method: ``settings``, their validation score and loss, and every trial."""
-
-    method: dict[str, str]
-    settings: dict[str, str]
-    score: float
-    loss: float | None
-    trials: tuple[dict[str, Any], ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the facts for JSON."""
-        return {**vars(self), "trials": list(self.trials)}
 
 
 def ranges_of(keys: str) -> dict[str, Range]:
@@ -137,18 +124,21 @@ def _said(value: float) -> str:
     return f"{value:.3g}"
 
 
-def validated_as(report: Mapping[str, Any]) -> tuple[float, ...]:
+def validated_as(report: RunResult) -> tuple[float, ...]:
     """Return the rank on validation of a run's student, larger is better; its test scores are not read.
 
     It is the best rank of its trials: minus the loss with few labels, else the metric, then minus the loss.
     Runs of older versions have no ranks: they are ranked by the metric, then by the loss if they have it.
     """
-    metric = Metric(**report["metric"])
-    ranks = [
-        tuple(trial["rank"])
-        if "rank" in trial
-        else metric.rank(trial[metric.name], trial.get("val_loss", math.inf))
-        for trial in report["student"]["trials"]
-        if metric.name in trial
-    ]
+    metric = Metric(report.metric.name, report.metric.higher_is_better)
+    ranks = [rank for trial in report.student.trials if (rank := _rank(trial, metric)) is not None]
     return max(ranks, default=(-math.inf,))
+
+
+def _rank(trial: Mapping[str, Any], metric: Metric) -> tuple[float, ...] | None:
+    """Return the rank of a trial; None if it failed. An undefined part of a rank is the worst."""
+    if metric.name not in trial:
+        return None
+    if "rank" in trial:
+        return tuple(-math.inf if math.isnan(part) else part for part in trial["rank"])
+    return metric.rank(trial[metric.name], trial.get("val_loss", math.inf))

@@ -16,8 +16,7 @@ from mtkd_cli.models.cost import measure_cost
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.report.summary import count_in_words
-from mtkd_cli.report.units import bytes_in_words, milliseconds
+from mtkd_cli.report.units import bytes_in_words, count_in_words, measured_on, milliseconds
 from mtkd_cli.runs.pipeline import prepare
 from mtkd_cli.runs.plan import teacher_facts
 from mtkd_cli.runs.students import build
@@ -71,12 +70,12 @@ def _models(context: Context) -> Iterator[Finding]:
     student_bytes = 0
     with collect_failures("student", findings):
         model = build(context)
-        costs = measure_cost(model, next(iter(plain_views(context.data.train)))[:1])
+        costs = measure_cost(model, next(iter(plain_views(context.data.train)))[:1], context.device)
         student_bytes = costs.bytes or 0
         with_preprocessing(model)
         summary = (
             f"{count_in_words(costs.parameters)} parameters, {bytes_in_words(student_bytes)}, "
-            f"{milliseconds(costs.latency_ms)} per sample"
+            f"{milliseconds(costs.latency_ms)} per sample ({measured_on(costs)})"
         )
         findings.append(Finding("student", "ok", summary))
     yield from findings

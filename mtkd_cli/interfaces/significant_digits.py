@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 KEPT = 7
@@ -12,6 +13,17 @@ KEPT = 7
 def rounded(value: float | None) -> float | None:
     """Return a number with `KEPT` significant digits; None for what is not finite."""
     return float(f"{value:.{KEPT}g}") if value is not None and math.isfinite(value) else None
+
+
+def significant(value: Any) -> Any:
+    """Return a value with `KEPT` significant digits in each of its floats, also within containers."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: significant(getattr(value, each.name)) for each in fields(value)})
+    if isinstance(value, dict):
+        return {name: significant(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(significant(part) for part in value)
+    return float(f"{value:.{KEPT}g}") if isinstance(value, float) else value
 
 
 def without_nan(value: Any) -> Any:

@@ -2,65 +2,66 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.preprocess import with_preprocessing
+from mtkd_cli.report.costs import Costs
+
+REPEATS, FEWEST, SECONDS = 30, 5, 0.3
+"""Timed calls: at most, at least, and for about how long."""
 
 
-@dataclass(frozen=True)
-class Cost:
-    """The cost of a model; every field is None for a teacher that reads predictions from a file.
-
-    Attributes:
-        parameters: number of parameters.
-        bytes: size of the parameters and buffers.
-        latency_ms: median time for one sample on the CPU, in milliseconds.
-        latency_p95_ms: 95th percentile of that time, in milliseconds.
-    """
-
-    parameters: int | None
-    bytes: int | None
-    latency_ms: float | None
-    latency_p95_ms: float | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the cost as a JSON object."""
-        return dataclasses.asdict(self)
-
-
-def measure_cost(model: Model, example: Tensor) -> Cost:
+def measure_cost(model: Model, example: Tensor, device: torch.device) -> Costs:
     """Measure the cost of a model.
 
     Args:
-        model: the model.
+        model: the model; it is moved to the device and back.
         example: one view, ``[1, C, H, W]`` or ``[1, F]``.
+        device: device on which the latency is measured.
     """
     if model.predictions is not None:
-        return Cost(None, None, None, None)
-    module = with_preprocessing(model).eval()
-    times: list[float] = []
-    with torch.inference_mode():
-        module(example)
-        began = time.perf_counter()
-        while len(times) < 30 and (len(times) < 5 or time.perf_counter() - began < 0.3):
-            started = time.perf_counter()
-            module(example)
-            times.append(time.perf_counter() - started)
+        return Costs()
     parameters, size = count_weights(model)
-    return Cost(
+    module = with_preprocessing(model).eval()
+    home = next((tensor.device for tensor in module.parameters()), device)
+    try:
+        times = _seconds(module.to(device), example.to(device))
+    finally:
+        module.to(home)
+    return Costs(
         parameters=parameters,
         bytes=size,
         latency_ms=round(float(np.median(times)) * 1000, 4),
         latency_p95_ms=round(float(np.quantile(times, 0.95)) * 1000, 4),
+        device=device.type,
+        threads=torch.get_num_threads() if device.type == "cpu" else None,
     )
+
+
+def _seconds(module: nn.Module, example: Tensor) -> list[float]:
+    """Return the duration of each timed call, in seconds; a first call warms up."""
+    times: list[float] = []
+    with torch.inference_mode():
+        module(example)
+        _synchronize(example.device)
+        began = time.perf_counter()
+        while len(times) < REPEATS and (len(times) < FEWEST or time.perf_counter() - began < SECONDS):
+            started = time.perf_counter()
+            module(example)
+            _synchronize(example.device)
+            times.append(time.perf_counter() - started)
+    return times
+
+
+def _synchronize(device: torch.device) -> None:
+    """Wait until the device has finished: calls on CUDA return earlier."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def count_weights(model: Model) -> tuple[int, int]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.report.run_result import RunResult
 
 
-def of_everyone(report: Mapping[str, Any]) -> list[Mapping[str, float]]:
-    """Return what chance shows of each metric: of student, alone, ensemble, teachers, those with scores."""
-    scores, details = report["scores"], report.get("details") or {}
-    whom = ["student", *(["alone"] if scores["alone"] else []), "ensemble"]
-    found = [details.get(who) for who in whom]
-    found += [(details.get("teachers") or {}).get(name) for name in scores["teachers"]]
-    return [(each or {}).get("by_chance") or {} for each in found]
+def of_everyone(result: RunResult) -> dict[str, Mapping[str, float]]:
+    """Return what chance shows of each metric, by the titles of the models."""
+    details = result.details.titled(result.strategy)
+    titles = result.scores.titled(result.strategy)
+    return {title: details[title].by_chance if title in details else {} for title in titles}
 
 
-def cell(metric: str, value: float | None, by_chance: Mapping[str, float]) -> str:
+def cell(metric: str, value: float, by_chance: Mapping[str, float]) -> str:
     """Return a score for a table, with what chance shows in brackets."""
     return f"{shown(value)} ({by_chance[metric]:.3g})" if metric in by_chance else shown(value)
 

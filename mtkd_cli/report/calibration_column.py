@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from mtkd_cli.report.calibration import Calibration
 
 
 def with_temperatures(
-    header: Sequence[str], rows: Sequence[Sequence[str]], teachers: Sequence[Mapping[str, Any]]
+    header: Sequence[str], rows: Sequence[Sequence[str]], calibrations: Sequence[Calibration | None]
 ) -> tuple[list[str], list[list[str]]]:
     """Return a table's header and rows, with one more column if its teachers are calibrated.
 
     Args:
         header: of the table.
         rows: one for each teacher.
-        teachers: their facts; ``calibration`` is as `mtkd_cli.teachers.temperature.Calibration` has it, or
-            not there.
+        calibrations: of each teacher; None of one that is not calibrated.
     """
-    cells = [_cell(teacher.get("calibration")) for teacher in teachers]
-    if not any(cells):
+    if not any(calibrations):
         return list(header), [list(row) for row in rows]
-    return [*header, "temperature"], [[*row, cell] for row, cell in zip(rows, cells, strict=True)]
+    cells = zip(rows, map(_cell, calibrations), strict=True)
+    return [*header, "temperature"], [[*row, cell] for row, cell in cells]
 
 
-def _cell(calibration: Mapping[str, Any] | None) -> str:
+def _cell(calibration: Calibration | None) -> str:
     if calibration is None:
         return ""
-    if calibration["kept"]:
-        return f"1 ({calibration['kept']})"
-    return f"{calibration['temperature']:.3g} (NLL {calibration['before']:.3f} to {calibration['after']:.3f})"
+    if calibration.kept:
+        return f"1 ({calibration.kept})"
+    return f"{calibration.temperature:.3g} (NLL {calibration.before:.3f} to {calibration.after:.3f})"

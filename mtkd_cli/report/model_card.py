@@ -3,69 +3,65 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.report import by_chance
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.report.run_page import everyone
-from mtkd_cli.report.summary import count_in_words
-from mtkd_cli.report.units import COSTS, bytes_in_words, milliseconds
+from mtkd_cli.report.run_result import RunResult
+from mtkd_cli.report.units import bytes_in_words, count_in_words, latency_title, milliseconds
 from mtkd_cli.specs import DataSpec, Spec, TaskSpec
 
 
-def model_card(report: Mapping[str, Any]) -> str:
+def model_card(report: RunResult) -> str:
     """Return the card of a run's student."""
-    data, chances = report["data"], by_chance.of_everyone(report)
-    metrics = [name for name in report["scores"]["student"] if name not in COSTS]
+    data, metrics, chances = report.data, list(report.scores.student), by_chance.of_everyone(report)
+    costs = report.costs.titled(report.strategy)
     lines = [
-        f"---\n{_metadata(report, metrics)}\n---",
-        f"# {_plain(report['run'])}",
-        f"A student ({_plain(report['student']['model'])}) distilled from {len(report['teachers'])} teachers "
-        f"by the strategy {_plain(report['strategy'])}, with mtkd {report['versions']['mtkd']}.",
-        report["verdict"]["sentence"],
+        f"---\n{_metadata(report)}\n---",
+        f"# {_plain(report.run)}",
+        f"A student ({_plain(report.student.model)}) distilled from {len(report.teachers)} teachers "
+        f"by the strategy {_plain(report.strategy)}, with mtkd {report.versions['mtkd']}.",
+        report.verdict.sentence,
         "## Scores and costs",
         _table(
-            ["", *map(spelt, metrics), "weights", "size", "CPU latency"],
+            ["", *map(spelt, metrics), "weights", "size", latency_title(costs.values())],
             [
                 [
                     name,
-                    *(by_chance.cell(m, row[m], chance) for m in metrics),
-                    count_in_words(row["parameters"]),
-                    bytes_in_words(row["bytes"]),
-                    milliseconds(row["latency_ms"]),
+                    *(by_chance.cell(m, row[m], chances[name]) for m in metrics),
+                    count_in_words(costs[name].parameters),
+                    bytes_in_words(costs[name].bytes),
+                    milliseconds(costs[name].latency_ms),
                 ]
-                for (name, row), chance in zip(everyone(report).items(), chances, strict=True)
+                for name, row in report.scores.titled(report.strategy).items()
             ],
         ),
-        f"Test split, {data['test']} samples; latency of one sample on the CPU of the machine of the run."
-        + (f" {by_chance.note(chances[0])}." if chances[0] else ""),
+        f"Test split, {data.test} samples; latency on the machine of the run."
+        + (f" {note}." if (note := by_chance.note(report.details.student.by_chance)) else ""),
         "## Training data",
-        f"{_plain(data['name'])}: {data['train']} training samples, of which {data['train_labelled']} have "
-        f"a label; {data['val']} validation samples. "
-        f"Classes or values: {_plain(', '.join(data['classes'][:50]))}.",
+        f"{_plain(data.name)}: {data.train} training samples, of which {data.train_labelled} have "
+        f"a label; {data.val} validation samples. "
+        f"Classes or values: {_plain(', '.join(data.classes[:50]))}.",
         "## Teachers",
         _table(
             ["teacher", "model", "labels of this data that it saw"],
-            [[t["name"], t["model"], t["labels_seen"]] for t in report["teachers"]],
+            [[t.name, t.model, t.labels_seen] for t in report.teachers],
         ),
         "## Repeat it",
-        f"    {report['repeat']}",
+        f"    {report.repeat}",
     ]
     return "\n\n".join(lines) + "\n"
 
 
-def _metadata(report: Mapping[str, Any], metrics: list[str]) -> str:
+def _metadata(report: RunResult) -> str:
     """Return the metadata as YAML, with the student's test scores as a ``model-index``."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    tag, data = _hub_task(report), str(report["data"]["name"])
-    scores = {name: report["scores"]["student"][name] for name in metrics}
+    tag, data = _hub_task(report), report.data.name
     results = [
         EvalResult(
-            task_type=tag or report["task"],
+            task_type=tag or report.task,
             dataset_type=data,
             dataset_name=data,
             dataset_split="test",
@@ -73,24 +69,24 @@ def _metadata(report: Mapping[str, Any], metrics: list[str]) -> str:
             metric_name=spelt(name),
             metric_value=value,
         )
-        for name, value in scores.items()
-        if value is not None and math.isfinite(value)
+        for name, value in report.scores.student.items()
+        if math.isfinite(value)
     ]
     card = ModelCardData(
-        model_name=report["run"],
+        model_name=report.run,
         eval_results=results or None,
         library_name="mtkd",
-        metrics=[report["metric"]["name"]],
+        metrics=[report.metric.name],
         pipeline_tag=tag,
-        tags=["knowledge-distillation", "multi-teacher", report["task"]],
+        tags=["knowledge-distillation", "multi-teacher", report.task],
     )
     return str(card.to_yaml()).strip()
 
 
-def _hub_task(report: Mapping[str, Any]) -> str | None:
+def _hub_task(report: RunResult) -> str | None:
     """Return the name of the run's task on model hubs, or None."""
-    task = _spec("tasks", report["task"])
-    data = _spec("data", report["data"]["name"])
+    task = _spec("tasks", report.task)
+    data = _spec("data", report.data.name)
     inputs = data.inputs if isinstance(data, DataSpec) else DataSpec.inputs
     return dict(task.hub_tasks).get(inputs) if isinstance(task, TaskSpec) else None
 

@@ -1,15 +1,27 @@
-"""Results of a run, an audit or a comparison: read only if they are what was written."""
+"""Result files of runs, audits and comparisons: written and read here alone.
+
+A file is read only if it is what was written. One of an earlier version is brought into today's layout; one
+of a later version is refused.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic, checksummed_json
+from mtkd_cli.interfaces.significant_digits import without_nan
+from mtkd_cli.report import audit_result, comparison_result, earlier_versions, run_result
+from mtkd_cli.report.audit_result import Audit
+from mtkd_cli.report.comparison_result import Comparison
+from mtkd_cli.report.run_result import RunResult
 
 REPORT, AUDIT, COMPARISON = "report.json", "audit.json", "comparison.json"
 RECIPE, PICTURE = "recipe.yaml", "predictions.png"
@@ -18,30 +30,127 @@ FINISHED = "finished"
 """Key of the manifest: the SHA-256 of each result, once they are all there."""
 
 Facts = dict[str, Any]
+Result = RunResult | Audit | Comparison
 
 
-def write(folder: Path, name: str, facts: Mapping[str, Any]) -> None:
-    """Write the facts of an audit or a comparison, and their SHA-256 into the manifest."""
+class Kind(NamedTuple):
+    """A kind of result file.
+
+    Attributes:
+        type: what it holds.
+        format: number of today's layout.
+        from_before: brings the facts of a file without a number into today's layout.
+    """
+
+    type: type[Any]
+    format: int
+    from_before: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+KINDS = {
+    REPORT: Kind(RunResult, run_result.FORMAT, earlier_versions.run_of_before),
+    AUDIT: Kind(Audit, audit_result.FORMAT, earlier_versions.audit_of_before),
+    COMPARISON: Kind(Comparison, comparison_result.FORMAT, earlier_versions.comparison_of_before),
+}
+"""The kinds, by the name of their file."""
+
+
+def as_json(result: Result) -> Facts:
+    """Return a result as its file has it, with null for undefined numbers."""
+    facts: Facts = without_nan(dataclasses.asdict(result))
+    return {"format": facts.pop("format"), **facts}
+
+
+def write(folder: Path, result: Result) -> str:
+    """Write the file of a result and return its name."""
+    (name,) = (name for name, kind in KINDS.items() if isinstance(result, kind.type))
+    with atomic.disk_errors(folder):
+        atomic.write_json(folder / name, as_json(result))
+    return name
+
+
+def write_alone(folder: Path, result: Result) -> None:
+    """Write the file of an audit or a comparison, and its SHA-256 into a manifest of its own."""
     with atomic.disk_errors(folder):
         (folder / MANIFEST).unlink(missing_ok=True)
-        atomic.write_json(folder / name, facts)
-        content = (folder / name).read_bytes()
-        checksummed_json.write(folder / MANIFEST, {FINISHED: {name: hashlib.sha256(content).hexdigest()}})
+        name = write(folder, result)
+        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        checksummed_json.write(folder / MANIFEST, {FINISHED: {name: digest}})
 
 
-def read(folder: Path) -> tuple[str, Facts]:
-    """Return the name of a folder's file of facts, and the facts.
+def parsed(facts: Any, path: Path) -> Any:
+    """Return the result that a file holds.
+
+    Args:
+        facts: the content of the file, as JSON.
+        path: the file; its name says of what kind it is.
+
+    Raises:
+        DataError: it lacks something, or a later version of mtkd wrote it.
+    """
+    kind = KINDS[path.name]
+    try:
+        if not isinstance(facts, dict):
+            raise TypeError("not a mapping")
+        number = facts.get("format", 1)
+        if not isinstance(number, int):
+            raise TypeError(f"format {number!r} is not a number")
+        if number > kind.format:
+            raise DataError(
+                f"{path.name} has format {number}; this version of mtkd reads formats up to {kind.format}",
+                where=str(path),
+                hint="update mtkd: pip install --upgrade mtkd",
+            )
+        today = facts if number == kind.format else {**kind.from_before(facts), "format": kind.format}
+        return TypeAdapter(kind.type).validate_python(today)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise _damaged(path, what) from error
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _damaged(path: Path, what: str) -> DataError:
+    return DataError(
+        f"the report {path.name} lacks something: {what}",
+        where=str(path),
+        hint="it is damaged; copy the folder again, or run it again",
+    )
+
+
+def load(path: Path) -> Any:
+    """Return the result in a file that is known to be what was written.
+
+    Raises:
+        DataError: it is not JSON, lacks something, or a later version of mtkd wrote it.
+        OSError: it cannot be read.
+    """
+    return _loaded(path, path.read_bytes())
+
+
+def _loaded(path: Path, content: bytes) -> Any:
+    try:
+        facts = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"the report cannot be read: {error}", where=str(path)) from error
+    return parsed(facts, path)
+
+
+def read(folder: Path) -> Result:
+    """Return the result of a folder: of a run, an audit or a comparison.
 
     Raises:
         DataError: there is none, or it is not what was written.
     """
     for name in (AUDIT, COMPARISON):
         if (folder / name).is_file() and not (folder / REPORT).is_file():
-            return name, _facts(folder / name, verified(folder, name))
-    return REPORT, read_report(folder)
+            found: Result = _loaded(folder / name, verified(folder, name))
+            return found
+    return read_report(folder)
 
 
-def read_report(folder: Path) -> Facts:
+def read_report(folder: Path) -> RunResult:
     """Return the report of a finished run.
 
     Raises:
@@ -60,7 +169,8 @@ def read_report(folder: Path) -> Facts:
             where=str(folder),
             hint=f"finish it: mtkd distill --resume {folder.name}",
         )
-    return _facts(path, verified(folder, REPORT))
+    found: RunResult = _loaded(path, verified(folder, REPORT))
+    return found
 
 
 def read_recipe(folder: Path) -> Facts:
@@ -110,13 +220,3 @@ def _hashes(folder: Path, required: bool) -> dict[str, str]:
 
 def _manifest(folder: Path) -> Facts:
     return checksummed_json.read(folder / MANIFEST, hint="copy the whole folder: results are checked by it")
-
-
-def _facts(path: Path, content: bytes) -> Facts:
-    try:
-        facts = json.loads(content)
-        if not isinstance(facts, dict):
-            raise ValueError("not a mapping")
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"the report cannot be read: {error}", where=str(path)) from error
-    return facts

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.report import by_chance
@@ -13,18 +11,18 @@ from mtkd_cli.report.calibration_column import with_temperatures
 from mtkd_cli.report.charts import bars, diagonal, lines, matrix
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, embedded, page
-from mtkd_cli.report.summary import count_in_words
-from mtkd_cli.report.units import COSTS, bytes_in_words, milliseconds
+from mtkd_cli.report.run_result import Answers, RunResult
+from mtkd_cli.report.units import bytes_in_words, count_in_words, latency_title, measured_on, milliseconds
 
 MOST_CLASSES = 40
 """Classes up to which a confusion matrix is drawn."""
 
 
-def run_page(report: Mapping[str, Any], recipe: str, picture: Path | None) -> str:
+def run_page(report: RunResult, recipe: str, picture: Path | None) -> str:
     """Return the page of a run.
 
     Args:
-        report: what ``report.json`` holds.
+        report: the facts of the run.
         recipe: the text of the resolved recipe.
         picture: the file with predictions beside their labels, if there is one.
     """
@@ -39,104 +37,70 @@ def run_page(report: Mapping[str, Any], recipe: str, picture: Path | None) -> st
         _teachers(report),
         _repeat(report, recipe),
     ]
-    data = report["data"]
+    data = report.data
     subtitle = (
-        f"{report['task']} on {data['name']} · strategy {report['strategy']} · "
-        f"{len(report['teachers'])} teachers · "
-        f"{data['train_labelled']} of {data['train']} training samples labelled"
+        f"{report.task} on {data.name} · strategy {report.strategy} · "
+        f"{len(report.teachers)} teachers · "
+        f"{data.train_labelled} of {data.train} training samples labelled"
     )
-    return page(
-        report["run"], subtitle, report["verdict"]["sentence"], _tiles(report), [s for s in sections if s]
-    )
+    return page(report.run, subtitle, report.verdict.sentence, _tiles(report), [s for s in sections if s])
 
 
-def everyone(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return everybody's scores by how they are called, the student first."""
-    scores = report["scores"]
-    rows = {
-        "student, distilled": scores["student"],
-        "student, alone": scores["alone"],
-        f"ensemble ({report['strategy']})": scores["ensemble"],
-        **{f"teacher {name}": row for name, row in scores["teachers"].items()},
-    }
-    return {name: row for name, row in rows.items() if row is not None}
-
-
-def kept(report: Mapping[str, Any], of: Mapping[str, Any]) -> float:
-    """Return the student's quality as a share of another's, 1: the same, more is better."""
-    name, higher = report["metric"]["name"], report["metric"]["higher_is_better"]
-    mine, theirs = report["scores"]["student"][name], of[name]
-    above, below = (mine, theirs) if higher else (theirs, mine)
-    return above / below if below else math.nan
-
-
-def best_teacher(report: Mapping[str, Any]) -> str:
-    """Return the name of the best teacher on the test split."""
-    metric = report["metric"]
-    sign = 1 if metric["higher_is_better"] else -1
-    scores: dict[str, Any] = report["scores"]["teachers"]
-    return max(scores, key=lambda name: sign * scores[name][metric["name"]])
-
-
-def _tiles(report: Mapping[str, Any]) -> list[Tile]:
-    scores, name = report["scores"], report["metric"]["name"]
-    student, ensemble = scores["student"], scores["ensemble"]
-    best = best_teacher(report)
-    tiles = [Tile(f"{spelt(name)}, test", shown(student[name]), f"{report['data']['test']} samples")]
-    if scores["alone"]:
-        low, high = report["verdict"]["interval"]
-        gain = report["verdict"]["difference"]
-        gain, low, high = (shown(value, student[name], "+") for value in (gain, low, high))
-        tiles.append(Tile("against the student alone", gain, f"95 %: {low} to {high}"))
+def _tiles(report: RunResult) -> list[Tile]:
+    scores, name, verdict = report.scores, report.metric.name, report.verdict
+    student, beside = scores.student, report.against_teachers
+    tiles = [Tile(f"{spelt(name)}, test", shown(student[name]), f"{report.data.test} samples")]
+    if verdict.difference is not None and verdict.interval is not None:
+        gain, low, high = (shown(v, student[name], "+") for v in (verdict.difference, *verdict.interval))
+        tiles.append(Tile(f"against the student {verdict.baseline}", gain, f"95 %: {low} to {high}"))
+    costs = report.costs.student
     tiles += [
-        Tile("of the ensemble's quality", _percent(kept(report, ensemble)), shown(ensemble[name])),
-        Tile("of the best teacher's", _percent(kept(report, scores["teachers"][best])), best),
-        Tile(
-            "smaller than the teachers",
-            _times(ensemble["bytes"], student["bytes"]),
-            bytes_in_words(student["bytes"]),
-        ),
+        Tile("of the ensemble's quality", _percent(beside.of_ensemble), shown(scores.ensemble[name])),
+        Tile("of the best teacher's", _percent(beside.of_best_teacher), beside.best_teacher),
+        Tile("smaller than the teachers", _times(beside.times_smaller), bytes_in_words(costs.bytes)),
         Tile(
             "faster than the teachers",
-            _times(ensemble["latency_ms"], student["latency_ms"]),
-            f"{milliseconds(student['latency_ms'])} a sample on the CPU",
+            _times(beside.times_faster),
+            f"{milliseconds(costs.latency_ms)} a sample ({measured_on(costs)})",
         ),
     ]
     return tiles
 
 
-def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.1f} %"
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _times(theirs: float | None, mine: float | None) -> str:
-    return f"{theirs / mine:,.1f} ×" if mine and theirs else "-"
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:,.1f} ×"
 
 
-def _scores(report: Mapping[str, Any]) -> Section:
-    rows, metric, chances = everyone(report), report["metric"], by_chance.of_everyone(report)
-    metrics = [name for name in report["scores"]["student"] if name not in COSTS]
-    header = ["", *(spelt(name) for name in metrics), "weights", "size", "CPU latency p50", "p95"]
+def _scores(report: RunResult) -> Section:
+    metric, metrics, chances = report.metric, list(report.scores.student), by_chance.of_everyone(report)
+    scores, costs = report.scores.titled(report.strategy), report.costs.titled(report.strategy)
+    latency = latency_title(costs.values(), "latency p50")
+    header = ["", *(spelt(name) for name in metrics), "weights", "size", latency, "p95"]
     cells = [
         [
             who,
-            *(by_chance.cell(m, row[m], chance) for m in metrics),
-            count_in_words(row["parameters"]),
-            bytes_in_words(row["bytes"]),
-            milliseconds(row["latency_ms"]),
-            milliseconds(row["latency_p95_ms"]),
+            *(by_chance.cell(m, row[m], chances[who]) for m in metrics),
+            count_in_words(costs[who].parameters),
+            bytes_in_words(costs[who].bytes),
+            milliseconds(costs[who].latency_ms),
+            milliseconds(costs[who].latency_p95_ms),
         ]
-        for (who, row), chance in zip(rows.items(), chances, strict=True)
+        for who, row in scores.items()
     ]
-    direction = "higher" if metric["higher_is_better"] else "lower"
-    name = spelt(metric["name"])
+    direction = "higher" if metric.higher_is_better else "lower"
+    name = spelt(metric.name)
     chart = bars(
         f"{name} on the test split",
-        {who: row[metric["name"]] for who, row in rows.items()},
-        higher_is_better=metric["higher_is_better"],
+        {who: row[metric.name] for who, row in scores.items()},
+        higher_is_better=metric.higher_is_better,
     )
     note = "Latency is that of one sample on this machine; an ensemble's is the sum of its teachers'."
-    note += f" {by_chance.note(chances[0])}." if chances[0] else ""
+    if chance := by_chance.note(report.details.student.by_chance):
+        note += f" {chance}."
     return Section(
         "Scores and costs",
         grids=[Grid(cells, header, f"Test split; {name} decides ({direction} is better).", True)],
@@ -144,35 +108,27 @@ def _scores(report: Mapping[str, Any]) -> Section:
     )
 
 
-def _learning(report: Mapping[str, Any]) -> Section | None:
-    curves = {"distilled": report["curves"]["student"], "alone": report["curves"]["alone"] or []}
-    curves = {name: rows for name, rows in curves.items() if rows}
-    metric = report["metric"]["name"]
-    series = {name: [(row["step"], row[metric]) for row in rows] for name, rows in curves.items()}
-    drawn = [
-        Figure(
-            lines(f"{spelt(metric)} on validation while training", series, "optimizer step", spelt(metric)),
-            f"{spelt(metric)} on validation. Both students have the same labels, steps and search.",
-        )
-    ]
-    losses = {
-        "task loss": [(row["step"], row["task_loss"]) for row in curves["distilled"]],
-        "distillation loss": [(row["step"], row["kd_loss"]) for row in curves["distilled"]],
-    }
-    drawn.append(
-        Figure(
-            lines("losses of the distilled student", losses, "optimizer step", "loss"),
-            "The distilled student's losses.",
-        )
+def _learning(report: RunResult) -> Section:
+    curve, metric = report.student.curve, report.metric.name
+    curves = {"distilled": curve, **{kind: each.curve for kind, each in report.baselines.items()}}
+    series = {name: [(row["step"], row[metric]) for row in rows] for name, rows in curves.items() if rows}
+    scores = Figure(
+        lines(f"{spelt(metric)} on validation while training", series, "optimizer step", spelt(metric)),
+        f"{spelt(metric)} on validation. Every student has the same steps and search.",
     )
-    return Section("Learning", figures=drawn)
+    losses = {
+        "task loss": [(row["step"], row["task_loss"]) for row in curve],
+        "distillation loss": [(row["step"], row["kd_loss"]) for row in curve],
+    }
+    drawn = lines("losses of the distilled student", losses, "optimizer step", "loss")
+    return Section("Learning", figures=[scores, Figure(drawn, "The distilled student's losses.")])
 
 
-def _calibration(report: Mapping[str, Any]) -> Section | None:
+def _calibration(report: RunResult) -> Section | None:
     found = {
-        name: [(confidence, right) for confidence, right, _ in details["reliability"]]
+        name: [(confidence, right) for confidence, right, _ in details.reliability]
         for name, details in _detailed(report).items()
-        if details["reliability"]
+        if details.reliability
     }
     if not found:
         return None
@@ -183,40 +139,35 @@ def _calibration(report: Mapping[str, Any]) -> Section | None:
     )
 
 
-def _detailed(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    details = report["details"]
-    found = {
-        "student": details["student"],
-        "alone": details["alone"],
-        "ensemble": details["ensemble"],
-    }
-    return {name: each for name, each in found.items() if each}
+def _detailed(report: RunResult) -> dict[str, Answers]:
+    details = report.details
+    return {"student": details.student, **details.baselines, "ensemble": details.ensemble}
 
 
-def _classes(report: Mapping[str, Any]) -> Section | None:
-    classes, found = report["data"]["classes"], _detailed(report)
+def _classes(report: RunResult) -> Section | None:
+    classes, found = report.data.classes, _detailed(report)
     student = found["student"]
-    if not student["per_class"]:
+    if not student.per_class:
         return None
-    names = list(student["per_class"])
+    names = list(student.per_class)
     header = ["class", *(f"{spelt(name)}, {who}" for name in names for who in found)]
     rows = [
-        [label, *(_score(each["per_class"][name][place]) for name in names for each in found.values())]
+        [label, *(_score(each.per_class[name][place]) for name in names for each in found.values())]
         for place, label in enumerate(classes)
     ]
     figures = []
-    if student["confusion"] and len(classes) <= MOST_CLASSES:
-        drawn = matrix("confusions of the student", classes, classes, student["confusion"], whole=True)
+    if student.confusion and len(classes) <= MOST_CLASSES:
+        drawn = matrix("confusions of the student", classes, classes, student.confusion, whole=True)
         figures = [Figure(drawn, "The student's answers (columns) by label (rows), on the test split.")]
     return Section("Classes", grids=[Grid(rows, header)], figures=figures)
 
 
-def _score(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _score(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def _points(report: Mapping[str, Any]) -> Section | None:
-    points = report["details"]["student"]["points"]
+def _points(report: RunResult) -> Section | None:
+    points = report.details.student.points
     figures = [
         Figure(
             diagonal(f"answers by label: {name}", {"student": pairs}, "label", "answer", dots=True),
@@ -227,23 +178,23 @@ def _points(report: Mapping[str, Any]) -> Section | None:
     return Section("Answers", figures=figures) if figures else None
 
 
-def _weights(report: Mapping[str, Any]) -> Section | None:
-    weights = report["weights"]
+def _weights(report: RunResult) -> Section | None:
+    weights = report.weights
     if not weights:
         return None
-    names = [teacher["name"] for teacher in report["teachers"]]
-    chart = bars("mean weight of each teacher", dict(zip(names, weights["mean"], strict=True)))
+    names = [teacher.name for teacher in report.teachers]
+    chart = bars("mean weight of each teacher", dict(zip(names, weights.mean, strict=True)))
     figures = [Figure(chart, "How much each teacher counts on validation, by the trained strategy.")]
-    curve = [row for row in report["curves"]["student"] if f"weight/{names[0]}" in row]
+    curve = [row for row in report.student.curve if f"weight/{names[0]}" in row]
     if len(curve) > 1:
         series = {name: [(row["step"], row[f"weight/{name}"]) for row in curve] for name in names}
         drawn = lines("weights while training", series, "optimizer step", "weight")
         figures.append(
             Figure(drawn, "Mean weight of each teacher in the training batch before each evaluation.")
         )
-    if weights["per_class"] and len(weights["per_class"]) <= MOST_CLASSES:
-        rows = list(weights["per_class"].values())
-        drawn = matrix("weight of each teacher by class", list(weights["per_class"]), names, rows)
+    if weights.per_class and len(weights.per_class) <= MOST_CLASSES:
+        rows = list(weights.per_class.values())
+        drawn = matrix("weight of each teacher by class", list(weights.per_class), names, rows)
         figures.append(
             Figure(drawn, "Mean weight of each teacher (columns) on validation samples of a class (rows).")
         )
@@ -257,27 +208,27 @@ def _pictures(picture: Path | None) -> Section | None:
     return Section("Predictions", figures=[Figure(drawn, "Test samples: labels, and what each answers.")])
 
 
-def _teachers(report: Mapping[str, Any]) -> Section:
-    rows = [[t["name"], t["model"], t["labels_seen"], t["hash"]] for t in report["teachers"]]
+def _teachers(report: RunResult) -> Section:
+    rows = [[t.name, t.model, t.labels_seen, t.hash] for t in report.teachers]
     header = ["teacher", "model", "labels of this data that it saw", "content hash"]
-    header, rows = with_temperatures(header, rows, report["teachers"])
-    text = [f"{t['name']}: {warning}." for t in report["teachers"] for warning in t.get("warnings", ())]
+    header, rows = with_temperatures(header, rows, [t.calibration for t in report.teachers])
+    text = [f"{t.name}: {warning}." for t in report.teachers for warning in t.warnings]
     return Section("Teachers", text=text, grids=[Grid(rows, header, words=True)])
 
 
-def _repeat(report: Mapping[str, Any], recipe: str) -> Section:
-    facts = {**report["versions"], **{key: value for key, value in report["engine"].items() if key != "mtkd"}}
+def _repeat(report: RunResult, recipe: str) -> Section:
+    facts = {**report.versions, **{key: value for key, value in report.engine.items() if key != "mtkd"}}
     rows = [[name, str(value)] for name, value in facts.items()]
     return Section(
         "Repeat it",
         text=[
             "With the same versions, machine and number of threads it gives the same bits.",
             *(
-                [f"Augmentation: {report['augment']}; batch size {report['batch_size']}."]
-                if "augment" in report
+                [f"Augmentation: {report.augment}; batch size {report.batch_size}."]
+                if report.augment is not None
                 else []
             ),
         ],
-        code=[report["repeat"], recipe],
-        grids=[Grid(rows, caption=report["machine"], words=True)],
+        code=[report.repeat, recipe],
+        grids=[Grid(rows, caption=report.machine, words=True)],
     )

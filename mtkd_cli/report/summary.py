@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
 
 from rich import box
 from rich.table import Table
@@ -11,15 +10,16 @@ from rich.text import Text
 
 from mtkd_cli.report import by_chance
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.report.units import COSTS, bytes_in_words, milliseconds
+from mtkd_cli.report.run_result import RunResult
+from mtkd_cli.report.units import bytes_in_words, count_in_words, latency_title, milliseconds
 
 
-def table(report: Mapping[str, Any]) -> Table:
+def table(result: RunResult) -> Table:
     """Return everyone's scores and costs, the student first."""
-    scores = report["scores"]
-    metrics = [name for name in scores["student"] if name not in COSTS]
+    metrics = list(result.scores.student)
+    scores, costs = result.scores.titled(result.strategy), result.costs.titled(result.strategy)
     shown = Table(
-        title=f"{report['run']}: test split, {report['data']['test']} samples; latency on the CPU",
+        title=f"{result.run}: test split, {result.data.test} samples; {latency_title(costs.values())}",
         title_justify="left",
         header_style="bold",
         box=box.SIMPLE_HEAD,
@@ -31,31 +31,20 @@ def table(report: Mapping[str, Any]) -> Table:
         shown.add_column(spelt(name), justify="right", no_wrap=True)
     for name in ("weights", "size", "latency"):
         shown.add_column(name, justify="right", no_wrap=True)
-    notes = [by_chance.note(by_chance.of_everyone(report)[0])]
-    if any(scores["student"][name] is None for name in metrics):
+    notes = [by_chance.note(result.details.student.by_chance)]
+    if any(math.isnan(score) for score in result.scores.student.values()):
         notes.append("undefined: the labels of this split give it no value, as they are all the same")
     shown.caption = "\n".join(filter(None, notes)) or None
     shown.caption_justify = "left"
-    rows = [
-        ("student, distilled", scores["student"], "bold green"),
-        ("student, alone", scores["alone"], "bold"),
-    ]
-    rows += [(f"ensemble ({report['strategy']})", scores["ensemble"], "")]
-    rows += [(f"teacher {name}", row, "dim") for name, row in scores["teachers"].items()]
-    chances = by_chance.of_everyone(report)
-    there = [(label, row, style) for label, row, style in rows if row is not None]
-    for (label, row, style), chance in zip(there, chances, strict=True):
+    chances = by_chance.of_everyone(result)
+    styles = ["bold green", *["bold"] * len(result.baselines), "", *["dim"] * len(result.teachers)]
+    for title, style in zip(scores, styles, strict=True):
         shown.add_row(
-            Text(label),
-            *(by_chance.cell(m, row[m], chance) for m in metrics),
-            count_in_words(row["parameters"]),
-            bytes_in_words(row["bytes"]),
-            milliseconds(row["latency_ms"]),
+            Text(title),
+            *(by_chance.cell(m, scores[title][m], chances[title]) for m in metrics),
+            count_in_words(costs[title].parameters),
+            bytes_in_words(costs[title].bytes),
+            milliseconds(costs[title].latency_ms),
             style=style,
         )
     return shown
-
-
-def count_in_words(count: int | None) -> str:
-    """Return ``1,200`` for 1200; a model that nothing is known of has no count."""
-    return "-" if count is None else f"{count:,}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from mtkd_cli.interfaces.significant_digits import shown
+from collections.abc import Iterable
 
-COSTS = ("parameters", "bytes", "latency_ms", "latency_p95_ms")
+from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.report.costs import Costs
 
 
 def score_in_words(score: float | None) -> str:
@@ -12,9 +13,32 @@ def score_in_words(score: float | None) -> str:
     return shown(score)
 
 
+def count_in_words(count: int | None) -> str:
+    """Return ``1,200`` for 1200; a model that nothing is known of has no count."""
+    return "-" if count is None else f"{count:,}"
+
+
 def milliseconds(latency: float | None) -> str:
     """Return a latency in words; models that cannot be run have none."""
     return "-" if latency is None else f"{latency:.2f} ms"
+
+
+def latency_title(models: Iterable[Costs], name: str = "latency") -> str:
+    """Return the heading of a column of latencies: ``latency (cpu, 2 threads, 1 sample)``.
+
+    Where models were measured in different places, all of these.
+    """
+    places = dict.fromkeys(measured_on(costs) for costs in models if costs.latency_ms is not None)
+    return f"{name} ({', '.join([' or '.join(places), '1 sample'] if places else ['1 sample'])})"
+
+
+def measured_on(costs: Costs) -> str:
+    """Return where a latency was measured: ``cpu, 2 threads``."""
+    if costs.device is None:
+        return "different devices"
+    if costs.threads is None:
+        return costs.device
+    return f"{costs.device}, {costs.threads} thread{'s' if costs.threads > 1 else ''}"
 
 
 def bytes_in_words(count: float | None) -> str:

@@ -16,9 +16,11 @@ from mtkd_cli.inference import own_runs
 from mtkd_cli.inference.run_files import ROOT, STUDENT, WEIGHTS
 from mtkd_cli.interfaces import Model
 from mtkd_cli.recipe.schema import Recipe
+from mtkd_cli.report import results
 from mtkd_cli.report.results import FINISHED as FINISHED
 from mtkd_cli.report.results import MANIFEST as MANIFEST
 from mtkd_cli.report.results import PICTURE, RECIPE, REPORT
+from mtkd_cli.report.run_result import RunResult
 from mtkd_cli.runs import manifest, names
 from mtkd_cli.runs.log_file import LogFile
 from mtkd_cli.runs.metrics_log import MetricsFile
@@ -96,15 +98,19 @@ class Run:
     def finish(self) -> None:
         """Note that everything is there, with the SHA-256 of each result."""
         shown = [name for name in SHOWN if (self.folder / name).is_file()]
-        results = hashing.files_sha256(self.folder, (*RESULTS, *shown))
-        self._write_manifest({**(self.begun or {}), FINISHED: results})
+        hashes = hashing.files_sha256(self.folder, (*RESULTS, *shown))
+        self._write_manifest({**(self.begun or {}), FINISHED: hashes})
 
-    def finished_report(self) -> dict[str, Any] | None:
-        """Return the report of a run that is done, if every result is what was written; else None."""
+    def finished_report(self) -> RunResult | None:
+        """Return the report of a run that is done, if every result is what was written; else None.
+
+        Raises:
+            DataError: a later version of mtkd wrote the report.
+        """
         try:
-            results = (self.begun or {})[FINISHED]
-            if hashing.files_sha256(self.folder, RESULTS).items() <= results.items():
-                report: dict[str, Any] = json.loads((self.folder / REPORT).read_bytes())
+            hashes = (self.begun or {})[FINISHED]
+            if hashing.files_sha256(self.folder, RESULTS).items() <= hashes.items():
+                report: RunResult = results.load(self.folder / REPORT)
                 return report
         except (OSError, KeyError):
             pass
@@ -160,10 +166,9 @@ class Run:
         finally:
             part.unlink(missing_ok=True)
 
-    def write_report(self, report: Mapping[str, Any]) -> None:
+    def write_report(self, report: RunResult) -> None:
         """Keep the report's facts; `mtkd_cli.report.files` makes pages of them."""
-        with atomic.disk_errors(self.folder):
-            atomic.write_json(self.folder / REPORT, report)
+        results.write(self.folder, report)
 
     def write_picture(self, picture: Image | None) -> None:
         """Keep the picture of predictions, if there is one."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mtkd_cli.data import dataset
 from mtkd_cli.distributed import group
@@ -15,6 +14,7 @@ from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
+from mtkd_cli.report.run_result import RunResult
 from mtkd_cli.runs import automatic, manifest, preflight
 from mtkd_cli.runs.baselines import Baseline, baselines_of, trained_baseline
 from mtkd_cli.runs.folder import Run
@@ -51,7 +51,7 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     return Context(settled, parts, data, task, resolve_device(device), progress)
 
 
-def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
+def distill(context: Context, run: Run, baseline: bool) -> RunResult:
     """Run every phase and return the report, which also lies in the run folder.
 
     A run that was begun before goes on where it was. A new one that fails before it has trained anything
@@ -68,7 +68,7 @@ def distill(context: Context, run: Run, baseline: bool) -> dict[str, Any]:
         done = _run_phases(context, resolved, group.broadcast(views), baselines_of(baseline), run.checkpoints)
         report = _report(context, run, done)
         run.finish()
-        events.run_finished(report)
+        events.run_finished(results.as_json(report))
     return report
 
 
@@ -123,7 +123,7 @@ def _run_phases(
     return _Results(views, teachers, strategy, student, baselines, outputs, scores)
 
 
-def _report(context: Context, run: Run, done: _Results) -> dict[str, Any]:
+def _report(context: Context, run: Run, done: _Results) -> RunResult:
     """Write the student, the report and its pages, and return the report."""
     student = done.student
     with context.progress.phase("report", 1):
@@ -135,7 +135,7 @@ def _report(context: Context, run: Run, done: _Results) -> dict[str, Any]:
             done.views,
             done.teachers,
             student,
-            done.baselines.get("alone"),
+            done.baselines,
             done.scores,
             weights,
             _warnings(context, done.teachers),
@@ -144,7 +144,7 @@ def _report(context: Context, run: Run, done: _Results) -> dict[str, Any]:
     run.write_student(student.model, facts, local_code(context))
     run.write_picture(picture(context, done.outputs))
     run.write_report(report)
-    write_pages(run.folder, results.REPORT, report)
+    write_pages(run.folder, report)
     return report
 
 

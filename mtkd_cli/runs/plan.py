@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,7 @@ from mtkd_cli.errors import join_first
 from mtkd_cli.models.cost import count_weights, measure_cost
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.report.summary import count_in_words
-from mtkd_cli.report.units import bytes_in_words
+from mtkd_cli.report.units import bytes_in_words, count_in_words
 from mtkd_cli.runs import automatic
 from mtkd_cli.runs.baselines import baselines_of, is_kept
 from mtkd_cli.runs.report_facts import labels_seen
@@ -70,7 +70,7 @@ def plan_of(context: Context, views: int | None, baselines: bool) -> dict[str, A
         {"phase": baseline.phase, "seconds": 0.0 if is_kept(baseline, context) else seconds}
         for baseline in baselines_of(baselines)
     ]
-    costs = measure_cost(student, torch.zeros(1, *data.train.samples.inputs.shape[1:])).as_dict()
+    costs = measure_cost(student, torch.zeros(1, *data.train.samples.inputs.shape[1:]), context.device)
     return {
         "data": {
             "name": recipe.data.name,
@@ -86,7 +86,7 @@ def plan_of(context: Context, views: int | None, baselines: bool) -> dict[str, A
         },
         "metric": context.task.primary.name,
         "teachers": teachers,
-        "student": {"model": recipe.student.model, "input_size": student.input.size, **costs},
+        "student": {"model": recipe.student.model, "input_size": student.input.size, **asdict(costs)},
         "views": "live" if views is None else views,
         "kd_ratio": kd_ratio(context),
         "augment": automatic.in_words(recipe.augment),

@@ -1,22 +1,37 @@
-"""The report: every fact of a run, as ``report.json`` holds it."""
+"""The report of a run, made of what its phases found."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from torch import Tensor
 
 from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.interfaces import Metric, Task
-from mtkd_cli.interfaces.significant_digits import rounded, shown, without_nan
+from mtkd_cli.interfaces.significant_digits import shown, significant
 from mtkd_cli.plugin.alternatives import strategy_with
-from mtkd_cli.recipe.schema import Teacher
+from mtkd_cli.recipe import schema as recipe
+from mtkd_cli.report.against_teachers import against_teachers
+from mtkd_cli.report.costs import Costs
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.report.run_result import (
+    ALONE,
+    Answers,
+    Data,
+    Everyone,
+    PrimaryMetric,
+    RunResult,
+    Teacher,
+    TeacherValidation,
+    Training,
+    Verdict,
+    Weights,
+)
 from mtkd_cli.runs import automatic
 from mtkd_cli.runs.students import TrainedStudent, kd_ratio
 from mtkd_cli.runs.teacher_weights import Counted
@@ -29,6 +44,9 @@ from mtkd_cli.training.context import Context
 
 MOST_CLASSES = 100
 """Classes up to which confusions are kept."""
+PACKAGES = ("mtkd", "torch", "numpy", "timm", "torchvision")
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -37,52 +55,41 @@ class Scored:
 
     statistics: Tensor
     metrics: Mapping[str, float]
-    costs: Mapping[str, Any]
+    costs: Costs
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return metrics, the primary one first, and costs; None for a metric that is not finite."""
-        return {**{name: rounded(value) for name, value in self.metrics.items()}, **self.costs}
+    def scores(self) -> Mapping[str, float]:
+        """Return the metrics with significant digits."""
+        return {name: significant(value) for name, value in self.metrics.items()}
 
-    def details(self, task: Task) -> dict[str, Any]:
-        """Return what is shown of its answers besides the metrics, as JSON has it."""
+    def answers(self, task: Task) -> Answers:
+        """Return what a report shows of its answers besides the metrics."""
         found = task.details(self.statistics)
-        return {
-            "per_class": {
-                name: [rounded(value) for value in values] for name, values in found.per_class.items()
-            },
-            "confusion": [list(row) for row in found.confusion if len(found.confusion) <= MOST_CLASSES],
-            "reliability": [list(part) for part in found.reliability],
-            "by_chance": {name: rounded(value) for name, value in found.by_chance.items()},
-            "points": {name: [list(pair) for pair in pairs] for name, pairs in found.points.items()},
-        }
+        return Answers(
+            per_class={name: tuple(map(significant, values)) for name, values in found.per_class.items()},
+            confusion=found.confusion if len(found.confusion) <= MOST_CLASSES else (),
+            reliability=found.reliability,
+            by_chance={name: significant(value) for name, value in found.by_chance.items()},
+            points=found.points,
+        )
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Everyone's scores on the test split; ``alone`` is None without the baseline."""
+    """Everyone's scores on the test split; ``baselines`` by their kind."""
 
     student: Scored
-    alone: Scored | None
+    baselines: Mapping[str, Scored]
     ensemble: Scored
     teachers: Mapping[str, Scored]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the scores by who has them."""
-        return {
-            "student": self.student.as_dict(),
-            "alone": self.alone.as_dict() if self.alone else None,
-            "ensemble": self.ensemble.as_dict(),
-            "teachers": {n: s.as_dict() for n, s in self.teachers.items()},
-        }
-
-    def details(self, task: Task) -> dict[str, Any]:
-        """Return what is shown of each besides the metrics, by who it is of; see `Details`."""
-        return {
-            "student": self.student.details(task),
-            "alone": self.alone.details(task) if self.alone else None,
-            "ensemble": self.ensemble.details(task),
-            "teachers": {n: s.details(task) for n, s in self.teachers.items()},
-        }
+    def each(self, part: Callable[[Scored], Part]) -> Everyone[Part]:
+        """Return a fact of each of them."""
+        return Everyone(
+            student=part(self.student),
+            baselines={kind: part(scored) for kind, scored in self.baselines.items()},
+            ensemble=part(self.ensemble),
+            teachers={name: part(scored) for name, scored in self.teachers.items()},
+        )
 
 
 def report_of(
@@ -91,69 +98,69 @@ def report_of(
     views: int | None,
     teachers: list[ReadyTeacher],
     student: TrainedStudent,
-    alone: TrainedStudent | None,
+    baselines: Mapping[str, TrainedStudent],
     scores: Scores,
     counted: Counted | None,
     warnings: Mapping[str, list[str]],
-) -> dict[str, Any]:
+) -> RunResult:
     """Return the report of a run; ``warnings`` are of each teacher's scores."""
-    recipe, data = context.recipe, context.data
-    verdict = compare(context, scores)
-    return {
-        "run": name,
-        "task": recipe.task.name,
-        "strategy": recipe.strategy.name,
-        "metric": {
-            "name": context.task.primary.name,
-            "higher_is_better": context.task.primary.higher_is_better,
-        },
-        "verdict": verdict,
-        "scores": scores.as_dict(),
-        "details": scores.details(context.task),
-        "curves": without_nan(
-            {"student": list(student.curve), "alone": list(alone.curve) if alone else None}
+    wanted, data = context.recipe, context.data
+    primary = PrimaryMetric(context.task.primary.name, context.task.primary.higher_is_better)
+    metrics = scores.each(Scored.scores)
+    costs = scores.each(lambda each: each.costs)
+    return RunResult(
+        run=name,
+        task=wanted.task.name,
+        strategy=wanted.strategy.name,
+        metric=primary,
+        verdict=compare(context, scores),
+        scores=metrics,
+        costs=costs,
+        details=scores.each(lambda each: each.answers(context.task)),
+        against_teachers=against_teachers(primary, metrics, costs),
+        student=_training(student, wanted.student.model),
+        baselines={kind: _training(each, wanted.student.model) for kind, each in baselines.items()},
+        weights=Weights(counted.mean, counted.per_class) if counted else None,
+        data=Data(
+            name=wanted.data.name,
+            classes=data.classes,
+            train=len(data.train),
+            train_labelled=len(data.train.labelled),
+            val=len(data.val.labelled),
+            test=len(data.test.labelled),
         ),
-        "weights": counted.as_dict() if counted else None,
-        "data": {
-            "name": recipe.data.name,
-            "classes": list(data.classes),
-            "train": len(data.train),
-            "train_labelled": len(data.train.labelled),
-            "val": len(data.val.labelled),
-            "test": len(data.test.labelled),
-        },
-        "teachers": [
-            {
-                "name": teacher.name,
-                "model": teacher.entry.model,
-                "hash": teacher.hash,
-                "labels_seen": labels_seen(teacher.entry, context),
-                "classes": dict(zip(data.classes, teacher.own_classes, strict=True)),
-                "calibration": teacher.calibration.as_dict() if teacher.calibration else None,
-                "validation": teacher.validation.as_dict() if teacher.validation else None,
-                "warnings": warnings[teacher.name],
-                "rounding": None if teacher.rounding is None else teacher.rounding.error,
-            }
-            for teacher in teachers
-        ],
-        "views": "live" if views is None else views,
-        "kd_ratio": kd_ratio(context),
-        "augment": automatic.in_words(recipe.augment),
-        "batch_size": recipe.train.batch_size,
-        "student": {
-            "model": recipe.student.model,
-            "chosen": student.settings,
-            "trials": without_nan(list(student.trials)),
-        },
-        "alone": {"chosen": alone.settings, "trials": without_nan(list(alone.trials))} if alone else None,
-        "engine": context.engine,
-        "versions": {
-            n: importlib.metadata.version(n) for n in ("mtkd", "torch", "numpy", "timm", "torchvision")
-        },
-        "machine": f"{platform.system()} {platform.machine()}",
-        "repeat": f"mtkd distill {ROOT / name / 'recipe.yaml'} --device {context.device.type} "
+        teachers=tuple(_teacher(teacher, warnings[teacher.name], context) for teacher in teachers),
+        views="live" if views is None else views,
+        kd_ratio=kd_ratio(context),
+        augment=automatic.in_words(wanted.augment),
+        batch_size=wanted.train.batch_size,
+        engine=context.engine,
+        versions={n: importlib.metadata.version(n) for n in PACKAGES},
+        machine=f"{platform.system()} {platform.machine()}",
+        repeat=f"mtkd distill {ROOT / name / 'recipe.yaml'} --device {context.device.type} "
         f"--threads {context.engine['threads']}" + _processes(context),
-    }
+    )
+
+
+def _training(student: TrainedStudent, model: str) -> Training:
+    return Training(chosen=student.settings, trials=student.trials, curve=student.curve, model=model)
+
+
+def _teacher(ready: ReadyTeacher, warnings: list[str], context: Context) -> Teacher:
+    found = ready.validation
+    return Teacher(
+        name=ready.name,
+        model=ready.entry.model,
+        hash=ready.hash,
+        labels_seen=labels_seen(ready.entry, context),
+        classes={name: tuple(own) for name, own in zip(context.data.classes, ready.own_classes, strict=True)},
+        calibration=ready.calibration,
+        validation=TeacherValidation(found.metrics, found.labels, found.chance, tuple(map(str, found.doubts)))
+        if found
+        else None,
+        warnings=tuple(warnings),
+        rounding=None if ready.rounding is None else ready.rounding.error,
+    )
 
 
 def _processes(context: Context) -> str:
@@ -170,7 +177,7 @@ DECLARED = {
 """Labels that a teacher saw before, by the recipe's ``saw``."""
 
 
-def labels_seen(teacher: Teacher, context: Context) -> str:
+def labels_seen(teacher: recipe.Teacher, context: Context) -> str:
     """Return in words which of the data's labels a teacher was trained on, as far as that is known."""
     fit = teacher.fit
     if fit is None:
@@ -183,20 +190,18 @@ def labels_seen(teacher: Teacher, context: Context) -> str:
     return f"{here}; before: {DECLARED[teacher.saw]}" if teacher.saw else here
 
 
-def compare(context: Context, scores: Scores) -> dict[str, Any]:
-    """Return the difference of the student to itself alone, its interval over test samples, a sentence."""
+def compare(context: Context, scores: Scores) -> Verdict:
+    """Return whether the student is better than itself alone, with an interval over test samples."""
     metric = context.task.primary
     student = scores.student.metrics[metric.name]
     ensemble = scores.ensemble.metrics[metric.name]
     kept = f"{_beside(metric, student, ensemble)} {_below_a_teacher(context.task, scores)}".strip()
-    if scores.alone is None:
-        return {
-            "difference": None,
-            "interval": None,
-            "sentence": f"The student alone was not trained, so nothing is known of the gain. {kept}".strip(),
-        }
-    difference = student - scores.alone.metrics[metric.name]
-    found = _difference(context.task, scores.student.statistics, scores.alone.statistics)
+    alone = scores.baselines.get(ALONE)
+    if alone is None:
+        sentence = f"The student alone was not trained, so nothing is known of the gain. {kept}"
+        return Verdict(None, None, None, sentence.strip())
+    difference = student - alone.metrics[metric.name]
+    found = _difference(context.task, scores.student.statistics, alone.statistics)
     gain = difference if metric.higher_is_better else -difference
     what = "No clear difference"
     if found.sure:
@@ -205,15 +210,14 @@ def compare(context: Context, scores: Scores) -> dict[str, Any]:
     def gap(value: float) -> str:
         return shown(value, student, "+")
 
-    ends = [end if math.isfinite(end) else None for end in (found.low, found.high)]
     interval = f"95 % interval over test samples {gap(found.low)} to {gap(found.high)}"
-    if None in ends:
+    if not math.isfinite(found.low):
         interval = f"fewer than {jackknife.FEWEST} test samples give no interval"
     sentence = (
         f"{what}: {spelt(metric.name)} {shown(student)} against {shown(student - difference)} alone "
         f"({gap(difference)}; {interval}, one seed). {kept}"
     )
-    return {"difference": difference, "interval": ends, "sentence": sentence.strip()}
+    return Verdict(ALONE, difference, (found.low, found.high), sentence.strip())
 
 
 def _beside(metric: Metric, student: float, ensemble: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from mtkd_cli.data.views import PLAIN
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.cost import measure_cost
 from mtkd_cli.models.preprocess import with_preprocessing
-from mtkd_cli.report.units import COSTS
+from mtkd_cli.report.costs import Costs, together
 from mtkd_cli.runs.report_facts import Scored, Scores
 from mtkd_cli.runs.strategy_batches import batches_of
 from mtkd_cli.runs.students import TrainedStudent
@@ -73,19 +72,17 @@ def scores_of(
     """Return the scores of the student and all it is compared with on the test split."""
     test, task = context.data.test, context.task
 
-    def scored(who: str, costs: Mapping[str, Any]) -> Scored:
+    def scored(who: str, costs: Costs) -> Scored:
         measured = measure(outputs[who], test, task, gaps=who.startswith("teacher "))
-        return Scored(measured.statistics, measured.metrics, {name: costs[name] for name in COSTS})
+        return Scored(measured.statistics, measured.metrics, costs)
 
-    def costs_of(model: Model) -> dict[str, Any]:
-        return measure_cost(model, torch.zeros(1, *test.samples.inputs.shape[1:])).as_dict()
+    def cost_of(model: Model) -> Costs:
+        return measure_cost(model, torch.zeros(1, *test.samples.inputs.shape[1:]), context.device)
 
-    each = {name: [teacher.facts[name] for teacher in teachers] for name in COSTS}
-    together = {name: None if None in costs else sum(costs) for name, costs in each.items()}
-    trained = {kind: scored(kind, costs_of(baseline.model)) for kind, baseline in baselines.items()}
+    each = {teacher.name: Costs(**teacher.facts["costs"]) for teacher in teachers}
     return Scores(
-        scored("student", costs_of(student.model)),
-        trained.get("alone"),
-        scored("ensemble", together),
-        {teacher.name: scored(f"teacher {teacher.name}", teacher.facts) for teacher in teachers},
+        scored("student", cost_of(student.model)),
+        {kind: scored(kind, cost_of(baseline.model)) for kind, baseline in baselines.items()},
+        scored("ensemble", together(list(each.values()))),
+        {name: scored(f"teacher {name}", costs) for name, costs in each.items()},
     )

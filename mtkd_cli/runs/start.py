@@ -14,6 +14,7 @@ from rich.console import Console
 from mtkd_cli.distributed import group
 from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.recipe.resolve import Resolved
+from mtkd_cli.report.run_result import RunResult
 from mtkd_cli.runs import automatic, pipeline
 from mtkd_cli.runs.folder import CHECKPOINTS, MANIFEST, Run
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
@@ -23,7 +24,7 @@ from mtkd_cli.training.progress import Progress
 
 def run_recipe(
     parts: Resolved, name: str, go_on: bool, device: str, threads: int, baseline: bool | None
-) -> dict[str, Any] | None:
+) -> RunResult | None:
     """Run a recipe, or resume its run, with the other processes of this run if there are any.
 
     Args:

@@ -14,11 +14,12 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Alignment, Task
 from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.recipe.schema import Teacher
+from mtkd_cli.report.calibration import Calibration
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import Rounding, largest
 from mtkd_cli.teachers.label_alignment import aligned_to
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
-from mtkd_cli.teachers.temperature import Calibration, softened
+from mtkd_cli.teachers.temperature import softened
 from mtkd_cli.teachers.validation import Validated
 from mtkd_cli.training.context import Context
 
@@ -31,7 +32,7 @@ class ReadyTeacher:
         resolved: its entry in the recipe, its provider and its content key.
         task: the task that it answers.
         alignment: its label space in the task's classes.
-        facts: parameters, bytes, latency in milliseconds of one sample, and its input size.
+        facts: its costs, input size, number of outputs, class names and remarks.
         arrays: the recorded answers of each (split name, view number).
         live: the loaded teacher, only where views are not recorded.
         calibration: the temperature that its aligned answers are divided by, if there is one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teacher
 from mtkd_cli.teachers.validation import Doubt, Validated
 from mtkd_cli.training.context import Context
 
-FACTS_FORMAT = 2
+FACTS_FORMAT = 3
 """Changes when the facts that are kept of a teacher, or their meaning, change."""
 
 
@@ -119,7 +119,7 @@ def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> R
     arrays, about = process_group.first_then_others(
         lambda: (
             find_recorded(teacher, wanted, context),
-            content_store.find("teachers", _facts_key(teacher)),
+            content_store.find("teachers", _facts_key(teacher, context)),
         )
     )
     known = _facts_in(about) if about else {}
@@ -152,7 +152,7 @@ def _check(teacher: ResolvedTeacher, views: int | None, context: Context) -> tup
     Returns:
         What looks wrong with it on validation; it was said.
     """
-    about = content_store.find("teachers", _facts_key(teacher))
+    about = content_store.find("teachers", _facts_key(teacher, context))
     if about:
         known = _facts_in(about)
         context.progress.remark(known["remarks"], about=teacher.name)
@@ -237,9 +237,10 @@ def asker(model: Model, name: str, splits: Sequence[Split], context: Context, fa
     return inference.by_views(module, recipe, device)
 
 
-def _facts_key(teacher: ResolvedTeacher) -> dict[str, Any]:
-    """Return everything that decides what is known of a teacher."""
-    return {"format": FACTS_FORMAT, **teacher.key}
+def _facts_key(teacher: ResolvedTeacher, context: Context) -> dict[str, Any]:
+    """Return everything that decides what is known of a teacher; latencies are those of a device."""
+    measured_on = {name: context.engine[name] for name in ("device", "threads")}
+    return {"format": FACTS_FORMAT, "measured_on": measured_on, **teacher.key}
 
 
 def _described(probe: Probed, teacher: ResolvedTeacher, context: Context) -> Path:
@@ -249,7 +250,7 @@ def _described(probe: Probed, teacher: ResolvedTeacher, context: Context) -> Pat
 
     def write(folder: Path) -> None:
         known = {
-            **measure_cost(model, some_views(context.data.val)[:1]).as_dict(),
+            "costs": asdict(measure_cost(model, some_views(context.data.val)[:1], context.device)),
             "input_size": model.input.size,
             "outputs": outputs,
             "classes": list(model.classes) if model.classes else None,
@@ -257,7 +258,7 @@ def _described(probe: Probed, teacher: ResolvedTeacher, context: Context) -> Pat
         }
         atomic.write_json(folder / "facts.json", known)
 
-    return content_store.keep("teachers", _facts_key(teacher), write)
+    return content_store.keep("teachers", _facts_key(teacher, context), write)
 
 
 def _facts_in(folder: Path) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from scipy.optimize import brentq
@@ -12,45 +10,13 @@ from torch import Tensor
 
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.label_space import UNKNOWN
+from mtkd_cli.report.calibration import Calibration
 
 LARGEST = 20.0
 """Largest temperature that is taken, and one over the smallest."""
 
 FLAT = 1e-4
 """Slope that counts as none: a teacher that is always right is best at no temperature, up to rounding."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """A teacher's temperature, and how it was found.
-
-    Attributes:
-        temperature: what its logits are divided by.
-        labels: samples, or pixels, that it was fitted to.
-        before: mean negative log-likelihood of their labels at temperature 1.
-        after: the same at the temperature.
-        kept: why the temperature is 1; empty if it was fitted.
-    """
-
-    temperature: float
-    labels: int
-    before: float
-    after: float
-    kept: str = ""
-
-    @property
-    def said(self) -> str:
-        """Return the calibration in words."""
-        if self.kept:
-            return f"temperature 1: {self.kept}"
-        return (
-            f"temperature {self.temperature:.3g}, fitted to {self.labels} labels of validation "
-            f"(NLL {self.before:.4f} to {self.after:.4f})"
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the calibration for a report."""
-        return vars(self)
 
 
 def softened(outputs: Tensor, temperature: float | Tensor) -> Tensor:

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from mtkd_cli.audit.advice import advice_of
-from mtkd_cli.audit.facts import Audit, Change, ClassFacts, TeacherFacts
 from mtkd_cli.audit.recommend import best_of, kept, recommended
 from mtkd_cli.audit.sure_findings import overconfident, with_wrong_classes
 from mtkd_cli.audit.validation_set import Outcome
+from mtkd_cli.report.audit_result import Audit, Change, ClassFacts, TeacherFacts
 from mtkd_cli.stats.estimate import Difference, Estimate
 from mtkd_cli.stats.score import Score
 from mtkd_cli.training.evaluation import Measured

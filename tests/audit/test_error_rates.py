@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.audit.facts import Change, TeacherFacts
 from mtkd_cli.audit.recommend import recommended
 from mtkd_cli.audit.sure_findings import harms_of, overconfident
 from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
+from mtkd_cli.report.audit_result import Change, TeacherFacts
 from mtkd_cli.stats.estimate import Estimate
 from mtkd_cli.stats.score import mean_of, score_of
 from mtkd_cli.training.evaluation import measured

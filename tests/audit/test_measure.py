@@ -11,7 +11,9 @@ from mtkd_cli.audit import audit_of
 from mtkd_cli.errors import DataError
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import Part, strategies_for
+from mtkd_cli.report import results
 from mtkd_cli.teachers import prepare as teachers_module
+from mtkd_cli.training.context import Context
 from tests.fixtures.small_runs import Contexts
 
 WRONG = """
@@ -38,6 +40,11 @@ def parts(registry: Registry, *names: str) -> list[Part]:
     return [part for part in found if not names or part.spec.name in names]
 
 
+def audited(context: Context, strategies: list[Part]) -> dict[str, Any]:
+    """Return the facts of an audit, as its file has them."""
+    return results.as_json(audit_of(context, strategies))
+
+
 def by_name(rows: list[dict[str, Any]], key: str = "name") -> dict[str, dict[str, Any]]:
     return {row[key]: row for row in rows}
 
@@ -45,7 +52,7 @@ def by_name(rows: list[dict[str, Any]], key: str = "name") -> dict[str, dict[str
 def test_a_confidently_wrong_teacher_is_found_and_a_strategy_that_silences_it_recommended(
     context: Contexts, registry: Registry, wrong: str
 ) -> None:
-    facts = audit_of(context(LABELS, wrong, "fit.epochs=10"), parts(registry))
+    facts = audited(context(LABELS, wrong, "fit.epochs=10"), parts(registry))
     found = next(line for line in facts["advice"] if line["about"] == "confidently wrong")
     assert "teacher wrong is confidently wrong on 9 of 10 classes" in found["sentence"]
     assert "without it `mean` " in found["sentence"]
@@ -65,9 +72,9 @@ def test_a_confidently_wrong_teacher_is_found_and_a_strategy_that_silences_it_re
 def test_leaving_a_teacher_out_is_what_the_recipe_without_it_has(
     context: Contexts, registry: Registry
 ) -> None:
-    three = audit_of(context(LABELS, TEACHERS + "]"), parts(registry, "mean"))
+    three = audited(context(LABELS, TEACHERS + "]"), parts(registry, "mean"))
     fewer = TEACHERS.replace(", {model: 'mlp:16', fit: all}", "]")
-    two = audit_of(context(LABELS, fewer), parts(registry, "mean"))
+    two = audited(context(LABELS, fewer), parts(registry, "mean"))
     gain = next(c for c in three["left_out"] if c["teacher"] == "mlp-16")["gain"]["value"]
     score = three["strategies"][0]["score"]["value"]
     assert score + gain == pytest.approx(two["strategies"][0]["score"]["value"], abs=1e-5)
@@ -89,7 +96,9 @@ def test_a_strategy_is_measured_on_samples_whose_labels_it_never_saw(
         "        assert not self.seen & set(batch.sample_ids) and not batch.labelled.any()\n"
         "        return torch.full((len(batch.outputs), len(batch.sample_ids)), 1 / len(batch.outputs))\n"
     )
-    facts = audit_of(context(LABELS, "strategy=python:mine.py:Watchful"), parts(registry, "mean"))
+    facts = results.as_json(
+        audit_of(context(LABELS, "strategy=python:mine.py:Watchful"), parts(registry, "mean"))
+    )
     own, mean = facts["strategies"]
     assert (own["cross_fitted"], mean["cross_fitted"]) == (True, False)
     assert own["score"] == mean["score"], "the same weights, whatever the fold"
@@ -98,13 +107,13 @@ def test_a_strategy_is_measured_on_samples_whose_labels_it_never_saw(
 def test_the_audit_repeats_to_the_bit_and_loads_no_teacher_again(
     context: Contexts, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = audit_of(context(LABELS), parts(registry))
+    first = audited(context(LABELS), parts(registry))
 
     def loaded(*_: object) -> None:
         raise AssertionError("a teacher was loaded")
 
     monkeypatch.setattr(teachers_module, "load_teacher", loaded)
-    assert audit_of(context(LABELS), parts(registry)) == first
+    assert audited(context(LABELS), parts(registry)) == first
 
 
 def test_few_labels_are_refused_and_a_failing_strategy_is_named(
@@ -113,7 +122,7 @@ def test_few_labels_are_refused_and_a_failing_strategy_is_named(
     with pytest.raises(DataError, match="needs 10 labelled validation samples"):
         audit_of(context("data.labels=30"), parts(registry))
     Path("bad.py").write_text("class Bad:\n    def weights(self, batch):\n        return 1 / 0\n")
-    facts = audit_of(context(LABELS, "strategy=python:bad.py:Bad"), parts(registry, "mean"))
+    facts = audited(context(LABELS, "strategy=python:bad.py:Bad"), parts(registry, "mean"))
     assert "ZeroDivisionError" in facts["not_measured"]["python:bad.py:Bad"]
     assert facts["recommended"] == "mean"
 
@@ -127,13 +136,16 @@ def test_teachers_that_know_some_classes_are_measured_on_these(context: Contexts
     for name, count in (("low", 6), ("high", 6)):
         net = MlpProvider().build(ModelRequest("8", 1, 8, count, pretrained=False))
         weights.write(Path(f"{name}.safetensors"), net.module.state_dict())
-    facts = audit_of(
-        context(
-            LABELS,
-            f"teachers=[{{model: 'mlp:8', name: low, checkpoint: low.safetensors, classes: {names[:6]}}}, "
-            f"{{model: 'mlp:8', name: high, checkpoint: high.safetensors, classes: {names[4:]}}}]",
-        ),
-        parts(registry),
+    facts = results.as_json(
+        audit_of(
+            context(
+                LABELS,
+                "teachers=["
+                f"{{model: 'mlp:8', name: low, checkpoint: low.safetensors, classes: {names[:6]}}}, "
+                f"{{model: 'mlp:8', name: high, checkpoint: high.safetensors, classes: {names[4:]}}}]",
+            ),
+            parts(registry),
+        )
     )
     low = by_name(facts["teachers"])["low"]
     assert [c["samples"] > 0 for c in low["classes"]] == [number < 6 for number in range(10)]
@@ -145,7 +157,7 @@ def test_teachers_that_know_some_classes_are_measured_on_these(context: Contexts
 
 def test_a_table_of_values_is_audited_too(context: Contexts, registry: Registry) -> None:
     found = strategies_for("regression", registry, "test")
-    facts = audit_of(context("fit.epochs=2", recipe="diabetes"), found)
+    facts = audited(context("fit.epochs=2", recipe="diabetes"), found)
     assert (facts["metric"], facts["higher_is_better"]) == ("rmse", False)
     assert facts["oracle"]["value"] <= min(t["score"]["value"] for t in facts["teachers"])
     assert facts["recommended"] in by_name(facts["strategies"])

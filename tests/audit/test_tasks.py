@@ -16,6 +16,7 @@ from mtkd_cli.audit.validation_set import panel_of
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import strategies_for
 from mtkd_cli.report.audit_page import audit_page
+from mtkd_cli.report.audit_result import Audit
 from mtkd_cli.stats.estimate import Estimate
 from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.training.context import Context
@@ -40,31 +41,31 @@ fit: {epochs: 2, labels: all}
 
 
 @pytest.fixture
-def audited(context: Contexts, registry: Registry) -> Callable[..., tuple[dict[str, Any], Context]]:
+def audited(context: Contexts, registry: Registry) -> Callable[..., tuple[Audit, Context]]:
     """Audit a recipe under a few strategies."""
 
-    def run(recipe: str, *changes: str) -> tuple[dict[str, Any], Context]:
+    def run(recipe: str, *changes: str) -> tuple[Audit, Context]:
         made = context(*changes, recipe=recipe)
         found = strategies_for(made.recipe.task.name, registry, "test")
         wanted = [part for part in found if part.spec.name in ("mean", "weighted")]
-        return {"recipe": made.recipe.as_dict(), **audit_of(made, wanted)}, made
+        return audit_of(made, wanted), made
 
     return run
 
 
-def labels_of(facts: dict[str, Any]) -> list[list[int]]:
-    return [[found["samples"] for found in teacher["classes"]] for teacher in facts["teachers"]]
+def labels_of(facts: Audit) -> list[list[int | None]]:
+    return [[found.samples for found in teacher.classes] for teacher in facts.teachers]
 
 
 def test_maps_are_audited_pixel_by_pixel(audited: Callable[..., Any]) -> None:
     facts, context = audited("digit-scenes-seg", *MAPS)
-    assert (facts["metric"], facts["samples"]) == ("miou", 12)
-    assert facts["oracle"]["value"] >= max(t["score"]["value"] for t in facts["teachers"])
+    assert (facts.metric, facts.samples) == ("miou", 12)
+    assert facts.oracle.value >= max(t.score.value for t in facts.teachers)
     masks = context.data.val.samples.targets[context.data.val.labelled]
     counts = np.bincount(masks[masks >= 0], minlength=11).tolist()
     assert labels_of(facts) == [counts, counts]
-    assert 0 < facts["pairs"][0]["agreement"] <= 1
-    assert {s["name"] for s in facts["strategies"]} == {"mean", "weighted"}
+    assert 0 < facts.pairs[0].agreement <= 1
+    assert {s.name for s in facts.strategies} == {"mean", "weighted"}
     assert "mIoU of each teacher" in audit_page(facts, "maps")
 
 
@@ -72,14 +73,14 @@ def test_boxes_are_audited_and_have_no_oracle_because_their_score_is_no_sum_over
     audited: Callable[..., Any],
 ) -> None:
     facts, context = audited("digit-scenes-det", *BOXES)
-    assert (facts["metric"], facts["samples"]) == ("map", 12)
-    assert facts["oracle"] is None
-    assert facts["not_measured"]["oracle"].startswith("mAP ranks the answers of all samples")
-    assert "oracle" not in {advice["about"] for advice in facts["advice"]}
+    assert (facts.metric, facts.samples) == ("map", 12)
+    assert facts.oracle is None
+    assert facts.not_measured["oracle"].startswith("mAP ranks the answers of all samples")
+    assert "oracle" not in {advice.about for advice in facts.advice}
     boxes = context.data.val.samples.targets[context.data.val.labelled][..., 4]
     counts = np.bincount(boxes[boxes >= 0].astype(int), minlength=10).tolist()
     assert labels_of(facts) == [counts, counts]
-    assert {c["teacher"] for c in facts["left_out"]} == {t["name"] for t in facts["teachers"]}
+    assert {c.teacher for c in facts.left_out} == {t.name for t in facts.teachers}
     page = audit_page(facts, "boxes")
     assert "mAP of each teacher" in page
     assert "the right teacher each time" not in page
@@ -90,7 +91,7 @@ def test_several_labels_at_once_are_audited_class_by_class(audited: Callable[...
     facts, context = audited("several.yaml")
     there = context.data.val.samples.targets[context.data.val.labelled] == 1
     assert labels_of(facts) == [there.sum(axis=0).tolist()] * 2
-    assert facts["oracle"] is None
+    assert facts.oracle is None
 
 
 def test_an_oracle_below_a_teacher_is_no_bound_and_not_told(context: Contexts) -> None:

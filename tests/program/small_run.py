@@ -41,10 +41,14 @@ def results(folder: Path, store: Path) -> dict[str, Any]:
     return found | {str(file.relative_to(store)): file.read_bytes() for file in kept}
 
 
+TIMES = ("latency", "times_faster")
+"""Beginnings of the keys of what was read from a clock."""
+
+
 def timeless(value: Any) -> Any:
     """Return a report without what was read from a clock."""
     if isinstance(value, list):
         return [timeless(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {key: timeless(item) for key, item in value.items() if not key.startswith("latency")}
+    return {key: timeless(item) for key, item in value.items() if not key.startswith(TIMES)}

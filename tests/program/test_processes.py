@@ -68,6 +68,10 @@ def as_torchrun(folder: Path, arguments: tuple[str, ...], processes: int) -> lis
     return [wait(number) for number in [start(folder, arguments, telling(each)) for each in told]]
 
 
+def _rows(scores: dict[str, Any]) -> list[dict[str, float]]:
+    return [scores["student"], scores["baselines"]["alone"], scores["ensemble"]]
+
+
 def test_two_processes_match_one(tmp_path: Path) -> None:
     found = []
     for processes in (1, 2):
@@ -85,8 +89,8 @@ def test_two_processes_match_one(tmp_path: Path) -> None:
     assert [report["repeat"].partition(" --processes ")[2] for report in (one, two)] == ["", "2"]
     for name, weight in student.items():
         np.testing.assert_allclose(other[name], weight, atol=1e-3)
-    for who in ("student", "alone", "ensemble"):
-        assert two["scores"][who]["nll"] == pytest.approx(one["scores"][who]["nll"], abs=1e-3)
+    for row, single in zip(*(_rows(report["scores"]) for report in (two, one)), strict=True):
+        assert row["nll"] == pytest.approx(single["nll"], abs=1e-3)
     assert len(shared) == len(outputs) == 8
     again = ("distill", "--resume", "run", "train.epochs=3", "--processes", "1")
     refused = as_torchrun(tmp_path / "2", again, 1)

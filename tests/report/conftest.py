@@ -1,11 +1,17 @@
-"""A finished run with every part of a report, and names that would be markup."""
+"""Result files as versions 0.1 and 0.2 wrote them, with every part, and names that would be markup."""
 
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mtkd_cli.report import results
+from mtkd_cli.report.audit_result import Audit
+from mtkd_cli.report.comparison_result import Comparison
+from mtkd_cli.report.run_result import RunResult
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -60,8 +66,14 @@ REPORT: dict[str, Any] = {
 
 
 @pytest.fixture
-def report() -> dict[str, Any]:
+def facts() -> dict[str, Any]:
+    """What ``report.json`` of a version before had."""
     return copy.deepcopy(REPORT)
+
+
+def run_result(facts: dict[str, Any] = REPORT) -> RunResult:
+    found: RunResult = results.parsed(facts, Path("report.json"))
+    return found
 
 
 def _span(value: float) -> dict[str, float]:
@@ -117,7 +129,21 @@ AUDIT: dict[str, Any] = {
     "advice": [{"about": "strategy", "sentence": f"use best; {EVIL} is wrong", "evidence": {}}],
 }
 
-VERDICT = {"word": "BEATS", "gain": 0.1, "low": 0.05, "high": 0.15, "p_holm": 0.01, "seeds_to_settle": None}
+
+def audit_result(facts: dict[str, Any] = AUDIT) -> Audit:
+    found: Audit = results.parsed(facts, Path("audit.json"))
+    return found
+
+
+VERDICT = {
+    "word": "BEATS",
+    "seeds": 2,
+    "gain": 0.1,
+    "low": 0.05,
+    "high": 0.15,
+    "p_holm": 0.01,
+    "seeds_to_settle": None,
+}
 
 
 def row(name: str, against: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +165,19 @@ COMPARISON: dict[str, Any] = {
     "seeds": 2,
     "rows": [row("student alone", {}), row(EVIL, {"student alone": VERDICT})],
     "failures": {"strategy=mine": "it raised"},
-    "tuned": [{"method": EVIL, "settings": {"loss.temperature": 2}}],
+    "tuned": [
+        {
+            "method": {"strategy": EVIL},
+            "settings": {"loss.temperature": "2"},
+            "score": 0.9,
+            "loss": None,
+            "trials": [{"loss.temperature": "2", "score": 0.9, "loss": None}],
+        }
+    ],
     "sentences": [f"{EVIL} BEATS the student alone"],
 }
+
+
+def comparison_result(facts: dict[str, Any] = COMPARISON) -> Comparison:
+    found: Comparison = results.parsed(facts, Path("comparison.json"))
+    return found

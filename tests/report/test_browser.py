@@ -13,7 +13,7 @@ from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.run_page import run_page
 
-from .conftest import AUDIT, COMPARISON
+from .conftest import audit_result, comparison_result, run_result
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
@@ -88,15 +88,16 @@ def rendered(page: str, width: int, folder: Path) -> tuple[dict[str, Any], str]:
 @pytest.mark.parametrize("width", [1200, 500, 375])
 @pytest.mark.parametrize("name", ["audit", "comparison"])
 def test_pages_of_audits_and_comparisons_ask_nothing_and_fit(name: str, width: int, tmp_path: Path) -> None:
-    page = audit_page(AUDIT, "a") if name == "audit" else comparison_page(COMPARISON, "c")
+    page = audit_page(audit_result(), "a") if name == "audit" else comparison_page(comparison_result(), "c")
     seen, console = rendered(page, width, tmp_path)
     assert console == ""
     assert seen == FITS
 
 
 @pytest.mark.parametrize("width", [1200, 500, 375])
-def test_a_report_asks_nothing_and_fits(width: int, report: dict[str, Any], tmp_path: Path) -> None:
-    report["details"]["student"]["points"] = {"price": [[1.0, 1.5], [2.0, 1.9]]}
-    seen, console = rendered(run_page(report, "task: classification\n" * 3, None), width, tmp_path)
+def test_a_report_asks_nothing_and_fits(width: int, facts: dict[str, Any], tmp_path: Path) -> None:
+    facts["details"]["student"]["points"] = {"price": [[1.0, 1.5], [2.0, 1.9]]}
+    page = run_page(run_result(facts), "task: classification\n" * 3, None)
+    seen, console = rendered(page, width, tmp_path)
     assert console == ""
     assert seen == FITS

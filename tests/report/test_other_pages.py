@@ -16,10 +16,10 @@ from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.files import write_pages
 
-from .conftest import AUDIT, COMPARISON, EVIL, VERDICT, row
+from .conftest import AUDIT, COMPARISON, EVIL, VERDICT, audit_result, comparison_result, row
 from .test_run_page import Tags
 
-PAGES = {"audit": audit_page(AUDIT, "a"), "comparison": comparison_page(COMPARISON, "c")}
+PAGES = {"audit": audit_page(audit_result(), "a"), "comparison": comparison_page(comparison_result(), "c")}
 
 
 def parts(page: str) -> list[str]:
@@ -55,7 +55,7 @@ def test_three_teachers_are_shown_beside_each_other_in_a_square() -> None:
         {"teachers": [name, "third"], "agreement": share, "error_correlation": None}
         for name, share in (("good", 0.8125), (EVIL, 0.25))
     ]
-    page = html.unescape(audit_page(facts, "a"))
+    page = html.unescape(audit_page(audit_result(facts), "a"))
     for pair in ("good, third: 0.812", "third, good: 0.812", f"third, {EVIL}: 0.25"):
         assert page.count(pair) == 1
     assert "third, third" not in page
@@ -66,7 +66,7 @@ def test_three_teachers_are_shown_beside_each_other_in_a_square() -> None:
 def test_strategies_are_ranked_in_the_metrics_direction() -> None:
     lower = copy.deepcopy(AUDIT) | {"higher_is_better": False}
     for facts, first in ((AUDIT, "best"), (lower, "median")):
-        ranked = audit_page(facts, "a").partition("ensemble answers</h2>")[2]
+        ranked = audit_page(audit_result(facts), "a").partition("ensemble answers</h2>")[2]
         assert re.findall(r'<th scope="row">(\w+)</th>', ranked)[0] == first
 
 
@@ -74,7 +74,7 @@ def test_an_audit_of_values_has_no_classes_and_no_reliability() -> None:
     facts = copy.deepcopy(AUDIT)
     for teacher in facts["teachers"]:
         teacher["classes"], teacher["reliability"] = [], []
-    page = audit_page(facts, "a")
+    page = audit_page(audit_result(facts), "a")
     assert "Strength by class" not in page
     assert "surer than right" not in page
 
@@ -82,7 +82,7 @@ def test_an_audit_of_values_has_no_classes_and_no_reliability() -> None:
 def test_what_a_task_does_not_have_is_not_invented() -> None:
     facts = copy.deepcopy(AUDIT) | {"oracle": None}
     facts["teachers"][0]["classes"][1]["samples"] = None
-    page = audit_page(facts, "a")
+    page = audit_page(audit_result(facts), "a")
     assert "oracle</span>" not in page
     assert '<th scope="row">b</th><td>-</td>' in page
 
@@ -103,13 +103,13 @@ def test_one_seed_has_no_interval() -> None:
     facts = copy.deepcopy(COMPARISON)
     for each in facts["rows"]:
         each["interval"] = None
-    assert "<td>-</td>" in comparison_page(facts, "c")
+    assert "<td>-</td>" in comparison_page(comparison_result(facts), "c")
 
 
 @pytest.mark.parametrize(("name", "facts"), [("audit", AUDIT), ("comparison", COMPARISON)])
 def test_a_folder_makes_its_own_page(name: str, facts: object, tmp_path: Path) -> None:
     (tmp_path / f"{name}.json").write_text(json.dumps(facts))
-    assert [path.name for path in write_pages(tmp_path, *results.read(tmp_path))] == [f"{name}.html"]
+    assert [path.name for path in write_pages(tmp_path, results.read(tmp_path))] == [f"{name}.html"]
 
 
 def lead(page: str) -> str:
@@ -140,21 +140,21 @@ def compared(alone: float, higher: bool = True, **methods: float) -> dict[str, A
 def test_the_best_mean_is_everyones_the_student_alone_included(
     facts: dict[str, Any], best: str, mean: str
 ) -> None:
-    page = comparison_page(facts, "c")
+    page = comparison_page(comparison_result(facts), "c")
     assert f'best mean</span><b>{mean}</b><span class="soft">{best}</span>' in page
     said = f"Nothing has a better mean accuracy than the student alone, {mean}. "
     assert lead(page) == (said if best != "mean" else "") + "mean against the student alone."
 
 
 def test_a_method_whose_name_begins_like_the_best_ones_does_not_speak_for_it() -> None:
-    page = comparison_page(compared(0.5, **{"mean, lr=1": 0.6, "mean": 0.7}), "c")
+    page = comparison_page(comparison_result(compared(0.5, **{"mean, lr=1": 0.6, "mean": 0.7})), "c")
     assert lead(page) == "mean against the student alone."
 
 
 def test_methods_without_a_student_alone_are_compared_too() -> None:
     facts = compared(0.5, mean=0.7)
     facts |= {"rows": [facts["rows"][1] | {"against": {}}], "sentences": []}
-    assert lead(comparison_page(facts, "c")) == (
+    assert lead(comparison_page(comparison_result(facts), "c")) == (
         "mean has the best mean accuracy; no student alone was trained."
     )
 
@@ -162,14 +162,14 @@ def test_methods_without_a_student_alone_are_compared_too() -> None:
 def test_it_is_counted_how_many_methods_beat_each_opponent() -> None:
     facts = compared(0.5, mean=0.7, median=0.6)
     facts["rows"][2]["against"] = {"student alone": VERDICT | {"word": "INCONCLUSIVE"}}
-    page = comparison_page(facts, "c")
+    page = comparison_page(comparison_result(facts), "c")
     assert 'surely beat the student alone</span><b>1 of 2</b><span class="soft">1 INCONCLUSIVE' in page
 
 
 def test_code_in_a_sentence_is_code_on_the_page_and_still_only_text() -> None:
     facts = copy.deepcopy(AUDIT)
     facts["advice"][0]["sentence"] = f"use `{EVIL}` & not `mean`; a lone ` stays"
-    page = audit_page(facts, "a")
+    page = audit_page(audit_result(facts), "a")
     assert lead(page).count("<code>") == 2
     assert "<code>mean</code>; a lone ` stays" in page
     assert not [tag for tag, _ in Tags(page).seen if tag == "img"]
@@ -177,6 +177,6 @@ def test_code_in_a_sentence_is_code_on_the_page_and_still_only_text() -> None:
 
 def test_a_metric_has_one_name_on_every_page() -> None:
     facts = copy.deepcopy(COMPARISON) | {"metric": {"name": "map", "higher_is_better": True}}
-    page = comparison_page(facts, "c")
+    page = comparison_page(comparison_result(facts), "c")
     assert "mean mAP" in page
     assert not re.search(r"\b(map|MAP)\b", page)

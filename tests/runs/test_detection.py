@@ -35,8 +35,9 @@ def detect(distil: Distil) -> Distil:
 
 def test_a_run_of_detection_has_scores_for_everyone_and_a_picture(detect: Distil) -> None:
     report = detect(baseline=True, name="boxes")
-    everyone = [report["scores"][who] for who in ("student", "alone", "ensemble")]
-    everyone += report["scores"]["teachers"].values()
+    scores = report["scores"]
+    everyone = [scores["student"], scores["baselines"]["alone"], scores["ensemble"]]
+    everyone += scores["teachers"].values()
     assert [list(scores)[:3] for scores in everyone] == [["map", "ap50", "ap75"]] * 5
     assert all(0 <= scores["map"] <= scores["ap50"] <= 1 for scores in everyone)
     assert (Path("runs/boxes/predictions.png")).exists()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 
@@ -22,6 +23,6 @@ train: {epochs: 2, lr: 1e-2}
 
 def test_a_run_goes_from_scenes_to_a_report(context: Callable[..., Any]) -> None:
     Path("r.yaml").write_text(RECIPE)
-    report = pipeline.distill(context(recipe="r.yaml"), Run("run"), baseline=True)
+    report = results.as_json(pipeline.distill(context(recipe="r.yaml"), Run("run"), baseline=True))
     assert report["metric"] == {"name": "map", "higher_is_better": True}
     assert 0 < report["scores"]["student"]["map"] < 1

@@ -29,13 +29,16 @@ def assert_same_bits(first: str, second: str) -> None:
 
 def test_the_report_has_everyone_with_the_primary_metric_first(distil: Distil) -> None:
     report = distil(baseline=True, name="whole")
-    assert set(report["scores"]) == {"student", "alone", "ensemble", "teachers"}
-    everyone = [report["scores"][who] for who in ("student", "alone", "ensemble")]
-    everyone += report["scores"]["teachers"].values()
-    assert len(everyone) == 6
-    for scores in everyone:
-        assert next(iter(scores)) == "accuracy"
-        assert {"nll", "ece", "parameters", "bytes", "latency_ms"} <= set(scores)
+    for part in ("scores", "costs", "details"):
+        assert set(report[part]) == {"student", "baselines", "ensemble", "teachers"}
+        assert set(report[part]["baselines"]) == {"alone"}
+        assert len(report[part]["teachers"]) == 3
+    scores, costs = report["scores"], report["costs"]
+    for each in (scores["student"], *scores["baselines"].values(), scores["ensemble"]):
+        assert list(each) == ["accuracy", "nll", "ece"]
+    for each in (costs["student"], *costs["teachers"].values()):
+        assert (each["device"], each["threads"]) == ("cpu", torch.get_num_threads())
+        assert each["latency_ms"] > 0
     assert json.loads((Path("runs") / "whole" / "report.json").read_text()) == report
 
 
@@ -142,13 +145,14 @@ def test_the_student_alone_is_trained_once(distil: Distil, monkeypatch: pytest.M
     first = distil(baseline=True)
     monkeypatch.setattr("mtkd_cli.runs.baselines.FromLabels", None)
     second = distil("strategy=entropy", baseline=True)
-    scores = [report["scores"]["alone"]["accuracy"] for report in (first, second)]
+    scores = [report["scores"]["baselines"]["alone"]["accuracy"] for report in (first, second)]
     assert scores[0] == scores[1]
 
 
 def test_the_student_alone_has_the_same_candidates_and_steps(distil: Distil) -> None:
     report = distil("train.lr=[0.003, 0.01]", "train.weight_decay=[0, 0.01]", baseline=True)
-    tried = [[(t["lr"], t["weight_decay"]) for t in report[who]["trials"]] for who in ("student", "alone")]
+    both = (report["student"], report["baselines"]["alone"])
+    tried = [[(trial["lr"], trial["weight_decay"]) for trial in student["trials"]] for student in both]
     assert tried[0][:4] == tried[1][:4]
     assert tried[0][:4] == [(lr, decay) for lr in (0.003, 0.01) for decay in (0, 0.01)]
     rows = [
@@ -160,7 +164,8 @@ def test_the_student_alone_has_the_same_candidates_and_steps(distil: Distil) -> 
 
 def test_without_the_baseline_nothing_is_claimed(distil: Distil) -> None:
     report = distil()
-    assert report["scores"]["alone"] is None
+    assert report["scores"]["baselines"] == report["baselines"] == {}
+    assert report["verdict"]["difference"] is None
     assert "nothing is known of the gain" in report["verdict"]["sentence"]
 
 

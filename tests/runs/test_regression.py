@@ -14,6 +14,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
 from mtkd_cli.errors import UsageError
+from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from tests.fixtures.small_runs import Distil
@@ -33,7 +34,7 @@ def distil(context: Callable[..., Any]) -> Distil:
 
     def run(*overrides: str, baseline: bool = False) -> dict[str, Any]:
         made = context(*SMALL, *overrides, recipe="diabetes")
-        return pipeline.distill(made, Run(f"run-{next(names)}"), baseline)
+        return results.as_json(pipeline.distill(made, Run(f"run-{next(names)}"), baseline))
 
     return run
 
@@ -85,11 +86,11 @@ def test_a_run_has_a_forest_and_a_net_as_teachers_and_records_anew_when_the_file
         skops.io.dump(forest, "forest.skops")
         teachers = "teachers=[sklearn:forest.skops, {model: mlp:16, fit: all}]"
         made = context(teachers, "train.epochs=2", "train.lr=1e-2", "fit.epochs=2", recipe="diabetes")
-        return pipeline.distill(made, Run(f"run-{seed}"), baseline=False)
+        return results.as_json(pipeline.distill(made, Run(f"run-{seed}"), baseline=False))
 
     first, second = distilled(0), distilled(1)
     assert first["scores"]["teachers"]["forest.skops"]["r2"] > 0.8, "it saw the test rows"
-    assert first["scores"]["teachers"]["forest.skops"]["parameters"] == 0
+    assert first["costs"]["teachers"]["forest.skops"]["parameters"] == 0
     hashes = [[teacher["hash"] for teacher in report["teachers"]] for report in (first, second)]
     assert hashes[0][0] != hashes[1][0]
     assert hashes[0][1] == hashes[1][1]

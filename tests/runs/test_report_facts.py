@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
+from mtkd_cli.report.costs import Costs
 from mtkd_cli.runs.report_facts import Scored, Scores, compare
 from mtkd_tasks.classification import Classification
 
@@ -20,7 +21,7 @@ def scored(wrong: int) -> Scored:
     """Return the scores of answers of which the first few are wrong."""
     answer = torch.where(torch.arange(SAMPLES) < wrong, 1 - LABELS, LABELS)
     statistics = TASK.statistics(4.0 * torch.nn.functional.one_hot(answer, 2), LABELS)
-    return Scored(statistics, TASK.metrics(statistics), {})
+    return Scored(statistics, TASK.metrics(statistics), Costs())
 
 
 def sentence(ensemble: int, **teachers: int) -> str:
@@ -29,8 +30,7 @@ def sentence(ensemble: int, **teachers: int) -> str:
 
     context: Any = Context()
     each = {name: scored(wrong) for name, wrong in teachers.items()}
-    said: str = compare(context, Scores(scored(20), None, scored(ensemble), each))["sentence"]
-    return said
+    return compare(context, Scores(scored(20), {}, scored(ensemble), each)).sentence
 
 
 def test_a_teacher_that_is_better_by_one_test_sample_is_no_reason_for_advice() -> None:

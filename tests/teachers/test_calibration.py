@@ -14,6 +14,7 @@ from mtkd_cli.data.views import PLAIN
 from mtkd_cli.errors import ResumeError, UsageError
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import strategies_for
+from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import calibration, prepare
@@ -42,7 +43,7 @@ def test_a_run_says_and_reports_temperatures_and_asks_no_teacher_again(
     raw = ready(context(*SMALL))
     monkeypatch.setattr(prepare, "load_teacher", lambda *_: pytest.fail("a teacher is asked again"))
     run = Run("run")
-    report = pipeline.distill(context(*SMALL, "calibrate=true"), run, baseline=False)
+    report = results.as_json(pipeline.distill(context(*SMALL, "calibrate=true"), run, baseline=False))
     for teacher, told in zip(raw, report["teachers"], strict=True):
         found = told["calibration"]
         assert found["after"] <= found["before"]
@@ -91,11 +92,11 @@ def test_labels_of_unknown_classes_and_samples_without_an_answer_do_not_count(co
 
 
 def test_a_run_goes_on_only_as_it_began(context: Contexts) -> None:
-    first = pipeline.distill(context(*SMALL, "calibrate=true"), Run("run"), baseline=False)
+    first = results.as_json(pipeline.distill(context(*SMALL, "calibrate=true"), Run("run"), baseline=False))
     with pytest.raises(ResumeError) as error:
         pipeline.distill(context(*SMALL), Run("run", go_on=True), baseline=False)
     assert "calibrate" in str([problem.what for problem in error.value.problems])
-    again = pipeline.distill(context(*SMALL, "calibrate=true"), Run("again"), baseline=False)
+    again = results.as_json(pipeline.distill(context(*SMALL, "calibrate=true"), Run("again"), baseline=False))
     assert first["teachers"] == again["teachers"]
     assert (
         Path("runs/run/student.safetensors").read_bytes()
@@ -106,13 +107,14 @@ def test_a_run_goes_on_only_as_it_began(context: Contexts) -> None:
 def test_an_audit_judges_calibrated_teachers(context: Contexts, registry: Registry) -> None:
     strategies = strategies_for("classification", registry, "r")[:1]
     plain, calibrated = (
-        audit_of(context(*SMALL, f"calibrate={value}"), strategies)["teachers"] for value in ("false", "true")
+        audit_of(context(*SMALL, f"calibrate={value}"), strategies).teachers for value in ("false", "true")
     )
     for before, after in zip(plain, calibrated, strict=True):
-        assert after["metrics"]["nll"] <= before["metrics"]["nll"]
-        assert after["score"] == before["score"]
-        assert before["calibration"] is None
-        assert after["calibration"]["after"] == pytest.approx(after["metrics"]["nll"], rel=1e-4)
+        assert after.metrics["nll"] <= before.metrics["nll"]
+        assert after.score == before.score
+        assert before.calibration is None
+        assert after.calibration
+        assert after.calibration.after == pytest.approx(after.metrics["nll"], rel=1e-4)
 
 
 def test_maps_are_calibrated_pixel_by_pixel(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:

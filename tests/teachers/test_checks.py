@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
 from mtkd_cli.cli import app
+from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import prepare
@@ -129,7 +130,7 @@ def test_the_plan_doctor_and_the_report_say_so_too(context: Contexts) -> None:
     rows = [row for row in json.loads(doctor.stdout)["findings"] if row["status"] == "warn"]
     assert {row["check"] for row in rows} >= {"teacher reversed_classes", "teacher wants_bytes"}
     assert any(row["hint"].startswith("if so, set input: {range: [0, 255]") for row in rows)
-    report = pipeline.distill(context(WRONG, *SMALL), Run("run"), False)
+    report = results.as_json(pipeline.distill(context(WRONG, *SMALL), Run("run"), False))
     reversed_classes = report["teachers"][1]
     assert "permuted" in " ".join(reversed_classes["warnings"])
     assert reversed_classes["validation"]["metrics"]["accuracy"] < 0.1
@@ -145,7 +146,7 @@ def test_what_a_teacher_saw_is_unknown_unless_the_recipe_declares_it(context: Co
     ):
         run = context(recipe(good=PLAIN + declared), *SMALL)
         lines = told(run)
-        report = pipeline.distill(run, Run(f"run-{len(declared)}"), False)
+        report = results.as_json(pipeline.distill(run, Run(f"run-{len(declared)}"), False))
         assert report["teachers"][0]["labels_seen"] == seen
         evidence = "its test score and the ensemble's are not evidence"
         assert (evidence in warnings(lines, "good")) is declared.endswith("all")
@@ -170,7 +171,7 @@ def test_a_teacher_that_is_right_on_what_it_may_have_seen_only_is_warned_of(
     memorizer(context(*SMALL), right_on_test)
     run = context(file, *SMALL)
     lines = told(run)
-    report: dict[str, Any] = pipeline.distill(run, Run("run"), False)
+    report: dict[str, Any] = results.as_json(pipeline.distill(run, Run("run"), False))
     said = "accuracy 1 on training and validation labels" in warnings(lines, "api")
     assert said is not right_on_test
     assert bool(report["teachers"][0]["warnings"]) is not right_on_test
@@ -181,8 +182,8 @@ def test_costs_that_are_unknown_are_not_counted_as_nothing(context: Contexts) ->
     memorizer(context(*SMALL), right_on_test=True)
     api = "{name: api, model: 'predictions:p.npz', outputs: probabilities}"
     file = recipe(good=PLAIN).replace("[{", f"[{api}, {{", 1)
-    scores = pipeline.distill(context(file, *SMALL), Run("run"), False)["scores"]
-    assert scores["teachers"]["api"]["bytes"] is None
-    assert scores["teachers"]["good"]["bytes"] > 0
-    assert scores["ensemble"]["bytes"] is None
-    assert scores["ensemble"]["parameters"] is None
+    costs = results.as_json(pipeline.distill(context(file, *SMALL), Run("run"), False))["costs"]
+    assert costs["teachers"]["api"]["bytes"] is None
+    assert costs["teachers"]["good"]["bytes"] > 0
+    assert costs["ensemble"]["bytes"] is None
+    assert costs["ensemble"]["parameters"] is None

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import prepare, verify
@@ -71,13 +72,13 @@ def test_one_prediction_serves_every_view_which_is_said_once(context: Contexts, 
     run = context(FILE.replace("]", ", {model: 'mlp:8', fit: all}]"), f"views={views}", "augment.shift=0.1")
     told: list[str] = []
     object.__setattr__(run.progress, "say", told.append)
-    report = pipeline.distill(run, Run("run"), False)
+    report = results.as_json(pipeline.distill(run, Run("run"), False))
     assert [line for line in told if "serve every view" in line] == [
         "api: answers by sample id; those to view 0 serve every view"
     ]
-    costs = report["scores"]["teachers"]["api"]
+    costs = report["costs"]["teachers"]["api"]
     assert (costs["parameters"], costs["bytes"], costs["latency_ms"]) == (None, None, None)
-    assert report["scores"]["ensemble"]["latency_ms"] is None
+    assert report["costs"]["ensemble"]["latency_ms"] is None
     ready = prepare.prepare_teachers(run, None if views == "live" else 2)[0]
     assert set(ready.arrays) == {("train", 0), ("val", 0), ("test", 0)}
 
@@ -208,7 +209,7 @@ def test_values_teach_a_regression(context: Contexts) -> None:
     )
     assert len(truth) == len(load_diabetes().target)
     save(ids, truth + 3, classes=[name])
-    report = pipeline.distill(run, Run("values"), False)
+    report = results.as_json(pipeline.distill(run, Run("values"), False))
     assert report["scores"]["teachers"]["api"]["mae"] == pytest.approx(3, abs=1e-4)
 
 
@@ -240,7 +241,7 @@ def test_maps_teach_a_segmentation_with_one_view_only(context: Contexts) -> None
     ids = [sample for split in run.data.splits for sample in split.samples.ids]
     maps = np.random.default_rng(0).normal(size=(len(ids), len(run.data.classes), 16, 16)).astype(np.float32)
     save(ids, maps)
-    report = pipeline.distill(run, Run("maps"), False)
+    report = results.as_json(pipeline.distill(run, Run("maps"), False))
     assert 0 <= report["scores"]["teachers"]["api"]["miou"] < 0.5
     with pytest.raises(UsageError, match="other views move it"):
         prepare.prepare_teachers(context(*small, "views=2", recipe="digit-scenes-seg"), 2)
@@ -255,7 +256,7 @@ def test_boxes_teach_a_detection(context: Contexts) -> None:
     ids = [sample for split in splits for sample in split.samples.ids]
     scores = np.where(labels[..., 4:] >= 0, 0.9, 0)
     save(ids, np.concatenate([labels[..., :4], scores, labels[..., 4:]], axis=2))
-    report = pipeline.distill(run, Run("boxes"), False)
+    report = results.as_json(pipeline.distill(run, Run("boxes"), False))
     assert report["scores"]["teachers"]["api"]["map"] == 1
 
 

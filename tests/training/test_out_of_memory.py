@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mtkd_cli.errors import MemoryFullError
+from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers.prepare import prepare_teachers
@@ -58,7 +59,7 @@ def test_a_student_that_does_not_fit_leaves_its_checkpoints(
     assert "distil, batches of 64" in caught.value.where
     assert "train.batch_size" in caught.value.hint
     assert len(checkpoint.numbered(Path("runs/run/checkpoints/candidate-1"))) == 1
-    report = pipeline.distill(context(), Run("run", go_on=True), baseline=False)
+    report = results.as_json(pipeline.distill(context(), Run("run", go_on=True), baseline=False))
     assert report["scores"]["student"]["accuracy"] > 0
 
 

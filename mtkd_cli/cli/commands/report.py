@@ -22,16 +22,18 @@ def report(
     with console.report_errors(as_json):
         from mtkd_cli.report import results
         from mtkd_cli.report.files import write_pages
+        from mtkd_cli.report.run_result import RunResult
         from mtkd_cli.report.summary import table
 
-        name, found = results.read(folder)
-        written = write_pages(folder, name, found)
-        run_report = found if name == results.REPORT else None
+        found = results.read(folder)
+        written = write_pages(folder, found)
+        run = found if isinstance(found, RunResult) else None
         if as_json:
-            console.print_json({"written": [str(path) for path in written], "report": run_report})
+            facts = results.as_json(run) if run else None
+            console.print_json({"written": [str(path) for path in written], "report": facts})
             return
-        if run_report is not None:
-            console.print_result(table(run_report))
-            console.print_result(f"\n{run_report['verdict']['sentence']}")
+        if run:
+            console.print_result(table(run))
+            console.print_result(f"\n{run.verdict.sentence}")
         for path in written:
             console.print_status(f"wrote {path}")

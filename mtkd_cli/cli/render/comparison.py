@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -16,11 +17,12 @@ from mtkd_cli.compare.comparison import Student, comparison_of
 from mtkd_cli.compare.from_runs import students_of
 from mtkd_cli.compare.grid import Cell, grid_of
 from mtkd_cli.compare.runner import Trainer
-from mtkd_cli.compare.tune import Range, Tuned, ranges_of, require_optuna, tune, validated_as, with_settings
+from mtkd_cli.compare.tune import Range, ranges_of, require_optuna, tune, validated_as, with_settings
 from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.recipe.load import load
 from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
 from mtkd_cli.report import results
+from mtkd_cli.report.comparison_result import Against, Comparison, Tuned
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.runs import names
@@ -29,12 +31,16 @@ from mtkd_cli.store import content_store
 from mtkd_cli.training.progress import Progress
 
 ROOT = Path("comparisons")
+NOT_TRAINED = (-math.inf, -math.inf)
 
 
 def compare_runs(runs: Sequence[str], name: str, as_json: bool) -> None:
     """Compare runs that are finished."""
-    facts = comparison_of(students_of(runs))
-    _keep(facts, name or f"runs-{content_store.digest({'runs': sorted(runs)})[:10]}", as_json)
+    _keep(
+        comparison_of(students_of(runs)),
+        name or f"runs-{content_store.digest({'runs': sorted(runs)})[:10]}",
+        as_json,
+    )
 
 
 def compare_grid(
@@ -76,10 +82,10 @@ def compare_grid(
         done = trainer.all_of(chosen)
     students = [Student(each.cell, each.run, each.report) for each in done if each.report is not None]
     failures = {" ".join(each.cell.overrides): each.failure for each in done if each.report is None}
-    facts = comparison_of(students, failures, [found.as_dict() for found in tuned.values()])
+    found = comparison_of(students, failures, list(tuned.values()))
     key = {"recipe": recipe, "overrides": sorted(overrides), "tune": [sorted(ranges), trials, seed]}
     default = f"{names.valid_part(first.name)}-{content_store.digest(key)[:10]}"
-    _keep({"recipe": first.recipe.as_dict(), "grid": list(overrides), **facts}, name or default, as_json)
+    _keep(replace(found, recipe=first.recipe.as_dict(), grid=tuple(overrides)), name or default, as_json)
 
 
 def _tuned(
@@ -96,39 +102,39 @@ def _tuned(
 
 def _validated(trainer: Trainer, cell: Cell) -> tuple[float, ...]:
     """Train a cell without its baseline and return its rank on validation."""
-    return validated_as(trainer.train(cell, baseline=False)[0].report or {})
+    report = trainer.train(cell, baseline=False)[0].report
+    return validated_as(report) if report else NOT_TRAINED
 
 
-def _keep(facts: Mapping[str, Any], name: str, as_json: bool) -> None:
+def _keep(comparison: Comparison, name: str, as_json: bool) -> None:
     place = names.folder_of(ROOT, name)
-    results.write(place, results.COMPARISON, facts)
-    write_pages(place, results.COMPARISON, facts)
+    results.write_alone(place, comparison)
+    write_pages(place, comparison)
     if as_json:
-        console.print_json(facts)
+        console.print_json(results.as_json(comparison))
         return
-    console.print_result(comparison_table(facts))
+    console.print_result(comparison_table(comparison))
     console.print_result("")
-    for sentence in facts["sentences"]:
+    for sentence in comparison.sentences:
         console.print_result(console.cell(f"- {sentence}"))
-    for cell, failure in facts["failures"].items():
+    for cell, failure in comparison.failures.items():
         console.warn([f"{cell} failed: {failure}"])
     console.print_result(f"\nEverything is in {place}/")
 
 
-def comparison_table(facts: Mapping[str, Any]) -> Table:
+def comparison_table(comparison: Comparison) -> Table:
     """Return the rows of a comparison for the terminal."""
-    opponents = list(dict.fromkeys(who for row in facts["rows"] for who in row["against"]))
-    metric = spelt(facts["metric"]["name"])
+    opponents = [opponent.name for opponent in comparison.opponents]
+    metric = spelt(comparison.metric.name)
     rows = []
-    for row in facts["rows"]:
-        mean = row["mean"]
-        interval = " to ".join(shown(end, mean) for end in row["interval"]) if row["interval"] else "-"
-        verdicts = [_verdict(row["against"].get(who), mean) for who in opponents]
-        rows.append([row["name"], len(row["scores"]), shown(mean), interval, *verdicts])
+    for row in comparison.rows:
+        interval = " to ".join(shown(end, row.mean) for end in row.interval) if row.interval else "-"
+        verdicts = [_verdict(row.against.get(who), row.mean) for who in opponents]
+        rows.append([row.name, len(row.scores), shown(row.mean), interval, *verdicts])
     titles = [f"against the {who}" for who in opponents]
-    title = f"{metric} on {facts['test_samples']} test samples"
+    title = f"{metric} on {comparison.test_samples} test samples"
     return table(rows, ["student", "seeds", "mean", "95 % interval", *titles], title)
 
 
-def _verdict(verdict: Mapping[str, Any] | None, mean: float) -> str:
-    return "" if verdict is None else f"{shown(verdict['gain'], mean, '+')} {verdict['word']}"
+def _verdict(test: Against | None, mean: float) -> str:
+    return "" if test is None else f"{shown(test.gain, mean, '+')} {test.word}"

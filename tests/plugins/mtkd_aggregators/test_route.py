@@ -17,6 +17,7 @@ from mtkd_cli.errors import RecipeError, UsageError
 from mtkd_cli.interfaces import AggregationBatch
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.load import load
+from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from tests.fixtures.small_runs import Contexts
@@ -109,5 +110,5 @@ def test_routes_images_by_folder(context: Contexts) -> None:
     Path("recipe.yaml").write_text(RECIPE)
     ready = context(recipe="recipe.yaml")
     assert set(ready.data.train.samples.metadata["folder"]) == {"photos", "sketches"}
-    report = pipeline.distill(ready, Run("routed"), baseline=False)
+    report = results.as_json(pipeline.distill(ready, Run("routed"), baseline=False))
     assert 0 <= report["scores"]["student"]["accuracy"] <= 1

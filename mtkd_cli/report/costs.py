@@ -1,0 +1,54 @@
+"""What a model costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+Value = TypeVar("Value", int, float)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a model costs; a field is None where that is unknown, as of a teacher that answers from a file.
+
+    Attributes:
+        parameters: number of weights.
+        bytes: size of the weights and buffers.
+        latency_ms: median time of one sample, in milliseconds; of an ensemble the sum over its teachers.
+        latency_p95_ms: 95th percentile of the time of one sample, in milliseconds.
+        device: where the latency was measured, `cpu` or `cuda`; None if it was not, or not in one place.
+        threads: CPU threads while it was measured; None on other devices and in files of earlier versions.
+    """
+
+    parameters: int | None = None
+    bytes: int | None = None
+    latency_ms: float | None = None
+    latency_p95_ms: float | None = None
+    device: str | None = None
+    threads: int | None = None
+
+    @property
+    def measured_on(self) -> tuple[str | None, int | None]:
+        """Device and threads: latencies of the same are comparable."""
+        return self.device, self.threads
+
+
+def together(models: Sequence[Costs]) -> Costs:
+    """Return what several models cost that all answer, one after the other."""
+    places = {each.measured_on for each in models}
+    device, threads = places.pop() if len(places) == 1 else (None, None)
+    return Costs(
+        parameters=_sum([each.parameters for each in models]),
+        bytes=_sum([each.bytes for each in models]),
+        latency_ms=_sum([each.latency_ms for each in models]),
+        latency_p95_ms=_sum([each.latency_p95_ms for each in models]),
+        device=device,
+        threads=threads,
+    )
+
+
+def _sum(values: Sequence[Value | None]) -> Value | None:
+    known = [value for value in values if value is not None]
+    return sum(known[1:], start=known[0]) if known and len(known) == len(values) else None

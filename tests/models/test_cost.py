@@ -1,0 +1,49 @@
+"""What a model costs, and where its latency was measured."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mtkd_cli.interfaces import InputSpec, Model
+from mtkd_cli.models.cost import measure_cost
+from mtkd_cli.report.costs import Costs
+from mtkd_cli.teachers.prepare import prepare_teachers
+from tests.fixtures.small_runs import Contexts
+
+CUDA = pytest.param(
+    "cuda", marks=[pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
+)
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+def test_a_latency_is_measured_on_the_device_of_the_run(device: str) -> None:
+    seen: list[str] = []
+    layer = torch.nn.Linear(3, 2)
+    layer.register_forward_hook(lambda _, given, __: seen.append(given[0].device.type))
+    found = measure_cost(
+        Model(layer, InputSpec(mean=(0.0,) * 3, std=(1.0,) * 3)), torch.zeros(1, 3), torch.device(device)
+    )
+    assert (found.parameters, found.bytes) == (8, 32)
+    assert found.latency_ms is not None
+    assert found.latency_p95_ms is not None
+    assert 0 < found.latency_ms <= found.latency_p95_ms
+    assert found.measured_on == (device, torch.get_num_threads() if device == "cpu" else None)
+    assert set(seen) == {device}
+    assert layer.weight.device.type == "cpu", "it is where it was"
+
+
+def test_teachers_are_measured_again_with_another_number_of_threads(context: Contexts) -> None:
+    recipe = "teachers=[{model: 'mlp:8', name: t, fit: {epochs: 1}}]"
+
+    def threads() -> int | None:
+        (teacher,) = prepare_teachers(context(recipe), 0)
+        return Costs(**teacher.facts["costs"]).threads
+
+    before = torch.get_num_threads()
+    try:
+        for count in (1, 2, 1):
+            torch.set_num_threads(count)
+            assert threads() == count
+    finally:
+        torch.set_num_threads(before)
