@@ -8,8 +8,9 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
+from types import ModuleType
 
 import typer
 from typer.cli import get_docs_for_click
@@ -18,6 +19,7 @@ from mtkd_cli import hookspecs
 from mtkd_cli.cli.app import create
 from mtkd_cli.plugin.validation import HOOKS, REGISTERING
 from mtkd_cli.recipe.json_schema import json_schema
+from mtkd_cli.report import audit_result, calibration, comparison_result, costs, results, run_result
 from mtkd_cli.specs import KINDS, Option
 
 HERE = Path(__file__).parent
@@ -31,6 +33,7 @@ def pages() -> dict[Path, str]:
         HERE / "recipe.schema.json": json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
         HERE / "hooks.md": hooks_page(),
         HERE / "commands.md": commands_page(),
+        HERE / "report-format.md": report_format_page(),
     }
     for page in sorted(HERE.glob("*.md")):
         text = page.read_text(encoding="utf-8")
@@ -64,6 +67,59 @@ def hooks_page() -> str:
             lines += [f"Returns a list of `{kind.__name__}`:", "", *_table(kind), ""]
     lines += ["## `Option`", "", (inspect.getdoc(Option) or "").partition("\n")[0], "", *_table(Option), ""]
     return "\n".join(lines)
+
+
+FORMATS = {
+    results.REPORT: ("a finished run", "RunResult", (run_result, costs, calibration)),
+    results.AUDIT: ("an audit", "Audit", (audit_result,)),
+    results.COMPARISON: ("a comparison", "Comparison", (comparison_result,)),
+}
+"""Result files: what they are of, the type of the whole, and the modules with the types of their parts."""
+
+REPORT_FORMAT = """# Result files
+
+Generated from the types in `mtkd_cli/report/`.
+
+`report.json`, `audit.json` and `comparison.json` have a `format` number. mtkd reads files of earlier
+versions, also those without a number, and refuses files with a later one. `--json` prints a result as its
+file has it; `api.distill` returns the same, and trackers receive the same.
+
+`Number` is a number, or `null` where it is undefined (R2 of labels that are all the same). `Scores` are
+numbers by metric, the one that decides first. An `Estimate` has a `value` and the ends of its 95 % interval,
+`low` and `high`, `null` where there are too few samples for one; a `Difference` also has a two-sided p value,
+`p`. `None` is `null`, a `tuple` is an array, a `Mapping` an object.
+
+`mtkd_cli.report.results.read(folder)` returns the typed result of a folder.
+"""
+
+
+def report_format_page() -> str:
+    """Return the reference of the result files."""
+    lines = [REPORT_FORMAT]
+    for file, (what, whole, modules) in FORMATS.items():
+        lines += [f"## `{file}`: {what}", ""]
+        kinds = {kind.__name__: kind for module in modules for kind in _types_of(module)}
+        for name in (whole, *(name for name in kinds if name != whole)):
+            about = (inspect.getdoc(kinds[name]) or "").partition("\n")[0]
+            title = [] if name == whole else [f"### {name}", "", _markdown(about), ""]
+            lines += [*title, *_typed_table(kinds[name]), ""]
+    return "\n".join(lines)
+
+
+def _types_of(module: ModuleType) -> list[type]:
+    """Return the types that a module defines."""
+    own = (kind for kind in vars(module).values() if isinstance(kind, type) and is_dataclass(kind))
+    return [kind for kind in own if kind.__module__ == module.__name__]
+
+
+def _typed_table(kind: type) -> list[str]:
+    """Return a row for each field of a part of a result; the format number first, as in the file."""
+    said = _attributes(kind.__doc__ or "")
+    rows = ["| field | type | meaning |", "| --- | --- | --- |"]
+    for field in sorted(fields(kind), key=lambda field: field.name != "format"):  # type: ignore[arg-type]
+        written = str(field.type).replace("|", "\\|")
+        rows.append(f"| `{field.name}` | `{written}` | {said[field.name]} |")
+    return rows
 
 
 def _table(kind: type) -> list[str]:

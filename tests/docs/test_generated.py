@@ -34,6 +34,7 @@ def test_generated_pages_are_current(generate: ModuleType) -> None:
     assert names >= {
         "commands.md",
         "hooks.md",
+        "report-format.md",
         "write-a-strategy.md",
         "write-a-teacher.md",
         "write-a-loss.md",
