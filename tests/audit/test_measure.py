@@ -52,7 +52,7 @@ def by_name(rows: list[dict[str, Any]], key: str = "name") -> dict[str, dict[str
 def test_a_confidently_wrong_teacher_is_found_and_a_strategy_that_silences_it_recommended(
     context: Contexts, registry: Registry, wrong: str
 ) -> None:
-    facts = audited(context(LABELS, wrong, "fit.epochs=10"), parts(registry))
+    facts = audited(context(LABELS, wrong, "fit.epochs=10", "strategy=mean"), parts(registry))
     found = next(line for line in facts["advice"] if line["about"] == "confidently wrong")
     assert "teacher wrong is confidently wrong on 9 of 10 classes" in found["sentence"]
     assert "without it `mean` " in found["sentence"]
