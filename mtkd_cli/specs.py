@@ -170,7 +170,7 @@ class LossSpec(Spec):
             Teachers are then mixed first, and the loss is computed once.
         whole_maps: whether it compares whole class maps and returns a value per class, ``[B, C]``.
         formula: the loss in one line.
-        paper: source.
+        paper: reference of the method.
     """
 
     tasks: tuple[str, ...] = ()
