@@ -72,9 +72,9 @@ def test_a_confidently_wrong_teacher_is_found_and_a_strategy_that_silences_it_re
 def test_leaving_a_teacher_out_is_what_the_recipe_without_it_has(
     context: Contexts, registry: Registry
 ) -> None:
-    three = audited(context(LABELS, TEACHERS + "]"), parts(registry, "mean"))
+    three = audited(context(LABELS, TEACHERS + "]", "strategy=mean"), parts(registry, "mean"))
     fewer = TEACHERS.replace(", {model: 'mlp:16', fit: all}", "]")
-    two = audited(context(LABELS, fewer), parts(registry, "mean"))
+    two = audited(context(LABELS, fewer, "strategy=mean"), parts(registry, "mean"))
     gain = next(c for c in three["left_out"] if c["teacher"] == "mlp-16")["gain"]["value"]
     score = three["strategies"][0]["score"]["value"]
     assert score + gain == pytest.approx(two["strategies"][0]["score"]["value"], abs=1e-5)
