@@ -1,4 +1,4 @@
-"""Teachers for mtkd that see edges: ``filters:8`` has eight orientations. Only the last layer is trained."""
+"""Teachers for mtkd that detect edges: ``filters:8`` has eight orientations and one trained layer."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from mtkd_cli.interfaces import Model, ModelRequest
 
 SIZE = 32
-MOST = 64
+MAX_ORIENTATIONS = 64
 
 
 @hookimpl
 def mtkd_register_teachers() -> list[TeacherSpec]:
-    """Describe the provider; mtkd asks for a model only when a recipe names one."""
+    """Describe the provider; mtkd builds a model only when a recipe names one."""
     return [
         TeacherSpec(
             "filters",
@@ -38,27 +38,29 @@ class Filters:
     """Builds ``filters:N``."""
 
     def build(self, request: ModelRequest) -> Model:
-        """Return N fixed filters, their energy over 4 x 4 places, and a linear layer."""
+        """Return a model of N fixed filters, their mean energy on a 4 x 4 grid, and a linear layer."""
         from mtkd_cli.interfaces import InputSpec, Model
 
-        if not request.model.isdecimal() or not 0 < int(request.model) <= MOST:
+        if not request.model.isdecimal() or not 0 < int(request.model) <= MAX_ORIENTATIONS:
             raise UsageError(
-                f"no model {request.model!r}", where="filters", hint=f"write filters:N, N from 1 to {MOST}"
+                f"no model {request.model!r}",
+                where="filters",
+                hint=f"write filters:N, N from 1 to {MAX_ORIENTATIONS}",
             )
-        # It wants grey images of 32 x 32 pixels around 0; mtkd brings every view to that.
-        shown = InputSpec(size=SIZE, mean=(0.5,), std=(0.5,), channels=1)
-        return Model(_module(int(request.model), request.outputs), shown, head="linear", trained=False)
+        # Input: gray images of 32 x 32 pixels, values centered at 0; mtkd converts every view to that.
+        spec = InputSpec(size=SIZE, mean=(0.5,), std=(0.5,), channels=1)
+        return Model(_module(int(request.model), request.outputs), spec, head="linear", trained=False)
 
 
 def _module(orientations: int, outputs: int) -> nn.Module:
     import torch
     from torch import nn
 
-    place = torch.arange(-3.0, 4.0)
-    y, x = torch.meshgrid(place, place, indexing="ij")
+    offsets = torch.arange(-3.0, 4.0)
+    y, x = torch.meshgrid(offsets, offsets, indexing="ij")
     bank = []
-    for number in range(orientations):
-        angle = math.pi * number / orientations
+    for index in range(orientations):
+        angle = math.pi * index / orientations
         wave = torch.cos(1.5 * (x * math.cos(angle) + y * math.sin(angle)))
         bell = torch.exp(-(x**2 + y**2) / 6)
         bank.append(wave * bell - (wave * bell).mean())
@@ -67,7 +69,7 @@ def _module(orientations: int, outputs: int) -> nn.Module:
     layers = {
         "filters": convolution,
         "energy": nn.ReLU(),
-        "places": nn.AdaptiveAvgPool2d(4),
+        "pool": nn.AdaptiveAvgPool2d(4),
         "flat": nn.Flatten(),
         "linear": nn.Linear(16 * orientations, outputs),
     }

@@ -1,4 +1,4 @@
-"""A tracker for mtkd: the curves of a run as a CSV file, one line for each evaluation."""
+"""A tracker for mtkd: the curves of a run as a CSV file, one line per metric."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mtkd_cli.specs import Option, TrackerSpec
 
 @hookimpl
 def mtkd_register_trackers() -> list[TrackerSpec]:
-    """Describe the tracker; a recipe asks for it with ``trackers: [csv]``."""
+    """Describe the tracker; a recipe selects it with ``trackers: [csv]``."""
     return [
         TrackerSpec(
             "csv",
@@ -25,10 +25,10 @@ def mtkd_register_trackers() -> list[TrackerSpec]:
 
 
 class Csv:
-    """Writes phase, step, name and value.
+    """Writes one line per metric: phase, step, name and value.
 
-    Its methods run one after the other on a thread of its own. If one raises, the run goes on, one line
-    says so, and the tracker is told nothing more.
+    mtkd calls the methods in order, on a separate thread. If one raises, the run continues, prints one
+    line and stops calling the tracker.
 
     Args:
         file: name of the file in the run folder.
@@ -38,18 +38,18 @@ class Csv:
         self.file = file
 
     def run_started(self, recipe: Mapping[str, Any], folder: Path) -> None:
-        """Write the heading."""
+        """Write the header."""
         self.path = folder / self.file
         self._write([("phase", "step", "name", "value")])
 
     def epoch_finished(self, row: Mapping[str, Any]) -> None:
-        """Write the numbers of one row."""
+        """Write the values of one row."""
         labels = ("phase", "candidate", "step", "epoch")
         numbers = ((name, value) for name, value in row.items() if name not in labels)
         self._write([(row["phase"], row["step"], name, value) for name, value in numbers])
 
     def run_finished(self, report: Mapping[str, Any]) -> None:
-        """Nothing is left to do: every row is written at once."""
+        """Do nothing: every row is already written."""
 
     def _write(self, rows: list[tuple[Any, ...]]) -> None:
         with self.path.open("a", encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""A plugin of mtkd. Hooks only: this module is imported whenever mtkd lists strategies, so no torch here."""
+"""A plugin for mtkd, hooks only. mtkd imports this module to list strategies, so it must not import torch."""
 
 from mtkd_cli.hookspecs import hookimpl
 from mtkd_cli.specs import AggregatorSpec, Option
@@ -17,12 +17,12 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
                     "tau",
                     float,
                     0.5,
-                    "softness, in units of the error: near 0 the best teacher decides alone",
+                    "softmax temperature, in units of the error; near 0 only the best teacher counts",
                     minimum=1e-3,
                 ),
             ),
             needs=("labels",),
-            formula="w_k = softmax_k(-error_k / tau); unlabelled: 1/K",
+            formula="w_k = softmax_k(-error_k / tau); unlabeled: 1/K",
             paper="an example",
         )
     ]

@@ -1,4 +1,4 @@
-"""Per sample, the lower a teacher's error, the more it counts."""
+"""A strategy: per sample, more weight for teachers with a lower error."""
 
 import torch
 from torch import Tensor
@@ -9,10 +9,10 @@ from mtkd_cli.interfaces import AggregationBatch
 class LowestError:
     """``w_k = softmax_k(-error_k / tau)``.
 
-    A sample without a label has the error 0 for every teacher, so there all count the same.
+    On a sample without a label every error is 0, so all teachers have the same weight.
 
     Args:
-        tau: softness, in units of the error.
+        tau: softmax temperature, in units of the error.
 
     """
 
@@ -20,5 +20,5 @@ class LowestError:
         self.tau = tau
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B]``, the sum over the K teachers is 1."""
+        """Return the weights ``[K, B]``; they sum to 1 over the K teachers."""
         return torch.softmax(-batch.error / self.tau, dim=0)

@@ -1,4 +1,4 @@
-"""A plugin of mtkd. Hooks only: this module is imported whenever mtkd lists tasks, so no torch here."""
+"""A plugin for mtkd, hooks only. mtkd imports this module to list tasks, so it must not import torch."""
 
 from mtkd_cli.hookspecs import hookimpl
 from mtkd_cli.specs import TaskSpec
@@ -10,7 +10,7 @@ def mtkd_register_tasks() -> list[TaskSpec]:
     return [
         TaskSpec(
             "counts",
-            "How often something happens in each sample; learns Poisson rates.",
+            "Counts of events per sample; learns Poisson rates.",
             "mtkd_example_task.counts:Counts",
             primary="deviance (lower is better)",
         )
