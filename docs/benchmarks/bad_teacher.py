@@ -1,9 +1,9 @@
-"""Regression with a good, a mediocre and a biased teacher: what each strategy makes of them.
+"""Compare strategies in regression with a good, a mediocre and a biased teacher.
 
 python docs/benchmarks/bad_teacher.py --seeds 10
 
 Diabetes, 60 labels. Good: ridge regression on all training labels. Mediocre: a tree of depth 2 on 40 of
-them. Biased: a forest on all training labels with 80 added to each. Writes bad_teacher.md beside this file.
+them. Biased: a forest on all training labels with 80 added to each. Writes bad_teacher.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GOOD = (
 )
 ALL = GOOD.replace("]", ", {name: biased, model: 'sklearn:biased.skops'}]")
 CASES = {
-    "mean of good and mediocre alone": (GOOD, "strategy=mean"),
+    "mean of only good and mediocre": (GOOD, "strategy=mean"),
     "mean": (ALL, "strategy=mean"),
     "weighted": (ALL, "strategy={name: weighted, by: validation}"),
     "median": (ALL, "strategy=median"),
@@ -63,7 +63,7 @@ def main() -> None:
                 students.setdefault(name, []).append(scores["student"]["rmse"])
                 ensembles.setdefault(name, []).append(scores["ensemble"]["rmse"])
                 if name == "mean":
-                    students.setdefault("student alone", []).append(scores["alone"]["rmse"])
+                    students.setdefault("baseline", []).append(scores["alone"]["rmse"])
                     for teacher, found in scores["teachers"].items():
                         teachers.setdefault(teacher, []).append(found["rmse"])
                 print(seed, name, scores["student"]["rmse"], flush=True)
@@ -71,7 +71,7 @@ def main() -> None:
     for name, found in students.items():
         gains = [a - b for a, b in zip(students["mean"], found, strict=True)]
         low, high = interval(gains)
-        shown = name in ("mean", "student alone")
+        shown = name in ("mean", "baseline")
         rows.append(
             [
                 name,
@@ -85,11 +85,11 @@ def main() -> None:
         HERE / "bad_teacher.md",
         "A good, a mediocre and a biased teacher",
         f"python docs/benchmarks/bad_teacher.py --seeds {arguments.seeds}",
-        ["strategy", "student's test RMSE", "the ensemble itself", "better than mean by (95 % interval)"],
+        ["strategy", "student's test RMSE", "ensemble's test RMSE", "gain over mean (95 % interval)"],
         rows,
-        "Diabetes, 60 labels, 18 of them for validation; mean ± standard deviation over seeds, which change "
-        "the splits too; the interval is Student's t over paired differences. The teachers themselves: "
-        f"{alone}.",
+        "Diabetes, 60 labels, 18 of them for validation; mean ± standard deviation over the seeds, which "
+        "also change the splits. The interval is Student's t over paired differences. The teachers' "
+        f"test RMSE: {alone}.",
     )
 
 

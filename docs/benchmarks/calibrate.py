@@ -1,10 +1,10 @@
-"""Three teachers, of which the weakest is much too sure: what one temperature for each changes.
+"""Measure the effect of `calibrate` on three teachers, of which the weakest is overconfident.
 
 python docs/benchmarks/calibrate.py --seeds 10
 
-Digits, 200 labels, 40 of them for validation. Each teacher is a logistic regression of the pixels: one saw
-all training labels, one 120 of them, the weakest 60, and its logits are multiplied by 10. Writes
-calibrate.md beside this file.
+Digits, 200 labels, 40 of them for validation. Each teacher is a logistic regression of the pixels: one is
+trained on all training labels, one on 120 of them, the weakest on 60, and its logits are multiplied by 10.
+Writes calibrate.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tables import interval, write
 
 HERE = Path(__file__).parent
 SAW = {"many": None, "some": 120, "few": 60}
-SURER = 10
+FACTOR = 10
 RECIPE = """
 task: classification
 data: {name: digits, labels: 200, val: 0.2}
@@ -54,8 +54,8 @@ def main() -> None:
             write_teachers(changes)
             for strategy in STRATEGIES:
                 for calibrate in ("false", "true"):
-                    asked = [*changes, f"strategy={strategy}", f"calibrate={calibrate}"]
-                    report = distil("recipe.yaml", asked, baseline=False)
+                    overrides = [*changes, f"strategy={strategy}", f"calibrate={calibrate}"]
+                    report = distil("recipe.yaml", overrides, baseline=False)
                     found.setdefault((strategy, calibrate), []).append(report["scores"])
                     print(seed, strategy, calibrate, report["scores"]["student"]["accuracy"], flush=True)
             for teacher in report["teachers"]:
@@ -71,20 +71,20 @@ def main() -> None:
             [
                 strategy,
                 calibrate,
-                of([each["ensemble"]["accuracy"] for each in scores], 4),
-                of([each["ensemble"]["nll"] for each in scores], 3),
-                of([each["student"]["accuracy"] for each in scores], 4),
+                spread([each["ensemble"]["accuracy"] for each in scores], 4),
+                spread([each["ensemble"]["nll"] for each in scores], 3),
+                spread([each["student"]["accuracy"] for each in scores], 4),
                 f"{statistics.mean(gains):+.4f} ({low:+.4f} to {high:+.4f})" if calibrate == "true" else "",
             ]
         )
-    shown = "; ".join(f"{name} {of(values, 2)}" for name, values in temperatures.items())
+    shown = "; ".join(f"{name} {spread(values, 2)}" for name, values in temperatures.items())
     alone = "; ".join(
-        f"{name} {of([each['teachers'][name]['accuracy'] for each in found['mean', 'false']], 4)}"
+        f"{name} {spread([each['teachers'][name]['accuracy'] for each in found['mean', 'false']], 4)}"
         for name in SAW
     )
     write(
         HERE / "calibrate.md",
-        "Teachers that are surer than they are right",
+        "Overconfident teachers",
         f"python docs/benchmarks/calibrate.py --seeds {seeds}",
         [
             "strategy",
@@ -92,35 +92,36 @@ def main() -> None:
             "ensemble's test accuracy",
             "its NLL",
             "student's test accuracy",
-            "gained by it (95 % interval)",
+            "student's gain (95 % interval)",
         ],
         rows,
-        "Digits, 200 labels, 40 of them for validation; mean ± standard deviation over seeds, which change "
-        "the splits too; the interval is Student's t over paired differences. The teachers' own accuracy: "
-        f"{alone}. Their temperatures: {shown}; the logits of the last are {SURER} times what was fitted.",
+        "Digits, 200 labels, 40 of them for validation; mean ± standard deviation over the seeds, which "
+        "also change the splits. The interval is Student's t over paired differences. The teachers' "
+        f"test accuracy: {alone}. Their temperatures: {shown}. The logits of `few` are multiplied by "
+        f"{FACTOR}.",
     )
 
 
 def write_teachers(changes: list[str]) -> None:
-    """Write what each teacher says of every sample of a split."""
+    """Write the outputs of each teacher on every sample."""
     data = loaded("recipe.yaml", changes).data
     samples = data.all_labels.samples
     x, y = pixels(samples.read(slice(None))), samples.targets
     splits = [split.samples for split in data.splits]
     ids = np.array([sample for split in splits for sample in split.ids])
-    asked = np.concatenate([pixels(split.read(slice(None))) for split in splits])
+    inputs = np.concatenate([pixels(split.read(slice(None))) for split in splits])
     for name, count in SAW.items():
         rows = np.flatnonzero(y >= 0)[:count]
         model = LogisticRegression(max_iter=2000).fit(x[rows], y[rows])
-        said = model.decision_function(asked) * (SURER if name == "few" else 1)
-        np.savez(f"{name}.npz", ids=ids, predictions=said.astype(np.float32))
+        logits = model.decision_function(inputs) * (FACTOR if name == "few" else 1)
+        np.savez(f"{name}.npz", ids=ids, predictions=logits.astype(np.float32))
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1) / 255.0
 
 
-def of(values: list[float], digits: int) -> str:
+def spread(values: list[float], digits: int) -> str:
     return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 

@@ -1,9 +1,9 @@
-"""Which estimate of the calibration error is right, where the true one is known?
+"""Compare estimators of the calibration error where the true error is known.
 
 python docs/benchmarks/calibration_error.py [--simulations 100]
 
-Simulates confidences and labels of known miscalibration; writes calibration_error.md beside this file. All
-random numbers come from counters.
+Simulates confidences and labels with known miscalibration and writes calibration_error.md. All random numbers
+come from counters.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RIGHT: dict[str, Callable[[Numbers], Numbers]] = {
     "logits 1.7 times too large": lambda c: 1 / (1 + ((1 - c + 1e-12) / (c + 1e-12)) ** 0.6),
     "a wave of .08": lambda c: np.clip(c + 0.08 * np.sin(12 * c), 0, 1),
 }
-"""By name, how often answers of some confidence are right."""
+"""Probability of being right as a function of the confidence, by name."""
 
 
 def main() -> None:
@@ -70,14 +70,14 @@ def row(
 
 
 def confidences(rng: np.random.Generator, shape: float, samples: int) -> Numbers:
-    """Return the confidences of ten-class answers."""
+    """Return simulated confidences of ten-class predictions."""
     return rng.beta(shape, 1.0, samples).clip(0.1, 1)
 
 
 def equal_width(confidence: Numbers, right: Numbers) -> float:
     """Return the usual ECE, with 15 bins of equal width."""
-    places = np.clip(np.ceil(confidence * BINS).astype(int), 1, BINS) - 1
-    return float(np.abs(np.bincount(places, right - confidence, BINS)).sum() / len(right))
+    bins = np.clip(np.ceil(confidence * BINS).astype(int), 1, BINS) - 1
+    return float(np.abs(np.bincount(bins, right - confidence, BINS)).sum() / len(right))
 
 
 def debiased(confidence: Numbers, right: Numbers) -> float:
@@ -91,8 +91,17 @@ def debiased(confidence: Numbers, right: Numbers) -> float:
 
 
 def page(rows: list[list[object]], simulations: int) -> str:
-    header = ["confidence", "samples", "answers", "true", "15 equal widths", "debiased", "sweep", "by chance"]
-    return f"""# Which calibration error
+    header = [
+        "confidence",
+        "samples",
+        "calibration",
+        "true",
+        "15 equal widths",
+        "debiased",
+        "sweep",
+        "by chance",
+    ]
+    return f"""# Estimators of the calibration error
 
 ```
 python docs/benchmarks/calibration_error.py --simulations {simulations}
@@ -100,17 +109,20 @@ python docs/benchmarks/calibration_error.py --simulations {simulations}
 
 {versions()}
 
-Confidences and labels of known miscalibration, mean ± standard deviation over {simulations} simulations.
-`true`: the mean distance of confidence and chance of being right. `15 equal widths`: the usual ECE.
-`debiased`: Kumar et al. (2019), arXiv 1909.10155. `sweep`: Roelofs et al. (2022), arXiv 2012.08668, which
-mtkd prints. `by chance`: what mtkd prints in brackets, the sweep's mean if labels are drawn from the
-confidences.
+Simulated confidences and labels with known miscalibration; mean ± standard deviation over {simulations}
+simulations.
+
+- `true`: the mean absolute difference of confidence and probability of being right.
+- `15 equal widths`: the usual ECE.
+- `debiased`: Kumar et al. (2019), arXiv 1909.10155.
+- `sweep`: Roelofs et al. (2022), arXiv 2012.08668. mtkd prints this one.
+- `by chance`: the mean of the sweep if labels are drawn from the confidences. mtkd prints it in brackets.
 
 {markdown(header, rows)}
 
-The sweep is near the true error on average, also with 100 samples where 15 bins are far off, and varies less
-than the debiased estimate. A perfectly calibrated model still shows an error, so an ECE means something only
-beside the number in brackets.
+On average the sweep is close to the true error, even with 100 samples, where 15 bins are far off. It
+varies less than the debiased estimate. Even a perfectly calibrated model has an ECE above 0, so compare
+an ECE with the number in brackets.
 """
 
 

@@ -3,8 +3,8 @@
 python docs/benchmarks/default_strategy.py --seeds 3
 
 Each seed draws its own labels (`data.seed`), teachers (`fit.seed`) and student (`train.seed`); both
-strategies see the same teachers. The weak teacher is a small network trained for a short time. One learning
-rate, so that the page is made in minutes.
+strategies use the same teachers. The weak teacher is a small network trained for a short time. One learning
+rate, so that the benchmark takes minutes.
 """
 
 from __future__ import annotations

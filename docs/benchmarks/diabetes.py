@@ -1,9 +1,9 @@
-"""Diabetes with few labels: the distilled student, the student alone, and ridge regression.
+"""Diabetes with few labels: the distilled student, the baseline, and ridge regression.
 
 python docs/benchmarks/diabetes.py --labels 30 60 --seeds 3
 
-Writes diabetes.md beside this file. A seed changes the splits, the choice of labels and the students;
-so the teachers are fitted anew for each.
+Writes diabetes.md. A seed changes the splits, the selected labels and the students, so the teachers are
+fitted again for each seed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
         f"--seeds {arguments.seeds}",
         [
             "labels",
-            "student alone",
+            "baseline",
             "distilled student",
             "gain",
             "95 % interval",
@@ -59,12 +59,11 @@ def main() -> None:
             "ridge, all labels",
         ],
         rows,
-        "RMSE on 133 test patients (smaller is better), mean ± standard deviation over seeds, which change "
-        "the splits too; the interval is Student's t over the paired gains. The students have 193 "
-        "parameters; three tenths of the labels are for validation. Ridge has the same labels, validation "
-        "included, and chooses its penalty on them by leave-one-out. The teachers were fitted on all 309 "
-        "training labels "
-        "but those for validation.",
+        "RMSE on 133 test patients (lower is better), mean ± standard deviation over the seeds, which also "
+        "change the splits. The interval is Student's t over the paired gains. The students have 193 "
+        "parameters; 30 % of the labels are for validation. Ridge regression uses the same labels, including "
+        "those for validation, and selects its penalty by leave-one-out. The teachers were fitted on all 309 "
+        "training labels except those for validation.",
     )
 
 

@@ -1,10 +1,10 @@
-"""How often is a statement of mtkd wrong, where there is nothing to find?
+"""Measure how often mtkd makes a false claim about models that are equally good.
 
 python docs/benchmarks/error_rates.py [--simulations 2000] [--only accuracy,rmse]
 
-Simulates answers of models that are equally good, asks mtkd's own functions, and counts what they claim;
-beside them what a percentile bootstrap (mtkd 0.2) claims on the same answers. Writes error_rates.md beside
-this file. All random numbers come from counters: a row repeats to the bit.
+Simulates predictions of equally good models, calls mtkd's functions, and counts their claims. Compares
+them with the claims of a percentile bootstrap (mtkd 0.2) on the same predictions. Writes error_rates.md.
+All random numbers come from counters, so a row can be reproduced bit for bit.
 """
 
 from __future__ import annotations
@@ -61,19 +61,19 @@ def main() -> None:
 
 @functools.lru_cache(maxsize=4)
 def drawn(samples: int) -> Numbers:
-    """Return how often each sample is in each draw, ``[draws, N]``, as mtkd 0.2 drew them."""
+    """Return the count of each sample in each bootstrap draw, ``[draws, N]``, with the draws of mtkd 0.2."""
     rows = [counter_rng.generator("bootstrap", d).integers(0, samples, samples) for d in range(DRAWS)]
     return np.stack([np.bincount(row, minlength=samples) for row in rows]).astype(float)
 
 
 def percentile(value: float, draws: Numbers) -> tuple[float, float]:
-    """Return the interval of mtkd 0.2: quantiles of the draws, moved to the number."""
+    """Return the interval of mtkd 0.2: quantiles of the draws, centered at the value."""
     low, high = np.quantile(draws, [0.025, 0.975]) + value - draws.mean()
     return float(low), float(high)
 
 
 def false_alarms(case: models.Case, samples: int, simulations: int, name: str) -> tuple[int, int]:
-    """Return how often the percentile bootstrap and mtkd tell two equally good models apart."""
+    """Return how often the percentile bootstrap and mtkd report a difference of two equally good models."""
     before = after = 0
     for number in range(simulations):
         rng = counter_rng.generator("error rates", name, samples, number)
@@ -122,7 +122,7 @@ def coverage(simulations: int) -> Iterator[list[str]]:
 
 
 def best_teacher(simulations: int) -> Iterator[list[str]]:
-    """Four teachers as good as the ensemble: "does not beat its best teacher"."""
+    """Four teachers that are as good as the ensemble: "does not beat its best teacher"."""
     for samples in (100, 539):
         before = after = 0
         for number in range(simulations):
@@ -157,7 +157,7 @@ def memorized(simulations: int) -> Iterator[list[str]]:
 
 
 def audits(simulations: int) -> Iterator[list[str]]:
-    """Four calibrated teachers of one kind; then three of them and one that answers at random."""
+    """Four calibrated teachers; then three of them and one with random predictions."""
     for samples in (20, 50, 100, 200):
         count = simulations // 4
         before = after = found = found_before = 0
@@ -172,7 +172,7 @@ def audits(simulations: int) -> Iterator[list[str]]:
 
 
 def accusations(rng: np.random.Generator, samples: int, bad: bool) -> tuple[set[str], set[str]]:
-    """Return the teachers that are accused, by mtkd and by plain percentile intervals."""
+    """Return the teachers that mtkd reports, and those that plain percentile intervals report."""
     outputs, target = models.teachers(rng, samples, bad)
     together = models.outcome(models.mixed(outputs), target)
     changes, before = {}, set()
@@ -195,7 +195,7 @@ def accusations(rng: np.random.Generator, samples: int, bad: bool) -> tuple[set[
 
 
 def recommendations(simulations: int) -> Iterator[list[str]]:
-    """Ten strategies that are equally good: "use another one"."""
+    """Ten equally good strategies: recommendations of another one."""
     for samples in (20, 50, 200):
         count, before, after = simulations // 8, 0, 0
         for number in range(count):
@@ -214,7 +214,7 @@ def recommendations(simulations: int) -> Iterator[list[str]]:
 
 
 def comparisons(simulations: int) -> Iterator[list[str]]:
-    """Methods that are the same: BEATS, DOES NOT BEAT."""
+    """Equally good methods: BEATS, DOES NOT BEAT."""
     for tails, noise in models.NOISE.items():
         for methods in (1, 4, 10):
             for seeds in (2, 3, 5):
@@ -234,7 +234,7 @@ def comparisons(simulations: int) -> Iterator[list[str]]:
 
 
 def looking_again(simulations: int) -> Iterator[list[str]]:
-    """Three seeds, then as many as were advised."""
+    """Three seeds, then as many as advised."""
     for rule, level, advise in (
         ("5 % at each look", lambda seeds, earlier=(): 0.05, naive_seeds),
         ("alpha spending (`stats/sequential.py`)", level_at, seeds_to_settle),
@@ -254,7 +254,7 @@ def looking_again(simulations: int) -> Iterator[list[str]]:
 
 
 def share(count: int, of: int) -> str:
-    """Return a share in percent with the standard error of the simulation."""
+    """Return a percentage with the standard error of the simulation."""
     p = count / of
     return f"{100 * p:.1f} ± {100 * max(p * (1 - p), 1 / of) ** 0.5 / of**0.5:.1f}"
 
@@ -273,7 +273,13 @@ PARTS: dict[str, Callable[[int], Iterator[list[str]]]] = {
 
 def page(parts: dict[str, list[list[str]]], simulations: int) -> str:
     two = ["case", "samples", "percentile bootstrap (0.2)", "now"]
-    harm = ["labels", "accused, 0.2", "accused, now", "bad one found, 0.2", "bad one found, now"]
+    harm = [
+        "labels",
+        "wrongly reported, 0.2",
+        "wrongly reported, now",
+        "bad one found, 0.2",
+        "bad one found, now",
+    ]
     seeds = ["noise between seeds", "methods", "seeds", "plain", "BEATS", "DOES NOT BEAT"]
     tables = {
         "verdicts": markdown(two, parts["verdicts"]),
@@ -283,7 +289,7 @@ def page(parts: dict[str, list[list[str]]], simulations: int) -> str:
         "audits": markdown(harm, parts["audits"]),
         "recommendations": markdown(two, parts["recommendations"]),
         "comparisons": markdown(seeds, parts["comparisons"]),
-        "again": markdown(["rule", "advised to go on", "false verdict"], parts["again"]),
+        "again": markdown(["rule", "advised to add seeds", "false verdict"], parts["again"]),
     }
     return PAGE.format(
         simulations=simulations, versions=versions(), fewest=jackknife.FEWEST, labels=FEWEST, **tables
@@ -298,74 +304,77 @@ python docs/benchmarks/error_rates.py --simulations {simulations}
 
 {versions}
 
-Simulated answers of models that are equally good, and what mtkd says of them. Every number is the share of
-simulations, in percent, in which something is claimed though there is nothing to find, ± the standard error
-of the simulation; nominal is 5 %. `percentile bootstrap` is what mtkd 0.2 did, on the same answers. The first
-{simulations} counters are the seeds (fewer where a simulation is dear).
+This benchmark simulates predictions of models that are equally good, and counts what mtkd claims about
+them. Every number is the percentage of simulations with a false claim, ± the standard error of the
+simulation. The nominal rate is 5 %. The column `percentile bootstrap` shows the method of mtkd 0.2 on the
+same predictions. The seeds are the first {simulations} counters (fewer for expensive simulations).
 
 ## "Distillation helped", "Distillation hurt"
 
-Two models, the same test samples. "3 differ": exactly one of the two is right on three samples only, whatever
-their number.
+Two models on the same test samples. "3 differ" means that exactly one of the two is right on three of the
+samples.
 
 {verdicts}
 
-- **Accuracy** has McNemar's exact test: each sample on which exactly one is right favors either model with
-  chance one half. Fewer than six such samples never say anything, and the rate stays below 5 % for any number
-  of samples. The mid-p variant would claim something where five of five favor one model: 6.25 %.
-- **Other metrics** have a jackknife interval: the metric without each sample gives its variance, and the
-  degrees of freedom of the t quantile follow the kurtosis of the samples' influence. A few samples that
-  differ, or a few that dominate, give few degrees of freedom. It was chosen in such simulations with 20 to
-  50 samples, the "other tails" aside: percentile bootstrap 6 to 10 %, BCa 10 to 13 %, studentized 6 to 12 %,
-  expanded percentile (Hesterberg 2015) 4 to 8 %, jackknife with N - 1 degrees of freedom 3 to 6 %, this one 3
-  to 5 %. Rows above 5 % are within two standard errors of it.
+- **Accuracy** uses McNemar's exact test: a sample on which exactly one model is right favors each model
+  with probability one half. With fewer than six such samples there is never a claim, and the error rate
+  stays below 5 % for any number of samples. The mid-p variant would make a claim if five of five favor
+  one model, with an error rate of 6.25 %.
+- **Other metrics** use a jackknife interval. Leaving out each sample in turn gives the variance of the
+  metric. The degrees of freedom of the t quantile depend on the kurtosis of the samples' influence: if
+  only a few samples differ or dominate, there are few degrees of freedom.
+- **Why this interval**: it had the best error rates in such simulations with 20 to 50 samples, without
+  "other tails". Percentile bootstrap 6 to 10 %, BCa 10 to 13 %, studentized 6 to 12 %, expanded
+  percentile (Hesterberg 2015) 4 to 8 %, jackknife with N - 1 degrees of freedom 3 to 6 %, this one
+  3 to 5 %. Rows above 5 % are within two standard errors of it.
 - Fewer than {fewest} samples give no interval and no claim for these metrics.
-- **What does not hold**: "other tails" are two models of equal RMSE of which one is wrong rarely but by far.
-  A sample without such an error cannot show it, so no interval from that sample can account for it. The rate
-  falls as samples are added.
+- **Limit**: in "other tails", two models have the same RMSE, and one has rare but large errors. If the test
+  samples contain no such error, no interval can account for it. The error rate decreases with more samples.
 
 ## Intervals of one score
 
-Share of 95 % intervals that miss the true value.
+Percentage of 95 % intervals that do not contain the true value.
 
 {coverage}
 
-Accuracy has Wilson's interval (20 of 20 right is 0.84 to 1), which is right on average over true shares and
-not for each. Other metrics have the jackknife with Hall's correction for skewness where it makes the interval
-wider. Errors with t3 tails have squares of infinite variance: no method gives their RMSE a reliable interval.
+Accuracy uses Wilson's interval (for 20 of 20 right it is 0.84 to 1). Its coverage is 95 % on average over
+true accuracies, and not for each of them. Other metrics use the jackknife, with Hall's correction for
+skewness where it makes the interval wider. With t3 tails, squared errors have infinite variance, so no
+method gives a reliable interval for their RMSE.
 
 ## "The ensemble does not beat its best teacher"
 
-The best of four teachers is picked on the test samples, so its p value counts four times.
+The best of four teachers is selected on the test samples, so mtkd multiplies its p-value by four.
 
 {best}
 
 ## "It may have been trained on these samples"
 
-At the level of 1 %. A difference below 0.05 is not reported either; this table counts it.
+The nominal rate is 1 %. mtkd does not report differences below 0.05; this table counts them too.
 
 {memorized}
 
 ## `mtkd audit`: teachers that do harm
 
-Four calibrated teachers of one kind: the share of audits that accuse any of them (does harm, raises the loss,
-overconfident). Then one of the four answers half of the samples at random, as sure as ever: the share of
-audits that find it. Holm's correction counts all teachers. Below {labels} labels the audit gives no advice.
+First, four equally good, calibrated teachers: the percentage of audits that wrongly report any of them
+(does harm, raises the loss, overconfident). Then one of the four predicts half of the samples at random,
+with unchanged confidence: the percentage of audits that find it. Holm's correction covers all teachers.
+Below {labels} labels the audit gives no advice.
 
 {audits}
 
-The recommended strategy is another than yours, though all are equally good:
+Percentage of audits that recommend another strategy than yours, although all are equally good:
 
 {recommendations}
 
 ## `mtkd compare`: BEATS and DOES NOT BEAT
 
-Methods that are the same as their opponent, over seeds: the share of grids with at least one false word.
-`plain` is a t test without Holm's correction.
+All methods are equally good. The table shows the percentage of comparisons with at least one false verdict.
+`plain` is a t-test without Holm's correction.
 
 {comparisons}
 
-Looking again: three seeds, no verdict, then as many seeds as were advised.
+Adding seeds: start with three seeds; without a verdict, add as many seeds as `mtkd compare` advises.
 
 {again}
 """

@@ -43,8 +43,8 @@ class Case:
     Attributes:
         task: the task that measures them.
         pair: draws what the metric needs of each sample, ``[N, S]`` each.
-        statistics: turns it into the task's statistics.
-        metric: of sums over samples ``[*, S]``, for the bootstrap; None: too dear.
+        statistics: converts it to the task's statistics.
+        metric: the metric from sums over samples ``[*, S]``, for the bootstrap; None: too expensive.
     """
 
     task: Task
@@ -57,20 +57,20 @@ class Case:
 
 
 def of_right(right: Numbers) -> Tensor:
-    """Return statistics of answers that are right or wrong, ``[N, 2]``: right, and ones."""
+    """Return classification statistics from right (1) and wrong (0) predictions."""
     column = torch.from_numpy(right[:, 0]).float()
     rest = [torch.ones_like(column), torch.full_like(column, 0.9), column, torch.ones_like(column)]
     return torch.stack([column, *rest], dim=1)
 
 
 def right_answers(rng: Rng, samples: int, count: int, share: float) -> Numbers:
-    """Return which answers of some models are right, ``[count, N]``; hard samples are hard for all."""
+    """Return which predictions are right, ``[count, N]``; hard samples are hard for all models."""
     easy = rng.beta(4 * share, 4 * (1 - share), size=samples)
     return (rng.random((count, samples)) < easy).astype(float)
 
 
 def accuracy(differing: int | None) -> Case:
-    """Accuracy .9; on so many samples exactly one of the two is right (None: as it comes)."""
+    """Accuracy .9; on ``differing`` samples exactly one model is right (None: no constraint)."""
 
     def pair(rng: Rng, samples: int) -> tuple[Numbers, Numbers]:
         first, second = right_answers(rng, samples, 2, 0.9)
@@ -85,12 +85,12 @@ def accuracy(differing: int | None) -> Case:
 
 
 def with_ones(right: Numbers) -> Numbers:
-    """Return right answers and ones, ``[N, 2]``."""
+    """Return right predictions and ones, ``[N, 2]``."""
     return np.stack([right, np.ones(len(right))], axis=1)
 
 
 def mean(sums: Numbers) -> Numbers:
-    """Return a share from sums."""
+    """Return the accuracy from sums."""
     found: Numbers = sums[..., 0] / sums[..., 1]
     return found
 
@@ -105,7 +105,7 @@ def of_errors(numbers: Numbers) -> Tensor:
 
 
 def rmse(sums: Numbers) -> Numbers:
-    """Return the RMSE from sums of squares and numbers."""
+    """Return the RMSE from sums of squares and counts."""
     return np.sqrt(sums[..., 0] / sums[..., 1])
 
 
@@ -115,7 +115,7 @@ def squares(errors: Numbers) -> Numbers:
 
 
 def values(noise: Callable[[Rng, int], Numbers]) -> Case:
-    """Errors of which a part is shared, as the noise of labels is."""
+    """Errors that are partly shared by both models, like label noise."""
 
     def pair(rng: Rng, samples: int) -> tuple[Numbers, Numbers]:
         shared = noise(rng, samples)
@@ -125,12 +125,12 @@ def values(noise: Callable[[Rng, int], Numbers]) -> Case:
 
 
 def other_tails(rng: Rng, samples: int) -> tuple[Numbers, Numbers]:
-    """Return two of RMSE 1: one normal, one with 10 % large errors."""
+    """Return squared errors of two models with RMSE 1: one with 10 % large errors, one normal."""
     spread = np.where(rng.random(samples) < 0.1, 5.5, 0.5) ** 0.5
     return squares(spread * rng.normal(size=samples)), squares(rng.normal(size=samples))
 
 
-# Maps: intersection, answered and labelled pixels of each class.
+# Maps: intersection, predicted and labeled pixels of each class.
 
 
 def of_maps(numbers: Numbers) -> Tensor:
@@ -148,7 +148,7 @@ def miou(sums: Numbers) -> Numbers:
 
 
 def maps(differing: int | None) -> Case:
-    """Images of some classes, hard ones hard for both; on so many images the models differ."""
+    """Images that are easy or hard for both models; the models differ on ``differing`` images."""
 
     def pair(rng: Rng, samples: int) -> tuple[Numbers, Numbers]:
         size = 1000 * rng.gamma(1.0, size=(samples, 4)) * (rng.random((samples, 4)) < 0.5)
@@ -176,7 +176,7 @@ def of_boxes(numbers: Numbers) -> Tensor:
 
 
 def boxes(rng: Rng, samples: int) -> tuple[Numbers, Numbers]:
-    """Return the facts of two detectors: scores, labels, overlaps reached; see `average_precision`."""
+    """Return statistics of two detectors: scores, labels and reached overlaps; see `average_precision`."""
     counts, hard = rng.integers(1, 4, size=(samples, 2)), rng.random(samples)
 
     def model() -> Numbers:
@@ -228,7 +228,7 @@ CASES: dict[str, tuple[Case, tuple[int, ...], int]] = {
     "mIoU": (maps(None), (20, 50, 200), 2),
     "mAP": (Case(BOXES, boxes, of_boxes, None), (20, 50), 2),
 }
-"""By name the case, numbers of samples, and by how much fewer simulations it has."""
+"""By name: the case, numbers of samples, and the divisor of the number of simulations."""
 
 _TRUE_MIOU = float(miou(maps(None).pair(np.random.default_rng(0), 200_000)[0].sum(axis=0)))
 
@@ -239,7 +239,7 @@ SINGLE: dict[str, tuple[Case, float, tuple[int, ...], int]] = {
     "RMSE, t3 tails": (values(heavy), (1.25 * 3) ** 0.5, (20, 50, 200), 2),
     "mIoU": (maps(None), _TRUE_MIOU, (20, 50, 200), 2),
 }
-"""By name the case, its true value, numbers of samples, and by how much fewer simulations it has."""
+"""By name: the case, its true value, numbers of samples, and the divisor of the number of simulations."""
 
 NOISE: dict[str, Callable[[Rng, Any], Numbers]] = {"normal": normal, "t3 tails": heavy}
 
@@ -248,10 +248,10 @@ NOISE: dict[str, Callable[[Rng, Any], Numbers]] = {"normal": normal, "t3 tails":
 
 
 def teachers(rng: Rng, samples: int, bad: bool, count: int = 4) -> tuple[list[Tensor], Tensor]:
-    """Return logits of calibrated teachers of one kind, ``[N, 10]`` each, and labels.
+    """Return logits of equally good, calibrated teachers, ``[N, 10]`` each, and labels.
 
-    Each knows the label through evidence of its own; the last one, if ``bad``, answers half of the samples at
-    random, as sure as ever.
+    Each has independent evidence of the label. With ``bad``, the last one predicts half of the samples at
+    random, with unchanged confidence.
     """
     target = torch.from_numpy(rng.integers(0, 10, samples))
     truth = torch.nn.functional.one_hot(target, 10).double()
@@ -262,8 +262,8 @@ def teachers(rng: Rng, samples: int, bad: bool, count: int = 4) -> tuple[list[Te
         outputs.append((strength * evidence).float())
     if bad:
         order = torch.from_numpy(rng.permutation(samples))
-        lost = torch.from_numpy(rng.random(samples) < 0.5)
-        outputs[-1] = torch.where(lost[:, None], outputs[-1][order], outputs[-1])
+        is_random = torch.from_numpy(rng.random(samples) < 0.5)
+        outputs[-1] = torch.where(is_random[:, None], outputs[-1][order], outputs[-1])
     return outputs, target
 
 
@@ -273,14 +273,14 @@ def mixed(outputs: list[Tensor]) -> Tensor:
 
 
 def outcome(output: Tensor, target: Tensor) -> Outcome:
-    """Return how well answers did, as an audit measures them."""
+    """Return the outcome of predictions, as an audit measures it."""
     found = measured([(output, target)], CLASSES)
     losses, counts = found.losses.double().numpy(), found.counts.double().numpy()
     return Outcome(found, score_of(CLASSES, found.statistics), mean_of(losses, counts))
 
 
 def facts(outputs: list[Tensor], target: Tensor) -> list[TeacherFacts]:
-    """Return what an audit knows of the teachers' confidence."""
+    """Return an audit's facts on the teachers' confidence."""
     nothing = Estimate(0.0, 0.0, 0.0)
     found = []
     for k, output in enumerate(outputs):

@@ -1,11 +1,11 @@
-"""Few labels: the distilled student against the same student alone.
+"""Few labels: the distilled student compared with the baseline.
 
 python docs/benchmarks/few_labels.py --recipe digits --labels 50 100 200 1258 --seeds 5
 python docs/benchmarks/few_labels.py --recipe fashion-mnist --labels 600 --seeds 3 --set data.path=FOLDER
 python docs/benchmarks/few_labels.py --recipe digit-scenes-det --labels 60 --seeds 3
 
-Writes RECIPE.md and RECIPE.json beside this file. The seeds change initial weights, order and dropout
-of the students; splits, teachers and recordings are the recipe's.
+Writes RECIPE.md and RECIPE.json. The seeds change the initial weights, the order of the samples and the
+dropout of the students. Splits, teachers and recorded outputs are those of the recipe.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ def main() -> None:
     parser.add_argument("--recipe", required=True)
     parser.add_argument("--labels", type=int, nargs="+", required=True)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=0, help="where settings were chosen with others")
-    parser.add_argument("--set", nargs="*", default=[], help="overrides of every run")
+    parser.add_argument(
+        "--first-seed", type=int, default=0, help="first seed; use one that was not used to choose settings"
+    )
+    parser.add_argument("--set", nargs="*", default=[], help="overrides for every run")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -48,7 +50,7 @@ def main() -> None:
 
 
 def publish(arguments: argparse.Namespace, raw: dict[int, list[dict[str, Any]]]) -> None:
-    """Write the page, and the reports that it is made of, by number of labels."""
+    """Write the page, and the reports as JSON by number of labels."""
     (HERE / f"{arguments.recipe}.json").write_text(json.dumps(raw, indent=1) + "\n")
     changes = [change for change in arguments.set if not change.startswith("data.path")]
     write(
@@ -58,7 +60,7 @@ def publish(arguments: argparse.Namespace, raw: dict[int, list[dict[str, Any]]])
         f"{' '.join(map(str, arguments.labels))} --seeds {arguments.seeds}"
         + (f" --first-seed {arguments.first_seed}" if arguments.first_seed else "")
         + (f" --set {' '.join(changes)}" if changes else ""),
-        ["labels", "student alone", "distilled student", "ensemble", "best teacher", "gain", "95 % interval"],
+        ["labels", "baseline", "distilled student", "ensemble", "best teacher", "gain", "95 % interval"],
         [row(labels, reports) for labels, reports in raw.items()],
         note(raw[arguments.labels[0]][0]),
     )
@@ -68,11 +70,11 @@ def note(report: dict[str, Any]) -> str:
     name = report["metric"]["name"]
     return (
         f"{NAMES.get(name, name)} on {report['data']['test']:,} test samples, mean ± standard deviation over "
-        f"the seeds; the interval is Student's t over the paired gains. Both students have "
+        f"the seeds. The interval is Student's t over the paired gains. Both students have "
         f"{report['scores']['student']['parameters']:,} parameters, the same labels (a share of them for "
-        "validation), the same number of steps and the same learning rates to choose from on validation; the "
-        "student alone sees a new view of each labelled sample every epoch. The teachers were fitted on all "
-        "training labels, hidden ones too."
+        "validation), the same number of steps, and select from the same learning rates on validation. The "
+        "baseline sees a new view of each labeled sample in every epoch. The teachers were fitted on all "
+        "training labels, including those hidden from the students."
     )
 
 

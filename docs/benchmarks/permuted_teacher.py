@@ -1,9 +1,9 @@
-"""Segmentation with a teacher whose classes are permuted: sure of itself, and wrong everywhere.
+"""Segmentation with a teacher whose classes are permuted: confident, and wrong everywhere.
 
 python docs/benchmarks/permuted_teacher.py
 
-The recipe digit-scenes-seg, and beside its three teachers a copy of the first whose answers are moved on
-by one class: what each strategy makes of the four, without any label of the test scenes.
+The recipe digit-scenes-seg with its three teachers and a copy of the first, whose classes are shifted by one.
+Measures the ensemble of each strategy without labels of the test scenes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 RECIPE = "digit-scenes-seg"
 RESAMPLES = 500
 CASES = {
-    "mean of the good teachers alone": ("mean", False),
+    "mean of only the good teachers": ("mean", False),
     "mean": ("mean", True),
     "mean-logit": ("mean-logit", True),
     "entropy": ("entropy", True),
@@ -52,9 +52,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         permuted = permuted_copy(Path(folder) / "permuted.safetensors")
         for name, (strategy, bad) in CASES.items():
-            found[name] = answers_of([f"strategy={strategy}", *([permuted] if bad else [])])
+            found[name] = ensemble_statistics([f"strategy={strategy}", *([permuted] if bad else [])])
     task = loaded(RECIPE, []).task
-    good = found["mean of the good teachers alone"]
+    good = found["mean of only the good teachers"]
     rows = []
     for name, statistics in found.items():
         draws = [
@@ -70,15 +70,15 @@ def main() -> None:
         HERE / "permuted_teacher.md",
         "A teacher whose classes are permuted",
         "python docs/benchmarks/permuted_teacher.py",
-        ["strategy", "the ensemble's test mIoU", "against the good teachers' mean (95 % interval)"],
+        ["strategy", "ensemble's test mIoU", "difference to the good teachers' mean (95 % interval)"],
         rows,
-        f"{RECIPE}, {len(good)} test scenes; paired bootstrap over scenes. The fourth teacher is the first "
-        "one with its classes moved on by one: as sure as that, and wrong. Strategies that fit see 15 "
-        "labelled scenes. One set of teachers; no student is trained.",
+        f"{RECIPE}, {len(good)} test scenes; paired bootstrap over scenes. The fourth teacher is a copy "
+        "of the first with its classes shifted by one: as confident, and wrong. Strategies that need "
+        "validation use 15 labeled scenes. One set of teachers; no student is trained.",
     )
 
 
-def answers_of(changes: list[str]) -> Tensor:
+def ensemble_statistics(changes: list[str]) -> Tensor:
     """Return the statistics of the ensemble on the test scenes."""
     context = loaded(RECIPE, changes)
     teachers, strategy = prepare_teachers(context, 1), Strategy(context.parts.strategy)

@@ -19,19 +19,19 @@ matplotlib.rcParams["svg.hashsalt"] = "mtkd"
 from matplotlib import pyplot as plt  # noqa: E402
 
 HERE = Path(__file__).parent
-WHO = {"student": ("distilled student", "#0072b2"), "alone": ("same student alone", "#d55e00")}
+WHO = {"student": ("distilled student", "#0072b2"), "alone": ("baseline", "#d55e00")}
 
 
 def main(recipe: str) -> None:
     raw = json.loads((HERE / f"{recipe}.json").read_text())
     budgets = list(raw)
     figure, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
-    for offset, (who, (label, colour)) in zip((-0.06, 0.06), WHO.items(), strict=True):
+    for offset, (who, (label, color)) in zip((-0.06, 0.06), WHO.items(), strict=True):
         scores = [[report["scores"][who]["accuracy"] for report in raw[budget]] for budget in budgets]
-        places = [place + offset for place in range(len(budgets))]
-        for place, seeds in zip(places, scores, strict=True):
-            axes.plot([place] * len(seeds), seeds, ".", color=colour, alpha=0.45)
-        axes.plot(places, [statistics.mean(seeds) for seeds in scores], "o-", color=colour, label=label)
+        positions = [index + offset for index in range(len(budgets))]
+        for position, seeds in zip(positions, scores, strict=True):
+            axes.plot([position] * len(seeds), seeds, ".", color=color, alpha=0.45)
+        axes.plot(positions, [statistics.mean(seeds) for seeds in scores], "o-", color=color, label=label)
     ensemble = statistics.mean(report["scores"]["ensemble"]["accuracy"] for report in raw[budgets[0]])
     axes.axhline(ensemble, color="#666666", linestyle=":", label="ensemble of the three teachers")
     axes.set_xticks(range(len(budgets)), budgets)

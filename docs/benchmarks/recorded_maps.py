@@ -1,8 +1,8 @@
-"""What recording less of each pixel costs: top-k classes, or a coarser grid.
+"""Measure the loss from recording fewer classes per pixel, or a lower resolution.
 
 python docs/benchmarks/recorded_maps.py
 
-The recipe digit-scenes-seg: the mean of its teachers on the test scenes, from whole answers and from less.
+The recipe digit-scenes-seg: the mean of its teachers on the test scenes, from complete and reduced outputs.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def main() -> None:
     cases = {
         "all classes": (outputs, Layout(shape, "fp16", None, "classes").dtype.itemsize),
         **{f"{k} classes" if k > 1 else "1 class": kept(k) for k in (6, 4, 2, 1)},
-        "half the side, all classes": coarse(2),
-        "a quarter of the side, all classes": coarse(4),
+        "half the resolution, all classes": coarse(2),
+        "a quarter of the resolution, all classes": coarse(4),
     }
     whole = torch.stack([o.softmax(1) for o in outputs]).mean(0)
     rows = []
@@ -58,17 +58,17 @@ def main() -> None:
         print(rows[-1], flush=True)
     write(
         HERE / "recorded_maps.md",
-        "Recording less of each pixel",
+        "Recording fewer classes per pixel",
         "python docs/benchmarks/recorded_maps.py",
         [
-            "what is kept",
-            "bytes a scene and teacher",
-            "the ensemble's test mIoU",
-            "KL to the whole answer, nats",
+            "recorded",
+            "bytes per scene and teacher",
+            "ensemble's test mIoU",
+            "KL divergence from all classes, nats",
         ],
         rows,
         f"{RECIPE}, {len(test)} test scenes, {side} x {side} pixels, {shape[0]} classes, fp16; mean of three "
-        "teachers. The grid is averaged and brought back bilinearly. No student is trained.",
+        "teachers. Lower resolutions are average-pooled and resized bilinearly. No student is trained.",
     )
 
 

@@ -1,11 +1,12 @@
-"""What teachers cost: recorded outputs against the student alone, a hand-written loop and torchdistill.
+"""Measure the cost of teachers: recorded outputs, no teachers, a hand-written loop and torchdistill.
 
     python docs/benchmarks/recording.py --data FOLDER_OF_IDX_FILES
 
-Every side trains the same student on the same samples with the same optimizer, or asks the same teachers;
-the sides take turns in a new order each round. `pip install --no-deps torchdistill==1.1.5 scipy` adds
-torchdistill. Writes `recording.md` and `../images/recording.svg` (matplotlib), and keeps fitted teachers
-in --work. With --views 4 every side augments, and the page is `recording-4-views.md`, without a plot.
+Every loop trains the same student on the same samples with the same optimizer, or runs the same teachers.
+The loops run in turns, in a new order each round. `pip install --no-deps torchdistill==1.1.5 scipy` adds
+torchdistill. Writes `recording.md` and `../images/recording.svg` (matplotlib), and saves fitted teachers
+in --work. With --views 4 every loop uses augmentation, and the page is `recording-4-views.md`, without a
+plot.
 """
 
 from __future__ import annotations
@@ -40,18 +41,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", required=True, help="folder of the gzipped IDX files")
     parser.add_argument(
-        "--work", default="recording-benchmark", help="store of the fitted teachers and what they record"
+        "--work", default="recording-benchmark", help="store for fitted teachers and recorded outputs"
     )
-    parser.add_argument("--samples", type=int, default=2048, help="in an epoch")
+    parser.add_argument("--samples", type=int, default=2048, help="samples per epoch")
     parser.add_argument("--views", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5, help="the fast loops alone: four times as many")
-    parser.add_argument("--direct", type=int, default=2, help="whole first runs of 30 epochs")
-    parser.add_argument("--threads", type=int, default=0, help="0: as many as torch takes")
-    parser.add_argument("--cpu-time", action="store_true", help="for a busy machine, with --threads 1")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; the fast loops run four times as many")
+    parser.add_argument("--direct", type=int, default=2, help="number of complete first runs of 30 epochs")
+    parser.add_argument("--threads", type=int, default=0, help="0: the default of torch")
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="measure processor time; for a busy machine, with --threads 1"
+    )
     options = parser.parse_args()
     os.environ["MTKD_STORE"] = str(Path(options.work).resolve())
     threads = options.threads or torch.get_num_threads()
-    torch.set_num_threads(1)  # teachers that are fitted with other threads are other teachers
+    torch.set_num_threads(1)  # the number of threads changes the fitted teachers
     clock = time.process_time if options.cpu_time else time.perf_counter
     bench = prepare(options.data, options.samples, options.views, clock)
     torch.set_num_threads(threads)
@@ -72,7 +75,7 @@ def main() -> None:
 
 
 def loops(bench: Bench) -> dict[str, Callable[[], float]]:
-    """Return the student alone, and mtkd's loop for each number of teachers: calls that return seconds."""
+    """Return functions that time the loop without teachers, and mtkd's loop by number of teachers."""
     found: dict[str, Callable[[], float]] = {"alone": lambda: alone(bench, 1)}
     for count in COUNTS:
         found[f"warm {count}"] = lambda k=count: warm(bench, k, 1)
@@ -80,7 +83,7 @@ def loops(bench: Bench) -> dict[str, Callable[[], float]]:
 
 
 def sides(bench: Bench) -> dict[str, Callable[[], float]]:
-    """Return the student alone, each teacher's pass, and the loops that ask teachers."""
+    """Return functions that time the student without teachers, each teacher, and the loops with teachers."""
     found: dict[str, Callable[[], float]] = {"alone": lambda: alone(bench, 1)}
     for k in range(max(COUNTS)):
         found[f"record {k}"] = lambda k=k: bench.timed(lambda: recorded_by(bench, k, bench.views - 1))
@@ -95,9 +98,9 @@ def sides(bench: Bench) -> dict[str, Callable[[], float]]:
 
 
 def in_turns(found: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Run every side in another order each round, the student alone three times; return medians by round.
+    """Run every function once per round, in a new order, ``alone`` three times; return medians by round.
 
-    A first round warms up.
+    The first round is a warm-up.
     """
     times: dict[str, list[float]] = {name: [] for name in found}
     for number in range(rounds + 1):
@@ -114,7 +117,7 @@ def in_turns(found: dict[str, Callable[[], float]], rounds: int) -> dict[str, li
 
 
 def direct(bench: Bench) -> dict[str, float]:
-    """Time a whole first run, three teachers and 30 epochs, and the student alone."""
+    """Time a complete first run, three teachers and 30 epochs, and the student without teachers."""
 
     def record_all() -> None:
         for k, number in itertools.product(range(3), range(bench.views)):
@@ -124,7 +127,7 @@ def direct(bench: Bench) -> dict[str, float]:
 
 
 def differences(bench: Bench, k: int) -> dict[str, float]:
-    """Return the largest difference of teacher k to its eager answers: as computed, and as kept."""
+    """Return the largest differences of teacher k to its eager outputs, as computed and as saved."""
     number = bench.views - 1
     plain = eager(bench, k)
     with torch.inference_mode():
@@ -140,7 +143,7 @@ def differences(bench: Bench, k: int) -> dict[str, float]:
 
 
 def teacher_forwards() -> list[int]:
-    """Count the forward passes of residual nets, all teachers, in a run and in a second, different one."""
+    """Count the teachers' forward passes in a first run and in a second run with other settings."""
     from mtkd_teachers.resnet import SmallResNet
 
     counts = []

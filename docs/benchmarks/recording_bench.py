@@ -1,4 +1,4 @@
-"""What the recording benchmark runs on: data, teachers and student, prepared once."""
+"""Data, teachers and student of the recording benchmark, prepared once."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ train: {{epochs: 30, batch_size: {batch}, lr: 3e-3}}
 
 @dataclass(frozen=True)
 class Bench:
-    """The data, the plain and the recording form of each teacher, and what they recorded."""
+    """The data, each teacher as a plain and as a recording module, and the recorded outputs."""
 
     context: Context
     views: int
@@ -103,7 +103,7 @@ def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> 
     for teacher in teachers:
         untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
         model = fitted(untouched, teacher, context)
-        # A copy in the default memory format, as a loop without mtkd would have it.
+        # a copy in the default memory format, as in a loop without mtkd
         plain = copy.deepcopy(model.module).to(memory_format=torch.contiguous_format)
         models.append(Prepared(plain, model.input).eval().requires_grad_(False))
         fast.append(recording.for_recording(model, some_views(context), context.device)[0])

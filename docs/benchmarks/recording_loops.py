@@ -1,4 +1,4 @@
-"""The loops that are compared: the student alone, mtkd's, one written by hand, torchdistill's."""
+"""The compared loops: without teachers, mtkd, hand-written, and torchdistill."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mtkd_cli.training.strategy import Strategy
 
 
 def alone(bench: Bench, epochs: int) -> float:
-    """Train the student on labels: the tightest loop that does what has to be done."""
+    """Train the student on labels with a minimal loop."""
     settings, samples = bench.context.recipe.train, bench.samples
     module = with_preprocessing(build(bench.context)).train()
     targets = torch.from_numpy(bench.context.data.train.samples.targets)
@@ -79,7 +79,7 @@ def warm(bench: Bench, count: int, epochs: int) -> float:
 
 
 def eager(bench: Bench, k: int) -> Tensor:
-    """Ask teacher k as a loop without mtkd would: batches of the student's size, the default format."""
+    """Return the outputs of teacher k as in a loop without mtkd."""
     parts = np.array_split(np.arange(bench.samples), steps_per_epoch(bench.samples, BATCH))
     with torch.no_grad():
         return torch.cat([bench.models[k](bench.shown(part, bench.views - 1)) for part in parts])
@@ -108,7 +108,7 @@ class Images(Dataset):
 
 
 def by_hand(bench: Bench) -> float:
-    """Train one epoch as most people write it: a DataLoader, and the three teachers in the loop."""
+    """Train one epoch with a typical loop: a DataLoader, and three teachers in the loop."""
     settings, temperature = bench.context.recipe.train, bench.context.recipe.loss.temperature
     module = plain_student(bench)
     optimizer = torch.optim.AdamW(module.parameters(), lr=settings.lr[0])
@@ -135,7 +135,7 @@ def plain_student(bench: Bench) -> nn.Module:
 
 
 class Ensemble(nn.Module):
-    """The mean of the teachers' logits, as torchdistill's one teacher."""
+    """The mean of the teachers' logits, as the single teacher of torchdistill."""
 
     def __init__(self, teachers: list[nn.Module]) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class Ensemble(nn.Module):
 
 
 def with_torchdistill(bench: Bench) -> float:
-    """Train one epoch with torchdistill's box, its own loader over the same images, and KDLoss."""
+    """Train one epoch with torchdistill's box and KDLoss, on the same images."""
     from torchdistill.common.constant import def_logger
     from torchdistill.core.distillation import get_distillation_box
 

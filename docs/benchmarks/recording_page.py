@@ -16,18 +16,18 @@ from mtkd_cli.training.loop import steps_per_epoch
 
 
 def ratios(times: dict[str, list[float]], *names: str) -> list[float]:
-    """Return the sum of some sides in units of the student alone, by round."""
+    """Return the summed times of some loops relative to the student without teachers, by round."""
     return [sum(times[name][i] for name in names) / one_epoch for i, one_epoch in enumerate(times["alone"])]
 
 
 def gain(times: dict[str, list[float]], teachers: Sequence[int]) -> list[float]:
-    """Return the throughput of recording some teachers over that of the eager ones, by round."""
+    """Return the throughput of recording some teachers relative to the eager ones, by round."""
     recorded, asked = (ratios(times, *(f"{what} {k}" for k in teachers)) for what in ("record", "eager"))
     return [e / r for e, r in zip(asked, recorded, strict=True)]
 
 
 def first_run(results: dict, count: int, epochs: int, views: int = 1) -> float:
-    """Return a first run of so many epochs over that many epochs of the student alone."""
+    """Return the time of a first run relative to the same number of epochs without teachers."""
     recording = statistics.median(ratios(results["sides"], *(f"record {k}" for k in range(count))))
     return (
         statistics.median(ratios(results["loops"], f"warm {count}")) + min(views, epochs) * recording / epochs
@@ -35,14 +35,14 @@ def first_run(results: dict, count: int, epochs: int, views: int = 1) -> float:
 
 
 def spread(values: list[float], digits: int = 2) -> str:
-    """Return the median with the smallest and the largest."""
+    """Return the median with the minimum and maximum."""
     low, middle, high = (
         f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values))
     )
     return f"{middle} ({low} to {high})"
 
 
-def aim(value: float, most: float) -> str:
+def target(value: float, most: float) -> str:
     return f"at most {most}" + ("" if value <= most else ", missed")
 
 
@@ -53,14 +53,14 @@ def page(results: dict) -> str:
     three, eight = (first_run(results, count, 30, views) for count in (3, 8))
     warm_three, all_gains = ratios(results["loops"], "warm 3"), gain(times, range(3))
     loops = [
-        ["student alone, the tightest loop", "1", ""],
+        ["student without teachers, minimal loop", "1", ""],
         [
             "mtkd, outputs recorded, 3 teachers",
             spread(warm_three, 3),
-            aim(statistics.median(warm_three), 1.05),
+            target(statistics.median(warm_three), 1.05),
         ],
-        ["mtkd, first run of 30 epochs, 3 teachers", f"{three:.3f}", aim(three, 1.15)],
-        ["mtkd, first run of 30 epochs, 8 teachers", f"{eight:.3f}", aim(eight, 1.35)],
+        ["mtkd, first run of 30 epochs, 3 teachers", f"{three:.3f}", target(three, 1.15)],
+        ["mtkd, first run of 30 epochs, 8 teachers", f"{eight:.3f}", target(eight, 1.35)],
         *([loop, spread(ratios(times, name)), ""] for name, loop in LIVE.items() if name in times),
     ]
     grid = [
@@ -98,10 +98,10 @@ def page(results: dict) -> str:
         milliseconds=spread(
             [1000 * t / steps_per_epoch(options.samples, BATCH) for t in results["loops"]["alone"]], 1
         ),
-        augment="Every side flips and shifts its images." if views > 1 else "No side augments.",
+        augment="Every loop flips and shifts its images." if views > 1 else "No loop uses augmentation.",
         rounds=options.rounds,
         fast_rounds=len(results["loops"]["alone"]),
-        loops=markdown(["loop", "cost", "aim"], loops),
+        loops=markdown(["loop", "cost", "target"], loops),
         faster=" and ".join(
             f"{statistics.median(ratios(times, name)) / three:.1f} times as fast as the {loop}"
             for name, loop in LIVE.items()
@@ -121,7 +121,15 @@ def page(results: dict) -> str:
         gain=spread(all_gains),
         gain_missed="" if statistics.median(all_gains) >= 1.8 else ", missed",
         exact=markdown(
-            ["teacher", "throughput", "difference, computed", "kept", "largest answer", "same class"], exact
+            [
+                "teacher",
+                "throughput",
+                "difference, computed",
+                "difference, saved",
+                "largest output",
+                "same class",
+            ],
+            exact,
         ),
         forwards=results["forwards"],
         memory=results["memory"],
@@ -131,11 +139,11 @@ def page(results: dict) -> str:
 
 
 LIVE = {
-    "by hand": "hand-written loop with 3 teachers in it",
-    "torchdistill": "loop of torchdistill with an ensemble of 3 teachers",
+    "by hand": "hand-written loop with 3 teachers",
+    "torchdistill": "torchdistill loop with an ensemble of 3 teachers",
 }
 
-PAGE = """# What recorded teachers cost{title}
+PAGE = """# The cost of recorded teachers{title}
 
 ```
 python docs/benchmarks/recording.py --data FOLDER_OF_IDX_FILES{arguments}
@@ -143,56 +151,61 @@ python docs/benchmarks/recording.py --data FOLDER_OF_IDX_FILES{arguments}
 
 {versions}, {torchdistill}; {threads}.
 
-Fashion-MNIST, {samples:,} images an epoch, batches of {batch}. Teachers: {teachers}; beyond three, the
-same with other seeds. Student: resnet:8-8, whose step alone takes {milliseconds} ms. {augment}
-The sides take turns, in a new order each round: {rounds} rounds, and {fast_rounds} of the student alone
-and mtkd's loop. Ratios are taken within a round, in which the student alone comes three times and its median
-counts; a number with brackets is the median with the smallest and the largest.
+Fashion-MNIST, {samples:,} images an epoch, batches of {batch}. Teachers: {teachers}; more than three
+repeat these with other seeds. Student: resnet:8-8; one training step takes {milliseconds} ms. {augment}
+
+The loops run in turns, in a new order each round: {rounds} rounds, and {fast_rounds} rounds of the
+student without teachers and mtkd's loop. Ratios are computed within a round, from the median of three
+runs without teachers. Numbers are medians over rounds, with the minimum and maximum in brackets.
 
 ## Training
 
-Time of an epoch, in units of the student alone.
+Time of an epoch, relative to the student without teachers.
 
 {loops}
 
 A first run of 30 epochs is {faster}.
 
-The student alone gets all that mtkd's loop has: images packed in memory, views made in batches, channels
-last, the same optimizer, clipping and schedule. Its loss is the cross-entropy to the labels; mtkd reads the
-teachers' outputs from the memory map, merges them and adds their divergence. The other two loops make a PIL
-image of each sample in a `DataLoader` without workers (they would take the cores from the teachers), in the
-default memory format. No side evaluates.
+The loop without teachers has everything that mtkd's loop has: images packed in memory, views computed in
+batches, channels last, the same optimizer, clipping and schedule. Its loss is the cross-entropy to the
+labels. mtkd also reads the teachers' outputs from the memory map, merges them and adds the distillation
+loss.
+
+The other two loops create a PIL image of each sample, in a `DataLoader` without workers (which would
+compete with the teachers for the cores) and in the default memory format. No loop evaluates.
 
 ## A first run, by teachers and epochs
 
-(epochs × recorded epoch + recording) / (epochs × student alone). Only training samples are recorded here; a
-run also records its validation and test samples, once.
+Cost: (epochs × epoch with recorded outputs + recording) / (epochs × epoch without teachers). Here only
+training samples are recorded; a run also records its validation and test samples, once. The column
+`recorded` is the cost of an epoch with recorded outputs.
 
 {grid}
 {plot}
-Timed as a whole, 3 teachers and 30 epochs: {direct}; by the formula {formula}.
+Measured directly, 3 teachers and 30 epochs: {direct}; by the formula {formula}.
 
 ## Recording
 
-Throughput of recording, checksums and writing included, over that of the same teachers in a loop (batches of
-{batch}, default memory format, `eval`, `no_grad`): {gain} for the three together; the aim is
-1.8{gain_missed}. Differences are to that loop's answers, over all samples: as computed, and kept in 16 bits.
+Throughput of recording, including checksums and writing, relative to the same teachers in a loop (batches of
+{batch}, default memory format, `eval`, `no_grad`): {gain} for the three together; the target is
+1.8{gain_missed}. The table shows the largest difference to the outputs of that loop over all samples, as
+computed and as saved in 16 bits.
 
 {exact}
 
-A second run with another strategy, temperature, student and seed of training: {forwards[1]} forward passes of
-teachers; the first run: {forwards[0]}.
+A second run with another strategy, temperature, student and training seed: {forwards[1]} forward passes of
+teachers. The first run: {forwards[0]}.
 
 ## Memory
 
-`python docs/benchmarks/memory.py`: peak memory of recording {model} teachers on digits,
+`python docs/benchmarks/memory.py`: peak memory of recording {model} teachers on digits, with
 {memory[2]:.0f} MiB of weights each: {memory[0]:.0f} MiB with 1, {memory[1]:.0f} MiB with 8,
-{times:.2f} times; the aim is at most 1.2.
+{times:.2f} times as much; the target is at most 1.2.
 """
 
 
 def plot(results: dict, path: Path) -> None:
-    """Draw the cost of a first run against the number of teachers, a line for each number of epochs."""
+    """Draw the cost of a first run against the number of teachers, one line per number of epochs."""
     times = results["sides"]
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -201,16 +214,16 @@ def plot(results: dict, path: Path) -> None:
     mpl.rcParams.update({"axes.spines.right": False, "svg.fonttype": "none"})
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.subplots()
-    for epochs, colour in zip(EPOCHS, ("#9ecae1", "#4292c6", "#08519c"), strict=True):
+    for epochs, color in zip(EPOCHS, ("#9ecae1", "#4292c6", "#08519c"), strict=True):
         costs = [first_run(results, count, epochs) for count in COUNTS]
         label = f"mtkd, first run, {epochs} epoch{'s' * (epochs > 1)}"
-        axes.plot(COUNTS, costs, marker="o", color=colour, label=label)
+        axes.plot(COUNTS, costs, marker="o", color=color, label=label)
     for (name, loop), marker in zip(LIVE.items(), "s^", strict=True):
         if name in times:
             cost = statistics.median(ratios(times, name))
             axes.plot([3], [cost], marker, color="#d94801", label=loop)
     axes.axhline(1, color="grey", linewidth=0.8)
-    axes.set(xlabel="teachers", ylabel="cost / student alone", xticks=COUNTS, ylim=(0, None))
+    axes.set(xlabel="teachers", ylabel="cost / student without teachers", xticks=COUNTS, ylim=(0, None))
     axes.legend(frameon=False, fontsize=9)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, metadata={"Date": None})

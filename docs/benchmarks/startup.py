@@ -1,8 +1,8 @@
-"""What starting costs: CPU time of mtkd against a hello-world Typer app.
+"""Measure the start-up CPU time of mtkd, compared with a hello-world Typer app.
 
 Run it on a quiet machine: python docs/benchmarks/startup.py [REPETITIONS]
-It prints the table of startup.md. The commands take turns, so that a change of the machine's
-speed meets all of them; the median counts; user and system time are added.
+It prints the table of startup.md: the median of user plus system time. The commands run in turns, so that
+changes in the machine's speed affect all of them.
 """
 
 import os
@@ -55,12 +55,14 @@ def main(repetitions: int) -> None:
         for _ in range(repetitions + 1):
             for name, command in commands.items():
                 taken[name].append(cpu_seconds(command))
-    median = {name: statistics.median(values[1:]) for name, values in taken.items()}  # the first one warms up
+    median = {
+        name: statistics.median(values[1:]) for name, values in taken.items()
+    }  # the first one is a warm-up
     print(f"{repetitions} repetitions, {os.cpu_count()} cores, Python {platform.python_version()}, ", end="")
     print(
         ", ".join(f"{name} {version(name)}" for name in ("typer", "rich", "pluggy", "pydantic")), end="\n\n"
     )
-    print("| command | CPU time, median | quartiles | against hello-world --help |\n|---|---|---|---|")
+    print("| command | CPU time, median | quartiles | ratio to hello-world --help |\n|---|---|---|---|")
     for name, value in median.items():
         low, _, high = statistics.quantiles(taken[name][1:], n=4)
         ratio = value / median["hello-world --help"]

@@ -1,11 +1,11 @@
-"""Every strategy with three good teachers, and with a fourth that is confidently wrong.
+"""Compare all strategies with three good teachers, and with a fourth that is confidently wrong.
 
 python docs/benchmarks/strategies.py --fashion FOLDER --seeds 3
 
 Fashion-MNIST, the first images of the training set, 600 labels. The good teachers are fitted on every
-label. The wrong one is trained on labels drawn at random and its last layer is scaled up, so that it is
-nearly sure of what it says. Finished runs are kept in strategies.json beside this file: start it again
-and it goes on. The page is written from what is there.
+label. The wrong one is trained on random labels and its last layer is scaled up, so that it is confident.
+Finished runs are saved in strategies.json; run the script again to resume. The page is written from that
+file.
 """
 
 from __future__ import annotations
@@ -32,23 +32,24 @@ from mtkd_teachers.convnet import ConvNetProvider
 HERE = Path(__file__).parent
 RESULTS = HERE / "strategies.json"
 LEFT_OUT = ("route",)
-"""Routes by metadata, which this data set has not."""
+"""Requires metadata, which this data set does not have."""
 
 COMMENT = """\
-On the mean of the seeds, less than one point is lost by {robust}{doubtful}. They see that a teacher is
-bad: by its score on the 120 validation labels (best, stacking, weighted, and confidence where there is
-no label), by the label of the sample (confidence), or by what the other teachers say (consensus,
+On the mean of the seeds, less than one point is lost by {robust}{doubtful}. They detect a
+bad teacher by its score on the 120 validation labels (best, stacking, weighted, and confidence where there is
+no label), by the label of the sample (confidence), or by the outputs of the other teachers (consensus,
 majority, median, trimmed-mean).
 
-More is lost by {others}: progressive begins with the weakest teacher, mean and random let everybody
-speak, entropy rewards the sure one, mean-logit lets the loudest win, and drop always keeps the teacher
-that the student is furthest from, which is the wrong one. `best` follows one validation sample of 120 here:
-resnet has 0.825 there, mlp 0.817, but mlp is 4.5 points better on the test images.
-With good teachers only, the strategies lie within about the noise of the seeds: the choice matters where
-a teacher may be bad. These are single settings on one data set, no ranking."""
+More is lost by {others}: progressive starts with the weakest teacher, mean and random use all teachers
+equally, entropy prefers confident teachers, in mean-logit the largest logits dominate, and drop always
+keeps the teacher that is furthest from the student, which is the wrong one. `best` depends on one of 120
+validation samples here: resnet has 0.825 and mlp 0.817, but mlp is 4.5 points better on the test images.
+
+With good teachers only, the strategies differ by about the noise of the seeds: the choice matters if a
+teacher may be bad. These are single settings on one data set, and not a ranking."""
 
 WRONG = "16-32"
-LOUDER = 40.0
+LOGIT_SCALE = 40.0
 RECIPE = """
 task: classification
 data: {{name: fashion-mnist, path: {fashion}, samples: {samples}, labels: 600, val: 0.2}}
@@ -66,7 +67,7 @@ train: {{epochs: {epochs}, batch_size: 128, lr: 1e-2, weight_decay: 1e-2}}
 
 
 def train_wrong(fashion: str, samples: int, path: Path) -> float:
-    """Train a net on random labels, make it sure of them, and return how sure it is on average."""
+    """Train a network on random labels, scale up its logits, and return its mean confidence."""
     train = FashionMnist(fashion, samples).load(path.parent).train
     pixels = torch.from_numpy(train.inputs[:].copy()).float() / 255
     images = (pixels - pixels.mean()) / pixels.std()
@@ -82,15 +83,15 @@ def train_wrong(fashion: str, samples: int, path: Path) -> float:
             optimizer.step()
     *_, last = (module for module in net.modules() if isinstance(module, torch.nn.Linear))
     with torch.no_grad():
-        last.weight *= LOUDER
-        last.bias *= LOUDER
+        last.weight *= LOGIT_SCALE
+        last.bias *= LOGIT_SCALE
         sure = net.eval()(images[:1000]).softmax(1).amax(1).mean().item()
     save_file(net.state_dict(), path)
     return sure
 
 
 def measure(arguments: argparse.Namespace, rows: dict[str, Any]) -> None:
-    """Run what is not in ``rows`` yet."""
+    """Run everything that is not in ``rows`` yet."""
     wanted = arguments.only or [s.name for s in mtkd_register_aggregators() if s.name not in LEFT_OUT]
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "wrong.safetensors"
@@ -114,7 +115,7 @@ def measure(arguments: argparse.Namespace, rows: dict[str, Any]) -> None:
 
 
 def page(arguments: argparse.Namespace, rows: dict[str, Any]) -> None:
-    """Write the table of the strategies of which every seed is there."""
+    """Write the table of the strategies for which all seeds are finished."""
     lines, scores = [], _by_strategy(rows, arguments.seeds)
     for strategy, found in sorted(scores.items(), key=lambda item: -statistics.mean(item[1]["wrong"])):
         change = _change(found)
@@ -135,33 +136,33 @@ def page(arguments: argparse.Namespace, rows: dict[str, Any]) -> None:
     first = rows["mean/wrong/0"]
     write(
         HERE / "strategies.md",
-        "Every strategy with a teacher that is confidently wrong",
+        "All strategies with a confidently wrong teacher",
         f"python docs/benchmarks/strategies.py --fashion FOLDER --samples {arguments.samples} "
         f"--epochs {arguments.epochs} --seeds {arguments.seeds}",
         [
             "strategy",
             "three good teachers",
-            "and a wrong one",
+            "plus a wrong one",
             "change (points)",
             "95 % interval",
             "ensemble of three",
             "ensemble of four",
         ],
         lines,
-        f"Fashion-MNIST: the first {arguments.samples:,} training images, 600 of them labelled (120 for "
+        f"Fashion-MNIST: the first {arguments.samples:,} training images, 600 of them labeled (120 for "
         "validation); accuracy on the 10,000 test images, mean ± standard deviation over "
         f"{arguments.seeds} seeds of training, Student's t over the paired changes. The student has "
-        f"{first['parameters']:,} parameters; alone, with the same number of steps, it "
+        f"{first['parameters']:,} parameters; the baseline, with the same number of steps, "
         f"reaches {statistics.mean(alone):.4f} ± {statistics.stdev(alone):.4f}. Teachers: "
         + ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in first["teachers"].items())
-        + f"; the wrong one is {100 * first['sure']:.0f} % sure on average. One learning rate (1e-2) for "
-        f"all, {arguments.epochs} epochs without augmentation, T = 2, `kd_ratio` 0.9, options at their "
-        "defaults. `route` is left out: it needs metadata.\n\n" + _comment(scores),
+        + f"; the wrong one is {100 * first['sure']:.0f} % confident on average. One learning rate "
+        f"(1e-2) for all, {arguments.epochs} epochs without augmentation, T = 2, `kd_ratio` 0.9, "
+        "options at their defaults. `route` is omitted because it needs metadata.\n\n" + _comment(scores),
     )
 
 
 def _accuracies(scores: dict[str, Any]) -> dict[str, Any]:
-    """Return what is kept of a report."""
+    """Return the scores to save from a report."""
     return {
         "student": scores["student"]["accuracy"],
         "alone": scores["alone"]["accuracy"] if scores["alone"] else None,
@@ -172,12 +173,12 @@ def _accuracies(scores: dict[str, Any]) -> dict[str, Any]:
 
 
 def _comment(scores: dict[str, dict[str, list[float]]]) -> str:
-    """Say who loses less than a point, and why the others lose more."""
+    """Return the comment on which strategies lose less than a point, and why the others lose more."""
     lost = {name: -statistics.mean(_change(found)) for name, found in scores.items()}
     robust = sorted(name for name, points in lost.items() if points < 1)
     others = sorted(set(lost) - set(robust), key=lost.__getitem__)
     unsure = [name for name in robust if interval(_change(scores[name]))[0] < -1]
-    doubtful = f" (with so few seeds, the intervals of {', '.join(unsure)} don't exclude one)"
+    doubtful = f" (with so few seeds, the intervals of {', '.join(unsure)} do not exclude one)"
     return COMMENT.format(
         robust=", ".join(robust), doubtful=doubtful if unsure else "", others=", ".join(others)
     )

@@ -1,8 +1,8 @@
-"""Does it matter how many views are recorded? views 1, 4 and live on Fashion-MNIST, by test accuracy.
+"""Compare 1 view, 4 views and live views on Fashion-MNIST, by test accuracy.
 
 python docs/benchmarks/views.py --data FOLDER --seeds 3
 
-600 labels, the first 12,000 images, 12 epochs, one learning rate; everything else is the recipe's.
+600 labels, the first 12,000 images, 12 epochs, one learning rate; all other settings are those of the recipe.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ def main() -> None:
         f"python docs/benchmarks/views.py --data FOLDER --seeds {arguments.seeds}",
         ["views", "test accuracy", "each seed", "time of a run, teachers recorded"],
         rows,
-        "Mean ± standard deviation over the seeds; times are ratios to the first row. With views: 1 the "
-        "student sees no augmentation; with live every epoch has a new view and the teachers run as well.",
+        "Mean ± standard deviation over the seeds. Times are ratios to the first row. With "
+        "`views: 1` there is no augmentation. With `live` every epoch has new views, and the teachers run "
+        "during training.",
     )
 
 

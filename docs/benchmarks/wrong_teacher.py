@@ -1,8 +1,8 @@
-"""The case of a confidently wrong teacher: three good ones, and one that learnt random labels.
+"""A confidently wrong teacher: three good teachers, and one that was trained on random labels.
 
-Fashion-MNIST: the first 8,000 training images, 600 of them labelled for the student (a fifth of these for
-validation), all 10,000 test images. The good teachers see every training label. The wrong one is trained on
-labels drawn at random, and its logits are then multiplied until it is sure of what it says.
+Fashion-MNIST: the first 8,000 training images, 600 of them labeled for the student (a fifth of these for
+validation), all 10,000 test images. The good teachers are trained on every training label. The wrong one is
+trained on random labels, and its logits are then scaled up until it is confident.
 
     path = recipe_in(Path("somewhere"), "/folder/of/the/gz/files")
 """
@@ -46,7 +46,7 @@ train: {{epochs: 8, batch_size: 128, lr: 1e-2}}
 
 
 def recipe_in(folder: Path, fashion: str) -> Path:
-    """Make the wrong teacher in a folder, write the recipe there and return its path."""
+    """Train the wrong teacher in a folder, write the recipe there and return its path."""
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "wrong.safetensors").exists():

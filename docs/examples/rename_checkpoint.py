@@ -2,10 +2,10 @@
 
     python rename_checkpoint.py FILE TIMM_MODEL OUT.safetensors
 
-Some projects publish weights of an architecture that timm has too, with the same tensors in the
-same order under other names. This pairs them in order and refuses as soon as two shapes differ.
-Equal shapes are no proof: check the renamed teacher's score with ``mtkd distill``, whose table
-has one row for each teacher.
+Some projects publish weights of an architecture that timm also has: the same tensors in the same
+order, but with other names. This script renames them in order, and fails if any shape differs. Equal
+shapes do not prove that the order is right: check the score of the renamed teacher in the table of
+``mtkd distill``.
 """
 
 from __future__ import annotations
@@ -20,27 +20,33 @@ from torch import Tensor
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file in their order, without running code from it."""
+    """Return the tensors of a file in order, without running code from the file."""
     if path.suffix == ".safetensors":
-        raise SystemExit("a .safetensors file keeps no order: give the original .pt or .pth file")
+        raise SystemExit(
+            "a .safetensors file does not store the order of tensors; pass the original .pt or .pth file"
+        )
     found = torch.load(path, map_location="cpu", weights_only=True)
     return dict(found.get("state_dict", found))
 
 
 def is_counter(tensor: Tensor) -> bool:
-    """Whether it is BatchNorm's counter of steps: older files have none, and a teacher needs none."""
+    """Whether a tensor is the step counter of BatchNorm. Older files lack it, and a teacher does not need it."""
     return tensor.dim() == 0 and not tensor.is_floating_point()
 
 
 def rename(tensors: dict[str, Tensor], model: str) -> dict[str, Tensor]:
-    """Return the tensors under the names of the timm model's, paired in order."""
+    """Return the tensors with the names of the timm model, matched by order.
+
+    Raises:
+        SystemExit: a shape or the number of tensors differs.
+    """
     theirs = [(name, tensor) for name, tensor in tensors.items() if not is_counter(tensor)]
     own = timm.create_model(model).state_dict()
     ours = [(name, tensor) for name, tensor in own.items() if not is_counter(tensor)]
     for (theirs_name, tensor), (ours_name, like) in zip(theirs, ours, strict=False):
         if tensor.shape != like.shape:
             raise SystemExit(
-                f"{theirs_name} {tuple(tensor.shape)} is not {ours_name} {tuple(like.shape)}: "
+                f"shape mismatch: {theirs_name} {tuple(tensor.shape)}, {ours_name} {tuple(like.shape)}; "
                 f"the file is not a {model}, or its tensors are in another order"
             )
     if len(theirs) != len(ours):
@@ -49,14 +55,14 @@ def rename(tensors: dict[str, Tensor], model: str) -> dict[str, Tensor]:
 
 
 def main(arguments: list[str]) -> None:
-    """Read, rename, write, and read again as a check."""
+    """Read, rename and write the tensors, then check that timm can load the file."""
     if len(arguments) != 3:
         raise SystemExit(__doc__)
     source, model, target = Path(arguments[0]), arguments[1], Path(arguments[2])
     renamed = rename(read(source), model)
     save_file(renamed, target)
     timm.create_model(model).load_state_dict(load_file(target), strict=False)
-    print(f"{target}: {len(renamed)} tensors, named as timm's {model}")
+    print(f"{target}: {len(renamed)} tensors with the names of timm's {model}")
 
 
 if __name__ == "__main__":
