@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def is_counter(tensor: Tensor) -> bool:
-    """Whether a tensor is the step counter of BatchNorm. Older files lack it, and a teacher does not need it."""
+    """Whether a tensor is the step counter of BatchNorm; older files lack it, and teachers do not need it."""
     return tensor.dim() == 0 and not tensor.is_floating_point()
 
 
