@@ -21,7 +21,7 @@ def refuse_top_k(recipe: Recipe, task: Task) -> None:
         return
     if not task.over_classes:
         raise UsageError(
-            f"store.top_k keeps classes; the outputs of {recipe.task.name} are none",
+            f"store.top_k keeps classes; {recipe.task.name} has no classes",
             "store.top_k",
             "leave it out",
         )

@@ -44,7 +44,7 @@ def refuse(recipe: Recipe, task: Task) -> None:
         return
     if not task.logits:
         raise UsageError(
-            f"calibrate fits a temperature to classes; the outputs of {recipe.task.name} are none",
+            f"calibrate fits a temperature to classes; {recipe.task.name} has no classes",
             where="calibrate",
             hint="leave it out",
         )

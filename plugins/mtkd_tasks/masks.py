@@ -27,5 +27,5 @@ def color_masks(masks: Tensor) -> list[Image.Image]:
     """Return masks ``[B, H, W]`` of class numbers as color images."""
     numbers = masks.long().cpu().numpy()
     palette = np.array([class_color(number) for number in range(-1, int(numbers.max()) + 1)], dtype=np.uint8)
-    # row 0 of the palette is no label (-1)
+    # row 0 of the palette stands for unlabeled pixels (-1)
     return [Image.fromarray(palette[mask + 1]) for mask in numbers]

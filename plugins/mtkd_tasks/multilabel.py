@@ -164,7 +164,7 @@ def _cross_entropy(logits: Tensor, target: Tensor, positive: Tensor | None = Non
 
 
 def _mean_over_labeled(values: Tensor, target: Tensor) -> Tensor:
-    """Return the mean over the labeled classes, ``[B]``; 0 if has_label are none."""
+    """Return the mean over the labeled classes, ``[B]``; 0 if no class is labeled."""
     has_label = present(target)
     total: Tensor = torch.where(has_label, values, 0).sum(dim=1)
     return total / has_label.sum(dim=1).clamp(min=1)

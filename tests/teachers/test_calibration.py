@@ -136,8 +136,8 @@ def test_maps_are_calibrated_pixel_by_pixel(context: Contexts, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("recipe", "overrides", "says"),
     [
-        ("diabetes", (), "the outputs of regression are none"),
-        ("digit-scenes-det", (), "the outputs of detection are none"),
+        ("diabetes", (), "regression has no classes"),
+        ("digit-scenes-det", (), "detection has no classes"),
         ("digits", ("store.top_k=3", "loss.temperature=1"), "needs every logit"),
     ],
 )
