@@ -17,7 +17,7 @@ from mtkd_cli.interfaces import InputSpec, LossOptions, Task, TaskData
 from mtkd_cli.report.audit_result import TeacherFacts
 from mtkd_cli.stats.estimate import Estimate
 from mtkd_cli.stats.score import mean_of, score_of
-from mtkd_cli.training.evaluation import measured
+from mtkd_cli.training.evaluation import measure_pairs
 from mtkd_tasks.average_precision import MOST
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.detection import Detection
@@ -274,7 +274,7 @@ def mixed(outputs: list[Tensor]) -> Tensor:
 
 def outcome(output: Tensor, target: Tensor) -> Outcome:
     """Return the outcome of predictions, as an audit measures it."""
-    found = measured([(output, target)], CLASSES)
+    found = measure_pairs([(output, target)], CLASSES)
     losses, counts = found.losses.double().numpy(), found.counts.double().numpy()
     return Outcome(found, score_of(CLASSES, found.statistics), mean_of(losses, counts))
 

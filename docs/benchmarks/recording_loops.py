@@ -20,7 +20,7 @@ from mtkd_cli.teachers.distillation_data import distillation_data
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.loop import Evaluation, steps_per_epoch, train
 from mtkd_cli.training.objectives import Batches, FromTeachers
-from mtkd_cli.training.optimizer import optimizer_of, schedule_of
+from mtkd_cli.training.optimizer import create_optimizer, create_schedule
 from mtkd_cli.training.selection import Measurement
 from mtkd_cli.training.strategy import Strategy
 
@@ -32,8 +32,8 @@ def alone(bench: Bench, epochs: int) -> float:
     targets = torch.from_numpy(bench.context.data.train.samples.targets)
 
     def run() -> None:
-        optimizer = optimizer_of(module, settings)
-        schedule = schedule_of(optimizer, steps_per_epoch(samples, BATCH) * epochs, settings)
+        optimizer = create_optimizer(module, settings)
+        schedule = create_schedule(optimizer, steps_per_epoch(samples, BATCH) * epochs, settings)
         for epoch in range(epochs):
             for indices in torch.randperm(samples).split(BATCH):
                 loss = F.cross_entropy(module(bench.shown(indices.numpy(), epoch)), targets[indices])

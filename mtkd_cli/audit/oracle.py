@@ -10,7 +10,7 @@ from torch import Tensor
 from mtkd_cli.audit.validation_set import Outcome, Panel
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.stats.estimate import Estimate
-from mtkd_cli.training.evaluation import batches, measured
+from mtkd_cli.training.evaluation import batches, measure_pairs
 
 
 def oracle_of(panel: Panel, alone: Sequence[Outcome]) -> Estimate | str:
@@ -23,7 +23,7 @@ def oracle_of(panel: Panel, alone: Sequence[Outcome]) -> Estimate | str:
     metric = panel.task.primary
     if not panel.task.by_element:
         return f"{spelt(metric.name)} ranks the answers of all samples, so no teacher is right on one of them"
-    found = panel.outcome(measured(_right(panel), panel.task))
+    found = panel.outcome(measure_pairs(_right(panel), panel.task))
     if any(metric.better(outcome.score.value, found.score.value) for outcome in alone):
         return "it is no bound here: a teacher by itself has a better score"
     return found.score.estimate()

@@ -17,7 +17,7 @@ from mtkd_cli.report.audit_result import ClassFacts, PairFacts, TeacherFacts
 from mtkd_cli.runs.report_facts import labels_seen
 from mtkd_cli.stats.jackknife import difference
 from mtkd_cli.stats.score import mean_of
-from mtkd_cli.training.evaluation import batches, measured
+from mtkd_cli.training.evaluation import batches, measure_pairs
 from mtkd_cli.training.strategy import mixture
 
 FEWEST = 5
@@ -26,7 +26,7 @@ FEWEST = 5
 
 def outcomes(panel: Panel) -> list[Outcome]:
     """Return what each teacher alone is worth, on the labels of the classes that it knows."""
-    return [panel.outcome(measured(_alone(panel, k), panel.task)) for k in range(len(panel.teachers))]
+    return [panel.outcome(measure_pairs(_alone(panel, k), panel.task)) for k in range(len(panel.teachers))]
 
 
 def on_every_label(panel: Panel, alone: list[Outcome]) -> list[Outcome]:
@@ -38,7 +38,7 @@ def on_every_label(panel: Panel, alone: list[Outcome]) -> list[Outcome]:
     """
     if panel.batches.known is None:
         return alone
-    return [panel.outcome(measured(_whole(panel, k), panel.task)) for k in range(len(panel.teachers))]
+    return [panel.outcome(measure_pairs(_whole(panel, k), panel.task)) for k in range(len(panel.teachers))]
 
 
 def _whole(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -18,7 +18,7 @@ from mtkd_cli.stats.estimate import Difference
 from mtkd_cli.stats.score import Score, mean_of, score_of
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.evaluation import Measured, batches, measured
+from mtkd_cli.training.evaluation import Measured, batches, measure_pairs
 from mtkd_cli.training.loop import Step
 from mtkd_cli.training.objectives import Batches
 from mtkd_cli.training.strategy import Strategy, mixture
@@ -134,7 +134,7 @@ def ensemble(panel: Panel, part: Part, folds: Sequence[NDArray[np.int64]]) -> Ou
     def merged() -> Iterator[tuple[Tensor, Tensor]]:
         for held in folds if learns else [np.arange(len(panel.rows))]:
             strategy = Strategy(part)
-            strategy.refuse_partial(panel.batches.known)
+            strategy.require_full_outputs(panel.batches.known)
             if learns:
                 strategy.fit(panel.batch(np.delete(panel.rows, held)))
             for chunk in np.array_split(held, max(len(batches(held)), min(CHUNKS, len(held)))):
@@ -148,7 +148,7 @@ def ensemble(panel: Panel, part: Part, folds: Sequence[NDArray[np.int64]]) -> Ou
                 yield mixture(panel.task, answer), panel.targets(rows)
 
     with torch.no_grad():
-        found = measured(merged(), panel.task)
+        found = measure_pairs(merged(), panel.task)
     order = torch.from_numpy(np.argsort(np.concatenate(places)))
     in_order = Measured(found.statistics[order], found.metrics, found.losses[order], found.counts[order])
     mean = tuple(torch.cat(weights, dim=1).mean(dim=1).tolist()) if weights else ()

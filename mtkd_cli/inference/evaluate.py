@@ -27,7 +27,7 @@ from mtkd_cli.recipe.validation_messages import explain
 from mtkd_cli.safe_loading.local_code import PREFIX
 from mtkd_cli.stats.score import score_of
 from mtkd_cli.store.data_cache import StoreCache
-from mtkd_cli.training.evaluation import answering, measure
+from mtkd_cli.training.evaluation import measure, row_predictor
 
 SPLITS = ("test", "val", "train")
 
@@ -58,7 +58,7 @@ def score(
     data = load_data(student, options, registry or installed())
     part = for_student(student, data, {s.name: s for s in data.splits}[split])
     module = student.module.to(device)
-    measured = measure(answering(module, part, device), part, student.task)
+    measured = measure(row_predictor(module, part, device), part, student.task)
     student.module.to("cpu")
     interval = score_of(student.task, measured.statistics).estimate()
     return {

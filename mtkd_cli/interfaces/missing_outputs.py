@@ -1,4 +1,4 @@
-"""Samples on which a teacher gave no usable answer: recorded as NaN, filled in and silenced when merged."""
+"""Samples with non-finite teacher outputs: recorded as NaN, replaced and given weight 0 when merged."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ import torch
 from torch import Tensor
 
 
-def lost(output: Tensor) -> Tensor:
-    """Return for which samples ``[B]`` an answer ``[B, C, *]`` has NaN or infinity."""
+def has_nonfinite(output: Tensor) -> Tensor:
+    """Return the mask ``[B]`` of samples whose output ``[B, C, *]`` has NaN or infinity."""
     return ~torch.isfinite(output).flatten(1).all(dim=1)
 
 
-def filled(outputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Tensor | None]:
-    """Return K outputs ``[B, C, *]`` without gaps, and who answered, ``[K, B]``; None if all did.
+def fill_gaps(outputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    """Replace non-finite outputs by the mean of the other teachers' outputs, or by 0 if there are none.
 
-    A gap takes the mean of those who answered, or 0 if nobody did: whatever compares teachers is
-    least disturbed by it. It must be given no weight.
+    The mean disturbs comparisons of teachers least. The caller must give it weight 0.
+
+    Returns:
+        The K outputs ``[B, C, *]``, and the mask ``[K, B]`` of finite ones; None if all are finite.
     """
-    gaps = torch.stack([lost(output) for output in outputs])
+    gaps = torch.stack([has_nonfinite(output) for output in outputs])  # [K, B]
     if not gaps.any():
         return outputs, None
     answered = ~gaps
-    clean = [output.masked_fill(over(gap, output), 0) for output, gap in zip(outputs, gaps, strict=True)]
-    count = over(answered.sum(dim=0).clamp(min=1), clean[0])
+    clean = [
+        output.masked_fill(broadcast_per_sample(gap, output), 0)
+        for output, gap in zip(outputs, gaps, strict=True)
+    ]
+    # [K, B] -> [B, 1, *]: number of teachers with a finite output
+    count = broadcast_per_sample(answered.sum(dim=0).clamp(min=1), clean[0])
     mean = torch.stack(clean).sum(dim=0) / count
-    whole = (torch.where(over(gap, mean), mean, output) for output, gap in zip(clean, gaps, strict=True))
-    return tuple(whole), answered
+    complete = (
+        torch.where(broadcast_per_sample(gap, mean), mean, output)
+        for output, gap in zip(clean, gaps, strict=True)
+    )
+    return tuple(complete), answered
 
 
-def over(per_sample: Tensor, like: Tensor) -> Tensor:
-    """Return ``[B]`` shaped to go with ``[B, C, *]``."""
+def broadcast_per_sample(per_sample: Tensor, like: Tensor) -> Tensor:
+    """Reshape ``[B]`` to ``[B, 1, *]``, so that it broadcasts with ``like [B, C, *]``."""
     return per_sample.view(-1, *(1,) * (like.dim() - 1))

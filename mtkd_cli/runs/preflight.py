@@ -11,7 +11,7 @@ from mtkd_cli.report import alignment
 from mtkd_cli.teachers.label_alignment import remarks
 from mtkd_cli.teachers.outputs import ReadyTeacher, known_classes
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.loop import refuse_small_batches
+from mtkd_cli.training.loop import require_minimum_batch
 from mtkd_cli.training.strategy import Strategy
 
 
@@ -52,13 +52,13 @@ def refuse_few_samples(context: Context, baselines: bool) -> None:
     """Raise if some process would have no share of a batch."""
     train = context.data.train
     for samples in (len(train), *([len(train.labelled)] if baselines else [])):
-        refuse_small_batches(samples, context.recipe.train.batch_size)
+        require_minimum_batch(samples, context.recipe.train.batch_size)
 
 
 def refuse_partial_label_spaces(context: Context, strategy: Strategy, teachers: list[ReadyTeacher]) -> None:
     """Raise if teachers know some classes only and the strategy or the loss cannot do with that."""
     known = known_classes(teachers)
-    strategy.refuse_partial(known, gaps=context.recipe.store.on_nan == "drop")
+    strategy.require_full_outputs(known, gaps=context.recipe.store.on_nan == "drop")
     if known is not None and not context.task.any_label_space:
         other = use_another_loss(context.recipe.task.name, any_label_space=True)
         raise UsageError(

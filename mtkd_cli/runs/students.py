@@ -20,10 +20,10 @@ from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.teachers.distillation_data import DistillationData
 from mtkd_cli.teachers.merged_distance import merged_distance
-from mtkd_cli.training.acceleration import synchronised
-from mtkd_cli.training.checkpointing import Keeper
+from mtkd_cli.training.acceleration import convert_sync_batchnorm_if_requested
+from mtkd_cli.training.checkpointing import Checkpointer
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.hyperparameter_search import Trial, best_of, beyond, candidates
+from mtkd_cli.training.hyperparameter_search import Trial, best_trial, candidates, next_beyond_range
 from mtkd_cli.training.loop import Losses, Step, Trained, steps_per_epoch, train
 from mtkd_cli.training.objectives import Batches, FromTeachers, Hints
 from mtkd_cli.training.out_of_memory import memory_errors
@@ -124,10 +124,10 @@ def best_candidate(
     with progress.phase(name, steps * len(tried)):
         for number, candidate in enumerate(tried, start=1):
             module = _trainable(build(context), features, context).to(context.device)
-            module = synchronised(module, recipe.train, context.device)
+            module = convert_sync_batchnorm_if_requested(module, recipe.train, context.device)
             settings = candidate.model_copy(update={"batch_size": min(candidate.batch_size, len(data))})
             watcher = progress.candidate(number) if len(tried) > 1 else progress
-            keeper = Keeper(checkpoints / f"candidate-{number}", progress.say) if checkpoints else None
+            keeper = Checkpointer(checkpoints / f"candidate-{number}", progress.say) if checkpoints else None
             try:
                 with memory_errors(f"{name}, batches of {settings.batch_size}{beside}", LESS):
                     trained = train(
@@ -137,12 +137,12 @@ def best_candidate(
             except TrainingError as error:
                 trials.append(Trial(candidate, error))
                 progress.say(f"the candidate lr {candidate.lr[0]:g} is out: {error.what}")
-            more = beyond(recipe.train, trials) if number == len(tried) else None
+            more = next_beyond_range(recipe.train, trials) if number == len(tried) else None
             if more is not None:
                 tried.append(more)
                 progress.extend(steps)
                 progress.say(f"{name}: the edge of train.lr was chosen, so {more.lr[0]:g} is tried too")
-        best, standing = best_of(trials)
+        best, standing = best_trial(trials)
     best_module = standing.evaluation.module
     own = best_module.student if isinstance(best_module, Guided) else best_module
     state = {key.removeprefix("module."): value.cpu() for key, value in own.state_dict().items()}

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtkd_cli.interfaces.missing_outputs import lost
+from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.store.row_format import VALUES, Layout
 
 
@@ -41,7 +41,7 @@ class Rounding:
 
 def rounding_of(layout: Layout, output: Tensor, rows: NDArray[Any]) -> Rounding:
     """Return how much `Layout.encode` changed outputs ``[B, C, *]``; rows with NaN are left out."""
-    whole = ~lost(output)
+    whole = ~has_nonfinite(output)
     if not whole.any():
         return Rounding()
     exact = layout.judged(output[whole])

@@ -20,7 +20,7 @@ from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Task
-from mtkd_cli.interfaces.missing_outputs import lost
+from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.teachers.temperature import calibration_of
 from mtkd_cli.training.context import Context
@@ -78,7 +78,7 @@ def judged(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Tensor]:
     outputs, targets = [torch.empty(0, task.outputs)], []
     for part in batches(rows):
         output, target = teacher.recorded("val", PLAIN, part), torch.from_numpy(split.samples.targets[part])
-        there = ~lost(output)
+        there = ~has_nonfinite(output)
         output, target = output[there], target[there]
         if task.elements:
             output = output.flatten(2)[..., places].movedim(1, 2).flatten(0, 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed.devices import to_device
-from mtkd_cli.interfaces.missing_outputs import lost
+from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.features import TeacherFeatures, recorded_features
@@ -58,7 +58,7 @@ class DistillationData(TrainingData):
                 for teacher in self.teachers
             )
         for teacher, output in zip(self.teachers, outputs, strict=True):
-            gaps = lost(output)
+            gaps = has_nonfinite(output)
             if self.refuse_gaps and gaps.any():
                 index = step.indices[int(gaps.nonzero()[0].item())]
                 raise recording.no_answer(teacher.name, self.split.samples.ids[index])

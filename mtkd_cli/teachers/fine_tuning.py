@@ -25,7 +25,7 @@ from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import filling_together
 from mtkd_cli.teachers.fit_split import FitSplit, split_of
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
-from mtkd_cli.training.checkpointing import Keeper
+from mtkd_cli.training.checkpointing import Checkpointer
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import batches, judge, measure, plain_views, validate
 from mtkd_cli.training.loop import Evaluation, Step, steps_per_epoch, train
@@ -59,7 +59,7 @@ def fitted(model: Model, teacher: ResolvedTeacher, context: Context) -> Model:
     with context.progress.phase(f"fit {teacher.name}", steps), filling_together("fitted", fit_key) as empty:
         if empty is not None:
             fitting = (_of_head if fit.train == "head" else _of_all)(model, chosen, context)
-            keeper = Keeper(content_store.unfinished("fitted", fit_key), context.progress.say)
+            keeper = Checkpointer(content_store.unfinished("fitted", fit_key), context.progress.say)
             settings, each = _settings(fit, len(fitting.data))
             with _errors_of_fitting(settings):
                 trained = train(

@@ -15,7 +15,7 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import view
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Model, Predictions
-from mtkd_cli.interfaces.missing_outputs import lost, over
+from mtkd_cli.interfaces.missing_outputs import broadcast_per_sample, has_nonfinite
 from mtkd_cli.reading.images import ENDINGS
 from mtkd_cli.recipe.schema import Recipe
 
@@ -54,7 +54,7 @@ def by_id(model: Model, splits: Sequence[Split], where: str, on_nan: str) -> Ask
     said: Any = model.predictions
     places = _places(said, splits, where)
     shaped = model.shaped or (lambda rows: rows)
-    gaps = lost(torch.from_numpy(said.rows))
+    gaps = has_nonfinite(torch.from_numpy(said.rows))
     if gaps.all():
         raise DataError("no prediction is a number", f"{where}, {said.file}", "write numbers into the file")
     some = int((~gaps).nonzero()[0])
@@ -78,7 +78,7 @@ def by_id(model: Model, splits: Sequence[Split], where: str, on_nan: str) -> Ask
             )
             hint = "write distributions that sum to 1, or say outputs: logits"
             raise DataError(error.what, f"{where}, {_row(said, row)}", hint) from error
-        return output.masked_fill(over(lacking, output), torch.nan)
+        return output.masked_fill(broadcast_per_sample(lacking, output), torch.nan)
 
     return ask
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.interfaces import InputSpec, Model, Task
-from mtkd_cli.interfaces.missing_outputs import lost
+from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.teachers.validation import Doubt
 
@@ -88,7 +88,7 @@ def better_input(
         target: their labels.
     """
     present = answer(model)
-    kept = ~lost(present)
+    kept = ~has_nonfinite(present)
     if not kept.any():
         return None
     present, target = present[kept], target[kept]

@@ -13,8 +13,8 @@ from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.teachers.distillation_data import DistillationData
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.evaluation import answering
 from mtkd_cli.training.evaluation import batches as in_batches
+from mtkd_cli.training.evaluation import row_predictor
 from mtkd_cli.training.objectives import Batches
 from mtkd_cli.training.strategy import Strategy
 
@@ -45,7 +45,7 @@ def merged_distance(
     rows = shuffled_sample_rows(unlabeled if len(unlabeled) >= LEAST_UNLABELED else data.rows, SAMPLES)
 
     def distance(module: nn.Module) -> float:
-        answer, total, count = answering(module, split, data.device), 0.0, 0.0
+        answer, total, count = row_predictor(module, split, data.device), 0.0, 0.0
         for part in in_batches(rows):
             # [B, C] of the student, K of [B, C] of the teachers
             output = answer(part)

@@ -17,7 +17,7 @@ from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Model, Task
-from mtkd_cli.interfaces.missing_outputs import lost
+from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.models.preprocess import Prepared, prepare, with_preprocessing
 from mtkd_cli.recipe.schema import Augment, Teacher
 from mtkd_cli.teachers.background import is_listed, number_classes
@@ -120,7 +120,7 @@ def _asked(
             hint="is it made for this task?",
         )
     first = _class_numbers(output, context.task, where)
-    gaps = lost(output)
+    gaps = has_nonfinite(output)
     if context.recipe.store.on_nan == "error" and gaps.any():
         raise no_answer(name, few.samples.ids[some_rows(few)[int(gaps.nonzero()[0])]])
     return tuple(output.shape[1:]), itertools.chain([first], _more_numbers(module, few, context.task, where))

@@ -22,7 +22,7 @@ from mtkd_cli.distributed import group
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
 from mtkd_cli.interfaces import Model, Task
-from mtkd_cli.interfaces.missing_outputs import lost, over
+from mtkd_cli.interfaces.missing_outputs import broadcast_per_sample, has_nonfinite
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.models.batchnorm_folding import fold_batchnorm
 from mtkd_cli.models.preprocess import with_preprocessing
@@ -162,13 +162,13 @@ def record(job: RecordingJob, progress: Progress) -> Recorded:
             part = slice(start, min(start + batch, place.stop))
             output = at_least_float32(job.ask(split, part, job.view)).cpu()
             _refuse_odd(output, layout.shape, name, split.samples.ids[part])
-            gaps = lost(output)
+            gaps = has_nonfinite(output)
             if gaps.any():
                 sample = split.samples.ids[start + int(gaps.nonzero()[0].item())]
                 if not job.keep_gaps:
                     raise no_answer(name, sample)
                 dropped.append((sample, int(gaps.sum().item())))
-                output = output.masked_fill(over(gaps, output), torch.nan)
+                output = output.masked_fill(broadcast_per_sample(gaps, output), torch.nan)
             try:
                 rows.append(layout.encode(output))
             except OverflowError as error:

@@ -22,7 +22,7 @@ from mtkd_cli import counter_rng
 from mtkd_cli.errors import SHOWN
 from mtkd_cli.interfaces import Alignment, Task
 from mtkd_cli.interfaces.label_space import UNKNOWN
-from mtkd_cli.interfaces.missing_outputs import lost
+from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.training.evaluation import BATCH
 
@@ -106,7 +106,7 @@ def validated(
     if not known.all():
         target = task.within(target, known)
     labeled = task.labelled(target)
-    kept = labeled.reshape(len(labeled), -1).any(dim=1) & ~lost(outputs)
+    kept = labeled.reshape(len(labeled), -1).any(dim=1) & ~has_nonfinite(outputs)
     outputs, target = outputs[kept], target[kept]
     if not len(outputs):
         return Validated({}, 0)

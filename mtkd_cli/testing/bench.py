@@ -13,7 +13,7 @@ from mtkd_cli.interfaces import AggregationBatch, Merged, Task
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing.batches import SAMPLES, TEMPERATURE, batch_for, outputs_for, targets_for
 from mtkd_cli.testing.broken import BrokenRuleError
-from mtkd_cli.training.strategy import GIVEN, TOLERANCE
+from mtkd_cli.training.strategy import OPTIONAL_INPUTS, TOLERANCE
 
 SAME_WEIGHT = 1e-5
 """Tolerance of a weight in float32."""
@@ -65,7 +65,7 @@ class Bench:
             batch: the batch.
             withheld: fields that the strategy does not get; default: all that its spec does not declare.
         """
-        undeclared = tuple(need for need in GIVEN if need not in self.spec.needs)
+        undeclared = tuple(need for need in OPTIONAL_INPUTS if need not in self.spec.needs)
         batch = batch.without(*(undeclared if withheld is None else withheld))
         return strategy.combine(batch) if self.combines else strategy.weights(batch)
 

@@ -18,7 +18,7 @@ from mtkd_cli.testing import random_state
 from mtkd_cli.testing.batches import task_of
 from mtkd_cli.testing.bench import SAME_WEIGHT, Bench
 from mtkd_cli.testing.broken import NotCheckedError
-from mtkd_cli.training.strategy import GIVEN
+from mtkd_cli.training.strategy import OPTIONAL_INPUTS
 
 EXTREME = 1e4
 NEARLY = 95.0
@@ -86,8 +86,8 @@ def _declared_needs(bench: Bench) -> None:
     try:
         bench.answer(bench.batch())
     except Exception as error:
-        for need in GIVEN:
-            rest = tuple(g for g in GIVEN if g not in (need, *bench.spec.needs))
+        for need in OPTIONAL_INPUTS:
+            rest = tuple(g for g in OPTIONAL_INPUTS if g not in (need, *bench.spec.needs))
             if need not in bench.spec.needs and _works(bench, rest):
                 raise bench.broken(rule, f"it uses {need!r} but does not declare it") from error
         raise bench.broken("no exceptions", f"{type(error).__name__}: {error}") from error

@@ -1,5 +1,5 @@
-"""The training loop and all that it needs: state, objectives, evaluation, checkpoints, search.
+"""The training loop: state, objectives, evaluation, checkpoints and hyperparameter search.
 
-The loop trains students and fine-tunes teachers alike. Which models are trained, and in which order,
-is decided by `mtkd_cli.teachers` and `mtkd_cli.runs`.
+The loop trains students and fine-tunes teachers. Which models are trained, and in which order, is decided by
+`mtkd_cli.teachers` and `mtkd_cli.runs`.
 """

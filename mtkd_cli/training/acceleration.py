@@ -1,4 +1,4 @@
-"""What makes a device fast without changing what is learnt: transfers, autocast, compilation, processes."""
+"""Faster training on a device: autocast, compilation and synchronized BatchNorm."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mtkd_cli.recipe.schema import Train
 
 
 def number_format(settings: Train, device: torch.device) -> torch.dtype:
-    """Return the format of the student's forward pass; ``auto``: bfloat16 where the device computes in it.
+    """Return the dtype of the forward pass; ``auto`` is bfloat16 on devices with native support.
 
-    Without hardware for it, bfloat16 is emulated: slower, and less exact for nothing.
+    Without native support bfloat16 is emulated: slower and less exact.
     """
     if settings.precision == "auto":
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -25,32 +25,34 @@ def number_format(settings: Train, device: torch.device) -> torch.dtype:
 
 
 def autocast(settings: Train, device: torch.device) -> AbstractContextManager[Any]:
-    """Return the context of a forward pass. Weights, losses and optimizer stay in float32."""
-    wanted = number_format(settings, device)
-    return nullcontext() if wanted is torch.float32 else torch.autocast(device.type, wanted)
+    """Return the autocast context of a forward pass. Weights, losses and optimizer stay in float32."""
+    dtype = number_format(settings, device)
+    return nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype)
 
 
-def synchronised(module: nn.Module, settings: Train, device: torch.device) -> nn.Module:
-    """Return the module with BatchNorm over all processes, if the recipe asks for that.
+def convert_sync_batchnorm_if_requested(
+    module: nn.Module, settings: Train, device: torch.device
+) -> nn.Module:
+    """Return the module with synchronized BatchNorm if ``train.sync_batchnorm`` is set.
 
     Raises:
-        UsageError: not on a CUDA device, where alone torch has it.
+        UsageError: the device is not a CUDA device; torch supports it on CUDA only.
     """
     if not settings.sync_batchnorm:
         return module
     if device.type != "cuda":
         raise UsageError(
-            f"train.sync_batchnorm needs CUDA devices, this is {device.type}",
+            f"train.sync_batchnorm requires CUDA; the device is {device.type}",
             where="train.sync_batchnorm",
-            hint="leave it out: each process then takes the statistics of its own samples",
+            hint="remove it: each process then uses the statistics of its own samples",
         )
-    made: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
-    return made
+    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+    return converted
 
 
-def compiled(module: nn.Module, settings: Train) -> Callable[[Tensor], Any]:
-    """Return the module as it is called while training: by ``torch.compile`` if the recipe asks for that."""
+def compile_if_requested(module: nn.Module, settings: Train) -> Callable[[Tensor], Any]:
+    """Return the compiled module if ``train.compile`` is set, else the module."""
     if not settings.compile:
         return module
-    made: Callable[[Tensor], Any] = torch.compile(module)
-    return made
+    compiled: Callable[[Tensor], Any] = torch.compile(module)
+    return compiled

@@ -1,4 +1,4 @@
-"""The batch size that is taken where a recipe names none."""
+"""The default batch size, chosen by the number of samples."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import math
 from mtkd_cli.distributed import group
 
 SMALLEST, LARGEST = 8, 64
-"""BatchNorm's statistics are too noisy below the one; small students gain little speed above the other."""
+"""Below the first, BatchNorm statistics are too noisy; above the second, small students gain little speed."""
 STEPS = 20
-"""Steps of an epoch that are left where the smallest batch allows it: an epoch is also the time between two
-evaluations."""
+"""Minimum steps per epoch, if the smallest batch size allows: models are evaluated once per epoch."""
 FEW_STEPS = 5
+"""Steps per epoch below which the user is warned."""
 
 
 def automatic_batch_size(samples: int) -> int:
-    """Return the largest power of two up to `LARGEST` that leaves `STEPS` steps in an epoch of ``samples``.
+    """Return the largest power of two up to `LARGEST` with at least `STEPS` steps per epoch.
 
-    Never less than `SMALLEST` samples for each process.
+    At least `SMALLEST` samples per process.
     """
-    wanted = min(LARGEST, samples // STEPS)
-    power = 2 ** int(math.log2(wanted)) if wanted else 1
+    limit = min(LARGEST, samples // STEPS)
+    power = 2 ** int(math.log2(limit)) if limit else 1
     return max(power, SMALLEST * group.size())
 
 
 def too_few_steps(key: str, batch_size: int, samples: int) -> str:
-    """Return what to tell of a batch size that leaves very few steps in an epoch; empty if it does not.
+    """Return a warning if a batch size leaves very few steps per epoch, else an empty string.
 
     Args:
-        key: the recipe's, for the message.
+        key: recipe key, used in the message.
         batch_size: its value.
-        samples: of an epoch.
+        samples: samples per epoch.
     """
     steps, smaller = math.ceil(samples / batch_size), automatic_batch_size(samples)
     if steps >= FEW_STEPS or smaller >= batch_size:

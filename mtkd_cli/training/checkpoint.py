@@ -1,8 +1,8 @@
-"""Checkpoints on disk: whole or not there, checked when read, the last two kept.
+"""Checkpoints on disk: written atomically, verified when read; the last two are kept.
 
-A checkpoint is a folder ``step-000000120`` of tensors (safetensors), facts (JSON) and a manifest, see
-`mtkd_cli.files.whole_folder`: a kill at any moment leaves the ones before it. Names order checkpoints; there
-is nothing else that could point to a wrong one.
+A checkpoint is a folder ``step-000000120`` with tensors (safetensors), metadata (JSON) and a manifest, see
+`mtkd_cli.files.whole_folder`: a process killed at any moment leaves the earlier checkpoints intact. The
+newest is found by its folder name; no other file has to point to it.
 """
 
 from __future__ import annotations
@@ -20,97 +20,106 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic, whole_folder
 from mtkd_cli.safe_loading import weights
 
-KEPT = 2
-TENSORS, FACTS = "tensors.safetensors", "facts.json"
+MAX_CHECKPOINTS = 2
+TENSORS, METADATA = "tensors.safetensors", "facts.json"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was read of one: its number of steps, tensors and facts."""
+    """The content of one checkpoint."""
 
     step: int
     tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Newest:
-    """The newest checkpoint that is what was written, if there is one; what is wrong with later ones."""
+class NewestCheckpoint:
+    """The newest intact checkpoint, if there is one.
+
+    Attributes:
+        checkpoint: its content; None if there are no checkpoints.
+        damaged: reason for each newer checkpoint that could not be read.
+    """
 
     checkpoint: Checkpoint | None
     damaged: Mapping[Path, str]
 
 
-def write(place: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Add a checkpoint and remove all but the last two.
+def write(folder: Path, step: int, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write a checkpoint, then remove all but the last two.
 
     Raises:
-        DataError: the disk is full, read-only or otherwise unusable; those before are as they were.
+        DataError: the disk is full, read-only or otherwise unusable; earlier checkpoints are unchanged.
     """
-    folder = place / f"step-{step:09d}"
+    new = folder / f"step-{step:09d}"
     size = sum(t.numel() * t.element_size() for t in tensors.values())
-    with atomic.disk_errors(folder, size):
-        _remove_leftovers(place)
-    with whole_folder.create(folder, size) as part:
-        weights.write(part / TENSORS, tensors)
-        (part / FACTS).write_text(json.dumps(facts), encoding="utf-8")
-    keep_last(place, KEPT)
+    with atomic.disk_errors(new, size):
+        _remove_leftovers(folder)
+    with whole_folder.create(new, size) as partial:
+        weights.write(partial / TENSORS, tensors)
+        (partial / METADATA).write_text(json.dumps(metadata), encoding="utf-8")
+    keep_last(folder, MAX_CHECKPOINTS)
 
 
-def keep_last(place: Path, count: int) -> None:
+def keep_last(folder: Path, count: int) -> None:
     """Remove all checkpoints but the last ``count``."""
-    with atomic.disk_errors(place):
-        for old in numbered(place)[:-count]:
-            # Renamed first: what is removed in part must not look like a damaged checkpoint.
+    with atomic.disk_errors(folder):
+        for old in list_checkpoints(folder)[:-count]:
+            # Rename first: a partly removed folder must not look like a damaged checkpoint.
             old.rename(old.with_name(f".{old.name}.old"))
-        _remove_leftovers(place)
+        _remove_leftovers(folder)
 
 
-def newest(place: Path) -> Newest:
-    """Read the newest checkpoint that is what was written.
+def load_newest(folder: Path) -> NewestCheckpoint:
+    """Read the newest intact checkpoint.
 
     Raises:
-        DataError: there are checkpoints, and every one is damaged. Nothing is removed.
+        DataError: all checkpoints are damaged. Nothing is removed.
     """
     damaged: dict[Path, str] = {}
-    for folder in reversed(numbered(place)):
+    for path in reversed(list_checkpoints(folder)):
         try:
-            return Newest(_read(folder), damaged)
+            return NewestCheckpoint(_read(path), damaged)
         except (OSError, ValueError, RecursionError, DataError) as error:
-            damaged[folder] = str(error)
+            damaged[path] = str(error)
     if damaged:
-        folder, reason = next(iter(damaged.items()))
+        newest, reason = next(iter(damaged.items()))
         raise DataError(
-            f"every checkpoint is damaged; the newest, {folder.name}: {reason}",
-            where=str(place),
-            hint="put back a copy, or remove this folder to train from the start",
+            f"every checkpoint is damaged; the newest, {newest.name}: {reason}",
+            where=str(folder),
+            hint="restore a copy, or remove this folder to train from the start",
         )
-    return Newest(None, {})
+    return NewestCheckpoint(None, {})
 
 
 def set_aside(damaged: Path) -> None:
-    """Rename a damaged checkpoint, so that a new one can take its number."""
+    """Rename a damaged checkpoint, so that a new one can be written under its name."""
     with atomic.disk_errors(damaged):
         aside = damaged.with_name(f"damaged-{damaged.name}")
         shutil.rmtree(aside, ignore_errors=True)
         damaged.rename(aside)
 
 
-def numbered(place: Path) -> list[Path]:
-    """Return the folders of checkpoints, the oldest first."""
-    return sorted(place.glob("step-" + "[0-9]" * 9)) if place.is_dir() else []
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Return the folders of all checkpoints, oldest first."""
+    return sorted(folder.glob("step-" + "[0-9]" * 9)) if folder.is_dir() else []
 
 
 def _read(folder: Path) -> Checkpoint:
-    """Return a checkpoint; ValueError, DataError or OSError says what is wrong with it."""
-    paths = [folder, *(folder / name for name in (TENSORS, FACTS, whole_folder.MANIFEST))]
+    """Read and verify a checkpoint.
+
+    Raises:
+        OSError, ValueError, RecursionError, DataError: the checkpoint is damaged.
+    """
+    paths = [folder, *(folder / name for name in (TENSORS, METADATA, whole_folder.MANIFEST))]
     if any(path.is_symlink() for path in paths):
-        raise ValueError("there is a link in it")
-    whole_folder.check(folder, TENSORS, FACTS)
+        raise ValueError("it contains a symbolic link")
+    whole_folder.check(folder, TENSORS, METADATA)
     tensors, _ = weights.read(folder / TENSORS)
-    return Checkpoint(int(folder.name[-9:]), tensors, json.loads((folder / FACTS).read_bytes()))
+    return Checkpoint(int(folder.name[-9:]), tensors, json.loads((folder / METADATA).read_bytes()))
 
 
-def _remove_leftovers(place: Path) -> None:
-    for leftover in place.glob(".step-*"):
+def _remove_leftovers(folder: Path) -> None:
+    for leftover in folder.glob(".step-*"):
         shutil.rmtree(leftover)

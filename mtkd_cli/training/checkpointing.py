@@ -1,4 +1,4 @@
-"""When a training is kept: at the end of an epoch, every few minutes, when it is stopped, when it is done."""
+"""When checkpoints are written: after an epoch, every few minutes, on interruption, and at the end."""
 
 from __future__ import annotations
 
@@ -11,62 +11,62 @@ from mtkd_cli.training import checkpoint
 from mtkd_cli.training.checkpoint import Checkpoint
 from mtkd_cli.training.state import Training
 
-EVERY_SECONDS = 300.0
-"""Longest time without a checkpoint, where epochs are longer."""
-TIMES_ITS_COST = 20.0
-"""Least time between checkpoints, in times of what the last one took: they cost at most 5 %."""
+MAX_INTERVAL_SECONDS = 300.0
+"""Maximum time between checkpoints, in seconds, if epochs take longer."""
+MIN_INTERVAL_RATIO = 20.0
+"""Minimum time between checkpoints, as a multiple of the last one's duration: they cost at most 5 %."""
 
 
-class Keeper:
-    """Keeps the checkpoints of one training in one folder; of several processes, the first one does.
+class Checkpointer:
+    """Writes and restores the checkpoints of one training. Only the first of several processes writes.
 
     Args:
-        place: the folder.
-        say: told what the user should know.
+        folder: folder of the checkpoints.
+        say: function that shows a line to the user.
     """
 
-    def __init__(self, place: Path, say: Callable[[str], None]) -> None:
-        self.place, self._say = place, say
-        self._kept, self._kept_at, self._cost = 0, time.monotonic(), 0.0
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self.folder, self._say = folder, say
+        self._saved_step, self._saved_at, self._duration = 0, time.monotonic(), 0.0
 
     def restore(self, training: Training) -> None:
-        """Take over the newest checkpoint that is what was written, if there is one.
+        """Load the newest intact checkpoint, if there is one, in every process.
 
         Raises:
             DataError: every checkpoint is damaged.
         """
-        found = group.broadcast(self._newest() if group.is_first() else None)
+        found = group.broadcast(self._load_newest() if group.is_first() else None)
         if found is None:
             return
-        training.restore(found, str(self.place))
-        self._kept, self._kept_at = training.done, time.monotonic()
+        training.restore(found, str(self.folder))
+        self._saved_step, self._saved_at = training.done, time.monotonic()
 
-    def _newest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that is what was written; damaged ones are set aside."""
-        found = checkpoint.newest(self.place)
+    def _load_newest(self) -> Checkpoint | None:
+        """Return the newest intact checkpoint; rename damaged ones."""
+        found = checkpoint.load_newest(self.folder)
         if found.checkpoint is None:
             return None
         for folder, reason in found.damaged.items():
-            self._say(f"the checkpoint {folder} is damaged, the one before it is used: {reason}")
+            self._say(f"the checkpoint {folder} is damaged, resuming from an older one: {reason}")
             checkpoint.set_aside(folder)
         return found.checkpoint
 
-    def stepped(self, training: Training, epoch_ended: bool, last: bool) -> None:
-        """Keep the training after a step if it is time; certainly after the ``last`` one of this process.
+    def save_if_due(self, training: Training, epoch_ended: bool, last: bool) -> None:
+        """Write a checkpoint if enough time has passed; always after the ``last`` step of this process.
 
         Raises:
             DataError: the disk is full, read-only or otherwise unusable.
         """
-        since, least = time.monotonic() - self._kept_at, TIMES_ITS_COST * self._cost
-        due = since >= (least if epoch_ended else max(EVERY_SECONDS, least))
-        if not group.is_first() or training.done == self._kept or not (due or last):
+        elapsed, minimum = time.monotonic() - self._saved_at, MIN_INTERVAL_RATIO * self._duration
+        is_due = elapsed >= (minimum if epoch_ended else max(MAX_INTERVAL_SECONDS, minimum))
+        if not group.is_first() or training.done == self._saved_step or not (is_due or last):
             return
         started = time.monotonic()
-        checkpoint.write(self.place, training.done, training.tensors(), training.facts())
-        self._kept, self._kept_at = training.done, time.monotonic()
-        self._cost = self._kept_at - started
+        checkpoint.write(self.folder, training.done, training.tensors(), training.metadata())
+        self._saved_step, self._saved_at = training.done, time.monotonic()
+        self._duration = self._saved_at - started
 
-    def finished(self) -> None:
+    def keep_last(self) -> None:
         """Remove all but the last checkpoint."""
         if group.is_first():
-            checkpoint.keep_last(self.place, 1)
+            checkpoint.keep_last(self.folder, 1)

@@ -1,4 +1,4 @@
-"""What every phase of a run is given."""
+"""The context of a run: recipe, data, task and device, passed to every phase."""
 
 from __future__ import annotations
 
@@ -27,10 +27,15 @@ from mtkd_cli.training.training_data import TrainingData
 
 @dataclass(frozen=True)
 class Context:
-    """A resolved recipe, its data and task, and where it runs.
+    """A resolved recipe, its data and task, and the device it runs on.
 
     Attributes:
-        engine: versions, device, threads and processes: what decides the bits of a result besides the recipe.
+        recipe: the recipe.
+        parts: the providers of its parts.
+        data: training, validation and test data.
+        task: the task.
+        device: device of the computation.
+        progress: display of the run.
     """
 
     recipe: Recipe
@@ -41,11 +46,11 @@ class Context:
     progress: Progress
 
     def training_data(self, split: Split, rows: NDArray[np.int64], view_count: int | None) -> TrainingData:
-        """Return what a training on some rows of a split sees.
+        """Return the training data of some rows of a split.
 
         Args:
-            split: where the samples are.
-            rows: the samples of the split that are trained on.
+            split: split with the samples.
+            rows: rows of the split to train on, ``[N]``.
             view_count: number of views that the epochs cycle through; None for a new view each epoch.
         """
         recipe = self.recipe
@@ -59,7 +64,7 @@ class Context:
 
     @property
     def engine(self) -> dict[str, Any]:
-        """Return what decides the bits of a result besides recipe and data."""
+        """Versions, device, threads and processes: what affects results besides recipe and data."""
         return {
             "mtkd": __version__,
             "torch": torch.__version__,

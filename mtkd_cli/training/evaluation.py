@@ -1,4 +1,4 @@
-"""Run a module over a split and measure what it says."""
+"""Evaluate a module, or recorded outputs, on the labeled samples of a split."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.distributed import group
 from mtkd_cli.interfaces import FEW_LABELS, Task
 from mtkd_cli.interfaces.missing_labels import without_labels
-from mtkd_cli.interfaces.missing_outputs import filled, lost, over
+from mtkd_cli.interfaces.missing_outputs import broadcast_per_sample, fill_gaps, has_nonfinite
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.recipe.schema import Augment
-from mtkd_cli.training.batchnorm_statistics import reestimated
+from mtkd_cli.training.batchnorm_statistics import reestimate_batchnorm
 from mtkd_cli.training.loop import Evaluation
 from mtkd_cli.training.selection import Measurement
 
 BATCH = 256
 BATCHNORM_SAMPLES = 512
-"""Training samples that BatchNorm statistics are re-estimated on, at most."""
+"""Maximum number of training samples on which BatchNorm statistics are re-estimated."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What outputs are worth.
+    """Metrics and losses of outputs on N labeled samples.
 
     Attributes:
-        statistics: of each labelled sample, ``[N, S]``; see `Task.statistics`.
-        metrics: the task's, the primary one first.
-        losses: of each sample the sum over what is labelled in it, ``[N]``.
-        counts: how much that is, ``[N]``.
+        statistics: statistics of each sample, ``[N, S]``; see `Task.statistics`.
+        metrics: metrics of the task, the primary one first.
+        losses: loss of each sample, summed over its labeled elements, ``[N]``.
+        counts: number of labeled elements of each sample, ``[N]``.
     """
 
     statistics: Tensor
@@ -48,12 +48,12 @@ class Measured:
 
     @property
     def loss(self) -> float:
-        """Mean loss over what is labelled."""
+        """Mean loss over the labeled elements."""
         return float(self.losses.sum() / self.counts.sum().clamp(min=1))
 
 
 def batches(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Return the rows in batches of about equal size: each counts the same for BatchNorm."""
+    """Split rows into batches of about equal size, so that each has the same weight for BatchNorm."""
     return np.array_split(rows, math.ceil(len(rows) / BATCH)) if len(rows) else []
 
 
@@ -61,82 +61,87 @@ def plain_views(
     split: Split, rows: NDArray[np.int64] | None = None, device: torch.device | str = "cpu"
 ) -> Iterator[Tensor]:
     """Yield view 0 of the samples at ``rows`` (default: all), in `batches`."""
-    for part in batches(np.arange(len(split)) if rows is None else rows):
-        yield view(split.samples.read(part), split.id_numbers[part], PLAIN, 0, Augment(), device)
+    for batch in batches(np.arange(len(split)) if rows is None else rows):
+        yield view(split.samples.read(batch), split.id_numbers[batch], PLAIN, 0, Augment(), device)
 
 
-def answering(
+def row_predictor(
     module: nn.Module, split: Split, device: torch.device | str = "cpu"
 ) -> Callable[[NDArray[np.int64]], Tensor]:
-    """Return a function from rows to the module's outputs on their view 0, ``[B, C, *]`` on the CPU.
+    """Return a function from rows to the module's outputs on view 0, ``[B, C, *]`` on the CPU.
 
-    It is meant for one of `batches` at a time.
+    Pass one of `batches` at a time.
     """
     module.eval()
 
-    def answer(rows: NDArray[np.int64]) -> Tensor:
+    def predict(rows: NDArray[np.int64]) -> Tensor:
         with torch.no_grad():
             return torch.cat(
-                [at_least_float32(module(shown)).cpu() for shown in plain_views(split, rows, device)]
+                [at_least_float32(module(views)).cpu() for views in plain_views(split, rows, device)]
             )
 
-    return answer
+    return predict
 
 
 def on_device(module: nn.Module, device: torch.device) -> nn.Module:
-    """Return a module for a device: itself on the CPU, else a copy there, so that it stays on the CPU."""
+    """Return the module itself on the CPU, else a copy on the device: the original stays on the CPU."""
     return module if device.type == "cpu" else copy.deepcopy(module).to(device)
 
 
 def measure(
-    answer: Callable[[NDArray[np.int64]], Tensor], split: Split, task: Task, gaps: bool = False
+    predict: Callable[[NDArray[np.int64]], Tensor], split: Split, task: Task, gaps: bool = False
 ) -> Measured:
-    """Measure what is answered on a split's labelled samples.
+    """Evaluate outputs on the labeled samples of a split.
 
-    Several processes each answer some of the `batches` of them.
+    Several processes each evaluate some of the `batches`.
 
     Args:
-        answer: gives the outputs ``[B, C, *]`` on the samples at some rows.
-        split: whose samples.
-        task: what the outputs are.
-        gaps: pass over a sample whose output has NaN, as over one without a label.
+        predict: function from rows to outputs ``[B, C, *]``.
+        split: split with the samples.
+        task: task of the outputs.
+        gaps: skip samples with non-finite outputs, like samples without a label.
     """
     targets = torch.from_numpy(split.samples.targets)
-    parts = batches(split.labelled)
-    pairs = ((answer(part), targets[part]) for part in parts[group.own_slice(len(parts))])
-    return measured((_passed_over(*pair) for pair in pairs) if gaps else pairs, task)
+    every_batch = batches(split.labelled)
+    own_batches = every_batch[group.own_slice(len(every_batch))]
+    pairs = ((predict(batch), targets[batch]) for batch in own_batches)
+    return measure_pairs((_unlabel_gaps(*pair) for pair in pairs) if gaps else pairs, task)
 
 
-def _passed_over(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return outputs without NaN, and labels only where there was none."""
-    (whole,), _ = filled((output,))
-    return whole, torch.where(over(lost(output), target), without_labels(target), target)
+def _unlabel_gaps(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace non-finite outputs by 0, and remove the labels of these samples."""
+    (finite,), _ = fill_gaps((output,))
+    return finite, torch.where(
+        broadcast_per_sample(has_nonfinite(output), target), without_labels(target), target
+    )
 
 
-def measured(answers: Iterable[tuple[Tensor, Tensor]], task: Task) -> Measured:
-    """Measure pairs of outputs ``[B, C, *]`` and their labels, every process's together."""
-    found: list[tuple[Tensor, Tensor, Tensor]] = []
+def measure_pairs(pairs: Iterable[tuple[Tensor, Tensor]], task: Task) -> Measured:
+    """Evaluate pairs of outputs ``[B, C, *]`` and targets, gathered from all processes."""
+    columns: list[tuple[Tensor, Tensor, Tensor]] = []
     with torch.no_grad():
-        for output, target in answers:
-            there = task.labelled(target)
-            loss = torch.where(there, task.evaluation_loss(output, target), 0)
-            sums = loss.double().reshape(len(there), -1).sum(dim=1)
-            found.append((task.statistics(output, target), sums, there.reshape(len(there), -1).sum(dim=1)))
-    rows = [row for mine in group.gather(found) for row in mine]
+        for output, target in pairs:
+            labeled = task.labelled(target)
+            loss = torch.where(labeled, task.evaluation_loss(output, target), 0)
+            # [B, *] -> [B]: sum of the losses, and number of labeled elements
+            sums = loss.double().reshape(len(labeled), -1).sum(dim=1)
+            counts = labeled.reshape(len(labeled), -1).sum(dim=1)
+            columns.append((task.statistics(output, target), sums, counts))
+    rows = [row for gathered in group.gather(columns) for row in gathered]
     statistics, losses, counts = (torch.cat(column) for column in zip(*rows, strict=True))
     return Measured(statistics, task.metrics(statistics), losses, counts)
 
 
 def judge(module: nn.Module, measured: Measured, task: Task, distance: float | None = None) -> Evaluation:
-    """Return the evaluation of a module by how it measured on validation, see `selection`.
+    """Return the evaluation of a module, as the selection compares it; see `selection`.
 
-    Maps and boxes have many labels a sample: the metric ranks them.
+    Maps and boxes have many labels per sample, so their metric is precise enough to rank them.
 
     Args:
-        module: the module.
-        measured: its outputs on validation.
-        task: what the outputs are.
-        distance: its distance to the merged teachers, see `Measurement`.
+        module: module that was evaluated.
+        measured: metrics and losses of its outputs on validation.
+        task: task of the outputs.
+        distance: distance to the merged teachers, see `Measurement`.
     """
     metric, value = task.primary, measured.metrics[task.primary.name]
     losses = None
@@ -156,17 +161,17 @@ def validate(
     device: torch.device | str,
     distance: Callable[[nn.Module], float] | None = None,
 ) -> Evaluation:
-    """Evaluate a copy of ``module`` with BatchNorm statistics of samples from all over ``train``.
+    """Evaluate a copy of ``module`` whose BatchNorm statistics are re-estimated on samples of ``train``.
 
     Args:
-        module: the module.
-        task: what the outputs are.
-        val: the validation split.
-        train: the training split.
-        device: where the module is.
-        distance: measures a module's distance to the merged teachers.
+        module: module to evaluate; not changed.
+        task: task of the outputs.
+        val: validation split.
+        train: training split.
+        device: device of the module.
+        distance: function from a module to its distance to the merged teachers.
     """
     rows = shuffled_sample_rows(np.arange(len(train)), BATCHNORM_SAMPLES)
-    twin = reestimated(module, plain_views(train, rows, device))
-    measured = measure(answering(twin, val, device), val, task)
-    return judge(twin, measured, task, distance(twin) if distance else None)
+    copied = reestimate_batchnorm(module, plain_views(train, rows, device))
+    measured = measure(row_predictor(copied, val, device), val, task)
+    return judge(copied, measured, task, distance(copied) if distance else None)

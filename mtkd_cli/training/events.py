@@ -1,4 +1,4 @@
-"""What happens in a run: one method an event, which every listener overrides as it needs."""
+"""Events of a run: a listener overrides the methods of the events it needs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class RunListener:
-    """Follows a run. Every method does nothing until a listener overrides it."""
+    """Receives the events of a run. Every method does nothing by default."""
 
     def run_started(self, recipe: Mapping[str, Any], folder: Path) -> None:
-        """The run begins or resumes, and its folder has the recipe."""
+        """The run starts or resumes; its folder contains the recipe."""
 
     def said(self, line: str) -> None:
         """A line for the user."""
@@ -27,15 +27,15 @@ class RunListener:
         """A table for the terminal only."""
 
     def training_began(self, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-        """A training begins, or resumes with the rows that its curve has so far.
+        """A training starts, or resumes with the rows of its curve so far.
 
         Args:
-            label: its phase, and its candidate where there are several.
-            rows: without the label.
+            label: its phase, and its candidate number if there are several.
+            rows: rows of the curve, without the label.
         """
 
     def epoch_finished(self, row: Mapping[str, Any]) -> None:
-        """An evaluation was made; its row has the label of its training."""
+        """An evaluation is complete; the row includes the label of its training."""
 
     def run_finished(self, report: Mapping[str, Any]) -> None:
         """The report is complete."""
@@ -43,12 +43,12 @@ class RunListener:
 
 @dataclass(frozen=True)
 class RunEvents(RunListener):
-    """Passes each event on to all listeners, in their order."""
+    """Passes each event on to all listeners, in order."""
 
     listeners: tuple[RunListener, ...] = ()
 
     def with_listeners(self, *more: RunListener) -> RunEvents:
-        """Return the same with more listeners."""
+        """Return a copy with more listeners."""
         return replace(self, listeners=(*self.listeners, *more))
 
     def run_started(self, recipe: Mapping[str, Any], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The training loop: the same for fitted teachers, baselines and the distilled student."""
+"""The training loop of fitted teachers, baselines and the distilled student."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mtkd_cli.distributed import group, signals
 from mtkd_cli.distributed.gradients import sum_gradients
 from mtkd_cli.errors import TrainingError, UsageError
 from mtkd_cli.recipe.schema import Train
-from mtkd_cli.training.acceleration import autocast, compiled
-from mtkd_cli.training.checkpointing import Keeper
-from mtkd_cli.training.optimizer import schedule_of
-from mtkd_cli.training.selection import Selection, select, smoothed, window
+from mtkd_cli.training.acceleration import autocast, compile_if_requested
+from mtkd_cli.training.checkpointing import Checkpointer
+from mtkd_cli.training.optimizer import create_schedule
+from mtkd_cli.training.selection import Selection, select, smooth, window_size
 from mtkd_cli.training.state import Evaluation as Evaluation
 from mtkd_cli.training.state import Training
 
@@ -31,12 +31,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """Where training stands, and the samples of this step.
+    """One optimizer step and its samples.
 
     Attributes:
-        indices, views: this process's share of the batch; no views before the data has made them.
-        place: which part of the batch that is; None: all of it.
-        batch: samples of the whole batch; 0: as many as there are indices.
+        number: index of the step, from 0.
+        epoch: index of the epoch, from 0.
+        progress: share of all steps before this one, from 0 to 1.
+        indices: samples of this process, ``[B]``.
+        views: their views, ``[B, C, H, W]``; empty until the data creates them.
+        own_slice: this process's slice of the whole batch; None: the whole batch.
+        batch: number of samples in the whole batch; 0: as many as indices.
     """
 
     number: int
@@ -44,17 +48,20 @@ class Step:
     progress: float
     indices: NDArray[np.int64]
     views: Tensor = field(default_factory=lambda: torch.empty(0))
-    place: slice | None = None
+    own_slice: slice | None = None
     batch: int = 0
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The parts of a loss. ``kd`` is None where no teacher is heard.
+    """The terms of the loss of one step.
 
     Attributes:
-        weights: how much each teacher counted, ``[K, B, *]``; None without teachers, or if combined.
-        teachers: their names.
+        task: mean loss on the labels.
+        kd: mean distillation loss; None without teachers.
+        kd_ratio: weight of ``kd``, from 0 to 1.
+        weights: weights of the teachers, ``[K, B, *]``; None without teachers, or with a combined target.
+        teachers: names of the K teachers.
     """
 
     task: Tensor
@@ -69,9 +76,10 @@ class Losses:
         return self.task if self.kd is None else (1 - self.kd_ratio) * self.task + self.kd_ratio * self.kd
 
     def shares(self) -> dict[str, float]:
-        """Return the mean weight of each teacher where one is heard, in all processes, as ``weight/NAME``."""
+        """Return the mean weight of each teacher over all processes, as ``weight/NAME``."""
         if self.weights is None:
             return {}
+        # [K, B, *] -> [K]
         sums = group.all_reduce_sum(self.weights.detach().double().flatten(1).sum(dim=1))
         means = (sums / sums.sum().clamp(min=1e-12)).tolist()
         return {f"weight/{name}": mean for name, mean in zip(self.teachers, means, strict=True)}
@@ -79,7 +87,7 @@ class Losses:
 
 @dataclass(frozen=True)
 class Trained:
-    """The evaluations that are kept of a training, and the rows of its curve."""
+    """The selected evaluations of a training, and the rows of its curve."""
 
     selection: Selection
     curve: tuple[dict[str, float], ...]
@@ -91,17 +99,17 @@ class Trained:
         return evaluation
 
 
-class Watcher(Protocol):
-    """Is told of each step and each evaluation."""
+class TrainingListener(Protocol):
+    """Receives the events of a training."""
 
     def began(self, done: int, curve: list[dict[str, float]]) -> None:
-        """A training begins, or goes on after some steps, with the rows that its curve then has."""
+        """Called when a training starts, or resumes after ``done`` steps with the rows of its curve."""
 
     def stepped(self, step: Step, losses: Losses) -> None:
-        """One optimizer step was made."""
+        """Called after each optimizer step."""
 
     def evaluated(self, row: dict[str, float]) -> None:
-        """One row of the curve is complete."""
+        """Called after each evaluation, with its row of the curve."""
 
 
 def train(
@@ -112,45 +120,45 @@ def train(
     settings: Train,
     steps: int,
     evaluate_every: int,
-    watcher: Watcher,
-    keeper: Keeper | None = None,
+    listener: TrainingListener,
+    checkpointer: Checkpointer | None = None,
 ) -> Trained:
-    """Train ``module`` in place and return the best of its evaluations, see `selection`.
+    """Train ``module`` in place and return the selected evaluation, see `selection`.
 
-    Several processes each see their share of every batch, and make the same step.
+    Several processes each compute their share of every batch, and take the same step.
 
     Args:
-        module: views to outputs; the same in every process.
-        data: the training samples.
-        objective: the losses of the module's output at a step: this process's share of them.
-        evaluate: validates a module without changing it.
-        settings: optimizer, batch size, seed; with one learning rate and one weight decay.
-        steps: optimizer steps in all.
+        module: module from views to outputs; identical in every process.
+        data: training samples.
+        objective: function from the module's output and the step to the losses of this process's share.
+        evaluate: function that validates a module without changing it.
+        settings: optimizer, batch size and seed; with one learning rate and one weight decay.
+        steps: total number of optimizer steps.
         evaluate_every: steps between evaluations; the last step is always evaluated.
-        watcher: told of the progress.
-        keeper: keeps checkpoints; the training goes on from the newest one.
+        listener: receiver of progress events.
+        checkpointer: writer of checkpoints; the training resumes from the newest one.
 
     Raises:
-        TrainingError: a loss that is not finite; the step and the epoch are named.
-        UsageError: too few samples in a batch for so many processes.
-        EngineError: another process is gone.
-        Interrupted: a signal came, to any process; the step was finished and kept.
+        TrainingError: the loss or the gradient is not finite; the message names step and epoch.
+        UsageError: a batch has too few samples for the number of processes.
+        EngineError: another process died.
+        Interrupted: any process received a signal; the current step is finished and saved.
     """
-    refuse_small_batches(len(data), settings.batch_size)
-    training = Training.of(module, settings)
-    if keeper is not None:
-        keeper.restore(training)
-    watcher.began(training.done, training.curve)
+    require_minimum_batch(len(data), settings.batch_size)
+    training = Training.start(module, settings)
+    if checkpointer is not None:
+        checkpointer.restore(training)
+    listener.began(training.done, training.curve)
     optimizer = training.optimizer
-    schedule = schedule_of(optimizer, steps, settings, training.done)
-    batches = order(len(data), settings.batch_size, settings.seed, training.done)
+    schedule = create_schedule(optimizer, steps, settings, training.done)
+    batches = shuffled_batches(len(data), settings.batch_size, settings.seed, training.done)
     module.train()
-    forward = compiled(module, settings)
+    forward = compile_if_requested(module, settings)
     with signals.defer() as stopping:
         for number, (epoch, indices) in zip(range(training.done, steps), batches, strict=False):
-            place = group.own_slice(len(indices))
-            mine = indices[place]
-            step = Step(number, epoch, number / steps, mine, place=place, batch=len(indices))
+            own_slice = group.own_slice(len(indices))
+            own = indices[own_slice]
+            step = Step(number, epoch, number / steps, own, own_slice=own_slice, batch=len(indices))
             step = replace(step, views=data.views(step))
             counter_rng.seed_torch("step", settings.seed, number, *([group.rank()] if group.rank() else []))
             with autocast(settings, step.views.device):
@@ -158,33 +166,33 @@ def train(
             losses = objective(output, step)
             optimizer.zero_grad()
             losses.total.backward()  # type: ignore[no-untyped-call]
-            losses, stop = _of_everyone(module, losses, stopping())
+            losses, stop = _reduce(module, losses, stopping())
             norm = clip_grad_norm_(module.parameters(), settings.clip or math.inf)
-            _refuse_non_finite(losses.total, norm, step, steps)
+            _raise_if_nonfinite(losses.total, norm, step, steps)
             optimizer.step()
             schedule.step()
             if training.averaged is not None:
                 training.averaged.update_parameters(module)
             training.done += 1
-            training.sums += losses.task.item(), 0.0 if losses.kd is None else losses.kd.item()
-            watcher.stepped(step, losses)
+            training.loss_sums += losses.task.item(), 0.0 if losses.kd is None else losses.kd.item()
+            listener.stepped(step, losses)
             evaluated = training.done % evaluate_every == 0 or training.done == steps
             if evaluated:
-                evaluation = _evaluate(training, evaluate, epoch, losses, watcher)
+                evaluation = _evaluate(training, evaluate, epoch, losses, listener)
                 _select(training, evaluation, steps, evaluate_every)
-            if keeper is not None:
-                keeper.stepped(training, evaluated, last=training.done == steps or stop)
+            if checkpointer is not None:
+                checkpointer.save_if_due(training, evaluated, last=training.done == steps or stop)
             if stop:
                 raise signals.Interrupted
     if training.selection is None:
-        raise TrainingError("no step was trained", hint="raise train.epochs")
-    if keeper is not None:
-        keeper.finished()
+        raise TrainingError("no step was trained", hint="increase train.epochs")
+    if checkpointer is not None:
+        checkpointer.keep_last()
     return Trained(training.selection, tuple(training.curve))
 
 
-def _of_everyone(module: nn.Module, losses: Losses, stop: bool) -> tuple[Losses, bool]:
-    """Sum gradients and losses over the processes; return the losses, and whether any is to stop."""
+def _reduce(module: nn.Module, losses: Losses, stop: bool) -> tuple[Losses, bool]:
+    """Sum gradients and losses over all processes; return the losses, and whether any process must stop."""
     kd = 0.0 if losses.kd is None else losses.kd.item()
     task, kd, stops = sum_gradients(module, (losses.task.item(), kd, float(stop)))
     return replace(
@@ -197,15 +205,15 @@ def _evaluate(
     evaluate: Callable[[nn.Module], Evaluation],
     epoch: int,
     losses: Losses,
-    watcher: Watcher,
+    listener: TrainingListener,
 ) -> Evaluation:
-    """Evaluate, and add a row to the curve."""
-    evaluation = evaluate(training.evaluated)
+    """Evaluate the training and append a row to its curve."""
+    evaluation = evaluate(training.module_to_evaluate)
     training.module.train()
-    task_loss, kd_loss = training.sums / (
+    task_loss, kd_loss = training.loss_sums / (
         training.done - (training.curve[-1]["step"] if training.curve else 0)
     )
-    training.sums[:] = 0
+    training.loss_sums[:] = 0
     row = {
         "step": training.done,
         "epoch": epoch + 1,
@@ -216,22 +224,22 @@ def _evaluate(
         **losses.shares(),
     }
     training.curve.append(row)
-    watcher.evaluated(row)
+    listener.evaluated(row)
     return evaluation
 
 
 def _select(training: Training, evaluation: Evaluation, steps: int, evaluate_every: int) -> None:
-    """Keep the evaluation if the selection does; the first ones only fill the window."""
-    width = window(math.ceil(steps / evaluate_every))
+    """Add the evaluation to the selection, once the smoothing window is full."""
+    width = window_size(math.ceil(steps / evaluate_every))
     training.recent = [*training.recent, evaluation.measurement][-width:]
     if len(training.recent) < width and training.done < steps:
         return
-    new = select(smoothed(training.done, training.recent, evaluation))
+    new = select(smooth(training.done, training.recent, evaluation))
     training.selection = new if training.selection is None else training.selection.including(new)
 
 
-def _refuse_non_finite(loss: Tensor, norm: Tensor, step: Step, steps: int) -> None:
-    """Stop before the weights are spoilt."""
+def _raise_if_nonfinite(loss: Tensor, norm: Tensor, step: Step, steps: int) -> None:
+    """Raise a TrainingError if the loss or the gradient is not finite, before the optimizer step."""
     if torch.isfinite(norm) and torch.isfinite(loss):
         return
     what = f"the gradient is {norm.item()}" if torch.isfinite(loss) else f"the loss is {loss.item()}"
@@ -242,39 +250,41 @@ def _refuse_non_finite(loss: Tensor, norm: Tensor, step: Step, steps: int) -> No
     )
 
 
-def order(samples: int, batch_size: int, seed: int, done: int = 0) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield (epoch, indices) for ever, from the step after ``done`` on.
+def shuffled_batches(
+    samples: int, batch_size: int, seed: int, done: int = 0
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield (epoch, indices) without end, starting after ``done`` steps.
 
-    A last batch of fewer than two a process joins the one before: BatchNorm needs two.
+    A last batch with fewer than two samples per process joins the one before: BatchNorm needs two.
     """
-    each = steps_per_epoch(samples, batch_size)
-    epoch, first = divmod(done, each)
+    count = steps_per_epoch(samples, batch_size)
+    epoch, first = divmod(done, count)
     while True:
         shuffled = counter_rng.permutation(samples, "order", seed, epoch)
-        for number in range(first, each):
+        for number in range(first, count):
             yield (
                 epoch,
-                shuffled[number * batch_size : None if number + 1 == each else (number + 1) * batch_size],
+                shuffled[number * batch_size : None if number + 1 == count else (number + 1) * batch_size],
             )
         epoch, first = epoch + 1, 0
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
-    """Return the number of batches of one pass."""
+    """Return the number of batches in one epoch."""
     full = math.ceil(samples / batch_size)
     return full - 1 if full > 1 and 0 < samples % batch_size < group.LEAST * group.size() else full
 
 
-def refuse_small_batches(samples: int, batch_size: int) -> None:
-    """Raise if not every process can have a share of every batch.
+def require_minimum_batch(samples: int, batch_size: int) -> None:
+    """Raise if a batch is too small to be split over all processes.
 
     Raises:
-        UsageError: which says how many samples there are, and how many are needed.
+        UsageError: the batch has fewer than `group.LEAST` samples per process.
     """
-    there, least = min(samples, batch_size), group.LEAST * group.size()
-    if group.size() > 1 and there < least:
+    available, needed = min(samples, batch_size), group.LEAST * group.size()
+    if group.size() > 1 and available < needed:
         raise UsageError(
-            f"{group.size()} processes need {least} samples in a batch, there are {there}",
+            f"{group.size()} processes need at least {needed} samples per batch, but it has {available}",
             where="--processes",
-            hint="start fewer processes, raise train.batch_size, or give more labels",
+            hint="start fewer processes, increase train.batch_size, or add labels",
         )

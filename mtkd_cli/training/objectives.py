@@ -1,4 +1,4 @@
-"""What is minimised: the labels alone, or the labels and the merged teachers."""
+"""Training objectives: the loss on labels, alone or mixed with the loss to the merged teachers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mtkd_cli.distributed import group
 from mtkd_cli.errors import PluginError
 from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.interfaces.missing_labels import without_labels
-from mtkd_cli.interfaces.missing_outputs import filled
+from mtkd_cli.interfaces.missing_outputs import fill_gaps
 from mtkd_cli.losses import feature_loss
 from mtkd_cli.models.feature_projectors import WithFeatures
 from mtkd_cli.training.loop import Losses, Step
@@ -27,7 +27,7 @@ from mtkd_cli.training.training_data import TrainingData
 
 @dataclass(frozen=True)
 class FromLabels:
-    """The task loss over what is labeled, in every process's share of the batch."""
+    """The task loss, averaged over the labels of the batch in all processes."""
 
     data: TrainingData
 
@@ -42,27 +42,29 @@ class Hints:
     """The loss to the teachers' features, beside the loss to their outputs.
 
     Attributes:
-        features: the teachers' standardised features at a step, K of ``[B, D_k]``.
-        ratio: how much it counts.
+        features: function from a step to the teachers' standardized features, K of ``[B, D_k]``.
+        ratio: weight of this loss.
     """
 
     features: Callable[[Step], tuple[Tensor, ...]]
     ratio: float
 
     def loss(self, student: tuple[Tensor, ...], weights: Tensor | None, step: Step) -> Tensor:
-        """Return the loss, averaged over samples that some teacher speaks about.
+        """Return the loss, averaged over the samples on which some teacher has a weight.
 
         Args:
-            student: the student's features, brought to each teacher's, K of ``[B, D_k]``.
-            weights: the strategy's, ``[K, B, *]``; None where it is no weighting: all count the same.
-            step: where training stands.
+            student: the student's features, projected to each teacher's size, K of ``[B, D_k]``.
+            weights: weights of the strategy, ``[K, B, *]``; None if it combines outputs: all count equally.
+            step: the current step.
         """
         pairs = zip(student, self.features(step), strict=True)
-        losses = torch.stack([feature_loss(mine.float(), theirs) for mine, theirs in pairs])
+        # K of [B, D_k] -> [K, B]
+        losses = torch.stack([feature_loss(own.float(), teacher) for own, teacher in pairs])
         if weights is None:
             return self.ratio * share_of_mean(losses, torch.ones_like(losses, dtype=torch.bool))
-        each = weights.flatten(2).mean(dim=2) if weights.dim() > 2 else weights
-        return self.ratio * share_of_mean((each * losses).sum(dim=0), each.sum(dim=0) > 0)
+        # [K, B, *] -> [K, B]
+        per_sample = weights.flatten(2).mean(dim=2) if weights.dim() > 2 else weights
+        return self.ratio * share_of_mean((per_sample * losses).sum(dim=0), per_sample.sum(dim=0) > 0)
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,12 @@ class FromTeachers:
     """The task loss and the distillation loss, mixed by ``kd_ratio``.
 
     Attributes:
-        data: the training samples and the teachers' outputs on them.
-        strategy: weighs or combines the teachers.
-        batches: makes the batch that the strategy is given.
-        hints: the teachers' features, if the student learns them too.
+        data: training samples and the teachers' outputs on them.
+        strategy: strategy that weighs or combines the teachers.
+        batches: builder of the strategy's input.
+        temperature: temperature of the distillation loss.
+        kd_ratio: weight of the distillation loss, from 0 to 1.
+        hints: loss to the teachers' features; None if the student does not learn them.
     """
 
     data: TrainingData
@@ -99,23 +103,28 @@ class FromTeachers:
             error.where = f"{error.where} at step {step.number + 1}".strip()
             raise
         kd = task.kd_loss(output, merged, self.temperature)
-        heard = torch.ones_like(kd) if merged.weights is None else merged.weights.sum(dim=0)
-        labels = share_of_mean(task.task_loss(output, target), task.labelled(target))
-        weights, kd_loss = merged.weights, share_of_mean(kd, heard > 0)
+        # [K, B, *] -> [B, *]: 0 where every teacher is ignored
+        total_weight = torch.ones_like(kd) if merged.weights is None else merged.weights.sum(dim=0)
+        task_loss = share_of_mean(task.task_loss(output, target), task.labelled(target))
+        weights, kd_loss = merged.weights, share_of_mean(kd, total_weight > 0)
         if self.hints is not None:
             kd_loss = kd_loss + self.hints.loss(features, merged.weights, step)
-        return Losses(labels, kd_loss, self.kd_ratio, weights, batch.teacher_names)
+        return Losses(task_loss, kd_loss, self.kd_ratio, weights, batch.teacher_names)
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Makes the batches that a strategy is given, on one split.
+    """Builds the batches that a strategy receives, on one split.
 
     Attributes:
-        names: the teachers'.
-        declared: their ``weight`` keys.
-        known: ``[K, C]``, the classes that each teacher knows; None if all know all.
-        gaps: whether a teacher may have no answer to some samples.
+        task: the task.
+        split: split with the samples.
+        names: names of the K teachers.
+        declared: their ``weight`` keys in the recipe.
+        temperature: temperature of the distillation loss.
+        seed: seed of the strategy's random numbers.
+        known: mask of the classes that each teacher knows, ``[K, C]``; None if all know all.
+        gaps: whether a teacher may have non-finite outputs on some samples.
     """
 
     task: Task
@@ -135,14 +144,16 @@ class Batches:
         student: Any = None,
         step: Step | None = None,
     ) -> AggregationBatch:
-        """Return the batch of the samples at ``indices``; without a target no sample is labelled."""
+        """Return the batch of the samples at ``indices``; without a target, no sample is labeled."""
         device = outputs[0].device
         if target is None:
             target = without_labels(torch.from_numpy(self.split.samples.targets[indices])).to(device)
-        outputs, answered = filled(outputs) if self.gaps else (outputs, None)
-        given = any(weight is not None for weight in self.declared)
+        outputs, answered = fill_gaps(outputs) if self.gaps else (outputs, None)
+        has_weights = any(weight is not None for weight in self.declared)
         weights = (
-            torch.tensor([1.0 if w is None else w for w in self.declared], device=device) if given else None
+            torch.tensor([1.0 if w is None else w for w in self.declared], device=device)
+            if has_weights
+            else None
         )
         return AggregationBatch(
             outputs=outputs,
@@ -158,24 +169,25 @@ class Batches:
             labelled=self.task.labelled(target),
             student_output=student,
             metadata={name: column[indices] for name, column in self.split.samples.metadata.items()},
-            draw=lambda name, shape: self._drawn(name, shape, len(indices), step).to(device),
-            summed=group.all_reduce_sum if step and step.place is not None else lambda tensor: tensor,
+            draw=lambda name, shape: self._random(name, shape, len(indices), step).to(device),
+            summed=group.all_reduce_sum if step and step.own_slice is not None else lambda tensor: tensor,
         )
 
-    def _drawn(self, name: str, shape: tuple[int, ...], samples: int, step: Step | None) -> Tensor:
-        """Return random numbers of a step; of those for samples, the part of this process's share."""
+    def _random(self, name: str, shape: tuple[int, ...], samples: int, step: Step | None) -> Tensor:
+        """Return random numbers of a step; if one per sample, those of this process's share of the batch."""
         number = step.number if step else 0
         if step and step.batch > samples and shape[:1] == (samples,):
+            # for the whole batch, so that results do not depend on the number of processes
             whole = counter_rng.torch_uniform((step.batch, *shape[1:]), "strategy", self.seed, number, name)
-            return whole[step.place]
+            return whole[step.own_slice]
         return counter_rng.torch_uniform(shape, "strategy", self.seed, number, name)
 
 
 def share_of_mean(loss: Tensor, counted: Tensor) -> Tensor:
-    """Return this process's part of the mean over what counts in every process: their sum is the mean.
+    """Return this process's share of a mean over all processes: the sum of the shares is the mean.
 
     Args:
-        loss: per element.
-        counted: bool, the same shape.
+        loss: loss per element.
+        counted: mask of the elements that count, same shape.
     """
     return torch.where(counted, loss, 0).sum() / group.all_reduce_sum(counted.sum()).clamp(min=1)

@@ -1,4 +1,4 @@
-"""Say what did not fit into memory, instead of how torch or NumPy says it."""
+"""Turn out-of-memory errors of torch and NumPy into errors with a hint."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from contextlib import contextmanager
 
 from mtkd_cli.errors import MemoryFullError
 
-SAID = ("can't allocate memory", "not enough memory", "out of memory")
-"""What torch says of a CPU's memory and of a GPU's, in an error that is no other than a RuntimeError."""
+MESSAGES = ("can't allocate memory", "not enough memory", "out of memory")
+"""Messages of torch when memory is full, on a CPU or a GPU: it raises a plain RuntimeError."""
 
 
 @contextmanager
 def memory_errors(where: str, hint: str) -> Iterator[None]:
-    """Turn a lack of memory into an error that a user can act on.
+    """Raise a MemoryFullError when memory is full.
 
     Args:
-        where: what was in memory: the batch, the models.
-        hint: what would take less.
+        where: what was in memory, such as batch and model, used in the message.
+        hint: how to use less memory.
 
     Raises:
-        MemoryFullError: with how much was asked for, if that is known.
+        MemoryFullError: memory is full; the message includes the requested size if known.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        said = str(error)
-        if not isinstance(error, MemoryError) and not any(words in said for words in SAID):
+        message = str(error)
+        if not isinstance(error, MemoryError) and not any(text in message for text in MESSAGES):
             raise
-        asked = (said.splitlines() or [""])[0].rpartition("] ")[2]
-        raise MemoryFullError(f"out of memory: {asked}".removesuffix(": "), where, hint) from error
+        details = (message.splitlines() or [""])[0].rpartition("] ")[2]
+        raise MemoryFullError(f"out of memory: {details}".removesuffix(": "), where, hint) from error

@@ -1,4 +1,4 @@
-"""Show what is going on: a live display on a terminal, plain lines elsewhere, on stderr."""
+"""Progress of a run: a live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ REFRESH_SECONDS = 0.1
 
 
 class Progress:
-    """Phases of a run, one at a time. It is a `mtkd_cli.training.loop.Watcher`.
+    """Shows the phases of a run, one at a time. Implements `mtkd_cli.training.loop.TrainingListener`.
 
     Args:
-        console: where phases and lines are shown; None shows nothing.
-        listeners: are told of every line and every row besides.
-        told: keys of remarks that were shown; runs that share it do not repeat each other's remarks.
+        console: console that shows phases and lines; None shows nothing.
+        listeners: further receivers of every line and every row.
+        told: keys of the remarks already shown; runs that share it do not repeat each other's remarks.
     """
 
     def __init__(
@@ -39,20 +39,20 @@ class Progress:
     ) -> None:
         self.console, self.told = console, set() if told is None else told
         self._listeners = tuple(listeners)
-        shown = () if console is None else (_ConsoleLines(console),)
-        self.events = RunEvents((*shown, *self._listeners))
+        on_console = () if console is None else (_ConsoleLines(console),)
+        self.events = RunEvents((*on_console, *self._listeners))
         self._label: dict[str, Any] = {}
         self._bars: Bars | None = None
         self._name, self._note, self._score, self._total, self._done, self._samples = "", "", "", 0, 0, 0
         self._started = self._shown = 0.0
 
     def with_listeners(self, *more: RunListener) -> Progress:
-        """Return progress on the same console with more listeners, outside of any phase."""
+        """Return a new progress on the same console with more listeners, outside of any phase."""
         return Progress(self.console, (*self._listeners, *more), self.told)
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Progress]:
-        """Announce a phase of ``total`` units (samples, steps) and show how far it is."""
+        """Start a phase of ``total`` units (samples or steps) and show its progress."""
         self._name, self._note, self._score, self._total, self._done, self._samples = (
             name,
             "",
@@ -65,12 +65,12 @@ class Progress:
         self._started = self._shown = time.monotonic()
         live = self.console is not None and self.console.is_terminal
         if live:
-            whole = Column(no_wrap=True)
+            fixed = Column(no_wrap=True)
             columns = (
-                TextColumn("{task.description}", table_column=whole),
-                BarColumn(bar_width=12, table_column=whole),
-                TextColumn("{task.percentage:>3.0f}%", table_column=whole),
-                TimeRemainingColumn(compact=True, table_column=whole),
+                TextColumn("{task.description}", table_column=fixed),
+                BarColumn(bar_width=12, table_column=fixed),
+                TextColumn("{task.percentage:>3.0f}%", table_column=fixed),
+                TimeRemainingColumn(compact=True, table_column=fixed),
                 TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, ratio=1)),
             )
             with Bars(*columns, console=self.console, transient=True, expand=True) as self._bars:
@@ -84,7 +84,12 @@ class Progress:
             self.say(f"{name}: done in {seconds:.1f} s{'; ' + self._note if self._note else ''}")
 
     def advance(self, amount: int = 1, note: Callable[[], str] = str) -> None:
-        """Move the present phase on; ``note`` is asked for only when something is shown."""
+        """Advance the current phase.
+
+        Args:
+            amount: number of units completed.
+            note: function that returns text to show beside the progress; called only when it is shown.
+        """
         self._done += amount
         now = time.monotonic()
         every = PLAIN_EVERY_SECONDS if self._bars is None else REFRESH_SECONDS
@@ -100,13 +105,13 @@ class Progress:
             )
 
     def extend(self, amount: int) -> None:
-        """Add units to the present phase."""
+        """Add units to the total of the current phase."""
         self._total += amount
         if self._bars is not None:
             self._bars.update(self._bars.task_ids[0], total=self._total)
 
     def candidate(self, number: int) -> Progress:
-        """Label the rows of the present phase with the number of a candidate; return self."""
+        """Label the rows of the current phase with a candidate's number; return self."""
         self._label = {"phase": self._name, "candidate": number}
         return self
 
@@ -115,20 +120,20 @@ class Progress:
         self.events.said(line)
 
     def remark(self, lines: Sequence[str], table: Table | None = None, about: object = None) -> None:
-        """Log some lines, and show them and a table unless they were shown ``about`` the same before."""
+        """Log lines, and show them and a table unless they were already shown ``about`` the same subject."""
         key = repr((tuple(lines), about))
-        known = key in self.told
+        already_shown = key in self.told
         self.told.add(key)
-        tell = self.events.logged if known else self.events.said
+        emit = self.events.logged if already_shown else self.events.said
         for line in lines:
-            tell(line)
-        if table is not None and not known:
+            emit(line)
+        if table is not None and not already_shown:
             self.events.table_shown(table)
 
     def began(self, done: int, curve: list[dict[str, float]]) -> None:
-        """Say that a training resumes, and pass on the rows that it has."""
+        """Show that a training resumes, and pass on the rows of its curve."""
         if done:
-            self.say(f"{self._name}: going on after step {done}")
+            self.say(f"{self._name}: resuming after step {done}")
             self._done += done
         self.events.training_began(self._label, curve)
 
@@ -145,7 +150,7 @@ class Progress:
         self.advance(note=note)
 
     def evaluated(self, row: dict[str, float]) -> None:
-        """Show and pass on one evaluation."""
+        """Show one evaluation and pass it on."""
         name, value = next(((k, v) for k, v in row.items() if k not in _NOT_METRICS), ("", 0.0))
         self._score = f"  {name} {shown(value)}" if name else ""
         self.events.epoch_finished({**self._label, **row})

@@ -1,9 +1,9 @@
-"""The one rule for what is kept: an evaluation of a training, and a candidate of a search.
+"""The rule that selects an evaluation of a training and a candidate of a search.
 
-With few validation labels, accuracies tie and single evaluations are noise. So evaluations are smoothed over
-a window, ranked by a proper score, and those within one standard error of the best one count as equal; the
-number of equals is cut down by what needs no labels: the distance to the merged teachers, or training to the
-end. docs/benchmarks/selection.md compares this rule with others.
+With few validation labels, accuracies tie and single evaluations are noisy. So scores are smoothed over a
+window of evaluations and ranked by a proper score. Evaluations within one standard error of the best count as
+equal; of these, the one closest to the merged teachers is selected, or without teachers the latest.
+docs/benchmarks/selection.md compares this rule with others.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 SELECTION = 1
-"""Changes with the rule, so that students chosen by another rule are not reused."""
+"""Version of the rule: part of content keys, so that results selected by another rule are not reused."""
 WINDOW = 5
-"""Evaluations that a score is averaged over, at most."""
+"""Maximum number of evaluations that a score is averaged over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +27,9 @@ class Measurement:
     """One evaluation, before it is smoothed.
 
     Attributes:
-        value: the primary metric, larger is better.
+        value: primary metric, signed so that larger is better.
         loss: mean validation loss, a proper score.
-        losses: validation loss of each labeled sample, ``[N]``; None where the metric ranks.
+        losses: validation loss of each labeled sample, ``[N]``; None if the metric ranks.
         distance: mean distillation loss to the merged teachers on training samples; None without teachers.
     """
 
@@ -39,26 +39,26 @@ class Measurement:
     distance: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the measurement for JSON."""
         return {**vars(self), "losses": None if self.losses is None else self.losses.tolist()}
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Measurement:
-        """Return what `as_dict` returned."""
-        losses = facts["losses"]
-        return cls(**{**facts, "losses": None if losses is None else np.array(losses)})
+    def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
+        """Return the measurement from the result of `as_dict`."""
+        losses = values["losses"]
+        return cls(**{**values, "losses": None if losses is None else np.array(losses)})
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class RankedEvaluation:
     """An evaluation with its smoothed scores.
 
     Attributes:
-        step: optimizer steps before it.
-        score: orders evaluations, larger is better: (- loss), or (metric, - loss).
-        losses: smoothed loss of each validation sample, ``[N]``; None where the metric ranks.
-        distance: see `Measurement`.
-        evaluation: what is kept, a module with its metrics.
+        step: number of optimizer steps before the evaluation.
+        score: sort key, larger is better: (-loss,) or (metric, -loss).
+        losses: smoothed loss of each validation sample, ``[N]``; None if the metric ranks.
+        distance: distance to the merged teachers, see `Measurement`.
+        evaluation: the evaluation, with its module and metrics.
     """
 
     step: int
@@ -67,70 +67,70 @@ class Standing:
     distance: float | None
     evaluation: Any
 
-    def is_clearly_worse(self, best: Standing) -> bool:
-        """Whether the validation loss is larger than that of ``best`` by more than one standard error.
+    def is_clearly_worse(self, best: RankedEvaluation) -> bool:
+        """Whether the validation loss exceeds that of ``best`` by more than one standard error.
 
-        The error is that of the mean paired difference. Where the metric ranks, a lower score is enough.
+        It is the standard error of the mean paired difference. If the metric ranks, a lower score is enough.
         """
         if self.losses is None or best.losses is None or len(self.losses) < 2:
             return self.score < best.score
         difference = self.losses - best.losses
         error = difference.std(ddof=1) / math.sqrt(len(difference))
-        return not difference.mean() <= error  # NaN is worse
+        return not difference.mean() <= error  # NaN counts as worse
 
     @property
     def order(self) -> tuple[float, ...]:
-        """What orders standings that validate equally well: the distance, then steps, then the score."""
+        """Sort key of evaluations that count as equal: smallest distance, latest step, best score."""
         return (-math.inf if self.distance is None else -self.distance, self.step, *self.score)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The standings that are kept of a training, or of a search.
+    """The best evaluations of a training or a search.
 
     Attributes:
-        top: the best validation score.
-        chosen: of the standings that are not clearly worse than ``top``, the first by `Standing.order`.
+        top: evaluation with the best validation score.
+        chosen: of those not clearly worse than ``top``, the best by `RankedEvaluation.order`.
     """
 
-    top: Standing
-    chosen: Standing
+    top: RankedEvaluation
+    chosen: RankedEvaluation
 
     def including(self, other: Selection) -> Selection:
-        """Return the selection from both."""
-        top = max(self.top, other.top, key=lambda standing: standing.score)
+        """Return the selection from both selections."""
+        top = max(self.top, other.top, key=lambda ranked: ranked.score)
         equal = [s for s in (self.chosen, other.chosen) if not s.is_clearly_worse(top)]
-        return Selection(top, max([*equal, top], key=lambda standing: standing.order))
+        return Selection(top, max([*equal, top], key=lambda ranked: ranked.order))
 
 
-def select(standing: Standing) -> Selection:
-    """Return the selection from one standing."""
-    return Selection(standing, standing)
+def select(ranked: RankedEvaluation) -> Selection:
+    """Return the selection from a single evaluation."""
+    return Selection(ranked, ranked)
 
 
-def smoothed(step: int, recent: Sequence[Measurement], evaluation: Any) -> Standing:
-    """Return the standing of the last of some measurements.
+def smooth(step: int, recent: Sequence[Measurement], evaluation: Any) -> RankedEvaluation:
+    """Return the last evaluation with scores averaged over the window.
 
     Args:
-        step: optimizer steps before it.
-        recent: the measurements of the window, the last one is ranked.
-        evaluation: what is kept with it.
+        step: number of optimizer steps before the evaluation.
+        recent: measurements in the window; the last one belongs to ``evaluation``.
+        evaluation: the last evaluation.
     """
     last = recent[-1]
-    loss = _finite(np.mean([measurement.loss for measurement in recent]))
+    loss = _nan_to_inf(np.mean([measurement.loss for measurement in recent]))
     if last.losses is None:
-        value = _finite(-np.mean([measurement.value for measurement in recent]))
-        return Standing(step, (-value, -loss), None, last.distance, evaluation)
+        value = _nan_to_inf(-np.mean([measurement.value for measurement in recent]))
+        return RankedEvaluation(step, (-value, -loss), None, last.distance, evaluation)
     # [W, N] -> [N]
     losses = np.mean([m.losses for m in recent if m.losses is not None], axis=0)
-    return Standing(step, (-loss,), losses, last.distance, evaluation)
+    return RankedEvaluation(step, (-loss,), losses, last.distance, evaluation)
 
 
-def window(evaluations: int) -> int:
-    """Return how many evaluations a score is averaged over: at most a quarter of a training's."""
+def window_size(evaluations: int) -> int:
+    """Return the number of evaluations to average over: at most a quarter of those of a training."""
     return max(1, min(WINDOW, evaluations // 4))
 
 
-def _finite(value: float | np.floating[Any]) -> float:
-    """Return a value that is to be small, infinity for NaN."""
+def _nan_to_inf(value: float | np.floating[Any]) -> float:
+    """Return infinity for NaN, else the value."""
     return math.inf if math.isnan(value) else float(value)

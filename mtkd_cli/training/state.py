@@ -1,7 +1,6 @@
-"""What the state of a training is, and how it goes into a checkpoint and comes back.
+"""The state of a training: how it is saved to a checkpoint and restored.
 
-Everything random is a function of the step, and so is the learning rate: no generator and no schedule
-has to be saved.
+Random numbers and the learning rate are functions of the step, so neither generators nor schedules are saved.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from torch.optim.swa_utils import AveragedModel
 from mtkd_cli.recipe.schema import Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.training.checkpoint import Checkpoint
-from mtkd_cli.training.optimizer import optimizer_of
-from mtkd_cli.training.selection import Measurement, Selection, Standing
+from mtkd_cli.training.optimizer import create_optimizer
+from mtkd_cli.training.selection import Measurement, RankedEvaluation, Selection
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A validation of ``module``: the task's metrics, and what the selection is made by."""
+    """The validation of ``module``: the task's metrics, and the measurement that the selection compares."""
 
     measurement: Measurement
     metrics: dict[str, float]
@@ -39,12 +38,12 @@ class Training:
     """A training between two optimizer steps.
 
     Attributes:
-        done: optimizer steps made.
-        averaged: the moving average of the weights, if there is one.
-        selection: the evaluations that are kept so far.
-        recent: the last measurements, of which scores are averaged.
-        curve: one row for each evaluation.
-        sums: of the task loss and of the distillation loss since the last row.
+        done: number of completed optimizer steps.
+        averaged: moving average of the weights; None without ``train.ema``.
+        selection: best evaluations so far.
+        recent: measurements in the smoothing window.
+        curve: one row per evaluation.
+        loss_sums: sums of the task loss and of the distillation loss since the last row, ``[2]``.
     """
 
     module: nn.Module
@@ -54,89 +53,96 @@ class Training:
     selection: Selection | None = None
     recent: list[Measurement] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
-    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    loss_sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
 
     @classmethod
-    def of(cls, module: nn.Module, settings: Train) -> Training:
-        """Return a training that has not begun."""
-        return cls(module, optimizer_of(module, settings), _averaged(module, settings.ema))
+    def start(cls, module: nn.Module, settings: Train) -> Training:
+        """Return the state before the first step."""
+        return cls(module, create_optimizer(module, settings), _averaged_model(module, settings.ema))
 
     @property
-    def evaluated(self) -> nn.Module:
-        """What an evaluation looks at: the average of the weights where there is one."""
+    def module_to_evaluate(self) -> nn.Module:
+        """The averaged module if there is one, else the module itself."""
         return self.module if self.averaged is None else self.averaged.module
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return every tensor of the state, below ``model``, ``average``, ``best`` and ``optimizer``."""
-        found = {f"model/{name}": tensor for name, tensor in self.module.state_dict().items()}
+        """Return all tensors, prefixed ``model``, ``average``, ``best``, ``top`` or ``optimizer``."""
+        tensors = {f"model/{name}": tensor for name, tensor in self.module.state_dict().items()}
         if self.averaged is not None:
-            found |= {f"average/{name}": tensor for name, tensor in self.averaged.state_dict().items()}
-        for part, standing in self._kept().items():
-            module: nn.Module = standing.evaluation.module
-            found |= {f"{part}/{name}": tensor for name, tensor in module.state_dict().items()}
+            tensors |= {f"average/{name}": tensor for name, tensor in self.averaged.state_dict().items()}
+        for prefix, ranked in self._selected().items():
+            module: nn.Module = ranked.evaluation.module
+            tensors |= {f"{prefix}/{name}": tensor for name, tensor in module.state_dict().items()}
         for number, state in self.optimizer.state_dict()["state"].items():
-            kept = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-            found |= {f"optimizer/{number}/{name}": value for name, value in kept.items()}
-        return found
+            values = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+            tensors |= {f"optimizer/{number}/{name}": value for name, value in values.items()}
+        return tensors
 
-    def facts(self) -> dict[str, Any]:
-        """Return the rest of the state."""
+    def metadata(self) -> dict[str, Any]:
+        """Return the rest of the state, for JSON."""
         return {
             "done": self.done,
-            "selection": {part: _standing_facts(standing) for part, standing in self._kept().items()},
+            "selection": {name: _ranked_as_dict(ranked) for name, ranked in self._selected().items()},
             "recent": [measurement.as_dict() for measurement in self.recent],
             "curve": self.curve,
-            "sums": self.sums.tolist(),
+            "sums": self.loss_sums.tolist(),
         }
 
-    def _kept(self) -> dict[str, Standing]:
-        """Return the standings of the selection by the name of their part of a checkpoint."""
+    def _selected(self) -> dict[str, RankedEvaluation]:
+        """Return the evaluations of the selection by their prefix in a checkpoint."""
         if self.selection is None:
             return {}
-        kept = {"best": self.selection.chosen}
-        return kept if self.selection.top is self.selection.chosen else {**kept, "top": self.selection.top}
+        best = {"best": self.selection.chosen}
+        return best if self.selection.top is self.selection.chosen else {**best, "top": self.selection.top}
 
     def restore(self, checkpoint: Checkpoint, where: str) -> None:
-        """Take over the state of a checkpoint.
+        """Load the state from a checkpoint.
+
+        Args:
+            checkpoint: the checkpoint.
+            where: its path, used in messages.
 
         Raises:
-            DataError: it is one of another model.
+            DataError: the checkpoint belongs to another model.
         """
-        tensors, facts = checkpoint.tensors, checkpoint.facts
-        weights.load_into(self.module, _below(tensors, "model"), where)
+        tensors, metadata = checkpoint.tensors, checkpoint.metadata
+        weights.load_into(self.module, _remove_prefix(tensors, "model"), where)
         if self.averaged is not None:
-            weights.load_into(self.averaged, _below(tensors, "average"), where)
-        _restore_optimizer(self.optimizer, _below(tensors, "optimizer"))
-        kept = {}
-        for part, known in facts.get("selection", {}).items():
+            weights.load_into(self.averaged, _remove_prefix(tensors, "average"), where)
+        _restore_optimizer(self.optimizer, _remove_prefix(tensors, "optimizer"))
+        selected = {}
+        for prefix, values in metadata.get("selection", {}).items():
             module = copy.deepcopy(self.module).eval()
-            weights.load_into(module, _below(tensors, part), where)
-            kept[part] = _standing_of(known, module)
-        self.selection = Selection(kept.get("top", kept["best"]), kept["best"]) if kept else None
-        self.recent = [Measurement.of(known) for known in facts.get("recent", [])]
-        self.done, self.curve, self.sums = facts["done"], list(facts["curve"]), np.array(facts["sums"])
+            weights.load_into(module, _remove_prefix(tensors, prefix), where)
+            selected[prefix] = _ranked_from_dict(values, module)
+        self.selection = (
+            Selection(selected.get("top", selected["best"]), selected["best"]) if selected else None
+        )
+        self.recent = [Measurement.from_dict(values) for values in metadata.get("recent", [])]
+        self.done, self.curve = metadata["done"], list(metadata["curve"])
+        self.loss_sums = np.array(metadata["sums"])
 
 
-def _standing_facts(standing: Standing) -> dict[str, Any]:
-    losses = None if standing.losses is None else standing.losses.tolist()
-    evaluation: Evaluation = standing.evaluation
+def _ranked_as_dict(ranked: RankedEvaluation) -> dict[str, Any]:
+    losses = None if ranked.losses is None else ranked.losses.tolist()
+    evaluation: Evaluation = ranked.evaluation
     return {
-        "step": standing.step,
-        "score": standing.score,
+        "step": ranked.step,
+        "score": ranked.score,
         "losses": losses,
-        "distance": standing.distance,
+        "distance": ranked.distance,
         "metrics": evaluation.metrics,
         "measurement": evaluation.measurement.as_dict(),
     }
 
 
-def _standing_of(known: Mapping[str, Any], module: nn.Module) -> Standing:
-    losses = None if known["losses"] is None else np.array(known["losses"])
-    evaluation = Evaluation(Measurement.of(known["measurement"]), known["metrics"], module)
-    return Standing(known["step"], tuple(known["score"]), losses, known["distance"], evaluation)
+def _ranked_from_dict(values: Mapping[str, Any], module: nn.Module) -> RankedEvaluation:
+    losses = None if values["losses"] is None else np.array(values["losses"])
+    evaluation = Evaluation(Measurement.from_dict(values["measurement"]), values["metrics"], module)
+    return RankedEvaluation(values["step"], tuple(values["score"]), losses, values["distance"], evaluation)
 
 
-def _averaged(module: nn.Module, decay: float) -> AveragedModel | None:
+def _averaged_model(module: nn.Module, decay: float) -> AveragedModel | None:
     if not decay:
         return None
 
@@ -158,9 +164,10 @@ def ema_decay(done: int, decay: float) -> float:
     return min(decay, (1 + done) / (10 + done))
 
 
-def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    start = f"{part}/"
-    return {name[len(start) :]: tensor for name, tensor in tensors.items() if name.startswith(start)}
+def _remove_prefix(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with ``name/``, without that prefix."""
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
 
 
 def _restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
@@ -169,7 +176,7 @@ def _restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> N
     for path, tensor in tensors.items():
         number, _, name = path.partition("/")
         like = parameters[int(number)]
-        if tensor.shape == like.shape:  # laid out in memory as before: the same loops, the same bits
+        if tensor.shape == like.shape:  # same memory layout as before, so that kernels give the same bits
             tensor = torch.empty_like(like, dtype=tensor.dtype, device="cpu").copy_(tensor)
         state.setdefault(int(number), {})[name] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,4 +1,4 @@
-"""Ask a strategy how much each teacher counts, and check its answer."""
+"""Call a strategy for the weights of the teachers, and validate what it returns."""
 
 from __future__ import annotations
 
@@ -16,59 +16,68 @@ from mtkd_cli.plugin.alternatives import use_a_weighing_strategy
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.safe_loading.local_code import PREFIX
 
-GIVEN = ("labels", "student")
+OPTIONAL_INPUTS = ("labels", "student")
+"""Inputs that a strategy receives only if its spec needs them."""
 TOLERANCE = 1e-3
-"""How far a sum of weights may be from 1; fp16 outputs need some."""
+"""Largest allowed deviation of a sum of weights from 1; fp16 outputs need some."""
 
 
 class Strategy:
-    """A strategy in use: given only what its spec needs, its answers checked, its failures named."""
+    """A strategy: receives only what its spec needs; what it returns is validated, and errors name it.
+
+    Args:
+        part: the strategy in the recipe and its plugin.
+    """
 
     def __init__(self, part: Part) -> None:
         self.part = part
-        self.aggregator: Any = self._guarded("created", part.create)
-        self.withheld = tuple(need for need in GIVEN if need not in part.spec.needs)
-        wanted: list[tuple[str, tuple[str, ...]]] = [("weights or combine", ("weights", "combine"))]
-        wanted += [("fit", ("fit",))] if "validation" in part.spec.needs else []
-        for said, methods in wanted:
+        self.aggregator: Any = self._call("create", part.create)
+        self.withheld = tuple(need for need in OPTIONAL_INPUTS if need not in part.spec.needs)
+        required: list[tuple[str, ...]] = [("weights", "combine")]
+        required += [("fit",)] if "validation" in part.spec.needs else []
+        for methods in required:
             if not any(hasattr(self.aggregator, method) for method in methods):
-                raise self._wrong(f"has no {said}")
+                raise self._error(f"has no method {' or '.join(methods)}")
 
     def fit(self, validation: AggregationBatch) -> None:
-        """Let the strategy learn from the validation split, if its spec needs it."""
+        """Fit the strategy to the validation split, if its spec needs it."""
         if "validation" in self.part.spec.needs:
-            self._guarded("fitted", self.aggregator.fit, validation)
+            self._call("fit", self.aggregator.fit, validation)
 
     def merge(self, batch: AggregationBatch) -> Merged:
-        """Return the teachers' answers with their weights, or the combined answer.
+        """Return the teachers' outputs with their weights, or the combined output.
 
         Raises:
-            PluginError: the strategy raises, or its answer is no weighting.
+            PluginError: the strategy raises, or returns invalid weights or outputs.
         """
         given = batch.without(*self.withheld)
         before = [output._version for output in batch.outputs]
-        merged = self._merged(given)
+        merged = self._call_strategy(given)
         if batch.any_unheard:
-            weights = silenced(self._weights_of(merged), batch.heard, batch.declared_weights)
+            weights = mask_weights(self._weights_of(merged), batch.heard, batch.declared_weights)
             merged = replace(merged, weights=weights)
         if before != [output._version for output in batch.outputs]:
-            raise self._wrong("changed the teachers' outputs in place")
+            raise self._error("changed the teachers' outputs in place")
         return merged
 
     def _weights_of(self, merged: Merged) -> Tensor:
         if merged.weights is None:
             raise UsageError(
-                f"the strategy {self.part.spec.name!r} is no weighting, so it can silence no teacher",
+                f"the strategy {self.part.spec.name!r} combines all outputs, so it cannot ignore a teacher",
                 where="strategy",
-                hint="use a strategy that weighs teachers; or leave out the task's gate, store.on_nan: drop",
+                hint="use a strategy with weights, or remove the task's gate and store.on_nan: drop",
             )
         return merged.weights
 
-    def refuse_partial(self, known: Tensor | None, gaps: bool = False) -> None:
-        """Raise if the strategy is no weighting and teachers know some classes, or answer some samples, only.
+    def require_full_outputs(self, known: Tensor | None, gaps: bool = False) -> None:
+        """Raise if the strategy combines outputs and a teacher lacks classes or samples.
+
+        Args:
+            known: mask of the classes that each teacher knows, ``[K, C]``; None if all know all.
+            gaps: whether a teacher may have no output for some samples.
 
         Raises:
-            UsageError: what is combined class by class needs every teacher's answer on every class.
+            UsageError: a combined output needs every teacher's output for every class and sample.
         """
         if (known is not None or gaps) and hasattr(self.aggregator, "combine"):
             needs = "answer every sample (store.on_nan: error)" if known is None else "know every class"
@@ -78,59 +87,60 @@ class Strategy:
                 hint=use_a_weighing_strategy(),
             )
 
-    def _merged(self, batch: AggregationBatch) -> Merged:
+    def _call_strategy(self, batch: AggregationBatch) -> Merged:
         if hasattr(self.aggregator, "combine"):
-            self.refuse_partial(batch.known)
-            combined = self._guarded("asked for its target", self.aggregator.combine, batch)
-            self._shaped(combined, tuple(batch.outputs[0].shape), "an output")
-            return Merged(batch.outputs, combined=self._finite(combined), known=batch.known)
-        weights = self._guarded("asked for weights", self.aggregator.weights, batch)
-        return Merged(batch.outputs, weights=self._checked(weights, batch), known=batch.known)
+            self.require_full_outputs(batch.known)
+            combined = self._call("combine", self.aggregator.combine, batch)
+            self._check_shape(combined, tuple(batch.outputs[0].shape), "an output")
+            return Merged(batch.outputs, combined=self._check_finite(combined), known=batch.known)
+        weights = self._call("weights", self.aggregator.weights, batch)
+        return Merged(batch.outputs, weights=self._normalized(weights, batch), known=batch.known)
 
-    def _checked(self, weights: Tensor, batch: AggregationBatch) -> Tensor:
-        of_samples = (len(batch.outputs), len(batch.sample_ids))
-        of_elements = (*of_samples, *batch.task.elements)
-        if not isinstance(weights, Tensor) or tuple(weights.shape) != of_samples:
-            self._shaped(weights, of_elements, "weights")
+    def _normalized(self, weights: Tensor, batch: AggregationBatch) -> Tensor:
+        """Validate weights ``[K, B]`` or ``[K, B, *]``; return ``[K, B, *]`` with sums of exactly 1, or 0."""
+        per_sample = (len(batch.outputs), len(batch.sample_ids))
+        per_element = (*per_sample, *batch.task.elements)
+        if not isinstance(weights, Tensor) or tuple(weights.shape) != per_sample:
+            self._check_shape(weights, per_element, "weights")
         weights = weights.float()
-        weights = weights.reshape(*weights.shape, *(1,) * (len(of_elements) - weights.dim()))
-        total = weights.sum(dim=0)
+        # [K, B] -> [K, B, 1, ...]
+        weights = weights.reshape(*weights.shape, *(1,) * (len(per_element) - weights.dim()))
+        total = weights.sum(dim=0)  # [B, *]
         silent = total == 0
         if not ((weights >= 0).all() & (silent | ((total - 1).abs() < TOLERANCE)).all()):
-            self._finite(weights)
+            self._check_finite(weights)
             if (weights < 0).any():
-                raise self._wrong("returned a negative weight")
+                raise self._error("returned a negative weight")
             worst = total[(total - 1).masked_fill(silent, 0).abs().argmax()].item()
-            raise self._wrong(f"returned weights that sum to {worst:.4g}, not to 1")
-        return (weights / total.masked_fill(silent, 1)).expand(of_elements)
+            raise self._error(f"returned weights that sum to {worst:.4g}, not to 1")
+        return (weights / total.masked_fill(silent, 1)).expand(per_element)
 
-    def _shaped(self, answer: object, shape: tuple[int, ...], what: str) -> None:
-        if not isinstance(answer, Tensor):
-            raise self._wrong(f"returned {type(answer).__name__}; it must be a tensor")
-        if tuple(answer.shape) != shape:
-            raise self._wrong(f"returned {what} of shape {tuple(answer.shape)}; it must be {shape}")
+    def _check_shape(self, output: object, shape: tuple[int, ...], what: str) -> None:
+        if not isinstance(output, Tensor):
+            raise self._error(f"returned {type(output).__name__}; it must be a tensor")
+        if tuple(output.shape) != shape:
+            raise self._error(f"returned {what} of shape {tuple(output.shape)}; it must be {shape}")
 
-    def _finite(self, answer: Tensor) -> Tensor:
-        if not torch.isfinite(answer).all():
-            raise self._wrong("returned NaN or infinity")
-        return answer
+    def _check_finite(self, output: Tensor) -> Tensor:
+        if not torch.isfinite(output).all():
+            raise self._error("returned NaN or infinity")
+        return output
 
-    def _wrong(self, what: str) -> PluginError:
+    def _error(self, what: str) -> PluginError:
         return PluginError(
             f"the strategy {self.part.spec.name!r} {what}",
             where=self._where(),
             hint=self._hint(),
         )
 
-    def _guarded(self, action: str, call: Any, *arguments: Any) -> Any:
+    def _call(self, method: str, function: Any, *arguments: Any) -> Any:
         try:
-            return call(*arguments)
+            return function(*arguments)
         except MtkdError:
             raise
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"the strategy {self.part.spec.name!r} failed when it was {action}: "
-                f"{type(error).__name__}: {error}",
+                f"the strategy {self.part.spec.name!r} failed in {method}: {type(error).__name__}: {error}",
                 where=f"{self._where()} {_last_line(error)}".strip(),
                 hint=self._hint(),
             ) from error
@@ -139,28 +149,29 @@ class Strategy:
         return f"{self.part.plugin.distribution} {self.part.plugin.version}".strip()
 
     def _hint(self) -> str:
-        mine = self.part.plugin.name == PREFIX
-        return "mend it" if mine else "choose another strategy, or report it to its author"
+        is_local = self.part.plugin.name == PREFIX
+        return "fix your code" if is_local else "use another strategy, or report the bug to its author"
 
 
-def silenced(weights: Tensor, heard: Tensor, declared: Tensor | None = None) -> Tensor:
-    """Return the weights of the teachers that are heard, sum 1 again; all 0 where none is.
+def mask_weights(weights: Tensor, heard: Tensor, declared: Tensor | None = None) -> Tensor:
+    """Set the weights of ignored teachers to 0 and rescale the others to sum to 1; all 0 if none is left.
 
-    Where the strategy gave all the weight to teachers that are not heard, those that are share it
-    equally: a label that some teacher knows is taught by a teacher. One to which the recipe gives
-    weight 0 takes no share.
+    Where all the weight is on ignored teachers, the others share it equally, so that a label which some
+    teacher knows is taught by a teacher. A teacher with weight 0 in the recipe gets no share.
 
     Args:
-        weights: ``[K, B, *]``.
-        heard: ``[K, B, *]`` bool, see `AggregationBatch.heard`.
-        declared: ``[K]`` of the recipe's ``weight`` keys, or None.
+        weights: weights of the strategy, ``[K, B, *]``.
+        heard: mask of teachers that are not ignored, ``[K, B, *]``, see `AggregationBatch.heard`.
+        declared: ``weight`` keys of the recipe, ``[K]``, or None.
     """
-    kept = weights * heard
-    stand_in = heard if declared is None else heard & (declared > 0).view(-1, *(1,) * (heard.dim() - 1))
-    unheard = (kept.sum(dim=0) == 0) & (weights.sum(dim=0) > 0)
-    kept = torch.where(unheard, stand_in.to(kept.dtype), kept)
-    total = kept.sum(dim=0)
-    return kept / total.masked_fill(total == 0, 1)
+    masked = weights * heard
+    # [K] -> [K, 1, ...]: teachers that may replace the ignored ones
+    fallback = heard if declared is None else heard & (declared > 0).view(-1, *(1,) * (heard.dim() - 1))
+    # [B, *]: positions where all the weight was on ignored teachers
+    unheard = (masked.sum(dim=0) == 0) & (weights.sum(dim=0) > 0)
+    masked = torch.where(unheard, fallback.to(masked.dtype), masked)
+    total = masked.sum(dim=0)
+    return masked / total.masked_fill(total == 0, 1)
 
 
 def _last_line(error: BaseException) -> str:
@@ -170,5 +181,5 @@ def _last_line(error: BaseException) -> str:
 
 
 def mixture(task: Task, merged: Merged) -> Tensor:
-    """Return what the ensemble answers, ``[B, C, *]``."""
+    """Return the output of the ensemble, ``[B, C, *]``."""
     return task.mix(merged) if merged.combined is None else merged.combined

@@ -1,4 +1,4 @@
-"""What the steps of a training see: views, labels and teachers' outputs of its samples."""
+"""The inputs of each training step: views, labels and teachers' outputs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class TrainingData:
     """N samples of a split; the indices of a `Step` count them from 0.
 
     Attributes:
-        task: what the labels mean.
-        split: where the samples are.
-        rows: their rows in the split, ``[N]``.
-        view_count: number of recorded views, which the epochs cycle through; None for a new view each epoch.
+        task: task of the labels.
+        split: split with the samples.
+        rows: rows of the samples in the split, ``[N]``.
+        view_count: number of recorded views that the epochs cycle through; None for a new view each epoch.
         view_seed: seed of the views.
-        augment: what a view may change.
-        device: where the tensors go.
+        augment: augmentation of the views.
+        device: device of the returned tensors.
     """
 
     task: Task
@@ -43,7 +43,7 @@ class TrainingData:
         return len(self.rows)
 
     def view_number(self, epoch: int) -> int:
-        """Return the number of the view that an epoch shows."""
+        """Return the number of the view used in an epoch."""
         return epoch + 1 if self.view_count is None else epoch % self.view_count
 
     def views(self, step: Step) -> Tensor:
@@ -53,7 +53,7 @@ class TrainingData:
         return view(samples, ids, number, self.view_seed, self.augment, self.device)
 
     def labels(self, step: Step) -> Tensor:
-        """Return the labels of a step's samples, moved as their views are."""
+        """Return the labels of a step's samples, transformed like their views."""
         rows = self.rows[step.indices]
         labels = to_device(torch.from_numpy(self.split.samples.targets)[rows], self.device)
         if not self.task.spatial:
@@ -63,5 +63,5 @@ class TrainingData:
         return labels if moves is None else self.task.moved(labels, moves.to(labels.device))
 
     def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
-        """Return the teachers' aligned outputs on a step's views, K of ``[B, C, *]``; here there are none."""
+        """Return the teachers' aligned outputs on a step's views, K of ``[B, C, *]``; none by default."""
         return ()

@@ -15,7 +15,7 @@ from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
 from mtkd_cli.report.audit_result import Change, TeacherFacts
 from mtkd_cli.stats.estimate import Estimate
 from mtkd_cli.stats.score import mean_of, score_of
-from mtkd_cli.training.evaluation import measured
+from mtkd_cli.training.evaluation import measure_pairs
 from mtkd_tasks.classification import Classification
 
 TASK = Classification(TaskData(tuple("abcde"), np.arange(5), InputSpec()), LossOptions())
@@ -34,7 +34,7 @@ def teachers(rng: np.random.Generator, samples: int, count: int) -> tuple[list[T
 
 def outcome(outputs: list[Tensor], target: Tensor) -> Outcome:
     mixed = torch.stack([output.softmax(dim=1) for output in outputs]).mean(dim=0).log()
-    found = measured([(mixed, target)], TASK)
+    found = measure_pairs([(mixed, target)], TASK)
     loss = mean_of(found.losses.double().numpy(), found.counts.double().numpy())
     return Outcome(found, score_of(TASK, found.statistics), loss)
 

@@ -25,7 +25,6 @@ NOT_YET: tuple[str, ...] = (
     "mtkd_cli/audit/oracle.py",
     "mtkd_cli/inference/export.py",
     "mtkd_cli/inference/formats.py",
-    "mtkd_cli/interfaces/missing_outputs.py",
     "mtkd_cli/interfaces/strategy.py",
     "mtkd_cli/interfaces/task.py",
     "mtkd_cli/recipe/reader.py",

@@ -153,8 +153,8 @@ def test_a_teacher_that_knows_few_classes_can_be_wholly_unsure() -> None:
 @pytest.mark.parametrize("name", ["median", "trimmed-mean", "mean-logit"])
 def test_what_is_no_weighting_needs_teachers_that_know_all(registry: Registry, name: str) -> None:
     with pytest.raises(UsageError, match="needs teachers that know every class"):
-        strategy(registry, name).refuse_partial(KNOWN)
-    strategy(registry, name).refuse_partial(None)
+        strategy(registry, name).require_full_outputs(KNOWN)
+    strategy(registry, name).require_full_outputs(None)
 
 
 def test_finer_classes_are_summed() -> None:

@@ -9,7 +9,7 @@ import torch
 from mtkd_cli import counter_rng
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, TaskData
-from mtkd_cli.interfaces.missing_outputs import filled, lost
+from mtkd_cli.interfaces.missing_outputs import fill_gaps, has_nonfinite
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.training.strategy import Strategy
@@ -27,7 +27,7 @@ def strategy(registry: Registry, name: str) -> Strategy:
 
 
 def batch(*outputs: torch.Tensor) -> AggregationBatch:
-    made, answered = filled(outputs)
+    made, answered = fill_gaps(outputs)
     target = torch.arange(len(outputs[0])) % 5
     return AggregationBatch(
         outputs=made,
@@ -47,12 +47,12 @@ def batch(*outputs: torch.Tensor) -> AggregationBatch:
 def test_any_number_that_is_not_finite_loses_the_sample() -> None:
     output = torch.zeros(4, 3, 2)
     output[1, 2, 0], output[3, 0, 1] = NAN, torch.inf
-    assert lost(output).tolist() == [False, True, False, True]
+    assert has_nonfinite(output).tolist() == [False, True, False, True]
 
 
 def test_without_gaps_nothing_is_touched() -> None:
     outputs = (torch.ones(2, 3), torch.zeros(2, 3))
-    made, answered = filled(outputs)
+    made, answered = fill_gaps(outputs)
     assert made is outputs
     assert answered is None
 
@@ -60,7 +60,7 @@ def test_without_gaps_nothing_is_touched() -> None:
 def test_a_gap_takes_the_mean_of_those_who_answered() -> None:
     first = torch.tensor([[1.0, 3.0], [NAN, 0.0], [NAN, NAN]])
     second = torch.tensor([[5.0, 5.0], [2.0, 4.0], [NAN, 1.0]])
-    (a, b), answered = filled((first, second))
+    (a, b), answered = fill_gaps((first, second))
     assert a.tolist() == [[1, 3], [2, 4], [0, 0]]
     assert b.tolist() == [[5, 5], [2, 4], [0, 0]]
     assert answered is not None
@@ -90,4 +90,4 @@ def test_who_did_not_answer_has_no_weight_and_the_others_sum_to_1(registry: Regi
 
 def test_what_combines_answers_needs_all_of_them(registry: Registry) -> None:
     with pytest.raises(UsageError, match="answer every sample"):
-        strategy(registry, "median").refuse_partial(None, gaps=True)
+        strategy(registry, "median").require_full_outputs(None, gaps=True)

@@ -93,7 +93,7 @@ def start(folder: Path, arguments: tuple[str, ...], prepare: Callable[[], object
         from mtkd_cli.__main__ import main
         from mtkd_cli.training import checkpointing
 
-        checkpointing.TIMES_ITS_COST = 0.0  # a checkpoint every epoch, however short
+        checkpointing.MIN_INTERVAL_RATIO = 0.0  # a checkpoint every epoch, however short
         sys.argv = ["mtkd", *arguments]
         main()
     except SystemExit as end:

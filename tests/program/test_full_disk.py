@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from mtkd_cli.training import checkpointing as keeper; from mtkd_cli.safe_loading import weights
 from mtkd_cli.cli import app
 
-keeper.TIMES_ITS_COST = 0.0
+keeper.MIN_INTERVAL_RATIO = 0.0
 start = json.loads(sys.argv[1])
 
 def mtkd(*arguments):

@@ -163,9 +163,7 @@ def test_a_plugin_that_fails_in_the_middle_of_a_run_is_named_and_the_run_folder_
     assert code == 1
     error = found["error"]
     assert error["code"] == "plugin"
-    assert (
-        "the strategy 'bomb' failed when it was asked for weights: AssertionError: boom" in error["message"]
-    )
+    assert "the strategy 'bomb' failed in weights: AssertionError: boom" in error["message"]
     assert error["where"].startswith("bad-step 1.2 bad_step.py:")
     assert "at step" in error["where"]
     rows = [json.loads(line) for line in Path("runs/bomb/metrics.jsonl").read_text().splitlines()]

@@ -156,7 +156,7 @@ def test_of_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
         json.dumps({n: hashlib.sha256(d).hexdigest() for n, d in content.items()})
     )
     with pytest.raises(DataError, match="every checkpoint is damaged"):
-        checkpoint.newest(tmp_path)
+        checkpoint.load_newest(tmp_path)
     assert not MARKER.exists()
 
 

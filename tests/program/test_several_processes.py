@@ -28,8 +28,8 @@ from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import filling_together
 from mtkd_cli.teachers.recording import refuse_if_full
 from mtkd_cli.training import evaluation
-from mtkd_cli.training.checkpointing import Keeper
-from mtkd_cli.training.loop import Losses, Step, order, steps_per_epoch, train
+from mtkd_cli.training.checkpointing import Checkpointer
+from mtkd_cli.training.loop import Losses, Step, shuffled_batches, steps_per_epoch, train
 from mtkd_cli.training.objectives import Batches, FromTeachers
 from mtkd_cli.training.strategy import Strategy
 from mtkd_cli.training.training_data import TrainingData
@@ -88,7 +88,7 @@ def trained(dense: bool, strategy: str, place: Path, stop_at: int | None = None)
     watcher = Watcher(stop_at if group.rank() + 1 == group.size() else None)
     with signals.handle():
         try:
-            curve = _train(student, data, objective, validated, watcher, Keeper(place, print))
+            curve = _train(student, data, objective, validated, watcher, Checkpointer(place, print))
         except signals.Interrupted:
             curve = ()
     return {"weights": student.state_dict(), "curve": curve, "steps": watcher.steps}
@@ -128,7 +128,12 @@ class Watcher:
 
 
 def _train(
-    student: nn.Module, data: TrainingData, objective: Any, validated: Any, watcher: Watcher, keeper: Keeper
+    student: nn.Module,
+    data: TrainingData,
+    objective: Any,
+    validated: Any,
+    watcher: Watcher,
+    keeper: Checkpointer,
 ) -> tuple[dict[str, float], ...]:
     return train(
         student,
@@ -257,7 +262,7 @@ def test_first_then_others_runs_first_process_first(tmp_path: Path) -> None:
 
 def test_splits_batches_with_at_least_two_samples_each(tmp_path: Path) -> None:
     def work() -> list[tuple[int, int]]:
-        batches = order(23, 10, seed=0)
+        batches = shuffled_batches(23, 10, seed=0)
         sizes = [len(next(batches)[1]) for _ in range(steps_per_epoch(23, 10))]
         return [(size, len(range(size)[group.own_slice(size)])) for size in sizes]
 
@@ -271,7 +276,7 @@ def test_splits_batches_with_at_least_two_samples_each(tmp_path: Path) -> None:
         return ""
 
     (told, *_) = together(too_small, 6, tmp_path)
-    assert told == "6 processes need 12 samples in a batch, there are 10"
+    assert told == "6 processes need at least 12 samples per batch, but it has 10"
 
 
 def test_collective_reports_ended_process(tmp_path: Path) -> None:

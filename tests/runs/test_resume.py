@@ -29,7 +29,7 @@ def here() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpointing, "TIMES_ITS_COST", 0.0)
+    monkeypatch.setattr(checkpointing, "MIN_INTERVAL_RATIO", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from torch import nn
 
 from mtkd_cli.data.views import affine, view
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces.missing_outputs import lost
+from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store import row_format as layout_module
@@ -215,7 +215,7 @@ def test_a_teacher_that_answers_nan_may_be_left_out_there(
     progress = Progress()
     monkeypatch.setattr(progress, "say", said.append)
     array = recording.record(job("bad", bad, run), progress)
-    assert lost(array[:]).nonzero().flatten().tolist() == [200]
+    assert has_nonfinite(array[:]).nonzero().flatten().tolist() == [200]
     assert said == [f"teacher bad: NaN or infinity on 1 samples ({split.samples.ids[200]}), not heard there"]
 
 

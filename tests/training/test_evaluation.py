@@ -1,4 +1,4 @@
-"""Evaluation: view 0 of every sample, labelled ones measured, the module left as it is."""
+"""Evaluation uses view 0 of the labeled samples and does not change the module."""
 
 import copy
 
@@ -10,8 +10,8 @@ from torch import nn
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.interfaces import InputSpec, LossOptions, Metric, Samples, TaskData
 from mtkd_cli.training import evaluation as evaluation_module
-from mtkd_cli.training.evaluation import BATCH, answering, judge, measure, plain_views, validate
-from mtkd_cli.training.selection import smoothed
+from mtkd_cli.training.evaluation import BATCH, judge, measure, plain_views, row_predictor, validate
+from mtkd_cli.training.selection import smooth
 from mtkd_cli.training.state import Evaluation
 from mtkd_tasks.classification import Classification
 
@@ -26,13 +26,13 @@ def split(n: int, hidden: int = 0) -> Split:
 
 
 def answers(right: int, n: int) -> torch.Tensor:
-    """Return answers of which the first ``right`` are right, each with a margin of 2."""
+    """Return outputs, the first ``right`` of them correct, each with a margin of 2."""
     target = torch.arange(n) % 3
     return 2.0 * nn.functional.one_hot(torch.where(torch.arange(n) < right, target, (target + 1) % 3), 3)
 
 
 @pytest.mark.parametrize("n", [1, BATCH, BATCH + 1, 2 * BATCH + 7])
-def test_every_sample_is_shown_once_in_batches_of_about_equal_size(n: int) -> None:
+def test_batches_cover_every_sample_once(n: int) -> None:
     data = split(n)
     shown = list(plain_views(data))
     assert torch.equal(torch.cat(shown), torch.from_numpy(data.samples.inputs).float() / 255)
@@ -41,44 +41,44 @@ def test_every_sample_is_shown_once_in_batches_of_about_equal_size(n: int) -> No
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_chosen_rows_are_shown_in_their_order() -> None:
+def test_rows_keep_their_order() -> None:
     data = split(9)
     (shown,) = plain_views(data, np.array([5, 2]))
     assert torch.equal(shown, torch.from_numpy(data.samples.read(np.array([5, 2]))).float() / 255)
 
 
-def test_predictions_are_float32_without_gradient_or_dropout() -> None:
+def test_outputs_are_float32_without_gradient_or_dropout() -> None:
     data = split(5)
     module = nn.Sequential(nn.Flatten(), nn.Dropout(0.5)).double().train()
-    output = answering(nn.Sequential(module), data)(np.arange(5))
+    output = row_predictor(nn.Sequential(module), data)(np.arange(5))
     assert torch.equal(output, torch.from_numpy(data.samples.inputs).float().flatten(1) / 255)
     assert output.dtype == torch.float32
     assert not output.requires_grad
 
 
-def test_only_labelled_samples_are_measured() -> None:
+def test_measures_labeled_samples_only() -> None:
     data = split(8, hidden=4)
     assert measure(lambda rows: answers(6, 8)[rows], data, TASK).metrics["accuracy"] == 0.5
     assert measure(lambda rows: answers(8, 8)[rows], data, TASK).metrics["accuracy"] == 1.0
 
 
 def score(evaluation: Evaluation) -> tuple[float, ...]:
-    return smoothed(1, [evaluation.measurement], evaluation).score
+    return smooth(1, [evaluation.measurement], evaluation).score
 
 
-def test_many_labels_are_ranked_by_score_then_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_labels_rank_by_metric_then_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation_module, "FEW_LABELS", 9)
     data, module = split(9), nn.Identity()
     outputs = (answers(6, 9), answers(3, 9), answers(6, 9) * 5)
-    good, poor, surely_wrong = (
+    good, poor, overconfident = (
         judge(module, measure(given.__getitem__, data, TASK), TASK) for given in outputs
     )
     assert score(good) > score(poor)
-    assert score(good) > score(surely_wrong)
-    assert good.metrics["accuracy"] == surely_wrong.metrics["accuracy"] == pytest.approx(6 / 9)
+    assert score(good) > score(overconfident)
+    assert good.metrics["accuracy"] == overconfident.metrics["accuracy"] == pytest.approx(6 / 9)
 
 
-def test_where_less_is_better_the_smaller_score_ranks_higher() -> None:
+def test_lower_is_better_ranks_smaller_score_higher() -> None:
     class Errors(Classification):
         primary = Metric("nll", higher_is_better=False)
 
@@ -90,7 +90,7 @@ def test_where_less_is_better_the_smaller_score_ranks_higher() -> None:
     assert score(better) > score(worse)
 
 
-def test_few_labels_are_ranked_by_loss() -> None:
+def test_few_labels_rank_by_loss() -> None:
     data, module = split(9), nn.Identity()
     lucky, calm = (
         judge(module, measure(given.__getitem__, data, TASK), TASK)
@@ -101,8 +101,8 @@ def test_few_labels_are_ranked_by_loss() -> None:
 
 
 @pytest.mark.parametrize("n", [40, BATCH + 1])
-def test_validation_leaves_the_module_as_it_is(n: int) -> None:
-    """Also where one sample would be left over: BatchNorm refuses a batch of one."""
+def test_validation_does_not_change_module(n: int) -> None:
+    """Also with one sample more than a batch: BatchNorm rejects a batch of one."""
     module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3)).train()
     before = copy.deepcopy(module.state_dict())
     evaluation = validate(module, TASK, split(30), split(n), "cpu")
@@ -115,8 +115,8 @@ def test_validation_leaves_the_module_as_it_is(n: int) -> None:
     torch.testing.assert_close(mean, seen.mean(0), atol=1e-3, rtol=0)
 
 
-def test_batchnorm_statistics_are_those_of_data_sorted_by_class() -> None:
-    """Class folders are read class by class: the first rows, or batches of one class, would be far off."""
+def test_batchnorm_statistics_cover_data_sorted_by_class() -> None:
+    """Class folders are sorted by class: statistics of the first rows, or of one class, would be far off."""
     shade = np.sort(np.random.default_rng(0).integers(0, 256, 3000)).astype(np.uint8)
     images = np.broadcast_to(shade[:, None, None, None], (3000, 1, 2, 2))
     train = Split("train", Samples(tuple(map(str, range(3000))), images, np.arange(3000) // 1000), "digest")

@@ -1,4 +1,4 @@
-"""The training loop: bit-identical when repeated, honest about what is best, stopped by NaN."""
+"""The training loop is reproducible, selects the best evaluation, and raises on NaN."""
 
 import copy
 import math
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.recipe.schema import Train
-from mtkd_cli.training.loop import Evaluation, Losses, Step, Trained, order, steps_per_epoch, train
-from mtkd_cli.training.optimizer import optimizer_of, schedule_of
+from mtkd_cli.training.loop import Evaluation, Losses, Step, Trained, shuffled_batches, steps_per_epoch, train
+from mtkd_cli.training.optimizer import create_optimizer, create_schedule
 from mtkd_cli.training.selection import Measurement
 from mtkd_cli.training.state import ema_decay
 
@@ -25,8 +25,8 @@ TARGETS = torch.randint(0, 2, (20,), generator=torch.Generator().manual_seed(1))
 
 
 @dataclass
-class Watched:
-    """Keeps what it is told, and the module's weights after each step."""
+class RecordingListener:
+    """Stores all events, and the module's weights after each step."""
 
     module: nn.Module
     steps: list[Step] = field(default_factory=list)
@@ -40,13 +40,13 @@ class Watched:
     def stepped(self, step: Step, losses: Losses) -> None:
         self.steps.append(step)
         self.losses.append(losses)
-        self.weights.append(flat(self.module))
+        self.weights.append(flat_parameters(self.module))
 
     def evaluated(self, row: dict[str, float]) -> None:
         self.rows.append(row)
 
 
-def flat(module: nn.Module) -> Tensor:
+def flat_parameters(module: nn.Module) -> Tensor:
     return torch.cat([p.detach().clone().flatten() for p in module.parameters()])
 
 
@@ -70,7 +70,7 @@ def labels(output: Tensor, step: Step) -> Losses:
 
 
 def scores(*ranks: tuple[float, ...]) -> Callable[[nn.Module], Evaluation]:
-    """Return a validation that gives these ranks in turn; its metrics hold the number of the call."""
+    """Return a validation function with these scores in turn; its metrics hold the number of the call."""
     numbers = iter(enumerate(ranks))
 
     def evaluate(module: nn.Module) -> Evaluation:
@@ -84,17 +84,17 @@ def scores(*ranks: tuple[float, ...]) -> Callable[[nn.Module], Evaluation]:
 
 def run(
     module: nn.Module | None = None, steps: int = 6, every: int = 3, objective: Any = labels, **options: Any
-) -> tuple[Trained, Watched]:
+) -> tuple[Trained, RecordingListener]:
     module = module or network()
-    watched = Watched(module)
+    listener = RecordingListener(module)
     evaluate = options.pop("evaluate", scores(*[(0.0,)] * steps))
     options = {"lr": (0.01,), "weight_decay": (0.01,), "batch_size": 5, "warmup": 0.0, **options}
-    return train(module, Data(), objective, evaluate, Train(**options), steps, every, watched), watched
+    return train(module, Data(), objective, evaluate, Train(**options), steps, every, listener), listener
 
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "sgd"}, {"ema": 0.9}, {"warmup": 0.5, "clip": 0.1}])
-def test_a_training_repeats_to_the_bit(options: dict[str, Any]) -> None:
-    """Whatever was drawn before: dropout and order come from counters."""
+def test_training_is_reproducible(options: dict[str, Any]) -> None:
+    """Dropout and sample order do not depend on torch's global generator."""
     _, first = run(network(), **options)
     module = network()
     torch.rand(17)
@@ -106,10 +106,10 @@ def test_a_training_repeats_to_the_bit(options: dict[str, Any]) -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(samples=st.integers(1, 70), batch_size=st.integers(1, 20), seed=st.integers(0, 5))
-def test_every_sample_is_seen_once_an_epoch(samples: int, batch_size: int, seed: int) -> None:
-    batches, each = order(samples, batch_size, seed), steps_per_epoch(samples, batch_size)
+def test_each_epoch_covers_every_sample_once(samples: int, batch_size: int, seed: int) -> None:
+    batches, count = shuffled_batches(samples, batch_size, seed), steps_per_epoch(samples, batch_size)
     for epoch in range(3):
-        seen = [next(batches) for _ in range(each)]
+        seen = [next(batches) for _ in range(count)]
         assert {number for number, _ in seen} == {epoch}
         assert sorted(np.concatenate([indices for _, indices in seen])) == list(range(samples))
         sizes = [len(indices) for _, indices in seen]
@@ -118,38 +118,38 @@ def test_every_sample_is_seen_once_an_epoch(samples: int, batch_size: int, seed:
             assert min(sizes) > 1, "BatchNorm needs two samples"
 
 
-def test_a_last_batch_of_one_joins_the_one_before() -> None:
-    batches = order(11, 5, seed=0)
+def test_last_batch_of_one_joins_previous() -> None:
+    batches = shuffled_batches(11, 5, seed=0)
     assert [len(next(batches)[1]) for _ in range(4)] == [5, 6, 5, 6]
     assert [steps_per_epoch(n, 5) for n in (1, 5, 6, 7, 10, 11, 12)] == [1, 1, 1, 2, 2, 2, 3]
 
 
-def test_the_loss_is_mixed_by_kd_ratio() -> None:
+def test_kd_ratio_mixes_losses() -> None:
     losses = Losses(torch.tensor(2.0), torch.tensor(10.0), 0.75)
     assert losses.total.item() == 0.25 * 2 + 0.75 * 10
     assert Losses(torch.tensor(2.0), None, 0.75).total.item() == 2
 
 
-def test_the_curve_has_the_mean_of_each_part_since_the_last_row() -> None:
+def test_curve_has_mean_losses_since_last_row() -> None:
     def objective(output: Tensor, step: Step) -> Losses:
         return Losses(output.sum() * 0 + step.number, output.sum() * 0 + 10.0 * step.number, 0.5)
 
-    trained, watched = run(steps=7, every=3, objective=objective)
+    trained, listener = run(steps=7, every=3, objective=objective)
     assert [row["step"] for row in trained.curve] == [3, 6, 7]
     assert [row["epoch"] for row in trained.curve] == [1, 2, 2]
     assert [row["task_loss"] for row in trained.curve] == [1, 4, 6]
     assert [row["kd_loss"] for row in trained.curve] == [10, 40, 60]
-    assert watched.rows == list(trained.curve)
+    assert listener.rows == list(trained.curve)
 
 
-def test_progress_goes_from_0_towards_1() -> None:
-    _, watched = run(steps=4)
-    assert [step.progress for step in watched.steps] == [0, 0.25, 0.5, 0.75]
-    assert [step.number for step in watched.steps] == [0, 1, 2, 3]
+def test_progress_is_share_of_steps() -> None:
+    _, listener = run(steps=4)
+    assert [step.progress for step in listener.steps] == [0, 0.25, 0.5, 0.75]
+    assert [step.number for step in listener.steps] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_stops_training_before_the_step(value: float) -> None:
+def test_raises_before_step_if_loss_is_not_finite(value: float) -> None:
     def objective(output: Tensor, step: Step) -> Losses:
         return Losses(output.sum() * (value if step.number == 4 else 1))
 
@@ -157,33 +157,33 @@ def test_a_loss_that_is_not_finite_stops_training_before_the_step(value: float) 
     with pytest.raises(TrainingError, match="step 5 of 6") as error:
         run(module, objective=objective)
     assert error.value.where == "epoch 2"
-    assert torch.isfinite(flat(module)).all()
+    assert torch.isfinite(flat_parameters(module)).all()
 
 
 @pytest.mark.parametrize("clip", [0.0, 1.0])
-def test_a_gradient_that_is_not_finite_stops_training_before_the_step(clip: float) -> None:
+def test_raises_before_step_if_gradient_is_not_finite(clip: float) -> None:
     def objective(output: Tensor, step: Step) -> Losses:
         return Losses((output * 0).sum().sqrt())  # 0, and its gradient is NaN
 
     module = network()
     with pytest.raises(TrainingError, match="gradient"):
         run(module, objective=objective, clip=clip)
-    assert torch.isfinite(flat(module)).all()
+    assert torch.isfinite(flat_parameters(module)).all()
 
 
-def test_keeps_the_best_evaluation_and_of_equals_the_latest() -> None:
+def test_selects_latest_of_equal_evaluations() -> None:
     trained, _ = run(steps=6, every=1, evaluate=scores((1,), (3,), (2,), (3,), (0,), (1,)))
     assert trained.best.metrics == {"call": 3}
     assert len(trained.curve) == 6
 
 
-def test_of_equal_scores_the_smaller_loss_is_better() -> None:
+def test_smaller_loss_breaks_ties() -> None:
     ranks = [(0.5, -1.0), (0.7, -0.9), (0.7, -0.3), (0.6, -0.1)]
     trained, _ = run(steps=4, every=1, evaluate=scores(*ranks))
     assert trained.selection.chosen.score == (0.7, -0.3)
 
 
-def test_the_module_trains_on_after_an_evaluation() -> None:
+def test_restores_training_mode_after_evaluation() -> None:
     modes = []
 
     def objective(output: Tensor, step: Step) -> Losses:
@@ -195,34 +195,34 @@ def test_the_module_trains_on_after_an_evaluation() -> None:
     assert modes == [True] * 4
 
 
-def test_ema_evaluates_the_average_of_the_weights() -> None:
+def test_ema_evaluates_averaged_weights() -> None:
     seen = []
 
     def evaluate(module: nn.Module) -> Evaluation:
-        seen.append(flat(module))
+        seen.append(flat_parameters(module))
         return Evaluation(Measurement(0.0, 0.0), {}, module)
 
-    _, watched = run(steps=4, every=1, evaluate=evaluate, ema=0.75)
-    expected = watched.weights[0]
-    for done, (weights, averaged) in enumerate(zip(watched.weights, seen, strict=True)):
+    _, listener = run(steps=4, every=1, evaluate=evaluate, ema=0.75)
+    expected = listener.weights[0]
+    for done, (weights, averaged) in enumerate(zip(listener.weights, seen, strict=True)):
         decay = min(0.75, (1 + done) / (10 + done))
         expected = decay * expected + (1 - decay) * weights
         torch.testing.assert_close(averaged, expected)
 
 
-def test_the_first_steps_do_not_dominate_the_average_of_the_weights() -> None:
+def test_ema_warmup_discounts_first_steps() -> None:
     share = math.prod(ema_decay(done, 0.999) for done in range(1, 800))
     assert share < 1e-6
     assert ema_decay(10**6, 0.999) == 0.999
 
 
 @pytest.mark.parametrize(("clip", "moved"), [(0.5, 0.5), (0.0, 300.0)])
-def test_the_gradient_is_no_longer_than_clip(clip: float, moved: float) -> None:
+def test_clip_limits_gradient_norm(clip: float, moved: float) -> None:
     def objective(output: Tensor, step: Step) -> Losses:
         return Losses(100 * module.weight.sum() + output.sum() * 0)
 
     module = nn.Linear(3, 3)
-    before = flat(module)
+    before = flat_parameters(module)
     run(
         module,
         steps=1,
@@ -233,16 +233,14 @@ def test_the_gradient_is_no_longer_than_clip(clip: float, moved: float) -> None:
         lr=(1.0,),
         weight_decay=(0.0,),
     )
-    assert (flat(module) - before).norm().item() == pytest.approx(moved, rel=1e-4)
+    assert (flat_parameters(module) - before).norm().item() == pytest.approx(moved, rel=1e-4)
 
 
 @pytest.mark.parametrize(("steps", "warmup", "rise"), [(20, 0.2, 4), (20, 0.0, 0), (1, 0.9, 0), (3, 0.99, 2)])
-def test_the_learning_rate_rises_in_a_line_then_falls_in_a_cosine(
-    steps: int, warmup: float, rise: int
-) -> None:
+def test_learning_rate_warms_up_linearly_then_follows_cosine(steps: int, warmup: float, rise: int) -> None:
     module, train_settings = nn.Linear(2, 2), Train(lr=(0.1,), warmup=warmup)
-    optimizer = optimizer_of(module, train_settings)
-    schedule = schedule_of(optimizer, steps, train_settings)
+    optimizer = create_optimizer(module, train_settings)
+    schedule = create_schedule(optimizer, steps, train_settings)
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -255,11 +253,11 @@ def test_the_learning_rate_rises_in_a_line_then_falls_in_a_cosine(
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_biases_and_norms_do_not_decay(optimizer: str) -> None:
+def test_no_weight_decay_on_biases_and_norms(optimizer: str) -> None:
     module = network()
     module[0].weight.requires_grad_(False)
-    made = optimizer_of(module, Train(optimizer=optimizer, lr=(0.1,), weight_decay=(0.3,)))  # type: ignore[arg-type]
-    decay = {id(p): group["weight_decay"] for group in made.param_groups for p in group["params"]}
+    created = create_optimizer(module, Train(optimizer=optimizer, lr=(0.1,), weight_decay=(0.3,)))  # type: ignore[arg-type]
+    decay = {id(p): group["weight_decay"] for group in created.param_groups for p in group["params"]}
     assert decay == {
         id(p): 0.3 if name == "4.weight" else 0.0
         for name, p in module.named_parameters()
@@ -267,6 +265,6 @@ def test_biases_and_norms_do_not_decay(optimizer: str) -> None:
     }
 
 
-def test_a_training_without_steps_is_an_error() -> None:
+def test_raises_without_steps() -> None:
     with pytest.raises(TrainingError, match="no step"):
         run(steps=0)

@@ -1,4 +1,4 @@
-"""What is minimised: labels where there are some, teachers where they speak."""
+"""Objectives: the loss on labels and the loss to the merged teachers."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +34,7 @@ def split() -> Split:
 
 
 class Data(TrainingData):
-    """The samples with the outputs of two teachers."""
+    """Samples with the outputs of two teachers."""
 
     def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
         return tuple(teacher[step.indices] for teacher in TEACHERS)
@@ -48,17 +48,17 @@ def batches(*declared: float | None) -> Batches:
     return Batches(TASK, split(), ("a", "b"), declared or (None, None), 2.0, seed=0)
 
 
-class Half:
-    """Both teachers count the same, except where ``silent``; keeps the batch it was given."""
+class EqualWeights:
+    """Gives both teachers the same weight, and weight 0 at ``ignored``; stores the batch it received."""
 
-    def __init__(self, *silent: int) -> None:
-        self.silent = silent
-        self.given: AggregationBatch | None = None
+    def __init__(self, *ignored: int) -> None:
+        self.ignored = ignored
+        self.received: AggregationBatch | None = None
 
     def merge(self, batch: AggregationBatch) -> Merged:
-        self.given = batch
+        self.received = batch
         weights = torch.full((2, len(batch.sample_ids)), 0.5)
-        weights[:, list(self.silent)] = 0
+        weights[:, list(self.ignored)] = 0
         return Merged(batch.outputs, weights)
 
 
@@ -67,29 +67,29 @@ def objective(strategy: Any, kd_ratio: float = 0.5) -> FromTeachers:
 
 
 def kd_of(*rows: int) -> Tensor:
-    """Return the loss to the mean of the teachers, of samples that stand at their own place in OUTPUT."""
+    """Return the loss of OUTPUT to the mean of the teachers at ``rows``."""
     target = sum(torch.softmax(teacher / 2, 1) for teacher in TEACHERS) / 2
     return kl_divergence(OUTPUT, target[list(rows)], 2.0)
 
 
-def test_the_label_loss_is_the_mean_over_labelled_samples() -> None:
+def test_label_loss_averages_labeled_samples() -> None:
     losses = FromLabels(data())(OUTPUT, step(0, 1, 2))
     expected = (cross_entropy(OUTPUT, torch.tensor([0, -1, 2])).sum() / 2).item()
     assert losses.task.item() == pytest.approx(expected)
     assert losses.kd is None
 
 
-def test_both_losses_are_there_and_mixed() -> None:
-    losses = objective(Half(), kd_ratio=0.75)(OUTPUT, step(0, 1, 2))
+def test_mixes_both_losses() -> None:
+    losses = objective(EqualWeights(), kd_ratio=0.75)(OUTPUT, step(0, 1, 2))
     assert losses.kd is not None
     assert losses.kd.item() == pytest.approx(kd_of(0, 1, 2).mean().item())
     assert losses.task.item() == pytest.approx(FromLabels(data())(OUTPUT, step(0, 1, 2)).task.item())
     assert losses.total.item() == pytest.approx(0.25 * losses.task.item() + 0.75 * losses.kd.item())
 
 
-def test_a_batch_without_labels_learns_from_the_teachers_alone() -> None:
+def test_unlabeled_batch_learns_from_teachers_only() -> None:
     output = OUTPUT.clone().requires_grad_()
-    losses: Losses = objective(Half())(output, step(1, 3, 5))
+    losses: Losses = objective(EqualWeights())(output, step(1, 3, 5))
     losses.total.backward()
     assert losses.task.item() == 0
     assert losses.kd is not None
@@ -99,7 +99,7 @@ def test_a_batch_without_labels_learns_from_the_teachers_alone() -> None:
     assert output.grad.abs().sum() > 0
 
 
-def test_a_batch_without_labels_and_teachers_has_no_loss_and_a_finite_gradient() -> None:
+def test_no_labels_and_no_teachers_give_zero_loss() -> None:
     output = OUTPUT.clone().requires_grad_()
     losses = FromLabels(data())(output, step(1, 3, 5))
     losses.total.backward()
@@ -108,16 +108,16 @@ def test_a_batch_without_labels_and_teachers_has_no_loss_and_a_finite_gradient()
     assert output.grad.abs().sum() == 0
 
 
-def test_samples_of_which_no_teacher_speaks_do_not_count() -> None:
-    losses = objective(Half(1))(OUTPUT, step(0, 1, 2))
+def test_samples_with_zero_weights_do_not_count() -> None:
+    losses = objective(EqualWeights(1))(OUTPUT, step(0, 1, 2))
     assert losses.kd is not None
     assert losses.kd.item() == pytest.approx(kd_of(0, 1, 2)[[0, 2]].mean().item())
-    silent = objective(Half(0, 1, 2))(OUTPUT, step(0, 1, 2))
-    assert silent.kd is not None
-    assert silent.kd.item() == 0
+    all_ignored = objective(EqualWeights(0, 1, 2))(OUTPUT, step(0, 1, 2))
+    assert all_ignored.kd is not None
+    assert all_ignored.kd.item() == 0
 
 
-def test_a_combined_answer_counts_for_every_sample() -> None:
+def test_combined_output_counts_for_every_sample() -> None:
     combined = SimpleNamespace(merge=lambda b: Merged(b.outputs, combined=b.outputs[0]))
     losses = objective(combined)(OUTPUT, step(0, 1, 2))
     assert losses.kd is not None
@@ -125,26 +125,26 @@ def test_a_combined_answer_counts_for_every_sample() -> None:
     assert losses.kd.item() == pytest.approx(expected.item())
 
 
-def test_a_strategy_sees_the_samples_of_the_step_and_no_gradient() -> None:
-    strategy = Half()
+def test_strategy_receives_samples_of_step_without_gradient() -> None:
+    strategy = EqualWeights()
     output = OUTPUT.clone().requires_grad_()
     objective(strategy)(output, step(4, 1, 2))
-    given = strategy.given
-    assert given is not None
-    assert given.sample_ids == ("s4", "s1", "s2")
-    assert given.teacher_names == ("a", "b")
-    assert given.metadata["source"].tolist() == [40, 10, 20]
-    assert given.target is not None
-    assert given.target.tolist() == [1, -1, 2]
-    assert given.labelled is not None
-    assert given.labelled.tolist() == [True, False, True]
-    assert torch.equal(given.outputs[1], TEACHERS[1][[4, 1, 2]])
-    assert (given.progress, given.temperature) == (0.25, 2.0)
-    assert given.student_output is not None
-    assert not given.student_output.requires_grad
+    received = strategy.received
+    assert received is not None
+    assert received.sample_ids == ("s4", "s1", "s2")
+    assert received.teacher_names == ("a", "b")
+    assert received.metadata["source"].tolist() == [40, 10, 20]
+    assert received.target is not None
+    assert received.target.tolist() == [1, -1, 2]
+    assert received.labelled is not None
+    assert received.labelled.tolist() == [True, False, True]
+    assert torch.equal(received.outputs[1], TEACHERS[1][[4, 1, 2]])
+    assert (received.progress, received.temperature) == (0.25, 2.0)
+    assert received.student_output is not None
+    assert not received.student_output.requires_grad
 
 
-def test_without_a_target_no_sample_is_labelled() -> None:
+def test_batch_without_target_is_unlabeled() -> None:
     given = batches()(TEACHERS, np.arange(6), None)
     assert given.labelled is not None
     assert not given.labelled.any()
@@ -153,14 +153,12 @@ def test_without_a_target_no_sample_is_labelled() -> None:
 @pytest.mark.parametrize(
     ("declared", "expected"), [((None, None), None), ((2.0, None), [2, 1]), ((0.0, 3.0), [0, 3])]
 )
-def test_a_weight_that_is_not_declared_is_1(
-    declared: tuple[float | None, ...], expected: list[float] | None
-) -> None:
+def test_undeclared_weight_is_1(declared: tuple[float | None, ...], expected: list[float] | None) -> None:
     found = batches(*declared)(TEACHERS, np.arange(6), None).declared_weights
     assert (None if found is None else found.tolist()) == expected
 
 
-def test_random_numbers_are_a_function_of_step_and_name() -> None:
+def test_random_numbers_depend_on_step_and_name_only() -> None:
     def draw(number: int, name: str) -> Tensor:
         return batches()(TEACHERS, np.arange(6), None, step=step(0, number=number)).random(name, (4,))
 
@@ -169,7 +167,7 @@ def test_random_numbers_are_a_function_of_step_and_name() -> None:
     assert not torch.equal(draw(1, "drop"), draw(1, "keep"))
 
 
-def test_the_shares_of_the_teachers_are_means_over_what_is_heard() -> None:
+def test_shares_are_mean_weights() -> None:
     weights = torch.tensor([[0.9, 0.5, 0.0], [0.1, 0.5, 0.0]])
     losses = Losses(torch.tensor(1.0), torch.tensor(1.0), 0.5, weights, ("a", "b"))
     assert losses.shares() == {"weight/a": pytest.approx(0.7), "weight/b": pytest.approx(0.3)}

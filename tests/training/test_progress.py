@@ -1,4 +1,4 @@
-"""What is shown while a run goes on."""
+"""Progress lines of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mtkd_cli.training.progress import Progress
 
 
 class Lines(RunListener):
-    """Keeps what is said and logged."""
+    """Stores the lines shown and logged."""
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
@@ -26,22 +26,22 @@ class Lines(RunListener):
         self.lines.append(line)
 
 
-def test_a_phase_that_waits_before_anything_is_done_gives_no_estimate(
+def test_no_estimate_before_first_unit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As of a process that waits for another one, or for its first share."""
+    """As in a process that waits for another one."""
     monkeypatch.setattr(progress, "PLAIN_EVERY_SECONDS", 0.0)
-    said: list[str] = []
-    shown = Progress(listeners=[Lines(said)])
+    lines: list[str] = []
+    shown = Progress(listeners=[Lines(lines)])
     with shown.phase("record", 10):
         shown.advance(0)
-        assert not said
+        assert not lines
         time.sleep(0.001)
         shown.advance(4)
-    assert said[0].startswith("record: 4 of 10, about ")
+    assert lines[0].startswith("record: 4 of 10, about ")
 
 
-def test_runs_that_share_what_was_told_say_it_once_and_each_keep_it() -> None:
+def test_shared_remark_is_shown_once_and_logged_by_each() -> None:
     shown, logs = StringIO(), [list[str](), list[str]()]
     first = Progress(Console(file=shown), [Lines(logs[0])])
     second = Progress(Console(file=shown), [Lines(logs[1])], told=first.told)

@@ -1,4 +1,4 @@
-"""A strategy that misbehaves is named, and is given only what it asked for."""
+"""A strategy receives only what it declares, and errors in it name the plugin."""
 
 import math
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def weights(value: Any) -> Strategy:
     return strategy(weights=lambda _: value)
 
 
-def test_weights_come_with_the_outputs_they_are_for() -> None:
+def test_merge_returns_weights_and_outputs() -> None:
     given = batch()
     merged = weights(torch.tensor([[0.25] * 4, [0.75] * 4])).merge(given)
     assert merged.outputs == given.outputs
@@ -58,13 +58,13 @@ def test_weights_come_with_the_outputs_they_are_for() -> None:
     assert merged.combined is None
 
 
-def test_a_combined_answer_has_no_weights() -> None:
+def test_combined_output_has_no_weights() -> None:
     merged = strategy(combine=lambda b: b.outputs[0]).merge(batch())
     assert merged.weights is None
     assert merged.combined is merged.outputs[0]
 
 
-def test_rounding_is_mended_and_silence_is_kept() -> None:
+def test_normalizes_rounding_and_keeps_zero_weights() -> None:
     almost = torch.tensor([[0.3333, 0.0], [0.3333, 0.0], [0.3333, 0.0]])
     merged = weights(almost).merge(batch(3, 2))
     assert merged.weights is not None
@@ -89,7 +89,7 @@ def test_rounding_is_mended_and_silence_is_kept() -> None:
         (None, "returned NoneType; it must be a tensor"),
     ],
 )
-def test_an_answer_that_is_no_weighting_is_refused_and_its_author_named(answer: Any, complaint: str) -> None:
+def test_rejects_invalid_weights(answer: Any, complaint: str) -> None:
     with pytest.raises(PluginError, match=f"the strategy 'mine' {complaint}") as error:
         weights(answer).merge(batch())
     assert error.value.where == "mtkd-mine 1.2"
@@ -103,7 +103,7 @@ def test_an_answer_that_is_no_weighting_is_refused_and_its_author_named(answer: 
         ("a", "returned str"),
     ],
 )
-def test_a_combined_answer_is_checked_too(answer: Any, complaint: str) -> None:
+def test_rejects_invalid_combined_output(answer: Any, complaint: str) -> None:
     with pytest.raises(PluginError, match=complaint):
         strategy(combine=lambda _: answer).merge(batch())
 
@@ -112,28 +112,28 @@ def fail(*_: object) -> Tensor:
     raise ZeroDivisionError("by zero")
 
 
-def test_a_strategy_that_raises_is_named_with_its_error() -> None:
+def test_names_strategy_that_raises() -> None:
     for method in ("weights", "combine"):
         with pytest.raises(PluginError, match=r"'mine' failed .* ZeroDivisionError: by zero") as error:
             strategy(**{method: fail}).merge(batch())
         assert "test_strategy.py:" in error.value.where
         assert isinstance(error.value.__cause__, ZeroDivisionError)
-    with pytest.raises(PluginError, match="failed when it was created"):
+    with pytest.raises(PluginError, match="failed in create"):
         strategy(create=fail)
-    with pytest.raises(PluginError, match="failed when it was fitted"):
+    with pytest.raises(PluginError, match="failed in fit"):
         strategy(("validation",), fit=fail, weights=fail).fit(batch())
 
 
-def test_an_error_that_is_meant_for_the_user_reaches_them_as_it_is() -> None:
-    def refuse(_: object) -> None:
+def test_passes_mtkd_errors_on() -> None:
+    def raise_data_error(_: object) -> None:
         raise DataError("no labels")
 
     with pytest.raises(DataError, match="no labels"):
-        strategy(("validation",), fit=refuse, weights=fail).fit(batch())
+        strategy(("validation",), fit=raise_data_error, weights=fail).fit(batch())
 
 
 @pytest.mark.parametrize("needs", [(), ("labels",), ("student",), ("labels", "student")])
-def test_what_was_not_asked_for_is_not_given(needs: tuple[str, ...]) -> None:
+def test_withholds_undeclared_inputs(needs: tuple[str, ...]) -> None:
     seen: list[AggregationBatch] = []
 
     def note(given: AggregationBatch) -> Tensor:
@@ -151,38 +151,39 @@ def test_what_was_not_asked_for_is_not_given(needs: tuple[str, ...]) -> None:
             _ = given.scores
 
 
-def test_fit_is_called_only_where_it_is_needed() -> None:
+def test_fits_only_if_declared() -> None:
     calls: list[object] = []
     strategy(("validation",), fit=calls.append, weights=fail).fit(batch())
     strategy((), fit=calls.append, weights=fail).fit(batch())
     assert len(calls) == 1
 
 
-def test_random_numbers_are_there_only_where_they_are_drawn() -> None:
+def test_random_numbers_need_a_source() -> None:
     with pytest.raises(LookupError, match="no random numbers"):
         batch().random("drop", (3,))
 
 
 @pytest.mark.parametrize(
-    ("needs", "methods", "said"), [((), {}, "weights or combine"), (("validation",), {"weights": 1}, "fit")]
+    ("needs", "methods", "missing"),
+    [((), {}, "weights or combine"), (("validation",), {"weights": 1}, "fit")],
 )
-def test_a_strategy_without_its_methods_is_refused_when_it_is_created(
-    needs: tuple[str, ...], methods: dict[str, Any], said: str
+def test_rejects_strategy_without_required_methods(
+    needs: tuple[str, ...], methods: dict[str, Any], missing: str
 ) -> None:
-    with pytest.raises(PluginError, match=f"has no {said}"):
+    with pytest.raises(PluginError, match=f"has no method {missing}"):
         strategy(needs, **methods)
 
 
-def test_a_strategy_that_changes_the_outputs_is_named() -> None:
-    def spoil(given: AggregationBatch) -> torch.Tensor:
+def test_rejects_in_place_changes_of_outputs() -> None:
+    def overwrite(given: AggregationBatch) -> torch.Tensor:
         given.outputs[0].zero_()
         return torch.full((len(given.outputs), len(given.outputs[0])), 1 / len(given.outputs))
 
     with pytest.raises(PluginError, match="in place"):
-        strategy(weights=spoil).merge(batch())
+        strategy(weights=overwrite).merge(batch())
 
 
-def test_a_strategy_that_exits_does_not_end_mtkd() -> None:
+def test_strategy_that_exits_raises_plugin_error() -> None:
     def leave(_: AggregationBatch) -> torch.Tensor:
         raise SystemExit(7)
 

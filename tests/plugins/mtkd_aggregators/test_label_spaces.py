@@ -17,7 +17,7 @@ from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, TaskDa
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.plugin.registry import Registry, installed
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.training.strategy import Strategy, silenced
+from mtkd_cli.training.strategy import Strategy, mask_weights
 from mtkd_tasks.classification import Classification
 
 CLASSES, SAMPLES, NAMES = 6, 12, ("a", "b", "c")
@@ -124,9 +124,9 @@ def test_weight_of_ignored_teachers_is_redistributed() -> None:
     weights = torch.tensor([[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     heard = torch.tensor([[True, False, False, True], [True, True, False, True], [True, True, False, True]])
     expected = [[1.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0]]
-    assert silenced(weights, heard).tolist() == expected, "a sample with all weights 0 keeps them"
+    assert mask_weights(weights, heard).tolist() == expected, "a sample with all weights 0 keeps them"
     declared = torch.tensor([1.0, 1.0, 0.0])
-    assert silenced(weights, heard, declared)[:, 1].tolist() == [0.0, 1.0, 0.0]
+    assert mask_weights(weights, heard, declared)[:, 1].tolist() == [0.0, 1.0, 0.0]
 
 
 def test_heard_mask_is_available_without_labels() -> None:
