@@ -1,8 +1,8 @@
 """Tests that are looked at, then looked at again with more seeds.
 
 A user who is told "about 12 seeds would settle it" and then adds seeds tests twice. An alpha-spending
-function (Lan and DeMets 1983) says how much of the level has been spent by each number of seeds, so that all looks
-together stay within it, whenever they are taken.
+function (Lan and DeMets 1983) says how much of the level has been spent by each number of seeds, so that all
+looks together stay within it, whenever they are taken.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ class Assignment:
     """Candidate points of each target box.
 
     Attributes:
-        strength: ``[B, P, M]``, 0 where a point is not a candidate for a box. A point predicts the box with the
-            largest strength times score, so an uncertain box does not take a point from a certain one.
+        strength: ``[B, P, M]``, 0 where a point is not a candidate for a box. A point predicts the box
+            with the largest strength times score, so an uncertain box does not take a point from a certain one.
         ignored: ``[B, P]`` bool, points that are neither positive nor negative; None: no point.
     """
 
