@@ -94,5 +94,5 @@ def best_trial(trials: Sequence[Trial]) -> tuple[Trial, RankedEvaluation]:
         failures = [trial.result for trial in trials if isinstance(trial.result, TrainingError)]
         raise failures[-1] if failures else TrainingError("no candidates to train")
     chosen = functools.reduce(Selection.including, (selection for _, selection in trained)).chosen
-    owners = {id(ranked): trial for trial, s in trained for ranked in (s.chosen, s.top)}
+    owners = {id(ranked): trial for trial, s in trained for ranked in (s.candidate, s.top)}
     return owners[id(chosen)], chosen

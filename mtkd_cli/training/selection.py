@@ -1,8 +1,9 @@
 """The rule that selects an evaluation of a training and a candidate of a search.
 
 With few validation labels, accuracies tie and single evaluations are noisy. So scores are smoothed over a
-window of evaluations and ranked by a proper score. Evaluations within one standard error of the best count as
-equal; of these, the one closest to the merged teachers is selected, or without teachers the latest.
+window of evaluations and ranked by a proper score. A distilled student is the evaluation closest to the
+merged teachers, among those within one standard error of the best. Other students are their last evaluation,
+or the best one if the last is worse than that by more than one standard error.
 docs/benchmarks/selection.md compares this rule with others.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SELECTION = 1
+SELECTION = 2
 """Version of the rule: part of content keys, so that results selected by another rule are not reused."""
 WINDOW = 5
 """Maximum number of evaluations that a score is averaged over."""
@@ -80,7 +81,7 @@ class RankedEvaluation:
 
     @property
     def order(self) -> tuple[float, ...]:
-        """Sort key of evaluations that count as equal: smallest distance, latest step, best score."""
+        """Sort key of candidates: smallest distance, latest step, best score."""
         return (-math.inf if self.distance is None else -self.distance, self.step, *self.score)
 
 
@@ -90,17 +91,25 @@ class Selection:
 
     Attributes:
         top: evaluation with the best validation score.
-        chosen: of those not clearly worse than ``top``, the best by `RankedEvaluation.order`.
+        candidate: the first by `RankedEvaluation.order`; with distances, of those not clearly worse than
+            ``top``.
     """
 
     top: RankedEvaluation
-    chosen: RankedEvaluation
+    candidate: RankedEvaluation
+
+    @property
+    def chosen(self) -> RankedEvaluation:
+        """The candidate, or ``top`` if the candidate is clearly worse."""
+        return self.top if self.candidate.is_clearly_worse(self.top) else self.candidate
 
     def including(self, other: Selection) -> Selection:
         """Return the selection from both selections."""
         top = max(self.top, other.top, key=lambda ranked: ranked.score)
-        equal = [s for s in (self.chosen, other.chosen) if not s.is_clearly_worse(top)]
-        return Selection(top, max([*equal, top], key=lambda ranked: ranked.order))
+        candidates = [self.candidate, other.candidate]
+        if top.distance is not None:
+            candidates = [c for c in candidates if not c.is_clearly_worse(top)] + [top]
+        return Selection(top, max(candidates, key=lambda ranked: ranked.order))
 
 
 def select(ranked: RankedEvaluation) -> Selection:

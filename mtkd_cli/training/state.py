@@ -92,8 +92,8 @@ class Training:
         """Return the evaluations of the selection by their prefix in a checkpoint."""
         if self.selection is None:
             return {}
-        best = {"best": self.selection.chosen}
-        return best if self.selection.top is self.selection.chosen else {**best, "top": self.selection.top}
+        top, candidate = self.selection.top, self.selection.candidate
+        return {"best": candidate} if top is candidate else {"best": candidate, "top": top}
 
     def restore(self, checkpoint: Checkpoint, where: str) -> None:
         """Load the state from a checkpoint.

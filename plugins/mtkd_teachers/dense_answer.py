@@ -28,7 +28,7 @@ class Assignment:
 
     Attributes:
         strength: ``[B, P, M]``, 0 where a point is not a candidate for a box. A point predicts the box
-            with the largest strength times score, so an uncertain box does not take a point from a certain one.
+            with the largest strength times score: an uncertain box takes no point from a certain one.
         ignored: ``[B, P]`` bool, points that are neither positive nor negative; None: no point.
     """
 

@@ -171,9 +171,9 @@ def test_raises_before_step_if_gradient_is_not_finite(clip: float) -> None:
     assert torch.isfinite(flat_parameters(module)).all()
 
 
-def test_selects_latest_of_equal_evaluations() -> None:
+def test_selects_the_best_and_of_equals_the_first() -> None:
     trained, _ = run(steps=6, every=1, evaluate=scores((1,), (3,), (2,), (3,), (0,), (1,)))
-    assert trained.best.metrics == {"call": 3}
+    assert trained.best.metrics == {"call": 1}
     assert len(trained.curve) == 6
 
 

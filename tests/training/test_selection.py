@@ -33,9 +33,18 @@ def test_clearly_worse_is_more_than_one_standard_error() -> None:
     assert ranked(2, [1.0, 1.0, 1.0, math.nan]).is_clearly_worse(best)
 
 
-def test_without_distance_selects_latest_of_equals() -> None:
-    assert chosen(ranked(1, [1, 1, 1, 1]), ranked(2, [1, 1, 1, 1.2]), ranked(3, 2.0)) == 2
+def test_without_distance_selects_last_unless_it_is_clearly_worse() -> None:
+    assert chosen(ranked(1, [1, 1, 1, 1]), ranked(2, 2.0), ranked(3, [1, 1, 1, 1.2])) == 3
     assert chosen(ranked(1, 0.5), ranked(2, 1.0), ranked(3, 2.0)) == 1
+
+
+def test_without_distance_selects_the_better_of_two_last_evaluations() -> None:
+    """A noisy candidate must not win because its difference has a large standard error."""
+    best = select(ranked(1, [1, 1, 1, 1]))
+    steady = best.including(select(ranked(9, [1.02, 1.02, 1.02, 1.02])))
+    noisy = select(ranked(9, [3, 0.5, 0.4, 0.3]))
+    assert steady.including(noisy).candidate.losses is steady.candidate.losses
+    assert steady.including(noisy).chosen is steady.top
 
 
 def test_with_distance_selects_nearest_of_equals() -> None:
