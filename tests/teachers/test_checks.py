@@ -17,6 +17,7 @@ from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import prepare
 from mtkd_cli.training.context import Context
+from tests.fixtures.said_lines import with_said_lines
 from tests.fixtures.small_runs import Contexts
 
 NEAREST = """
@@ -63,13 +64,6 @@ def recipe(**inputs: str) -> str:
 WRONG = recipe(good=PLAIN, reversed_classes=PLAIN, wants_bytes=PLAIN)
 
 
-def told(context: Context) -> list[str]:
-    """Return the list that takes what the context's progress says."""
-    lines: list[str] = []
-    object.__setattr__(context.progress, "say", lines.append)
-    return lines
-
-
 def warnings(lines: list[str], name: str) -> str:
     return "\n".join(line for line in lines if line.startswith(f"warning: teacher {name}: "))
 
@@ -78,7 +72,7 @@ def test_a_wrong_class_order_and_a_wrong_input_are_named_before_anything_is_reco
     context: Contexts,
 ) -> None:
     run = context(WRONG, *SMALL)
-    lines = told(run)
+    run, lines = with_said_lines(run)
     ready = prepare.prepare_teachers(run, 1)
     assert not warnings(lines, "good")
     assert "no better than chance" in warnings(lines, "reversed_classes")
@@ -96,7 +90,7 @@ def test_a_wrong_class_order_and_a_wrong_input_are_named_before_anything_is_reco
 def test_a_recorded_teacher_is_warned_of_again(context: Contexts) -> None:
     prepare.prepare_teachers(context(WRONG, *SMALL), 1)
     run = context(WRONG, *SMALL)
-    lines = told(run)
+    run, lines = with_said_lines(run)
     prepare.prepare_teachers(run, 1)
     assert "classes look permuted" in warnings(lines, "reversed_classes")
     assert not warnings(lines, "good")
@@ -108,7 +102,7 @@ def test_setting_what_was_advised_makes_the_teachers_good(context: Contexts) -> 
         wants_bytes="input: {range: [0, 255], mean: [0], std: [1]}",
     )
     run = context(mended, *SMALL)
-    lines = told(run)
+    run, lines = with_said_lines(run)
     for ready in prepare.prepare_teachers(run, 1):
         assert ready.validation is not None
         assert ready.validation.metrics["accuracy"] > 0.85
@@ -145,7 +139,7 @@ def test_what_a_teacher_saw_is_unknown_unless_the_recipe_declares_it(context: Co
         (", saw: all", "all labels, test included (declared)"),
     ):
         run = context(recipe(good=PLAIN + declared), *SMALL)
-        lines = told(run)
+        run, lines = with_said_lines(run)
         report = results.as_json(pipeline.distill(run, Run(f"run-{len(declared)}"), False))
         assert report["teachers"][0]["labels_seen"] == seen
         evidence = "its test score and the ensemble's are not evidence"
@@ -170,7 +164,7 @@ def test_a_teacher_that_is_right_on_what_it_may_have_seen_only_is_warned_of(
     Path("p.npz").touch()
     memorizer(context(*SMALL), right_on_test)
     run = context(file, *SMALL)
-    lines = told(run)
+    run, lines = with_said_lines(run)
     report: dict[str, Any] = results.as_json(pipeline.distill(run, Run("run"), False))
     said = "accuracy 1 on training and validation labels" in warnings(lines, "api")
     assert said is not right_on_test

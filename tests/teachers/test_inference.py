@@ -17,6 +17,7 @@ from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import prepare, verify
 from mtkd_cli.training.context import Context
 from tests.fixtures.command_line import mtkd
+from tests.fixtures.said_lines import with_said_lines
 from tests.fixtures.small_runs import Contexts
 
 DIGITS = tuple(f"digits-{number:04d}" for number in range(1797))
@@ -70,8 +71,7 @@ def test_a_file_of_logits_with_the_classes_it_knows(context: Contexts) -> None:
 def test_one_prediction_serves_every_view_which_is_said_once(context: Contexts, views: str) -> None:
     save()
     run = context(FILE.replace("]", ", {model: 'mlp:8', fit: all}]"), f"views={views}", "augment.shift=0.1")
-    told: list[str] = []
-    object.__setattr__(run.progress, "say", told.append)
+    run, told = with_said_lines(run)
     report = results.as_json(pipeline.distill(run, Run("run"), False))
     assert [line for line in told if "serve every view" in line] == [
         "api: answers by sample id; those to view 0 serve every view"
