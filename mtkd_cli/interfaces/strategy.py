@@ -126,13 +126,14 @@ class AggregationBatch:
         """The teachers' indices, best first. Needs ``labels``.
 
         By `losses_alone` while fewer than `FEW_LABELS` labels are given: with few labels, scores differ by
-        one sample. With more labels, and for maps and boxes, by `scores_alone`, then by `losses_alone`. Equal
-        teachers are sorted by name, so that the recipe's order never decides.
+        one sample. With more labels, for maps and boxes, and if some teachers know only some classes, by
+        `scores_alone`, then by `losses_alone`. Equal teachers are sorted by name, so that the recipe's order
+        never decides.
         """
         if self.labelled is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
         metric = self.task.primary
-        few = self.labelled.sum() < FEW_LABELS and not self.task.spatial
+        few = self.known is None and self.labelled.sum() < FEW_LABELS and not self.task.spatial
         ranks = [
             metric.rank(metric.signed(-loss) if few else score, loss)
             for score, loss in zip(self.scores_alone, self.losses_alone, strict=True)

@@ -11,7 +11,7 @@ from mtkd_cli.runs import metrics_log
 RECIPE = (
     "digits",
     "data.labels=60",
-    "fit={epochs: 3, labels: student}",
+    "fit={epochs: 3, labels: student, batch_size: 64}",
     "teachers=[{model: 'mlp:4', fit: all}, {model: 'convnet:4', fit: all}]",
     "train={epochs: 3, batch_size: 256}",
     "train.lr=[0.01, 0.02]",

@@ -65,7 +65,7 @@ def test_of_a_gzipped_data_set() -> None:
     with gzip.open("train-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
         for _ in range(2**6 + 1):
             file.write(bytes(2**20))
-    assert "holds too much" in refused("record", "fashion-mnist", "data.path=.", "teachers=['mlp:4']")
+    assert "too large" in refused("record", "fashion-mnist", "data.path=.", "teachers=['mlp:4']")
 
 
 def test_of_weights_in_a_librarys_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

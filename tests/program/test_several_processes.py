@@ -143,8 +143,8 @@ def _train(
         SETTINGS,
         steps=6,
         evaluate_every=2,
-        watcher=watcher,
-        keeper=keeper,
+        listener=watcher,
+        checkpointer=keeper,
     ).curve
 
 

@@ -203,8 +203,8 @@ def test_more_epochs_go_on_from_where_the_run_was() -> None:
     [
         (("--resume", "other"), "no run 'other'"),
         (("--resume", "../run"), "no run '../run'"),
-        (("digits", "--resume", "run"), "takes the recipe of the run"),
-        (("--resume", "run", "--name", "x"), "names the run already"),
+        (("digits", "--resume", "run"), "uses the recipe of the run"),
+        (("--resume", "run", "--name", "x"), "cannot be combined with"),
         (("digits", "--auto-resume"), "--name"),
         ((), "the recipe is missing"),
     ],

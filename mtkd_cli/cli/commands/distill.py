@@ -77,11 +77,13 @@ def distill(
             plan(parts, device, threads, baseline is not False, as_json)
             return
 
+        from mtkd_cli.runs.start import run_recipe  # first: it needs torch, and says so if there is none
+
+        # isort: split
         from mtkd_cli.cli.render.distill import summary
         from mtkd_cli.inference.run_files import ROOT
         from mtkd_cli.runs.folder import processes_of
         from mtkd_cli.runs.names import default_name
-        from mtkd_cli.runs.start import run_recipe
 
         is_resume = bool(resume) or auto_resume or is_restart()
         if nodes > 1 and not name:

@@ -166,7 +166,7 @@ def test_sums_over_processes_only_in_training() -> None:
     batches = Batches(TASK, Split("train", samples, ""), ("a",), (None,), 1.0, 0)
     rows = np.arange(2)
     in_training = Step(0, 0, 0.0, rows, torch.empty(0), slice(0, 2), 4)
-    elsewhere = replace(in_training, place=None, batch=0)
+    elsewhere = replace(in_training, own_slice=None, batch=0)
     answers = (torch.zeros(2, CLASSES),)
     assert batches(answers, rows, None, step=in_training).summed is group.all_reduce_sum
     for step in (elsewhere, None):

@@ -106,7 +106,7 @@ def test_parquet_equals_csv() -> None:
             {},
             "'lots' is not a number, but most cells of the column are|row 4, column 'x'",
         ),
-        ("x,price\n1,2\n-inf,3\n", {}, "'-inf' is no finite number|row 3, column 'x'"),
+        ("x,price\n1,2\n-inf,3\n", {}, "'-inf' is not a finite number|row 3, column 'x'"),
         ("x,price\n1,2\n1,2,3\n", {}, "the row has 3 cells for 2 headings|row 3"),
         ("x,x,price\n1,2,3\n", {}, "duplicate column 'x'|t.csv"),
         ("x,price\n", {}, "the table has no rows|t.csv"),

@@ -196,7 +196,7 @@ def test_gate_ignores_teacher_far_from_label(registry: Registry) -> None:
     assert weights.tolist() == [[1.0, 0.5, 0.5], [0.0, 0.5, 0.5]]  # type: ignore[union-attr]
     alone = strategy("mean", registry).merge(batch(made, outputs[1:], target)).weights
     assert alone.tolist() == [[0.0, 1.0, 1.0]], "all teachers ignored: only the label counts"  # type: ignore[union-attr]
-    with pytest.raises(UsageError, match="no weighting"):
+    with pytest.raises(UsageError, match="combines all outputs"):
         strategy("median", registry).merge(given)
 
 

@@ -81,6 +81,6 @@ def test_offline_message_lists_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_missing_extra_message_has_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mtkd_cli.safe_loading.optional_imports.find_spec", lambda name: None)
-    with pytest.raises(DataError, match="needs transformers") as caught:
+    with pytest.raises(DataError, match="transformers is required") as caught:
         HfProvider().files("vit")
     assert caught.value.hint == "pip install 'mtkd[hf]'"
