@@ -191,7 +191,7 @@ def test_what_stays_unknown_is_said_each_time_with_the_key_to_set(
     ready: Any, monkeypatch: pytest.MonkeyPatch, name: str, names: str
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr("mtkd_cli.training.progress.Progress.say", lambda _, line: said.append(line))
+    monkeypatch.setattr("mtkd_cli.training.events.RunEvents.said", lambda _, line: said.append(line))
     for times in (1, 2):  # found out, then known
         ready(name, f"classes: [{names}]")
         lines = [line for line in said if "background" in line]
@@ -220,7 +220,7 @@ def test_a_plan_says_what_a_run_would(ready: Any, context: Contexts) -> None:
     from mtkd_cli.runs.plan import plan_of
 
     found, _ = ready("from_1")
-    (teacher,) = plan_of(found, 1, baseline=False)["teachers"]
+    (teacher,) = plan_of(found, 1, baselines=False)["teachers"]
     assert "0 is taken as the background" in teacher["remarks"][0]
 
 

@@ -87,7 +87,7 @@ def refused(context: Contexts, name: str, keys: str = "", *more: str, views: int
         ("infinite", "answers NaN or infinity", "check its checkpoint"),
         ("eleven", "gives 11 outputs, the data has 10 classes", "classes:, or adapt it with fit: head"),
         ("named", "gives 10 outputs but has 2 class names", "name every output with classes:"),
-        ("strangers", "knows none of the data's 10 classes", "its own are cat, dog; say with map:"),
+        ("strangers", "knows none of the data's 10 classes", "its own are cat, dog; map them with map:"),
         ("nothing", "answers nothing (None)", "let its forward return a tensor"),
         (
             "entries",
