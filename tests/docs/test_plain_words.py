@@ -39,7 +39,6 @@ NOT_YET: tuple[str, ...] = (
     "mtkd_cli/teachers/validation.py",
     "plugins/mtkd_teachers/keras.py",
     "tests/audit/test_tasks.py",
-    "tests/plugins/mtkd_data/test_table.py",
     "tests/plugins/mtkd_teachers/test_hf.py",
     "tests/recipe/test_reader.py",
     "tests/recipe/test_resolve.py",
