@@ -68,7 +68,7 @@ def recipe_of_run(run: str) -> tuple[str, str]:
     if not is_valid(name) or not path.is_file():
         known = [folder.name for folder in runs.iterdir()] if runs.is_dir() else []
         raise UsageError(
-            f"no run {name!r} here that could be gone on with",
+            f"no resumable run named {name!r}",
             where="--resume",
             hint=nearest(name, known) or "start it: mtkd distill RECIPE --name NAME",
         )

@@ -182,8 +182,9 @@ def _write(student: LoadedStudent, module: nn.Module, form: str, part: Path, exa
             output_names=[OUTPUT],
             external_data=False,
         )
-        assert made is not None  # noqa: S101
-        for node in made.model.graph.all_nodes():  # where in which source file: nobody's business
+        if made is None:
+            raise DataError("the exporter returned no model", where=str(part))
+        for node in made.model.graph.all_nodes():  # remove paths of source files
             node.metadata_props.clear()
             node.doc_string = None
         made.model.metadata_props.update(told)

@@ -21,7 +21,7 @@ REQUIRED = ("primary", "outputs")
 
 
 class _Complete(ABCMeta):
-    """Constructs complete tasks only, whoever constructs them."""
+    """Refuses to construct a task with missing methods or attributes."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Return the task.

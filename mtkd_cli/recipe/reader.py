@@ -107,7 +107,7 @@ def _parse(text: str, file: str) -> Any:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"not valid TOML: {error}", where=file, hint="mend that line") from error
+        raise UsageError(f"not valid TOML: {error}", where=file, hint="fix that line") from error
     except (ValueError, RecursionError) as error:
         raise UsageError("not valid TOML: a number or a nest too large", where=file) from error
 

@@ -67,7 +67,7 @@ def by_id(model: Model, splits: Sequence[Split], where: str, on_nan: str) -> Ask
             raise DataError(
                 f"the prediction for {said.keys[row]!r} is NaN, infinite or missing",
                 where=f"{where}, {_row(said, row)}",
-                hint="mend it; store.on_nan: drop leaves the teacher out there",
+                hint="fix it, or set store.on_nan: drop to ignore the teacher on such samples",
             )
         answers = said.rows[np.where(lacking, some, chosen)]
         try:
@@ -89,7 +89,7 @@ def _places(said: Predictions, splits: Sequence[Split], where: str) -> dict[str,
     for row, key in enumerate(said.keys):
         if key in rows:
             raise DataError(
-                f"{key!r} stands twice",
+                f"duplicate sample id {key!r}",
                 f"{where}, {_row(said, row)}",
                 f"remove it, or row {said.lines[rows[key]]}",
             )

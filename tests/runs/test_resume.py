@@ -201,8 +201,8 @@ def test_more_epochs_go_on_from_where_the_run_was() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--resume", "other"), "no run 'other'"),
-        (("--resume", "../run"), "no run '../run'"),
+        (("--resume", "other"), "no resumable run named 'other'"),
+        (("--resume", "../run"), "no resumable run named '../run'"),
         (("digits", "--resume", "run"), "uses the recipe of the run"),
         (("--resume", "run", "--name", "x"), "cannot be combined with"),
         (("digits", "--auto-resume"), "--name"),

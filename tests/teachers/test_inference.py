@@ -133,7 +133,7 @@ def broken(kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("kind", "what"),
     [
-        ("twice", "'digits-0003' stands twice"),
+        ("twice", "duplicate sample id 'digits-0003'"),
         ("unsure", "no probabilities that sum to 1"),
         ("nan", "the prediction for 'digits-0007' is NaN, infinite or missing"),
     ],
