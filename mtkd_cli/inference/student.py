@@ -29,7 +29,8 @@ from mtkd_cli.models.head import with_outputs
 from mtkd_cli.models.preprocess import Prepared, with_preprocessing
 from mtkd_cli.plugin.registry import Registry, installed
 from mtkd_cli.reading import images
-from mtkd_cli.recipe.resolve import ModelPart, Part, check_options
+from mtkd_cli.recipe.options import check_options
+from mtkd_cli.recipe.resolve import ModelPart, Part
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute, source_files
 from mtkd_cli.specs import TeacherSpec

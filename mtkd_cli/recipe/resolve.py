@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli.errors import MtkdError, RecipeError, RecipeKeyError, UsageError, nearest_or_all
+from mtkd_cli.errors import MtkdError, RecipeError, RecipeKeyError, UsageError
 from mtkd_cli.plugin.alternatives import use_a_weighing_strategy
 from mtkd_cli.plugin.registry import Plugin, Registry
+from mtkd_cli.recipe.options import check_options
 from mtkd_cli.recipe.schema import Data, Plug, Recipe
 from mtkd_cli.recipe.shorthand import expand
 from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute
-from mtkd_cli.specs import KINDS, Option, TeacherSpec
+from mtkd_cli.specs import KINDS, TeacherSpec
 
 SECTIONS = {"task": "tasks", "data": "data", "strategy": "strategies", "trackers": "trackers"}
 """Kind of the plugin that each section names."""
@@ -200,66 +200,6 @@ def local_references(recipe: Recipe) -> list[str]:
     plugs = [recipe.task.name, recipe.data.name, recipe.strategy.name, *(t.name for t in recipe.trackers)]
     models = [*(teacher.model for teacher in recipe.teachers), recipe.student.model]
     return list(dict.fromkeys(name for name in (*plugs, *models) if name.startswith(PREFIX)))
-
-
-def check_options(
-    given: Mapping[str, Any], known: tuple[Option, ...], where: str, beside: Iterable[str] = ()
-) -> tuple[dict[str, Any], list[MtkdError]]:
-    """Return the options with defaults filled in, and what is wrong with those given.
-
-    Args:
-        given: as the recipe has them.
-        known: the options that there are.
-        where: file and section, for messages.
-        beside: keys of the section that are no options; a misspelt one may be meant.
-
-    """
-    options = {option.name: option for option in known}
-    current = {alias: option.name for option in known for alias in option.aliases}
-    problems: list[MtkdError] = []
-    values: dict[str, Any] = {}
-    for key, value in given.items():
-        name = current.get(key, key)
-        if name in values:
-            problems.append(RecipeKeyError(f"{name} is set twice", f"{where}.{key}", f"remove {key!r}"))
-            continue
-        if name not in options:
-            hint = nearest_or_all(name, [*options, *beside])
-            problems.append(RecipeKeyError(f"unknown key {name!r}", f"{where}.{name}", hint))
-            continue
-        try:
-            values[name] = _checked(value, options[name])
-        except ValueError as error:
-            problems.append(RecipeKeyError(f"{name}: {error}", f"{where}.{name}", options[name].summary))
-    for option in known:
-        if option.required and option.name not in {current.get(key, key) for key in given}:
-            problems.append(RecipeKeyError(f"the key {option.name!r} is missing", where, option.summary))
-        values.setdefault(option.name, option.default)
-    return values, problems
-
-
-def _checked(value: Any, option: Option) -> Any:
-    if value is None and not option.required:
-        return None
-    if option.type is float and isinstance(value, int) and not isinstance(value, bool):
-        try:
-            value = float(value)
-        except OverflowError:
-            raise ValueError("is too large a number") from None
-    if option.type is list and isinstance(value, str | int | float) and not isinstance(value, bool):
-        value = [value]
-    if not isinstance(value, option.type) or (option.type is int and isinstance(value, bool)):
-        raise ValueError(f"must be {option.type.__name__}, it is {value!r}")
-    if option.choices and value not in option.choices:
-        raise ValueError(f"must be one of {', '.join(option.choices)}, it is {value!r}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"must be a finite number, it is {value!r}")
-    number: Any = value
-    if option.minimum is not None and number < option.minimum:
-        raise ValueError(f"must be at least {option.minimum:g}, it is {value!r}")
-    if option.maximum is not None and number > option.maximum:
-        raise ValueError(f"must be at most {option.maximum:g}, it is {value!r}")
-    return value
 
 
 def _local_part(section: str, name: str, options: Mapping[str, Any], where: str) -> Part:

@@ -6,61 +6,29 @@ against the installed plugins.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
-    Discriminator,
     Field,
-    Tag,
     field_validator,
     model_validator,
 )
 
 from mtkd_cli.interfaces.types import LossOptions
+from mtkd_cli.recipe.field_types import (
+    AUTO,
+    Candidates,
+    OrAuto,
+    Positive,
+    PositiveInt,
+    Share,
+    as_tuple,
+)
+from mtkd_cli.recipe.field_types import is_auto as is_auto
 from mtkd_cli.recipe.shorthand import expand
 from mtkd_cli.specs import NAME as NAME
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-Candidates = Annotated[
-    tuple[Annotated[float, Field(ge=0, le=1000)], ...], BeforeValidator(_as_tuple), Field(min_length=1)
-]
-"""One value, or several that are tried and chosen from on validation."""
-
-Positive = Annotated[float, Field(gt=0)]
-PositiveInt = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-Value = TypeVar("Value")
-if TYPE_CHECKING:
-    OrAuto = Annotated[Value, "a value once the data are known, see mtkd_cli.runs.automatic"]
-else:
-
-    class OrAuto:
-        """A value, or ``auto`` in a recipe as it is written; a run's phases see values only."""
-
-        def __class_getitem__(cls, item: Any) -> Any:
-            value = Annotated[item, Tag("[value]")]
-            return Annotated[value | Annotated[Literal["auto"], Tag("[auto]")], Discriminator(_branch)]
-
-
-def _branch(value: object) -> str:
-    return "[auto]" if is_auto(value) else "[value]"
-
-
-AUTO: Any = "auto"
-
-
-def is_auto(value: object) -> bool:
-    """Whether a value of a recipe is still to be chosen from the data."""
-    return isinstance(value, str) and value == AUTO
 
 
 class Section(BaseModel):
@@ -221,7 +189,7 @@ class Teacher(Section):
     @field_validator("map", mode="before")
     @classmethod
     def _short_map(cls, value: Any) -> Any:
-        return {key: _as_tuple(part) for key, part in value.items()} if isinstance(value, dict) else value
+        return {key: as_tuple(part) for key, part in value.items()} if isinstance(value, dict) else value
 
     @field_validator("fit", mode="before")
     @classmethod

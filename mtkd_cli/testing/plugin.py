@@ -10,7 +10,7 @@ from typing import Any
 from mtkd_cli.errors import MtkdError, UsageError
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_duplicates, specs_of
-from mtkd_cli.recipe.resolve import check_options
+from mtkd_cli.recipe.options import check_options
 from mtkd_cli.specs import (
     AggregatorSpec,
     DataSpec,

@@ -12,7 +12,8 @@ from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, LossOptions, Merged, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN, on_classes
 from mtkd_cli.plugin.registry import Registry
-from mtkd_cli.recipe.resolve import Part, check_options
+from mtkd_cli.recipe.options import check_options
+from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.teachers.label_alignment import aligned_to, remarks
 from mtkd_cli.training.strategy import Strategy
 from mtkd_tasks.classification import Classification

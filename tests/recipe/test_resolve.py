@@ -9,8 +9,9 @@ import pytest
 
 from mtkd_cli.errors import RecipeError
 from mtkd_cli.plugin.registry import Registry, discover
+from mtkd_cli.recipe.options import check_options
 from mtkd_cli.recipe.reader import validate
-from mtkd_cli.recipe.resolve import Resolved, check_options, local_references, resolve
+from mtkd_cli.recipe.resolve import Resolved, local_references, resolve
 from mtkd_cli.specs import Option
 
 if TYPE_CHECKING:

@@ -1,0 +1,74 @@
+"""Check the options that a recipe gives a plugin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mtkd_cli.errors import MtkdError, RecipeKeyError, nearest_or_all
+from mtkd_cli.specs import Option
+
+
+def check_options(
+    given: Mapping[str, Any], known: tuple[Option, ...], where: str, beside: Iterable[str] = ()
+) -> tuple[dict[str, Any], list[MtkdError]]:
+    """Return the options with defaults filled in, and what is wrong with those given.
+
+    Args:
+        given: as the recipe has them.
+        known: the options that there are.
+        where: file and section, for messages.
+        beside: keys of the section that are not options; a misspelled one may be meant.
+    """
+    options = {option.name: option for option in known}
+    current = {alias: option.name for option in known for alias in option.aliases}
+    problems: list[MtkdError] = []
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        name = current.get(key, key)
+        if name in values:
+            problems.append(RecipeKeyError(f"{name} is set twice", f"{where}.{key}", f"remove {key!r}"))
+            continue
+        if name not in options:
+            hint = nearest_or_all(name, [*options, *beside])
+            problems.append(RecipeKeyError(f"unknown key {name!r}", f"{where}.{name}", hint))
+            continue
+        try:
+            values[name] = _converted(value, options[name])
+        except ValueError as error:
+            problems.append(RecipeKeyError(f"{name}: {error}", f"{where}.{name}", options[name].summary))
+    for option in known:
+        if option.required and option.name not in {current.get(key, key) for key in given}:
+            problems.append(RecipeKeyError(f"the key {option.name!r} is missing", where, option.summary))
+        values.setdefault(option.name, option.default)
+    return values, problems
+
+
+def _converted(value: Any, option: Option) -> Any:
+    """Return a value as the option's type.
+
+    Raises:
+        ValueError: it is of another type, not among the choices, not finite or out of range.
+    """
+    if value is None and not option.required:
+        return None
+    if option.type is float and isinstance(value, int) and not isinstance(value, bool):
+        try:
+            value = float(value)
+        except OverflowError:
+            raise ValueError("is too large a number") from None
+    if option.type is list and isinstance(value, str | int | float) and not isinstance(value, bool):
+        value = [value]
+    if not isinstance(value, option.type) or (option.type is int and isinstance(value, bool)):
+        raise ValueError(f"must be {option.type.__name__}, it is {value!r}")
+    if option.choices and value not in option.choices:
+        raise ValueError(f"must be one of {', '.join(option.choices)}, it is {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"must be a finite number, it is {value!r}")
+    number: Any = value
+    if option.minimum is not None and number < option.minimum:
+        raise ValueError(f"must be at least {option.minimum:g}, it is {value!r}")
+    if option.maximum is not None and number > option.maximum:
+        raise ValueError(f"must be at most {option.maximum:g}, it is {value!r}")
+    return value
