@@ -21,7 +21,7 @@ def distill(
     recipe: str | Path,
     *,
     name: str = "",
-    baseline: bool = True,
+    baseline: bool | str = True,
     device: str = "auto",
     trust_pickle: Sequence[str | Path] = (),
     trust_code: bool = False,
@@ -32,7 +32,7 @@ def distill(
     Args:
         recipe: a file, or the name of a built-in recipe.
         name: of the run; default: the time and the recipe's name.
-        baseline: whether the student alone is trained too.
+        baseline: ``none``, ``alone`` or ``all``: baselines that are trained too; True: all, False: none.
         device: ``auto``, ``cpu`` or ``cuda``.
         trust_pickle: model files that are loaded although that can run code in them.
         trust_code: whether Python code that ``run:`` teachers name may run.

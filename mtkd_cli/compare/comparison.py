@@ -10,15 +10,18 @@ from typing import Any
 from mtkd_cli.compare.grid import Cell, best_teacher_of, best_teacher_strategy, label_of
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces.significant_digits import rounded, shown, significant
+from mtkd_cli.report.baseline_names import ALL_LABELS, ALONE, PSEUDO_LABELS
 from mtkd_cli.report.comparison_lead import best_of, lead_of, opponents_of
 from mtkd_cli.report.comparison_result import Against, Comparison, Row, Tuned
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.report.run_result import ALONE, PrimaryMetric, RunResult
+from mtkd_cli.report.run_result import PrimaryMetric, RunResult
 from mtkd_cli.stats.paired_test import INCONCLUSIVE, Paired, Verdict, judge, paired
 
 Method = tuple[tuple[str, str], ...]
 Seeds = tuple[tuple[str, str], ...]
-STUDENT_ALONE = "student alone"
+OPPONENTS = {ALONE: "student alone", PSEUDO_LABELS: "student with pseudo-labels"}
+"""Fair baselines, by kind: what each method is compared with."""
+REFERENCE = "student with all labels (reference)"
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,10 @@ def comparison_of(
         by_method.setdefault(student.cell.method, {})[student.cell.seeds] = student
     varying = _varying(list(by_method))
     scores = {method: _scores(found, None, metric.name) for method, found in by_method.items()}
-    alone = {method: _scores(found, ALONE, metric.name) for method, found in by_method.items()}
+    baselines = {
+        kind: {method: _scores(found, kind, metric.name) for method, found in by_method.items()}
+        for kind in (*OPPONENTS, ALL_LABELS)
+    }
 
     def tests(opponents: Mapping[Method, Mapping[Seeds, float]]) -> dict[Method, Verdict]:
         found = {m: _test(scores[m], opponents[m], higher, test) for m in by_method if opponents.get(m)}
@@ -59,12 +65,16 @@ def comparison_of(
 
     strategy = best_teacher_strategy()
     best = {m: scores.get(best_teacher_of(m), {}) for m in by_method if dict(m).get("strategy") != strategy}
-    against = {STUDENT_ALONE: tests(alone), "best single teacher": tests(best)}
+    against = {name: tests(baselines[kind]) for kind, name in OPPONENTS.items()}
+    against["best single teacher"] = tests(best)
     rows = [
         _row(label_of(method, varying), method, scores[method], by_method[method], against, metric)
         for method in by_method
     ]
-    everyone = (*_alone_rows(by_method, alone, varying), *rows)
+    without_teachers = [
+        row for kind, found in baselines.items() for row in _baseline_rows(kind, by_method, found, varying)
+    ]
+    everyone = (*without_teachers, *rows)
     return Comparison(
         task=students[0].report.task,
         metric=metric,
@@ -160,14 +170,18 @@ def _summary(name: str, scores: Mapping[Seeds, float]) -> Row:
     return found
 
 
-def _alone_rows(
-    by_method: Mapping[Method, Any], alone: Mapping[Method, Mapping[Seeds, float]], varying: Sequence[str]
+def _baseline_rows(
+    kind: str,
+    by_method: Mapping[Method, Any],
+    found: Mapping[Method, Mapping[Seeds, float]],
+    varying: Sequence[str],
 ) -> list[Row]:
-    """Return a row for each different student alone: what is the same in every seed is one."""
+    """Return a row for each different baseline of a kind: what is the same in every seed is one."""
+    title = OPPONENTS.get(kind, REFERENCE)
     groups: dict[tuple[tuple[Seeds, float], ...], list[Method]] = {}
     for method in by_method:
-        if alone[method]:
-            groups.setdefault(tuple(sorted(alone[method].items())), []).append(method)
+        if found[method]:
+            groups.setdefault(tuple(sorted(found[method].items())), []).append(method)
     rows = []
     for scores, methods in groups.items():
         shared = [
@@ -175,8 +189,9 @@ def _alone_rows(
         ]
         settings = {key: dict(methods[0])[key] for key in shared if key in dict(methods[0])}
         said = ", ".join(f"{key}={value}" for key, value in settings.items()) if len(groups) > 1 else ""
-        name = f"{STUDENT_ALONE}, {said}" if said else STUDENT_ALONE
-        rows.append(replace(_summary(name, dict(scores)), method=settings))
+        name = f"{title}, {said}" if said else title
+        summary = _summary(name, dict(scores))
+        rows.append(replace(summary, method=settings, reference=kind not in OPPONENTS))
     return rows
 
 

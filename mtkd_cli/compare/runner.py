@@ -12,11 +12,15 @@ from mtkd_cli.files import hashing
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.run_result import RunResult
 from mtkd_cli.runs import names, pipeline
+from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import content_store
 from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
+
+NAMED_BEFORE = {BaselineChoice.NONE: False, BaselineChoice.ALONE: True}
+"""What stands for a choice in the names of runs, as it did when there was only the student alone."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,14 @@ class Trainer:
         parts_of: resolves the recipe with overrides.
         device: see ``--device``.
         progress: shows what is going on.
+        baseline: baselines that are trained with each cell.
     """
 
     name: str
     parts_of: Callable[[Sequence[str]], Resolved]
     device: str
     progress: Progress
+    baseline: BaselineChoice = BaselineChoice.ALL
 
     def all_of(self, cells: Sequence[Cell]) -> list[Done]:
         """Return every cell trained. One that fails is named and the others go on.
@@ -61,7 +67,7 @@ class Trainer:
             self.progress.say(f"student {number + 1} of {len(cells)}{left}: {' '.join(cell.overrides)}")
             started = time.monotonic()
             try:
-                found, fresh = self.train(cell, baseline=True)
+                found, fresh = self.train(cell, self.baseline)
             except MtkdError as error:
                 self.progress.say(f"failed: {error.what}")
                 first = first or error
@@ -72,7 +78,7 @@ class Trainer:
             raise first
         return done
 
-    def train(self, cell: Cell, baseline: bool) -> tuple[Done, bool]:
+    def train(self, cell: Cell, baseline: BaselineChoice) -> tuple[Done, bool]:
         """Return a cell's run, and whether it was trained just now.
 
         A run that was begun and not finished goes on where it was.
@@ -87,7 +93,7 @@ class Trainer:
             return Done(cell, name, pipeline.distill(context, run, baseline)), True
 
 
-def run_name(recipe: str, cell: Cell, context: Context, baseline: bool) -> str:
+def run_name(recipe: str, cell: Cell, context: Context, baseline: BaselineChoice) -> str:
     """Return the name of a cell's run: readable, and another one for anything that decides its bits."""
     data = context.data
     key = {
@@ -96,7 +102,7 @@ def run_name(recipe: str, cell: Cell, context: Context, baseline: bool) -> str:
         "targets": [hashing.array_sha256(s.samples.targets) for s in (*data.splits, data.all_labels)],
         "teachers": [teacher.key for teacher in resolved_teachers(context)],
         "engine": context.engine,
-        "baseline": baseline,
+        "baseline": NAMED_BEFORE.get(baseline, str(baseline)),
     }
     values = "-".join(value for _, value in (*cell.method, *cell.seeds))
     return f"{names.valid_part(f'{recipe}-{values}')}-{content_store.digest(key)[:10]}"

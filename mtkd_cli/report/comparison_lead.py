@@ -13,14 +13,14 @@ from mtkd_cli.report.run_result import PrimaryMetric
 
 
 def best_of(rows: Sequence[Row], metric: PrimaryMetric) -> int:
-    """Return the index of the best mean, students without teachers included; the first of equal ones."""
+    """Return the index of the best mean, baselines included, references not; the first of equal ones."""
     sign = 1 if metric.higher_is_better else -1
 
     def rank(index: int) -> float:
         mean = sign * rows[index].mean
         return -math.inf if math.isnan(mean) else mean
 
-    return max(range(len(rows)), key=rank)
+    return max((index for index, row in enumerate(rows) if not row.reference), key=rank)
 
 
 def opponents_of(rows: Sequence[Row]) -> tuple[Opponent, ...]:
@@ -33,11 +33,11 @@ def opponents_of(rows: Sequence[Row]) -> tuple[Opponent, ...]:
 
 
 def lead_of(rows: Sequence[Row], metric: PrimaryMetric) -> str:
-    """Return in words whether a method has a better mean than the student alone, and how surely."""
+    """Return in words whether a method has a better mean than the baselines, and how surely."""
     best, name = rows[best_of(rows, metric)], spelt(metric.name)
     methods = [row for row in rows if row.runs]
     first = best if best.runs or not methods else methods[best_of(methods, metric)]
     verdict = next((f"{test.sentence}." for test in first.against.values()), "")
     if not best.runs:
         return f"Nothing has a better mean {name} than the {best.name}, {shown(best.mean)}. {verdict}"
-    return verdict or f"{best.name} has the best mean {name}; no student alone was trained."
+    return verdict or f"{best.name} has the best mean {name}; no baseline was trained."

@@ -57,6 +57,7 @@ class Row:
         method: key and value of what makes the method.
         runs: names of its runs; empty for a baseline.
         against: the tests, by opponent.
+        reference: whether it saw more labels than the methods: an upper reference, not a fair baseline.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Row:
     method: Mapping[str, str] = field(default_factory=dict)
     runs: tuple[str, ...] = ()
     against: Mapping[str, Against] = field(default_factory=dict)
+    reference: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mtkd_cli.report.against_teachers import against_teachers
+from mtkd_cli.report.baseline_names import ALONE
 from mtkd_cli.report.comparison_lead import best_of, lead_of, opponents_of
 from mtkd_cli.report.comparison_result import Row
 from mtkd_cli.report.costs import Costs
-from mtkd_cli.report.run_result import ALONE, Everyone, PrimaryMetric, Scores
+from mtkd_cli.report.run_result import Everyone, PrimaryMetric, Scores
 
 Facts = Mapping[str, Any]
 
@@ -33,17 +34,23 @@ def run_of_before(facts: Facts) -> dict[str, Any]:
         TypeAdapter(Everyone[Scores]).validate_python(scores),
         TypeAdapter(Everyone[Costs]).validate_python(costs),
     )
-    alone, curves = facts["scores"]["alone"] is not None, facts["curves"]
+    alone, curves = facts["scores"]["alone"], facts["curves"]
+    verdict = {**facts["verdict"], "baseline": None if alone is None else ALONE}
+    if alone is not None:
+        margin = {name: verdict[name] for name in ("difference", "interval")}
+        verdict["against"] = {ALONE: {"score": alone[metric.name], **margin}}
     return {
         **dict.fromkeys(("views", "kd_ratio", "augment", "batch_size")),
         **facts,
-        "verdict": {**facts["verdict"], "baseline": ALONE if alone else None},
+        "verdict": verdict,
         "scores": scores,
         "costs": costs,
         "details": _everyone(facts["details"], dict),
         "against_teachers": asdict(beside),
         "student": {**facts["student"], "curve": curves["student"]},
-        "baselines": {ALONE: {**(facts.get("alone") or {}), "curve": curves["alone"]}} if alone else {},
+        "baselines": {ALONE: {**(facts.get("alone") or {}), "curve": curves["alone"]}}
+        if alone is not None
+        else {},
     }
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.report import by_chance
+from mtkd_cli.report.baseline_names import FAIR, phrase_of, title_of
 from mtkd_cli.report.calibration_column import with_temperatures
 from mtkd_cli.report.charts import bars, diagonal, lines, matrix
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.page import Figure, Grid, Section, Tile, embedded, page
-from mtkd_cli.report.run_result import Answers, RunResult
+from mtkd_cli.report.run_result import Answers, Margin, RunResult
 from mtkd_cli.report.units import bytes_in_words, count_in_words, latency_title, measured_on, milliseconds
 
 MOST_CLASSES = 40
@@ -47,12 +48,10 @@ def run_page(report: RunResult, recipe: str, picture: Path | None) -> str:
 
 
 def _tiles(report: RunResult) -> list[Tile]:
-    scores, name, verdict = report.scores, report.metric.name, report.verdict
+    scores, name = report.scores, report.metric.name
     student, beside = scores.student, report.against_teachers
     tiles = [Tile(f"{spelt(name)}, test", shown(student[name]), f"{report.data.test} samples")]
-    if verdict.difference is not None and verdict.interval is not None:
-        gain, low, high = (shown(v, student[name], "+") for v in (verdict.difference, *verdict.interval))
-        tiles.append(Tile(f"against the student {verdict.baseline}", gain, f"95 %: {low} to {high}"))
+    tiles += [_gain(k, margin, student[name]) for k, margin in report.verdict.against.items() if k in FAIR]
     costs = report.costs.student
     tiles += [
         Tile("of the ensemble's quality", _percent(beside.of_ensemble), shown(scores.ensemble[name])),
@@ -65,6 +64,12 @@ def _tiles(report: RunResult) -> list[Tile]:
         ),
     ]
     return tiles
+
+
+def _gain(kind: str, margin: Margin, student: float) -> Tile:
+    ends = [shown(end, student, "+") for end in margin.interval or () if math.isfinite(end)]
+    below = f"95 %: {' to '.join(ends)}" if ends else "no interval"
+    return Tile(f"against {phrase_of(kind)}", shown(margin.difference, student, "+"), below)
 
 
 def _percent(share: float | None) -> str:
@@ -121,7 +126,9 @@ def _learning(report: RunResult) -> Section:
         "distillation loss": [(row["step"], row["kd_loss"]) for row in curve],
     }
     drawn = lines("losses of the distilled student", losses, "optimizer step", "loss")
-    return Section("Learning", figures=[scores, Figure(drawn, "The distilled student's losses.")])
+    notes = [f"{title_of(kind)}: {each.note}." for kind, each in report.baselines.items() if each.note]
+    figures = [scores, Figure(drawn, "The distilled student's losses.")]
+    return Section("Learning", text=notes, figures=figures)
 
 
 def _calibration(report: RunResult) -> Section | None:
@@ -141,7 +148,8 @@ def _calibration(report: RunResult) -> Section | None:
 
 def _detailed(report: RunResult) -> dict[str, Answers]:
     details = report.details
-    return {"student": details.student, **details.baselines, "ensemble": details.ensemble}
+    fair = {kind: answers for kind, answers in details.baselines.items() if kind in FAIR}
+    return {"student": details.student, **fair, "ensemble": details.ensemble}
 
 
 def _classes(report: RunResult) -> Section | None:

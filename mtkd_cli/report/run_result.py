@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
+from mtkd_cli.report.baseline_names import title_of
 from mtkd_cli.report.calibration import Calibration
 from mtkd_cli.report.costs import Costs
 from mtkd_cli.report.number import Number
 
 FORMAT = 2
 """Number of the layout; changes when a field changes its name or meaning."""
-
-ALONE = "alone"
-"""Kind of the baseline that is trained on the student's labels, without teachers."""
 
 Scores = Mapping[str, Number]
 """Metrics by name, the one that decides first; NaN where one is undefined."""
@@ -55,10 +53,25 @@ class Everyone(Generic[Part]):
         """Return the facts by the titles of their models, the student first."""
         return {
             "student, distilled": self.student,
-            **{f"student, {kind}": part for kind, part in self.baselines.items()},
+            **{title_of(kind): part for kind, part in self.baselines.items()},
             f"ensemble ({strategy})": self.ensemble,
             **{f"teacher {name}": part for name, part in self.teachers.items()},
         }
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The student's primary metric beside that of one baseline.
+
+    Attributes:
+        score: the baseline's.
+        difference: the student's minus the baseline's.
+        interval: 95 % interval of the difference, low and high; None where there is none.
+    """
+
+    score: Number
+    difference: Number
+    interval: tuple[Number, Number] | None
 
 
 @dataclass(frozen=True)
@@ -66,16 +79,18 @@ class Verdict:
     """Whether distillation helped.
 
     Attributes:
-        baseline: kind of the baseline that the student is compared with; None if none was trained.
-        difference: the student's primary metric minus the baseline's; None without a baseline.
-        interval: 95 % interval of the difference over test samples, low and high; None without a baseline.
+        baseline: kind of the strongest fair baseline; None if none was trained.
+        difference: the student's primary metric minus that baseline's; None without a baseline.
+        interval: 95 % interval of the difference over test samples, low and high; None where there is none.
         sentence: the verdict in words.
+        against: the student beside each baseline, by kind.
     """
 
     baseline: str | None
     difference: Number | None
     interval: tuple[Number, Number] | None
     sentence: str
+    against: Mapping[str, Margin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,12 +143,14 @@ class Training:
             orders candidates, larger is better. `distance`: loss to the merged teachers on training samples.
         curve: a row for each evaluation of the chosen candidate: step, losses and validation metrics.
         model: the student's model, as the recipe has it.
+        note: what else to know of its training, in words.
     """
 
     chosen: Mapping[str, Number] = field(default_factory=dict)
     trials: tuple[Mapping[str, Number | str | tuple[Number, ...]], ...] = ()
     curve: tuple[Mapping[str, Number], ...] = ()
     model: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -229,7 +246,7 @@ class RunResult:
         details: more about the answers on the test split.
         against_teachers: the student beside its teachers.
         student: how the distilled student was trained.
-        baselines: how each baseline was trained, by kind: `alone` on the same labels, without teachers.
+        baselines: how each baseline was trained, by kind: `alone`, `pseudo-labels`, `all-labels`.
         weights: how much each teacher counts; None if the strategy gives no weights.
         data: the data.
         teachers: the teachers, in the order of the recipe.

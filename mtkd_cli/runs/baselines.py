@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from mtkd_cli.data.dataset import Split
 from mtkd_cli.files import hashing
+from mtkd_cli.runs import pseudo_labels
+from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.runs.students import TrainedStudent, best_candidate, build, plan_steps
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
@@ -22,59 +26,89 @@ class Baseline:
     """One way to train the student without teachers.
 
     Attributes:
-        kind: ``alone``: on the labels that the distilled student has. Also its key in a report, and the
-            kind of its folder in the store.
+        kind: ``alone``: on the labels that the distilled student has. ``pseudo-labels``: on these, and on
+            pseudo-labels of all training samples. ``all-labels``: on the labels that teachers were fitted
+            to and the student does not have; an upper reference, not a fair baseline. Also its key in a
+            report, and the kind of its folder in the store.
     """
 
-    kind: Literal["alone"]
+    kind: Literal["alone", "pseudo-labels", "all-labels"]
 
     @property
     def phase(self) -> str:
         """Name of its phase, in ``metrics.jsonl`` too."""
         return f"student {self.kind}"
 
+    def labels(self, context: Context) -> Split:
+        """Return the training samples with the labels that it sees."""
+        return context.data.all_labels if self.kind == "all-labels" else context.data.train
 
-def baselines_of(wanted: bool) -> tuple[Baseline, ...]:
-    """Return the baselines of a run; none if they are not wanted."""
-    return (Baseline("alone"),) if wanted else ()
+
+ALONE = Baseline("alone")
+
+
+def baselines_of(choice: BaselineChoice, context: Context) -> tuple[Baseline, ...]:
+    """Return the baselines of a run: those of the choice that suit its data and teachers."""
+    return tuple(_suiting(choice, context))
+
+
+def _suiting(choice: BaselineChoice, context: Context) -> Iterator[Baseline]:
+    if choice is not BaselineChoice.NONE:
+        yield ALONE
+    if choice is not BaselineChoice.ALL:
+        return
+    if pseudo_labels.are_useful(context):
+        yield Baseline("pseudo-labels")
+    teachers_saw_all = any(t.fit is not None and t.fit.labels == "all" for t in context.recipe.teachers)
+    if teachers_saw_all and len(context.data.all_labels.labelled) > len(context.data.train.labelled):
+        yield Baseline("all-labels")
 
 
 def trained_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
     """Return the student of a baseline; trained once, then reused by every run that shares it.
 
-    It has the same labels, live views, the same number of optimizer steps, the checkpoint chosen
+    It has live views, the same number of optimizer steps as the distilled student, the checkpoint chosen
     on validation and a search over the same candidates.
     """
-    key = baseline_key(context)
+    key = baseline_key(baseline, context)
     with filling_together(baseline.kind, key) as empty:
         if empty is not None:
-            split = context.data.train
-            data = context.training_data(split, split.labelled, view_count=None)
             checkpoints = content_store.unfinished(baseline.kind, key)
-            student = best_candidate(context, data, FromLabels(data), baseline.phase, checkpoints)
+            if baseline.kind == "pseudo-labels":
+                alone = trained_baseline(ALONE, context).model
+                pseudo_labeled, objective, source = pseudo_labels.pseudo_labeled(context, alone)
+                context.progress.say(f"pseudo-labels: {source}")
+                student = best_candidate(context, pseudo_labeled, objective, baseline.phase, checkpoints)
+                student = replace(student, note=f"pseudo-labels from {source}")
+            else:
+                split = baseline.labels(context)
+                data = context.training_data(split, split.labelled, view_count=None)
+                student = best_candidate(context, data, FromLabels(data), baseline.phase, checkpoints)
             weights.write(empty / "student.safetensors", student.model.module.state_dict())
             facts = {"settings": student.settings, "trials": student.trials, "curve": student.curve}
-            (empty / "facts.json").write_text(json.dumps(facts))
+            (empty / "facts.json").write_text(json.dumps({**facts, "note": student.note}))
     folder = content_store.folder_of(baseline.kind, key)
     facts = json.loads((folder / "facts.json").read_text())
     model = build(context)
     tensors, _ = weights.read(folder / "student.safetensors")
     weights.load_into(model.module, tensors, baseline.phase)
-    return TrainedStudent(model, facts["settings"], tuple(facts["trials"]), tuple(facts["curve"]))
+    trials, curve = tuple(facts["trials"]), tuple(facts["curve"])
+    return TrainedStudent(model, facts["settings"], trials, curve, facts.get("note", ""))
 
 
 def is_kept(baseline: Baseline, context: Context) -> bool:
     """Whether the student of a baseline is in the store."""
-    return content_store.find(baseline.kind, baseline_key(context)) is not None
+    return content_store.find(baseline.kind, baseline_key(baseline, context)) is not None
 
 
-def baseline_key(context: Context) -> dict[str, Any]:
+def baseline_key(baseline: Baseline, context: Context) -> dict[str, Any]:
     """Return everything that decides the student of a baseline, besides the kind."""
     recipe, data = context.recipe, context.data
+    labels = (baseline.labels(context), data.val)
     return {
         "student": student_identity(context.parts.student, recipe.student),
         "splits": [data.train.digest, data.val.digest],
-        "targets": [hashing.array_sha256(split.samples.targets) for split in (data.train, data.val)],
+        "targets": [hashing.array_sha256(split.samples.targets) for split in labels],
         "classes": data.classes,
         "task": recipe.task.model_dump(mode="json"),
         "loss": {"label_smoothing": recipe.loss.label_smoothing, "class_weights": recipe.loss.class_weights},
@@ -84,4 +118,5 @@ def baseline_key(context: Context) -> dict[str, Any]:
         "augment": recipe.augment.model_dump(mode="json"),
         "selection": SELECTION,
         "engine": context.engine,
+        **(pseudo_labels.key(context) if baseline.kind == "pseudo-labels" else {}),
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from mtkd_cli.errors import ResumeError, UsageError
 from mtkd_cli.files import hashing
+from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.teachers.identity import student_identity
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.context import Context
@@ -21,7 +22,7 @@ MAY_CHANGE: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def of(
-    context: Context, teachers: Iterable[ResolvedTeacher], views: int | None, baseline: bool
+    context: Context, teachers: Iterable[ResolvedTeacher], views: int | None, baseline: BaselineChoice
 ) -> dict[str, Any]:
     """Return what decides a run, every teacher and file by the hash of its content."""
     recipe, data = context.recipe, context.data
@@ -48,7 +49,7 @@ def of(
         "engine": context.engine,
         "device": str(context.device),
         "views": views,
-        "baseline": baseline,
+        "baseline": str(baseline),
     }
 
 

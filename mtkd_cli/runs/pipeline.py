@@ -16,6 +16,7 @@ from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.run_result import RunResult
 from mtkd_cli.runs import automatic, manifest, preflight
+from mtkd_cli.runs.baseline_choice import choice_of
 from mtkd_cli.runs.baselines import Baseline, baselines_of, trained_baseline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.runs.picture import picture
@@ -51,37 +52,44 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     return Context(settled, parts, data, task, resolve_device(device), progress)
 
 
-def distill(context: Context, run: Run, baseline: bool) -> RunResult:
+def distill(context: Context, run: Run, baseline: bool | str) -> RunResult:
     """Run every phase and return the report, which also lies in the run folder.
 
     A run that was begun before goes on where it was. A new one that fails before it has trained anything
     leaves no folder behind; later, it leaves all that it has.
+
+    Args:
+        context: the run.
+        run: its folder.
+        baseline: see `choice_of`.
     """
+    choice = choice_of(baseline)
     logged = context.progress.with_listeners(*run.listeners)
     with run, running_trackers(context.parts.trackers, logged.say) as trackers:
         context = replace(context, progress=logged.with_listeners(*trackers))
         events = context.progress.events
         resolved = resolved_teachers(context)
-        now = manifest.of(context, resolved, views_of(context.recipe), baseline)
+        now = manifest.of(context, resolved, views_of(context.recipe), choice)
         views = run.begin(context.recipe, now)
         events.run_started(context.recipe.as_dict(), run.folder)
-        done = _run_phases(context, resolved, group.broadcast(views), baselines_of(baseline), run.checkpoints)
+        baselines = baselines_of(choice, context)
+        done = _run_phases(context, resolved, group.broadcast(views), baselines, run.checkpoints)
         report = _report(context, run, done)
         run.finish()
         events.run_finished(results.as_json(report))
     return report
 
 
-def assist(context: Context, baseline: bool, checkpoints: Path) -> None:
+def assist(context: Context, baseline: bool | str, checkpoints: Path) -> None:
     """Do this process's share of every phase of a run that the first process keeps and reports.
 
     Args:
         context: the run.
-        baseline: whether baselines are trained too.
+        baseline: which baselines the first process trains.
         checkpoints: where the first process keeps those of the distilled student.
     """
-    views = group.broadcast(None)
-    _run_phases(context, resolved_teachers(context), views, baselines_of(baseline), checkpoints)
+    baselines = baselines_of(choice_of(baseline), context)
+    _run_phases(context, resolved_teachers(context), group.broadcast(None), baselines, checkpoints)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.units import bytes_in_words, count_in_words
 from mtkd_cli.runs import automatic
+from mtkd_cli.runs.baseline_choice import choice_of
 from mtkd_cli.runs.baselines import baselines_of, is_kept
 from mtkd_cli.runs.report_facts import labels_seen
 from mtkd_cli.runs.students import build, kd_ratio, plan_steps
@@ -43,7 +44,7 @@ LOOK_UP = 1e-6
 """Seconds that one answer from a file takes, about."""
 
 
-def plan_of(context: Context, views: int | None, baselines: bool) -> dict[str, Any]:
+def plan_of(context: Context, views: int | None, baseline: bool | str) -> dict[str, Any]:
     """Return the plan as plain facts. Loads each teacher in turn and times one forward pass of each."""
     recipe, data = context.recipe, context.data
     resolved = resolved_teachers(context)
@@ -68,7 +69,7 @@ def plan_of(context: Context, views: int | None, baselines: bool) -> dict[str, A
     phases.append({"phase": "distil", "seconds": seconds})
     phases += [
         {"phase": baseline.phase, "seconds": 0.0 if is_kept(baseline, context) else seconds}
-        for baseline in baselines_of(baselines)
+        for baseline in baselines_of(choice_of(baseline), context)
     ]
     costs = measure_cost(student, torch.zeros(1, *data.train.samples.inputs.shape[1:]), context.device)
     return {

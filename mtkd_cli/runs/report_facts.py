@@ -6,7 +6,7 @@ import importlib.metadata
 import math
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from torch import Tensor
@@ -17,13 +17,14 @@ from mtkd_cli.interfaces.significant_digits import shown, significant
 from mtkd_cli.plugin.alternatives import strategy_with
 from mtkd_cli.recipe import schema as recipe
 from mtkd_cli.report.against_teachers import against_teachers
+from mtkd_cli.report.claim import claim
 from mtkd_cli.report.costs import Costs
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.run_result import (
-    ALONE,
     Answers,
     Data,
     Everyone,
+    Margin,
     PrimaryMetric,
     RunResult,
     Teacher,
@@ -143,7 +144,9 @@ def report_of(
 
 
 def _training(student: TrainedStudent, model: str) -> Training:
-    return Training(chosen=student.settings, trials=student.trials, curve=student.curve, model=model)
+    return Training(
+        chosen=student.settings, trials=student.trials, curve=student.curve, model=model, note=student.note
+    )
 
 
 def _teacher(ready: ReadyTeacher, warnings: list[str], context: Context) -> Teacher:
@@ -191,33 +194,28 @@ def labels_seen(teacher: recipe.Teacher, context: Context) -> str:
 
 
 def compare(context: Context, scores: Scores) -> Verdict:
-    """Return whether the student is better than itself alone, with an interval over test samples."""
-    metric = context.task.primary
+    """Return how the student differs from its baselines, with intervals over test samples and in words."""
+    task, metric = context.task, context.task.primary
     student = scores.student.metrics[metric.name]
     ensemble = scores.ensemble.metrics[metric.name]
-    kept = f"{_beside(metric, student, ensemble)} {_below_a_teacher(context.task, scores)}".strip()
-    alone = scores.baselines.get(ALONE)
-    if alone is None:
-        sentence = f"The student alone was not trained, so nothing is known of the gain. {kept}"
-        return Verdict(None, None, None, sentence.strip())
-    difference = student - alone.metrics[metric.name]
-    found = _difference(context.task, scores.student.statistics, alone.statistics)
-    gain = difference if metric.higher_is_better else -difference
-    what = "No clear difference"
-    if found.sure:
-        what = "Distillation helped" if gain > 0 else "Distillation hurt"
-
-    def gap(value: float) -> str:
-        return shown(value, student, "+")
-
-    interval = f"95 % interval over test samples {gap(found.low)} to {gap(found.high)}"
-    if not math.isfinite(found.low):
-        interval = f"fewer than {jackknife.FEWEST} test samples give no interval"
-    sentence = (
-        f"{what}: {spelt(metric.name)} {shown(student)} against {shown(student - difference)} alone "
-        f"({gap(difference)}; {interval}, one seed). {kept}"
+    found = claim(
+        PrimaryMetric(metric.name, metric.higher_is_better),
+        student,
+        {kind: _margin(task, scores.student, baseline) for kind, baseline in scores.baselines.items()},
+        over="test samples",
+        no_interval=f"fewer than {jackknife.FEWEST} test samples give no interval",
     )
-    return Verdict(ALONE, difference, (found.low, found.high), sentence.strip())
+    seeds = "A rerun with another seed may differ (--seeds 3 measures it)." if found.against else ""
+    about_teachers = (_beside(metric, student, ensemble), _below_a_teacher(task, scores))
+    return replace(found, sentence=" ".join(filter(None, (found.sentence, seeds, *about_teachers))))
+
+
+def _margin(task: Task, student: Scored, baseline: Scored) -> Margin:
+    """Return the student's primary metric beside that of a baseline, with an interval over test samples."""
+    mine, theirs = (each.metrics[task.primary.name] for each in (student, baseline))
+    found = _difference(task, student.statistics, baseline.statistics)
+    known = math.isfinite(found.low) and math.isfinite(found.high)
+    return Margin(theirs, mine - theirs, (found.low, found.high) if known else None)
 
 
 def _beside(metric: Metric, student: float, ensemble: float) -> str:

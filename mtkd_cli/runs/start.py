@@ -16,6 +16,7 @@ from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.run_result import RunResult
 from mtkd_cli.runs import automatic, pipeline
+from mtkd_cli.runs.baseline_choice import BaselineChoice, choice_in
 from mtkd_cli.runs.folder import CHECKPOINTS, MANIFEST, Run
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.training.context import Context
@@ -23,7 +24,7 @@ from mtkd_cli.training.progress import Progress
 
 
 def run_recipe(
-    parts: Resolved, name: str, go_on: bool, device: str, threads: int, baseline: bool | None
+    parts: Resolved, name: str, go_on: bool, device: str, threads: int, baseline: BaselineChoice | None
 ) -> RunResult | None:
     """Run a recipe, or resume its run, with the other processes of this run if there are any.
 
@@ -33,7 +34,7 @@ def run_recipe(
         go_on: resume the run if there is one; it decides device, threads and baseline that are not given.
         device: auto, cpu or cuda.
         threads: 0 for as many as torch takes.
-        baseline: train the student alone too; None: as the run did, yes if it is new.
+        baseline: baselines to train; None: as the run did, all if it is new.
 
     Returns:
         The report; None in every process but the first.
@@ -44,9 +45,9 @@ def run_recipe(
             return None
         with Run(name, go_on) as run:
             begun: Mapping[str, Any] = run.begun or {}
-            baseline = begun.get("baseline", True) if baseline is None else baseline
+            baseline = baseline or choice_in(begun) or BaselineChoice.ALL
             parts = replace(parts, recipe=automatic.as_begun(parts.recipe, begun.get("recipe")))
-            same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), begun.get("baseline"))
+            same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), choice_in(begun))
             report = run.finished_report() if same else None
             device = begun.get("device", device) if device == "auto" else device
             threads = threads or begun.get("engine", {}).get("threads", 0)

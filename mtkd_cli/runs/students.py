@@ -42,12 +42,14 @@ class TrainedStudent:
         settings: the learning rate and weight decay that were chosen.
         trials: one row for each candidate that was tried.
         curve: the rows of the chosen candidate.
+        note: what else to know of its training, in words.
     """
 
     model: Model
     settings: dict[str, float]
     trials: tuple[dict[str, Any], ...]
     curve: tuple[dict[str, float], ...]
+    note: str = ""
 
 
 def plan_steps(context: Context) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from mtkd_cli.store import content_store, mapped_arrays, recorded_outputs
 from mtkd_cli.store.rounding import in_words
 from mtkd_cli.store.row_format import Layout
 
-KINDS = ("outputs", "fitted", "alone", "teachers", "images")
+KINDS = ("outputs", "fitted", "alone", "pseudo-labels", "all-labels", "teachers", "images")
 FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.(partial|unfinished)")
 
 

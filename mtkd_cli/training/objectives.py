@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,13 +15,12 @@ from mtkd_cli import counter_rng
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import PluginError
-from mtkd_cli.interfaces import AggregationBatch, Task
+from mtkd_cli.interfaces import AggregationBatch, Merged, Task
 from mtkd_cli.interfaces.missing_labels import without_labels
 from mtkd_cli.interfaces.missing_outputs import fill_gaps
 from mtkd_cli.losses import feature_loss
 from mtkd_cli.models.feature_projectors import WithFeatures
 from mtkd_cli.training.loop import Losses, Step
-from mtkd_cli.training.strategy import Strategy
 from mtkd_cli.training.training_data import TrainingData
 
 
@@ -67,6 +66,13 @@ class Hints:
         return self.ratio * share_of_mean((per_sample * losses).sum(dim=0), per_sample.sum(dim=0) > 0)
 
 
+class Merging(Protocol):
+    """A strategy in use, see `mtkd_cli.training.strategy.Strategy`."""
+
+    def merge(self, batch: AggregationBatch) -> Merged:
+        """Return the teachers' outputs with their weights, or the combined output."""
+
+
 @dataclass(frozen=True)
 class FromTeachers:
     """The task loss and the distillation loss, mixed by ``kd_ratio``.
@@ -81,7 +87,7 @@ class FromTeachers:
     """
 
     data: TrainingData
-    strategy: Strategy
+    strategy: Merging
     batches: Batches
     temperature: float
     kd_ratio: float

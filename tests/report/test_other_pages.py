@@ -155,7 +155,7 @@ def test_methods_without_a_student_alone_are_compared_too() -> None:
     facts = compared(0.5, mean=0.7)
     facts |= {"rows": [facts["rows"][1] | {"against": {}}], "sentences": []}
     assert lead(comparison_page(comparison_result(facts), "c")) == (
-        "mean has the best mean accuracy; no student alone was trained."
+        "mean has the best mean accuracy; no baseline was trained."
     )
 
 

@@ -31,7 +31,7 @@ def test_the_report_has_everyone_with_the_primary_metric_first(distil: Distil) -
     report = distil(baseline=True, name="whole")
     for part in ("scores", "costs", "details"):
         assert set(report[part]) == {"student", "baselines", "ensemble", "teachers"}
-        assert set(report[part]["baselines"]) == {"alone"}
+        assert set(report[part]["baselines"]) == {"alone", "pseudo-labels", "all-labels"}
         assert len(report[part]["teachers"]) == 3
     scores, costs = report["scores"], report["costs"]
     for each in (scores["student"], *scores["baselines"].values(), scores["ensemble"]):
@@ -141,25 +141,27 @@ def test_live_teachers_on_plain_views_teach_like_recorded_ones(distil: Distil) -
         torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-4)
 
 
-def test_the_student_alone_is_trained_once(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_baselines_are_trained_once(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
     first = distil(baseline=True)
-    monkeypatch.setattr("mtkd_cli.runs.baselines.FromLabels", None)
+    monkeypatch.setattr("mtkd_cli.runs.baselines.best_candidate", None)
     second = distil("strategy=entropy", baseline=True)
-    scores = [report["scores"]["baselines"]["alone"]["accuracy"] for report in (first, second)]
-    assert scores[0] == scores[1]
+    for kind in ("alone", "pseudo-labels", "all-labels"):
+        scores = [report["scores"]["baselines"][kind]["accuracy"] for report in (first, second)]
+        assert scores[0] == scores[1]
 
 
-def test_the_student_alone_has_the_same_candidates_and_steps(distil: Distil) -> None:
+def test_every_baseline_has_the_same_candidates_and_steps(distil: Distil) -> None:
     report = distil("train.lr=[0.003, 0.01]", "train.weight_decay=[0, 0.01]", baseline=True)
-    both = (report["student"], report["baselines"]["alone"])
-    tried = [[(trial["lr"], trial["weight_decay"]) for trial in student["trials"]] for student in both]
-    assert tried[0][:4] == tried[1][:4]
-    assert tried[0][:4] == [(lr, decay) for lr in (0.003, 0.01) for decay in (0, 0.01)]
+    students = [report["student"], *report["baselines"].values()]
+    tried = [[(t["lr"], t["weight_decay"]) for t in student["trials"]] for student in students]
+    assert len(tried) == 4
+    given = [(lr, decay) for lr in (0.003, 0.01) for decay in (0, 0.01)]
+    assert all(each[:4] == given for each in tried)  # others lie beyond the range of rates
     rows = [
         json.loads(line) for line in (Path("runs") / report["run"] / "metrics.jsonl").read_text().splitlines()
     ]
     last = {row["phase"]: row["step"] for row in rows}
-    assert last["distil"] == last["student alone"]
+    assert all(last["distil"] == last[f"student {kind}"] for kind in report["baselines"])
 
 
 def test_without_the_baseline_nothing_is_claimed(distil: Distil) -> None:

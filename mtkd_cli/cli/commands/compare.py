@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.baseline_option import Baseline, NoBaseline, baseline_of
 from mtkd_cli.cli.common_options import Device, Json, Threads
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, refuse_without_recipe
 from mtkd_cli.errors import UsageError
+from mtkd_cli.runs.baseline_choice import BaselineChoice
 
 
 def compare(
@@ -30,6 +32,8 @@ def compare(
     ] = "",
     trials: Annotated[int, typer.Option(min=1, help="Number of trials of --tune for each method.")] = 12,
     tune_seed: Annotated[int, typer.Option(min=0, help="Random seed of --tune.")] = 0,
+    baseline: Baseline = None,
+    no_baseline: NoBaseline = False,
     device: Device = "auto",
     threads: Threads = 0,
     trust_pickle: TrustPickle = None,
@@ -38,7 +42,7 @@ def compare(
 ) -> None:
     """Train a grid of students and compare them.
 
-    Each method is compared with the student alone and with the best single teacher. Given several runs
+    Each method is compared with the baselines and with the best single teacher. Given several runs
     instead of a recipe, compares these finished runs.
     """
     with console.report_errors(as_json):
@@ -59,5 +63,6 @@ def compare(
 
         from mtkd_cli.cli.render.comparison import compare_grid
 
-        tuning = (tune, trials, tune_seed)
-        compare_grid(recipe, more, name, tuning, device, threads, trust_pickle or [], trust_code, as_json)
+        choice = baseline_of(baseline, no_baseline) or BaselineChoice.ALL
+        tuning, trusted = (tune, trials, tune_seed), trust_pickle or []
+        compare_grid(recipe, more, name, tuning, choice, device, threads, trusted, trust_code, as_json)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.baseline_option import Baseline, NoBaseline, baseline_of
 from mtkd_cli.cli.common_options import Device, Json, Recipe, Threads
 from mtkd_cli.cli.process_options import (
     Nodes,
@@ -20,6 +21,7 @@ from mtkd_cli.cli.process_options import (
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, recipe_of_run
 from mtkd_cli.distributed import signals
 from mtkd_cli.errors import UsageError
+from mtkd_cli.runs.baseline_choice import BaselineChoice
 
 
 def distill(
@@ -35,14 +37,8 @@ def distill(
         bool,
         typer.Option("--auto-resume", help="Resume the run named by --name if it exists, else start it."),
     ] = False,
-    baseline: Annotated[
-        bool | None,
-        typer.Option(
-            "--baseline/--no-baseline",
-            help="Also train the student without teachers, for comparison.",
-            show_default="baseline",
-        ),
-    ] = None,
+    baseline: Baseline = None,
+    no_baseline: NoBaseline = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved recipe and the plan, then exit.")
     ] = False,
@@ -58,10 +54,11 @@ def distill(
 ) -> None:
     """Distill a recipe's teachers into its student.
 
-    Records the teachers' outputs, trains the student and reports the gain over the baseline.
+    Records the teachers' outputs, trains the student and reports the gain over the baselines.
     """
     with console.report_errors(as_json), signals.handle():
         prepare_process(processes, nodes)
+        baseline = baseline_of(baseline, no_baseline)
         changes = list(overrides or [])
         if resume:
             name, recipe, changes = _resume_arguments(resume, recipe, changes, name, auto_resume)
@@ -74,7 +71,7 @@ def distill(
         if dry_run:
             from mtkd_cli.cli.render.plan import plan
 
-            plan(parts, device, threads, baseline is not False, as_json)
+            plan(parts, device, threads, baseline or BaselineChoice.ALL, as_json)
             return
 
         from mtkd_cli.runs.start import run_recipe  # first: it needs torch, and says so if there is none

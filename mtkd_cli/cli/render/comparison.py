@@ -26,6 +26,7 @@ from mtkd_cli.report.comparison_result import Against, Comparison, Tuned
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.runs import names
+from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.store import content_store
 from mtkd_cli.training.progress import Progress
@@ -48,6 +49,7 @@ def compare_grid(
     overrides: Sequence[str],
     name: str,
     tuning: tuple[str, int, int],
+    baseline: BaselineChoice,
     device: str,
     threads: int,
     trust_pickle: Sequence[str],
@@ -76,6 +78,7 @@ def compare_grid(
             lambda changes: trusting(load(recipe, changes), trusted, trust_code),
             device,
             progress,
+            baseline,
         )
         tuned = _tuned(trainer, cells[: len(methods)], ranges, trials, seed) if ranges else {}
         chosen = [with_settings(cell, tuned[cell.method].settings) if tuned else cell for cell in cells]
@@ -101,8 +104,8 @@ def _tuned(
 
 
 def _validated(trainer: Trainer, cell: Cell) -> tuple[float, ...]:
-    """Train a cell without its baseline and return its rank on validation."""
-    report = trainer.train(cell, baseline=False)[0].report
+    """Train a cell without baselines and return its rank on validation."""
+    report = trainer.train(cell, BaselineChoice.NONE)[0].report
     return validated_as(report) if report else NOT_TRAINED
 
 

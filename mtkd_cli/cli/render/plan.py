@@ -6,12 +6,13 @@ from mtkd_cli.cli import console
 from mtkd_cli.files import yaml12
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.runs import view_count
+from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.runs.plan import plan_of, plan_table
 from mtkd_cli.runs.start import context_of
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
 
-def plan(parts: Resolved, device: str, threads: int, baseline: bool, as_json: bool) -> None:
+def plan(parts: Resolved, device: str, threads: int, baseline: BaselineChoice, as_json: bool) -> None:
     """Print the resolved recipe and what would be done."""
     with stdout_on_stderr():
         context = context_of(parts, device, threads)
