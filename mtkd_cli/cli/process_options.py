@@ -75,6 +75,16 @@ def launch_if_several(
     raise typer.Exit(code)
 
 
+def refuse_several(option: str, processes: int) -> None:
+    """Raise if several processes are to run a command with an option that takes one.
+
+    Raises:
+        UsageError: they are.
+    """
+    if processes > 1 or is_worker():
+        raise UsageError(f"{option} trains in one process", where=option, hint="remove --processes")
+
+
 def prepare_process(processes: int, nodes: int) -> None:
     """Set up this process before torch is imported: a worker watches its parent, a launcher logs less.
 

@@ -29,6 +29,7 @@ def run_page(report: RunResult, recipe: str, picture: Path | None) -> str:
     """
     sections = [
         _scores(report),
+        _seeds(report),
         _learning(report),
         _calibration(report),
         _classes(report),
@@ -111,6 +112,21 @@ def _scores(report: RunResult) -> Section:
         grids=[Grid(cells, header, f"Test split; {name} decides ({direction} is better).", True)],
         figures=[Figure(chart, f"{name}, {direction} is better; the best is in colour. {note}")],
     )
+
+
+def _seeds(report: RunResult) -> Section | None:
+    """Return the scores of each seed, if there are several."""
+    found = report.seeds
+    if not found:
+        return None
+    columns = {"student, distilled": found.student}
+    columns |= {title_of(kind): scores for kind, scores in found.baselines.items()}
+    rows = [
+        [str(seed), *(shown(scores[row]) for scores in columns.values()), found.runs[row]]
+        for row, seed in enumerate(found.seeds)
+    ]
+    text = [f"Everything else on this page is of seed {found.shipped}, the median on validation."]
+    return Section("Seeds", text=text, grids=[Grid(rows, ["seed", *columns, "run"])])
 
 
 def _learning(report: RunResult) -> Section:

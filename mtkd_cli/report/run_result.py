@@ -232,6 +232,25 @@ class Teacher:
 
 
 @dataclass(frozen=True)
+class Seeds:
+    """The primary metric of each seed, of a run with several.
+
+    Attributes:
+        seeds: the seeds.
+        runs: names of their runs.
+        shipped: the seed whose student is kept: the median on validation.
+        student: the distilled student's score with each seed.
+        baselines: the same of each baseline, by kind.
+    """
+
+    seeds: tuple[int, ...]
+    runs: tuple[str, ...]
+    shipped: int
+    student: tuple[Number, ...]
+    baselines: Mapping[str, tuple[Number, ...]]
+
+
+@dataclass(frozen=True)
 class RunResult:
     """The facts of a finished run.
 
@@ -258,6 +277,7 @@ class RunResult:
         versions: versions of packages.
         machine: operating system and processor.
         repeat: the command that repeats the run.
+        seeds: the scores of each seed; None with one.
         format: number of the layout of this file.
     """
 
@@ -283,4 +303,5 @@ class RunResult:
     versions: Mapping[str, str]
     machine: str
     repeat: str
+    seeds: Seeds | None = None
     format: int = FORMAT

@@ -170,6 +170,13 @@ class Run:
         """Keep the report's facts; `mtkd_cli.report.files` makes pages of them."""
         results.write(self.folder, report)
 
+    def copy_student(self, other: Run) -> None:
+        """Keep the student of another run as it is there, and its picture of predictions if there is one."""
+        for name in (WEIGHTS, STUDENT, PICTURE):
+            if (other.folder / name).is_file():
+                with atomic.disk_errors(self.folder):
+                    atomic.write_bytes(self.folder / name, (other.folder / name).read_bytes())
+
     def write_picture(self, picture: Image | None) -> None:
         """Keep the picture of predictions, if there is one."""
         if picture is not None:
@@ -198,6 +205,13 @@ class Run:
     def listeners(self) -> tuple[RunListener, ...]:
         """What writes the log and the metrics of the run as they come."""
         return self.log_file, MetricsFile(self.folder / ROWS)
+
+
+def seeds_of(name: str) -> int:
+    """Return with how many seeds a run began; 1 if it has not begun."""
+    path = ROOT / name / MANIFEST
+    found: int = checksummed_json.read(path).get("seeds", 1) if path.exists() else 1
+    return found
 
 
 def processes_of(name: str) -> int:

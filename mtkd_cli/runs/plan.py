@@ -44,7 +44,7 @@ LOOK_UP = 1e-6
 """Seconds that one answer from a file takes, about."""
 
 
-def plan_of(context: Context, views: int | None, baseline: bool | str) -> dict[str, Any]:
+def plan_of(context: Context, views: int | None, baseline: bool | str, seeds: int = 1) -> dict[str, Any]:
     """Return the plan as plain facts. Loads each teacher in turn and times one forward pass of each."""
     recipe, data = context.recipe, context.data
     resolved = resolved_teachers(context)
@@ -66,9 +66,13 @@ def plan_of(context: Context, views: int | None, baseline: bool | str) -> dict[s
         for what in ("fit", "record")
         if what == "record" or t["fit"]
     ]
-    phases.append({"phase": "distil", "seconds": seconds})
+    times = f", {seeds} seeds" if seeds > 1 else ""
+    phases.append({"phase": f"distil{times}", "seconds": seconds * seeds})
     phases += [
-        {"phase": baseline.phase, "seconds": 0.0 if is_kept(baseline, context) else seconds}
+        {
+            "phase": f"{baseline.phase}{times}",
+            "seconds": seconds * (seeds - is_kept(baseline, context)),
+        }
         for baseline in baselines_of(choice_of(baseline), context)
     ]
     costs = measure_cost(student, torch.zeros(1, *data.train.samples.inputs.shape[1:]), context.device)

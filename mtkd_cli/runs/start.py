@@ -39,20 +39,36 @@ def run_recipe(
     Returns:
         The report; None in every process but the first.
     """
-    with stdout_on_stderr(), group.process_group(device), _resume_hint(name):
+    with stdout_on_stderr(), group.process_group(device), resume_hint(name):
         if not group.is_first():
             _assist(parts, name)
             return None
         with Run(name, go_on) as run:
-            begun: Mapping[str, Any] = run.begun or {}
-            baseline = baseline or choice_in(begun) or BaselineChoice.ALL
-            parts = replace(parts, recipe=automatic.as_begun(parts.recipe, begun.get("recipe")))
-            same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), choice_in(begun))
-            report = run.finished_report() if same else None
-            device = begun.get("device", device) if device == "auto" else device
-            threads = threads or begun.get("engine", {}).get("threads", 0)
-            group.broadcast(None if report else (device, threads, baseline, begun.get("recipe")))
+            parts, device, threads, baseline = as_begun(run, parts, device, threads, baseline)
+            report = finished(run, parts, baseline)
+            begun = (run.begun or {}).get("recipe")
+            group.broadcast(None if report else (device, threads, baseline, begun))
             return report or pipeline.distill(context_of(parts, device, threads), run, baseline)
+
+
+def as_begun(
+    run: Run, parts: Resolved, device: str, threads: int, baseline: BaselineChoice | None
+) -> tuple[Resolved, str, int, BaselineChoice]:
+    """Return parts, device, threads and baselines; what is not given is as the run began."""
+    begun: Mapping[str, Any] = run.begun or {}
+    return (
+        replace(parts, recipe=automatic.as_begun(parts.recipe, begun.get("recipe"))),
+        begun.get("device", device) if device == "auto" else device,
+        threads or begun.get("engine", {}).get("threads", 0),
+        baseline or choice_in(begun) or BaselineChoice.ALL,
+    )
+
+
+def finished(run: Run, parts: Resolved, baseline: BaselineChoice) -> RunResult | None:
+    """Return the report of a run that is done and began with the same recipe and baselines; else None."""
+    begun: Mapping[str, Any] = run.begun or {}
+    same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), choice_in(begun))
+    return run.finished_report() if same else None
 
 
 def _assist(parts: Resolved, name: str) -> None:
@@ -64,7 +80,7 @@ def _assist(parts: Resolved, name: str) -> None:
 
 
 @contextmanager
-def _resume_hint(name: str) -> Iterator[None]:
+def resume_hint(name: str) -> Iterator[None]:
     """Say how to resume the run where it is interrupted."""
     try:
         yield

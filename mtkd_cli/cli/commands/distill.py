@@ -17,6 +17,7 @@ from mtkd_cli.cli.process_options import (
     is_restart,
     launch_if_several,
     prepare_process,
+    refuse_several,
 )
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, recipe_of_run
 from mtkd_cli.distributed import signals
@@ -39,6 +40,14 @@ def distill(
     ] = False,
     baseline: Baseline = None,
     no_baseline: NoBaseline = False,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Train with so many seeds: train.seed and those after it. The median student is kept. "
+            "0: one, or as many as the run has.",
+        ),
+    ] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved recipe and the plan, then exit.")
     ] = False,
@@ -71,7 +80,7 @@ def distill(
         if dry_run:
             from mtkd_cli.cli.render.plan import plan
 
-            plan(parts, device, threads, baseline or BaselineChoice.ALL, as_json)
+            plan(parts, device, threads, baseline or BaselineChoice.ALL, max(1, seeds), as_json)
             return
 
         from mtkd_cli.runs.start import run_recipe  # first: it needs torch, and says so if there is none
@@ -79,7 +88,7 @@ def distill(
         # isort: split
         from mtkd_cli.cli.render.distill import summary
         from mtkd_cli.inference.run_files import ROOT
-        from mtkd_cli.runs.folder import processes_of
+        from mtkd_cli.runs.folder import processes_of, seeds_of
         from mtkd_cli.runs.names import default_name
 
         is_resume = bool(resume) or auto_resume or is_restart()
@@ -87,11 +96,20 @@ def distill(
             raise UsageError(
                 "--nodes needs --name", where="--nodes", hint="pass the same --name on each machine"
             )
+        if seeds > 1:
+            refuse_several("--seeds", max(1, processes) * nodes)
         processes = processes or (processes_of(name) // nodes if is_resume else 1)
         added = [] if name else ["--name", default_name(ROOT, parts.name)]
         name = name or added[1]
         resume_hint = f"Resume with: mtkd distill --resume {name}"
         launch_if_several(processes, nodes, rendezvous, restarts, name, resume_hint, added)
+        seeds = seeds or (seeds_of(name) if is_resume else 1)
+        if seeds > 1:
+            from mtkd_cli.compare.seeds import run_seeds
+
+            over_seeds = run_seeds(parts, name, seeds, is_resume, device, threads, baseline)
+            summary(over_seeds, name, as_json)
+            return
         report = run_recipe(parts, name, is_resume, device, threads, baseline)
         if report is not None:
             summary(report, name, as_json)

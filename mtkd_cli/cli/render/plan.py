@@ -12,11 +12,13 @@ from mtkd_cli.runs.start import context_of
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
 
-def plan(parts: Resolved, device: str, threads: int, baseline: BaselineChoice, as_json: bool) -> None:
+def plan(
+    parts: Resolved, device: str, threads: int, baseline: BaselineChoice, seeds: int, as_json: bool
+) -> None:
     """Print the resolved recipe and what would be done."""
     with stdout_on_stderr():
         context = context_of(parts, device, threads)
-        facts = plan_of(context, view_count.views_of(context.recipe), baseline)
+        facts = plan_of(context, view_count.views_of(context.recipe), baseline, seeds)
     if as_json:
         console.print_json({"recipe": context.recipe.as_dict(), "plan": facts})
         return

@@ -1,0 +1,150 @@
+"""``mtkd distill --seeds N``: one run for each seed, the median student, a verdict over seeds.
+
+The runs share recordings and fitted teachers. Each is a run of its own, ``NAME-seed-K``, which a repeated
+or resumed command finds finished or goes on with.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mtkd_cli.compare.tune import validated_as
+from mtkd_cli.errors import UsageError
+from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.recipe.resolve import Resolved
+from mtkd_cli.report.claim import claim
+from mtkd_cli.report.files import write_pages
+from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.report.run_result import Margin, RunResult, Seeds
+from mtkd_cli.runs import manifest, pipeline
+from mtkd_cli.runs.baseline_choice import BaselineChoice
+from mtkd_cli.runs.folder import Run
+from mtkd_cli.runs.start import as_begun, context_of, finished, resume_hint
+from mtkd_cli.runs.view_count import views_of
+from mtkd_cli.safe_loading.stdout import stdout_on_stderr
+from mtkd_cli.stats.paired_test import paired
+from mtkd_cli.teachers.resolved_teacher import resolved_teachers
+from mtkd_cli.training.context import Context
+
+FEWEST = 3
+"""Seeds below which there is no interval."""
+
+
+def run_seeds(
+    parts: Resolved,
+    name: str,
+    seeds: int,
+    go_on: bool,
+    device: str,
+    threads: int,
+    baseline: BaselineChoice | None,
+) -> RunResult:
+    """Run a recipe with several seeds and return the report; for the other arguments see `run_recipe`.
+
+    Raises:
+        UsageError: the run began with one seed.
+    """
+    with stdout_on_stderr(), resume_hint(name), Run(name, go_on) as run:
+        if run.begun is not None and "seeds" not in run.begun:
+            raise UsageError(
+                f"the run {name} began with one seed", where="--seeds", hint="give another --name"
+            )
+        parts, device, threads, baseline = as_begun(run, parts, device, threads, baseline)
+        report = finished(run, parts, baseline)
+        if report is not None and report.seeds and len(report.seeds.seeds) == seeds:
+            return report
+        return distill_seeds(context_of(parts, device, threads), run, seeds, baseline)
+
+
+def distill_seeds(context: Context, run: Run, seeds: int, baseline: BaselineChoice) -> RunResult:
+    """Train a student and its baselines with each seed; keep the median student and return the report."""
+    now = manifest.of(context, resolved_teachers(context), views_of(context.recipe), baseline)
+    run.begin(context.recipe, {**now, "seeds": seeds})
+    first, name = context.recipe.train.seed, run.folder.name
+    numbers = range(first, first + seeds)
+    names = [f"{name}-seed-{seed}" for seed in numbers]
+    reports = []
+    for number, (seed, each) in enumerate(zip(numbers, names, strict=True), start=1):
+        context.progress.say(f"seed {seed}, {number} of {seeds}: runs/{each}")
+        reports.append(_one(with_seed(context, seed), each, baseline))
+    median = median_of(reports)
+    with Run(names[median], go_on=True) as shipped:
+        run.copy_student(shipped)
+    report = report_over(reports, list(numbers), names, median)
+    repeat = f"{reports[0].repeat.replace(names[0], name)} --seeds {seeds}"
+    report = replace(report, run=name, repeat=repeat)
+    run.write_report(report)
+    write_pages(run.folder, report)
+    run.finish()
+    return report
+
+
+def with_seed(context: Context, seed: int) -> Context:
+    """Return the run with another seed of initial weights, order and dropout."""
+    train = context.recipe.train.model_copy(update={"seed": seed})
+    recipe = context.recipe.model_copy(update={"train": train})
+    return replace(context, recipe=recipe, parts=replace(context.parts, recipe=recipe))
+
+
+def _one(context: Context, name: str, baseline: BaselineChoice) -> RunResult:
+    with Run(name, go_on=True) as run:
+        return finished(run, context.parts, baseline) or pipeline.distill(context, run, baseline)
+
+
+def median_of(reports: Sequence[RunResult]) -> int:
+    """Return the index of the run whose student is the median on validation; the worse of two middle ones."""
+    by_validation = sorted(range(len(reports)), key=lambda index: validated_as(reports[index]))
+    return by_validation[(len(reports) - 1) // 2]
+
+
+def report_over(
+    reports: Sequence[RunResult], seeds: Sequence[int], runs: Sequence[str], median: int
+) -> RunResult:
+    """Return the report of the median run, with the scores of every seed and a verdict over seeds.
+
+    Args:
+        reports: of each seed.
+        seeds: their numbers.
+        runs: their names.
+        median: index of the run whose student is kept.
+    """
+    metric, count = reports[0].metric, len(reports)
+    student = [report.scores.student[metric.name] for report in reports]
+    baselines = {
+        kind: [report.scores.baselines[kind][metric.name] for report in reports]
+        for kind in reports[0].scores.baselines
+    }
+    smallest = statistics.fmean(map(abs, student)) / max(1, reports[0].data.test)
+    verdict = claim(
+        metric,
+        statistics.fmean(student),
+        {kind: _margin(student, scores, smallest) for kind, scores in baselines.items()},
+        over=f"{count} seeds",
+        subject=f"Over {count} seeds, the student",
+        no_interval=f"{count} seeds give no interval",
+    )
+    spread = f"{shown(min(student))} to {shown(max(student))}"
+    shipped = (
+        f"Scores are means over seeds; the student's are {spread}. The student kept here is that of seed "
+        f"{seeds[median]}, the median on validation: {spelt(metric.name)} {shown(student[median])}."
+    )
+    return replace(
+        reports[median],
+        verdict=replace(verdict, sentence=f"{verdict.sentence} {shipped}"),
+        seeds=Seeds(
+            seeds=tuple(seeds),
+            runs=tuple(runs),
+            shipped=seeds[median],
+            student=tuple(student),
+            baselines={kind: tuple(scores) for kind, scores in baselines.items()},
+        ),
+    )
+
+
+def _margin(student: Sequence[float], baseline: Sequence[float], smallest: float) -> Margin:
+    """Return the mean difference, with Student's interval over seeds."""
+    found = paired([mine - theirs for mine, theirs in zip(student, baseline, strict=True)], smallest)
+    interval = (found.low, found.high) if found.seeds >= FEWEST else None
+    return Margin(statistics.fmean(baseline), found.gain, interval)
