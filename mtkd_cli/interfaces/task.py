@@ -301,8 +301,8 @@ class Task(ABC, metaclass=_Complete):
 
         Args:
             inputs: ``[B, C, H, W]`` uint8 or ``[B, F]``, as the data has them.
-            answers: outputs ``[B, C, *]`` by who gave them: ``student``, ``alone``, ``ensemble``,
-                ``teacher NAME``.
+            answers: outputs ``[B, C, *]`` by who gave them: ``student``, a baseline's kind such as ``alone``,
+                ``ensemble``, ``teacher NAME``.
             target: the labels.
         """
         return None
