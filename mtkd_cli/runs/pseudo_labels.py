@@ -22,7 +22,7 @@ from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.runs import label_spreading
 from mtkd_cli.runs.students import kd_ratio
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.evaluation import answering, batches, measure, measured, on_device
+from mtkd_cli.training.evaluation import batches, measure, measure_pairs, on_device, row_predictor
 from mtkd_cli.training.loop import Step
 from mtkd_cli.training.objectives import Batches, FromTeachers
 from mtkd_cli.training.training_data import TrainingData
@@ -91,14 +91,14 @@ def _chosen(context: Context, alone: Model) -> tuple[Callable[[Step], Tensor], s
     """Return the pseudo-labels that predict validation better, and in words where they are from."""
     val, task = context.data.val, context.task
     module = on_device(with_preprocessing(alone), context.device)
-    losses = {"self-training": measure(answering(module, val, context.device), val, task).loss}
+    losses = {"self-training": measure(row_predictor(module, val, context.device), val, task).loss}
     spread: dict[str, Tensor] = {}
     if label_spreading.is_possible(context):
         targets = torch.from_numpy(val.samples.targets)[val.labelled]
         for alpha, (outputs, of_val) in group.broadcast(_spread_once(context)).items():
             name = f"label spreading, alpha {alpha:g}"
             spread[name] = outputs
-            losses[name] = measured([(of_val[val.labelled], targets)], task).loss
+            losses[name] = measure_pairs([(of_val[val.labelled], targets)], task).loss
     best = min(losses, key=losses.__getitem__)
     others = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items() if name != best)
     source = f"{best} (validation loss {losses[best]:.4g}" + (f"; {others})" if others else ")")
@@ -125,7 +125,7 @@ def _answers(context: Context, spread: Tensor | None, module: torch.nn.Module) -
         return of_views
     train = context.data.train
     if spread is None:
-        answer = answering(module, train, context.device)
+        answer = row_predictor(module, train, context.device)
         spread = torch.cat([answer(rows) for rows in batches(torch.arange(len(train)).numpy())])
     outputs = spread
     return lambda step: to_device(outputs[step.indices], context.device)

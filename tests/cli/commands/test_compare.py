@@ -24,8 +24,8 @@ SMALL = (
 )
 
 
-def compare(*more: str) -> dict[str, Any]:
-    result = mtkd("compare", *SMALL, *more, "--json")
+def compare(*more: str, baseline: str = "alone") -> dict[str, Any]:
+    result = mtkd("compare", *SMALL, *more, "--baseline", baseline, "--json")
     assert result.exit_code == 0, result.output
     found: dict[str, Any] = json.loads(result.stdout)
     return found
@@ -50,12 +50,13 @@ def names(facts: dict[str, Any]) -> list[str]:
 
 
 def test_grid_includes_baselines(trained: list[str]) -> None:
-    facts = compare("strategy=mean,confidence", "train.seed=0,1")
-    assert names(facts) == ["student alone", "mean", "confidence", "best"]
+    facts = compare("strategy=mean,confidence", "train.seed=0,1", "fit.labels=all", baseline="all")
+    baselines = ["student alone", "student with pseudo-labels", "student with all labels (reference)"]
+    assert names(facts) == [*baselines, "mean", "confidence", "best"]
     assert all(len(row["scores"]) == 2 for row in facts["rows"])
     assert len(trained) == 6
-    mean = facts["rows"][1]
-    assert set(mean["against"]) == {"student alone", "best single teacher"}
+    mean = facts["rows"][3]
+    assert set(mean["against"]) == {"student alone", "student with pseudo-labels", "best single teacher"}
     for run, score in zip(mean["runs"], mean["scores"], strict=True):
         report = json.loads((Path("runs") / run / "report.json").read_text())
         assert report["scores"]["student"]["accuracy"] == score
@@ -116,7 +117,13 @@ def test_reports_errors_before_training(arguments: Sequence[str], says: str, tra
 def test_compares_finished_runs() -> None:
     for seed in (0, 1):
         for strategy in ("mean", "best"):
-            more = (f"strategy={strategy}", f"train.seed={seed}", "--name", f"{strategy}-{seed}")
+            more = (
+                f"strategy={strategy}",
+                f"train.seed={seed}",
+                "--name",
+                f"{strategy}-{seed}",
+                "--baseline=alone",
+            )
             assert mtkd("distill", *SMALL, *more).exit_code == 0
     runs = ["mean-0", "runs/mean-1", "best-0", "best-1"]
     result = mtkd("compare", *runs, "--json")
