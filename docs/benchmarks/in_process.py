@@ -27,8 +27,14 @@ def loaded(recipe: str, overrides: Sequence[str]) -> Context:
     return pipeline.prepare(parts, "auto", Progress(Console(stderr=True)))
 
 
-def distil(recipe: str, overrides: Sequence[str], baseline: bool = True) -> dict[str, Any]:
-    """Run a recipe, delete the run folder, and return the report."""
+def distil(recipe: str, overrides: Sequence[str], baseline: bool | str = "alone") -> dict[str, Any]:
+    """Run a recipe, delete the run folder, and return the report.
+
+    Args:
+        recipe: name or path of the recipe.
+        overrides: changes to it, KEY=VALUE.
+        baseline: the baselines to train: none, alone or all; True and False are all and none.
+    """
     context = loaded(recipe, overrides)
     run = Run(f"benchmark-{os.getpid()}-{time.time_ns()}")
     try:
@@ -40,10 +46,11 @@ def distil(recipe: str, overrides: Sequence[str], baseline: bool = True) -> dict
 def scores_of(report: dict[str, Any]) -> dict[str, Any]:
     """Return everyone's metrics and costs, as the files of raw results have them."""
     scores, costs = report["scores"], report["costs"]
-    alone = scores["baselines"].get("alone")
+    baselines = {kind: row | costs["baselines"][kind] for kind, row in scores["baselines"].items()}
     return {
         "student": scores["student"] | costs["student"],
-        "alone": None if alone is None else alone | costs["baselines"]["alone"],
+        "alone": baselines.get("alone"),
+        "baselines": baselines,
         "ensemble": scores["ensemble"] | costs["ensemble"],
         "teachers": {name: row | costs["teachers"][name] for name, row in scores["teachers"].items()},
     }

@@ -11,6 +11,7 @@ import json
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -19,16 +20,21 @@ matplotlib.rcParams["svg.hashsalt"] = "mtkd"
 from matplotlib import pyplot as plt  # noqa: E402
 
 HERE = Path(__file__).parent
-WHO = {"student": ("distilled student", "#0072b2"), "alone": ("baseline", "#d55e00")}
+WHO = {
+    "student": ("distilled student", "#0072b2"),
+    "pseudo-labels": ("baseline: pseudo-labels", "#009e73"),
+    "alone": ("baseline: alone", "#d55e00"),
+}
 
 
 def main(recipe: str) -> None:
     raw = json.loads((HERE / f"{recipe}.json").read_text())
     budgets = list(raw)
     figure, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
-    for offset, (who, (label, color)) in zip((-0.06, 0.06), WHO.items(), strict=True):
-        scores = [[report["scores"][who]["accuracy"] for report in raw[budget]] for budget in budgets]
-        positions = [index + offset for index in range(len(budgets))]
+    for offset, (who, (label, color)) in zip((-0.08, 0, 0.08), WHO.items(), strict=True):
+        scores = [accuracies(raw[budget], who) for budget in budgets]
+        scores = [seeds for seeds in scores if seeds]  # no pseudo-labels where every sample has a label
+        positions = [index + offset for index in range(len(scores))]
         for position, seeds in zip(positions, scores, strict=True):
             axes.plot([position] * len(seeds), seeds, ".", color=color, alpha=0.45)
         axes.plot(positions, [statistics.mean(seeds) for seeds in scores], "o-", color=color, label=label)
@@ -42,6 +48,12 @@ def main(recipe: str) -> None:
     folder = HERE.parent / "images"
     folder.mkdir(exist_ok=True)
     figure.savefig(folder / f"{recipe}.svg", metadata={"Date": None})
+
+
+def accuracies(reports: list[dict[str, Any]], who: str) -> list[float]:
+    """Return the accuracy of the student or a baseline in each report that has it."""
+    everyone = [{"student": r["scores"]["student"], **r["scores"]["baselines"]} for r in reports]
+    return [scores[who]["accuracy"] for scores in everyone if who in scores]
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ class Baseline:
     Attributes:
         kind: ``alone``: on the labels that the distilled student has. ``pseudo-labels``: on these, and on
             pseudo-labels of all training samples. ``all-labels``: on the labels that teachers were fitted
-            to and the student does not have; an upper reference, not a fair baseline. Also its key in a
-            report, and the kind of its folder in the store.
+            to and the student does not have, at the learning rate chosen for ``alone``; an upper reference,
+            not a fair baseline. Also its key in a report, and the kind of its folder in the store.
     """
 
     kind: Literal["alone", "pseudo-labels", "all-labels"]
@@ -38,6 +38,11 @@ class Baseline:
     def phase(self) -> str:
         """Name of its phase, in ``metrics.jsonl`` too."""
         return f"student {self.kind}"
+
+    @property
+    def one_candidate(self) -> bool:
+        """Whether it is trained once, at the learning rate chosen for the student alone."""
+        return self.kind == "all-labels"
 
     def labels(self, context: Context) -> Split:
         """Return the training samples with the labels that it sees."""
@@ -68,7 +73,8 @@ def trained_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
     """Return the student of a baseline; trained once, then reused by every run that shares it.
 
     It has live views, the same number of optimizer steps as the distilled student, the checkpoint chosen
-    on validation and a search over the same candidates.
+    on validation and a search over the same candidates. The upper reference takes one candidate, that of the
+    student alone, so that it costs little.
     """
     key = baseline_key(baseline, context)
     with filling_together(baseline.kind, key) as empty:
@@ -81,9 +87,10 @@ def trained_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
                 student = best_candidate(context, pseudo_labeled, objective, baseline.phase, checkpoints)
                 student = replace(student, note=f"pseudo-labels from {source}")
             else:
+                searched = _with_chosen_rate(context) if baseline.one_candidate else context
                 split = baseline.labels(context)
                 data = context.training_data(split, split.labelled, view_count=None)
-                student = best_candidate(context, data, FromLabels(data), baseline.phase, checkpoints)
+                student = best_candidate(searched, data, FromLabels(data), baseline.phase, checkpoints)
             weights.write(empty / "student.safetensors", student.model.module.state_dict())
             facts = {"settings": student.settings, "trials": student.trials, "curve": student.curve}
             (empty / "facts.json").write_text(json.dumps({**facts, "note": student.note}))
@@ -94,6 +101,13 @@ def trained_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
     weights.load_into(model.module, tensors, baseline.phase)
     trials, curve = tuple(facts["trials"]), tuple(facts["curve"])
     return TrainedStudent(model, facts["settings"], trials, curve, facts.get("note", ""))
+
+
+def _with_chosen_rate(context: Context) -> Context:
+    """Return the run with one candidate: the learning rate and weight decay chosen for the student alone."""
+    chosen = trained_baseline(ALONE, context).settings
+    train = context.recipe.train.model_copy(update={name: (value,) for name, value in chosen.items()})
+    return replace(context, recipe=context.recipe.model_copy(update={"train": train}))
 
 
 def is_kept(baseline: Baseline, context: Context) -> bool:
@@ -119,4 +133,5 @@ def baseline_key(baseline: Baseline, context: Context) -> dict[str, Any]:
         "selection": SELECTION,
         "engine": context.engine,
         **(pseudo_labels.key(context) if baseline.kind == "pseudo-labels" else {}),
+        **({"candidates": "chosen for the student alone"} if baseline.one_candidate else {}),
     }

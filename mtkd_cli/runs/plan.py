@@ -71,7 +71,9 @@ def plan_of(context: Context, views: int | None, baseline: bool | str, seeds: in
     phases += [
         {
             "phase": f"{baseline.phase}{times}",
-            "seconds": seconds * (seeds - is_kept(baseline, context)),
+            "seconds": seconds
+            * (seeds - is_kept(baseline, context))
+            / (tries if baseline.one_candidate else 1),
         }
         for baseline in baselines_of(choice_of(baseline), context)
     ]

@@ -156,6 +156,13 @@ def test_a_run_of_an_earlier_version_goes_on_with_its_baselines(invoke: Callable
     assert json.loads(Path("runs/run/report.json").read_text())["baselines"] == {}
 
 
+def test_all_labels_take_the_rate_chosen_alone(distil: Distil) -> None:
+    report = distil("train.lr=[0.001,0.01]", baseline=True, name="one-rate")
+    trained = report["baselines"]
+    assert len(trained["pseudo-labels"]["trials"]) > 1 == len(trained["all-labels"]["trials"])
+    assert trained["all-labels"]["chosen"] == trained["alone"]["chosen"]
+
+
 def test_options_that_contradict_each_other_are_refused(invoke: Callable[..., Any]) -> None:
     done = invoke("distill", "digits", "--no-baseline", "--baseline", "all")
     assert done.exit_code == UsageError.exit_code
