@@ -14,8 +14,8 @@ from mtkd_cli.interfaces.tracker import Tracker
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.training.events import RunListener
 
-PATIENCE_SECONDS = 5.0
-"""How long the end of a run waits for a slow tracker."""
+PATIENCE_SECONDS = 30.0
+"""How long the end of a run waits for a slow tracker, which may be sending what it has."""
 
 
 @contextmanager

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli.errors import DataError
-
-LABELS = ("phase", "candidate", "step")
-"""Keys of a row that identify it; all other numbers are plotted."""
+from mtkd_trackers.rows import curve_name, numbers_of, require
 
 
 class TensorBoard:
@@ -27,25 +23,16 @@ class TensorBoard:
         Raises:
             DataError: tensorboardX is not installed.
         """
-        try:
-            import tensorboardX  # noqa: F401  # fail now, not after the first epoch
-        except ImportError as error:
-            raise DataError(
-                "tensorboardX is not installed",
-                where="trackers",
-                hint="pip install 'mtkd[tensorboard]'",
-            ) from error
+        require("tensorboardX", "tensorboardX", "tensorboard")
         self._folder, self._writers = folder / "tensorboard", dict[str, Any]()
         self._writer("recipe").add_text("recipe", f"```json\n{json.dumps(recipe, indent=2)}\n```")
         self._writer("recipe").flush()
 
     def epoch_finished(self, row: Mapping[str, Any]) -> None:
         """Write the numbers of one row."""
-        curve = " ".join(str(row[label]) for label in LABELS[:2] if label in row)
-        writer = self._writer(re.sub(r"[^A-Za-z0-9._-]+", "-", curve))
-        for name, value in row.items():
-            if name not in LABELS and isinstance(value, int | float) and not isinstance(value, bool):
-                writer.add_scalar(name, value, row["step"])
+        writer = self._writer(curve_name(row))
+        for name, value in numbers_of(row).items():
+            writer.add_scalar(name, value, row["step"])
         writer.flush()
 
     def run_finished(self, report: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import struct
 from collections.abc import Callable
@@ -11,9 +10,6 @@ from typing import Any
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
-
-from mtkd_cli.errors import DataError
-from mtkd_trackers.tensorboard import TensorBoard
 
 
 def events(folder: Path) -> list[Event]:
@@ -49,17 +45,3 @@ def test_writes_one_curve_per_training(distil: Callable[..., dict[str, Any]]) ->
             assert [value for _, value in curve[name]] == pytest.approx([row[name] for row in expected])
     (text,) = [v for e in events(board / "recipe") for v in e.summary.value if v.tag.startswith("recipe")]
     assert b'"temperature"' in text.tensor.string_val[0]
-
-
-def test_missing_extra_message_has_install_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    original_import = builtins.__import__
-
-    def import_without_tensorboard(name: str, *arguments: Any, **more: Any) -> Any:
-        if name == "tensorboardX":
-            raise ImportError(name)
-        return original_import(name, *arguments, **more)
-
-    monkeypatch.setattr(builtins, "__import__", import_without_tensorboard)
-    with pytest.raises(DataError, match="tensorboardX is not installed") as caught:
-        TensorBoard().run_started({}, tmp_path)
-    assert caught.value.hint == "pip install 'mtkd[tensorboard]'"
