@@ -1,7 +1,7 @@
 """``mtkd distill --seeds N``: one run for each seed, the median student, a verdict over seeds.
 
 The runs share recordings and fitted teachers. Each is a run of its own, ``NAME-seed-K``, which a repeated
-or resumed command finds finished or goes on with.
+or resumed command finds finished or resumes.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from torch import Tensor
 from mtkd_cli.errors import DataError, MtkdError, UsageError, nearest
 from mtkd_cli.files import checksummed_json
 from mtkd_cli.inference.code_permission import permit
-from mtkd_cli.inference.run_files import ROOT, STUDENT, WEIGHTS
+from mtkd_cli.inference.run_files import ROOT, STUDENT, weights_file
 from mtkd_cli.inference.student_document import AGAIN, FORMAT, StudentDocument, parsed
 from mtkd_cli.interfaces import Model, ModelRequest, Task, TaskData
 from mtkd_cli.interfaces.missing_labels import none_like
@@ -157,7 +157,7 @@ def load_student(
     """
     folder = folder_of(run)
     facts, document = read_document(folder)
-    tensors = _tensors(folder / WEIGHTS, document.weights)
+    tensors = _tensors(weights_file(folder), document.weights)
     permit(document.model_code, facts, str(folder), trust_code)
     try:
         task = _task(document, registry or installed())
@@ -180,7 +180,7 @@ def read_document(folder: Path) -> tuple[dict[str, Any], StudentDocument]:
     Raises:
         DataError: it is not what was written, or not the document of a student.
     """
-    for path in (folder / STUDENT, folder / WEIGHTS):
+    for path in (folder / STUDENT, weights_file(folder)):
         if path.is_symlink():
             raise DataError("a link is not followed in a run", where=str(path), hint=AGAIN)
     facts = checksummed_json.read(folder / STUDENT, hint=UNFINISHED)
@@ -197,7 +197,7 @@ def student_files(run: str | Path) -> list[Path]:
     folder = folder_of(run)
     _, document = read_document(folder)
     code = [file for name in document.model_code for file in source_files(name)]
-    return [folder / STUDENT, folder / WEIGHTS, *code]
+    return [folder / STUDENT, weights_file(folder), *code]
 
 
 def folder_of(run: str | Path) -> Path:

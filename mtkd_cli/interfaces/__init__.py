@@ -12,6 +12,7 @@ from mtkd_cli.interfaces.data import Samples as Samples
 from mtkd_cli.interfaces.data import SourceData as SourceData
 from mtkd_cli.interfaces.detector import DetectorAnswer as DetectorAnswer
 from mtkd_cli.interfaces.detector import Wanted as Wanted
+from mtkd_cli.interfaces.models import HubFormat as HubFormat
 from mtkd_cli.interfaces.models import InputSpec as InputSpec
 from mtkd_cli.interfaces.models import Model as Model
 from mtkd_cli.interfaces.models import ModelProvider as ModelProvider

@@ -95,6 +95,22 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class HubFormat:
+    """How a model's own library loads it from a folder, or from a model hub.
+
+    Attributes:
+        library: name of the library on model hubs.
+        config: returns the content of ``config.json`` for an input and the class names; None if the
+            library cannot express the input.
+        usage: Python code that loads the model; ``{folder}`` stands for the folder or repository.
+    """
+
+    library: str
+    config: Callable[[InputSpec, Sequence[str]], dict[str, Any] | None]
+    usage: str
+
+
+@dataclass(frozen=True)
 class Model:
     """A model that a provider built.
 
@@ -118,6 +134,7 @@ class Model:
         outputs: of a detector, how many class numbers its boxes may have; None: unknown.
         has_background: of a detector, whether class number 0 is the background; None: unknown.
         normalizes: whether the module normalizes its inputs itself: it wants plain values from 0 to 1.
+        hub: how its own library loads it from a model hub, for ``mtkd export --format hub``.
     """
 
     module: nn.Module
@@ -135,6 +152,7 @@ class Model:
     outputs: int | None = None
     has_background: bool | None = None
     normalizes: bool = False
+    hub: HubFormat | None = None
 
 
 class ModelProvider(Protocol):

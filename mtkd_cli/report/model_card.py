@@ -13,16 +13,23 @@ from mtkd_cli.report.units import bytes_in_words, count_in_words, latency_title,
 from mtkd_cli.specs import DataSpec, Spec, TaskSpec
 
 
-def model_card(report: RunResult) -> str:
-    """Return the card of a run's student."""
+def model_card(report: RunResult, library: str = "mtkd", usage: str = "") -> str:
+    """Return the card of a run's student.
+
+    Args:
+        report: result of the run.
+        library: name of the library that loads the student, as model hubs have it.
+        usage: Python code that loads it; none for the card in the run's folder.
+    """
     data, metrics, chances = report.data, list(report.scores.student), by_chance.of_everyone(report)
     costs = report.costs.titled(report.strategy)
     lines = [
-        f"---\n{_metadata(report)}\n---",
+        f"---\n{_metadata(report, library)}\n---",
         f"# {_plain(report.run)}",
         f"A student ({_plain(report.student.model)}) distilled from {len(report.teachers)} teachers "
         f"by the strategy {_plain(report.strategy)}, with mtkd {report.versions['mtkd']}.",
         report.verdict.sentence,
+        *(["## Use it", f"```python\n{usage.strip()}\n```"] if usage else []),
         "## Scores and costs",
         _table(
             ["", *map(spelt, metrics), "weights", "size", latency_title(costs.values())],
@@ -54,7 +61,7 @@ def model_card(report: RunResult) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def _metadata(report: RunResult) -> str:
+def _metadata(report: RunResult, library: str) -> str:
     """Return the metadata as YAML, with the student's test scores as a ``model-index``."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -75,7 +82,7 @@ def _metadata(report: RunResult) -> str:
     card = ModelCardData(
         model_name=report.run,
         eval_results=results or None,
-        library_name="mtkd",
+        library_name=library,
         metrics=[report.metric.name],
         pipeline_tag=tag,
         tags=["knowledge-distillation", "multi-teacher", report.task],

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
 from mtkd_cli.errors import DataError, UsageError, nearest, nearest_or_all
-from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_cli.interfaces import HubFormat, InputSpec, Model, ModelRequest
 from mtkd_teachers.safe_torch_load import tensors_only
 
 TIMEOUT = 10.0
@@ -17,6 +18,12 @@ TIMEOUT = 10.0
 
 AMBIGUOUS = {134: "crane bird", 639: "maillot tank suit"}
 """torchvision's names of ImageNet classes whose first name is ambiguous, by class number."""
+
+HUB_USAGE = """import timm
+
+model = timm.create_model("local-dir:{folder}", pretrained=True).eval()   # or hf-hub:you/name
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+"""
 
 
 class TimmProvider:
@@ -53,7 +60,40 @@ class TimmProvider:
             head=head if isinstance(head, str) else "",
             classes=imagenet_classes() if module.num_classes == 1000 else None,
             trained=request.pretrained,
+            hub=HubFormat("timm", functools.partial(hub_config, module), HUB_USAGE),
         )
+
+
+def hub_config(module: nn.Module, spec: InputSpec, classes: Sequence[str]) -> dict[str, Any] | None:
+    """Return the ``config.json`` that `timm.create_model` reads; None for an input that timm cannot express.
+
+    Args:
+        module: model of timm; its number of outputs may differ from that of the classes' names.
+        spec: input of the model, as it was trained.
+        classes: class names in the order of the outputs.
+    """
+    if spec.range != (0.0, 1.0) or spec.order != "rgb":
+        return None
+    own: dict[str, Any] = vars(module)["pretrained_cfg"]
+    channels, side = spec.channels or own["input_size"][0], spec.size or own["input_size"][-1]
+    return {
+        "architecture": own["architecture"],
+        "num_classes": len(classes),
+        "num_features": vars(module)["num_features"],
+        "label_names": list(classes),
+        "pretrained_cfg": {
+            "input_size": [channels, side, side],
+            "fixed_input_size": own.get("fixed_input_size", False),
+            "interpolation": spec.interpolation,
+            "crop_pct": spec.crop,
+            "crop_mode": "center",
+            "mean": list(spec.mean),
+            "std": list(spec.std),
+            "num_classes": len(classes),
+            "first_conv": own["first_conv"],
+            "classifier": own["classifier"],
+        },
+    }
 
 
 def imagenet_classes() -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,10 @@ from mtkd_cli.cli.common_options import Json, Run
 from mtkd_cli.cli.recipe_argument import TrustCode
 from mtkd_cli.errors import UsageError, nearest_or_all
 
-FORMATS = ("onnx", "pt2", "safetensors")
+if TYPE_CHECKING:
+    from mtkd_cli.inference.student import LoadedStudent
+
+FORMATS = ("onnx", "pt2", "safetensors", "hub")
 QUANTIZE = ("int8",)
 
 
@@ -24,16 +27,22 @@ def export(
             metavar="KEY=VALUE...", help="Where the samples for the check are, e.g. data.path=elsewhere"
         ),
     ] = None,
-    format: Annotated[str, typer.Option(help="Format: onnx, pt2 or safetensors.")] = "onnx",
-    output: Annotated[str, typer.Option(help="File to write. Default: exported.* in the run's folder.")] = "",
+    format: Annotated[str, typer.Option(help="Format: onnx, pt2, safetensors or hub.")] = "onnx",
+    output: Annotated[
+        str,
+        typer.Option(
+            help="File or, for hub, folder to write. Default: exported.* or hub in the run's folder."
+        ),
+    ] = "",
     quantize: Annotated[str, typer.Option(help="int8: quantize the weights to 8 bits. ONNX only.")] = "",
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
-    """Export a run's student to a file.
+    """Export a run's student to a file, or to a folder for a model hub.
 
     The file contains the preprocessing of an image's bytes, and the class names as metadata. The exported
-    model is compared with the student on the test split; a file that differs is not written.
+    model is compared with the student on the test split; a file that differs is not written. The folder has
+    config.json, model.safetensors and the model card.
     """
     with console.report_errors(as_json):
         for key, given, known in (("--format", format, FORMATS), ("--quantize", quantize, QUANTIZE)):
@@ -49,6 +58,11 @@ def export(
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
         student = student_of(run, trust_code)
+        if format == "hub":
+            if quantize:
+                raise UsageError("hub cannot be quantized", "--quantize", "use --format onnx")
+            _export_to_hub(student, Path(output) if output else student.folder / "hub", as_json)
+            return
         small = "-int8" if quantize else ""
         default = student.folder / f"exported{small}{ENDINGS[format]}"
         file = Path(output) if output else default
@@ -68,3 +82,23 @@ def export(
         console.print_result(
             f"{spelt(name)} {shown(done.scores[name])}, the student's {shown(done.student[name])}"
         )
+
+
+def _export_to_hub(student: LoadedStudent, folder: Path, as_json: bool) -> None:
+    """Write the folder for a model hub and print its files."""
+    from mtkd_cli.inference import hub_folder
+    from mtkd_cli.report import results
+    from mtkd_cli.report.model_card import model_card
+    from mtkd_cli.report.run_result import RunResult
+
+    report = results.read(student.folder)
+    if not isinstance(report, RunResult):
+        raise UsageError("not a run's folder", str(student.folder), "mtkd list runs")
+    about = hub_folder.description(student, folder)
+    written = hub_folder.write(student, folder, about, model_card(report, about.library, about.usage))
+    if as_json:
+        console.print_json({"folder": str(folder), "files": [path.name for path in written]})
+        return
+    for path in written:
+        console.print_status(f"wrote {path}, {path.stat().st_size:,} bytes")
+    console.print_status(f"push it: hf upload USER/NAME {folder}")
