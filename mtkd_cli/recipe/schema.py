@@ -249,7 +249,7 @@ class Loss(Section):
 class Train(Section):
     """How the student is trained; the student alone is trained in the same way."""
 
-    epochs: int = Field(30, ge=1, description="Passes over the training samples, unlabelled ones too.")
+    epochs: int = Field(30, ge=1, description="Passes over the training samples, unlabeled ones too.")
     batch_size: OrAuto[PositiveInt] = Field(
         AUTO,
         description="Samples per step; auto: 8 to 64, so that an epoch has at least 20 steps if it can.",

@@ -20,7 +20,7 @@ DECODED = (
 """Options of the sources that decode images."""
 
 BOXED = (
-    Option("unlabelled", str, None, "folder of unlabeled images"),
+    Option("unlabeled", str, None, "folder of unlabeled images", aliases=("unlabelled",)),
     Option(
         "size",
         int,
@@ -125,7 +125,7 @@ def mtkd_register_data() -> list[DataSpec]:
                     "folder with class folders, or with train/, val/, test/ that contain class folders",
                     required=True,
                 ),
-                Option("unlabelled", str, None, "folder of unlabeled images"),
+                Option("unlabeled", str, None, "folder of unlabeled images", aliases=("unlabelled",)),
                 *DECODED,
             ),
         ),
@@ -164,7 +164,13 @@ def mtkd_register_data() -> list[DataSpec]:
                     required=True,
                 ),
                 Option("target", list, None, "label column, or list of label columns", required=True),
-                Option("unlabelled", str, None, "file of unlabeled rows, used for training too"),
+                Option(
+                    "unlabeled",
+                    str,
+                    None,
+                    "file of unlabeled rows, used for training too",
+                    aliases=("unlabelled",),
+                ),
                 Option("categorical", list, None, "columns of numbers to treat as categories"),
                 Option("ignore", list, None, "columns to leave out"),
                 Option("id", str, None, "column of sample ids; default: file and row number"),
@@ -205,13 +211,13 @@ def mtkd_register_data() -> list[DataSpec]:
                 ),
                 Option("values", list, None, "pixel value of each class in the masks; default: 0, 1, 2, ..."),
                 Option("ignore", list, None, "pixel values that mean no label; default: 255"),
-                Option("unlabelled", str, None, "folder of unlabeled images"),
+                Option("unlabeled", str, None, "folder of unlabeled images", aliases=("unlabelled",)),
                 Option(
                     "missing",
                     str,
                     "error",
-                    "images without a mask: error, or unlabelled",
-                    choices=("error", "unlabelled"),
+                    "images without a mask: error, or unlabeled (formerly unlabelled)",
+                    choices=("error", "unlabeled", "unlabelled"),
                 ),
                 *DECODED,
             ),
@@ -224,7 +230,9 @@ def mtkd_register_data() -> list[DataSpec]:
             options=(
                 Option("path", str, None, "folder that contains VOCdevkit", required=True),
                 Option("year", str, "2012", "year of the challenge, 2007 to 2012"),
-                Option("unlabelled", bool, False, "use the images without a mask too"),
+                Option(
+                    "unlabeled", bool, False, "use the images without a mask too", aliases=("unlabelled",)
+                ),
                 *DECODED,
             ),
         ),

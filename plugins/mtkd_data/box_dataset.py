@@ -15,6 +15,7 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, Samples
 from mtkd_cli.reading.image_folders import list_images
 from mtkd_cli.reading.images import FORMATS
+from mtkd_data import unlabeled_ids
 from mtkd_data.image_cache import cached_images
 
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
@@ -73,13 +74,14 @@ def unlabeled_images(folder: Path) -> list[BoxedImage]:
     """
     if not folder.is_dir():
         raise DataError(
-            f"no folder {folder}", "data.unlabelled", "paths are relative to the working directory"
+            f"no folder {folder}", "data.unlabeled", "paths are relative to the working directory"
         )
     found = list_images(folder)
     if not found:
-        raise DataError("no PNG or JPEG images", where=str(folder), hint="fix data.unlabelled")
+        raise DataError("no PNG or JPEG images", where=str(folder), hint="fix data.unlabeled")
     return [
-        BoxedImage(file, f"unlabelled/{file.relative_to(folder).as_posix()}", None, None) for file in found
+        BoxedImage(file, f"{unlabeled_ids.PREFIX}/{file.relative_to(folder).as_posix()}", None, None)
+        for file in found
     ]
 
 

@@ -29,7 +29,7 @@ class Coco:
         test_annotations: JSON file with the test annotations; None splits them off the training set.
         val_images: folder of the validation images; None: ``images``.
         test_images: folder of the test images; None: ``images``.
-        unlabelled: folder of unlabeled images, or None.
+        unlabeled: folder of unlabeled images, or None.
         size: side of the square that images are stretched to, in pixels.
         channels: 3 for RGB, 1 for gray.
         workers: number of decoding threads; does not change the result.
@@ -43,7 +43,7 @@ class Coco:
         test_annotations: str | None,
         val_images: str | None,
         test_images: str | None,
-        unlabelled: str | None,
+        unlabeled: str | None,
         size: int,
         channels: int,
         workers: int,
@@ -57,7 +57,7 @@ class Coco:
             )
             if file is not None
         }
-        self.unlabelled = Path(unlabelled) if unlabelled else None
+        self.unlabeled = Path(unlabeled) if unlabeled else None
         self.options = DecodeOptions(size, channels, workers)
 
     def load(self, cache: DataCache) -> SourceData:
@@ -73,7 +73,7 @@ class Coco:
             name: _parse_images(contents[name], file, folder, classes)
             for name, (file, folder) in self.files.items()
         }
-        images["train"] += unlabeled_images(self.unlabelled) if self.unlabelled else []
+        images["train"] += unlabeled_images(self.unlabeled) if self.unlabeled else []
         splits = {name: to_samples(cache, split, self.options) for name, split in images.items()}
         return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"), fit="stretch")
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mtkd_cli.errors import DataError, UsageError, missing_path
 from mtkd_cli.interfaces import DataCache, Samples, SourceData
 from mtkd_cli.reading.image_folders import list_folders, list_images
+from mtkd_data import unlabeled_ids
 from mtkd_data.class_folders import class_images, resolve_folders
 from mtkd_data.image_cache import cached_images
 
@@ -26,7 +27,7 @@ class SplitFiles:
         files: N image files.
         ids: N sample ids.
         targets: ``[N]`` class numbers, -1 for unlabeled images.
-        folders: for each file, the first folder below its class folder (or below ``unlabelled``), or ``''``.
+        folders: for each file, the first folder below its class folder (or below ``unlabeled``), or ``''``.
     """
 
     files: tuple[Path, ...]
@@ -45,7 +46,7 @@ class ImageFolder:
 
     Args:
         path: folder with class folders or split folders.
-        unlabelled: folder of unlabeled images, at any depth, or None.
+        unlabeled: folder of unlabeled images, at any depth, or None.
         size: side of the images, in pixels.
         channels: 3 for RGB, 1 for gray.
         on_bad_sample: ``error``, or ``skip`` to skip unreadable images.
@@ -54,7 +55,7 @@ class ImageFolder:
     """
 
     def __init__(
-        self, path: str, unlabelled: str | None, size: int, channels: int, on_bad_sample: str, workers: int
+        self, path: str, unlabeled: str | None, size: int, channels: int, on_bad_sample: str, workers: int
     ) -> None:
         if channels not in (1, 3):
             raise UsageError(
@@ -62,13 +63,13 @@ class ImageFolder:
                 where="data.channels",
                 hint="use 3 for RGB or 1 for gray",
             )
-        self.path, self.unlabelled = Path(path), Path(unlabelled) if unlabelled else None
+        self.path, self.unlabeled = Path(path), Path(unlabeled) if unlabeled else None
         self.size, self.channels, self.workers = size, channels, workers
         self.skip = on_bad_sample == "skip"
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the splits that have folders; the recipe's fractions split off the others."""
-        for key, folder in (("path", self.path), ("unlabelled", self.unlabelled)):
+        for key, folder in (("path", self.path), ("unlabeled", self.unlabeled)):
             if folder is not None and not folder.is_dir():
                 raise missing_path(folder, f"data.{key}", "folder")
         roots = self._roots()
@@ -106,7 +107,7 @@ class ImageFolder:
         return {"train": self.path}
 
     def _classes(self, root: Path) -> list[str]:
-        excluded = self.unlabelled.resolve() if self.unlabelled else None
+        excluded = self.unlabeled.resolve() if self.unlabeled else None
         return [name for name in list_folders(root) if (root / name).resolve() != excluded]
 
     def _split(
@@ -146,11 +147,13 @@ class ImageFolder:
                     hint="add images, or remove the folder",
                 )
         if (
-            self.unlabelled
+            self.unlabeled
             and name == "train"
-            and not add(self.unlabelled, "unlabelled/", self.unlabelled, -1, list_images(self.unlabelled))
+            and not add(
+                self.unlabeled, f"{unlabeled_ids.PREFIX}/", self.unlabeled, -1, list_images(self.unlabeled)
+            )
         ):
-            raise DataError("no PNG or JPEG images", where=str(self.unlabelled), hint="fix data.unlabelled")
+            raise DataError("no PNG or JPEG images", where=str(self.unlabeled), hint="fix data.unlabeled")
         if not files:
             raise DataError("no PNG or JPEG images", where=str(root), hint="add images, or remove the folder")
         return SplitFiles(tuple(files), tuple(ids), np.array(targets, dtype=np.int64), tuple(folders))

@@ -8,6 +8,7 @@ from pathlib import Path
 from mtkd_cli.errors import DataError, UsageError, missing_path
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import list_folders, list_images
+from mtkd_data import unlabeled_ids
 from mtkd_data.image_folder import SPLITS
 from mtkd_data.masked_images import NO_LABEL, DecodeOptions, MaskedImages, Pair, read_pairs
 
@@ -25,8 +26,8 @@ class MaskFolder:
             class.
         values: value of each class in the masks; None: 0, 1, 2, ..., or 0 and 255 for black and white masks.
         ignore: values of pixels without a label; None: 255.
-        unlabelled: folder of images without masks, at any depth, or None.
-        missing: ``error``, or ``unlabelled`` to use images without a mask as unlabeled images.
+        unlabeled: folder of images without masks, at any depth, or None.
+        missing: ``error``, or ``unlabeled`` to use images without a mask as unlabeled images.
         size: side of images and masks, in pixels.
         channels: 3 for RGB, 1 for gray.
         on_bad_sample: ``error``, or ``skip`` to skip unreadable images.
@@ -39,30 +40,32 @@ class MaskFolder:
         classes: list[str] | None,
         values: list[int] | None,
         ignore: list[int] | None,
-        unlabelled: str | None,
+        unlabeled: str | None,
         missing: str,
         size: int,
         channels: int,
         on_bad_sample: str,
         workers: int,
     ) -> None:
-        self.path, self.unlabelled = Path(path), Path(unlabelled) if unlabelled else None
+        self.path, self.unlabeled = Path(path), Path(unlabeled) if unlabeled else None
         self.classes, self.values, self.ignore = classes, values, ignore
-        self.allow_missing = missing == "unlabelled"
+        self.allow_missing = missing != "error"
         self.options = DecodeOptions(size, channels, workers, on_bad_sample == "skip")
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the splits that have folders; the recipe's fractions split off the others."""
-        for key, folder in (("path", self.path), ("unlabelled", self.unlabelled)):
+        for key, folder in (("path", self.path), ("unlabeled", self.unlabeled)):
             if folder is not None and not folder.is_dir():
                 raise missing_path(folder, f"data.{key}", "folder")
         names = self._class_names()
         roots = self._roots()
         pairs = {split: self._pairs(root, f"{split}/" if split else "") for split, root in roots.items()}
         first = next(iter(pairs))
-        if self.unlabelled:
-            more = list_images(self.unlabelled)
-            pairs[first] += [Pair(f"unlabelled/{_name(f, self.unlabelled)}", f, None) for f in more]
+        if self.unlabeled:
+            more = list_images(self.unlabeled)
+            pairs[first] += [
+                Pair(f"{unlabeled_ids.PREFIX}/{_name(f, self.unlabeled)}", f, None) for f in more
+            ]
         masked = {split: read_pairs(cache, listed, self.options) for split, listed in pairs.items()}
         class_of_value = self._class_of_value(names, masked)
         samples = {split: part.to_samples(class_of_value) for split, part in masked.items()}
@@ -118,7 +121,7 @@ class MaskFolder:
                 raise DataError(
                     "the image has no mask",
                     where=str(file),
-                    hint=f"put {stem}.png into {root / 'masks'}, or set data.missing: unlabelled",
+                    hint=f"put {stem}.png into {root / 'masks'}, or set data.missing: unlabeled",
                 )
         return [Pair(f"{prefix}{stem}", file, masks.get(stem)) for stem, file in images.items()]
 

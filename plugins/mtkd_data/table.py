@@ -14,6 +14,7 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, DataCache, Samples, SourceData
 from mtkd_cli.reading.table_encoding import MISSING, encode_table, parse_number
 from mtkd_cli.reading.tables import Frame, read, read_splits
+from mtkd_data import unlabeled_ids
 from mtkd_data.targets import names_and_targets
 
 MAX_CATEGORIES = 1000
@@ -26,7 +27,7 @@ class Table:
         task: name of the task, which determines the kind of labels.
         path: file, or folder with ``train``, ``val`` and ``test`` files.
         target: label columns.
-        unlabelled: file of unlabeled rows, used for training too, or None.
+        unlabeled: file of unlabeled rows, used for training too, or None.
         categorical: columns of numbers to treat as categories.
         ignore: columns to leave out.
         id: column of sample ids; None uses the file and the row number.
@@ -38,23 +39,23 @@ class Table:
         task: str,
         path: str,
         target: list[str],
-        unlabelled: str | None,
+        unlabeled: str | None,
         categorical: list[str] | None,
         ignore: list[str] | None,
         id: str | None,  # noqa: A002
         separator: str,
     ) -> None:
         self.task, self.path, self.target = task, Path(path), [str(name) for name in target]
-        self.unlabelled, self.separator = Path(unlabelled) if unlabelled else None, separator
+        self.unlabeled, self.separator = Path(unlabeled) if unlabeled else None, separator
         self.categorical, self.ignore, self.id = categorical or [], ignore or [], id
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the splits that have files; the recipe's fractions split off the others."""
         frames = read_splits(self.path, self.separator)
         names, targets = names_and_targets(self.task, frames, self.target)
-        if self.unlabelled:
-            frames["unlabelled"] = read(self.unlabelled, self.separator)
-        training = [frames[split] for split in ("train", "unlabelled") if split in frames]
+        if self.unlabeled:
+            frames[unlabeled_ids.PREFIX] = read(self.unlabeled, self.separator)
+        training = [frames[split] for split in ("train", unlabeled_ids.PREFIX) if split in frames]
         columns = tuple(self._column(name, training) for name in self._inputs(frames["train"]))
         splits = {
             split: Samples(
@@ -63,8 +64,8 @@ class Table:
             for split, frame in frames.items()
         }
         train = splits["train"]
-        if "unlabelled" in splits:
-            train = _concatenate(train, splits["unlabelled"])
+        if unlabeled_ids.PREFIX in splits:
+            train = _concatenate(train, splits[unlabeled_ids.PREFIX])
         return SourceData(names, train, splits.get("val"), splits.get("test"), columns)
 
     def _inputs(self, train: Frame) -> list[str]:

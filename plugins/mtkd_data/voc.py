@@ -25,7 +25,7 @@ class Voc:
     Args:
         path: folder of the data set.
         classes: class names in order; None: all in the training set, sorted.
-        unlabelled: folder of unlabeled images, or None.
+        unlabeled: folder of unlabeled images, or None.
         size: side of the square that images are stretched to, in pixels.
         channels: 3 for RGB, 1 for gray.
         workers: number of decoding threads; does not change the result.
@@ -35,13 +35,13 @@ class Voc:
         self,
         path: str,
         classes: list[str] | None,
-        unlabelled: str | None,
+        unlabeled: str | None,
         size: int,
         channels: int,
         workers: int,
     ) -> None:
         self.path, self.classes = Path(path), tuple(classes or ())
-        self.unlabelled = Path(unlabelled) if unlabelled else None
+        self.unlabeled = Path(unlabeled) if unlabeled else None
         self.options = DecodeOptions(size, channels, workers)
 
     def load(self, cache: DataCache) -> SourceData:
@@ -61,7 +61,7 @@ class Voc:
             name: [self._to_boxed_image(file, objects, classes) for file, objects in split]
             for name, split in parsed.items()
         }
-        images["train"] += unlabeled_images(self.unlabelled) if self.unlabelled else []
+        images["train"] += unlabeled_images(self.unlabeled) if self.unlabeled else []
         splits = {name: to_samples(cache, split, self.options) for name, split in images.items()}
         return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"), fit="stretch")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside, list_images
+from mtkd_data import unlabeled_ids
 from mtkd_data.masked_images import NO_LABEL, DecodeOptions, Pair, read_pairs
 
 CLASSES = [
@@ -41,7 +42,7 @@ class VocSegmentation:
     Args:
         path: folder that contains ``VOCdevkit``.
         year: year of the challenge.
-        unlabelled: whether to use the images of neither list as unlabeled training images.
+        unlabeled: whether to use the images of neither list as unlabeled training images.
         size: side of images and masks, in pixels.
         channels: 3 for RGB, 1 for gray.
         on_bad_sample: ``error``, or ``skip`` to skip unreadable images.
@@ -52,23 +53,23 @@ class VocSegmentation:
         self,
         path: str,
         year: str,
-        unlabelled: bool,
+        unlabeled: bool,
         size: int,
         channels: int,
         on_bad_sample: str,
         workers: int,
     ) -> None:
         self.root = Path(path) / "VOCdevkit" / f"VOC{year}"
-        self.unlabelled = unlabelled
+        self.unlabeled = unlabeled
         self.options = DecodeOptions(size, channels, workers, on_bad_sample == "skip")
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the training and the test set."""
         pairs = {split: self._pairs(split) for split in ("train", "val")}
-        if self.unlabelled:
+        if self.unlabeled:
             in_lists = {pair.image.name for split in pairs.values() for pair in split}
             others = [file for file in list_images(self.root / "JPEGImages") if file.name not in in_lists]
-            pairs["train"] += [Pair(f"unlabelled/{file.stem}", file, None) for file in others]
+            pairs["train"] += [Pair(f"{unlabeled_ids.PREFIX}/{file.stem}", file, None) for file in others]
         class_of_value = {VOID: NO_LABEL, **{number: number for number in range(len(CLASSES))}}
         train, test = (
             read_pairs(cache, split, self.options).to_samples(class_of_value) for split in pairs.values()

@@ -15,16 +15,16 @@ from mtkd_cli.recipe.schema import Data
 quick = settings(deadline=None, max_examples=50)
 
 
-def samples(per_class: Sequence[int], unlabelled: int = 0, prefix: str = "s") -> Samples:
+def samples(per_class: Sequence[int], unlabeled: int = 0, prefix: str = "s") -> Samples:
     """Return that many samples of each class; every image is another."""
-    targets = np.repeat([*range(len(per_class)), -1], [*per_class, unlabelled])
+    targets = np.repeat([*range(len(per_class)), -1], [*per_class, unlabeled])
     n = len(targets)
     images = np.random.default_rng(n).integers(0, 256, (n, 1, 4, 4), dtype=np.uint8)
     return Samples(tuple(f"{prefix}{i}" for i in range(n)), images, targets, {"number": np.arange(n)})
 
 
-def source(per_class: Sequence[int], unlabelled: int = 0) -> SourceData:
-    return SourceData(tuple("abcdefghij"[: len(per_class)]), samples(per_class, unlabelled))
+def source(per_class: Sequence[int], unlabeled: int = 0) -> SourceData:
+    return SourceData(tuple("abcdefghij"[: len(per_class)]), samples(per_class, unlabeled))
 
 
 def counts(data: Dataset, split: str) -> list[int]:
@@ -42,14 +42,14 @@ def test_splits_are_stratified() -> None:
 @quick
 @given(
     per_class=st.lists(st.integers(8, 30), min_size=2, max_size=5),
-    unlabelled=st.integers(0, 9),
+    unlabeled=st.integers(0, 9),
     labels=st.none() | st.integers(12, 16),
     seed=st.integers(0, 99),
 )
 def test_splits_partition_samples(
-    per_class: list[int], unlabelled: int, labels: int | None, seed: int
+    per_class: list[int], unlabeled: int, labels: int | None, seed: int
 ) -> None:
-    given_ = source(per_class, unlabelled)
+    given_ = source(per_class, unlabeled)
     data = load(given_, Data(name="x", labels=labels, seed=seed))
     ids = [name for split in data.splits for name in split.samples.ids]
     assert sorted(ids) == sorted(given_.train.ids)
@@ -80,7 +80,7 @@ def test_hides_labels_except_in_all_labels() -> None:
 
 
 def test_no_budget_keeps_every_label() -> None:
-    data = load(source([50, 50], unlabelled=7), Data(name="x"))
+    data = load(source([50, 50], unlabeled=7), Data(name="x"))
     assert len(data.train.labelled) == len(data.train) - 7
 
 

@@ -42,7 +42,7 @@ def coco(change: Change | None = None, **more: Any) -> SourceData:
         change(content)
     Path("train.json").write_text(json.dumps(content))
     options: dict[str, Any] = dict.fromkeys(
-        ("val_annotations", "test_annotations", "val_images", "test_images", "unlabelled")
+        ("val_annotations", "test_annotations", "val_images", "test_images", "unlabeled")
     )
     options |= {"size": 16, "channels": 3, "workers": 1, **more}
     return Coco("train.json", "images", **options).load(cache_in(Path()))
@@ -65,7 +65,7 @@ def test_coco_uses_unlabeled_images_and_skips_crowds() -> None:
             {"id": 2, "image_id": 9, "category_id": 18, "bbox": [0, 0, 40, 20], "iscrowd": 1}
         )
 
-    train = coco(crowd, unlabelled="more").train
+    train = coco(crowd, unlabeled="more").train
     assert train.ids[2] == "unlabelled/deep/c.png"
     assert np.isnan(train.targets[2]).all()
     assert (train.targets[1, :, 4] == -1).all()
@@ -132,9 +132,7 @@ def test_boxes_refer_to_upright_image() -> None:
     image(Path("images/a.jpg"), 20, 40, exif=rotated)  # shown as 40 x 20
     content = json.loads(Path("train.json").read_text())
     Path("again.json").write_text(json.dumps(content))
-    nothing = dict.fromkeys(
-        ("val_annotations", "test_annotations", "val_images", "test_images", "unlabelled")
-    )
+    nothing = dict.fromkeys(("val_annotations", "test_annotations", "val_images", "test_images", "unlabeled"))
     data = Coco("again.json", "images", **nothing, size=16, channels=3, workers=1).load(cache_in(Path()))
     assert data.train.targets[0, 0].tolist() == pytest.approx([0.1, 0.1, 0.35, 0.6, 0])
 
@@ -154,7 +152,7 @@ def annotate(stem: str, *objects: tuple[Any, ...]) -> None:
 
 
 def voc(**more: Any) -> SourceData:
-    options: dict[str, Any] = {"classes": None, "unlabelled": None, "size": 16, "channels": 1, "workers": 1}
+    options: dict[str, Any] = {"classes": None, "unlabeled": None, "size": 16, "channels": 1, "workers": 1}
     return Voc("voc", **(options | more)).load(cache_in(Path()))
 
 
@@ -236,5 +234,5 @@ def test_rejects_links_out_of_unlabeled_folder() -> None:
     image(Path("more/c.png"))
     Path("more/up").symlink_to("..")
     with pytest.raises(DataError, match="leads outside") as caught:
-        coco(unlabelled="more")
+        coco(unlabeled="more")
     assert caught.value.where == "more/up"

@@ -41,7 +41,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def load(root: Path, **options: object) -> SourceData:
-    settings = {"unlabelled": None, "size": 8, "channels": 3, "on_bad_sample": "error", "workers": 2}
+    settings = {"unlabeled": None, "size": 8, "channels": 3, "on_bad_sample": "error", "workers": 2}
     return ImageFolder(**{"path": str(root), **settings, **options}).load(cache_in(root))  # type: ignore[arg-type]
 
 
@@ -80,7 +80,7 @@ def test_unlabeled_folder_at_any_depth(root: Path, tmp_path: Path, inside: bool)
     extra = (root if inside else tmp_path) / "more"
     save(extra / "x" / "y" / "a.png")
     save(extra / "b.jpg")
-    data = load(root, unlabelled=str(extra))
+    data = load(root, unlabeled=str(extra))
     assert data.classes == ("cat", "dog")
     assert data.train.ids[-2:] == ("unlabelled/b.jpg", "unlabelled/x/y/a.png")
     assert data.train.targets.tolist() == [0, 0, 0, 1, 1, 1, -1, -1]
@@ -91,7 +91,7 @@ def test_unlabeled_folder_belongs_to_train_only(tmp_path: Path) -> None:
         for label in ("cat", "dog"):
             save(tmp_path / "d" / split / label / "a.png")
     save(tmp_path / "more" / "a.png")
-    data = load(tmp_path / "d", unlabelled=str(tmp_path / "more"))
+    data = load(tmp_path / "d", unlabeled=str(tmp_path / "more"))
     assert data.test is not None
     assert (len(data.train), len(data.test)) == (3, 2)
 
@@ -111,7 +111,7 @@ def test_rejects_empty_class_folder(root: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"path": "nowhere"}, "no folder nowhere"), ({"unlabelled": "nowhere"}, "no folder nowhere")],
+    [({"path": "nowhere"}, "no folder nowhere"), ({"unlabeled": "nowhere"}, "no folder nowhere")],
 )
 def test_rejects_missing_folder(root: Path, options: dict[str, str], message: str) -> None:
     with pytest.raises(DataError, match=message):

@@ -22,7 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "classes": ["none", "cat", "dog"],
     "values": None,
     "ignore": None,
-    "unlabelled": None,
+    "unlabeled": None,
     "missing": "error",
     "size": SIZE,
     "channels": 3,
@@ -76,10 +76,10 @@ def test_reads_palette_gray_and_16_bit_masks(folder: Path) -> None:
 def test_void_pixels_and_images_without_masks_are_unlabeled(folder: Path, tmp_path: Path) -> None:
     save(folder / "masks" / "0.png", np.where(HALVES, 255, 2).astype(np.uint8))
     save(tmp_path / "more" / "x.png", photo())
-    train = load(folder, unlabelled=str(tmp_path / "more")).train
+    train = load(folder, unlabeled=str(tmp_path / "more")).train
     assert np.array_equal(train.targets[0], np.where(HALVES, -1, 2))
     assert train.ids[-1] == "unlabelled/x.png"
-    data = load_data(load(folder, unlabelled=str(tmp_path / "more")), Data(name="x", val=0.25, test=0.25))
+    data = load_data(load(folder, unlabeled=str(tmp_path / "more")), Data(name="x", val=0.25, test=0.25))
     assert (len(data.train), len(data.train.labelled)) == (3, 2)
 
 
@@ -190,7 +190,7 @@ def test_rejects_invalid_files(folder: Path, what: str, message: str, where: str
 
 def test_missing_mask_may_mean_unlabeled(folder: Path) -> None:
     damage(folder, "mask")
-    assert (load(folder, missing="unlabelled").train.targets[2] == -1).all()
+    assert (load(folder, missing="unlabeled").train.targets[2] == -1).all()
 
 
 @pytest.mark.parametrize(
@@ -215,17 +215,17 @@ def test_reads_pascal_voc_layout(tmp_path: Path) -> None:
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("a\n")
     (lists / "val.txt").write_text("b\n")
-    data = VocSegmentation(str(tmp_path), "2012", unlabelled=True, **OPTIONS).load(cache_in(Path()))
+    data = VocSegmentation(str(tmp_path), "2012", unlabeled=True, **OPTIONS).load(cache_in(Path()))
     assert (len(data.classes), data.classes[20]) == (21, "tvmonitor")
     assert data.train.ids == ("a", "unlabelled/c")
     assert np.array_equal(data.train.targets[0], np.where(HALVES, 20, -1))
     (root / "SegmentationClass" / "a.png").unlink()
     with pytest.raises(DataError, match="no file") as caught:
-        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **OPTIONS).load(cache_in(Path()))
+        VocSegmentation(str(tmp_path), "2012", unlabeled=False, **OPTIONS).load(cache_in(Path()))
     assert "sample a" in caught.value.where
     (lists / "train.txt").write_text("../../../a\n")
     with pytest.raises(DataError, match="leads outside"):
-        VocSegmentation(str(tmp_path), "2012", unlabelled=False, **OPTIONS).load(cache_in(Path()))
+        VocSegmentation(str(tmp_path), "2012", unlabeled=False, **OPTIONS).load(cache_in(Path()))
 
 
 def test_reads_oxford_pet_layout(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_reads_oxford_pet_layout(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", [VocSegmentation, OxfordPet])
 def test_does_not_download_missing_data_set(tmp_path: Path, source: Any) -> None:
-    more = {"year": "2012", "unlabelled": False} if source is VocSegmentation else {}
+    more = {"year": "2012", "unlabeled": False} if source is VocSegmentation else {}
     with pytest.raises(DataError, match="cannot be read") as caught:
         source(str(tmp_path), **more, **OPTIONS).load(cache_in(Path()))
     assert "does not download" in caught.value.hint

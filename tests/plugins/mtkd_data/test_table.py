@@ -30,7 +30,7 @@ def load(text: str | None = CSV, task: str = "regression", **options: Any) -> So
     wanted = {
         "path": "t.csv",
         "target": ["price"],
-        "unlabelled": None,
+        "unlabeled": None,
         "categorical": None,
         "ignore": ["kind", "name"],
         "id": None,
@@ -68,7 +68,7 @@ def test_split_files_and_unlabeled_rows() -> None:
     for name, rows in (("train", "1,u,5\n2,v,6\n"), ("valid", "3,u,7\n"), ("test", "4,v,8\n")):
         Path(f"d/{name}.csv").write_text("x,c,y\n" + rows)
     Path("more.csv").write_text("c,x\nw,9\n")
-    found = load(None, path="d", target=["y"], ignore=None, unlabelled="more.csv")
+    found = load(None, path="d", target=["y"], ignore=None, unlabeled="more.csv")
     assert found.val is not None
     assert found.test is not None
     assert (found.val.targets.tolist(), found.test.targets.tolist()) == ([[7.0]], [[8.0]])

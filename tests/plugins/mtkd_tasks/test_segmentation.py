@@ -32,10 +32,10 @@ def maps(number: int, seed: int = 0, classes: int = 5, side: int = SIDE) -> Tens
     return torch.randn(number, 2, classes, side, side, generator=torch.Generator().manual_seed(seed)) * 2
 
 
-def mask(seed: int = 0, unlabelled: float = 0.3) -> Tensor:
+def mask(seed: int = 0, unlabeled: float = 0.3) -> Tensor:
     random = torch.Generator().manual_seed(seed)
     drawn = torch.randint(0, 5, (2, SIDE, SIDE), generator=random)
-    return drawn.masked_fill(torch.rand(drawn.shape, generator=random) < unlabelled, -1).to(torch.int16)
+    return drawn.masked_fill(torch.rand(drawn.shape, generator=random) < unlabeled, -1).to(torch.int16)
 
 
 def test_unlabeled_pixels_do_not_count() -> None:
@@ -50,7 +50,7 @@ def test_unlabeled_pixels_do_not_count() -> None:
 
 
 def test_task_loss_is_weighted_cross_entropy() -> None:
-    (output,), target = maps(1), mask(unlabelled=0)
+    (output,), target = maps(1), mask(unlabeled=0)
     weights = (0.5, 1.0, 2.0, 3.0, 4.0)
     loss = task(class_weights=weights).task_loss(output, target)
     expected = -output.log_softmax(1).gather(1, target[:, None].long())[:, 0]
@@ -67,7 +67,7 @@ def test_balanced_weights_count_labeled_pixels() -> None:
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_weighted_kd_to_one_hot_teacher_equals_task_loss(temperature: float) -> None:
     """Class weights have the same effect in both losses."""
-    (student,), target = maps(1), mask(unlabelled=0).long()
+    (student,), target = maps(1), mask(unlabeled=0).long()
     given = task(class_weights=(0.5, 1.0, 2.0, 3.0, 4.0))
     teacher = F.one_hot(target, 5).movedim(-1, 1) * 1e4
     merged = Merged((teacher.float(),), torch.ones(1, 2, SIDE, SIDE))
