@@ -128,7 +128,7 @@ def missing_path(path: object, where: str, kind: str = "file") -> DataError:
         where: what names it, e.g. ``data.path``.
         kind: ``file`` or ``folder``.
     """
-    return DataError(f"no {kind} {path}", where, "a path is taken relative to where mtkd is started")
+    return DataError(f"no {kind} {path}", where, "paths are relative to the working directory")
 
 
 def first_line(error: BaseException) -> str:

@@ -84,7 +84,7 @@ def load(text: str, source: str) -> Any:
     except yaml.YAMLError as error:
         raise _explain(error, source) from error
     except RecursionError as error:
-        raise UsageError("not valid YAML: nested too deeply", where=source) from error
+        raise UsageError("invalid YAML: nested too deeply", where=source) from error
 
 
 def _explain(error: yaml.YAMLError, source: str) -> MtkdError:
@@ -92,7 +92,7 @@ def _explain(error: yaml.YAMLError, source: str) -> MtkdError:
     where = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
     reasons = [getattr(error, name, None) for name in ("context", "problem", "reason")]
     problem = ", ".join(reason for reason in reasons if reason) or "it cannot be read"
-    return UsageError(f"not valid YAML: {problem}", where=where, hint="fix this line")
+    return UsageError(f"invalid YAML: {problem}", where=where, hint="fix this line")
 
 
 def dump(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""From YAML to a checked recipe: the schema, overrides, names resolved to plugins, every error at once.
+"""Read and validate recipes: the schema, overrides, and names of plugins; all errors are reported at once.
 
-Nothing here imports torch, loads data or builds a model: `mtkd_cli.runs` does what a recipe says.
+Nothing here imports torch, loads data or builds a model; `mtkd_cli.runs` executes recipes.
 """

@@ -1,4 +1,4 @@
-"""Types of the fields of a recipe's schema."""
+"""Field types of the recipe schema."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def as_tuple(value: Any) -> Any:
 Candidates = Annotated[
     tuple[Annotated[float, Field(ge=0, le=1000)], ...], BeforeValidator(as_tuple), Field(min_length=1)
 ]
-"""One value, or several that are tried and chosen from on validation."""
+"""One value, or several; validation selects one of them."""
 
 Positive = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -24,11 +24,11 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 Value = TypeVar("Value")
 if TYPE_CHECKING:
-    OrAuto = Annotated[Value, "a value once the data are known, see mtkd_cli.runs.automatic"]
+    OrAuto = Annotated[Value, "a value after the data are loaded, see mtkd_cli.runs.automatic"]
 else:
 
     class OrAuto:
-        """A value, or ``auto`` in a recipe as it is written; a run's phases see values only."""
+        """A value, or ``auto`` in a recipe file. A run replaces ``auto`` before its first phase."""
 
         def __class_getitem__(cls, item: Any) -> Any:
             value = Annotated[item, Tag("[value]")]
@@ -43,5 +43,5 @@ AUTO: Any = "auto"
 
 
 def is_auto(value: object) -> bool:
-    """Whether a value of a recipe is still to be chosen from the data."""
+    """Whether a value is ``auto``, so that the run selects it from the data."""
     return isinstance(value, str) and value == AUTO

@@ -1,4 +1,4 @@
-"""Warnings about options that are set by a former key."""
+"""Warnings about former keys of options."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mtkd_cli.recipe.resolve import Resolved
 
 
 def former_keys(parts: Resolved) -> list[str]:
-    """Return one warning for each option that a recipe sets by a former key."""
+    """Return one warning for each former key in a recipe."""
     recipe = parts.recipe
     sections = [("task", recipe.task, parts.task), ("data", recipe.data, parts.data)]
     sections += [("strategy", recipe.strategy, parts.strategy)]

@@ -1,4 +1,4 @@
-"""From a recipe file or name to its parts, the same way for commands, the API and comparisons."""
+"""Load a recipe by file or name, for commands, the API and comparisons."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def load(
     trust_code: bool = False,
     warn: Callable[[list[str]], None] = lambda lines: None,
 ) -> Resolved:
-    """Return the parts of a recipe.
+    """Read a recipe, find its plugins, and return both.
 
     Args:
-        source: a file, or the name of a built-in recipe.
+        source: recipe file, or name of a built-in recipe.
         overrides: ``KEY=VALUE``, see `mtkd_cli.recipe.reader.read`.
-        registry: the plugins to choose from; default: the installed ones.
-        trust_pickle: model files that are loaded although that can run code in them.
+        registry: available plugins; default: the installed ones.
+        trust_pickle: model files that may run code while they are loaded.
         trust_code: whether code that ``run:`` teachers name may run.
-        warn: receives warnings, a line each, before any local code runs.
+        warn: function that receives warnings, one per line, before any local code runs.
 
     Raises:
-        UsageError: no such recipe, or a trusted file that no model is read from.
-        RecipeError: everything that is wrong with the recipe.
+        UsageError: no such recipe, or no model is loaded from a trusted file.
+        RecipeError: the recipe is invalid; has all its problems.
     """
     plugins = registry or installed()
     warn(plugins.warnings())

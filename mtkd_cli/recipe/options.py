@@ -1,4 +1,4 @@
-"""Check the options that a recipe gives a plugin."""
+"""Validate the options that a recipe sets for a plugin."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mtkd_cli.specs import Option
 def check_options(
     given: Mapping[str, Any], known: tuple[Option, ...], where: str, beside: Iterable[str] = ()
 ) -> tuple[dict[str, Any], list[MtkdError]]:
-    """Return the options with defaults filled in, and what is wrong with those given.
+    """Return the options with defaults filled in, and the problems of the given ones.
 
     Args:
-        given: as the recipe has them.
-        known: the options that there are.
+        given: options in the recipe.
+        known: options of the plugin.
         where: file and section, for messages.
-        beside: keys of the section that are not options; a misspelled one may be meant.
+        beside: other keys of the section, for suggestions when a key is misspelled.
     """
     options = {option.name: option for option in known}
     current = {alias: option.name for option in known for alias in option.aliases}
@@ -35,7 +35,7 @@ def check_options(
             problems.append(RecipeKeyError(f"unknown key {name!r}", f"{where}.{name}", hint))
             continue
         try:
-            values[name] = _converted(value, options[name])
+            values[name] = _convert(value, options[name])
         except ValueError as error:
             problems.append(RecipeKeyError(f"{name}: {error}", f"{where}.{name}", options[name].summary))
     for option in known:
@@ -45,11 +45,11 @@ def check_options(
     return values, problems
 
 
-def _converted(value: Any, option: Option) -> Any:
-    """Return a value as the option's type.
+def _convert(value: Any, option: Option) -> Any:
+    """Convert a value to the option's type.
 
     Raises:
-        ValueError: it is of another type, not among the choices, not finite or out of range.
+        ValueError: the value has the wrong type, is not one of the choices, not finite or out of range.
     """
     if value is None and not option.required:
         return None
@@ -57,7 +57,7 @@ def _converted(value: Any, option: Option) -> Any:
         try:
             value = float(value)
         except OverflowError:
-            raise ValueError("is too large a number") from None
+            raise ValueError("the number is too large") from None
     if option.type is list and isinstance(value, str | int | float) and not isinstance(value, bool):
         value = [value]
     if not isinstance(value, option.type) or (option.type is int and isinstance(value, bool)):

@@ -1,4 +1,4 @@
-"""Read a recipe: a file or a built-in name, with overrides, every error at once."""
+"""Read a recipe from a file or by its name, with overrides, and report all errors at once."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.recipe.shorthand import LISTS, SHORTHAND
 from mtkd_cli.recipe.validation_messages import explain
 
-LARGEST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 SUFFIXES = (".yaml", ".yml", ".toml")
 
 
 def read(reference: str, overrides: Sequence[str], registry: Registry) -> tuple[Recipe, str]:
-    """Return the recipe and a name for it.
+    """Return the recipe and its name.
 
     Args:
         reference: a ``.yaml``, ``.yml`` or ``.toml`` file, or the name of a built-in recipe.
@@ -30,15 +30,14 @@ def read(reference: str, overrides: Sequence[str], registry: Registry) -> tuple[
         registry: the installed plugins, for built-in recipes and for the names in a recipe.
 
     Raises:
-        UsageError: no such recipe, or not YAML or TOML.
-        RecipeError: overrides that fit nowhere, or a recipe that breaks the schema; carries
-            every problem, names that no plugin has too.
+        UsageError: no such recipe, or the file is not YAML or TOML.
+        RecipeError: an override or the recipe is invalid; has all problems, unknown plugins included.
 
     """
-    raw, source, name = _raw(reference, registry)
+    raw, source, name = _load_raw(reference, registry)
     if not isinstance(raw, dict):
         raise UsageError(
-            "a recipe is a mapping of keys",
+            "a recipe must be a mapping of keys",
             where=source,
             hint="mtkd list recipes lists complete recipes, mtkd show recipe NAME prints one",
         )
@@ -57,47 +56,56 @@ def read(reference: str, overrides: Sequence[str], registry: Registry) -> tuple[
 
 
 def validate(raw: dict[str, Any], source: str) -> Recipe:
-    """Return the recipe, or raise a RecipeError with every problem of the schema."""
+    """Return the validated recipe.
+
+    Raises:
+        RecipeError: the recipe does not match the schema; has all problems.
+    """
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
         raise RecipeError(source, explain(error, source)) from error
 
 
-def _raw(reference: str, registry: Registry) -> tuple[Any, str, str]:
+def _load_raw(reference: str, registry: Registry) -> tuple[Any, str, str]:
+    """Return the parsed YAML or TOML of a recipe, its source for messages, and its name."""
     path = Path(reference)
     if path.suffix in SUFFIXES:
-        return _parse(_text(path), path.name), str(path), path.stem
+        return _parse(_read_text(path), path.name), str(path), path.stem
     if "=" in reference:
         raise UsageError(
-            f"{reference!r} is an override, the recipe is missing", hint=f"mtkd distill RECIPE {reference}"
+            f"the recipe is missing; {reference!r} is an override", hint=f"mtkd distill RECIPE {reference}"
         )
     try:
         spec = registry.find("recipes", reference).spec
     except UsageError as error:
         if "/" in reference or "\\" in reference or path.suffix:
             raise UsageError(
-                f"{reference!r} is no recipe", hint=f"a recipe file ends in {', '.join(SUFFIXES)}"
+                f"{reference!r} is not a recipe", hint=f"a recipe file ends in {', '.join(SUFFIXES)}"
             ) from error
         raise
     return yaml12.load(spec.load(), reference), reference, spec.name
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        if path.stat().st_size > MAX_BYTES:
             raise UsageError(
-                "the file is too large for a recipe", where=str(path), hint="is it the right file?"
+                f"the file is too large for a recipe: more than {MAX_BYTES:,} bytes",
+                where=str(path),
+                hint="check the path",
             )
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise UsageError(
-            f"no recipe file {path}", hint="mtkd list recipes shows the built-in ones"
+            f"no recipe file {path}", hint="mtkd list recipes shows the built-in recipes"
         ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"the recipe cannot be read: {reason}", where=str(path), hint="is it a text file in UTF-8?"
+            f"the recipe cannot be read: {reason}",
+            where=str(path),
+            hint="check its permissions, and save it as UTF-8 text",
         ) from error
 
 
@@ -107,16 +115,18 @@ def _parse(text: str, file: str) -> Any:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"not valid TOML: {error}", where=file, hint="fix that line") from error
+        raise UsageError(f"invalid TOML: {error}", where=file, hint="fix that line") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError("not valid TOML: a number or a nest too large", where=file) from error
+        raise UsageError(
+            "invalid TOML: a number is too large, or the nesting is too deep", where=file
+        ) from error
 
 
 def apply(raw: dict[str, Any], override: str) -> None:
     """Set one ``key=value`` in a raw recipe.
 
     Raises:
-        UsageError: no ``=``, an index outside its list, or a key below a plain value.
+        UsageError: no ``=``, an index out of range, or a key below a plain value.
 
     """
     path, equals, text = override.partition("=")
@@ -124,18 +134,18 @@ def apply(raw: dict[str, Any], override: str) -> None:
     if not equals or "" in keys:
         raise UsageError(f"{override!r} is not key=value", hint="for example train.epochs=3")
     value = yaml12.load(text, override)
-    here: Any = raw
+    target: Any = raw
     for depth, key in enumerate(keys[:-1]):
-        child = here[_index(here, key, override)] if isinstance(here, list) else here.get(key)
+        child = target[_index(target, key, override)] if isinstance(target, list) else target.get(key)
         if not isinstance(child, dict | list):
-            child = _longhand(keys[: depth + 1], child, override)
-            _set(here, key, child, override)
-        here = child
-    _set(here, keys[-1], value, override)
+            child = _expand_shorthand(keys[: depth + 1], child, override)
+            _set(target, key, child, override)
+        target = child
+    _set(target, keys[-1], value, override)
 
 
-def _longhand(path: list[str], value: Any, override: str) -> dict[str, Any]:
-    """Return ``value`` as a mapping: a shorthand written out, or nothing yet."""
+def _expand_shorthand(path: list[str], value: Any, override: str) -> dict[str, Any]:
+    """Return a shorthand as a mapping; empty for a missing value."""
     section = path[0]
     if value is None or (path == ["augment"] and value in ("auto", "none")):
         return {}
@@ -143,15 +153,19 @@ def _longhand(path: list[str], value: Any, override: str) -> dict[str, Any]:
         return {SHORTHAND[section]: value}
     if section == "teachers" and path[2:] == ["fit"]:
         return {"train": value}
-    raise UsageError(f"{'.'.join(path)} is {value!r} and has no keys", where=override)
+    raise UsageError(
+        f"{'.'.join(path)} is {value!r}, which has no keys",
+        where=override,
+        hint=f"set {'.'.join(path)} itself",
+    )
 
 
-def _set(here: Any, key: str, value: Any, override: str) -> None:
-    here[_index(here, key, override) if isinstance(here, list) else key] = value
+def _set(target: Any, key: str, value: Any, override: str) -> None:
+    target[_index(target, key, override) if isinstance(target, list) else key] = value
 
 
 def _index(items: list[Any], key: str, override: str) -> int:
     if not (key.isdecimal() and len(key) < 10 and int(key) < len(items)):
-        last = f"0 to {len(items) - 1}" if items else "none: it is empty"
-        raise UsageError(f"the list has no index {key!r}", where=override, hint=f"its indexes are {last}")
+        valid = f"valid indexes: 0 to {len(items) - 1}" if items else "the list is empty"
+        raise UsageError(f"the list has no index {key!r}", where=override, hint=valid)
     return int(key)

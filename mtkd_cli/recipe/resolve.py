@@ -1,4 +1,4 @@
-"""Find the plugins that a recipe names and check the options it gives them."""
+"""Find the plugins that a recipe names and validate their options."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECTIONS = {"task": "tasks", "data": "data", "strategy": "strategies", "trackers
 
 @dataclass(frozen=True)
 class Part:
-    """A spec, its plugin, and the options that the recipe gives it, defaults included."""
+    """A spec, its plugin, and its options in the recipe, defaults included."""
 
     spec: Any
     plugin: Plugin
@@ -31,19 +31,21 @@ class Part:
     factory: Callable[[], Any]
 
     def create(self, **more: Any) -> Any:
-        """Import the implementation and construct it with its options."""
+        """Import the implementation and construct it with ``more`` and its options."""
         return self.factory()(**more, **self.options)
 
     def takes(self, name: str) -> bool:
-        """Whether the implementation is to be told so: it has a parameter of that name."""
+        """Whether the implementation has a parameter with this name."""
         return name in inspect.signature(self.factory()).parameters
 
 
 @dataclass(frozen=True)
 class ModelPart:
-    """A provider and the model it is asked for.
+    """A provider, the name of one of its models, and permissions.
 
-    Code that may run for it, see `mtkd_cli.recipe.trusted_files`.
+    Attributes:
+        trusted: files that may run code while they are loaded, see `mtkd_cli.recipe.trusted_files`.
+        trust_code: whether Python code that earlier runs name may run.
     """
 
     spec: TeacherSpec
@@ -59,10 +61,10 @@ class ModelPart:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A recipe whose every name has been found.
+    """A recipe with its plugins.
 
     Attributes:
-        name: the stem of the recipe's file, or the name of a built-in recipe; names result folders.
+        name: stem of the recipe file, or name of the built-in recipe; used for result folders.
     """
 
     recipe: Recipe
@@ -76,14 +78,14 @@ class Resolved:
 
 
 class _Finder:
-    """Looks names up and collects what is wrong with them."""
+    """Finds plugins by name and collects the problems."""
 
     def __init__(self, registry: Registry, source: str) -> None:
         self.registry, self.source = registry, source
         self.problems: list[MtkdError] = []
 
     def part(self, key: str, name: str, options: Mapping[str, Any]) -> Part | None:
-        """Return the plugin that the section ``key`` names, with its options."""
+        """Return the plugin of the section ``key`` with its options; None if invalid."""
         section = key.partition(".")[0]
         where = f"{self.source}: {key}"
         try:
@@ -94,12 +96,12 @@ class _Finder:
             self.add(key, error)
             return None
         own = Data.model_fields if section == "data" else Plug.model_fields
-        checked, wrong = check_options(options, entry.spec.options, where, beside=own)
-        self.problems += wrong
+        checked, problems = check_options(options, entry.spec.options, where, beside=own)
+        self.problems += problems
         return Part(entry.spec, entry.plugin, checked, entry.spec.load)
 
     def model(self, key: str, reference: str) -> ModelPart | None:
-        """Return the provider of ``provider:model`` or ``distribution:provider:model``."""
+        """Return the provider of ``provider:model``, which may follow ``distribution:``; None if invalid."""
         provider, _, model = reference.partition(":")
         second, _, rest = model.partition(":")
         qualified = f"{provider}:{second}"
@@ -108,7 +110,8 @@ class _Finder:
         try:
             if not model:
                 raise UsageError(
-                    f"{reference!r} is no model", hint="write provider:model; mtkd list teachers has examples"
+                    f"{reference!r} is not a model",
+                    hint="write provider:model; mtkd list teachers shows examples",
                 )
             entry = self.registry.find("teachers", provider)
         except UsageError as error:
@@ -119,15 +122,15 @@ class _Finder:
         return ModelPart(entry.spec, entry.plugin, model)
 
     def add(self, key: str, error: UsageError) -> None:
-        """Note an error as a problem of the key."""
+        """Record an error as a problem of the key."""
         self.problems.append(RecipeKeyError(error.what, f"{self.source}: {key}", error.hint))
 
 
 def resolve(recipe: Recipe, registry: Registry, source: str) -> Resolved:
-    """Return the recipe's parts.
+    """Return the recipe with its plugins.
 
     Raises:
-        RecipeError: every unknown name, unknown option and misfit between the parts.
+        RecipeError: a name or an option is unknown, or parts are incompatible; has all problems.
 
     """
     find = _Finder(registry, source)
@@ -137,14 +140,17 @@ def resolve(recipe: Recipe, registry: Registry, source: str) -> Resolved:
     teachers = [find.model(f"teachers.{i}.model", t.model) for i, t in enumerate(recipe.teachers)]
     student = find.model("student.model", recipe.student.model)
     trackers = [find.part(f"trackers.{i}", t.name, t.options) for i, t in enumerate(recipe.trackers)]
-    problems = [*find.problems, *_misfits(recipe, task, data, strategy, [*teachers, student], source)]
+    problems = [
+        *find.problems,
+        *_incompatibilities(recipe, task, data, strategy, [*teachers, student], source),
+    ]
     if problems:
         raise RecipeError(source, problems)
     return Resolved(recipe, task, data, strategy, tuple(teachers), student, tuple(trackers))  # type: ignore[arg-type]
 
 
 def strategies_for(task: str, registry: Registry, source: str) -> list[Part]:
-    """Return every strategy that serves a task with its defaults; one with a required key is left out."""
+    """Return the strategies that support a task, with default options; skip those with required options."""
     found = []
     for entry in registry.listing("strategies"):
         find = _Finder(registry, source)
@@ -155,10 +161,10 @@ def strategies_for(task: str, registry: Registry, source: str) -> list[Part]:
 
 
 def find_data(data: Data, registry: Registry, source: str) -> Part:
-    """Return the data source that a section names, with its options.
+    """Return the data source of a recipe's ``data`` section, with its options.
 
     Raises:
-        RecipeError: no such source, or options that it does not have.
+        RecipeError: no such source, or an option is invalid.
     """
     find = _Finder(registry, source)
     part = find.part("data", data.name, data.options)
@@ -168,14 +174,14 @@ def find_data(data: Data, registry: Registry, source: str) -> Part:
 
 
 def unknown_names(raw: Mapping[str, Any], registry: Registry, source: str) -> list[MtkdError]:
-    """Return the names and options that no plugin has, in a recipe that breaks the schema.
+    """Return the unknown names and options in a recipe that does not match the schema.
 
-    So one reading shows all that is wrong. What is not well formed is passed over; no local
-    code is run.
+    They are reported together with the schema's problems. Malformed sections are skipped, and no local
+    code runs.
     """
     find, full = _Finder(registry, source), expand(dict(raw))
     plugs = [(section, full.get(section)) for section in ("task", "data", "strategy")]
-    plugs += [(f"trackers.{i}", plug) for i, plug in enumerate(_items(full.get("trackers")))]
+    plugs += [(f"trackers.{i}", plug) for i, plug in enumerate(_list_items(full.get("trackers")))]
     for key, plug in plugs:
         if (
             isinstance(plug, dict)
@@ -184,29 +190,30 @@ def unknown_names(raw: Mapping[str, Any], registry: Registry, source: str) -> li
         ):
             own = Data.model_fields if key == "data" else Plug.model_fields
             find.part(key, plug["name"], {name: value for name, value in plug.items() if name not in own})
-    models = [(f"teachers.{i}.model", model) for i, model in enumerate(_items(full.get("teachers")))]
+    models = [(f"teachers.{i}.model", model) for i, model in enumerate(_list_items(full.get("teachers")))]
     for key, model in (*models, ("student.model", full.get("student"))):
         if isinstance(model, dict) and isinstance(model.get("model"), str):
             find.model(key, model["model"])
     return find.problems
 
 
-def _items(value: Any) -> list[Any]:
+def _list_items(value: Any) -> list[Any]:
+    """Return a list unchanged, and no items for any other value."""
     return value if isinstance(value, list) else []
 
 
 def local_references(recipe: Recipe) -> list[str]:
-    """Return what the recipe names of local code (``python:...``), which runs when it is used."""
+    """Return the references to local code (``python:...``) in a recipe."""
     plugs = [recipe.task.name, recipe.data.name, recipe.strategy.name, *(t.name for t in recipe.trackers)]
     models = [*(teacher.model for teacher in recipe.teachers), recipe.student.model]
     return list(dict.fromkeys(name for name in (*plugs, *models) if name.startswith(PREFIX)))
 
 
 def _local_part(section: str, name: str, options: Mapping[str, Any], where: str) -> Part:
-    """Return a part whose implementation is local code; its constructor says what options it has.
+    """Return a part with a local implementation, whose options are the parameters of its constructor.
 
     Raises:
-        UsageError: the code cannot be loaded, or does not take these options.
+        UsageError: the code cannot be loaded, or its constructor does not accept these options.
 
     """
     implementation = load_attribute(name)
@@ -215,18 +222,18 @@ def _local_part(section: str, name: str, options: Mapping[str, Any], where: str)
         if section == "data" and "task" in inspect.signature(implementation).parameters:
             more = {"task": ""}
         inspect.signature(implementation).bind(**more, **options)
-        wanted = ("needs", "tasks") if section == "strategy" else ()
-        facts: dict[str, Any] = {key: tuple(getattr(implementation, key, ())) for key in wanted}
+        attributes = ("needs", "tasks") if section == "strategy" else ()
+        facts: dict[str, Any] = {key: tuple(getattr(implementation, key, ())) for key in attributes}
         summary = (implementation.__doc__ or "").strip().partition("\n")[0]
         spec = KINDS[SECTIONS[section]](name=name, summary=summary, factory=name, **facts)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"{name} does not fit: {error}", where, "change the keys here, or the class"
+            f"{name} does not accept these options: {error}", where, "change the keys here, or the class"
         ) from error
     return Part(spec, Plugin(PREFIX, "local file", ""), dict(options), lambda: implementation)
 
 
-def _misfits(
+def _incompatibilities(
     recipe: Recipe,
     task: Part | None,
     data: Part | None,
@@ -234,7 +241,7 @@ def _misfits(
     models: list[ModelPart | None],
     source: str,
 ) -> list[MtkdError]:
-    """Return what does not fit together; ``models`` are the teachers and, last, the student."""
+    """Return the problems of incompatible parts; ``models`` are the teachers and, last, the student."""
     problems: list[MtkdError] = []
 
     def add(what: str, key: str, hint: str) -> None:
@@ -243,14 +250,14 @@ def _misfits(
     for key, part in (("data", data), ("strategy", strategy)):
         if part and task and part.spec.tasks and task.spec.name not in part.spec.tasks:
             add(
-                f"{part.spec.name!r} does not serve the task {task.spec.name!r}",
+                f"{part.spec.name!r} does not support the task {task.spec.name!r}",
                 key,
-                f"it serves {', '.join(part.spec.tasks)}",
+                f"it supports {', '.join(part.spec.tasks)}",
             )
-    serves = strategy and task and (not strategy.spec.tasks or task.spec.name in strategy.spec.tasks)
-    if strategy and task and serves and "averages" in strategy.spec.needs and not task.spec.averages:
+    is_supported = strategy and task and (not strategy.spec.tasks or task.spec.name in strategy.spec.tasks)
+    if strategy and task and is_supported and "averages" in strategy.spec.needs and not task.spec.averages:
         add(
-            f"{strategy.spec.name!r} averages outputs number by number: not those of {task.spec.name!r}",
+            f"{strategy.spec.name!r} averages outputs, which {task.spec.name!r} does not support",
             "strategy",
             use_a_weighing_strategy(task.spec.name, averages=False),
         )
@@ -258,22 +265,22 @@ def _misfits(
     for key, model in zip(keys, models, strict=True):
         if model and task and model.spec.tasks and task.spec.name not in model.spec.tasks:
             add(
-                f"models of {model.spec.name!r} do not serve the task {task.spec.name!r}",
+                f"models of {model.spec.name!r} do not support the task {task.spec.name!r}",
                 key,
-                f"they serve {', '.join(model.spec.tasks)}",
+                f"they support {', '.join(model.spec.tasks)}",
             )
         if model and data and data.spec.inputs not in model.spec.inputs:
             add(
-                f"models of {model.spec.name!r} take no {data.spec.inputs} as input",
+                f"models of {model.spec.name!r} do not accept {data.spec.inputs} inputs",
                 key,
-                f"they take {' or '.join(model.spec.inputs)}",
+                f"they accept {' or '.join(model.spec.inputs)} inputs",
             )
     student = models[-1]
     if student and not student.spec.trainable:
         add(
             f"{student.spec.name!r} cannot build students",
             "student.model",
-            "mtkd list teachers shows which can",
+            "mtkd list teachers shows which providers can",
         )
     for index, teacher in enumerate(recipe.teachers):
         if teacher.fit and teacher.classes is not None:
@@ -281,11 +288,11 @@ def _misfits(
                 RecipeKeyError(
                     f"the teacher {teacher.name!r} has both fit and classes",
                     f"{source}: teachers.{index}.classes",
-                    "leave classes out: a teacher that is fitted answers in the data's classes",
+                    "remove classes: a fitted teacher has the data's classes",
                 )
             )
     names = [teacher.name for teacher in recipe.teachers]
     for index, name in enumerate(names):
         if name in names[:index]:
-            add(f"two teachers are called {name!r}", f"teachers.{index}", "give one of them another name:")
+            add(f"duplicate teacher name {name!r}", f"teachers.{index}", "set name: for one of them")
     return problems

@@ -1,7 +1,7 @@
-"""The recipe's schema. Every field states its unit; unknown keys are errors.
+"""Schema of recipes. The description of each field has its unit; unknown keys are errors.
 
-`mtkd_cli.recipe.reader` reads files and overrides into it; `mtkd_cli.recipe.resolve` checks it
-against the installed plugins.
+`mtkd_cli.recipe.reader` reads files and overrides into it; `mtkd_cli.recipe.resolve` finds the plugins
+that it names.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from mtkd_cli.specs import NAME as NAME
 
 
 class Section(BaseModel):
-    """A part of a recipe: frozen, and strict about its keys and types."""
+    """A section of a recipe: frozen, with strict keys and types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _frozen_lists(cls, raw: Any) -> Any:
-        """A list of the file is a tuple here, where everything is frozen."""
+        """Convert lists to tuples, which are immutable."""
         if not isinstance(raw, dict):
             return raw
         return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
 
 
 class Plug(BaseModel):
-    """A part that names a plugin; keys that are not the core's are the plugin's options."""
+    """A section that names a plugin; keys that are not in the schema are options of the plugin."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -54,35 +54,37 @@ class Plug(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The plugin's own options as the recipe gives them."""
+        """Options of the plugin, as in the recipe."""
         return dict(self.model_extra or {})
 
 
 class Data(Plug):
-    """Where samples come from and which labels the student may see."""
+    """The data source, its splits, and the number of labels that the student sees."""
 
     val: Share = Field(
         0.2,
-        description="Share of the labelled training samples kept for validation, where the source has none.",
+        description="Share of the labeled training samples used for validation, if the source has no "
+        "validation split.",
     )
     test: Share = Field(
-        0.2, description="Share of the labelled samples kept for the test, where the source has none."
+        0.2, description="Share of the labeled samples used for the test, if the source has no test split."
     )
     labels: int | None = Field(
         None,
         ge=2,
-        description="Labels that are kept; others are hidden. Training and validation together, or training "
-        "alone where the source has a validation split.",
+        description="Number of labels to keep; others are hidden. For training and validation together, or "
+        "for training alone if the source has a validation split.",
     )
     seed: int = Field(0, ge=0, description="Seed of the splits and of the choice of labels.")
 
 
 class Views(Section):
-    """How many views of each sample the teachers answer."""
+    """Number of views of each sample that are recorded."""
 
     count: int | Literal["auto", "live"] = Field(
         "auto",
-        description="Recorded views per sample; auto: a rule of cost; live: a new view each epoch.",
+        description="Recorded views per sample; auto: 1 without augmentation, else up to 8, by the number of "
+        "epochs; live: a new view each epoch.",
     )
     seed: int = Field(0, ge=0, description="Seed of the views; independent of train.seed.")
 
@@ -95,7 +97,7 @@ class Views(Section):
 
 
 class Augment(Section):
-    """What a view may change. View 0 is always the plain sample."""
+    """Random changes in a view. View 0 is always the plain sample."""
 
     flip: bool = Field(False, description="Mirror left and right, half of the time.")
     shift: float = Field(0.0, ge=0, le=0.5, description="Largest shift, as a share of the side.")
@@ -111,22 +113,24 @@ class Augment(Section):
 
 
 class Input(Section):
-    """How a model wants its images; a key left out is the model's own."""
+    """Preprocessing of a model's images; missing keys take the model's values."""
 
     size: int | None = Field(None, ge=1, description="Side of the square input, in pixels.")
     mean: tuple[float, ...] | None = Field(
-        None, description="Mean per channel that is subtracted, in units of range."
+        None, description="Mean per channel, which is subtracted, in units of range."
     )
-    std: tuple[Positive, ...] | None = Field(None, description="Deviation per channel that is divided by.")
-    channels: Literal[1, 3] | None = Field(None, description="Channels: 1 grey, 3 RGB.")
+    std: tuple[Positive, ...] | None = Field(
+        None, description="Standard deviation per channel, which divides, in units of range."
+    )
+    channels: Literal[1, 3] | None = Field(None, description="Channels: 1 gray, 3 RGB.")
     interpolation: Literal["bilinear", "bicubic", "nearest"] | None = Field(
-        None, description="How it is resized."
+        None, description="Method of resizing."
     )
-    crop: float | None = Field(None, gt=0, le=1, description="Share of the side kept by a centre crop.")
+    crop: float | None = Field(None, gt=0, le=1, description="Share of the side kept by a center crop.")
     range: tuple[float, float] | None = Field(
-        None, description="Its darkest and brightest value, [0, 255] say; mean and std are in these units."
+        None, description="Values of black and white, e.g. [0, 255]; mean and std are in these units."
     )
-    order: Literal["rgb", "bgr"] | None = Field(None, description="Order of its three channels.")
+    order: Literal["rgb", "bgr"] | None = Field(None, description="Order of the three channels.")
 
     @field_validator("range")
     @classmethod
@@ -137,15 +141,13 @@ class Input(Section):
 
 
 class Fit(Section):
-    """How a teacher is fitted to the recipe's data before it teaches."""
+    """Training of a teacher on the recipe's data before the student's."""
 
-    train: Literal["head", "all"] = Field(
-        "all", description="What is trained: the last layer, or everything."
-    )
+    train: Literal["head", "all"] = Field("all", description="Trained layers: the last layer (head), or all.")
     labels: Literal["student", "all"] = Field(
-        "student", description="Which training labels it sees: the student's, or all, hidden ones too."
+        "student", description="Training labels that it sees: the student's, or all, including hidden ones."
     )
-    epochs: int = Field(20, ge=1, description="Passes over its labelled samples.")
+    epochs: int = Field(20, ge=1, description="Passes over its labeled samples.")
     batch_size: OrAuto[PositiveInt] = Field(
         AUTO,
         description="Samples per step; auto: 8 to 64, so that an epoch has at least 20 steps if it can.",
@@ -156,34 +158,39 @@ class Fit(Section):
 
 
 class Teacher(Section):
-    """A frozen model that answers every sample."""
+    """A frozen model with an output for every sample."""
 
-    model: str = Field(description="provider:model; mtkd list teachers has examples.")
+    model: str = Field(description="provider:model; mtkd list teachers shows examples.")
     name: str = Field("", description="Name in tables; must be unique. Default: the model's.")
-    checkpoint: str | None = Field(None, description="File of weights: safetensors, or .pt of plain tensors.")
+    checkpoint: str | None = Field(
+        None, description="File of weights: safetensors, or .pt with plain tensors."
+    )
     pretrained: bool | None = Field(
-        None, description="Load the provider's trained weights. Default: if no checkpoint."
+        None, description="Load the provider's trained weights. Default: true without a checkpoint."
     )
     classes: tuple[str | int, ...] | str | None = Field(
         None,
-        description="Its class names in order, or a file with one a line; numbers are places in the data's.",
+        description="Class names of its outputs in order, or a file with one name per line; a number is an "
+        "index of the data's classes.",
     )
     background: Literal["first", "none"] | None = Field(
         None, description="Whether a detector's class number 0 is the background; default: detected."
     )
     map: dict[str, tuple[str, ...]] | None = Field(
         None,
-        description="Which of its classes make up one of the data's: {dog: [beagle, husky]}; else by name.",
+        description="Its classes that belong to a class of the data: {dog: [beagle, husky]}; other classes "
+        "are matched by name.",
     )
-    input: Input = Field(default_factory=Input, description="How it wants its images.")
+    input: Input = Field(default_factory=Input, description="Preprocessing of its images.")
     outputs: Literal["logits", "probabilities", "values"] | None = Field(
-        None, description="What it answers: of classes logits (default) or probabilities; else values."
+        None, description="Kind of its outputs: logits (default of classes), probabilities, or values."
     )
-    weight: float | None = Field(None, ge=0, description="Fixed weight, for strategies that use one.")
-    fit: Fit | None = Field(None, description="Adapt it to this data first: head, all, or settings.")
+    weight: float | None = Field(None, ge=0, description="Fixed weight, for strategies that use it.")
+    fit: Fit | None = Field(None, description="Training on this data first: head, all, or a mapping.")
     saw: Literal["none", "train", "all"] | None = Field(
         None,
-        description="This data's labels that it saw before: none, train, all (test too). Default: unknown.",
+        description="Labels of this data that it was trained on elsewhere: none, train, or all (with test). "
+        "Default: unknown.",
     )
 
     @field_validator("map", mode="before")
@@ -209,25 +216,25 @@ class Student(Section):
 
     model: str = Field(description="provider:model; mtkd list teachers shows which can be students.")
     pretrained: bool = Field(False, description="Start from the provider's trained weights.")
-    checkpoint: str | None = Field(None, description="Start from this file of weights.")
-    input: Input = Field(default_factory=Input, description="How it wants its images.")
+    checkpoint: str | None = Field(None, description="File of weights to start from.")
+    input: Input = Field(default_factory=Input, description="Preprocessing of its images.")
 
 
 class Loss(Section):
-    """loss = (1 - kd_ratio) * task_loss + kd_ratio * kd_loss; kd_loss carries temperature squared."""
+    """loss = (1 - kd_ratio) * task_loss + kd_ratio * kd_loss; kd_loss includes temperature squared."""
 
     temperature: Positive = Field(1.0, description="Softening of teachers and student in kd_loss.")
     kd_ratio: float | Literal["auto"] = Field(
         "auto",
-        description="Share of kd_loss. auto: 0.9 if under half of the samples are labelled, else 0.5.",
+        description="Share of kd_loss. auto: 0.9 if under half of the samples are labeled, else 0.5.",
     )
     features: float = Field(
         0.0,
         ge=0,
-        description="Weight of the loss to the teachers' features, beside kd_loss; needs recorded views.",
+        description="Weight of a loss to the teachers' features, besides kd_loss; needs recorded views.",
     )
     label_smoothing: Share = Field(
-        0.0, description="Share of the label spread over all classes, in task_loss."
+        0.0, description="Share of a label that is spread over all classes, in task_loss."
     )
     class_weights: Literal["balanced"] | tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
         None, description="Weight of each class, in both losses: balanced (inverse frequency) or a list."
@@ -242,42 +249,42 @@ class Loss(Section):
 
     @property
     def for_task(self) -> LossOptions:
-        """What a task is told."""
+        """The options that the task receives."""
         return LossOptions(self.temperature, self.label_smoothing, self.class_weights)
 
 
 class Train(Section):
-    """How the student is trained; the student alone is trained in the same way."""
+    """Training of the student; the baselines are trained in the same way."""
 
-    epochs: int = Field(30, ge=1, description="Passes over the training samples, unlabeled ones too.")
+    epochs: int = Field(30, ge=1, description="Passes over the training samples, labeled or not.")
     batch_size: OrAuto[PositiveInt] = Field(
         AUTO,
         description="Samples per step; auto: 8 to 64, so that an epoch has at least 20 steps if it can.",
     )
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with Nesterov momentum.")
     lr: Candidates = Field(
-        (1e-3, 3e-3, 1e-2), description="Peak learning rate, or several to choose from on validation."
+        (1e-3, 3e-3, 1e-2), description="Peak learning rate, or several; validation selects one."
     )
     weight_decay: Candidates = Field(
-        (1e-2,), description="Decoupled weight decay, or several to choose from."
+        (1e-2,), description="Decoupled weight decay, or several; validation selects one."
     )
     momentum: Share = Field(0.9, description="Momentum of sgd.")
-    warmup: Share = Field(0.05, description="Share of the steps over which the learning rate rises.")
-    clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0: no limit.")
+    warmup: Share = Field(0.05, description="Share of the steps in which the learning rate rises.")
+    clip: float = Field(1.0, ge=0, description="Maximum norm of the gradient; 0: no limit.")
     ema: Share = Field(0.0, description="Decay of the averaged weights per step; 0: no averaging.")
-    seed: int = Field(0, ge=0, description="Seed of initial weights, order and dropout.")
+    seed: int = Field(0, ge=0, description="Seed of initial weights, sample order and dropout.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
-        description="Number format of the forward pass; auto: bf16 on a CUDA device that computes in it.",
+        description="Number format of the forward pass; auto: bf16 on a CUDA device that supports it.",
     )
     compile: bool = Field(False, description="Compile the student while training (needs a C++ compiler).")
     sync_batchnorm: bool = Field(
-        False, description="Take BatchNorm's statistics over all processes; on CUDA devices only."
+        False, description="Compute BatchNorm statistics over all processes; on CUDA devices only."
     )
 
 
 class Store(Section):
-    """What is kept of the teachers' outputs."""
+    """Format of recorded outputs."""
 
     precision: Literal["auto", "fp16", "fp32", "fp64"] = Field(
         "auto",
@@ -286,12 +293,13 @@ class Store(Section):
     )
     top_k: int | Literal["auto"] | None = Field(
         "auto",
-        description="Classes that are kept of each answer, with the mass of the rest; null: all; "
-        "auto: 4 at each pixel of a map at loss.temperature 1 without calibrate, else all.",
+        description="Recorded classes per sample or pixel, and the total of the rest; null: all; "
+        "auto: 4 per pixel of a map at loss.temperature 1 without calibrate, else all.",
     )
     on_nan: Literal["error", "drop"] = Field(
         "error",
-        description="A teacher that answers NaN or infinity: error, or drop: not heard on that sample.",
+        description="Samples with non-finite teacher outputs: error, or drop to ignore the teacher "
+        "on them.",
     )
 
     @field_validator("top_k")
@@ -303,21 +311,22 @@ class Store(Section):
 
 
 class Recipe(Section):
-    """A run of mtkd, described."""
+    """Everything that determines a run."""
 
     task: Plug
     data: Data
     views: Views = Field(default_factory=Views)
     augment: OrAuto[Augment] = Field(
         AUTO,
-        description="What views may change. auto: what keeps labels true, by task and kind of images; none: "
-        "nothing.",
+        description="Random changes in views. auto: those that keep labels true, by task and kind of image; "
+        "none: no changes.",
     )
-    fit: Fit = Field(default_factory=Fit, description="Defaults of every teacher's fit.")
+    fit: Fit = Field(default_factory=Fit, description="Defaults of fit for all teachers.")
     teachers: tuple[Teacher, ...] = Field(min_length=1)
     calibrate: bool = Field(False, description="Fit one temperature for each teacher on validation.")
     strategy: Plug = Field(
-        Plug(name="weighted"), description="How much each teacher counts. Default: weighted, by validation."
+        Plug(name="weighted"),
+        description="How much each teacher counts. Default: weighted, by the score on validation.",
     )
     student: Student
     loss: Loss = Field(default_factory=Loss)
@@ -331,5 +340,5 @@ class Recipe(Section):
         return expand(raw) if isinstance(raw, dict) else raw
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the recipe as plain lists, dicts and scalars, defaults included."""
+        """Return the recipe as lists, dicts and scalars, defaults included."""
         return self.model_dump(mode="json")

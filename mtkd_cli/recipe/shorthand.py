@@ -1,4 +1,4 @@
-"""Write a recipe's shorthands out: ``strategy: mean`` is ``strategy: {name: mean}``."""
+"""Expand the shorthands of a recipe: ``strategy: mean`` is ``strategy: {name: mean}``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SHORTHAND = {
     "teachers": "model",
     "trackers": "name",
 }
-"""Key that a bare value stands for: ``strategy: mean`` is ``strategy: {name: mean}``."""
+"""Key that a plain value sets: ``strategy: mean`` is ``strategy: {name: mean}``."""
 
 LISTS = ("teachers", "trackers")
-"""Sections whose items have the shorthand."""
+"""Sections whose list items have the shorthand."""
 
 
 def expand(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return the recipe with every shorthand written out and every teacher named."""
+    """Return the recipe with expanded shorthands and a name for each teacher."""
     full = dict(raw)
     for section, key in SHORTHAND.items():
         value = full.get(section)
@@ -33,18 +33,18 @@ def expand(raw: dict[str, Any]) -> dict[str, Any]:
     if full.get("augment") == "none":
         full["augment"] = {}
     if isinstance(full.get("teachers"), list):
-        full["teachers"] = [_teacher(item, full.get("fit")) for item in full["teachers"]]
+        full["teachers"] = [_complete_teacher(item, full.get("fit")) for item in full["teachers"]]
     return full
 
 
-def _teacher(raw: Any, fit_defaults: Any) -> Any:
-    """Name a teacher after its model and complete its fit by the recipe's."""
+def _complete_teacher(raw: Any, fit_defaults: Any) -> Any:
+    """Set a teacher's missing name to its model's, and add the recipe's defaults to its ``fit``."""
     if not isinstance(raw, dict):
         return raw
     teacher = dict(raw)
     if isinstance(teacher.get("model"), str) and not teacher.get("name"):
         last = teacher["model"].rpartition(":")[2]
-        if not re.search(r"[A-Za-z]", last):  # convnet:8-16 is no "8-16"
+        if not re.search(r"[A-Za-z]", last):  # name convnet:8-16 convnet-8-16, not 8-16
             last = teacher["model"]
         teacher["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._")[:100]
     fit = teacher.get("fit")

@@ -1,4 +1,4 @@
-"""Files whose code may run: the user names them on the command line, a recipe cannot."""
+"""Files that may run code while they are loaded. Only the user can trust them, not a recipe."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ OPTION = "--trust-pickle"
 
 
 def checked(files: Iterable[str | Path], recipes: Sequence[Resolved]) -> frozenset[Path]:
-    """Return the files that are trusted, resolved.
+    """Return the absolute paths of trusted files.
 
     Args:
-        files: as the user names them.
-        recipes: each file must be one that some model of them is read from, or lie in its folder.
+        files: paths from the user.
+        recipes: recipes that use the files; a model must be loaded from each file or its folder.
 
     Raises:
-        UsageError: no such file, or no model is read from it.
+        UsageError: no such file, or no model is loaded from it.
     """
-    named = {path.resolve() for parts in recipes for path in _files(parts)}
+    named = {path.resolve() for parts in recipes for path in _model_paths(parts)}
     trusted = set()
     for file in map(Path, files):
         if not file.is_file():
-            raise UsageError(f"no file {file}", OPTION, "a path is taken relative to where mtkd is started")
+            raise UsageError(f"no file {file}", OPTION, "paths are relative to the working directory")
         if not any(file.resolve().is_relative_to(path) for path in named):
             raise UsageError(
-                f"no model is read from {file}",
+                f"no model is loaded from {file}",
                 OPTION,
-                "give the file of a teacher's model: or checkpoint:, or leave it out",
+                "pass the file of a teacher's model: or checkpoint:, or omit the option",
             )
         trusted.add(file.resolve())
     return frozenset(trusted)
 
 
 def warnings(files: frozenset[Path]) -> list[str]:
-    """Return what a user should be reminded of, a line each."""
+    """Return one warning for each trusted file."""
     return [f"code in this file may run: {file}" for file in sorted(files)]
 
 
 def trusting(parts: Resolved, files: frozenset[Path], trust_code: bool) -> Resolved:
-    """Return the parts of a recipe, whose models may run code in these files.
+    """Return a recipe whose models may run code in the given files.
 
     Args:
-        parts: the recipe's.
-        files: see `checked`.
+        parts: the recipe with its plugins.
+        files: absolute paths from `checked`.
         trust_code: whether Python code that earlier runs name may run (`mtkd_cli.inference.code_permission`).
     """
     student, *teachers = (
@@ -56,8 +56,8 @@ def trusting(parts: Resolved, files: frozenset[Path], trust_code: bool) -> Resol
     return replace(parts, teachers=tuple(teachers), student=student)
 
 
-def _files(parts: Resolved) -> Iterator[Path]:
-    """Yield what might be the file or the folder of a model."""
+def _model_paths(parts: Resolved) -> Iterator[Path]:
+    """Yield every name in the recipe that may be the file or the folder of a model."""
     yield from (Path(part.model) for part in (*parts.teachers, parts.student))
     checkpoints = [parts.recipe.student.checkpoint, *(t.checkpoint for t in parts.recipe.teachers)]
     yield from (Path(path) for path in checkpoints if path)

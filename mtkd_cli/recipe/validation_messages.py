@@ -1,4 +1,4 @@
-"""Say in the user's words what pydantic finds wrong with a recipe."""
+"""Convert pydantic's validation errors of a recipe to plain messages."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ WORDS = {
     "too_short": "must have at least {min_length} item",
     "invalid_key": "a key must be text",
 }
-"""What each of pydantic's errors says; others keep its words."""
+"""Messages by pydantic's error type; other types keep pydantic's message."""
 
 
 def explain(error: ValidationError, source: str) -> list[MtkdError]:
-    """Return one problem for each key at fault, in the order of the schema.
+    """Return one problem for each invalid key, in the order of the schema.
 
     Args:
-        error: what pydantic found.
-        source: the recipe's file or name, for messages.
+        error: pydantic's error.
+        source: file or name of the recipe, for messages.
 
     """
     at_key: dict[str, list[Any]] = {}
     for item in error.errors(include_url=False):
         if item["type"] == "too_short" and item["input"]:
-            continue  # pydantic counts the valid items only; what is wrong with the others is said
+            continue  # pydantic counts only valid items; the invalid ones have their own errors
         at_key.setdefault(_key(item), []).append(item)
-    return [_problem(key, items, source) for key, items in at_key.items() if not _repeats(key, at_key)]
+    return [_problem(key, items, source) for key, items in at_key.items() if not _is_inherited(key, at_key)]
 
 
-def _repeats(key: str, keys: Iterable[str]) -> bool:
-    """Whether a teacher only inherited the problem from the recipe's defaults for ``fit``."""
+def _is_inherited(key: str, keys: Iterable[str]) -> bool:
+    """Whether a teacher inherits the problem from the recipe's ``fit`` section."""
     section, _, inner = key.partition(".fit.")
     return section.startswith("teachers.") and f"fit.{inner}" in keys
 
 
 def _problem(key: str, items: list[Any], source: str) -> MtkdError:
-    """Return one problem; the branches of a union that all failed make one sentence."""
+    """Return the problem of one key; the failed branches of a union are joined with "or"."""
     first, where = items[0], f"{source}: {key}" if key else source
     name = str(first["loc"][-1]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
@@ -66,14 +66,19 @@ def _problem(key: str, items: list[Any], source: str) -> MtkdError:
             where,
             "add it; mtkd list recipes lists complete recipes, mtkd show recipe NAME prints one",
         )
-    says = " or ".join(dict.fromkeys(_says(item) for item in items)).replace(" or must be ", " or ")
+    requirement = " or ".join(dict.fromkeys(_requirement(item) for item in items)).replace(
+        " or must be ", " or "
+    )
     shown = repr(list(first["input"]) if isinstance(first["input"], tuple) else first["input"])
     return RecipeKeyError(
-        f"{key or 'the recipe'}: {says}", where, f"it is {shown if len(shown) < 60 else shown[:57] + '...'}"
+        f"{key or 'the recipe'}: {requirement}",
+        where,
+        f"it is {shown if len(shown) < 60 else shown[:57] + '...'}",
     )
 
 
-def _says(item: Any) -> str:
+def _requirement(item: Any) -> str:
+    """Return the message of one pydantic error."""
     if item["type"] in WORDS:
         return WORDS[item["type"]].format(**item.get("ctx", {}))
     message = str(item["msg"]).removeprefix("Value error, ").replace("Input should", "must")
@@ -81,7 +86,7 @@ def _says(item: Any) -> str:
 
 
 def _key(item: Any) -> str:
-    """Return the place with dots, without the names that pydantic gives to a union's branches."""
+    """Return the dotted key of a pydantic error, without pydantic's names of union branches."""
     *parents, last = item["loc"] or ("",)
     if item["type"] != "extra_forbidden" and _is_branch(last):
         return ".".join(str(part) for part in parents if not _is_branch(part))
@@ -93,7 +98,7 @@ def _is_branch(part: Any) -> bool:
 
 
 def _keys_beside(location: tuple[Any, ...]) -> list[str]:
-    """Return the keys that the schema has where an unknown one stands."""
+    """Return the valid keys in the section of an unknown key."""
     model: type[BaseModel] | None = Recipe
     for part in location[:-1]:
         if isinstance(part, int) or model is None or _is_branch(part):
@@ -104,6 +109,7 @@ def _keys_beside(location: tuple[Any, ...]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the first pydantic model in a type annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     inner = (_model_in(argument) for argument in getattr(annotation, "__args__", ()))

@@ -22,12 +22,11 @@ ALLOWED = ("CHANGELOG.md", "tests/docs/test_plain_words.py")
 """Released entries of the changelog, and this list."""
 
 NOT_YET: tuple[str, ...] = (
+    "docs/resuming.md",
     "mtkd_cli/audit/oracle.py",
+    "mtkd_cli/compare/seeds.py",
     "mtkd_cli/inference/formats.py",
     "mtkd_cli/interfaces/strategy.py",
-    "mtkd_cli/recipe/reader.py",
-    "mtkd_cli/recipe/resolve.py",
-    "mtkd_cli/recipe/shorthand.py",
     "mtkd_cli/runs/folder.py",
     "mtkd_cli/runs/teacher_weights.py",
     "mtkd_cli/store/inventory.py",
@@ -38,8 +37,6 @@ NOT_YET: tuple[str, ...] = (
     "plugins/mtkd_teachers/keras.py",
     "tests/audit/test_tasks.py",
     "tests/plugins/mtkd_teachers/test_hf.py",
-    "tests/recipe/test_reader.py",
-    "tests/recipe/test_resolve.py",
     "tests/report/test_browser.py",
     "tests/store/test_row_format.py",
     "tests/teachers/test_checks.py",

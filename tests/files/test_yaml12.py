@@ -70,12 +70,12 @@ def test_keys_are_strings() -> None:
         ("a: !!python/object/apply:os.system ['x']", "tags are not allowed", "line 1, column 4"),
         ("a: !!int abc", "tags are not allowed", "line 1, column 4"),
         ("[a]: 1", "a key must be a word", "line 1, column 1"),
-        ("a: [1, 2\nb: 3", "not valid YAML", "line 2"),
-        ("a: 1\n---\nb: 2\n", "not valid YAML", "line 2"),
-        ("a: \x07", "not valid YAML", "r.yaml"),
+        ("a: [1, 2\nb: 3", "invalid YAML", "line 2"),
+        ("a: 1\n---\nb: 2\n", "invalid YAML", "line 2"),
+        ("a: \x07", "invalid YAML", "r.yaml"),
         ("a: " + "9" * 5000, "too many digits", "line 1, column 4"),
         ("[" * 5000, "nested too deeply", "r.yaml"),
-        ("a:\n\t- b", "not valid YAML", "line 2, column 1"),
+        ("a:\n\t- b", "invalid YAML", "line 2, column 1"),
     ],
 )
 def test_rejects_with_line_and_column(text: str, says: str, where: str) -> None:

@@ -14,13 +14,13 @@ RECIPE = "{task: classification, data: digits, teachers: ['mlp:8'], strategy: me
 SMALL = ("teachers=[mlp:8]", "student=mlp:4")
 
 
-def test_the_name_is_that_of_the_file_or_of_the_built_in_recipe(registry: Registry) -> None:
+def test_recipe_name(registry: Registry) -> None:
     Path("größe.yaml").write_text(RECIPE)
     assert load("größe.yaml", registry=registry).name == "größe"
     assert load("digits", SMALL, registry).name == "digits"
 
 
-def test_a_warning_about_local_code_comes_before_it_runs(registry: Registry) -> None:
+def test_warns_before_local_code_runs(registry: Registry) -> None:
     Path("mine.py").write_text("raise RuntimeError('it ran')")
     told: list[str] = []
     with pytest.raises((RecipeError, UsageError)):
@@ -28,7 +28,7 @@ def test_a_warning_about_local_code_comes_before_it_runs(registry: Registry) -> 
     assert told == ["this recipe runs local code: python:mine.py:Mine"]
 
 
-def test_models_are_told_what_the_user_trusts(registry: Registry) -> None:
+def test_passes_trusted_files_to_models(registry: Registry) -> None:
     Path("teacher.pt").touch()
     trusted = ["teachers=[{model: 'mlp:8', checkpoint: teacher.pt}]", "student=mlp:4"]
     told: list[str] = []

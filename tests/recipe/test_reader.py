@@ -34,7 +34,7 @@ student = "mlp:4"
 """
 
 
-def test_yaml_and_toml_say_the_same(registry: Registry) -> None:
+def test_yaml_and_toml_give_same_recipe(registry: Registry) -> None:
     Path("r.yaml").write_text(YAML)
     Path("r.toml").write_text(TOML)
     one, name = read("r.yaml", [], registry)
@@ -43,14 +43,14 @@ def test_yaml_and_toml_say_the_same(registry: Registry) -> None:
     assert name == "r"
 
 
-def test_a_built_in_recipe_is_read_by_name_even_beside_a_folder_of_that_name(registry: Registry) -> None:
+def test_built_in_name_wins_over_folder(registry: Registry) -> None:
     Path("digits").mkdir()
     recipe, name = read("digits", [], registry)
     assert (recipe.data.name, name) == ("digits", "digits")
     assert read("mtkd:digits", [], registry) == (recipe, "digits")
 
 
-def test_every_built_in_recipe_is_valid(registry: Registry) -> None:
+def test_built_in_recipes_are_valid(registry: Registry) -> None:
     for name in registry.names("recipes"):
         assert load(name, [], registry).name == name
 
@@ -76,9 +76,7 @@ def test_every_built_in_recipe_is_valid(registry: Registry) -> None:
         ("loss.class_weights=balanced", ("loss", "class_weights"), "balanced"),
     ],
 )
-def test_an_override_reaches_its_key(
-    registry: Registry, override: str, key: tuple[Any, ...], value: Any
-) -> None:
+def test_override_sets_key(registry: Registry, override: str, key: tuple[Any, ...], value: Any) -> None:
     Path("r.yaml").write_text(YAML)
     found: Any = read("r.yaml", [override], registry)[0]
     for part in key:
@@ -86,7 +84,7 @@ def test_an_override_reaches_its_key(
     assert found == value
 
 
-def test_a_short_fit_stays_when_one_of_its_keys_is_set(registry: Registry) -> None:
+def test_override_keeps_shorthand_fit(registry: Registry) -> None:
     raw = yaml12.load(YAML, "r")
     apply(raw, "teachers.0.fit=head")
     apply(raw, "teachers.0.fit.epochs=4")
@@ -101,16 +99,14 @@ def test_a_short_fit_stays_when_one_of_its_keys_is_set(registry: Registry) -> No
         ("train.epochs", "'train.epochs' is not key=value", "for example train.epochs=3"),
         ("=3", "is not key=value", ""),
         ("train..epochs=3", "is not key=value", ""),
-        ("teachers.2.weight=1", "the list has no index '2'", "its indexes are 0 to 1"),
+        ("teachers.2.weight=1", "the list has no index '2'", "valid indexes: 0 to 1"),
         ("teachers.-1.weight=1", "the list has no index '-1'", ""),
         ("teachers.first=1", "the list has no index 'first'", ""),
-        ("teachers.1.weight.more=1", "teachers.1.weight is 1 and has no keys", ""),
-        ("train={", "not valid YAML", ""),
+        ("teachers.1.weight.more=1", "teachers.1.weight is 1, which has no keys", ""),
+        ("train={", "invalid YAML", ""),
     ],
 )
-def test_an_override_that_fits_nowhere_is_refused(
-    registry: Registry, override: str, says: str, hint: str
-) -> None:
+def test_rejects_invalid_override(registry: Registry, override: str, says: str, hint: str) -> None:
     Path("r.yaml").write_text(YAML)
     with pytest.raises(RecipeError) as caught:
         read("r.yaml", [override, "train=oops=", "also bad"], registry)
@@ -120,7 +116,7 @@ def test_an_override_that_fits_nowhere_is_refused(
     assert "'also bad'" in last.what, "all wrong overrides are named, not only the first"
 
 
-def test_every_error_at_once_in_schema_names_and_options(registry: Registry) -> None:
+def test_reports_all_errors_at_once(registry: Registry) -> None:
     Path("r.yaml").write_text("""
         task: clasification
         data: {name: digits, lables: 100}
@@ -151,19 +147,19 @@ def test_every_error_at_once_in_schema_names_and_options(registry: Registry) -> 
         ("digts", "no 'digts' in recipes", "did you mean 'digits'?"),
         ("none.yaml", "no recipe file none.yaml", "mtkd list recipes"),
         ("train.epochs=3", "the recipe is missing", "mtkd distill RECIPE train.epochs=3"),
-        ("notes.txt", "'notes.txt' is no recipe", "ends in .yaml, .yml, .toml"),
-        ("list.yaml", "a recipe is a mapping of keys", "mtkd show recipe"),
-        ("empty.yaml", "a recipe is a mapping of keys", ""),
+        ("notes.txt", "'notes.txt' is not a recipe", "ends in .yaml, .yml, .toml"),
+        ("list.yaml", "a recipe must be a mapping of keys", "mtkd show recipe"),
+        ("empty.yaml", "a recipe must be a mapping of keys", ""),
         ("latin.yaml", "cannot be read", "UTF-8"),
         ("folder.yaml", "cannot be read", ""),
-        ("bad.toml", "not valid TOML", ""),
-        ("deep.toml", "not valid TOML", ""),
-        ("huge.yaml", "too large", "is it the right file?"),
+        ("bad.toml", "invalid TOML", ""),
+        ("deep.toml", "invalid TOML", ""),
+        ("huge.yaml", "too large", "check the path"),
         ("x" * 5000 + ".yaml", "cannot be read", ""),
         ("nul\0.yaml", "cannot be read", ""),
     ],
 )
-def test_what_is_no_recipe_is_said(registry: Registry, reference: str, says: str, hint: str) -> None:
+def test_rejects_invalid_file(registry: Registry, reference: str, says: str, hint: str) -> None:
     Path("notes.txt").write_text("hello")
     Path("list.yaml").write_text("- a\n")
     Path("empty.yaml").write_text("# nothing\n")
@@ -190,7 +186,7 @@ GOOD = yaml12.load(YAML, "r")
 
 
 @given(st.dictionaries(KEYS, structures, max_size=5), st.booleans())
-def test_any_structure_is_a_recipe_or_a_list_of_problems(
+def test_any_structure_is_valid_or_recipe_error(
     registry: Registry, raw: dict[str, Any], on_a_good_one: bool
 ) -> None:
     whole = {**copy.deepcopy(GOOD), **raw} if on_a_good_one else raw
@@ -204,7 +200,7 @@ def test_any_structure_is_a_recipe_or_a_list_of_problems(
 
 
 @given(st.lists(KEYS | st.sampled_from(["0", "1", "7", "", "-1"]), max_size=4), st.text(max_size=8))
-def test_any_override_is_applied_or_refused(registry: Registry, path: list[str], value: str) -> None:
+def test_any_override_is_applied_or_usage_error(registry: Registry, path: list[str], value: str) -> None:
     raw = copy.deepcopy(GOOD)
     try:
         apply(raw, f"{'.'.join(path)}={value}")

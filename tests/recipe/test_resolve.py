@@ -35,13 +35,13 @@ def problems(registry: Registry, **more: Any) -> list[tuple[str, str, str]]:
     return [(p.what, p.where, p.hint) for p in caught.value.problems]
 
 
-def test_options_have_their_defaults_filled_in(registry: Registry) -> None:
+def test_fills_in_default_options(registry: Registry) -> None:
     parts = resolved(registry, strategy={"name": "weighted", "tau": 1})
     assert parts.strategy.options == {"by": None, "tau": 1.0}
     assert isinstance(parts.strategy.options["tau"], float)
 
 
-def test_a_model_is_split_at_its_first_colon(registry: Registry) -> None:
+def test_splits_model_at_first_colon(registry: Registry) -> None:
     parts = resolved(registry, teachers=["python:my.py:build", "mtkd:mlp:8"])
     assert [(t.spec.name, t.model) for t in parts.teachers] == [("python", "my.py:build"), ("mlp", "8")]
 
@@ -50,14 +50,17 @@ def test_a_model_is_split_at_its_first_colon(registry: Registry) -> None:
     ("more", "expected"),
     [
         ({"strategy": "meen"}, ("no 'meen' in strategies", "r: strategy", "did you mean 'mean'?")),
-        ({"student": "resnet18"}, ("'resnet18' is no model", "r: student.model", "write provider:model; ")),
-        ({"student": "mlp:"}, ("'mlp:' is no model", "r: student.model", "write provider:model; ")),
+        (
+            {"student": "resnet18"},
+            ("'resnet18' is not a model", "r: student.model", "write provider:model; "),
+        ),
+        ({"student": "mlp:"}, ("'mlp:' is not a model", "r: student.model", "write provider:model; ")),
         ({"teachers": ["tim:x"]}, ("no 'tim' in teachers", "r: teachers.0.model", "did you mean 'timm'?")),
         ({"trackers": ["wandb"]}, ("no 'wandb' in trackers", "r: trackers.0", "known: ")),
         ({"data": "image-folder"}, ("the key 'path' is missing", "r: data", "folder with class folders")),
         (
             {"teachers": ["mlp:8", "mlp:8"]},
-            ("two teachers are called 'mlp-8'", "r: teachers.1", "give one of them another name:"),
+            ("duplicate teacher name 'mlp-8'", "r: teachers.1", "set name: for one of them"),
         ),
         (
             {"strategy": {"name": "weighted", "by": "luck"}},
@@ -69,7 +72,7 @@ def test_a_model_is_split_at_its_first_colon(registry: Registry) -> None:
         ),
     ],
 )
-def test_each_misfit_says_what_where_and_what_to_do(
+def test_reports_incompatible_parts(
     registry: Registry, more: dict[str, Any], expected: tuple[str, str, str]
 ) -> None:
     ((what, where, hint),) = problems(registry, **more)
@@ -77,7 +80,7 @@ def test_each_misfit_says_what_where_and_what_to_do(
     assert hint.startswith(expected[2])
 
 
-def test_all_misfits_are_named_at_once(registry: Registry) -> None:
+def test_reports_all_incompatible_parts_at_once(registry: Registry) -> None:
     found = problems(registry, strategy="meen", student="nope:1", data={"name": "digits", "x": 1})
     assert [where for _, where, _ in found] == ["r: data.x", "r: strategy", "r: student.model"]
 
@@ -98,12 +101,12 @@ def test_all_misfits_are_named_at_once(registry: Registry) -> None:
         (Option("o", str, required=True), None, "must be str"),
     ],
 )
-def test_an_option_takes_only_what_it_declares(option: Option, value: Any, says: str) -> None:
+def test_rejects_invalid_option(option: Option, value: Any, says: str) -> None:
     _, wrong = check_options({"o": value}, (option,), "r")
     assert says in wrong[0].what
 
 
-def test_a_plugin_for_another_task_is_refused(plugin: PluginWriter) -> None:
+def test_rejects_plugin_for_another_task(plugin: PluginWriter) -> None:
     plugin(
         "dense",
         """
@@ -117,8 +120,12 @@ def test_a_plugin_for_another_task_is_refused(plugin: PluginWriter) -> None:
         """,
     )
     assert problems(discover(), strategy="pixels", student="frozen:1") == [
-        ("'pixels' does not serve the task 'classification'", "r: strategy", "it serves segmentation"),
-        ("'frozen' cannot build students", "r: student.model", "mtkd list teachers shows which can"),
+        ("'pixels' does not support the task 'classification'", "r: strategy", "it supports segmentation"),
+        (
+            "'frozen' cannot build students",
+            "r: student.model",
+            "mtkd list teachers shows which providers can",
+        ),
     ]
 
 
@@ -141,7 +148,7 @@ NUMBER = 3
 '''
 
 
-def test_a_local_strategy_is_used_without_a_plugin(registry: Registry) -> None:
+def test_uses_local_strategy(registry: Registry) -> None:
     Path("my.py").write_text(LOCAL)
     part = resolved(registry, strategy={"name": "python:my.py:Mine", "power": 2.0}).strategy
     assert part.create().power == 2.0
@@ -154,21 +161,19 @@ def test_a_local_strategy_is_used_without_a_plugin(registry: Registry) -> None:
         ("python:my.py:Min", "my.py has no 'Min'"),
         ("python:none.py:Mine", "no file none.py"),
         ("python:my.py", "does not name an attribute"),
-        ({"name": "python:my.py:Mine", "pover": 2}, "python:my.py:Mine does not fit: "),
+        ({"name": "python:my.py:Mine", "pover": 2}, "python:my.py:Mine does not accept these options: "),
         ("python:my.py:Odd", "needs 'everything'"),
         ("python:my.py:NUMBER", "not a callable object"),
     ],
 )
-def test_a_local_strategy_that_does_not_fit_is_a_problem_of_its_key(
-    registry: Registry, strategy: Any, says: str
-) -> None:
+def test_rejects_local_strategy_with_wrong_options(registry: Registry, strategy: Any, says: str) -> None:
     Path("my.py").write_text(LOCAL)
     ((what, where, _),) = problems(registry, strategy=strategy)
     assert says in what
     assert where.startswith("r: strategy")
 
 
-def test_local_code_that_a_recipe_runs_is_known_before_it_runs() -> None:
+def test_lists_local_code_without_running_it() -> None:
     raw = {
         "task": "classification",
         "data": "python:d.py:Data",

@@ -38,7 +38,7 @@ def problems(**more: Any) -> list[tuple[str, str]]:
     return [(p.what, p.hint) for p in caught.value.problems]
 
 
-def test_shorthands_are_written_out() -> None:
+def test_expands_shorthands() -> None:
     recipe = validate(small(views=4, teachers=["timm:resnet18", {"model": "mlp:8", "fit": "head"}]), "r")
     assert recipe.data.name == "digits"
     assert recipe.strategy.name == "mean"
@@ -48,7 +48,7 @@ def test_shorthands_are_written_out() -> None:
     assert recipe.teachers[1].fit.train == "head"
 
 
-def test_a_teachers_fit_is_completed_by_the_recipes() -> None:
+def test_teacher_fit_inherits_recipe_fit() -> None:
     teachers = [{"model": "mlp:8", "fit": "all"}, {"model": "mlp:9", "fit": {"epochs": 2}}, "mlp:10"]
     recipe = validate(small(fit={"epochs": 7, "lr": 0.5}, teachers=teachers), "r")
     first, second, third = (teacher.fit for teacher in recipe.teachers)
@@ -58,7 +58,7 @@ def test_a_teachers_fit_is_completed_by_the_recipes() -> None:
     assert third is None
 
 
-def test_expanding_twice_changes_nothing_and_the_given_recipe_stays() -> None:
+def test_expand_is_idempotent_and_keeps_input() -> None:
     raw = small(views="live", fit={"epochs": 3}, teachers=[{"model": "python:m.py:Net", "fit": "all"}])
     before = json.dumps(raw)
     once = expand(raw)
@@ -66,7 +66,7 @@ def test_expanding_twice_changes_nothing_and_the_given_recipe_stays() -> None:
     assert json.dumps(raw) == before
 
 
-def test_the_strategy_is_weighted_where_a_recipe_names_none(registry: Registry) -> None:
+def test_default_strategy_is_weighted(registry: Registry) -> None:
     raw = small()
     del raw["strategy"]
     recipe = validate(raw, "r")
@@ -75,7 +75,7 @@ def test_the_strategy_is_weighted_where_a_recipe_names_none(registry: Registry) 
     assert accepts(json_schema(), raw, json_schema())
 
 
-def test_augment_and_batch_sizes_are_chosen_from_the_data_where_a_recipe_names_none() -> None:
+def test_augment_and_batch_sizes_default_to_auto() -> None:
     recipe = validate(small(teachers=[{"model": "mlp:8", "fit": "all"}]), "r")
     fit = recipe.teachers[0].fit
     assert fit is not None
@@ -85,13 +85,13 @@ def test_augment_and_batch_sizes_are_chosen_from_the_data_where_a_recipe_names_n
     assert validate(small(augment={"flip": True}), "r").augment == Augment(flip=True)
 
 
-def test_a_recipe_written_out_reads_back_the_same() -> None:
+def test_written_recipe_reads_back_unchanged() -> None:
     recipe = validate(small(train={"lr": [1e-3, 1e-2]}, data={"name": "digits", "labels": 100}), "r")
     again = validate(yaml12.load(yaml12.dump(recipe.as_dict()), "r"), "r")
     assert again == recipe
 
 
-def test_a_plugins_own_keys_are_kept_for_it() -> None:
+def test_keeps_options_of_plugins() -> None:
     recipe = validate(small(data={"name": "image-folder", "path": "flowers", "val": 0.1}), "r")
     assert recipe.data.options == {"path": "flowers"}
     assert recipe.data.val == 0.1
@@ -146,13 +146,13 @@ def test_a_plugins_own_keys_are_kept_for_it() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_the_users_words(more: dict[str, Any], says: str, hint: str) -> None:
+def test_validation_messages(more: dict[str, Any], says: str, hint: str) -> None:
     ((what, do),) = problems(**more)
     assert what.startswith(says)
     assert hint in do
 
 
-def test_a_wrong_default_of_fit_is_said_once_not_for_every_teacher() -> None:
+def test_reports_invalid_fit_default_once() -> None:
     teachers = [{"model": "mlp:8", "fit": "all"}, {"model": "mlp:9", "fit": {"epochs": -1}}]
     assert [what for what, _ in problems(fit={"epochs": 0, "epoch": 3}, teachers=teachers)] == [
         "fit.epochs: must be at least 1",
@@ -160,7 +160,7 @@ def test_a_wrong_default_of_fit_is_said_once_not_for_every_teacher() -> None:
     ]
 
 
-def test_the_published_schema_is_current() -> None:
+def test_published_schema_is_current() -> None:
     published = json.loads(SCHEMA.read_text(encoding="utf-8"))
     assert published == json_schema(), "run python docs/generate.py"
 
@@ -191,7 +191,7 @@ def accepts(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
     return True
 
 
-def test_the_schema_takes_every_built_in_recipe_and_refuses_a_typo(registry: Registry) -> None:
+def test_schema_accepts_built_in_recipes_and_rejects_typo(registry: Registry) -> None:
     schema = json_schema()
     for entry in registry.listing("recipes"):
         raw = yaml12.load(entry.spec.load(), entry.spec.name)
@@ -207,19 +207,19 @@ def test_the_schema_takes_every_built_in_recipe_and_refuses_a_typo(registry: Reg
     assert not accepts(schema, small(teachers=[]), schema)
 
 
-def test_every_field_says_what_it_means() -> None:
+def test_every_field_has_description() -> None:
     for part in json_schema()["$defs"].values():
         for name, field in part["properties"].items():
             assert field.get("description"), f"{part['title']}.{name}"
 
 
-def test_a_task_is_told_what_the_loss_says_of_it() -> None:
+def test_loss_options_for_task() -> None:
     loss = {"temperature": 2.0, "kd_ratio": 0.25, "label_smoothing": 0.1, "class_weights": [1.0, 3.0]}
     assert Recipe.model_validate(expand(small(loss=loss))).loss.for_task == LossOptions(2.0, 0.1, (1.0, 3.0))
     assert Recipe.model_validate(expand(small())).loss.for_task == LossOptions()
 
 
-def test_recipes_are_frozen() -> None:
+def test_recipe_is_frozen() -> None:
     with pytest.raises(ValidationError):
         validate(small(), "r").train.epochs = 3  # type: ignore[misc]
     assert hash(Recipe) is not None

@@ -42,7 +42,7 @@ def network() -> nn.Module:
 @pytest.mark.parametrize(
     "wrap", [lambda m: m, lambda m: {"epoch": 3, "model": m}, lambda m: {"model": m.state_dict()}]
 )
-def test_a_trusted_checkpoint_may_hold_a_whole_module(wrap: Any) -> None:
+def test_loads_whole_module_from_trusted_checkpoint(wrap: Any) -> None:
     module = network()
     torch.save(
         {"more": Tell(1), **wrap(module)} if isinstance(wrap(module), dict) else wrap(module), "teacher.pt"
@@ -55,7 +55,7 @@ def test_a_trusted_checkpoint_may_hold_a_whole_module(wrap: Any) -> None:
     assert all(torch.equal(found[name], tensor) for name, tensor in module.state_dict().items())
 
 
-def test_a_trusted_file_of_what_is_not_installed_says_so() -> None:
+def test_trusted_file_needs_missing_package() -> None:
     torch.save(Tell(1), "teacher.pt")
     content = Path("teacher.pt").read_bytes()
     Path("teacher.pt").write_bytes(content.replace(b"_told", b"_gone"))
@@ -65,7 +65,7 @@ def test_a_trusted_file_of_what_is_not_installed_says_so() -> None:
 
 
 @pytest.mark.parametrize("command", ["record", "audit", "doctor", "distill", "compare"])
-def test_every_command_that_loads_models_refuses_first_and_takes_the_option(command: str) -> None:
+def test_commands_accept_trust_pickle(command: str) -> None:
     torch.save({"model": network().state_dict(), "more": Tell(1)}, "teacher.pt")
     more = ["--dry-run"] if command == "distill" else ["train.epochs=1"] if command == "compare" else []
     refused = mtkd(command, *RECIPE, *more)
@@ -80,7 +80,7 @@ def test_every_command_that_loads_models_refuses_first_and_takes_the_option(comm
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("file", ["teacher.pt2", "teacher.pt"])
-def test_an_exported_program_is_a_teacher_once_it_is_trusted(file: str) -> None:
+def test_trusted_exported_program_is_a_teacher(file: str) -> None:
     module, views = network().eval(), torch.rand(2, 1, 8, 8)
     if file == "teacher.pt2":
         torch.export.save(torch.export.export(module, (views,)), file)
@@ -100,7 +100,7 @@ def test_an_exported_program_is_a_teacher_once_it_is_trusted(file: str) -> None:
     assert mtkd("record", *recipe, f"student=exported:{file}", *trusted).exit_code == UsageError.exit_code
 
 
-def test_the_python_api_takes_the_same() -> None:
+def test_python_api_accepts_trust_pickle() -> None:
     torch.save({"model": network().state_dict(), "more": Tell(1)}, "teacher.pt")
     overrides: dict[str, Any] = {
         "data": {"labels": 60},
@@ -111,16 +111,16 @@ def test_the_python_api_takes_the_same() -> None:
     assert api.record("digits", trust_pickle=["teacher.pt"], **overrides) == ["mlp-8"]
 
 
-def test_a_trusted_file_must_be_there_and_belong_to_a_model_of_the_recipe() -> None:
+def test_rejects_missing_or_unused_trusted_file() -> None:
     missing = mtkd("record", *RECIPE, "--trust-pickle", "teacher.pt", "--json")
     assert missing.exit_code == UsageError.exit_code
     assert json.loads(missing.stdout)["error"]["message"] == "no file teacher.pt"
     Path("other.pt").touch()
     unused = mtkd("record", *RECIPE, "--trust-pickle", "other.pt", "--json")
-    assert json.loads(unused.stdout)["error"]["message"] == "no model is read from other.pt"
+    assert json.loads(unused.stdout)["error"]["message"] == "no model is loaded from other.pt"
 
 
-def test_a_recipe_cannot_trust() -> None:
+def test_recipe_cannot_trust_files() -> None:
     refused = mtkd("record", *RECIPE, "teachers.0.trusted=[teacher.pt]", "--json")
     assert refused.exit_code == UsageError.exit_code
     assert "trusted" in refused.stdout
