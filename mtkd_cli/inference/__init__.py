@@ -1,4 +1,4 @@
 """Use a finished student: load it from its run, predict, evaluate and export.
 
-It needs nothing but the run's folder. Training and teachers belong elsewhere.
+Only the run folder is needed. Training and teachers have rooms of their own.
 """

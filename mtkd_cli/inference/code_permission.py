@@ -1,8 +1,7 @@
-"""One rule for the local code that a run names: it is announced, and runs only if the user allows it.
+"""Permission to run the local code that a run names, with a warning that names it.
 
-It is allowed for runs of this user whose code has not changed (`mtkd_cli.inference.own_runs`), and where the
-user
-says so with ``--trust-code``. Nothing is imported before.
+Code may run if the run was made by this user and the code has not changed (`mtkd_cli.inference.own_runs`), or
+with ``--trust-code``. Nothing is imported before the permission is checked.
 """
 
 from __future__ import annotations
@@ -21,41 +20,41 @@ _announced: set[tuple[str, str]] = set()
 
 
 def permit(code: Sequence[str], facts: Mapping[str, Any], where: str, trust_code: bool) -> None:
-    """Announce the code of a run that is about to run, once a process.
+    """Check that a run's local code may run, and warn once per process that it does.
 
     Args:
-        code: references, ``python:FILE.py:NAME`` or ``python:MODULE:NAME``.
-        facts: the run's ``student.json``, unchecked or checked.
-        where: the run's folder.
-        trust_code: whether the user allowed it.
+        code: references ``python:FILE.py:NAME`` or ``python:MODULE:NAME``.
+        facts: content of ``student.json``, validated or not.
+        where: the run folder.
+        trust_code: whether the user allowed the code to run.
 
     Raises:
-        DataError: the user did not allow it, and it is not the unchanged code of a run of theirs.
+        DataError: the user did not allow it, and the run is not theirs or its code has changed.
     """
     if not code:
         return
-    named = ", ".join(map(_in_full, code))
+    named = ", ".join(map(_describe, code))
     if not trust_code:
         own = own_runs.is_signed(facts)
         other = own_runs.changed(facts, code) if own else code
         if other:
-            what = "Python code that changed, or is not here, since you ran it" if own else "Python code"
+            what = "Python code that was changed or removed since you ran it" if own else "Python code"
             raise DataError(
-                f"the run needs {what}: {', '.join(map(_in_full, other))}",
+                f"the run needs {what}: {', '.join(map(_describe, other))}",
                 where=where,
-                hint=f"read that code; if you trust it and the run: {OPTION} (in Python: trust_code=True)",
+                hint=f"read that code; if you trust it, pass {OPTION} (in Python: trust_code=True)",
             )
     announce(named, where)
 
 
 def announce(named: str, where: str) -> None:
-    """Say once that code runs."""
+    """Warn that code runs, once per process."""
     if (named, where) not in _announced:
         _announced.add((named, where))
         logging.getLogger("mtkd").warning("%s runs Python code: %s", where, named)
 
 
-def _in_full(reference: str) -> str:
-    """Return a reference with the file that it stands for."""
+def _describe(reference: str) -> str:
+    """Return a reference with the absolute path of its file, or with its module."""
     file, _, name = reference.removeprefix(PREFIX).rpartition(":")
     return f"{name} of {Path(file).absolute()}" if file.endswith(".py") else f"{name} of the module {file}"

@@ -1,4 +1,4 @@
-"""Score a run's student on its test split, or on other data."""
+"""Evaluate the student of a run on its test split, or on other data."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def score(
     device: torch.device | str = "cpu",
     registry: Registry | None = None,
 ) -> dict[str, Any]:
-    """Return the metrics of a student on data, and the 95 % interval of the primary one over samples.
+    """Return the metrics of a student, and the 95 % interval of the primary metric over samples.
 
     Args:
-        student: a run's.
-        overrides: ``data=NAME`` and ``data.KEY=VALUE`` as for a recipe; without them the run's own data.
-        split: ``test``, ``val`` or ``train``: its labelled samples.
-        device: where it runs.
-        registry: the plugins; default: the installed ones.
+        student: student of a run.
+        overrides: ``data=NAME`` and ``data.KEY=VALUE`` as for a recipe; default: the data of the run.
+        split: ``test``, ``val`` or ``train``, of which the labeled samples are used.
+        device: device that runs the student.
+        registry: available plugins; default: the installed ones.
 
     Raises:
-        UsageError: overrides that fit nowhere.
-        DataError: data that cannot be read, or whose classes or columns are not the student's.
+        UsageError: an override or the split is invalid.
+        DataError: the data cannot be read, or has other classes or columns than the student.
     """
     if split not in SPLITS:
         raise UsageError(f"no split {split!r}", "--split", f"use {', '.join(SPLITS)}")
@@ -75,20 +75,20 @@ def score(
 
 
 def _drawn_anew(student: LoadedStudent, options: Data) -> bool:
-    """Whether the run's own data is split otherwise, so that samples may have been trained on."""
+    """Whether the run's data is split differently, so that training samples may be among the samples."""
     given = options.model_dump(mode="json")
     own = student.facts["data"]
     return bool(given["name"] == own["name"] and given != own)
 
 
 def options_of(student: LoadedStudent, overrides: Sequence[str]) -> Data:
-    """Return the recipe's data section with overrides."""
+    """Return the data section of the run's recipe with overrides."""
     raw: dict[str, Any] = {"data": dict(student.facts["data"])}
     for override in overrides:
         key = override.partition("=")[0].partition(".")[0]
         if key != "data":
             raise UsageError(
-                f"{override!r} does not choose data", where="KEY=VALUE", hint="data=NAME or data.KEY=VALUE"
+                f"invalid override {override!r}", where="KEY=VALUE", hint="use data=NAME or data.KEY=VALUE"
             )
         apply(raw, override)
     try:
@@ -98,10 +98,10 @@ def options_of(student: LoadedStudent, overrides: Sequence[str]) -> Data:
 
 
 def load_data(student: LoadedStudent, options: Data, registry: Registry) -> Dataset:
-    """Return the data of a section, as the student's task has it.
+    """Load the data of a recipe section for the student's task.
 
     Raises:
-        DataError: it is local code that the run names, and the user did not allow it.
+        DataError: the data source is local code of the run that the user did not allow to run.
     """
     if options.name.startswith(PREFIX):
         if options.name == student.facts["data"]["name"]:
@@ -110,23 +110,27 @@ def load_data(student: LoadedStudent, options: Data, registry: Registry) -> Data
             announce(options.name, "the data")
     part = find_data(options, registry, "data")
     task = student.facts["task"]["name"].rpartition(":")[2]
-    told = {"task": task} if part.takes("task") else {}
-    return dataset.load(part.create(**told).load(StoreCache()), options)
+    more = {"task": task} if part.takes("task") else {}
+    return dataset.load(part.create(**more).load(StoreCache()), options)
 
 
 def for_student(student: LoadedStudent, data: Dataset, split: Split) -> Split:
-    """Return a split whose labels are numbers of the student's classes.
+    """Return a split with its labels renumbered to the student's classes.
 
     Raises:
-        DataError: it has classes, values or columns that the student does not know.
+        DataError: the data has other inputs, or classes or values that the student does not have.
     """
     where = f"data, {split.name}"
     kind = "table" if split.samples.inputs.ndim == 2 else "image"
     if kind != student.takes:
-        raise DataError(f"the data has {kind}s, the student takes {student.takes}s", where, "give other data")
+        raise DataError(
+            f"the data has {kind}s, but the student needs {student.takes}s",
+            where,
+            f"use data with {student.takes}s",
+        )
     if data.input.columns != student.model.input.columns:
         raise DataError(
-            "the table's columns are not the student's",
+            "the table's columns differ from the student's",
             where=where,
             hint=f"it needs, in this order: {', '.join(c.name for c in student.model.input.columns)}",
         )
@@ -135,24 +139,26 @@ def for_student(student: LoadedStudent, data: Dataset, split: Split) -> Split:
     unknown = [name for name in data.classes if name not in student.classes]
     if unknown:
         raise DataError(
-            f"the student does not know {len(unknown)} of the data's classes, the first: {unknown[0]!r}",
+            f"the student does not have {len(unknown)} of the data's classes, e.g. {unknown[0]!r}",
             where=where,
-            hint=f"it knows {', '.join(student.classes[:10])}",
+            hint=f"it has {', '.join(student.classes[:10])}",
         )
     numbers = np.array([student.classes.index(name) for name in data.classes])
-    targets = _renamed(split.samples.targets, numbers, student.task)
+    targets = _renumber(split.samples.targets, numbers, student.task)
     return replace(split, samples=replace(split.samples, targets=targets))
 
 
-def _renamed(targets: NDArray[Any], numbers: NDArray[np.int64], task: Task) -> NDArray[Any]:
-    """Return labels with other class numbers; of boxes the last column is the class."""
+def _renumber(targets: NDArray[Any], numbers: NDArray[np.int64], task: Task) -> NDArray[Any]:
+    """Replace each class number by ``numbers[old]``; in boxes ``[N, M, 5]`` it is column 4."""
     if targets.dtype.kind == "f" and not (task.spatial and targets.ndim == 3):
         raise DataError(
-            "the data's values are not the student's", where="data", hint="give the same values in its order"
+            "the data's values differ from the student's",
+            where="data",
+            hint="use the same values in the same order",
         )
-    place = targets if targets.dtype.kind != "f" else targets[..., 4]
-    there = np.isfinite(place) & (place >= 0)
-    renamed = np.where(there, numbers[np.where(there, place, 0).astype(np.int64)], place)
+    old = targets if targets.dtype.kind != "f" else targets[..., 4]
+    is_label = np.isfinite(old) & (old >= 0)
+    renamed = np.where(is_label, numbers[np.where(is_label, old, 0).astype(np.int64)], old)
     if targets.dtype.kind != "f":
         return renamed.astype(targets.dtype)
     return np.concatenate([targets[..., :4], renamed[..., None]], axis=-1).astype(targets.dtype)

@@ -1,4 +1,4 @@
-"""Export a student to a file that runs without mtkd, checked against the student on real samples."""
+"""Export a student to a file that runs without mtkd, and compare both on real samples."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from mtkd_cli.training.evaluation import batches, measure
 OPSET = 18
 INPUT, OUTPUT = "inputs", "outputs"
 TOLERANCE = 1e-4
-"""Largest allowed difference to the student, as a share of its largest answer (of 1 at least); values are
+"""Maximum difference to the student's outputs, relative to the largest of them (at least 1); values are
 compared in standard units."""
 
 ENDINGS = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors"}
 
 Run = Callable[[NDArray[Any]], Tensor]
-"""Answers a batch as the exported file does."""
+"""Function from a batch of inputs to the outputs of an exported file."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how it compares on the samples that it was checked on.
+    """An exported file, and its comparison with the student.
 
     Attributes:
-        file: where.
-        difference: largest difference of an output to the student's; of values in deviations of their target.
-        samples: number of samples.
-        scores: metrics of the file, as it was written; None for one that is undefined.
-        student: metrics of the student, on the same samples.
+        file: path of the file.
+        difference: largest difference to the student's outputs; for values, in deviations of their target.
+        samples: number of compared samples.
+        scores: metrics of the file; None for an undefined one.
+        student: metrics of the student on the same samples.
     """
 
     file: Path
@@ -57,12 +57,12 @@ class Exported:
     student: dict[str, float | None]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the facts for JSON."""
+        """Return the attributes and the file's size for JSON."""
         return {**vars(self), "file": str(self.file), "bytes": self.file.stat().st_size}
 
 
 class Shippable(nn.Module):
-    """A student with everything inside: bytes ``[B, C, S, S]``, or a table's rows ``[B, F]``, to outputs."""
+    """A student with its preprocessing: uint8 images ``[B, C, S, S]`` or table rows ``[B, F]`` to outputs."""
 
     def __init__(self, module: Prepared) -> None:
         super().__init__()
@@ -74,23 +74,23 @@ class Shippable(nn.Module):
 
 
 def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize: bool = False) -> Exported:
-    """Write a student to a file, which is there only if it answers as the student does.
+    """Export a student to a file. The file is written only if its outputs match the student's.
 
     Args:
-        student: a run's.
-        form: ``onnx``, ``pt2`` (`torch.export`) or ``safetensors`` (weights and how to use them).
-        file: where to write.
-        split: the samples that are compared.
-        quantize: whether weights become 8-bit integers; ``onnx`` only. Then the scores tell the loss.
+        student: student of a run.
+        form: ``onnx``, ``pt2`` (`torch.export`) or ``safetensors`` (weights with a description).
+        file: path of the file.
+        split: samples to compare.
+        quantize: whether to convert weights to 8-bit integers; ``onnx`` only. The scores show the loss.
 
     Raises:
         UsageError: the file exists, or a package is missing.
-        DataError: the file does not answer as the student does; says by how much.
+        DataError: the outputs differ from the student's; has the difference.
     """
     if file.exists():
-        raise UsageError(f"{file} exists", where="--output", hint="give another file, or remove it")
+        raise UsageError(f"{file} exists", where="--output", hint="choose another file, or remove it")
     if quantize and form != "onnx":
-        raise UsageError(f"{form} cannot be quantised", where="--quantize", hint="use --format onnx")
+        raise UsageError(f"{form} cannot be quantized", where="--quantize", hint="use --format onnx")
     module = Shippable(student.module).eval()
     rows = split.labelled
     with atomic.disk_errors(file):
@@ -100,28 +100,28 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
         with quiet(), atomic.disk_errors(file):
             run = _write(student, module, form, part, _inputs(split, sample_rows(rows, 3)))
         boxes = one_by_one(student)
-        own_answer = _each(student.answer) if boxes else student.answer
+        own_answer = _one_at_a_time(student.answer) if boxes else student.answer
         scale = student.model.scale
-        difference, largest = _compared(own_answer, run, split, boxes, scale)
+        difference, largest = _compare(own_answer, run, split, boxes, scale)
         if not difference <= TOLERANCE * max(1.0, largest):
             raise DataError(
-                f"the exported student differs by {difference:.3g}, its largest answer is {largest:.3g}",
+                f"the exported student differs by {difference:.3g}; its largest output is {largest:.3g}",
                 where=str(file),
                 hint="nothing was written; try another --format",
             )
         if quantize:
-            part = _quantized(part, student)
-            run = _onnx(part, one_by_one(student))
-            difference, _ = _compared(own_answer, run, split, boxes, scale)
-        scores = measure(_answering(run, split), split, student.task).metrics
-        own = measure(_answering(own_answer, split), split, student.task).metrics
+            part = _quantize(part, student)
+            run = _load_onnx(part, one_by_one(student))
+            difference, _ = _compare(own_answer, run, split, boxes, scale)
+        scores = measure(_row_predictor(run, split), split, student.task).metrics
+        own = measure(_row_predictor(own_answer, split), split, student.task).metrics
         with atomic.disk_errors(file):
             atomic.publish(part, file)
     return Exported(file, difference, len(rows), without_nan(scores), without_nan(own))
 
 
 def about(student: LoadedStudent) -> dict[str, Any]:
-    """Return what a user of the file must know: classes, what goes in and what comes out."""
+    """Return a description of the file for its users: task, classes, input and output."""
     facts = student.facts
     reads = facts["reads"]
     table = student.takes == "table"
@@ -145,35 +145,35 @@ def about(student: LoadedStudent) -> dict[str, Any]:
 
 
 def one_by_one(student: LoadedStudent) -> bool:
-    """Whether the exported file takes one sample at a time: what finds boxes depends on the image."""
+    """Whether the exported file takes one sample at a time, as detectors do: shapes depend on the image."""
     output = student.answer(
-        np.zeros((1, *_shape(student)), np.float64 if student.takes == "table" else np.uint8)
+        np.zeros((1, *_input_shape(student)), np.float64 if student.takes == "table" else np.uint8)
     )
     return student.task.predictions(output, student.classes)[0].boxes is not None
 
 
-def _shape(student: LoadedStudent) -> tuple[int, ...]:
+def _input_shape(student: LoadedStudent) -> tuple[int, ...]:
     reads = student.facts["reads"]
     return (len(reads["columns"]),) if student.takes == "table" else (reads["channels"], *[reads["size"]] * 2)
 
 
 def _write(student: LoadedStudent, module: nn.Module, form: str, part: Path, example: NDArray[Any]) -> Run:
-    """Write the file and return what runs it."""
+    """Write the file and return a function that runs it."""
     if form == "safetensors":
-        told = {"mtkd": json.dumps({**student.facts, **{"about": about(student)}}, sort_keys=True)}
-        weights.write(part, student.model.module.state_dict(), told)
-        return _reloaded(part, student)
+        metadata = {"mtkd": json.dumps({**student.facts, **{"about": about(student)}}, sort_keys=True)}
+        weights.write(part, student.model.module.state_dict(), metadata)
+        return _load_safetensors(part, student)
     single = one_by_one(student)
     given = torch.from_numpy(np.ascontiguousarray(example[:1] if single else example))
     dynamic = None if single else {INPUT: {0: torch.export.Dim.DYNAMIC}}
-    told = {"mtkd": json.dumps(about(student))}
+    metadata = {"mtkd": json.dumps(about(student))}
     try:
         program = torch.export.export(module, (given,), dynamic_shapes=dynamic, strict=False)
         if form == "pt2":
-            torch.export.save(program, part, extra_files={"mtkd.json": told["mtkd"]})
-            return _pt2(part, single)
-        _need("onnx", "onnxscript", "onnxruntime")
-        made = torch.onnx.export(
+            torch.export.save(program, part, extra_files={"mtkd.json": metadata["mtkd"]})
+            return _load_pt2(part, single)
+        _require_packages("onnx", "onnxscript", "onnxruntime")
+        onnx_program = torch.onnx.export(
             program,
             dynamo=True,
             verbose=False,
@@ -182,27 +182,27 @@ def _write(student: LoadedStudent, module: nn.Module, form: str, part: Path, exa
             output_names=[OUTPUT],
             external_data=False,
         )
-        if made is None:
+        if onnx_program is None:
             raise DataError("the exporter returned no model", where=str(part))
-        for node in made.model.graph.all_nodes():  # remove paths of source files
+        for node in onnx_program.model.graph.all_nodes():  # remove paths of source files
             node.metadata_props.clear()
             node.doc_string = None
-        made.model.metadata_props.update(told)
-        made.save(part)
+        onnx_program.model.metadata_props.update(metadata)
+        onnx_program.save(part)
     except (MtkdError, OSError):
         raise
-    except Exception as error:  # an exporter meets what it does not know and raises almost anything
+    except Exception as error:  # an exporter may raise anything
         reason = first_line(error)
         raise DataError(
             f"the student cannot be exported to {form}: {reason}",
             student.facts["model"],
             "try another --format",
         ) from error
-    return _onnx(part, single)
+    return _load_onnx(part, single)
 
 
-def _quantized(part: Path, student: LoadedStudent) -> Path:
-    """Return a file beside ``part`` with the weights of linear and convolution layers as 8-bit integers."""
+def _quantize(part: Path, student: LoadedStudent) -> Path:
+    """Write a copy of the file with 8-bit weights of linear and convolution layers, and return its path."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -218,7 +218,7 @@ def _quantized(part: Path, student: LoadedStudent) -> Path:
     return small
 
 
-def _onnx(part: Path, single: bool) -> Run:
+def _load_onnx(part: Path, single: bool) -> Run:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
@@ -226,10 +226,10 @@ def _onnx(part: Path, single: bool) -> Run:
     def run(inputs: NDArray[Any]) -> Tensor:
         return torch.from_numpy(session.run([OUTPUT], {INPUT: np.ascontiguousarray(inputs)})[0])
 
-    return _each(run) if single else run
+    return _one_at_a_time(run) if single else run
 
 
-def _pt2(part: Path, single: bool) -> Run:
+def _load_pt2(part: Path, single: bool) -> Run:
     module = torch.export.load(part).module()
 
     def run(inputs: NDArray[Any]) -> Tensor:
@@ -237,11 +237,11 @@ def _pt2(part: Path, single: bool) -> Run:
             output: Tensor = module(torch.from_numpy(np.ascontiguousarray(inputs)))
         return output
 
-    return _each(run) if single else run
+    return _one_at_a_time(run) if single else run
 
 
-def _reloaded(part: Path, student: LoadedStudent) -> Run:
-    """Return the student with the weights of the file."""
+def _load_safetensors(part: Path, student: LoadedStudent) -> Run:
+    """Return a function that runs the student with the weights of the file."""
     import copy
     from dataclasses import replace
 
@@ -252,57 +252,59 @@ def _reloaded(part: Path, student: LoadedStudent) -> Run:
 
 
 def _inputs(split: Split, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Return the inputs of some samples; a table's rows in float64, as an exported student takes them."""
+    """Return the inputs of samples for an exported student; table rows ``[B, F]`` in float64."""
     inputs = split.samples.read(rows)
     return inputs.astype(np.float64) if inputs.ndim == 2 else inputs
 
 
-def _each(run: Run) -> Run:
-    """Return what answers a batch one sample at a time."""
-    return lambda inputs: torch.cat([run(inputs[place : place + 1]) for place in range(len(inputs))])
+def _one_at_a_time(run: Run) -> Run:
+    """Return a function that runs a batch one sample at a time."""
+    return lambda inputs: torch.cat([run(inputs[index : index + 1]) for index in range(len(inputs))])
 
 
-def _answering(run: Run, split: Split) -> Callable[[NDArray[np.int64]], Tensor]:
+def _row_predictor(run: Run, split: Split) -> Callable[[NDArray[np.int64]], Tensor]:
     return lambda rows: at_least_float32(run(_inputs(split, rows)))
 
 
-def _compared(
+def _compare(
     own: Run,
     other: Run,
     split: Split,
     boxes: bool,
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None,
 ) -> tuple[float, float]:
-    """Return the largest difference of two answers, and the largest number that ``own`` answers.
+    """Return the largest difference between the outputs of two functions, and the largest output of ``own``.
 
-    Where there is a scale, both are in standard units: far from zero, or tiny, all answers are alike.
-    Boxes are compared in any order: two whose scores differ by rounding change places.
+    With a scale, both are in standard units: otherwise the tolerance would be too loose for values far from
+    zero, and too strict for tiny ones. Boxes are compared in any order, because rounding may swap boxes with
+    nearly equal scores.
     """
     difference = largest = 0.0
     for part in batches(split.labelled):
         inputs = _inputs(split, part)
-        wanted, found = own(inputs), other(inputs)
-        if wanted.shape != found.shape:
+        expected, found = own(inputs), other(inputs)
+        if expected.shape != found.shape:
             raise DataError(
-                f"the exported student answers {tuple(found.shape)}, the student {tuple(wanted.shape)}",
+                f"the export has outputs of shape {tuple(found.shape)}, the student {tuple(expected.shape)}",
                 where="export",
                 hint="try another --format",
             )
         if scale is not None:
             mean, deviation = (torch.tensor(values, dtype=torch.float64) for values in scale)
-            wanted, found = ((answer - mean) / deviation for answer in (wanted, found))
+            expected, found = ((answer - mean) / deviation for answer in (expected, found))
         if boxes:
-            far = torch.cdist(wanted, found, p=torch.inf)
-            gap = max(far.amin(dim=1).max().item(), far.amin(dim=2).max().item())
+            # [B, M, M]: distance of each pair of boxes; each box must have a near one on the other side
+            distance = torch.cdist(expected, found, p=torch.inf)
+            gap = max(distance.amin(dim=1).max().item(), distance.amin(dim=2).max().item())
         else:
-            gap = (wanted - found).abs().max().item()
-        difference, largest = max(difference, gap), max(largest, wanted.abs().max().item())
+            gap = (expected - found).abs().max().item()
+        difference, largest = max(difference, gap), max(largest, expected.abs().max().item())
         if not np.isfinite(gap):
             return gap, largest
     return difference, largest
 
 
-def _need(*packages: str) -> None:
+def _require_packages(*packages: str) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"ONNX needs {', '.join(missing)}", "--format onnx", "pip install 'mtkd[onnx]'")

@@ -1,4 +1,4 @@
-"""Write predictions: CSV, JSON lines, COCO's list of boxes, masks as pictures with a palette."""
+"""Write predictions as CSV, JSON lines, boxes in COCO format, and masks as palette PNGs."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from mtkd_cli.files import atomic
 from mtkd_cli.inference.predict import Answered
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""Characters that start a formula in a spreadsheet."""
 
 UNSEEN = 255
-"""The number of a pixel that the student was not shown."""
+"""Class number of pixels outside the student's input."""
 
 CORNERS = ("x1", "y1", "x2", "y2")
 
 
 def safe(cell: str | float) -> str | float:
-    """Return a cell that no spreadsheet runs; a number as `_digits` has it."""
+    """Return a cell that a spreadsheet does not run as a formula; numbers are rounded by `_round_float32`."""
     if isinstance(cell, str):
         return f"'{cell}" if cell.startswith(FORMULA) else cell
-    return _digits(cell)
+    return _round_float32(cell)
 
 
 def facts_of(answered: Answered, threshold: float, scores: bool = True) -> dict[str, Any]:
-    """Return a sample's prediction for JSON; boxes in the pixels of the upright image."""
+    """Return the prediction of a sample for JSON, with boxes in pixels of the upright image."""
     if answered.prediction is None:
         return {"file": answered.file, "error": answered.problem}
     prediction = answered.prediction
@@ -47,11 +47,11 @@ def facts_of(answered: Answered, threshold: float, scores: bool = True) -> dict[
         ]
     if scores and prediction.scores:
         found["scores"] = dict(prediction.scores)
-    return {key: _plain(value) for key, value in found.items()}
+    return {key: _to_json(value) for key, value in found.items()}
 
 
 def boxes_in_pixels(answered: Answered, threshold: float) -> list[tuple[str, float, list[float]]]:
-    """Return class, score and corners of the boxes that score at least the threshold."""
+    """Return class, score and corners of the boxes whose score is at least the threshold."""
     prediction = answered.prediction
     if prediction is None or prediction.boxes is None:
         return []
@@ -61,15 +61,16 @@ def boxes_in_pixels(answered: Answered, threshold: float) -> list[tuple[str, flo
         (
             name,
             score,
-            [_pixel(c) for c in (left + x1 * wide, top + y1 * high, left + x2 * wide, top + y2 * high)],
+            [_round_pixel(c) for c in (left + x1 * wide, top + y1 * high, left + x2 * wide, top + y2 * high)],
         )
         for name, score, x1, y1, x2, y2 in prediction.boxes
         if score >= threshold
     ]
 
 
-def _pixel(place: float) -> float:
-    return float(f"{place:.7g}")
+def _round_pixel(coordinate: float) -> float:
+    """Round a coordinate to seven digits, the precision of float32."""
+    return float(f"{coordinate:.7g}")
 
 
 def json_line(answered: Answered, threshold: float) -> str:
@@ -78,7 +79,7 @@ def json_line(answered: Answered, threshold: float) -> str:
 
 
 def csv_rows(answered: Answered, threshold: float) -> list[list[str | float]]:
-    """Return one sample as rows of CSV: of boxes a row each."""
+    """Return the cells of a sample: one row, or one row per box."""
     prediction = answered.prediction
     if prediction is None:
         return []
@@ -101,14 +102,14 @@ def csv_heading(answered: Answered) -> list[str | float]:
 
 
 def csv_line(cells: Sequence[str | float]) -> str:
-    """Return a line of CSV, with the line break."""
+    """Return cells as a line of CSV, with the line break."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()
 
 
 def coco(answers: Iterable[Answered], classes: Sequence[str], threshold: float) -> dict[str, Any]:
-    """Return boxes as COCO has them: images, categories, annotations with a score."""
+    """Return boxes in COCO format: images, categories, and annotations with scores."""
     found: dict[str, Any] = {
         "images": [],
         "annotations": [],
@@ -129,10 +130,10 @@ def coco(answers: Iterable[Answered], classes: Sequence[str], threshold: float) 
 
 
 def write_mask(mask: NDArray[np.uint8], answered: Answered, folder: Path) -> Path:
-    """Write a map as a PNG of the upright image's size, its pixels class numbers; return its path.
+    """Write a mask of class numbers as a PNG with the upright image's size, and return its path.
 
     Raises:
-        UsageError: a file of that name is there and would be overwritten.
+        UsageError: the file exists.
     """
     left, top, right, bottom = (round(side) for side in answered.shown)
     whole = np.full((answered.size[1], answered.size[0]), UNSEEN, dtype=np.uint8)
@@ -144,35 +145,35 @@ def write_mask(mask: NDArray[np.uint8], answered: Answered, folder: Path) -> Pat
     picture.save(content, "PNG")
     path = folder / f"{Path(answered.file).stem}.png"
     if path.exists():
-        raise UsageError(f"{path} exists", where="--masks", hint="give another folder")
+        raise UsageError(f"{path} exists", where="--masks", hint="choose another folder")
     with atomic.disk_errors(path):
         atomic.write_bytes(path, content.getvalue())
     return path
 
 
 def palette() -> list[int]:
-    """Return 256 colours, those of Pascal VOC: neighbouring numbers differ, 0 is black."""
-    colours: list[int] = []
+    """Return the 256 colors of Pascal VOC, which differ between neighboring numbers; 0 is black."""
+    colors: list[int] = []
     for number in range(256):
-        colour = [0, 0, 0]
+        color = [0, 0, 0]
         for bit in range(8):
             for channel in range(3):
-                colour[channel] |= ((number >> (3 * bit + channel)) & 1) << (7 - bit)
-        colours += colour
-    return colours
+                color[channel] |= ((number >> (3 * bit + channel)) & 1) << (7 - bit)
+        colors += color
+    return colors
 
 
-def _plain(value: Any) -> Any:
-    """Return a value, its numbers as `_digits` has them, and null for what is no finite number."""
+def _to_json(value: Any) -> Any:
+    """Return a value for JSON: floats rounded by `_round_float32`, non-finite ones as None."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: _to_json(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(inner) for inner in value]
+        return [_to_json(inner) for inner in value]
     if not isinstance(value, float):
         return value
-    return _digits(value) if math.isfinite(value) else None
+    return _round_float32(value) if math.isfinite(value) else None
 
 
-def _digits(value: float) -> float:
-    """Return a number that comes from float32 with the digits that this has; others keep theirs."""
+def _round_float32(value: float) -> float:
+    """Round a number to seven digits if float32 represents it exactly; return others unchanged."""
     return float(f"{value:.7g}") if math.isfinite(value) and float(np.float32(value)) == value else value

@@ -1,4 +1,4 @@
-"""Ask a student about images, folders and tables; what cannot be read is said, the rest goes on."""
+"""Predict images, folders and tables; unreadable files are reported and skipped."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ TABLES = tables.ENDINGS
 
 @dataclass(frozen=True)
 class Answered:
-    """What a student says of one file, or of one row of a table.
+    """The prediction for one image, or for one row of a table.
 
     Attributes:
-        file: the file; of a table with the row's number: ``a.csv:7``.
-        prediction: None if the file cannot be read.
-        problem: why it cannot be.
+        file: path of the file; for a row of a table with its line number: ``a.csv:7``.
+        prediction: the prediction; None if the file cannot be read.
+        problem: reason why the file cannot be read.
         size: width and height of the upright image, in pixels; (0, 0) for a row.
-        shown: the part of it that the student was shown: left, top, right, bottom.
+        shown: part of the upright image that is the student's input: left, top, right, bottom, in pixels.
     """
 
     file: str
@@ -51,9 +51,9 @@ class _Item:
 
 
 def files_of(student: LoadedStudent, paths: Sequence[Path]) -> list[Path]:
-    """Return the files that paths stand for: a folder stands for its images, or its tables.
+    """Return the files of the given paths; a folder is replaced by its images, or its tables.
 
-    What does not exist stays in the list: it is reported as a file that cannot be read.
+    Missing files stay in the list, so that they are reported as unreadable.
     """
     found: list[Path] = []
     for path in paths:
@@ -69,20 +69,20 @@ def files_of(student: LoadedStudent, paths: Sequence[Path]) -> list[Path]:
 def predict(
     student: LoadedStudent, files: Sequence[Path], batch_size: int, advance: Callable[[int], None]
 ) -> Iterator[Answered]:
-    """Yield what the student says of each file, in their order.
+    """Yield the student's predictions in the order of the files.
 
     Args:
         student: the student.
-        files: see `files_of`.
-        batch_size: samples that are answered at once.
-        advance: is told how many files are done.
+        files: files from `files_of`.
+        batch_size: number of samples per batch.
+        advance: function that receives the number of files read since its last call.
     """
     with images.refuse_bombs(), ThreadPoolExecutor(WORKERS) as pool:
-        for items in _batched(_items(student, files, pool, batch_size, advance), batch_size):
-            yield from _answered(student, items)
+        for items in _batches(_read_items(student, files, pool, batch_size, advance), batch_size):
+            yield from _predict_batch(student, items)
 
 
-def _items(
+def _read_items(
     student: LoadedStudent,
     files: Sequence[Path],
     pool: ThreadPoolExecutor,
@@ -91,16 +91,16 @@ def _items(
 ) -> Iterator[_Item]:
     if student.takes == "table":
         for file in files:
-            yield from _rows(student, file)
+            yield from _read_rows(student, file)
             advance(1)
         return
-    for start in range(0, len(files), batch_size):  # not all at once: what is decoded stays in memory
+    for start in range(0, len(files), batch_size):  # limits the decoded images in memory
         part = files[start : start + batch_size]
-        yield from pool.map(lambda file: _image(student, file), part)
+        yield from pool.map(lambda file: _read_image(student, file), part)
         advance(len(part))
 
 
-def _image(student: LoadedStudent, file: Path) -> _Item:
+def _read_image(student: LoadedStudent, file: Path) -> _Item:
     try:
         pixels = student.read(file)
         return _Item(str(file), pixels, size=images.upright_size(file))
@@ -108,7 +108,7 @@ def _image(student: LoadedStudent, file: Path) -> _Item:
         return _Item(str(file), None, error.what)
 
 
-def _rows(student: LoadedStudent, file: Path) -> Iterator[_Item]:
+def _read_rows(student: LoadedStudent, file: Path) -> Iterator[_Item]:
     try:
         table = tables.read(file)
         rows = encode_table(table, student.model.input.columns)
@@ -119,7 +119,7 @@ def _rows(student: LoadedStudent, file: Path) -> Iterator[_Item]:
         yield _Item(f"{file}:{line}", row)
 
 
-def _answered(student: LoadedStudent, items: Sequence[_Item]) -> Iterator[Answered]:
+def _predict_batch(student: LoadedStudent, items: Sequence[_Item]) -> Iterator[Answered]:
     inputs = [item.inputs for item in items if item.inputs is not None]
     answers = iter(
         student.task.predictions(student.answer(np.stack(inputs)), student.classes) if inputs else ()
@@ -130,7 +130,7 @@ def _answered(student: LoadedStudent, items: Sequence[_Item]) -> Iterator[Answer
         yield Answered(item.name, prediction, item.problem, item.size, shown)
 
 
-def _batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
-    waiting = iter(items)
-    while batch := list(itertools.islice(waiting, size)):
+def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
         yield batch

@@ -1,4 +1,4 @@
-"""Names of a run's files that are needed to use its student."""
+"""Names of the files in a run folder that its student needs."""
 
 from __future__ import annotations
 

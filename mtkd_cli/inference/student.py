@@ -1,4 +1,4 @@
-"""The student of a finished run, from its folder alone: no teacher, no data set, no store is needed."""
+"""The student of a finished run. Loading it needs only the run folder: no teachers, data or store."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute, source_file
 from mtkd_cli.specs import TeacherSpec
 from mtkd_cli.training.context import Context
 
-UNFINISHED = "has the run finished? mtkd distill writes it at the end"
+UNFINISHED = "check that the run has finished: mtkd distill writes this file at the end"
 
 
 @dataclass(frozen=True)
 class LoadedStudent:
-    """A student that answers files.
+    """A student with its weights, ready for prediction.
 
     Attributes:
-        folder: the run's.
-        model: the module with its weights, what it wants as input, its classes and scale.
-        task: what its outputs mean.
-        facts: ``student.json``, as `described` made it.
-        trust_code: whether the user allowed the code that it names to run.
+        folder: the run folder.
+        model: module with its weights, input specification, classes and scale.
+        task: the task that defines its outputs.
+        facts: content of ``student.json``, see `described`.
+        trust_code: whether the user allowed local code of the run.
     """
 
     folder: Path
@@ -69,14 +69,14 @@ class LoadedStudent:
 
     @cached_property
     def module(self) -> Prepared:
-        """The module behind its preprocessing, in eval mode: views (values 0 to 1) to outputs."""
+        """The module with preprocessing, in eval mode, from views (values 0 to 1) to outputs."""
         return with_preprocessing(self.model).eval().requires_grad_(False)
 
     def read(self, file: str | Path) -> NDArray[np.uint8]:
-        """Return an image file as the training data had them, ``[C, S, S]`` bytes.
+        """Decode an image file like the training data, ``[C, S, S]`` uint8.
 
         Raises:
-            DataError: a file that cannot be decoded.
+            DataError: the file cannot be decoded.
         """
         reads, path = self.facts["reads"], Path(file)
         try:
@@ -87,11 +87,11 @@ class LoadedStudent:
             raise DataError(
                 f"the image cannot be read: {images.failure_reason(error, path)}",
                 where=str(path),
-                hint="give a PNG or JPEG file",
+                hint="use a PNG or JPEG file",
             ) from error
 
     def answer(self, inputs: NDArray[Any]) -> Tensor:
-        """Return the outputs ``[B, C, *]`` on images ``[B, C, S, S]`` uint8, or on rows ``[B, F]``."""
+        """Return the outputs ``[B, C, *]`` for images ``[B, C, S, S]`` uint8, or table rows ``[B, F]``."""
         shown = torch.from_numpy(np.require(inputs, requirements=["C", "W"]))
         with torch.inference_mode():
             output: Tensor = self.module(shown if shown.dim() == 2 else shown.float().div_(255))
@@ -99,9 +99,9 @@ class LoadedStudent:
 
 
 def described(context: Context, model: Model, scores: Mapping[str, float]) -> dict[str, Any]:
-    """Return what ``student.json`` says: all that `load_student` needs besides the weights.
+    """Return the content of ``student.json``: everything that `load_student` needs besides the weights.
 
-    A score that is undefined (R2 of a constant target) is None.
+    An undefined score (R2 of a constant target) is None.
     """
     recipe, data, part = context.recipe, context.data, context.parts.student
     given, samples = recipe.student.input, data.train.samples
@@ -109,14 +109,14 @@ def described(context: Context, model: Model, scores: Mapping[str, float]) -> di
     return {
         "format": FORMAT,
         "model": recipe.student.model,
-        "provider": _name(part),
+        "provider": _full_name(part),
         "request": {
             "model": part.model,
             "channels": given.channels or data.input.channels or 3,
             "size": given.size or data.input.size or 224,
             "outputs": context.task.outputs,
         },
-        "task": {"name": _name(context.parts.task), "options": dict(context.parts.task.options)},
+        "task": {"name": _full_name(context.parts.task), "options": dict(context.parts.task.options)},
         "loss": recipe.loss.model_dump(mode="json"),
         "data": recipe.data.model_dump(mode="json"),
         "classes": list(data.classes),
@@ -129,14 +129,14 @@ def described(context: Context, model: Model, scores: Mapping[str, float]) -> di
 
 
 def local_code(context: Context) -> list[str]:
-    """Return what ``student.json`` names of local code: the student's model, the task and the data."""
+    """Return the local code that ``student.json`` names: of the student's model, the task and the data."""
     student = context.parts.student
     names = (f"{student.spec.name}:{student.model}", context.recipe.task.name, context.recipe.data.name)
     return [name for name in names if name.startswith(PREFIX)]
 
 
-def _name(part: Part | ModelPart) -> str:
-    """Return ``distribution:name`` of a plugin, or what names it in a local file."""
+def _full_name(part: Part | ModelPart) -> str:
+    """Return ``distribution:name`` of a plugin, or the reference to a local file."""
     name: str = part.spec.name
     return name if name.startswith(PREFIX) else f"{part.plugin.distribution}:{name}"
 
@@ -144,29 +144,29 @@ def _name(part: Part | ModelPart) -> str:
 def load_student(
     run: str | Path, registry: Registry | None = None, *, trust_code: bool = False
 ) -> LoadedStudent:
-    """Return the student of a run. Checks the whole document before it imports anything.
+    """Load the student of a run. Validates ``student.json`` before it imports anything.
 
     Args:
-        run: the run's folder, or its name in ``runs/``.
-        registry: the plugins; default: the installed ones.
-        trust_code: whether Python code that the run names may run, also of runs of other people.
+        run: run folder, or name of a run in ``runs/``.
+        registry: available plugins; default: the installed ones.
+        trust_code: whether local code of the run may run even if another user made the run.
 
     Raises:
-        UsageError: no such run, or a plugin that is not installed.
-        DataError: files that are damaged or not those that the run wrote, or code that is not allowed.
+        UsageError: no such run, or a plugin is not installed.
+        DataError: a file is damaged or changed, or local code is not allowed to run.
     """
     folder = folder_of(run)
     facts, document = read_document(folder)
-    tensors = _tensors(weights_file(folder), document.weights)
+    tensors = _load_weights(weights_file(folder), document.weights)
     permit(document.model_code, facts, str(folder), trust_code)
     try:
-        task = _task(document, registry or installed())
-        model = _model(document, task, registry or installed(), str(folder))
+        task = _build_task(document, registry or installed())
+        model = _build_model(document, task, registry or installed(), str(folder))
     except (MtkdError, MemoryError):
         raise
-    except Exception as error:  # a plugin that is told nonsense may raise anything
+    except Exception as error:  # a plugin may raise anything on invalid values
         raise DataError(
-            f"{STUDENT} does not describe a student: {type(error).__name__} {error}",
+            f"the student in {STUDENT} cannot be built: {type(error).__name__} {error}",
             where=str(folder),
             hint=AGAIN,
         ) from error
@@ -175,20 +175,20 @@ def load_student(
 
 
 def read_document(folder: Path) -> tuple[dict[str, Any], StudentDocument]:
-    """Return ``student.json`` of a run, as it stands there and checked.
+    """Return ``student.json`` of a run, as a dict and as a validated document.
 
     Raises:
-        DataError: it is not what was written, or not the document of a student.
+        DataError: the file is damaged, or not valid.
     """
     for path in (folder / STUDENT, weights_file(folder)):
         if path.is_symlink():
-            raise DataError("a link is not followed in a run", where=str(path), hint=AGAIN)
+            raise DataError("links are not allowed in a run folder", where=str(path), hint=AGAIN)
     facts = checksummed_json.read(folder / STUDENT, hint=UNFINISHED)
     return facts, parsed(facts, str(folder))
 
 
 def student_files(run: str | Path) -> list[Path]:
-    """Return the files that decide what a run's student answers; local code that it names too. Runs none.
+    """Return the files that determine a student's outputs, including its local code. Does not run the code.
 
     Raises:
         UsageError: no such run.
@@ -201,20 +201,20 @@ def student_files(run: str | Path) -> list[Path]:
 
 
 def folder_of(run: str | Path) -> Path:
-    """Return a run's folder.
+    """Return the folder of a run.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such run.
     """
     for folder in (Path(run), ROOT / run):
         if folder.is_dir():
             return folder
-    known = sorted(path.name for path in ROOT.iterdir() if path.is_dir()) if ROOT.is_dir() else []
-    some = f"runs here: {', '.join(known[-5:])}" if known else "mtkd distill makes one"
-    raise UsageError(f"no run {str(run)!r}", where="RUN", hint=nearest(str(run), known) or some)
+    names = sorted(path.name for path in ROOT.iterdir() if path.is_dir()) if ROOT.is_dir() else []
+    hint = f"runs here: {', '.join(names[-5:])}" if names else "mtkd distill creates one"
+    raise UsageError(f"no run {str(run)!r}", where="RUN", hint=nearest(str(run), names) or hint)
 
 
-def _tensors(path: Path, sha256: str) -> dict[str, Tensor]:
+def _load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -223,7 +223,7 @@ def _tensors(path: Path, sha256: str) -> dict[str, Tensor]:
         ) from error
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(
-            "the weights are not those that the run wrote: their SHA-256 differs", where=str(path), hint=AGAIN
+            "the weights changed since the run wrote them: their SHA-256 differs", where=str(path), hint=AGAIN
         )
     try:
         return safetensors.torch.load(content)
@@ -231,8 +231,8 @@ def _tensors(path: Path, sha256: str) -> dict[str, Tensor]:
         raise DataError(f"not a safetensors file: {error}", where=str(path), hint=AGAIN) from error
 
 
-def _task(document: StudentDocument, registry: Registry) -> Task:
-    """Return the task as the run had it; it is told the form and the scale of labels that are not here."""
+def _build_task(document: StudentDocument, registry: Registry) -> Task:
+    """Return the task of the run. Placeholder labels give it the shape and the scale of the run's labels."""
     name, options = document.task.name, dict(document.task.options)
     if name.startswith(PREFIX):
         factory = load_attribute(name)
@@ -243,7 +243,7 @@ def _task(document: StudentDocument, registry: Registry) -> Task:
             raise DataError(wrong[0].what, where=wrong[0].where, hint=AGAIN)
         factory = spec.load()
     labels, scale = document.labels, document.scale
-    kind = labels.dtype if scale is None else np.float64  # which tells labels far from 0 apart
+    kind = labels.dtype if scale is None else np.float64  # distinguishes labels far from 0
     targets = none_like(np.empty((2, *labels.shape), kind))
     if scale is not None:
         mean, deviation = (np.array(values[: targets[0].size]) for values in scale)
@@ -253,16 +253,16 @@ def _task(document: StudentDocument, registry: Registry) -> Task:
     return task
 
 
-def _model(document: StudentDocument, task: Task, registry: Registry, where: str) -> Model:
-    """Return the student's architecture, its weights still to be filled in."""
+def _build_model(document: StudentDocument, task: Task, registry: Registry, where: str) -> Model:
+    """Return the student's model, before its weights are loaded."""
     spec = registry.find("teachers", document.provider).spec
     if not (isinstance(spec, TeacherSpec) and spec.trainable):
-        raise ValueError(f"{document.provider!r} builds no students")
-    asked = document.request
-    request = ModelRequest(asked.model, asked.channels, asked.size, asked.outputs, pretrained=False)
+        raise ValueError(f"{document.provider!r} cannot build students")
+    saved = document.request
+    request = ModelRequest(saved.model, saved.channels, saved.size, saved.outputs, pretrained=False)
     with torch.random.fork_rng(devices=[]):
         built: Model = spec.load()().build(request)
-        built = with_outputs(built, asked.outputs, where, seed=0)
+        built = with_outputs(built, saved.outputs, where, seed=0)
     return replace(
         built,
         input=document.input,

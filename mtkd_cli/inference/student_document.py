@@ -1,4 +1,4 @@
-"""The schema of ``student.json``: the whole document is checked before anything that it names is loaded."""
+"""Schema of ``student.json``. The document is validated before anything that it names is loaded."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Channels = Annotated[int, Field(ge=1, le=1_000_000)]
 Side = Annotated[int, Field(ge=1, le=65_536)]
 Length = Annotated[int, Field(ge=0, le=1_000_000)]
-LARGEST_LABEL = 100_000_000
-"""Numbers that the label of one sample may have."""
+MAX_LABEL = 100_000_000
+"""Maximum size of the label of one sample, in numbers."""
 
 
 class _Part(BaseModel):
-    """A part of the document: strict about its keys and types."""
+    """A part of the document, with strict keys and types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Request(_Part):
-    """What the student's provider is asked for."""
+    """The request to the student's provider, see `mtkd_cli.interfaces.ModelRequest`."""
 
     model: Name
     channels: Channels
@@ -58,18 +58,18 @@ class Labels(_Part):
 
     @model_validator(mode="after")
     def _not_huge(self) -> Labels:
-        if math.prod(self.shape) > LARGEST_LABEL:
+        if math.prod(self.shape) > MAX_LABEL:
             raise ValueError("the label is too large")
         return self
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reads(InputSpec):
-    """What the student is shown: how a file becomes an input, and the training data's input.
+    """Inputs of the training data, and the conversion of a file to such an input.
 
     Attributes:
         kind: ``image`` or ``table``.
-        fit: how an image is brought to a square.
+        fit: conversion of an image to a square: ``crop`` or ``stretch``.
     """
 
     kind: Literal["image", "table"]
@@ -77,11 +77,11 @@ class Reads(InputSpec):
 
 
 class StudentDocument(_Part):
-    """What ``student.json`` says.
+    """The content of ``student.json``.
 
     Attributes:
         code: SHA-256 of the source of each local file or module that the run used, by reference.
-        signature: of all else, by the key of the user whose run it is; see `mtkd_cli.inference.own_runs`.
+        signature: signature of the other keys by the run's user, see `mtkd_cli.inference.own_runs`.
     """
 
     format: Literal[1]
@@ -103,29 +103,29 @@ class StudentDocument(_Part):
 
     @property
     def model_code(self) -> list[str]:
-        """The local code that building the student runs: its model and its task."""
+        """References to the local code of the student's model and task."""
         model = f"{self.provider.rpartition(':')[2]}:{self.request.model}"
         return [name for name in (model, self.task.name) if name.startswith(PREFIX)]
 
     @model_validator(mode="after")
-    def _inputs_that_can_be(self) -> StudentDocument:
+    def _check_inputs(self) -> StudentDocument:
         for spec in (self.input, self.reads):
-            _refuse_wrong_input(spec)
+            _check_input(spec)
         return self
 
 
 def parsed(facts: Mapping[str, Any], where: str) -> StudentDocument:
-    """Return the document that the facts are.
+    """Return the validated document.
 
     Raises:
-        DataError: another format, or not the document of a student; names the first key that is wrong.
+        DataError: the format is not supported, or a key is invalid; names the first one.
     """
     found = facts.get("format")
     if found != FORMAT:
         raise DataError(
-            f"student.json has the format {found!r:.40}, this mtkd reads {FORMAT}",
+            f"student.json has the format {found!r:.40}; this version of mtkd supports format {FORMAT}",
             where=where,
-            hint="use the mtkd that wrote it",
+            hint="use the version of mtkd that wrote it",
         )
     try:
         return StudentDocument.model_validate_json(json.dumps(facts))
@@ -133,17 +133,17 @@ def parsed(facts: Mapping[str, Any], where: str) -> StudentDocument:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "the document"
         raise DataError(
-            f"student.json does not describe a student: {key}: {first['msg']}", where=where, hint=AGAIN
+            f"student.json is not valid: {key}: {first['msg']}", where=where, hint=AGAIN
         ) from error
 
 
-def _refuse_wrong_input(spec: InputSpec) -> None:
+def _check_input(spec: InputSpec) -> None:
     numbers = (*spec.mean, *spec.std, *spec.range, spec.crop)
     if not all(map(math.isfinite, numbers)) or not 0 < spec.crop <= 1:
-        raise ValueError("an input has a number that cannot be")
+        raise ValueError("an input has an invalid mean, std, range or crop")
     if not (spec.size is None or 1 <= spec.size <= 65_536):
-        raise ValueError("an input has a size that cannot be")
+        raise ValueError("an input has an invalid size")
     if not (spec.channels is None or 1 <= spec.channels <= 1_000_000):
-        raise ValueError("an input has a number of channels that cannot be")
+        raise ValueError("an input has an invalid number of channels")
     if not all(isinstance(column, Column) for column in spec.columns):
-        raise ValueError("an input has a column that cannot be")
+        raise ValueError("an input has an invalid column")

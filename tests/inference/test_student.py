@@ -113,8 +113,8 @@ def test_a_json_bomb_is_refused(run: Path) -> None:
     ("changes", "said"),
     [
         ({"format": 99}, "format 99"),
-        ({"request": {}}, "does not describe a student"),
-        ({"classes": None}, "does not describe a student"),
+        ({"request": {}}, "student.json is not valid"),
+        ({"classes": None}, "student.json is not valid"),
     ],
 )
 def test_facts_that_describe_no_student_are_refused(run: Path, changes: dict[str, Any], said: str) -> None:
