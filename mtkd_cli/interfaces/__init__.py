@@ -1,7 +1,7 @@
-"""What a plugin implements, and what it is given. Imports no torch.
+"""Protocols that plugins implement, and the types that they receive. Does not import torch.
 
-Protocols, the types in their signatures and small functions on these types belong here. What mtkd
-does with an implementation belongs in the rooms above.
+Protocols, the types in their signatures and small functions on these types belong here. The use of an
+implementation belongs in the rooms above.
 """
 
 from mtkd_cli.interfaces.columns import Columns as Columns

@@ -1,4 +1,4 @@
-"""Named columns of a task's statistics."""
+"""Names for the columns of a task's statistics."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ class Columns:
     def __len__(self) -> int:
         return len(self.single) + sum(self.wide.values())
 
-    def pack(self, **parts: Tensor) -> Tensor:
-        """Return statistics ``[N, S]`` of parts by name: ``[N]`` of a single column, else ``[N, width]``.
+    def pack(self, **by_name: Tensor) -> Tensor:
+        """Return statistics ``[N, S]`` from named columns: ``[N]`` for a single column, else ``[N, width]``.
 
         Raises:
-            ValueError: a part is missing, unknown or of another shape.
+            ValueError: a name is missing or unknown, or a tensor has the wrong shape.
         """
         import torch
 
-        if parts.keys() != {*self.single, *self.wide}:
+        if by_name.keys() != {*self.single, *self.wide}:
             raise ValueError(
-                f"the columns are {', '.join((*self.single, *self.wide))}; given: {', '.join(parts)}"
+                f"the columns are {', '.join((*self.single, *self.wide))}; given: {', '.join(by_name)}"
             )
-        single = [parts[name].unsqueeze(1) for name in self.single]
-        packed = torch.cat([*single, *(parts[name] for name in self.wide)], dim=1)
+        single = [by_name[name].unsqueeze(1) for name in self.single]
+        packed = torch.cat([*single, *(by_name[name] for name in self.wide)], dim=1)
         self._check(packed)
         return packed
 
     def unpack(self, statistics: Tensor) -> dict[str, Tensor]:
-        """Return the parts of statistics ``[N, S]`` by name, as `pack` takes them.
+        """Return the columns of statistics ``[N, S]`` by name, in the shapes of `pack`.
 
         Raises:
-            ValueError: the statistics have another number of columns.
+            ValueError: the statistics have the wrong number of columns.
         """
         self._check(statistics)
-        parts = {name: statistics[:, column] for column, name in enumerate(self.single)}
-        start = len(parts)
+        by_name = {name: statistics[:, column] for column, name in enumerate(self.single)}
+        start = len(by_name)
         for name, width in self.wide.items():
-            parts[name] = statistics[:, start : start + width]
+            by_name[name] = statistics[:, start : start + width]
             start += width
-        return parts
+        return by_name
 
     def _check(self, statistics: Tensor) -> None:
         if statistics.dim() != 2 or statistics.shape[1] != len(self):

@@ -1,4 +1,4 @@
-"""Data sources, and the samples that they give."""
+"""Data sources, and the samples that they return."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: its heading.
-        categories: what may stand in it; a row has the place of its own here. Empty: it has numbers.
+        name: heading of the column.
+        categories: names of its categories; a row contains the index of its category. Empty for numbers.
     """
 
     name: str
@@ -29,17 +29,19 @@ class Column:
 class Samples:
     """Samples of one split.
 
-    A label that is not there is -1 in integers, NaN in floats (`mtkd_cli.interfaces.missing_labels`).
+    A missing label is -1 in integers, NaN in floats (`mtkd_cli.interfaces.missing_labels`).
 
     Attributes:
         ids: N unique names, stable between runs.
-        inputs: images ``[M, C, H, W]`` uint8, or the rows of a table ``[M, F]`` float64 (or
-            float32), a value a column, NaN where it is missing; an array or a memory map.
-        targets: one label a sample, as its task has them: ``[N]`` class numbers, ``[N, T]`` float
-            values, ``[N, H, W]`` integer masks, ``[N, M, 5]`` float boxes.
-        metadata: columns of N values each (source, group), for strategies that route by them.
-        rows: ``[N]``, the row of ``inputs`` that is each sample's; None: in order. So splits share one
-            memory map instead of copying from it.
+        inputs: images ``[M, C, H, W]`` uint8, or table rows ``[M, F]`` float64 (or float32) with one value
+            per
+            column, NaN if missing; an array or a memory map.
+        targets: one label per sample, in the form of the task: ``[N]`` class numbers, ``[N, T]`` float
+            values,
+            ``[N, H, W]`` integer masks, ``[N, M, 5]`` float boxes.
+        metadata: columns of N values (source, group), for strategies that route by them.
+        rows: ``[N]``, row of ``inputs`` for each sample; None: in order. With it, splits share one memory map
+            without copies.
     """
 
     ids: tuple[str, ...]
@@ -52,7 +54,7 @@ class Samples:
         return len(self.ids)
 
     def read(self, where: slice | NDArray[np.int64]) -> NDArray[Any]:
-        """Return the inputs of some samples, ``[B, C, H, W]`` or ``[B, F]``."""
+        """Return the inputs of selected samples, ``[B, C, H, W]`` or ``[B, F]``."""
         chosen: NDArray[Any] = self.inputs[where if self.rows is None else self.rows[where]]
         return chosen
 
@@ -66,17 +68,16 @@ class Samples:
 
 @dataclass(frozen=True)
 class SourceData:
-    """What a data source returns.
+    """The return value of a data source.
 
     Attributes:
-        classes: class names in the order of the targets; the names of the values for a regression.
-        train: samples to train on; validation is split off them if ``val`` is None.
-        val: samples to validate on, if the source has them apart.
-        test: samples to test on; split off ``train`` if None.
-        columns: of a table; numbers without names where none are given.
-        fit: how images that are not square were brought to the square, see `mtkd_cli.reading.images.decode`;
-            so
-            that a student is shown files in the same way.
+        classes: class names in the order of the targets; names of the values for regression.
+        train: training samples.
+        val: validation samples; None: split off ``train``.
+        test: test samples; None: split off ``train``.
+        columns: columns of a table; empty: numbers without names.
+        fit: conversion of images to squares, see `mtkd_cli.reading.images.decode`; the student's input files
+            are converted in the same way.
     """
 
     classes: tuple[str, ...]
@@ -88,44 +89,43 @@ class SourceData:
 
 
 class DataCache(Protocol):
-    """Where a data source keeps what is costly to make again: decoded images, downloads.
+    """Storage for a data source's expensive results, such as decoded images and downloads.
 
-    A source that was written when ``cache`` was a `Path` keeps working: the cache that mtkd gives can be used
-    as the path of ``folder``.
+    Older sources use ``cache`` as a `Path`. They keep working: mtkd's cache is also the path of ``folder``.
     """
 
     @property
     def folder(self) -> Path:
-        """A folder that lasts, for files that the source looks after itself, such as downloads."""
+        """A persistent folder for files that the source manages itself, such as downloads."""
 
     def keep(self, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
-        """Return a folder that ``write`` filled once for ``key``, in this or an earlier run.
+        """Return the folder for ``key``; call ``write`` to fill it if no earlier run did.
 
-        It is found again only while every file is what was written. Of several processes that ask for
-        one key, one writes.
+        A folder is used again only if the checksums of all its files match. If several processes need the
+        same key, one of them writes.
 
         Args:
-            key: JSON values; everything that decides the content: the source's name, the SHA-256 of the
-                files that it reads, its settings, and a number that is raised when it reads them otherwise.
-            write: fills an empty folder with files.
+            key: JSON values that determine the content: the source's name, the SHA-256 of the files that it
+                reads, its settings, and a version number to increase when the format changes.
+            write: function that writes files into an empty folder.
 
         Raises:
             DataError: the disk is full, read-only or otherwise unusable.
         """
 
     def mapped(self, path: Path) -> NDArray[Any]:
-        """Return the array of a ``.npy`` file that was kept, memory-mapped for reading.
+        """Return the array of a ``.npy`` file in a kept folder, memory-mapped for reading.
 
-        While it is in use, ``mtkd store prune`` does not remove its folder.
+        ``mtkd store prune`` does not remove the folder while the array is in use.
         """
 
 
 class DataSource(Protocol):
-    """A data source; constructed with its options, and the name of the ``task`` if it takes that."""
+    """A data source, constructed with its options, and with ``task`` if it has that parameter."""
 
     def load(self, cache: DataCache) -> SourceData:
-        """Return the samples. What is costly to make again is kept in ``cache``.
+        """Return the samples. Expensive results are kept in ``cache``.
 
         Raises:
-            DataError: files that are missing, unreadable or contradict each other.
+            DataError: files are missing, unreadable or contradictory.
         """

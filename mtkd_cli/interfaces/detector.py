@@ -1,4 +1,4 @@
-"""What a detector answers while it is trained, and what it is then to answer."""
+"""Outputs of a detector in training mode, and the boxes that it should find."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Boxes that a detector is to answer: labelled ones, or the teachers' merged ones.
+    """Target boxes of a detector: labels, or the merged boxes of the teachers.
 
     Attributes:
-        boxes: ``[B, M, 4]``: x1, y1, x2, y2 as shares of the sides.
-        labels: ``[B, M]`` class numbers, -1 where there is no box.
-        scores: ``[B, M]``, 0 to 1: how sure it is that the box is there; 1 for a label.
-        spoken: ``[B, C]`` bool, the classes that are spoken about; None: all. Of the others nothing is
-            wanted, not even that there is none.
+        boxes: ``[B, M, 4]``: x1, y1, x2, y2 relative to the sides.
+        labels: ``[B, M]`` class numbers, -1 for padding.
+        scores: ``[B, M]``, probability of the box, 0 to 1; 1 for a label.
+        spoken: ``[B, C]`` bool, the classes with targets; None: all. The loss ignores the other classes, also
+            their absence.
     """
 
     boxes: Tensor
@@ -28,10 +28,10 @@ class Wanted:
 
 
 class DetectorAnswer(Protocol):
-    """What a detector answers in training mode; in eval mode it answers boxes ``[B, M, 6]``.
+    """Output of a detector in training mode; in eval mode the output is boxes ``[B, M, 6]``.
 
-    How boxes are given to the places of a network is the network's own, so the loss is too.
+    Networks assign boxes to their predictions in different ways, so each one has its own loss.
     """
 
     def loss(self, wanted: Wanted, temperature: float) -> Tensor:
-        """Return the loss of each sample, ``[B]``, times temperature squared where classes are soft."""
+        """Return the loss per sample, ``[B]``, times temperature squared for soft classes."""

@@ -1,4 +1,4 @@
-"""What a label is that is not there: -1 in integers, NaN in floats."""
+"""Missing labels: -1 in integers, NaN in floats."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from torch import Tensor
 
 
 def present(target: Tensor) -> Tensor:
-    """Return where there is a label, bool, the target's shape."""
+    """Return the mask of existing labels, bool, with the target's shape."""
     return torch.isfinite(target) if target.is_floating_point() else target >= 0
 
 
 def any_of(labelled: Tensor) -> Tensor:
-    """Return which samples ``[B]`` have a label anywhere, from ``[B, *]`` bool."""
+    """Return the mask ``[B]`` of samples with any True in ``[B, *]``."""
     return labelled if labelled.dim() == 1 else labelled.flatten(1).any(dim=1)
 
 
 def labelled_rows(targets: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which samples ``[N]`` have any label."""
-    there = np.isfinite(targets) if targets.dtype.kind == "f" else targets >= 0
-    return np.asarray(there.any(axis=tuple(range(1, targets.ndim))))
+    """Return the mask ``[N]`` of samples with any label."""
+    is_label = np.isfinite(targets) if targets.dtype.kind == "f" else targets >= 0  # the targets' shape
+    return np.asarray(is_label.any(axis=tuple(range(1, targets.ndim))))
 
 
 def none_like(targets: NDArray[Any]) -> NDArray[Any]:
-    """Return labels of the same shape and type, none of which is there."""
+    """Return an array of missing labels with the same shape and type."""
     return np.full_like(targets, np.nan if targets.dtype.kind == "f" else -1)
 
 
 def without_labels(target: Tensor) -> Tensor:
-    """Return labels of the same shape and type, none of which is there."""
+    """Return a tensor of missing labels with the same shape and type."""
     return torch.full_like(target, torch.nan if target.is_floating_point() else -1)

@@ -1,4 +1,4 @@
-"""Providers of models, and the models that they build."""
+"""Model providers, and the models that they build."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How a model wants a view (``[B, C, H, W]``, values 0 to 1; or ``[B, F]``, a table's rows).
+    """Preprocessing of a view: images ``[B, C, H, W]`` with values 0 to 1, or table rows ``[B, F]``.
 
     Attributes:
-        size: side of its square input, in pixels; None takes the data's. 1 for tables.
-        mean: per channel, subtracted; empty takes the data's.
-        std: per channel, divided by; empty takes the data's.
-        channels: 1 grey or 3 RGB; for a table the numbers that its columns become, see `columns`.
-            None takes the data's.
+        size: side of the square input, in pixels; None: the data's. 1 for tables.
+        mean: mean per channel, which is subtracted; empty: the data's.
+        std: standard deviation per channel, which divides; empty: the data's.
+        channels: 1 for gray, 3 for RGB; for a table the number of encoded columns, see ``columns``. None: the
+            data's.
         interpolation: ``bilinear``, ``bicubic`` or ``nearest``.
-        crop: share of the side kept by a centre crop.
-        range: what 0 and 1 become, before mean and std, which are in these units.
-        order: ``rgb`` or ``bgr``, where there are three channels; mean and std are in this order.
-        columns: a table's, taken from the data. A number is normalised by its own mean and std and is
-            the mean where it is missing; a category becomes one number for each of its names.
-        raw: whether it takes a table's rows as the data has them, see `Samples`.
+        crop: share of the side kept by a center crop.
+        range: values of black and white; mean and std are in these units.
+        order: ``rgb`` or ``bgr``, for three channels; mean and std are in this order.
+        columns: columns of the data's table. A number is normalized by the column's mean and std, and
+            replaced
+            by the mean if it is missing; a category is one-hot encoded.
+        raw: whether the model takes table rows as in the data, see `Samples`.
     """
 
     size: int | None = None
@@ -47,19 +48,20 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What a provider is asked for.
+    """A request for a model of a provider.
 
     Attributes:
-        model: the part after ``provider:``.
-        channels: channels of the model's input; for a table the numbers that its columns become.
+        model: name of the model, after ``provider:``.
+        channels: channels of the model's input; for a table the number of encoded columns.
         size: side of the model's input, in pixels; 1 for a table.
-        outputs: number of outputs the task needs.
+        outputs: number of outputs that the task needs.
         pretrained: whether to load the provider's trained weights.
-        columns: a table's columns.
-        trusted: files whose loading may run code in them; the user names them on the command line.
-        background: of a detector, whether the recipe says that its class number 0 is the background, which is
-            not among ``outputs``.
-        trust_code: whether Python code that an earlier run names may run; the user says so there too.
+        columns: columns of the data's table.
+        trusted: files that may run code while they are loaded, named by the user on the command line.
+        background: whether class number 0 of a detector is the background, according to the recipe; it is not
+            counted in ``outputs``.
+        trust_code: whether Python code that an earlier run names may run, allowed by the user on the command
+            line.
     """
 
     model: str
@@ -73,19 +75,19 @@ class ModelRequest:
     trust_code: bool = False
 
     def trusts(self, file: Path) -> bool:
-        """Whether code in a file may run."""
+        """Whether a file may run code while it is loaded."""
         return file.resolve() in self.trusted
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers that were made elsewhere, one for each sample.
+    """Precomputed outputs of a teacher, one row per sample.
 
     Attributes:
-        file: where they are, for messages.
-        keys: of each the sample's id, its file's name, or that without the ending; ``[N]``.
-        rows: ``[N, C, *]`` float32 or float64, NaN where there is no answer.
-        lines: where each stands in the file, for messages; ``[N]``.
+        file: path of the file, for messages.
+        keys: N sample ids, file names, or file names without their suffix.
+        rows: ``[N, C, *]`` float32 or float64, NaN for missing outputs.
+        lines: N line or row numbers in the file, for messages.
     """
 
     file: Path
@@ -115,26 +117,25 @@ class Model:
     """A model that a provider built.
 
     Attributes:
-        module: ``[B, C, H, W]`` (or ``[B, F]``) prepared by ``input`` to raw outputs.
-        input: how it wants its inputs.
-        head: dotted name of its last layer (``fc``), ``''`` if it has none that can be replaced.
-        classes: its class names in order, None if unknown.
+        module: module from preprocessed inputs ``[B, C, H, W]`` (or ``[B, F]``) to raw outputs.
+        input: preprocessing of its inputs.
+        head: dotted name of the last layer (``fc``); ``''`` if no single layer can be replaced.
+        classes: class names in order; None if unknown.
         trained: whether its weights are trained.
-        partly: whether trained weights are those of a part alone (an encoder): they make no teacher.
-        channels_last: whether it may run in that memory format: faster convolutions, the same
-            answers up to rounding; not for modules that call ``view`` on feature maps.
-        scale: mean and deviation ``[C]`` that bring its raw outputs to the target's units; None if
-            they are in them.
-        shaped: `Task.shaped` of the task that it serves; set by the engine.
-        resized: returns the model with a number of outputs, for one that has no single ``head``.
-        predictions: what it answers, of one that is asked by sample id (`TeacherSpec.by_id`) and shown no
-            views; its module is never called.
-        weights: how many numbers its weights are, and their bytes, of one whose module does not hold them
-            as parameters: another library runs it.
-        outputs: of a detector, how many class numbers its boxes may have; None: unknown.
-        has_background: of a detector, whether class number 0 is the background; None: unknown.
-        normalizes: whether the module normalizes its inputs itself: it wants plain values from 0 to 1.
-        hub: how its own library loads it from a model hub, for ``mtkd export --format hub``.
+        partly: whether only a part (an encoder) has trained weights, so that it cannot be a teacher.
+        channels_last: whether it may run in this memory format: faster convolutions, the same outputs up to
+            rounding. False for modules that call ``view`` on feature maps.
+        scale: mean and deviation ``[C]`` that convert raw outputs to the target's units; None: no conversion.
+        shaped: `Task.shaped` of its task; set by mtkd.
+        resized: function that returns the model with another number of outputs, for models without ``head``.
+        predictions: precomputed outputs of a model that takes sample ids instead of views
+            (`TeacherSpec.by_id`); its module is never called.
+        weights: number of weights and their size in bytes, for a model that another library runs and whose
+            module has no parameters.
+        outputs: number of class numbers of a detector's boxes; None if unknown.
+        has_background: whether class number 0 of a detector is the background; None if unknown.
+        normalizes: whether the module normalizes its inputs itself, so that it takes values from 0 to 1.
+        hub: format in which its own library loads it from a model hub, for ``mtkd export --format hub``.
     """
 
     module: nn.Module
@@ -158,16 +159,16 @@ class Model:
 class ModelProvider(Protocol):
     """Builds the models of ``provider:model``; constructed without arguments.
 
-    A provider whose models are files also has ``files(model: str) -> Iterable[Path]``: every file that
-    decides what a model answers. Their content is part of what recorded answers are known by.
+    A provider whose models are files also has ``files(model: str) -> Iterable[Path]``, which returns every
+    file that determines a model's outputs. Their content is part of the key of recorded outputs.
     """
 
     def build(self, request: ModelRequest) -> Model:
         """Return the model, on the CPU, in float32.
 
-        Without trained weights it may have ``request.outputs`` outputs at once; with them it keeps its own.
+        A model with trained weights keeps its own number of outputs; others may have ``request.outputs``.
 
         Raises:
-            UsageError: no such model (the nearest name is given).
-            DataError: weights that cannot be had; says what to put where.
+            UsageError: no such model; suggests the nearest name.
+            DataError: the weights are not available; names the missing file.
         """

@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def at_least_float32(output: Tensor) -> Tensor:
-    """Return a tensor in float32, in float64 if it is."""
+    """Return a float64 tensor unchanged, any other one as float32."""
     return output if output.dtype == torch.float64 else output.float()

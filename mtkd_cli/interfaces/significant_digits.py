@@ -1,4 +1,4 @@
-"""Numbers with significant digits, for files and for people: the scale of a target is anyone's choice."""
+"""Rounding to significant digits, for files and for display; targets may have any scale."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 KEPT = 7
-"""Significant digits of a number in a report."""
+"""Number of significant digits in a report."""
 
 
 def rounded(value: float | None) -> float | None:
-    """Return a number with `KEPT` significant digits; None for what is not finite."""
+    """Round a number to `KEPT` significant digits; return None for None and non-finite numbers."""
     return float(f"{value:.{KEPT}g}") if value is not None and math.isfinite(value) else None
 
 
 def significant(value: Any) -> Any:
-    """Return a value with `KEPT` significant digits in each of its floats, also within containers."""
+    """Round all floats in a value to `KEPT` significant digits, also in dataclasses, dicts and lists."""
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{each.name: significant(getattr(value, each.name)) for each in fields(value)})
     if isinstance(value, dict):
@@ -27,7 +27,7 @@ def significant(value: Any) -> Any:
 
 
 def without_nan(value: Any) -> Any:
-    """Return a value as JSON has it: None for each number that is not finite."""
+    """Replace all non-finite floats in a value by None, for JSON."""
     if isinstance(value, dict):
         return {name: without_nan(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
@@ -36,19 +36,19 @@ def without_nan(value: Any) -> Any:
 
 
 def digits(size: float) -> str:
-    """Return how numbers of some size are written: ``.4f`` where four decimals show enough of them."""
+    """Return the format of numbers of a given size: ``.4f`` if four decimals suffice."""
     if size == 0 or not math.isfinite(size) or 0.001 <= abs(size) < 10_000:
         return ".4f"
     return ".4g" if abs(size) < 1 else ".7g"
 
 
 def shown(value: float | None, size: float | None = None, sign: str = "") -> str:
-    """Return a number for people; ``undefined`` for one that is not there.
+    """Return a number as text; ``undefined`` for None and non-finite numbers.
 
     Args:
         value: the number.
-        size: of what it is shown with: the score, for a difference of scores. Default: its own.
-        sign: ``+`` writes it of positive numbers too.
+        size: number that determines the digits: the score, for a difference of scores. Default: ``value``.
+        sign: ``+`` to show the sign of positive numbers.
     """
     if value is None or not math.isfinite(value):
         return "undefined"

@@ -1,4 +1,4 @@
-"""Strategies, and what they are given."""
+"""Strategies, and the batches that they receive."""
 
 from __future__ import annotations
 
@@ -15,40 +15,41 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def _itself(tensor: Tensor) -> Tensor:
+def _identity(tensor: Tensor) -> Tensor:
     return tensor
 
 
 @dataclass(frozen=True)
 class AggregationBatch:
-    """What a strategy is given: K teachers' answers on B samples.
+    """Outputs of K teachers on B samples.
 
-    ``*`` stands for the task's ``elements``: nothing where a sample is weighed as a whole, ``H, W``
-    where each pixel is.
+    ``*`` stands for the task's ``elements``: no dimensions if each sample has one weight, ``H, W`` if each
+    pixel has its own.
 
     Attributes:
         outputs: K tensors ``[B, C, *]``, raw, aligned to the task's classes.
         teacher_names: K names, in the recipe's order.
         sample_ids: B names.
-        temperature: the recipe's.
-        progress: share of the run that is done, 0 to 1.
+        temperature: temperature of the recipe.
+        progress: completed share of the run, 0 to 1.
         task: the task, for `error`, `uncertainty` and `scores`.
-        declared_weights: ``[K]`` of the recipe's ``weight`` keys (absent: 1), or None if no teacher has one.
-        known: ``[K, C]`` bool, the classes that each teacher knows; None if all know all. What a teacher
-            does not know has the output `mtkd_cli.interfaces.label_space.UNKNOWN`.
-        answered: ``[K, B]`` bool, who has a usable answer; None: everybody. The core silences the others;
-            their outputs here are the mean of those who answered.
-        target: the labels; only for strategies that need ``labels``.
-        labelled: ``[B, *]`` bool; only for strategies that need ``labels``.
-        student_output: ``[B, C, *]`` without gradient, or what else a student in training answers (see
+        declared_weights: ``[K]``, the recipe's ``weight`` keys (default: 1); None if no teacher has one.
+        known: ``[K, C]`` bool, the classes that each teacher knows; None: all. The output for an unknown
+            class is
+            `mtkd_cli.interfaces.label_space.UNKNOWN`.
+        answered: ``[K, B]`` bool, samples with finite outputs; None: all. The core gives the others weight 0;
+            their outputs are replaced by the mean of the other teachers.
+        target: labels; only for strategies that need ``labels``.
+        labelled: ``[B, *]`` bool, the mask of labels; only for strategies that need ``labels``.
+        student_output: ``[B, C, *]`` without gradient, or another form that a student has in training (see
             `Task.shaped`); only for strategies that need ``student``.
         metadata: columns of B values each.
-        draw: ``draw(name, shape)`` gives uniform numbers in [0, 1): a function of seed, step and name.
-        summed: sums a tensor over the processes that share a training batch, for a strategy that needs
-            totals of the whole batch. Every process must call it equally often, with the same shape.
-            With one process, and outside training, it returns the tensor.
-        heard_by_label: ``[K, B, *]`` bool, what the labels say about `heard`; only where the labels
-            themselves are withheld.
+        draw: function ``(name, shape)`` to uniform numbers in [0, 1), determined by seed, step and name.
+        summed: function that sums a tensor over the processes of a training batch, for strategies that need
+            totals of the whole batch. Every process must call it equally often, with the same shape. With one
+            process, and outside training, it returns the tensor.
+        heard_by_label: ``[K, B, *]`` bool, part of `heard` that depends on labels, for strategies that do not
+            receive labels.
     """
 
     outputs: tuple[Tensor, ...]
@@ -65,12 +66,12 @@ class AggregationBatch:
     student_output: Any = None
     metadata: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     draw: Callable[[str, tuple[int, ...]], Tensor] | None = None
-    summed: Callable[[Tensor], Tensor] = _itself
+    summed: Callable[[Tensor], Tensor] = _identity
     heard_by_label: Tensor | None = None
 
     @cached_property
     def error(self) -> Tensor:
-        """Each teacher's error against labels of classes that it knows, ``[K, B, *]``; needs ``labels``."""
+        """Each teacher's error on labels of classes that it knows, ``[K, B, *]``; needs ``labels``."""
         import torch
 
         if self.target is None:
@@ -80,19 +81,19 @@ class AggregationBatch:
 
     @cached_property
     def uncertainty(self) -> Tensor:
-        """How unsure each teacher is, ``[K, B, *]``, 0 to 1."""
+        """Each teacher's uncertainty, ``[K, B, *]``, 0 to 1."""
         return self.task.uncertainty(self.outputs)
 
     @cached_property
     def scores(self) -> tuple[float, ...]:
-        """Each teacher's primary metric on the labels of classes that it knows; needs ``labels``."""
+        """Each teacher's primary metric on labels of classes that it knows; needs ``labels``."""
         return tuple(self.task.metrics(found)[self.task.primary.name] for found in self._statistics)
 
     @cached_property
     def scores_alone(self) -> tuple[float, ...]:
-        """Each teacher's primary metric on every label, one of a class that it does not know being wrong.
+        """Each teacher's primary metric on all labels; labels of unknown classes count as wrong.
 
-        It is what each is worth if it answers alone. Needs ``labels``.
+        This is its score as the only teacher. Needs ``labels``.
         """
         if self.known is None:
             return self.scores
@@ -106,9 +107,9 @@ class AggregationBatch:
 
     @cached_property
     def losses_alone(self) -> tuple[float, ...]:
-        """Each teacher's mean evaluation loss on every label. Needs ``labels``.
+        """Each teacher's mean evaluation loss on all labels; needs ``labels``.
 
-        Very large for a teacher that does not know the class of a label.
+        It is very large if a teacher does not know the class of a label.
         """
         import torch
 
@@ -143,9 +144,9 @@ class AggregationBatch:
 
     @cached_property
     def class_scores(self) -> Tensor | None:
-        """Each teacher's score of each class ``[K, C]`` (`Task.class_score`), NaN where there is none.
+        """Each teacher's score on each class, ``[K, C]`` (`Task.class_score`), NaN if undefined.
 
-        None if the task measures no classes. Needs ``labels``.
+        None if the task has no scores of classes. Needs ``labels``.
         """
         import torch
 
@@ -156,7 +157,7 @@ class AggregationBatch:
 
     @cached_property
     def _statistics(self) -> tuple[Tensor, ...]:
-        """The task's statistics of each teacher on the labels of classes that it knows."""
+        """The task's statistics ``[N, S]`` of each teacher on labels of classes that it knows."""
         if self.target is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
         from mtkd_cli.interfaces.missing_labels import any_of
@@ -169,10 +170,10 @@ class AggregationBatch:
 
     @cached_property
     def heard(self) -> Tensor:
-        """Where each teacher may be heard, ``[K, B, *]`` bool.
+        """Mask of the elements on which each teacher is used, ``[K, B, *]`` bool.
 
-        False where it did not answer, and on a label that it cannot teach, see `Task.heard`. The core
-        silences teachers there by itself; a strategy that chooses a teacher chooses among these.
+        It is False for non-finite outputs, and for labels that the teacher cannot predict, see `Task.heard`.
+        The core sets these weights to 0; a strategy that selects one teacher must select among the others.
         """
         import torch
 
@@ -181,12 +182,13 @@ class AggregationBatch:
         heard = torch.ones(shape, dtype=torch.bool, device=first.device)
         for limit in (self._heard_by_label, self.answered):
             if limit is not None:
+                # [K, B] or [K, B, *] -> [K, B, *]
                 heard = heard & limit.view(*limit.shape, *(1,) * (heard.dim() - limit.dim()))
         return heard
 
     @property
     def any_unheard(self) -> bool:
-        """Whether some teacher may be silenced here, see `heard`."""
+        """Whether `heard` may be False for some teacher."""
         return self.answered is not None or self._heard_by_label is not None
 
     @cached_property
@@ -197,7 +199,7 @@ class AggregationBatch:
 
     @cached_property
     def _targets_known(self) -> tuple[Tensor, ...]:
-        """For each teacher the labels of the classes that it knows."""
+        """K labels, each without the classes that the teacher does not know."""
         if self.target is None:
             raise LookupError("labels")
         if self.known is None:
@@ -205,7 +207,7 @@ class AggregationBatch:
         return tuple(self.task.within(self.target, known) for known in self.known)
 
     def alone(self, teacher: int) -> Merged:
-        """Return one teacher's answers as if there were no other; for `Task.kd_loss`."""
+        """Return the outputs of one teacher as the only one, for `Task.kd_loss`."""
         import torch
 
         output = self.outputs[teacher]
@@ -213,13 +215,13 @@ class AggregationBatch:
         return Merged((output,), weights, known=None if self.known is None else self.known[[teacher]])
 
     def random(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """Return uniform numbers in [0, 1) from counters: the same in every run and after a resume."""
+        """Return uniform random numbers in [0, 1), the same in every run and after a resume."""
         if self.draw is None:
-            raise LookupError("no random numbers are drawn here")
+            raise LookupError("this batch has no random numbers: draw is None")
         return self.draw(name, shape)
 
     def without(self, *needs: str) -> AggregationBatch:
-        """Return the batch with what the named needs give taken away."""
+        """Return the batch without the fields of the given needs."""
         batch = self
         if "labels" in needs:
             batch = replace(batch, target=None, labelled=None, heard_by_label=batch._heard_by_label)
@@ -229,25 +231,25 @@ class AggregationBatch:
 
 
 class Aggregator(Protocol):
-    """A strategy; constructed with its options.
+    """A strategy, constructed with its options.
 
-    It has ``weights``, or ``combine`` where its target is no weighting of the teachers, and
-    ``fit`` if its spec needs ``validation``.
+    It has ``weights``, or ``combine`` if its target is not a weighted mean of the teachers, and ``fit`` if
+    its spec needs ``validation``.
     """
 
     def weights(self, batch: AggregationBatch) -> Tensor:
-        """Return ``[K, B, *]``, or ``[K, B]`` for the same in all of a sample; finite, >= 0, sum 1 over K."""
+        """Return weights ``[K, B, *]``, or ``[K, B]`` for whole samples; finite, >= 0, sum 1 over K."""
 
 
 class FittedAggregator(Aggregator, Protocol):
-    """A strategy that learns something before training."""
+    """A strategy that is fitted on validation data before training."""
 
     def fit(self, validation: AggregationBatch) -> None:
-        """Learn from the validation split, as one batch, labels included."""
+        """Fit the strategy to the validation split, passed as one batch with labels."""
 
 
 class CombiningAggregator(Protocol):
-    """A strategy that is no weighting."""
+    """A strategy whose target is not a weighted mean of the teachers."""
 
     def combine(self, batch: AggregationBatch) -> Tensor:
-        """Return one combined output ``[B, C, *]`` of the teachers' kind."""
+        """Return one combined output ``[B, C, *]`` in the form of the teachers' outputs."""

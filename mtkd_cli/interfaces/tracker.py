@@ -1,4 +1,4 @@
-"""Trackers: they follow a run."""
+"""Trackers, which receive the progress and the results of a run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 
 class Tracker(Protocol):
-    """Follows a run. Each method is called on the tracker's own thread."""
+    """Receives the progress and the results of a run. Each method is called on the tracker's own thread."""
 
     def run_started(self, recipe: Mapping[str, Any], folder: Path) -> None:
-        """Training begins."""
+        """Called when training starts."""
 
     def epoch_finished(self, row: Mapping[str, Any]) -> None:
-        """One row was added to ``metrics.jsonl``."""
+        """Called after a row is added to ``metrics.jsonl``."""
 
     def run_finished(self, report: Mapping[str, Any]) -> None:
-        """The report is complete."""
+        """Called when the report is complete."""

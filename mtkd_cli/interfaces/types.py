@@ -1,4 +1,4 @@
-"""Types in the signatures of a task, and what they hold."""
+"""Types in the signatures of tasks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 FEW_LABELS = 500
-"""Labels below which a proper score (the loss) ranks, not the metric.
+"""Number of labels below which the loss, a proper score, ranks results instead of the metric.
 
-With fewer, accuracies tie or differ by one sample: one of 500 is 0.2 points, about what separates two epochs.
+With fewer labels, accuracies are equal or differ by one sample: one of 500 is 0.2 points, about the
+difference between two epochs.
 """
 
 
@@ -27,10 +28,10 @@ class Metric:
 
     Attributes:
         name: key in files and programs: ``pixel_accuracy``.
-        higher_is_better: its direction.
-        mean_of: column of `Task.statistics` whose mean over the samples is the metric (NaN: the sample does
-            not count); None if it is not such a mean. Of a column of zeros and ones, intervals and
-            verdicts are exact.
+        higher_is_better: direction of the metric.
+        mean_of: column of `Task.statistics` whose mean over the samples is the metric (samples with NaN are
+            ignored); None if the metric is not such a mean. Intervals and verdicts are exact for a column of
+            zeros and ones.
         label: name in reports; default: ``name`` with spaces instead of underscores.
     """
 
@@ -41,7 +42,7 @@ class Metric:
 
     @property
     def shown(self) -> str:
-        """The name in reports."""
+        """Name in reports."""
         return self.label or self.name.replace("_", " ")
 
     def better(self, new: float, old: float) -> bool:
@@ -49,24 +50,24 @@ class Metric:
         return new > old if self.higher_is_better else new < old
 
     def signed(self, value: float) -> float:
-        """Return a value so that larger is better, or the value of a signed one."""
+        """Return the value with the sign for which larger is better; applied twice, it returns the value."""
         return value if self.higher_is_better else -value
 
     def rank(self, value: float, loss: float) -> tuple[float, float]:
-        """Return what orders results, the larger the better: by the metric, equal ones by the lower loss.
+        """Return a sort key for results, larger is better: by the metric, then by the lower loss.
 
-        A value that is not a number ranks last.
+        NaN ranks last.
         """
         return tuple(-math.inf if math.isnan(part) else part for part in (self.signed(value), -loss))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
 class TaskData:
-    """What a task is told of the data.
+    """The data as a task receives it.
 
     Attributes:
-        classes: class names; the names of the values for a regression.
-        targets: the labels of the training samples that may be seen, see `Samples.targets`.
+        classes: class names; names of the values for regression.
+        targets: visible labels of the training samples, see `Samples.targets`.
         input: size, channels, mean and deviation of the training inputs.
     """
 
@@ -77,13 +78,13 @@ class TaskData:
 
 @dataclass(frozen=True)
 class LossOptions:
-    """What a task is told of the recipe's ``loss``.
+    """The recipe's ``loss`` section as a task receives it.
 
     Attributes:
-        temperature: softening of teachers and student in `Task.kd_loss`, which is given it with each call;
-            here for tasks that have none and refuse it.
+        temperature: temperature of `Task.kd_loss`, which also receives it in each call; tasks without
+            temperature can reject other values here.
         label_smoothing: share of a label that is spread over all classes, in `Task.task_loss`.
-        class_weights: weight of each class, in both losses: ``balanced`` (inverse frequency), one weight a
+        class_weights: weight of each class, in both losses: ``balanced`` (inverse frequency), one weight per
             class, or None.
     """
 
@@ -94,11 +95,12 @@ class LossOptions:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Which of a teacher's outputs answer each of the task's classes; none: it does not know the class.
+    """Mapping from the task's classes to a teacher's outputs.
 
     Attributes:
-        groups: for each of the task's classes, the teacher's outputs (class numbers) that answer it.
-        named: how many of the teacher's outputs have a class name; None: not known.
+        groups: for each of the task's classes, the teacher's outputs (class numbers) for it; empty if the
+            teacher does not know the class.
+        named: number of the teacher's outputs with a class name; None if unknown.
     """
 
     groups: tuple[tuple[int, ...], ...]
@@ -106,23 +108,23 @@ class Alignment:
 
     @property
     def known(self) -> tuple[bool, ...]:
-        """For each of the task's classes, whether the teacher knows it."""
+        """Whether the teacher knows each of the task's classes, ``[C]``."""
         return tuple(bool(group) for group in self.groups)
 
     def is_identity(self, outputs: int) -> bool:
-        """Whether a teacher with so many outputs has the task's classes in the task's order."""
-        return self.groups == tuple((place,) for place in range(outputs))
+        """Whether a teacher with this number of outputs has the task's classes in the same order."""
+        return self.groups == tuple((index,) for index in range(outputs))
 
 
 @dataclass(frozen=True)
 class Merged:
-    """K teachers' answers and how much each counts, or one combined answer.
+    """Outputs of K teachers with weights, or one combined output.
 
     Attributes:
         outputs: K tensors ``[B, C, *]``.
-        weights: ``[K, B, *]``, >= 0, sum 1 over K (all 0 where no teacher speaks); None if combined.
-        combined: ``[B, C, *]``, an output of the teachers' kind; None if weighted.
-        known: ``[K, C]`` bool, the classes that each teacher knows; None if all know all.
+        weights: ``[K, B, *]``, >= 0, sum 1 over K (all 0 if no teacher is used); None if combined.
+        combined: ``[B, C, *]``, in the form of a teacher's output; None if weighted.
+        known: ``[K, C]`` bool, the classes that each teacher knows; None: all.
     """
 
     outputs: tuple[Tensor, ...]
@@ -133,16 +135,16 @@ class Merged:
 
 @dataclass(frozen=True)
 class Details:
-    """What a report shows of someone's answers besides the metrics; what is empty is not shown.
+    """Details of a model's predictions that a report shows besides the metrics; empty ones are not shown.
 
     Attributes:
-        per_class: by metric, one value for each class (NaN: there is none).
-        confusion: ``[C][C]`` counts, a row for each class of the labels, a column for each of the answers.
-        reliability: of answers of about the same confidence (mean confidence, share that is right, number).
-        points: by target, pairs (label, answer) of some samples.
-        counts: how many labels each class has: samples, pixels or boxes.
-        by_chance: by metric, what chance alone shows: of a calibration error that of a perfectly calibrated
-            model with the same confidences.
+        per_class: one value for each class by metric (NaN: undefined).
+        confusion: ``[C][C]`` counts, a row per class of the labels, a column per predicted class.
+        reliability: (mean confidence, share of correct predictions, number) per bin of similar confidence.
+        points: pairs (label, prediction) of some samples by target.
+        counts: number of labels of each class: samples, pixels or boxes.
+        by_chance: expected value by chance, by metric; for a calibration error, the value of a perfectly
+            calibrated model with the same confidences.
     """
 
     per_class: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -155,13 +157,14 @@ class Details:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One sample's answer in the user's words.
+    """A student's prediction for one sample, in the user's terms.
 
     Attributes:
-        facts: texts and numbers by name; the first is the answer.
-        scores: a number for each class or value, by name; empty where there are none.
-        mask: ``[H, W]`` class numbers, on the task's grid; None where there is no map.
-        boxes: (class name, score, x1, y1, x2, y2), the sides as shares; None where there are no boxes.
+        facts: texts and numbers by name; the first one is the prediction.
+        scores: a number for each class or value, by name; may be empty.
+        mask: ``[H, W]`` class numbers, on the task's grid; None for tasks without maps.
+        boxes: (class name, score, x1, y1, x2, y2), corners relative to the sides; None for tasks without
+            boxes.
     """
 
     facts: Mapping[str, str | float]

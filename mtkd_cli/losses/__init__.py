@@ -1,7 +1,7 @@
 """Distillation losses and mixtures of class probabilities, as functions of tensors.
 
-A loss gives one value per element: no reduction over the batch, no weights, no mixing with other
-losses. What is minimized in a training belongs in `mtkd_cli.training.objectives`.
+A loss returns one value per element, without a mean over the batch, weights, or other losses. The total
+loss of a training belongs in `mtkd_cli.training.objectives`.
 """
 
 from mtkd_cli.losses.cross_entropy import cross_entropy as cross_entropy

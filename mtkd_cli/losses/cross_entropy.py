@@ -1,4 +1,4 @@
-"""Cross-entropy to labels, some of which are missing. B samples, C classes."""
+"""Cross-entropy to labels, of which some may be missing. B samples, C classes."""
 
 from __future__ import annotations
 

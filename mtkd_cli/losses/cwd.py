@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def channel_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Return ``T^2 KL`` between the maps of each class, as distributions over places, ``[B, C]``.
+    """Return ``T^2 KL`` between the maps of each class, as distributions over pixels, ``[B, C]``.
 
     Channel-wise distillation (CWD, ICCV 2021, arXiv 2011.13256), before the mean over classes.
 
@@ -16,6 +16,7 @@ def channel_divergence(student: Tensor, teacher: Tensor, temperature: float) -> 
         teacher: ``[B, C, H, W]`` logits.
         temperature: T.
     """
+    # [B, C, H, W] -> [B, C, H W]
     log_q, log_p = (F.log_softmax(maps.flatten(2) / temperature, dim=2) for maps in (student, teacher))
     loss: Tensor = temperature**2 * (log_p.exp() * (log_p - log_q)).sum(dim=2)
     return loss

@@ -10,8 +10,8 @@ from torch import Tensor
 def relational(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """Return the relational distillation loss (DIST, NeurIPS 2022, arXiv 2205.10536), ``[B]``, times T^2.
 
-    One minus the correlation of student and teacher over the classes of each sample, and one minus
-    that over the samples of the batch for each class, averaged over the classes.
+    Sum of two terms: one minus the correlation of student and teacher over the classes, for each sample;
+    and one minus the correlation over the samples of the batch, averaged over the classes.
 
     Args:
         student: ``[B, C]`` logits.
@@ -19,12 +19,12 @@ def relational(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         temperature: T.
     """
     q, p = (F.softmax(logits / temperature, dim=1) for logits in (student, teacher))
-    within = 1 - _correlation(q, p)
-    across = (1 - _correlation(q.T, p.T)).mean() if len(q) > 1 else torch.zeros_like(within)
-    return temperature**2 * (within + across)
+    over_classes = 1 - _correlation(q, p)  # [B, C] -> [B]
+    over_samples = (1 - _correlation(q.T, p.T)).mean() if len(q) > 1 else torch.zeros_like(over_classes)
+    return temperature**2 * (over_classes + over_samples)
 
 
 def _correlation(first: Tensor, second: Tensor) -> Tensor:
-    """Return Pearson's correlation along the last dimension; 0 where one side is constant."""
+    """Return Pearson's correlation along the last dimension; 0 if one side is constant."""
     first, second = (values - values.mean(dim=-1, keepdim=True) for values in (first, second))
     return F.cosine_similarity(first, second, dim=-1, eps=1e-8)

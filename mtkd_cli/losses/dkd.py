@@ -12,8 +12,8 @@ def decoupled(
 ) -> Tensor:
     """Return the decoupled distillation loss (DKD, CVPR 2022, arXiv 2203.08679), ``[B, *]``, times T^2.
 
-    ``alpha`` weighs the divergence of the target class against all others together, ``beta`` that
-    among the others. The target is the teacher's first choice: unlabeled samples have no other.
+    ``alpha`` is the weight of the divergence between the target class and all others together, ``beta`` of
+    the divergence among the others. The target is the teacher's most likely class, also for labeled samples.
 
     Args:
         student: ``[B, C, *]`` logits.
@@ -22,23 +22,25 @@ def decoupled(
         alpha: weight of the target class.
         beta: weight of the other classes.
     """
-    target = teacher.argmax(dim=1, keepdim=True)
-    chosen = torch.zeros_like(teacher, dtype=torch.bool).scatter(1, target, value=True)
+    target = teacher.argmax(dim=1, keepdim=True)  # [B, 1, *]
+    is_target = torch.zeros_like(teacher, dtype=torch.bool).scatter(1, target, value=True)  # [B, C, *]
     log_q, log_p = (F.log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
+    # distributions over the other classes: [B, C, *], with probability 0 for the target
     others_q, others_p = (
-        F.log_softmax(torch.where(chosen, -1e9, logits / temperature), dim=1) for logits in (student, teacher)
+        F.log_softmax(torch.where(is_target, -1e9, logits / temperature), dim=1)
+        for logits in (student, teacher)
     )
-    of_target = _binary_divergence(log_p.gather(1, target), log_q.gather(1, target)).squeeze(1)
-    among_others = torch.where(chosen, 0, others_p.exp() * (others_p - others_q)).sum(dim=1)
-    return temperature**2 * (alpha * of_target + beta * among_others)
+    target_loss = _binary_divergence(log_p.gather(1, target), log_q.gather(1, target)).squeeze(1)
+    others_loss = torch.where(is_target, 0, others_p.exp() * (others_p - others_q)).sum(dim=1)
+    return temperature**2 * (alpha * target_loss + beta * others_loss)
 
 
 def _binary_divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     """Return ``KL((p, 1-p) || (q, 1-q))`` from logarithms of p and q."""
-    rest_p, rest_q = (_log_of_rest(value) for value in (log_p, log_q))
-    return log_p.exp() * (log_p - log_q) + rest_p.exp() * (rest_p - rest_q)
+    other_p, other_q = (_log_complement(value) for value in (log_p, log_q))
+    return log_p.exp() * (log_p - log_q) + other_p.exp() * (other_p - other_q)
 
 
-def _log_of_rest(log_p: Tensor) -> Tensor:
+def _log_complement(log_p: Tensor) -> Tensor:
     """Return ``log(1 - p)``, finite also where p rounds to 1."""
     return torch.log(-torch.expm1(log_p.clamp(max=-1e-7)))

@@ -1,4 +1,4 @@
-"""The mean over the elements that count."""
+"""Mean over selected elements."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def mean_over(loss: Tensor, counted: Tensor) -> Tensor:
-    """Return the mean of the elements that count, 0 if none does.
+    """Return the mean of the selected elements; 0 if none is selected.
 
     Args:
-        loss: per element.
-        counted: bool, the same shape.
+        loss: loss per element, ``[B, *]``.
+        counted: mask of the selected elements, bool, the same shape.
     """
     return torch.where(counted, loss, 0).sum() / counted.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Logits with mean 0 and deviation 1 over the classes."""
+"""Standardization of logits over the classes."""
 
 from __future__ import annotations
 

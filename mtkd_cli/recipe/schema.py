@@ -298,8 +298,7 @@ class Store(Section):
     )
     on_nan: Literal["error", "drop"] = Field(
         "error",
-        description="Samples with non-finite teacher outputs: error, or drop to ignore the teacher "
-        "on them.",
+        description="Samples with non-finite teacher outputs: error, or drop to ignore the teacher on them.",
     )
 
     @field_validator("top_k")

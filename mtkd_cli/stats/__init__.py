@@ -1,5 +1,5 @@
-"""Statistics of scores: intervals over samples, paired tests, several tests read together.
+"""Statistics of scores: intervals over samples, paired tests, corrections for several tests.
 
-Only numbers go in and come out. Which scores are compared, and what a verdict is printed as,
-belongs in the features that use it.
+Functions here take and return numbers. The choice of scores and the wording of verdicts belong in the
+features that use them.
 """

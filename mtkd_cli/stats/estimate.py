@@ -1,4 +1,4 @@
-"""A number and its interval over samples."""
+"""A number with its interval over samples."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from mtkd_cli.interfaces.significant_digits import rounded
 
 LEVEL = 0.95
-"""Confidence of the intervals that are printed."""
+"""Confidence level of printed intervals."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95 % interval over samples; infinite ends where the samples are too few for one."""
+    """A number with its 95 % interval over samples; the ends are infinite if there are too few samples."""
 
     value: float
     low: float
@@ -28,7 +28,7 @@ class Estimate:
         return Estimate(-self.value, -self.high, -self.low)
 
     def as_dict(self) -> dict[str, float]:
-        """Return the numbers for JSON; those that are not finite are left out."""
+        """Return the finite numbers for JSON."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
         return {name: kept for name, number in numbers.items() if (kept := rounded(number)) is not None}
 
@@ -38,14 +38,14 @@ class Difference(Estimate):
     """A difference of two numbers measured on the same samples.
 
     Attributes:
-        p: two-sided p value of no difference; below 5 % exactly where the interval excludes zero.
+        p: two-sided p value of "no difference"; below 5 % exactly if the interval excludes zero.
     """
 
     p: float = 1.0
 
     @property
     def p_positive(self) -> float:
-        """One-sided p value: small if the difference is surely positive."""
+        """One-sided p value of "not positive"."""
         return self.p / 2 if self.value > 0 else 1 - self.p / 2
 
     def __neg__(self) -> Difference:
@@ -55,8 +55,9 @@ class Difference(Estimate):
 def independent(first: Estimate, second: Estimate) -> Estimate:
     """Return the difference of two numbers measured on different samples, at the level of their intervals.
 
-    Each end takes the variance that each side has towards it (the method of variance estimates recovery,
-    Zou and Donner 2008; Newcombe's of two shares).
+    Method of variance estimates recovery (Zou and Donner 2008; for two shares it is Newcombe's interval):
+    each end of the interval combines the distances of the two numbers to the matching ends of their
+    intervals.
     """
     value = first.value - second.value
     below = math.hypot(first.value - first.low, second.high - second.value)

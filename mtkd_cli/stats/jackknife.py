@@ -1,10 +1,9 @@
-"""Intervals of any smooth metric, from what it is without each sample.
+"""Jackknife intervals of any smooth metric, from its values without each sample.
 
-The jackknife's variance with a t quantile whose degrees of freedom follow the kurtosis of the samples'
-influence (Satterthwaite): few samples that differ, or few that dominate, give few degrees of freedom. A
-single number takes Hall's (1992) correction for skewness besides, where that makes its interval wider.
-docs/benchmarks/error_rates.md has the simulations by which this was chosen over percentile, BCa and
-studentized bootstraps.
+The interval uses the jackknife's variance and a t quantile. The degrees of freedom follow from the kurtosis
+of the samples' influence (Satterthwaite), so they are few if few samples dominate. The interval of a single
+number also uses Hall's (1992) correction for skewness if that makes it wider. The simulations in
+docs/benchmarks/error_rates.md compare this method with percentile, BCa and studentized bootstraps.
 """
 
 from __future__ import annotations
@@ -21,31 +20,31 @@ from mtkd_cli.stats.estimate import LEVEL, Difference, Estimate
 Numbers = NDArray[np.float64]
 
 FEWEST = 20
-"""Samples below which no interval is given: a variance of fewer is a guess."""
+"""Minimum number of samples for an interval: the variance of fewer is unreliable."""
 MOST_GROUPS = 500
-"""Groups of samples that are left out in turn, at most."""
+"""Maximum number of groups of samples that are left out in turn."""
 
 
 def groups_of(samples: int) -> list[NDArray[np.int64]]:
-    """Return which samples are left out in turn: each by itself, or of many some groups drawn by counters."""
+    """Return the groups of sample indices to leave out in turn: single samples, or random groups of many."""
     if samples <= MOST_GROUPS:
         return [np.array([sample]) for sample in range(samples)]
     return np.array_split(counter_rng.permutation(samples, "jackknife"), MOST_GROUPS)
 
 
 def without_each(metric: Callable[[NDArray[np.int64]], float], samples: int) -> Numbers:
-    """Return a metric without each of the groups, ``[G]``.
+    """Return a metric without each group of samples, ``[G]``.
 
     Args:
-        metric: of the samples at some rows.
-        samples: their number N.
+        metric: function from sample indices to the metric of these samples.
+        samples: number of samples N.
     """
     every = np.arange(samples)
     return np.array([metric(np.delete(every, group)) for group in groups_of(samples)], dtype=np.float64)
 
 
 def means_without_each(sums: Numbers, counts: Numbers) -> Numbers:
-    """Return ``sum(sums) / sum(counts)`` without each of the samples, ``[N]``, from ``[N]`` each."""
+    """Return ``sum(sums) / sum(counts)`` without each sample, ``[N]``; both arguments are ``[N]``."""
     means: Numbers = (sums.sum() - sums) / np.maximum(counts.sum() - counts, 1)
     return means
 
@@ -54,30 +53,30 @@ def interval(value: float, without: Numbers, samples: int, level: float = LEVEL)
     """Return a number with its interval.
 
     Args:
-        value: of all samples.
-        without: without each of the groups, ``[G]``.
-        samples: their number N.
-        level: confidence.
+        value: the number on all samples.
+        without: the number without each group, ``[G]``.
+        samples: number of samples N.
+        level: confidence level.
     """
     from scipy.stats import t
 
-    influence, error, freedom = _spread(without)
+    influence, error, freedom = _influence(without)
     if samples < FEWEST or not math.isfinite(error):
         return Estimate(value, -math.inf, math.inf)
     if error == 0:
         return Estimate(value, value, value)
     skew = float((influence**3).mean() / (influence**2).mean() ** 1.5)
     quantile = float(t.ppf((1 + level) / 2, freedom))
-    below = max(quantile, _unskewed(quantile, skew, len(without)))
-    above = max(quantile, -_unskewed(-quantile, skew, len(without)))
+    below = max(quantile, _skewed_quantile(quantile, skew, len(without)))
+    above = max(quantile, -_skewed_quantile(-quantile, skew, len(without)))
     return Estimate(value, value - error * below, value + error * above)
 
 
 def difference(value: float, without: Numbers, samples: int) -> Difference:
-    """Return a difference of two numbers with its interval and p value; arguments as for `interval`."""
+    """Return a difference of two numbers with its interval and p value; arguments as in `interval`."""
     from scipy.stats import t
 
-    _, error, freedom = _spread(without)
+    _, error, freedom = _influence(without)
     if samples < FEWEST or not math.isfinite(error):
         return Difference(value, -math.inf, math.inf)
     if error == 0:
@@ -86,20 +85,20 @@ def difference(value: float, without: Numbers, samples: int) -> Difference:
     return Difference(value, value - half, value + half, 2 * float(t.sf(abs(value) / error, freedom)))
 
 
-def _spread(without: Numbers) -> tuple[Numbers, float, float]:
+def _influence(without: Numbers) -> tuple[Numbers, float, float]:
     """Return the influence of each group ``[G]``, the standard error, and its degrees of freedom."""
     count = len(without)
     influence = without.mean() - without
     if count < 2 or not np.isfinite(influence).all():
         return influence, math.inf, 1.0
-    tiny = 1e-12 * float(np.abs(without).max())  # rounding, where no sample changes the number
+    tiny = 1e-12 * float(np.abs(without).max())  # rounding error of samples without influence
     influence[np.abs(influence) <= tiny] = 0.0
     error = math.sqrt((count - 1) / count * float((influence**2).sum()))
-    return influence, error, _freedom(influence)
+    return influence, error, _degrees_of_freedom(influence)
 
 
-def _freedom(influence: Numbers) -> float:
-    """Return the degrees of freedom of the variance, 1 to G - 1."""
+def _degrees_of_freedom(influence: Numbers) -> float:
+    """Return the degrees of freedom of the variance from the influence ``[G]``, 1 to G - 1."""
     count, squares = len(influence), float((influence**2).sum())
     if squares == 0:
         return 1.0
@@ -108,8 +107,8 @@ def _freedom(influence: Numbers) -> float:
     return min(max(2 * count / max(kurtosis - 1, 1e-9) - 1, 1.0), count - 1.0)
 
 
-def _unskewed(quantile: float, skew: float, count: int) -> float:
-    """Return the quantile of the t statistic of skewed numbers (the inverse of Hall's transformation)."""
+def _skewed_quantile(quantile: float, skew: float, count: int) -> float:
+    """Return the quantile of the t statistic for skewed numbers (inverse of Hall's transformation)."""
     if abs(skew) < 1e-6:
         return quantile
     inside = 1 + skew * (quantile / math.sqrt(count) - skew / (6 * count))

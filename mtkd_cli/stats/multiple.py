@@ -1,4 +1,4 @@
-"""Several tests that are read together."""
+"""Corrections for several tests."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ LEVEL = 0.05
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Return p values corrected for their number (Holm 1979).
+    """Return p values corrected for the number of tests (Holm 1979).
 
-    With those below 5 % rejected, the chance that any true null is among them is at most 5 %, whatever the
-    dependence of the tests.
+    If tests below 5 % are rejected, the probability of any false rejection is at most 5 %, for any dependence
+    of the tests.
     """
     adjusted = [1.0] * len(values)
     largest = 0.0
@@ -22,15 +22,15 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def not_surely_worse(count: int, p_better: Callable[[int, int], float], level: float = LEVEL) -> list[int]:
-    """Return which of several are not surely worse than another (comparison with the best, Hsu 1981).
+    """Return the indices of candidates that are not clearly worse than another (Hsu 1981).
 
-    The chance that the truly best is left out is at most the level: only its comparisons with the others
-    could leave it out, and there are ``count - 1`` of these. It is never empty.
+    The probability that the best candidate is missing is at most ``level``: only its ``count - 1``
+    comparisons with the others can exclude it. The result is never empty.
 
     Args:
-        count: how many there are.
-        p_better: of two of them the one-sided p value, small if the first is surely better.
-        level: chance of leaving out the best.
+        count: number of candidates.
+        p_better: function from two candidates to the one-sided p value, small if the first is better.
+        level: maximum probability of excluding the best candidate.
     """
     limit = level / max(1, count - 1)
     kept = [

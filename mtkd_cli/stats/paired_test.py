@@ -1,4 +1,4 @@
-"""Is one better than the other? A paired t test over seeds, corrected for the family, and a word."""
+"""Paired t tests over seeds, corrected for the number of tests, and their verdicts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mtkd_cli.interfaces.significant_digits import rounded
 from mtkd_cli.stats.multiple import holm
 
 LEVEL = 0.05
-"""Share of true nulls that are rejected, both directions together; half of it is a false BEATS."""
+"""Probability of a false verdict, both directions together; half of it for a false BEATS."""
 POWER = 0.8
-"""Chance of a sure answer that the number of seeds "to settle it" is for."""
+"""Probability of a conclusive verdict with `Verdict.seeds_to_settle` seeds."""
 MOST_SEEDS = 1000
 
 BEATS, DOES_NOT_BEAT, INCONCLUSIVE = "BEATS", "DOES NOT BEAT", "INCONCLUSIVE"
@@ -23,13 +23,14 @@ BEATS, DOES_NOT_BEAT, INCONCLUSIVE = "BEATS", "DOES NOT BEAT", "INCONCLUSIVE"
 
 @dataclass(frozen=True)
 class Paired:
-    """Gains of one over another, seed by seed; positive is better.
+    """Paired t test of the gains of one student over another, one gain per seed; positive is better.
 
     Attributes:
-        gain: their mean.
-        deviation: their standard deviation; NaN of one seed.
-        low, high: Student's 95 % interval of the mean; infinite of one seed.
-        p: of no difference, two-sided; 1 of one seed.
+        seeds: number of seeds.
+        gain: mean gain.
+        deviation: standard deviation of the gains; NaN with one seed.
+        low, high: Student's 95 % interval of the mean gain; infinite with one seed.
+        p: two-sided p value of "no gain"; 1 with one seed.
     """
 
     seeds: int
@@ -41,18 +42,20 @@ class Paired:
 
     @property
     def p_positive(self) -> float:
-        """One-sided p value: small if the gain is surely positive."""
+        """One-sided p value of "no positive gain"."""
         return self.p / 2 if self.gain > 0 else 1 - self.p / 2
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The word, what it rests on, and with how many seeds it might be settled.
+    """The verdict of a paired test.
 
     Attributes:
-        p_holm: the p value after Holm's correction over the family that was tested.
-        seeds_to_settle: for a sure answer with 80 % chance, if gain and deviation are as measured;
-            None where it is settled, or where even 1,000 seeds would not do.
+        word: ``BEATS``, ``DOES NOT BEAT`` or ``INCONCLUSIVE``.
+        paired: the test.
+        p_holm: p value after Holm's correction for all tests of the family.
+        seeds_to_settle: number of seeds for a conclusive verdict with probability 80 %, if gain and deviation
+            are as measured; None if the verdict is conclusive, or if 1,000 seeds do not suffice.
     """
 
     word: str
@@ -61,19 +64,19 @@ class Verdict:
     seeds_to_settle: int | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the verdict for JSON; what is not finite is None."""
+        """Return the verdict for JSON; non-finite numbers are None."""
         facts = {**vars(self.paired), "p_holm": self.p_holm, "seeds_to_settle": self.seeds_to_settle}
         plain = {name: rounded(v) if isinstance(v, float) else v for name, v in facts.items()}
         return {"word": self.word} | plain
 
 
 def paired(gains: Sequence[float], resolution: float = 0.0) -> Paired:
-    """Return the paired t test of gains, one a seed.
+    """Return the paired t test of gains.
 
     Args:
-        gains: better is positive.
-        resolution: smallest difference that one test sample makes. The deviation counts as no
-            smaller: scores that happen to fall on the same step are no certainty.
+        gains: one gain per seed; positive is better.
+        resolution: effect of one test sample on the gain, the minimum deviation: equal scores may be a
+            coincidence of rounding.
     """
     from scipy.stats import t
 
@@ -90,10 +93,9 @@ def paired(gains: Sequence[float], resolution: float = 0.0) -> Paired:
 
 
 def judge(family: Sequence[Paired]) -> list[Verdict]:
-    """Return the verdicts of tests that are read together: the more there are, the harder each is.
+    """Return the verdicts of a family of tests, with Holm's correction (1979) for their number.
 
-    Holm (1979): with probability 95 % none of the family is a wrong BEATS or DOES NOT BEAT, whatever
-    their dependence.
+    The probability of any false BEATS or DOES NOT BEAT in the family is at most 5 %, for any dependence.
     """
     adjusted = holm([test.p for test in family])
     return [
@@ -111,14 +113,17 @@ def _word(test: Paired, p: float) -> str:
 def seeds_to_settle(
     test: Paired, family: int, level_at: Callable[[int], float] = lambda seeds: LEVEL
 ) -> int | None:
-    """Return how many seeds would settle it with 80 % chance if gain and deviation are as measured.
+    """Return the number of seeds for a conclusive verdict with probability 80 %.
 
-    The level is the one that the first test of a family has to pass.
+    It assumes that gain and deviation stay as measured, and uses the level of the first test in Holm's order.
 
     Args:
-        test: what was measured.
-        family: number of tests that are read together.
-        level_at: level of the test with so many seeds; see `sequential`.
+        test: the test so far.
+        family: number of tests in the family.
+        level_at: function from a number of seeds to the level of the test; see `sequential`.
+
+    Returns:
+        The number of seeds; None if the gain or its deviation is 0, or if 1,000 seeds do not suffice.
     """
     from scipy.stats import nct, t
 

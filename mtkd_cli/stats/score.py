@@ -1,4 +1,4 @@
-"""A task's metric on N samples, with what intervals and comparisons need."""
+"""A task's metric on N samples, with the values that intervals and comparisons need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mtkd_cli.stats.shares import paired_difference, share
 Numbers = NDArray[np.float64]
 
 NEAR = 1e-4
-"""How far a metric may be from the mean that it declares to be, as float32 rounds."""
+"""Relative tolerance between a metric and the mean of its column, for rounding in float32."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Score:
 
     Attributes:
         value: the number.
-        samples: N.
-        without: the number without each sample, or group of samples, ``[G]``; see `jackknife`.
-        right: of a share, 1 or 0 for each sample (NaN: it does not count), ``[N]``; else None.
+        samples: number of samples N.
+        without: the number without each sample or group of samples, ``[G]``; see `jackknife`.
+        right: 1 or 0 for each sample (NaN: ignored), ``[N]``, if the number is a share; else None.
     """
 
     value: float
@@ -37,25 +37,25 @@ class Score:
     right: Numbers | None = None
 
     def estimate(self, level: float = LEVEL) -> Estimate:
-        """Return the number with its interval over samples: Wilson's of a share, else the jackknife's."""
+        """Return the number with its interval over samples: Wilson's for a share, else the jackknife's."""
         if self.right is not None:
-            there = self.right[~np.isnan(self.right)]
-            return share(int(there.sum()), len(there), level)
+            valid = self.right[~np.isnan(self.right)]
+            return share(int(valid.sum()), len(valid), level)
         return jackknife.interval(self.value, self.without, self.samples, level)
 
     def minus(self, other: Score) -> Difference:
-        """Return this number minus another of the same samples: exact of two shares, else the jackknife's."""
+        """Return the difference to another number on the same samples: exact for shares, else jackknife."""
         if self.right is not None and other.right is not None:
-            there = ~np.isnan(self.right)
-            if np.array_equal(there, ~np.isnan(other.right)):
-                mine, theirs = self.right[there] > 0, other.right[there] > 0
+            mask = ~np.isnan(self.right)
+            if np.array_equal(mask, ~np.isnan(other.right)):
+                mine, theirs = self.right[mask] > 0, other.right[mask] > 0
                 return paired_difference(int((mine & ~theirs).sum()), int((theirs & ~mine).sum()), len(mine))
         without = self.without - other.without
         return jackknife.difference(self.value - other.value, without, self.samples)
 
 
 def score_of(task: Task, statistics: Tensor) -> Score:
-    """Return the primary metric of samples by their statistics ``[N, S]``.
+    """Return the primary metric of samples from their statistics ``[N, S]``.
 
     Raises:
         PluginError: the metric is not the mean of the column that it names.
@@ -69,20 +69,20 @@ def score_of(task: Task, statistics: Tensor) -> Score:
             jackknife.without_each(lambda rows: task.metrics(statistics[rows])[metric.name], count),
         )
     column = statistics[:, metric.mean_of].double().numpy()
-    there = ~np.isnan(column)
-    found = mean_of(np.where(there, column, 0), there.astype(np.float64))
-    if there.any() and abs(found.value - value) > NEAR * max(1, abs(value)):
+    mask = ~np.isnan(column)
+    found = mean_of(np.where(mask, column, 0), mask.astype(np.float64))
+    if mask.any() and abs(found.value - value) > NEAR * max(1, abs(value)):
         raise PluginError(
             f"the metric {metric.name} is {value:.6g}, the mean of column {metric.mean_of} of the statistics "
             f"is {found.value:.6g}",
             where=type(task).__name__,
-            hint="set Metric.mean_of to the column whose mean is the metric, or leave it out",
+            hint="set Metric.mean_of to the column whose mean is the metric, or remove it",
         )
-    is_share = bool(np.isin(column[there], (0, 1)).all())
+    is_share = bool(np.isin(column[mask], (0, 1)).all())
     return Score(value, count, found.without, column if is_share else None)
 
 
 def mean_of(sums: Numbers, counts: Numbers) -> Score:
-    """Return ``sum(sums) / sum(counts)``, from ``[N]`` each."""
+    """Return ``sum(sums) / sum(counts)``; both arguments are ``[N]``."""
     value = float(sums.sum() / max(counts.sum(), 1))
     return Score(value, len(sums), jackknife.means_without_each(sums, counts))

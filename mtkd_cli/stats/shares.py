@@ -1,4 +1,4 @@
-"""Shares of samples on which something is true: one of them, and two on the same samples."""
+"""Intervals of a share of samples, and of the difference of two shares of the same samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mtkd_cli.stats.estimate import LEVEL, Difference, Estimate
 
 
 def share(right: int, samples: int, level: float = LEVEL) -> Estimate:
-    """Return a share with Wilson's score interval: 20 of 20 is 0.84 to 1."""
+    """Return a share with Wilson's score interval; for 20 of 20 it is 0.84 to 1."""
     from scipy.stats import binomtest
 
     if not samples:
@@ -20,16 +20,15 @@ def share(right: int, samples: int, level: float = LEVEL) -> Estimate:
 
 @functools.lru_cache(maxsize=4096)
 def paired_difference(first_only: int, second_only: int, samples: int) -> Difference:
-    """Return the first share minus the second, of the same samples, by McNemar's exact test.
+    """Return the first share minus the second, on the same samples, with McNemar's exact test.
 
-    The interval is the wider of two on each side: Tango's score interval (1998), which covers the
-    difference whatever its size, and the exact one given the number of samples on which they differ, which
-    excludes zero exactly where the test rejects.
+    Each end of the interval is the wider one of two intervals: Tango's score interval (1998), and the exact
+    interval given the number of differing samples, which excludes zero exactly if the test rejects.
 
     Args:
-        first_only: samples on which only the first is right.
-        second_only: samples on which only the second is right.
-        samples: their number, those on which both are the same included.
+        first_only: number of samples on which only the first is right.
+        second_only: number of samples on which only the second is right.
+        samples: number of all samples, equal ones included.
     """
     from scipy.stats import binomtest
 
@@ -49,7 +48,7 @@ def paired_difference(first_only: int, second_only: int, samples: int) -> Differ
 
 
 def _score_interval(first_only: int, second_only: int, samples: int) -> tuple[float, float]:
-    """Return Tango's interval: the differences that the score test does not reject."""
+    """Return Tango's interval, which contains the differences that the score test does not reject."""
     from scipy.optimize import brentq
     from scipy.stats import norm
 
@@ -60,7 +59,7 @@ def _score_interval(first_only: int, second_only: int, samples: int) -> tuple[fl
         off = gap - samples * difference
         if abs(off) < 1e-9:
             return 0.0
-        # the largest root of 2 n q^2 + b q + c: the likeliest share of `second only` at this difference
+        # maximum-likelihood share of `second only` at this difference: largest root of 2 n q^2 + b q + c
         b = -first_only - second_only + (2 * samples - gap) * difference
         c = -second_only * difference * (1 - difference)
         share_of_second = (math.sqrt(max(b * b - 8 * samples * c, 0)) - b) / (4 * samples)

@@ -76,8 +76,8 @@ def test_eight_bits_come_with_their_score(mtkd: Mtkd, run: Path) -> None:
 
 
 def test_a_file_that_differs_is_not_written(mtkd: Mtkd, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = export._onnx
-    monkeypatch.setattr(export, "_onnx", lambda *what: lambda inputs: real(*what)(inputs) + 0.01)
+    real = export._load_onnx
+    monkeypatch.setattr(export, "_load_onnx", lambda *what: lambda inputs: real(*what)(inputs) + 0.01)
     before = sorted(run.iterdir())
     result = mtkd("export", run)
     assert result.exit_code == 3
