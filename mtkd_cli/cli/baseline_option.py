@@ -27,5 +27,5 @@ def baseline_of(choice: BaselineChoice | None, none: bool) -> BaselineChoice | N
         UsageError: they contradict each other.
     """
     if none and choice not in (None, BaselineChoice.NONE):
-        raise UsageError("--no-baseline and --baseline contradict each other", hint="give one of them")
+        raise UsageError("--no-baseline and --baseline contradict each other", hint="pass only one of them")
     return BaselineChoice.NONE if none else choice

@@ -183,7 +183,7 @@ def _check(source: SourceData) -> None:
         if split is None:
             continue
         if not len(split):
-            raise DataError(f"the {name} split is empty")
+            raise DataError(f"the {name} split is empty", where="data", hint="check the files of this split")
         _check_targets(split, name, len(source.classes))
         for sample in split.ids:
             if sample in seen:

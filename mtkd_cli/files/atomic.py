@@ -89,11 +89,11 @@ def append_line(path: Path, line: str) -> None:
 
 
 @contextmanager
-def disk_errors(place: Path, needed: int = 0) -> Iterator[None]:
+def disk_errors(path: Path, needed: int = 0) -> Iterator[None]:
     """Turn errors of a full, read-only or failing disk into a `DataError`.
 
     Args:
-        place: path that is written, for errors that do not name a file.
+        path: path that is written, for errors that do not name a file.
         needed: required bytes, if known.
 
     Raises:
@@ -102,24 +102,24 @@ def disk_errors(place: Path, needed: int = 0) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        raise disk_error(error, place, needed) from error
+        raise disk_error(error, path, needed) from error
 
 
-def disk_error(error: Exception, place: Path, needed: int = 0) -> DataError:
+def disk_error(error: Exception, path: Path, needed: int = 0) -> DataError:
     """Return the error for a disk failure, see `disk_errors`."""
     named = getattr(error, "filename", None)
     reason = getattr(error, "strerror", None) or first_line(error)
     room = f"{needed:,} bytes are needed, " if needed else ""
     return DataError(
-        f"the disk failed: {reason} ({room}{_free(place)} bytes are free)",
-        where=str(place if named is None or isinstance(named, int) else os.fsdecode(named)),
+        f"the disk failed: {reason} ({room}{_free_bytes(path)} bytes are free)",
+        where=str(path if named is None or isinstance(named, int) else os.fsdecode(named)),
         hint="make room there or make it writable (MTKD_STORE moves the store), then start again: "
         "what is complete is kept",
     )
 
 
-def _free(place: Path) -> str:
-    for folder in (place, *place.absolute().parents):
+def _free_bytes(path: Path) -> str:
+    for folder in (path, *path.absolute().parents):
         try:
             return f"{shutil.disk_usage(folder).free:,}"
         except OSError:

@@ -14,7 +14,7 @@ KEY = "kd"
 def with_losses(task: TaskSpec, losses: Mapping[str, LossSpec]) -> TaskSpec:
     """Return a task's spec with the option ``kd`` and the options of every loss that supports the task.
 
-    A recipe may set options of losses that it does not use. They have no effect, so one recipe serves a
+    A recipe may set options of losses that it does not use. They have no effect, so one recipe works for a
     grid of losses.
 
     Args:

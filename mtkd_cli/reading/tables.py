@@ -102,7 +102,7 @@ def read(file: Path, separator: str = ",") -> Frame:
         raise DataError(
             f"{file.name} is not a table", str(file), f"use a file that ends in {' or '.join(ENDINGS)}"
         )
-    frame = _parquet(file) if file.suffix == ".parquet" else _csv(file, separator)
+    frame = _read_parquet(file) if file.suffix == ".parquet" else _csv(file, separator)
     duplicate = next((name for name in frame.names if frame.names.count(name) > 1), None)
     if duplicate is not None:
         raise DataError(f"duplicate column {duplicate!r}", str(file), "rename one of the columns")
@@ -163,7 +163,7 @@ def parquet(file: Path) -> Any:
         ) from error
 
 
-def _parquet(file: Path) -> Frame:
+def _read_parquet(file: Path) -> Frame:
     table = parquet(file)
     columns = {name: [_text(cell) for cell in table[name].to_pylist()] for name in table.column_names}
     return Frame(file, tuple(table.column_names), columns, tuple(range(1, len(table) + 1)))

@@ -64,7 +64,7 @@ class Verdict:
     seeds_to_settle: int | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the verdict for JSON; non-finite numbers are None."""
+        """Return the verdict for JSON; None replaces non-finite numbers."""
         facts = {**vars(self.paired), "p_holm": self.p_holm, "seeds_to_settle": self.seeds_to_settle}
         plain = {name: rounded(v) if isinstance(v, float) else v for name, v in facts.items()}
         return {"word": self.word} | plain

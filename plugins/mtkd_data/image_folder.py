@@ -76,7 +76,7 @@ class ImageFolder:
         classes = tuple(self._classes(roots["train"]))
         if len(classes) < 2:
             raise DataError(
-                f"{roots['train']} has {len(classes)} class folders",
+                f"{roots['train']} has {len(classes)} class folders; at least 2 are needed",
                 where="data.path",
                 hint="put the images of each class into a separate folder",
             )

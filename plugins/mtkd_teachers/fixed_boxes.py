@@ -20,7 +20,7 @@ def suppress(
         scores: ``[K]``.
         labels: ``[K]``.
         min_score: score that a box must exceed.
-        max_overlap: IoU above which the lower of two boxes of a class is suppress.
+        max_overlap: IoU above which the lower of two boxes of a class is suppressed.
         max_boxes: number of boxes to return.
     """
     kept = nms(boxes + (labels * CLASS_OFFSET).unsqueeze(-1), scores, max_overlap)

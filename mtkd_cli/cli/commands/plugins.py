@@ -44,7 +44,7 @@ def listing(context: typer.Context, as_json: Json = False) -> None:
                 p.version,
                 console.cell(_status(p), STYLES[_status(p)]),
                 "-" if p.status == "blocked" else f"{p.seconds * 1000:.0f} ms",
-                _registers(p),
+                _describe_entries(p),
             ]
             for p in registry.plugins
         ]
@@ -117,7 +117,7 @@ def _slow_warning(plugin: Plugin) -> str:
     )
 
 
-def _registers(plugin: Plugin) -> str:
+def _describe_entries(plugin: Plugin) -> str:
     """Return what a plugin offers, by kind: ``strategies: mean, weighted; commands``."""
     kinds: dict[str, list[str]] = {}
     for item in plugin.registers:
