@@ -51,7 +51,7 @@ def table(
 def listing(rows: Sequence[dict[str, str]], title: str) -> Table:
     """Return a table of rows with the keys ``name``, ``what it does`` and others.
 
-    On a narrow terminal the other values are placed below the sentence instead of in columns.
+    On a narrow terminal the other values are below the description instead of in columns.
     """
     from rich.console import Console
 

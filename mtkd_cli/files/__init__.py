@@ -1,5 +1,4 @@
-"""Reading and writing files: atomic writes, whole folders, checksums, locks and YAML 1.2.
+"""Reading and writing files: atomic writes, complete folders, checksums, locks and YAML 1.2.
 
-Nothing here knows what a file means to mtkd: recipes, stores, checkpoints and runs have rooms of
-their own. Nothing here imports torch.
+Recipes, stores, checkpoints and runs have rooms of their own. Nothing here imports torch.
 """

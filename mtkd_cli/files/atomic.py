@@ -113,8 +113,8 @@ def disk_error(error: Exception, path: Path, needed: int = 0) -> DataError:
     return DataError(
         f"the disk failed: {reason} ({room}{_free_bytes(path)} bytes are free)",
         where=str(path if named is None or isinstance(named, int) else os.fsdecode(named)),
-        hint="make room there or make it writable (MTKD_STORE moves the store), then start again: "
-        "what is complete is kept",
+        hint="free space or make it writable (MTKD_STORE moves the store), then start again; "
+        "complete files are kept",
     )
 
 

@@ -34,7 +34,7 @@ def read(path: Path, hint: str = "") -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise DataError(f"{path.name} is too large to be one", where=str(path), hint=hint)
+            raise DataError(f"{path.name} is larger than {LARGEST_BYTES:,} bytes", where=str(path), hint=hint)
         facts = json.loads(path.read_bytes())
         found = facts.pop(SEAL, None) if isinstance(facts, dict) else None
         is_whole = found is not None and found == seal(facts)
@@ -44,7 +44,7 @@ def read(path: Path, hint: str = "") -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or "it is damaged"
         raise DataError(f"{path.name} cannot be read: {reason}", where=str(path), hint=hint) from error
     if not is_whole:
-        raise DataError(f"{path.name} is not what was written", where=str(path), hint=hint)
+        raise DataError(f"{path.name} is damaged: its checksum does not match", where=str(path), hint=hint)
     return dict(facts)
 
 

@@ -1,8 +1,7 @@
-"""Folders that are whole or not there: written beside their place, synced, renamed; checked when read.
+"""Folders that are complete or absent: written to a partial folder, synced and renamed; verified when read.
 
-A whole folder holds ``manifest.json``, which has the SHA-256 of every other file in it. Until it is whole it
-is ``.NAME.partial`` beside its place; a process that is killed leaves at most that, and the next one that
-writes the folder starts anew.
+A complete folder contains ``manifest.json`` with the SHA-256 of every other file. Until it is complete, it is
+named ``.NAME.partial``. A killed process leaves at most this partial folder, which the next writer replaces.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ MANIFEST = "manifest.json"
 
 
 def partial_of(folder: Path) -> Path:
-    """Return where a folder is while it is being written."""
+    """Return the path of a folder while it is written."""
     return folder.with_name(f".{folder.name}.partial")
 
 
 @contextmanager
 def create(folder: Path, needed: int = 0) -> Iterator[Path]:
-    """Give an empty folder to write files in, which becomes ``folder`` at the end; on an error it is removed.
+    """Yield an empty folder for files, which is renamed to ``folder`` at the end; on an error it is removed.
 
     Args:
-        folder: what must not be there yet, or be empty.
-        needed: bytes that the files take, if known.
+        folder: path that does not exist, or an empty folder.
+        needed: size of the files in bytes, if known.
 
     Raises:
         DataError: the disk is full, read-only or otherwise unusable.
@@ -53,15 +52,15 @@ def create(folder: Path, needed: int = 0) -> Iterator[Path]:
 
 
 def check(folder: Path, *required: str) -> None:
-    """Raise if a folder is not whole, or a file in it is not what was written.
+    """Raise if a folder is not complete, or the checksum of a file does not match.
 
     Args:
-        folder: one that `create` made.
-        required: names of files that it must have.
+        folder: a folder from `create`.
+        required: names of required files.
 
     Raises:
         OSError: a file is missing or cannot be read.
-        ValueError: what is wrong with which file.
+        ValueError: a file is damaged; names the file.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
@@ -72,4 +71,4 @@ def check(folder: Path, *required: str) -> None:
     for name in dict.fromkeys((*required, *manifest)):
         # A manifest from elsewhere must not make this read files outside the folder.
         if name not in manifest or Path(name).name != name or manifest[name] != file_sha256(folder / name):
-            raise ValueError(f"{name} is not what was written")
+            raise ValueError(f"{name} is damaged: its checksum does not match")

@@ -37,7 +37,7 @@ class PredictionsProvider:
         path, where = Path(model), f"predictions:{model}"
         if path.suffix not in READERS:
             raise DataError(
-                "not a file of predictions", where, f"give a file with the suffix {' or '.join(READERS)}"
+                "not a file of predictions", where, f"use a file with the suffix {' or '.join(READERS)}"
             )
         if not path.is_file():
             raise missing_path(path, where)
@@ -143,7 +143,7 @@ def _read_npz(path: Path) -> Table:
     for name in ("ids", "classes"):
         if name in arrays and (arrays[name].ndim != 1 or arrays[name].dtype.kind not in "USiu"):
             raise DataError(
-                f"array {name!r} is {_describe(arrays[name])}; it must be a list of texts",
+                f"array {name!r} is {_describe(arrays[name])}; it must be a list of strings",
                 str(path),
                 "fix the array",
             )

@@ -71,7 +71,7 @@ def test_falls_back_to_older_checkpoint_if_damaged() -> None:
     found = checkpoint.load_newest(FOLDER)
     assert_loaded(found, 1)
     assert {path.name: reason for path, reason in found.damaged.items()} == {
-        "step-000000002": "facts.json is not what was written"
+        "step-000000002": "facts.json is damaged: its checksum does not match"
     }
 
 

@@ -72,7 +72,7 @@ def distill(
         if resume:
             name, recipe, changes = _resume_arguments(resume, recipe, changes, name, auto_resume)
         elif not recipe:
-            raise UsageError("the recipe is missing", hint="mtkd list recipes shows the built-in ones")
+            raise UsageError("the recipe is missing", hint="mtkd list recipes shows the built-in recipes")
         elif auto_resume and not name:
             raise UsageError("--auto-resume needs --name", where="--auto-resume", hint="pass --name NAME")
         parts = parts_of(recipe, changes, trust_pickle, trust_code)

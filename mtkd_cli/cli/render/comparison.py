@@ -99,11 +99,11 @@ def _tuned(
     for number, cell in enumerate(cells):
         said = f"tune {' '.join(cell.overrides)}: method {number + 1} of {len(cells)}, {trials} trials"
         trainer.progress.say(said)
-        found[cell.method] = tune(cell, ranges, trials, seed, lambda tried: _validated(trainer, tried))
+        found[cell.method] = tune(cell, ranges, trials, seed, lambda tried: _validation_rank(trainer, tried))
     return found
 
 
-def _validated(trainer: Trainer, cell: Cell) -> tuple[float, ...]:
+def _validation_rank(trainer: Trainer, cell: Cell) -> tuple[float, ...]:
     """Train a cell without baselines and return its rank on validation."""
     report = trainer.train(cell, BaselineChoice.NONE)[0].report
     return validated_as(report) if report else NOT_TRAINED
