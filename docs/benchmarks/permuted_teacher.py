@@ -21,7 +21,7 @@ from torch import Tensor
 from mtkd_cli import counter_rng
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.runs.strategy_batches import batches_of, fit_strategy
-from mtkd_cli.teachers.fine_tuning import fitted
+from mtkd_cli.teachers.fine_tuning import fit_teacher
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.teachers.resolved_teacher import resolved_teachers
@@ -95,7 +95,7 @@ def permuted_copy(path: Path) -> str:
     context = loaded(RECIPE, [])
     teacher = resolved_teachers(context)[0]
     untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
-    copied = fitted(untouched, teacher, context).module
+    copied = fit_teacher(untouched, teacher, context).module
     weights = {name: tensor.contiguous().clone() for name, tensor in copied.state_dict().items()}
     for name in ("head.weight", "head.bias"):
         weights[name] = weights[name].roll(1, dims=0)

@@ -23,8 +23,8 @@ from mtkd_cli.runs import pipeline
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import recording
-from mtkd_cli.teachers.fine_tuning import fitted
-from mtkd_cli.teachers.inference import by_views
+from mtkd_cli.teachers.fine_tuning import fit_teacher
+from mtkd_cli.teachers.inference import outputs_by_view
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.training.context import Context
@@ -102,11 +102,11 @@ def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> 
     teachers, models, fast = resolved_teachers(context), [], []
     for teacher in teachers:
         untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
-        model = fitted(untouched, teacher, context)
-        # a copy in the default memory format, as in a loop without mtkd
+        model = fit_teacher(untouched, teacher, context)
+        # A copy in the default memory format, as a loop without mtkd would have it.
         plain = copy.deepcopy(model.module).to(memory_format=torch.contiguous_format)
         models.append(Prepared(plain, model.input).eval().requires_grad_(False))
-        fast.append(recording.for_recording(model, some_views(context), context.device)[0])
+        fast.append(recording.recording_module(model, some_views(context), context.device)[0])
     bench = Bench(context, views, teachers, models, fast, [{} for _ in fast], clock)
     for k, number in itertools.product(range(len(fast)), range(views)):
         bench.arrays[k]["train", number] = recorded_by(bench, k, number)
@@ -130,7 +130,7 @@ def recorded_by(bench: Bench, k: int, number: int) -> Recorded:
     )
     job = recording.RecordingJob(
         f"t{k}",
-        by_views(bench.fast[k], context.recipe, context.device),
+        outputs_by_view(bench.fast[k], context.recipe, context.device),
         Layout((context.task.outputs,), "fp16", kind="classes"),
         context.data.train,
         number,

@@ -22,7 +22,7 @@ from mtkd_cli.runs.plan import teacher_facts
 from mtkd_cli.runs.students import build
 from mtkd_cli.runs.view_count import views_of
 from mtkd_cli.store import content_store
-from mtkd_cli.teachers.prepare import tell_views
+from mtkd_cli.teachers.prepare import report_views
 from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import plain_views
@@ -52,7 +52,7 @@ def _models(context: Context) -> Iterator[Finding]:
     checked = []
     findings: list[Finding] = []
     with collect_failures("views", findings):
-        tell_views(teachers, views, context)
+        report_views(teachers, views, context)
     for teacher in teachers:
         check = f"teacher {teacher.name}"
         with collect_failures(check, findings):

@@ -14,7 +14,7 @@ from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Augment, Fit, Recipe, Teacher, is_auto
 from mtkd_cli.runs.view_count import rule_of_cost
-from mtkd_cli.teachers.fit_split import split_of
+from mtkd_cli.teachers.fit_split import create_fit_split
 from mtkd_cli.training.batch_size import automatic_batch_size, too_few_steps
 from mtkd_cli.training.context import Context
 
@@ -122,7 +122,7 @@ def _warnings(context: Context) -> Iterator[str]:
         yield found
     for teacher in recipe.teachers:
         if fit := teacher.fit:
-            samples = len(split_of(fit, data, recipe.data).rows)
+            samples = len(create_fit_split(fit, data, recipe.data).rows)
             if found := too_few_steps(f"fit.batch_size of {teacher.name}", fit.batch_size, samples):
                 yield found
 
@@ -144,7 +144,7 @@ def _is_photo(data: Dataset) -> bool:
 def _fit(fit: Fit, data: Dataset, recipe: Recipe) -> Fit:
     if not is_auto(fit.batch_size):
         return fit
-    samples = len(split_of(fit, data, recipe.data).rows)
+    samples = len(create_fit_split(fit, data, recipe.data).rows)
     return fit.model_copy(update={"batch_size": automatic_batch_size(samples)})
 
 

@@ -46,7 +46,7 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     data = dataset.load(source, recipe.data)
     task = parts.task.create(data=data.for_task, loss=recipe.loss.for_task)
     preflight.refuse_top_k(recipe, task)
-    calibration.refuse(recipe, task)
+    calibration.require_calibratable(recipe, task)
     preflight.refuse_wrong_labels(data, task)
     settled = automatic.settle(parts, data, task)
     return Context(settled, parts, data, task, resolve_device(device), progress)
@@ -160,7 +160,9 @@ def _warnings(context: Context, teachers: list[ReadyTeacher]) -> dict[str, list[
     """Return what to know of each teacher before its scores are believed; what is new is said."""
     found = {}
     for teacher in teachers:
-        late = [] if teacher.entry.fit else memorized.warnings_of(teacher, teacher.entry.saw, context)
+        late = (
+            [] if teacher.entry.fit else memorized.memorization_warnings(teacher, teacher.entry.saw, context)
+        )
         for warning in late:
             context.progress.say(f"warning: teacher {teacher.name}: {warning}")
         early = teacher.validation.doubts if teacher.validation else ()

@@ -28,11 +28,11 @@ from mtkd_cli.runs.students import build, kd_ratio, plan_steps
 from mtkd_cli.store import content_store
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers.checks import validate_live
-from mtkd_cli.teachers.fit_split import split_of
+from mtkd_cli.teachers.fit_split import create_fit_split
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.outputs import alignment_of
-from mtkd_cli.teachers.prepare import arrays_of, find_recorded, tell_views
-from mtkd_cli.teachers.probe import probed
+from mtkd_cli.teachers.outputs import align_teacher
+from mtkd_cli.teachers.prepare import arrays_of, find_recorded, report_views
+from mtkd_cli.teachers.probe import probe_teacher
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.hyperparameter_search import candidates
@@ -48,7 +48,7 @@ def plan_of(context: Context, views: int | None, baseline: bool | str, seeds: in
     """Return the plan as plain facts. Loads each teacher in turn and times one forward pass of each."""
     recipe, data = context.recipe, context.data
     resolved = resolved_teachers(context)
-    tell_views(resolved, views, context)
+    report_views(resolved, views, context)
     steps, _ = plan_steps(context)
     tries = len(candidates(recipe.train))
     teachers = [teacher_facts(teacher, context, views) for teacher in resolved]
@@ -122,16 +122,16 @@ def teacher_facts(
     data, fit = context.data, teacher.entry.fit
     model = load_teacher(teacher.part, teacher.entry, data, context.task)
     wanted = arrays_of(context, views, teacher.by_id)
-    probe = probed(model, teacher.entry, [split for split, _ in wanted], context)
+    probe = probe_teacher(model, teacher.entry, [split for split, _ in wanted], context)
     model, shape = probe.model, probe.shape
     each = LOOK_UP if teacher.by_id else _seconds_a_sample(context, with_preprocessing(model).eval())
-    alignment = alignment_of(teacher.entry, model.classes, shape[0], context)
+    alignment = align_teacher(teacher.entry, model.classes, shape[0], context)
     validation = None
     if fit is None:
         validation = validate_live(model, teacher.name, alignment, context, thorough).as_dict()
     passes = 0.0
     if fit and teacher.fit_key and content_store.find("fitted", teacher.fit_key) is None:
-        chosen = split_of(fit, data, context.recipe.data)
+        chosen = create_fit_split(fit, data, context.recipe.data)
         seen = len(chosen.rows) + len(chosen.held)
         passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
     kept = find_recorded(teacher, wanted, context)

@@ -101,7 +101,7 @@ def create(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
         raise
 
 
-def begun(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
+def open_created(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
     """Return an array that was created, perhaps by another process, as it is on the disk now.
 
     Raises:

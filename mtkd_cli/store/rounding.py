@@ -16,7 +16,7 @@ from mtkd_cli.store.row_format import VALUES, Layout
 
 @dataclass(frozen=True)
 class Rounding:
-    """The largest change of outputs, in what they are judged by (`Layout.judged`).
+    """The largest change of outputs, in the quantities of `Layout.to_comparable`.
 
     Attributes:
         error: the largest change of a probability, or of a value.
@@ -44,8 +44,8 @@ def rounding_of(layout: Layout, output: Tensor, rows: NDArray[Any]) -> Rounding:
     whole = ~has_nonfinite(output)
     if not whole.any():
         return Rounding()
-    exact = layout.judged(output[whole])
-    error = (layout.judged(layout.decode(rows)[whole]) - exact).abs().max().item()
+    exact = layout.to_comparable(output[whole])
+    error = (layout.to_comparable(layout.decode(rows)[whole]) - exact).abs().max().item()
     if layout.kind != VALUES:
         return Rounding(error, 0, 1)
     return Rounding(error, exact.min().item(), exact.max().item())

@@ -160,8 +160,8 @@ class Layout:
         kept = torch.from_numpy(rows["log_p"].astype(np.float32))
         return logits.scatter(-1, index, kept).movedim(-1, 1)
 
-    def judged(self, output: Tensor) -> Tensor:
-        """Return what outputs ``[B, C, *]`` are compared by: probabilities, or values."""
+    def to_comparable(self, output: Tensor) -> Tensor:
+        """Return the quantities that outputs ``[B, C, *]`` are compared by: probabilities, or values."""
         if self.kind == CLASSES:
             return output.double().softmax(dim=1)
         return output.double().sigmoid() if self.kind == LABELS else output.double()

@@ -1,4 +1,4 @@
-"""Which class number of a detector is which class: some count the background as number 0, some do not."""
+"""Match a detector's class numbers to class names: number 0 may be the background or the first class."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Literal
 from mtkd_cli.errors import DataError
 
 NAME = "__background__"
-"""The name that torchvision's detectors give to number 0."""
+"""Name of class number 0 in torchvision's detectors."""
 
-Told = Literal["first", "none"]
+Declared = Literal["first", "none"]
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Numbering:
     """Class names in the order of a teacher's class numbers.
 
     Attributes:
-        classes: a name for each class number from 0.
-        is_sure: whether more answers could not change it.
-        remark: what the user should know; empty: nothing.
+        classes: name of each class number, from 0.
+        is_sure: whether further outputs cannot change the numbering.
+        remark: remark for the user; may be empty.
     """
 
     classes: tuple[str, ...]
@@ -30,7 +30,7 @@ class Numbering:
 
 
 def is_listed(classes: Sequence[str], data: Sequence[str]) -> bool:
-    """Whether the first of a teacher's class names is the background, and none of the data's classes."""
+    """Whether the first of a teacher's class names is the background, and not one of the data's classes."""
     first = classes[0] if classes else ""
     return first.strip("_ ").lower() == "background" and first not in data
 
@@ -38,7 +38,7 @@ def is_listed(classes: Sequence[str], data: Sequence[str]) -> bool:
 def number_classes(
     objects: Sequence[str],
     listed: bool,
-    told: Told | None,
+    declared: Declared | None,
     outputs: int | None,
     has_background: bool | None,
     seen: Collection[int],
@@ -48,57 +48,57 @@ def number_classes(
 
     Args:
         objects: class names, without the background.
-        listed: whether the background is the first of the teacher's names, before ``objects``.
-        told: what the recipe says.
-        outputs: how many class numbers the detector has; None: unknown.
-        has_background: whether number 0 is the background, where the provider knows.
+        listed: whether the background precedes ``objects`` in the teacher's class names.
+        declared: the ``background`` key of the recipe.
+        outputs: number of class numbers; None if unknown.
+        has_background: whether number 0 is the background; None if the provider does not know.
         seen: class numbers of its boxes on some samples.
-        where: the teacher, for messages.
+        where: the teacher, used in messages.
 
     Raises:
         DataError: names and numbers do not match.
     """
     count = len(objects)
-    starts = _possible(count, listed, told, outputs, has_background, seen)
+    starts = _possible_starts(count, listed, declared, outputs, has_background, seen)
     if not starts:
         raise DataError(
-            f"it has boxes of the class numbers 0 and {count}, and {count} class names",
+            f"it has boxes with class numbers 0 and {count}, but only {count} class names",
             where,
-            "name every number with classes:, or set background: first to ignore the boxes of number 0",
+            "name every number with classes:, or set background: first to ignore boxes with number 0",
         )
-    by_count = outputs == count + 1
-    first = starts == {1} or (len(starts) == 2 and by_count)
+    has_extra_output = outputs == count + 1
+    first = starts == {1} or (len(starts) == 2 and has_extra_output)
     names = (NAME, *objects) if first else tuple(objects)
-    _refuse_wrong_count(names, count, outputs, by_count, where)
-    _refuse_unnamed(names, seen, where)
+    _check_count(names, count, outputs, has_extra_output, where)
+    _check_names(names, seen, where)
     remark = ""
     if first and 0 in seen:
-        remark = "boxes of its class number 0, the background, are ignored"
-    elif len(starts) == 2 and by_count:
-        remark = f"{outputs} outputs for {count} class names: its class number 0 is taken as the background"
+        remark = "boxes with class number 0, the background, are ignored"
+    elif len(starts) == 2 and has_extra_output:
+        remark = f"{outputs} outputs for {count} class names: assuming that class number 0 is the background"
         remark += "; if it is not, set background: none"
     elif len(starts) == 2:
-        found = f"no box has the class number 0 or {count}" if seen else "it finds nothing"
-        remark = f"{found} on the samples it was asked about, so its class numbers are taken to start at 0"
+        reason = f"no box has class number 0 or {count}" if seen else "it finds no boxes"
+        remark = f"{reason} on the sampled images; assuming that its class numbers start at 0"
         remark += "; set background: first if 0 is the background, else background: none"
-    elif first and told is None and not listed and has_background is None:
-        remark = f"its class numbers go from 1 to {count}: 0 is taken as the background"
+    elif first and declared is None and not listed and has_background is None:
+        remark = f"its class numbers go from 1 to {count}: assuming that 0 is the background"
     return Numbering(names, len(starts) == 1, remark)
 
 
-def _possible(
+def _possible_starts(
     count: int,
     listed: bool,
-    told: Told | None,
+    declared: Declared | None,
     outputs: int | None,
     has_background: bool | None,
     seen: Collection[int],
 ) -> set[int]:
-    """Return the numbers that the first of ``count`` classes may have: 0, 1, or none of both."""
+    """Return the possible numbers of the first of ``count`` classes: a subset of {0, 1}."""
     if has_background is not None:
         return {int(has_background)}
-    if told is not None:
-        return {int(told == "first")}
+    if declared is not None:
+        return {int(declared == "first")}
     if listed:
         return {1}
     starts = {0} if outputs == count else {0, 1}
@@ -109,27 +109,27 @@ def _possible(
     return starts
 
 
-def _refuse_wrong_count(
-    names: tuple[str, ...], count: int, outputs: int | None, by_count: bool, where: str
+def _check_count(
+    names: tuple[str, ...], count: int, outputs: int | None, has_extra_output: bool, where: str
 ) -> None:
-    if outputs is None or outputs == len(names) or by_count:
+    if outputs is None or outputs == len(names) or has_extra_output:
         return
     background = " and the background" if len(names) > count else ""
     raise DataError(
-        f"the teacher gives {outputs} outputs but has {count} class names{background}",
+        f"the teacher has {outputs} outputs but {count} class names{background}",
         where,
-        "name every output with classes:, in their order; background: first or none says whether the "
-        "first is the background",
+        "name every output with classes:, in order, and set background: first if the first is the "
+        "background, else background: none",
     )
 
 
-def _refuse_unnamed(names: tuple[str, ...], seen: Collection[int], where: str) -> None:
+def _check_names(names: tuple[str, ...], seen: Collection[int], where: str) -> None:
     if wrong := [number for number in seen if number >= len(names)]:
         background = names[0] == NAME
-        shown = f"numbers 0 to {len(names) - 1}" + (", 0 the background" if background else "")
-        told = "" if background else ", or set background: first if 0 is the background"
+        named = f"numbers 0 to {len(names) - 1}" + (", 0 the background" if background else "")
+        hint = "" if background else ", or set background: first if 0 is the background"
         raise DataError(
-            f"it has a box of the class number {max(wrong)}; its class names have the {shown}",
+            f"it has a box with class number {max(wrong)}; its class names cover {named}",
             where,
-            f"name every class number with classes:, in their order{told}",
+            f"name every class number with classes:, in order{hint}",
         )

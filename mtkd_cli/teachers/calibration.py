@@ -1,7 +1,7 @@
-"""Calibrate: one temperature for each teacher, at which it is as sure on validation as it is right.
+"""Calibrate teachers: one temperature each, which makes the validation labels most likely.
 
-Guo et al., ICML 2017, arXiv 1706.04599. No teacher is asked again: what is recorded stays raw, and is
-divided by the temperature when it is read.
+Guo et al., ICML 2017, arXiv 1706.04599. Recorded outputs stay raw, and are divided by the temperature when
+they are read, so nothing is recorded again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.recipe.schema import Recipe
-from mtkd_cli.teachers.temperature import calibration_of
+from mtkd_cli.teachers.temperature import fit_temperature
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import batches
 
@@ -31,61 +31,66 @@ if TYPE_CHECKING:
 
 
 MOST_VALUES = 2**22
-"""Numbers of a teacher's answers that its temperature is fitted to at most."""
+"""Maximum number of output values that a temperature is fitted to."""
 
 
-def refuse(recipe: Recipe, task: Task) -> None:
-    """Raise if a recipe wants teachers calibrated whose outputs no temperature can be fitted to.
+def require_calibratable(recipe: Recipe, task: Task) -> None:
+    """Raise if a recipe sets ``calibrate`` but its outputs do not allow it.
 
     Raises:
-        UsageError: they are no logits of classes, or only some of these are kept.
+        UsageError: the task has no class logits, or ``store.top_k`` drops some of them.
     """
     if not recipe.calibrate:
         return
     if not task.logits:
         raise UsageError(
-            f"calibrate fits a temperature to classes; {recipe.task.name} has no classes",
+            f"calibrate requires class logits; task {recipe.task.name!r} has none",
             where="calibrate",
-            hint="leave it out",
+            hint="remove calibrate",
         )
     if isinstance(recipe.store.top_k, int):
         raise UsageError(
-            "store.top_k keeps answers at temperature 1, calibrate needs every logit",
+            "calibrate requires all logits, but store.top_k keeps only the largest",
             where="calibrate, store.top_k",
-            hint="leave one of them out",
+            hint="remove one of them",
         )
 
 
-def calibrated(teachers: list[ReadyTeacher], context: Context) -> list[ReadyTeacher]:
-    """Return the teachers, each with its temperature; said on the way."""
-    found = group.broadcast([calibration_of(*judged(teacher, context), context.task) for teacher in teachers])
-    for teacher, calibration in zip(teachers, found, strict=True):
-        context.progress.say(f"teacher {teacher.name}: {calibration.said}")
-    return [replace(t, calibration=calibration) for t, calibration in zip(teachers, found, strict=True)]
+def calibrate_teachers(teachers: list[ReadyTeacher], context: Context) -> list[ReadyTeacher]:
+    """Fit a temperature to each teacher and report it; return the calibrated teachers."""
+    calibrations = group.broadcast(
+        [fit_temperature(*labeled_outputs(teacher, context), context.task) for teacher in teachers]
+    )
+    for teacher, calibration in zip(teachers, calibrations, strict=True):
+        context.progress.say(f"teacher {teacher.name}: {calibration.summary}")
+    return [
+        replace(t, calibration=calibration) for t, calibration in zip(teachers, calibrations, strict=True)
+    ]
 
 
-def judged(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Tensor]:
-    """Return a teacher's answers on validation ``[N, C]`` and their labels; a pixel counts as a sample.
+def labeled_outputs(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Tensor]:
+    """Return a teacher's outputs on validation ``[N, C]`` and their labels ``[N]``; each pixel is a sample.
 
-    What has no label, a label of a class that it does not know, or no answer is left out. Of more than
-    `MOST_VALUES` numbers some are taken: samples evenly spread, of each the same pixels, drawn by counters.
+    Samples without a label, with a label that the teacher does not know, or with non-finite outputs are
+    skipped. At most `MOST_VALUES` values are used: evenly spaced samples, and the same random pixels of each.
     """
     task, split = context.task, context.data.val
     known, count = torch.tensor([teacher.alignment.known]), MOST_VALUES // task.outputs
     rows = sample_rows(split.labelled, count)
     pixels = counter_rng.permutation(math.prod(task.elements), "calibrate")
-    places = torch.from_numpy(np.sort(pixels[: max(1, count // max(1, len(rows)))]))
+    pixel_index = torch.from_numpy(np.sort(pixels[: max(1, count // max(1, len(rows)))]))
     outputs, targets = [torch.empty(0, task.outputs)], []
     for part in batches(rows):
         output, target = teacher.recorded("val", PLAIN, part), torch.from_numpy(split.samples.targets[part])
-        there = ~has_nonfinite(output)
-        output, target = output[there], target[there]
+        is_finite = ~has_nonfinite(output)
+        output, target = output[is_finite], target[is_finite]
         if task.elements:
-            output = output.flatten(2)[..., places].movedim(1, 2).flatten(0, 1)
-            target = target.flatten(1)[:, places].flatten()
-        counts = task.labelled(target)
+            # [B, C, *] -> [B, C, P] -> [B * P, C], and [B, *] -> [B * P]
+            output = output.flatten(2)[..., pixel_index].movedim(1, 2).flatten(0, 1)
+            target = target.flatten(1)[:, pixel_index].flatten()
+        usable = task.labelled(target)
         heard = task.heard((output,), target, None if known.all() else known)
-        counts = counts if heard is None else counts & heard[0]
-        outputs.append(output[counts])
-        targets.append(target[counts])
+        usable = usable if heard is None else usable & heard[0]
+        outputs.append(output[usable])
+        targets.append(target[usable])
     return torch.cat(outputs), torch.cat(targets) if targets else torch.empty(0)

@@ -1,4 +1,4 @@
-"""Validate teachers before a run spends time on them: those that are loaded live, others as recorded."""
+"""Validate teachers before training: a loaded one on a few samples, a recorded one on its outputs."""
 
 from __future__ import annotations
 
@@ -20,93 +20,97 @@ from mtkd_cli.interfaces import Alignment, Model
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.teachers.inference import by_id, by_views
+from mtkd_cli.teachers.inference import outputs_by_id, outputs_by_view
 from mtkd_cli.teachers.input_alternatives import SAMPLES, better_input
-from mtkd_cli.teachers.recording import LESS
-from mtkd_cli.teachers.validation import Validated, validated
+from mtkd_cli.teachers.recording import MEMORY_HINT
+from mtkd_cli.teachers.validation import TeacherValidation, validate_outputs
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.out_of_memory import memory_errors
 
 if TYPE_CHECKING:
     from mtkd_cli.teachers.outputs import ReadyTeacher
 
-LIVE = 128
-"""Validation samples that a teacher is asked about when it is loaded, at most."""
+LIVE_SAMPLES = 128
+"""Maximum number of validation samples for a loaded teacher."""
 
-RECORDED = 1024
-"""Recorded validation samples that are looked at, at most."""
+RECORDED_SAMPLES = 1024
+"""Maximum number of validation samples for a recorded teacher."""
 
 MOST_VALUES = 2**26
-"""Numbers of a teacher's outputs that are held at once, at most."""
+"""Maximum number of output values in memory at once."""
 
-CLEAR = 0.75
-"""Skill from which on a teacher's input specification is not doubted."""
+CLEAR_SKILL = 0.75
+"""Skill above which other input specifications are not tried."""
 
-AT_ONCE = 32
-"""Samples in a batch."""
+BATCH = 32
+"""Samples per batch."""
 
 
 def validate_live(
     model: Model, name: str, alignment: Alignment, context: Context, thorough: bool
-) -> Validated:
-    """Return how a loaded teacher does on a sample of the labeled validation data.
+) -> TeacherValidation:
+    """Score a loaded teacher on some labeled validation samples.
 
-    Where something looks wrong, or its skill is below `CLEAR`, the usual input specifications are tried, and
-    the one that would give a much better score is named.
+    If something looks wrong, or its skill is below `CLEAR_SKILL`, common input specifications are tried, and
+    one with a much better score is reported.
 
     Args:
-        model: the teacher, not to be fitted any more.
-        name: its name, for messages.
+        model: the teacher, after fitting if it is fitted.
+        name: teacher name, used in messages.
         alignment: its label space.
-        context: the run.
+        context: context of the run.
         thorough: try other input specifications in any case.
     """
     val, task = context.data.val, context.task
-    first = _answer(model, name, val.labelled[:1], alignment, context)
-    most = max(1, MOST_VALUES // max(1, first.numel()))
+    first = _validation_outputs(model, name, val.labelled[:1], alignment, context)
+    limit = max(1, MOST_VALUES // max(1, first.numel()))
 
-    def answer(module: Model, rows: NDArray[np.int64]) -> Tensor:
-        return _answer(module, name, rows, alignment, context)
+    def compute_outputs(module: Model, rows: NDArray[np.int64]) -> Tensor:
+        return _validation_outputs(module, name, rows, alignment, context)
 
-    rows = sample_rows(val.labelled, min(LIVE, most))
+    rows = sample_rows(val.labelled, min(LIVE_SAMPLES, limit))
     target = torch.from_numpy(val.samples.targets[rows])
     with torch.inference_mode():
-        found = validated(answer(model, rows), target, task, context.data.classes, alignment)
-        unclear = found.skill is not None and found.skill < CLEAR
-        if model.predictions is not None or not (found.doubts or unclear or thorough):
+        found = validate_outputs(compute_outputs(model, rows), target, task, context.data.classes, alignment)
+        is_unclear = found.skill is not None and found.skill < CLEAR_SKILL
+        if model.predictions is not None or not (found.doubts or is_unclear or thorough):
             return found
-        rows = sample_rows(val.labelled, min(SAMPLES, most))
+        rows = sample_rows(val.labelled, min(SAMPLES, limit))
         target = torch.from_numpy(val.samples.targets[rows])
-        better = better_input(model, context.data.input, task, lambda other: answer(other, rows), target)
+        better = better_input(
+            model, context.data.input, task, lambda other: compute_outputs(other, rows), target
+        )
     return replace(found, doubts=(*found.doubts, better)) if better else found
 
 
-def _answer(
+def _validation_outputs(
     model: Model, name: str, rows: NDArray[np.int64], alignment: Alignment, context: Context
 ) -> Tensor:
-    """Return a teacher's answers to the plain views of validation samples, ``[N, C, *]``, aligned."""
+    """Return a teacher's aligned outputs for the plain views of validation samples, ``[N, C, *]``."""
     val, recipe = context.data.val, context.recipe
     if model.predictions is not None:
-        ask = by_id(model, [val], f"teacher {name!r}", recipe.store.on_nan)
+        outputs_of = outputs_by_id(model, [val], f"teacher {name!r}", recipe.store.on_nan)
     else:
-        ask = by_views(with_preprocessing(model).to(context.device).eval(), recipe, context.device)
-    parts = np.array_split(rows, math.ceil(len(rows) / AT_ONCE))
-    with memory_errors(f"teacher {name!r}, batches of {AT_ONCE}", LESS):
-        outputs = torch.cat([at_least_float32(ask(val, part, PLAIN)).cpu() for part in parts])
+        outputs_of = outputs_by_view(
+            with_preprocessing(model).to(context.device).eval(), recipe, context.device
+        )
+    batches = np.array_split(rows, math.ceil(len(rows) / BATCH))
+    with memory_errors(f"teacher {name!r}, batches of {BATCH}", MEMORY_HINT):
+        outputs = torch.cat([at_least_float32(outputs_of(val, batch, PLAIN)).cpu() for batch in batches])
     return context.task.aligned(outputs, alignment)
 
 
-def validate_recorded(teacher: ReadyTeacher, context: Context) -> Validated:
-    """Return how a teacher's recorded answers do on the labeled validation samples."""
+def validate_recorded(teacher: ReadyTeacher, context: Context) -> TeacherValidation:
+    """Score a teacher's recorded outputs on labeled validation samples."""
     val = context.data.val
     values = max(1, math.prod(teacher.arrays[val.name, PLAIN].layout.shape))
-    rows = sample_rows(val.labelled, min(RECORDED, max(1, MOST_VALUES // values)))
+    rows = sample_rows(val.labelled, min(RECORDED_SAMPLES, max(1, MOST_VALUES // values)))
     outputs, target = teacher.recorded(val.name, PLAIN, rows), torch.from_numpy(val.samples.targets[rows])
-    return validated(outputs, target, context.task, context.data.classes, teacher.alignment)
+    return validate_outputs(outputs, target, context.task, context.data.classes, teacher.alignment)
 
 
-def table_of(found: dict[str, Validated], primary: str) -> Table:
-    """Return the teachers' scores on validation for the terminal."""
+def validation_table(found: dict[str, TeacherValidation], primary: str) -> Table:
+    """Return a table of the teachers' scores on validation, for the terminal."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for column in ("teachers on validation", spelt(primary), "chance", "labels"):
         table.add_column(column, justify="left" if column.startswith("teachers") else "right")

@@ -1,4 +1,4 @@
-"""The class names that a recipe gives a teacher: a list, numbers in it, or a file with one a line."""
+"""The class names declared for a teacher: a list of names or class numbers, or a file with one per line."""
 
 from __future__ import annotations
 
@@ -11,26 +11,35 @@ from mtkd_cli.recipe.schema import Teacher
 def declared_classes(
     teacher: Teacher, where: str, data: tuple[str, ...] | None = None
 ) -> tuple[str, ...] | None:
-    """Return the class names that the recipe gives a teacher; numbers are places in ``data``."""
+    """Return the class names declared for a teacher; None if there are none.
+
+    Args:
+        teacher: entry in the recipe.
+        where: the teacher, used in messages.
+        data: class names of the data, indexed by numbers in ``classes:``.
+
+    Raises:
+        DataError: the file cannot be read, or a number is out of range.
+    """
     if not isinstance(teacher.classes, str):
-        given = teacher.classes
-        return None if given is None else tuple(_class_name(name, where, data) for name in given)
+        declared = teacher.classes
+        return None if declared is None else tuple(_class_name(name, where, data) for name in declared)
     try:
         lines = Path(teacher.classes).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"the class file cannot be read: {error}", where=where, hint="one class name a line"
+            f"the class file cannot be read: {error}", where=where, hint="write one class name per line"
         ) from error
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def _class_name(given: str | int, where: str, data: tuple[str, ...] | None) -> str:
-    if isinstance(given, str) or data is None:
-        return str(given)
-    if not 0 <= given < len(data):
+def _class_name(declared: str | int, where: str, data: tuple[str, ...] | None) -> str:
+    if isinstance(declared, str) or data is None:
+        return str(declared)
+    if not 0 <= declared < len(data):
         raise DataError(
-            f"classes: has the number {given}, the data has {len(data)} classes",
+            f"classes: has the number {declared}, but the data has {len(data)} classes",
             where=where,
-            hint=f"numbers go from 0 to {len(data) - 1}; names are safer",
+            hint=f"use numbers from 0 to {len(data) - 1}, or class names",
         )
-    return data[given]
+    return data[declared]

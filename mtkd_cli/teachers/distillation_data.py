@@ -1,4 +1,4 @@
-"""What the steps of a distillation see: views and labels, and what the teachers output on them."""
+"""The inputs of each distillation step: views, labels and the teachers' outputs."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from mtkd_cli.training.training_data import TrainingData
 
 @dataclass(frozen=True)
 class DistillationData(TrainingData):
-    """Training samples with the teachers' outputs: recorded, or live where no views are recorded.
+    """Training samples with the teachers' outputs: recorded, or live if views are not recorded.
 
     Attributes:
         teachers: K teachers.
         features: their recorded features, if the student learns from them.
-        refuse_gaps: whether a live teacher with non-finite outputs is an error.
+        raise_on_gaps: raise if a live teacher has non-finite outputs.
     """
 
     teachers: tuple[ReadyTeacher, ...] = ()
     features: tuple[TeacherFeatures, ...] = ()
-    refuse_gaps: bool = True
+    raise_on_gaps: bool = True
 
     def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
         if self.view_count is None:
@@ -59,24 +59,24 @@ class DistillationData(TrainingData):
             )
         for teacher, output in zip(self.teachers, outputs, strict=True):
             gaps = has_nonfinite(output)
-            if self.refuse_gaps and gaps.any():
+            if self.raise_on_gaps and gaps.any():
                 index = step.indices[int(gaps.nonzero()[0].item())]
-                raise recording.no_answer(teacher.name, self.split.samples.ids[index])
+                raise recording.nonfinite_error(teacher.name, self.split.samples.ids[index])
         return outputs
 
 
 def distillation_data(
     teachers: Sequence[ReadyTeacher], views: int | None, context: Context
 ) -> DistillationData:
-    """Return every training sample with the teachers' outputs, and their features if the recipe wants them.
+    """Return the training samples with the teachers' outputs, and their features if the recipe needs them.
 
     Args:
-        teachers: the prepared teachers.
-        views: number of recorded views; None where the teachers answer live.
-        context: the run.
+        teachers: prepared teachers.
+        views: number of recorded views; None to run the teachers live.
+        context: context of the run.
 
     Raises:
-        UsageError: features are wanted and cannot be recorded.
+        UsageError: the recipe needs features that cannot be recorded.
     """
     split, recipe = context.data.train, context.recipe
     resolved = [teacher.resolved for teacher in teachers]
@@ -90,5 +90,5 @@ def distillation_data(
         context.device,
         tuple(teachers),
         recorded_features(resolved, views, context) if recipe.loss.features else (),
-        refuse_gaps=recipe.store.on_nan == "error",
+        raise_on_gaps=recipe.store.on_nan == "error",
     )

@@ -1,4 +1,4 @@
-"""Teachers' features, recorded beside their answers: what reaches the last layer, a vector a sample."""
+"""Teachers' features: the input of the last layer, one vector per sample, recorded like outputs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import recording
-from mtkd_cli.teachers.fine_tuning import fitted
-from mtkd_cli.teachers.inference import by_views
+from mtkd_cli.teachers.fine_tuning import fit_teacher
+from mtkd_cli.teachers.inference import outputs_by_view
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.recording import RecordingJob
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
@@ -31,12 +31,20 @@ from mtkd_cli.training.context import Context
 from mtkd_cli.training.loop import Step
 
 SMALLEST_DEVIATION = 1e-3
+"""Lower limit of the deviation that features are divided by."""
 CHUNK = 4096
+"""Rows read at once."""
 
 
 @dataclass(frozen=True)
 class TeacherFeatures:
-    """One teacher's features of the training samples, by view, and what standardizes them ``[D]``."""
+    """One teacher's features of the training samples.
+
+    Attributes:
+        arrays: recorded features of each view, ``[N, D]``.
+        mean: mean of each feature, ``[D]``.
+        deviation: standard deviation of each feature, ``[D]``.
+    """
 
     arrays: tuple[Recorded, ...]
     mean: Tensor
@@ -44,7 +52,7 @@ class TeacherFeatures:
 
     @property
     def size(self) -> int:
-        """Numbers of one feature vector, D."""
+        """Length of a feature vector, D."""
         return len(self.mean)
 
     def __call__(self, step: Step) -> Tensor:
@@ -54,7 +62,7 @@ class TeacherFeatures:
 
 
 class Truncated(nn.Module):
-    """A model without its last layer: views to features ``[B, D]``, averaged over places if they have any."""
+    """A model without its last layer: views to features ``[B, D]``, averaged over positions if spatial."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -71,10 +79,10 @@ class Truncated(nn.Module):
 def recorded_features(
     teachers: Iterable[ResolvedTeacher], views: int | None, context: Context
 ) -> tuple[TeacherFeatures, ...]:
-    """Return every teacher's features of the training samples; what is missing is recorded.
+    """Return every teacher's features of the training samples; record missing ones.
 
     Raises:
-        UsageError: views are live, or a teacher has no last layer that can be taken off.
+        UsageError: views are not recorded, or a teacher has no last layer to remove.
     """
     if views is None:
         raise UsageError("loss.features needs recorded views", where="views", hint="set views: 1, or auto")
@@ -90,13 +98,13 @@ def _features_of(teacher: ResolvedTeacher, views: int, context: Context) -> Teac
     found = group.first_then_others(
         lambda: {number: recorded_outputs.find(key, len(split)) for number, key in enumerate(keys)}
     )
-    here = [number for number, array in found.items() if array is None]
-    missing = group.broadcast(here)
-    if not set(here) <= set(missing):
+    own_missing = [number for number, array in found.items() if array is None]
+    missing = group.broadcast(own_missing)
+    if not set(own_missing) <= set(missing):
         raise content_store.not_here(content_store.root())
     if missing:
         model = load_teacher(teacher.part, teacher.entry, context.data, context.task)
-        model = fitted(model, teacher, context)
+        model = fit_teacher(model, teacher, context)
         found |= _record(model, teacher.name, {number: keys[number] for number in missing}, context)
     arrays = tuple(array for array in found.values() if array is not None)
     return TeacherFeatures(arrays, *_statistics(arrays[PLAIN]))
@@ -107,19 +115,19 @@ def _record(
 ) -> dict[int, Recorded]:
     if not model.head:
         raise UsageError(
-            f"the teacher {name!r} has no last layer whose input could be learnt from",
+            f"the teacher {name!r} has no last layer, so it has no features to learn from",
             where="loss.features",
-            hint="leave loss.features out, or that teacher",
+            hint="remove loss.features, or this teacher",
         )
     split, recipe = context.data.train, context.recipe
     module = Truncated(model).to(context.device).eval().requires_grad_(False)
-    some = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment(), context.device)
+    views = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment(), context.device)
     with torch.inference_mode():
-        layout = Layout((int(module(some).shape[1]),), "fp32")
+        layout = Layout((int(module(views).shape[1]),), "fp32")
     jobs = [
         RecordingJob(
             name,
-            by_views(module, recipe, context.device),
+            outputs_by_view(module, recipe, context.device),
             layout,
             split,
             number,
@@ -135,7 +143,7 @@ def _record(
 
 
 def _statistics(array: Recorded) -> tuple[Tensor, Tensor]:
-    """Return mean and deviation ``[D]`` over the samples of an array, exactly summed."""
+    """Return mean and standard deviation ``[D]`` over the samples of an array, summed in float64."""
     total = square = torch.zeros(array.layout.shape, dtype=torch.float64)
     for start in range(0, len(array.rows), CHUNK):
         part = array[start : start + CHUNK].double()

@@ -1,4 +1,4 @@
-"""Adapt a teacher to the recipe's data before it teaches: its head, or all of it."""
+"""Fine-tune a teacher on the recipe's data before distillation: its head, or all layers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mtkd_cli.recipe.schema import Fit, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import filling_together
-from mtkd_cli.teachers.fit_split import FitSplit, split_of
+from mtkd_cli.teachers.fit_split import FitSplit, create_fit_split
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.checkpointing import Checkpointer
 from mtkd_cli.training.context import Context
@@ -36,32 +36,32 @@ from mtkd_cli.training.training_data import TrainingData
 
 @dataclass(frozen=True)
 class _Fitting:
-    """What is trained of a teacher, on what, and how it is validated."""
+    """The module that is trained, its data and its validation."""
 
     module: nn.Module
     data: TrainingData
     evaluate: Callable[[nn.Module], Evaluation]
 
 
-def fitted(model: Model, teacher: ResolvedTeacher, context: Context) -> Model:
-    """Return the teacher with the weights of its fit; trained once, then kept.
+def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context) -> Model:
+    """Return the teacher with fitted weights, trained once and then read from the store.
 
-    ``fit: head`` computes the frozen features of the plain views once and trains the last layer
-    on them. ``fit: all`` trains everything on live views. Both keep the best validation. Class weights
-    are left to the student: a teacher that learned them would be shifted by them twice.
+    ``fit: head`` computes the features of the plain views once and trains the last layer on them. ``fit:
+    all`` trains all layers on live views. Both select the best evaluation. Class weights apply to the student
+    only: with fitted teachers they would count twice.
     """
     fit, fit_key = teacher.entry.fit, teacher.fit_key
     if fit is None or fit_key is None:
         return model
     context = replace(context, task=context.task.unweighted())
-    chosen = split_of(fit, context.data, context.recipe.data)
+    chosen = create_fit_split(fit, context.data, context.recipe.data)
     steps = chosen.steps(fit)
     with context.progress.phase(f"fit {teacher.name}", steps), filling_together("fitted", fit_key) as empty:
         if empty is not None:
-            fitting = (_of_head if fit.train == "head" else _of_all)(model, chosen, context)
-            keeper = Checkpointer(content_store.unfinished("fitted", fit_key), context.progress.say)
-            settings, each = _settings(fit, len(fitting.data))
-            with _errors_of_fitting(settings):
+            fitting = (_fit_head if fit.train == "head" else _fit_all)(model, chosen, context)
+            checkpointer = Checkpointer(content_store.unfinished("fitted", fit_key), context.progress.say)
+            settings, evaluate_every = _settings(fit, len(fitting.data))
+            with _fitting_errors(settings):
                 trained = train(
                     fitting.module,
                     fitting.data,
@@ -69,9 +69,9 @@ def fitted(model: Model, teacher: ResolvedTeacher, context: Context) -> Model:
                     fitting.evaluate,
                     settings,
                     steps,
-                    each,
+                    evaluate_every,
                     context.progress,
-                    keeper,
+                    checkpointer,
                 )
             best = {name: tensor.cpu() for name, tensor in trained.best.module.state_dict().items()}
             weights.load_into(fitting.module.cpu(), best, "fitted teacher")
@@ -83,7 +83,7 @@ def fitted(model: Model, teacher: ResolvedTeacher, context: Context) -> Model:
 
 
 def _settings(fit: Fit, samples: int) -> tuple[Train, int]:
-    """Return the settings of a fit, and the steps between evaluations."""
+    """Return the settings of a fit, and the number of steps between evaluations."""
     settings = Train(
         epochs=fit.epochs,
         batch_size=min(fit.batch_size, samples),
@@ -95,18 +95,18 @@ def _settings(fit: Fit, samples: int) -> tuple[Train, int]:
 
 
 @contextmanager
-def _errors_of_fitting(settings: Train) -> Iterator[None]:
-    """Name the keys of ``fit:`` in errors of the training."""
+def _fitting_errors(settings: Train) -> Iterator[None]:
+    """Replace the hints of training errors by keys of ``fit:``."""
     where = f"fitting a teacher, batches of {settings.batch_size}"
     try:
-        with memory_errors(where, "lower fit.batch_size, or fit: head instead of all"):
+        with memory_errors(where, "lower fit.batch_size, or set fit: head instead of all"):
             yield
     except TrainingError as error:
         raise TrainingError(error.what, f"fitting a teacher, {error.where}", "lower fit.lr") from error
 
 
-def _of_all(model: Model, chosen: FitSplit, context: Context) -> _Fitting:
-    """Return the fit of everything, on live views."""
+def _fit_all(model: Model, chosen: FitSplit, context: Context) -> _Fitting:
+    """Return the fit of all layers, on live views."""
 
     def evaluate(candidate: nn.Module) -> Evaluation:
         return validate(candidate, context.task, chosen.val, context.data.train, context.device)
@@ -115,20 +115,20 @@ def _of_all(model: Model, chosen: FitSplit, context: Context) -> _Fitting:
     return _Fitting(with_preprocessing(model).to(context.device), data, evaluate)
 
 
-def _of_head(model: Model, chosen: FitSplit, context: Context) -> _Fitting:
+def _fit_head(model: Model, chosen: FitSplit, context: Context) -> _Fitting:
     """Return the fit of the last layer, on the features of the plain views."""
     split, rows, val = chosen.train, chosen.rows, chosen.val
     head = model.module.get_submodule(model.head)
     tail = _Tail(tail_of(model), with_preprocessing(model).to_task_form).to(context.device)
     features = _features(model, head, split, rows, context)
     val_features = _features(model, head, val, val.labelled, context)
-    index = np.zeros(len(val), dtype=np.int64)  # of each sample among the labeled
+    index = np.zeros(len(val), dtype=np.int64)  # row in val -> row in val_features
     index[val.labelled] = np.arange(len(val.labelled))
 
     def evaluate(candidate: nn.Module) -> Evaluation:
         with torch.no_grad():
-            found = measure(lambda part: candidate(val_features[index[part]]).cpu(), val, context.task)
-        return judge(copy.deepcopy(candidate), found, context.task)
+            measured = measure(lambda rows: candidate(val_features[index[rows]]).cpu(), val, context.task)
+        return judge(copy.deepcopy(candidate), measured, context.task)
 
     plain = context.training_data(split, rows, view_count=1)
     return _Fitting(tail, _FeatureData(**vars(plain), features=features), evaluate)
@@ -136,7 +136,11 @@ def _of_head(model: Model, chosen: FitSplit, context: Context) -> _Fitting:
 
 @dataclass(frozen=True)
 class _FeatureData(TrainingData):
-    """Training samples seen as their features, ``[N, D]``."""
+    """Training samples represented by their features.
+
+    Attributes:
+        features: input of the head for each sample, ``[N, D]``.
+    """
 
     features: Tensor
 
@@ -146,38 +150,38 @@ class _FeatureData(TrainingData):
 
 
 class _Tail(nn.Module):
-    """The layers from the head on, with outputs finished as the whole model's are: in the target's units.
+    """The head and the layers after it, with outputs in the task's form, like those of the whole model.
 
     Args:
-        layers: features ``[B, D]`` to raw outputs ``[B, C]``.
-        finish: raw outputs to the task's form, see `Prepared.to_task_form`.
+        layers: module from features ``[B, D]`` to raw outputs ``[B, C]``.
+        finish: function from raw outputs to the task's form, see `Prepared.to_task_form`.
     """
 
     def __init__(self, layers: nn.Module, finish: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.layers = layers
-        # a function, so that a copy of this module does not copy the whole model
+        # a lambda, so that deepcopy of this module does not copy the whole model
         self.finish: Callable[[Tensor], Tensor] = lambda raw: finish(raw)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the finished outputs, ``[B, C]``."""
+        """Return outputs in the task's form, ``[B, C]``."""
         return self.finish(self.layers(features))
 
 
 def _features(
     model: Model, head: nn.Module, split: Split, rows: NDArray[np.int64], context: Context
 ) -> Tensor:
-    """Return what reaches the head on the plain views of ``rows``; several processes each run some."""
-    seen: list[Tensor] = []
-    parts = batches(rows)
-    hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    """Return the input of the head on the plain views of ``rows``, ``[N, D]``; processes share the work."""
+    features: list[Tensor] = []
+    every_batch = batches(rows)
+    hook = head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].detach()))
     module = with_preprocessing(model).to(context.device).eval()
     try:
         with torch.no_grad():
-            for part in parts[group.own_slice(len(parts))]:
-                for views in plain_views(split, part, context.device):
+            for batch in every_batch[group.own_slice(len(every_batch))]:
+                for views in plain_views(split, batch, context.device):
                     module(views)
     finally:
         hook.remove()
-    everyones = group.gather([features.cpu() for features in seen])
-    return torch.cat([features for mine in everyones for features in mine]).to(context.device)
+    gathered = group.gather([batch.cpu() for batch in features])
+    return torch.cat([batch for own in gathered for batch in own]).to(context.device)

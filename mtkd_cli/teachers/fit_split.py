@@ -1,4 +1,4 @@
-"""Which samples a teacher is fitted on, and on which its best weights are chosen."""
+"""The samples that a teacher is fitted on, and those that its best weights are selected on."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from mtkd_cli.data.dataset import Dataset, Split, draw_in_proportion, strata
 from mtkd_cli.recipe.schema import Data, Fit
 from mtkd_cli.training.loop import steps_per_epoch
 
-SHARE, MOST = 0.1, 500
-"""Share of the labels that the best weights are chosen on, and their largest number: what is held out is not
-trained on."""
+HELD_OUT_SHARE, MAX_HELD_OUT = 0.1, 500
+"""Share and maximum number of labels that are held out from training to select the best weights."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,10 @@ class FitSplit:
     """The samples of a fit.
 
     Attributes:
-        train: where the samples are.
-        rows: those that are trained on, all labeled.
-        val: what is validated on.
-        held: rows of ``train`` that ``val`` consists of; empty if it is the data's validation split.
+        train: split with the training samples.
+        rows: labeled rows to train on, ``[N]``.
+        val: validation split.
+        held: rows of ``train`` that form ``val``; empty if it is the data's validation split.
     """
 
     train: Split
@@ -33,29 +32,29 @@ class FitSplit:
     held: NDArray[np.int64]
 
     def steps(self, fit: Fit) -> int:
-        """Return the optimizer steps of a fit: as many as with the held-out samples too.
+        """Return the number of optimizer steps, counted as if the held-out samples were trained on too.
 
-        What is held out shall cost samples, not steps: few labels make few steps.
+        Holding out samples must not reduce the number of steps: few labels already give few steps.
         """
         samples = len(self.rows) + len(self.held)
         return fit.epochs * steps_per_epoch(samples, min(fit.batch_size, len(self.rows)))
 
 
-def split_of(fit: Fit, data: Dataset, options: Data) -> FitSplit:
-    """Return what a teacher is fitted and validated on.
+def create_fit_split(fit: Fit, data: Dataset, options: Data) -> FitSplit:
+    """Return the samples that a teacher is fitted and validated on.
 
-    One that sees every label need not be chosen on the few that the student has: where that is more, a tenth
-    of all labels, at most `MOST`, is held out of those that are hidden from the student.
+    A teacher that sees all labels need not be validated on the few that the student has: a tenth of all
+    labels, at most `MAX_HELD_OUT`, is held out from those hidden from the student, if that is more.
     """
-    none = np.empty(0, dtype=np.int64)
+    no_rows = np.empty(0, dtype=np.int64)
     if fit.labels == "student":
-        return FitSplit(data.train, data.train.labelled, data.val, none)
-    every = data.all_labels
-    hidden = np.setdiff1d(every.labelled, data.train.labelled)
-    count = min(round(SHARE * len(every.labelled)), MOST, len(hidden))
+        return FitSplit(data.train, data.train.labelled, data.val, no_rows)
+    all_labels = data.all_labels
+    hidden = np.setdiff1d(all_labels.labelled, data.train.labelled)
+    count = min(round(HELD_OUT_SHARE * len(all_labels.labelled)), MAX_HELD_OUT, len(hidden))
     if count <= len(data.val.labelled):
-        return FitSplit(every, every.labelled, data.val, none)
-    groups = strata(every.samples.targets[hidden])
+        return FitSplit(all_labels, all_labels.labelled, data.val, no_rows)
+    groups = strata(all_labels.samples.targets[hidden])
     held = np.sort(hidden[draw_in_proportion(groups, count, "fit validation", options.seed)])
-    val = replace(every, name="val", samples=every.samples.take(held))
-    return FitSplit(every, np.setdiff1d(every.labelled, held), val, held)
+    val = replace(all_labels, name="val", samples=all_labels.samples.take(held))
+    return FitSplit(all_labels, np.setdiff1d(all_labels.labelled, held), val, held)

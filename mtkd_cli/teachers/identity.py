@@ -1,4 +1,4 @@
-"""Content keys: everything that decides a teacher's outputs, its fitted weights, or the initial student."""
+"""Content keys: everything that affects a teacher's outputs, its fitted weights, or the initial student."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Fit, Student, Teacher
 from mtkd_cli.safe_loading.local_code import source_hash
 from mtkd_cli.teachers.declared_classes import declared_classes
-from mtkd_cli.teachers.fit_split import split_of
+from mtkd_cli.teachers.fit_split import create_fit_split
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.selection import SELECTION
 
 
 def student_identity(part: ModelPart, student: Student) -> dict[str, Any]:
-    """Return everything that decides the student's initial weights and preprocessing, without loading it."""
-    of_teachers = {"classes": None, "outputs": None, "fit": None}  # stores and run folders have these keys
-    return {**_model_identity(part, student, "student"), **of_teachers}
+    """Return everything that affects the student's initial weights and preprocessing, without loading it."""
+    teacher_keys = {"classes": None, "outputs": None, "fit": None}  # stores and run folders have these keys
+    return {**_model_identity(part, student, "student"), **teacher_keys}
 
 
 def teacher_identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Return everything that decides a teacher's weights and preprocessing, without loading it.
+    """Return everything that affects a teacher's weights and preprocessing, without loading it.
 
     Args:
-        part: its provider.
-        teacher: its entry in the recipe.
-        classes: the data's, which the numbers in ``classes:`` stand for.
+        part: provider of the teacher.
+        teacher: entry in the recipe.
+        classes: class names of the data, indexed by the numbers in ``classes:``.
     """
     return {
         **_model_identity(part, teacher, f"teacher {teacher.name!r}"),
@@ -41,7 +41,7 @@ def teacher_identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...]
 
 
 def teacher_key(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any]:
-    """Return everything that decides a teacher's outputs, without loading it."""
+    """Return everything that affects a teacher's outputs, without loading it."""
     data = context.data.input
     key: dict[str, Any] = {
         "model": teacher_identity(part, teacher, context.data.classes),
@@ -55,9 +55,9 @@ def teacher_key(teacher: Teacher, part: ModelPart, context: Context) -> dict[str
 
 
 def _fit_key(teacher: Mapping[str, Any], fit: Fit, context: Context) -> dict[str, Any]:
-    """Return everything that decides a fitted teacher's weights."""
+    """Return everything that affects a fitted teacher's weights."""
     data, recipe = context.data, context.recipe
-    split = split_of(fit, data, recipe.data)
+    split = create_fit_split(fit, data, recipe.data)
     return {
         "teacher": dict(teacher),
         "train": data.train.digest,
@@ -75,7 +75,7 @@ def _fit_key(teacher: Mapping[str, Any], fit: Fit, context: Context) -> dict[str
 
 
 def _model_identity(part: ModelPart, model: Teacher | Student, where: str) -> dict[str, Any]:
-    """Return what decides the weights and the preprocessing of a teacher or the student."""
+    """Return what affects the weights and the preprocessing of a teacher or the student."""
     import importlib.metadata
 
     files = _files_of(part)  # raises the error that names a missing extra
@@ -93,7 +93,7 @@ def _model_identity(part: ModelPart, model: Teacher | Student, where: str) -> di
 
 
 def _files_of(part: ModelPart) -> list[str]:
-    """Return the hashes of the files that a model is made of, in the provider's order."""
+    """Return the hashes of a model's files, in the provider's order."""
     files = getattr(part.create(), "files", None)
     return [] if files is None else [_sha256(path) for path in files(part.model)]
 
@@ -111,5 +111,5 @@ def _sha256(path: Path) -> str:
         return hashing.file_sha256(path)
     except OSError as error:
         raise DataError(
-            f"the file cannot be read: {error.strerror}", str(path), "may you read it?"
+            f"the file cannot be read: {error.strerror}", str(path), "check its permissions"
         ) from error

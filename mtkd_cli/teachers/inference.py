@@ -1,4 +1,4 @@
-"""Ask a teacher about samples: show it their views, or look up what it said of them elsewhere."""
+"""Teacher outputs for samples: computed from their views, or looked up by sample id."""
 
 from __future__ import annotations
 
@@ -21,121 +21,131 @@ from mtkd_cli.recipe.schema import Recipe
 
 Rows = slice | NDArray[np.int64]
 
-Ask = Callable[[Split, Rows, int], Tensor]
-"""From samples of a split and the number of a view to what a teacher answers, ``[B, C, *]``."""
+OutputFunction = Callable[[Split, Rows, int], Tensor]
+"""Function from a split, its rows and the number of a view to a teacher's outputs, ``[B, C, *]``."""
 
 
-def by_views(module: nn.Module, recipe: Recipe, device: torch.device) -> Ask:
-    """Return what shows a module the samples' views."""
+def outputs_by_view(module: nn.Module, recipe: Recipe, device: torch.device) -> OutputFunction:
+    """Return a function ``(split, rows, view) -> outputs`` that runs a module on the samples' views."""
 
-    def ask(split: Split, rows: Rows, number: int) -> Tensor:
+    def compute(split: Split, rows: Rows, number: int) -> Tensor:
         samples, ids = split.samples.read(rows), split.id_numbers[rows]
-        shown = view(samples, ids, number, recipe.views.seed, recipe.augment, device)
+        views = view(samples, ids, number, recipe.views.seed, recipe.augment, device)
         with torch.inference_mode():
-            answer: Tensor = module(shown)
-        return answer
+            output: Tensor = module(views)
+        return output
 
-    return ask
+    return compute
 
 
-def by_id(model: Model, splits: Sequence[Split], where: str, on_nan: str) -> Ask:
-    """Return what looks up predictions, the same for every view.
+def outputs_by_id(model: Model, splits: Sequence[Split], where: str, on_nan: str) -> OutputFunction:
+    """Return a function ``(split, rows, view) -> outputs`` that looks up predictions.
 
     Args:
-        model: a teacher with predictions.
-        splits: where it will be asked.
-        where: the teacher, for messages.
-        on_nan: of the recipe's store; with ``drop`` what is no number stays NaN.
+        model: teacher with predictions.
+        splits: splits on which outputs will be needed.
+        where: the teacher, used in messages.
+        on_nan: ``store.on_nan`` of the recipe; with ``drop``, non-finite predictions become NaN.
 
     Raises:
-        DataError: samples without a prediction, or predictions that belong to several; later, answers
-            that are none of the task's. The row is named.
+        DataError: a sample has no prediction, or two samples share one. The returned function raises it for
+            predictions that are not valid outputs of the task. The message names the row of the file.
     """
-    said: Any = model.predictions
-    places = _places(said, splits, where)
-    shaped = model.shaped or (lambda rows: rows)
-    gaps = has_nonfinite(torch.from_numpy(said.rows))
+    predictions: Any = model.predictions
+    rows_of = _match_rows(predictions, splits, where)
+    to_task_form = model.shaped or (lambda rows: rows)
+    gaps = has_nonfinite(torch.from_numpy(predictions.rows))
     if gaps.all():
-        raise DataError("no prediction is a number", f"{where}, {said.file}", "write numbers into the file")
-    some = int((~gaps).nonzero()[0])
+        raise DataError(
+            "all predictions are NaN, infinite or missing",
+            f"{where}, {predictions.file}",
+            "write finite numbers into the file",
+        )
+    finite_row = int((~gaps).nonzero()[0])
 
-    def ask(split: Split, rows: Rows, number: int) -> Tensor:
-        chosen = places[split.name][rows]
-        lacking = gaps[chosen]
-        if on_nan == "error" and lacking.any():
-            row = chosen[int(lacking.nonzero()[0])]
+    def look_up(split: Split, rows: Rows, number: int) -> Tensor:
+        file_rows = rows_of[split.name][rows]  # [B]
+        is_gap = gaps[file_rows]
+        if on_nan == "error" and is_gap.any():
+            row = file_rows[int(is_gap.nonzero()[0])]
             raise DataError(
-                f"the prediction for {said.keys[row]!r} is NaN, infinite or missing",
-                where=f"{where}, {_row(said, row)}",
-                hint="fix it, or set store.on_nan: drop to ignore the teacher on such samples",
+                f"the prediction for {predictions.keys[row]!r} is NaN, infinite or missing",
+                where=f"{where}, {_row_text(predictions, row)}",
+                hint="fix this row, or set store.on_nan: drop to ignore the teacher on such samples",
             )
-        answers = said.rows[np.where(lacking, some, chosen)]
+        # a finite row stands in for each gap, so that the conversion does not fail; masked below
+        values = predictions.rows[np.where(is_gap, finite_row, file_rows)]
         try:
-            output: Tensor = shaped(torch.from_numpy(answers))
+            output: Tensor = to_task_form(torch.from_numpy(values))
         except DataError as error:
             row = next(
-                (row for row, one in zip(chosen, answers, strict=True) if _odd(shaped, one)), chosen[0]
+                (row for row, one in zip(file_rows, values, strict=True) if _is_invalid(to_task_form, one)),
+                file_rows[0],
             )
-            hint = "write distributions that sum to 1, or say outputs: logits"
-            raise DataError(error.what, f"{where}, {_row(said, row)}", hint) from error
-        return output.masked_fill(broadcast_per_sample(lacking, output), torch.nan)
+            hint = "write distributions that sum to 1, or set outputs: logits"
+            raise DataError(error.what, f"{where}, {_row_text(predictions, row)}", hint) from error
+        return output.masked_fill(broadcast_per_sample(is_gap, output), torch.nan)
 
-    return ask
+    return look_up
 
 
-def _places(said: Predictions, splits: Sequence[Split], where: str) -> dict[str, NDArray[np.int64]]:
-    """Return the row of each sample, by split: by its id, its file's name, or that without the ending."""
+def _match_rows(
+    predictions: Predictions, splits: Sequence[Split], where: str
+) -> dict[str, NDArray[np.int64]]:
+    """Return the row of each sample's prediction, ``[N]`` by split name; see `_candidate_keys`."""
     rows: dict[str, int] = {}
-    for row, key in enumerate(said.keys):
+    for row, key in enumerate(predictions.keys):
         if key in rows:
             raise DataError(
                 f"duplicate sample id {key!r}",
-                f"{where}, {_row(said, row)}",
-                f"remove it, or row {said.lines[rows[key]]}",
+                f"{where}, {_row_text(predictions, row)}",
+                f"remove it, or row {predictions.lines[rows[key]]}",
             )
         rows[key] = row
-    found = {
+    # row of each sample; -1 without a prediction
+    matched = {
         split.name: [
-            next((rows[key] for key in _keys(sample) if key in rows), -1) for sample in split.samples.ids
+            next((rows[key] for key in _candidate_keys(sample) if key in rows), -1)
+            for sample in split.samples.ids
         ]
         for split in splits
     }
-    asked = [
+    pairs = [
         (sample, row)
         for split in splits
-        for sample, row in zip(split.samples.ids, found[split.name], strict=True)
+        for sample, row in zip(split.samples.ids, matched[split.name], strict=True)
     ]
-    missing = [sample for sample, row in asked if row < 0]
+    missing = [sample for sample, row in pairs if row < 0]
     if missing:
         raise DataError(
-            f"no prediction for {len(missing)} of {len(asked)} samples, the first is {missing[0]!r}",
-            where=f"{where}, {said.file}",
-            hint=f"its keys, such as {said.keys[0]!r}, must be sample ids or names of files",
+            f"no prediction for {len(missing)} of {len(pairs)} samples, the first is {missing[0]!r}",
+            where=f"{where}, {predictions.file}",
+            hint=f"its keys, such as {predictions.keys[0]!r}, must be sample ids or file names",
         )
     first: dict[int, str] = {}
-    for sample, row in asked:
+    for sample, row in pairs:
         if first.setdefault(row, sample) != sample:
             raise DataError(
-                f"one prediction would answer two samples, {first[row]!r} and {sample!r}",
-                where=f"{where}, {_row(said, row)}",
+                f"one prediction matches two samples, {first[row]!r} and {sample!r}",
+                where=f"{where}, {_row_text(predictions, row)}",
                 hint="key the predictions by sample id, folders included",
             )
-    return {name: np.array(places, dtype=np.int64) for name, places in found.items()}
+    return {name: np.array(indices, dtype=np.int64) for name, indices in matched.items()}
 
 
-def _keys(sample: str) -> tuple[str, ...]:
-    """Return what a sample may be called, the surest first."""
+def _candidate_keys(sample: str) -> tuple[str, ...]:
+    """Return candidate keys for a sample, most specific first: id, file name, name without extension."""
     path = PurePosixPath(sample)
     return (sample, path.name, *((path.stem,) if path.suffix.lower() in ENDINGS else ()))
 
 
-def _row(said: Predictions, row: int) -> str:
-    return f"{said.file}, row {said.lines[row]}"
+def _row_text(predictions: Predictions, row: int) -> str:
+    return f"{predictions.file}, row {predictions.lines[row]}"
 
 
-def _odd(shaped: Callable[[Any], Any], answer: NDArray[Any]) -> bool:
+def _is_invalid(to_task_form: Callable[[Any], Any], prediction: NDArray[Any]) -> bool:
     try:
-        shaped(torch.from_numpy(answer[None]))
+        to_task_form(torch.from_numpy(prediction[None]))
     except DataError:
         return True
     return False

@@ -1,4 +1,4 @@
-"""Try the usual input specifications on a teacher, and name the one that it was probably trained with."""
+"""Try common input specifications on a teacher, and name the one it was probably trained with."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.teachers.validation import Doubt
 
 SAMPLES = 64
-"""Validation samples that each specification is tried on, at most."""
+"""Maximum number of validation samples per specification."""
 
 CLEARLY = 3.0
-"""Standard errors by which the mean loss must fall."""
+"""Minimum decrease of the mean loss, in standard errors."""
 
 BETTER, SMALLER = 0.1, 0.8
-"""What a score must gain, or to what share of itself an error must fall, to be named."""
+"""Minimum gain of a score, or maximum ratio of an error to the present one, to be reported."""
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE_MEAN = (103.939, 116.779, 123.68)
@@ -30,23 +30,23 @@ CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 @dataclass(frozen=True)
 class Alternative:
-    """An input specification and what it is called."""
+    """An input specification with a name for messages."""
 
     name: str
     spec: InputSpec
 
     def key(self, present: InputSpec) -> str:
-        """Return the recipe's key that sets it where ``present`` is set."""
-        keys = {"mean": _listed(self.spec.mean), "std": _listed(self.spec.std)}
+        """Return the recipe key that replaces ``present`` by this specification."""
+        keys = {"mean": _list_text(self.spec.mean), "std": _list_text(self.spec.std)}
         if self.spec.range != (0.0, 1.0) or self.spec.range != present.range:
-            keys = {"range": _listed(self.spec.range), **keys}
+            keys = {"range": _list_text(self.spec.range), **keys}
         if self.spec.order != "rgb" or self.spec.order != present.order:
             keys = {"order": self.spec.order, **keys}
         return f"input: {{{', '.join(f'{name}: {value}' for name, value in keys.items())}}}"
 
 
 def alternatives(spec: InputSpec, data: InputSpec) -> Iterator[Alternative]:
-    """Yield the usual specifications that differ from ``spec``; none for tables."""
+    """Yield common specifications that differ from ``spec``; none for tables."""
     if spec.columns or spec.raw or data.columns:
         return
     channels = spec.channels or 1
@@ -56,17 +56,19 @@ def alternatives(spec: InputSpec, data: InputSpec) -> Iterator[Alternative]:
         means["ImageNet's mean and std"] = (IMAGENET_MEAN, IMAGENET_STD)
     means |= {"values from -1 to 1": ((0.5,), (0.5,)), "no normalization": ((0.0,), (1.0,))}
     found = {
-        name: replace(own, mean=_each(mean, channels), std=_each(std, channels))
+        name: replace(own, mean=_per_channel(mean, channels), std=_per_channel(std, channels))
         for name, (mean, std) in means.items()
     }
-    whole = replace(own, range=(0.0, 255.0), mean=(0.0,) * channels, std=(1.0,) * channels)
-    found["values from 0 to 255"] = whole
+    bytes_range = replace(own, range=(0.0, 255.0), mean=(0.0,) * channels, std=(1.0,) * channels)
+    found["values from 0 to 255"] = bytes_range
     if channels == 3:
         other = "rgb" if spec.order == "bgr" else "bgr"
         found[f"channels in {other} order"] = replace(
             spec, order=other, mean=spec.mean[::-1], std=spec.std[::-1]
         )
-        found["bgr from 0 to 255 less ImageNet's mean (Caffe)"] = replace(whole, order="bgr", mean=CAFFE_MEAN)
+        found["bgr from 0 to 255 less ImageNet's mean (Caffe)"] = replace(
+            bytes_range, order="bgr", mean=CAFFE_MEAN
+        )
     yield from (Alternative(name, other) for name, other in found.items() if other != spec)
 
 
@@ -74,35 +76,39 @@ def better_input(
     model: Model,
     data: InputSpec,
     task: Task,
-    answer: Callable[[Model], Tensor],
+    compute_outputs: Callable[[Model], Tensor],
     target: Tensor,
 ) -> Doubt | None:
-    """Return which input specification would give a much better score; None if none would.
+    """Return a doubt if another input specification gives a much better score.
 
     Args:
         model: the teacher.
-        data: the data's input specification.
-        task: what outputs mean.
-        answer: gives a model's outputs ``[N, C, *]`` on the same samples, aligned to the task's classes;
-            samples on which the teacher gives NaN are left out.
-        target: their labels.
+        data: input specification of the data.
+        task: task of the outputs.
+        compute_outputs: function from a model to its outputs ``[N, C, *]`` on fixed samples, aligned to the
+            task's classes; samples with non-finite outputs are skipped.
+        target: labels of these samples.
     """
-    present = answer(model)
-    kept = ~has_nonfinite(present)
-    if not kept.any():
+    present = compute_outputs(model)
+    is_finite = ~has_nonfinite(present)
+    if not is_finite.any():
         return None
-    present, target = present[kept], target[kept]
+    present, target = present[is_finite], target[is_finite]
     name, score = task.primary.name, _score(present, target, task)
     before, best = _losses(present, target, task), None
     for other in alternatives(model.input, data):
-        outputs = answer(replace(model, input=other.spec))[kept]
+        outputs = compute_outputs(replace(model, input=other.spec))[is_finite]
         if not torch.isfinite(outputs).all():
             continue
         found = _score(outputs, target, task)
-        enough = found >= score + BETTER if task.primary.higher_is_better else found <= SMALLER * score
+        is_better = found >= score + BETTER if task.primary.higher_is_better else found <= SMALLER * score
         gain = before - _losses(outputs, target, task)
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
-        if enough and gain.mean() > CLEARLY * error and (best is None or task.primary.better(found, best[0])):
+        if (
+            is_better
+            and gain.mean() > CLEARLY * error
+            and (best is None or task.primary.better(found, best[0]))
+        ):
             best = found, other
     if best is None:
         return None
@@ -125,9 +131,9 @@ def _losses(outputs: Tensor, target: Tensor, task: Task) -> NDArray[np.float64]:
     return np.asarray((loss.sum(dim=1) / counts).numpy(), dtype=np.float64)
 
 
-def _each(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
     return values if len(values) == channels else (sum(values) / len(values),) * channels
 
 
-def _listed(values: tuple[float, ...]) -> str:
+def _list_text(values: tuple[float, ...]) -> str:
     return f"[{', '.join(f'{value:.4g}' for value in values)}]"

@@ -19,25 +19,25 @@ from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import BATCH
 
 SAMPLES = 1024
-"""Labeled samples of each split that are looked at, at most."""
+"""Maximum number of labeled samples per split."""
 
 FEWEST = 20
-"""Labeled samples of either side below which nothing is said."""
+"""Minimum number of labeled samples on each side of the comparison."""
 
 LEVEL = 0.99
-"""Of the interval of the difference, which must leave out zero."""
+"""Confidence level: the interval of the difference must exclude zero."""
 
 LARGE = 0.05
-"""Difference that is reported: absolute of a score, a share of an error."""
+"""Minimum difference to report: absolute for a score, relative for an error."""
 
 
-def warnings_of(teacher: ReadyTeacher, saw: str | None, context: Context) -> list[str]:
-    """Return what the labels that a teacher saw mean for its scores, a sentence each.
+def memorization_warnings(teacher: ReadyTeacher, saw: str | None, context: Context) -> list[str]:
+    """Return warnings about labels that a teacher was or may have been trained on, one sentence each.
 
     Args:
-        teacher: one that was not fitted here, with its recorded answers.
-        saw: which of the data's labels it saw, as the recipe declares it.
-        context: the run.
+        teacher: a teacher that was not fitted in this run, with its recorded outputs.
+        saw: labels it was trained on, as declared in the recipe.
+        context: context of the run.
     """
     if saw == "all":
         return ["it saw the test labels: its test score and the ensemble's are not evidence"]
@@ -59,15 +59,15 @@ def warnings_of(teacher: ReadyTeacher, saw: str | None, context: Context) -> lis
 
 
 def _statistics(teacher: ReadyTeacher, splits: Sequence[Split], context: Context) -> Tensor:
-    """Return the statistics of a teacher's answers to the labeled samples of some splits, ``[N, S]``."""
+    """Return the statistics of a teacher's outputs for labeled samples of some splits, ``[N, S]``."""
     found = []
     for split in splits:
         if not teacher.by_id and (split.name, PLAIN) not in teacher.arrays:
-            continue  # asked live: nothing was recorded
+            continue  # live teacher: nothing was recorded
         rows = sample_rows(split.labelled, SAMPLES)
-        for part in np.array_split(rows, -(-len(rows) // BATCH)):
-            output = teacher.recorded(split.name, PLAIN, part)
-            kept = torch.isfinite(output).flatten(1).all(dim=1)
-            target = torch.from_numpy(split.samples.targets[part])
-            found.append(context.task.statistics(output[kept], target[kept]))
+        for batch in np.array_split(rows, -(-len(rows) // BATCH)):
+            output = teacher.recorded(split.name, PLAIN, batch)
+            is_finite = torch.isfinite(output).flatten(1).all(dim=1)
+            target = torch.from_numpy(split.samples.targets[batch])
+            found.append(context.task.statistics(output[is_finite], target[is_finite]))
     return torch.cat(found)

@@ -19,9 +19,9 @@ from mtkd_cli.training.objectives import Batches
 from mtkd_cli.training.strategy import Strategy
 
 SAMPLES = 512
-"""Training samples that the distance is measured on, at most."""
-LEAST_UNLABELED = 64
-"""Unlabeled samples below which labeled ones are used too."""
+"""Maximum number of training samples that the distance is measured on."""
+MIN_UNLABELED = 64
+"""Minimum number of unlabeled samples; with fewer, labeled ones are used too."""
 
 
 def merged_distance(
@@ -29,32 +29,32 @@ def merged_distance(
 ) -> Callable[[nn.Module], float] | None:
     """Return a function from a student to its mean distillation loss on plain training samples.
 
-    The samples are unlabeled ones where there are enough. Maps and boxes are ranked by their metric, and
-    teachers that answer live have no recorded outputs: None.
+    The samples are unlabeled if there are enough of these. Returns None for maps and boxes, which are ranked
+    by their metric, and for live teachers, which have no recorded outputs.
 
     Args:
-        data: the training samples and the teachers' outputs on them.
-        strategy: fitted, if it needs that.
-        batches: makes what the strategy is given.
-        context: the run.
+        data: training samples and the teachers' outputs.
+        strategy: strategy, fitted if it needs that.
+        batches: builder of the strategy's input.
+        context: context of the run.
     """
     if context.task.spatial or data.view_count is None:
         return None
     task, split, temperature = context.task, data.split, context.recipe.loss.temperature
     unlabeled = np.setdiff1d(data.rows, split.labelled)
-    rows = shuffled_sample_rows(unlabeled if len(unlabeled) >= LEAST_UNLABELED else data.rows, SAMPLES)
+    rows = shuffled_sample_rows(unlabeled if len(unlabeled) >= MIN_UNLABELED else data.rows, SAMPLES)
 
     def distance(module: nn.Module) -> float:
-        answer, total, count = row_predictor(module, split, data.device), 0.0, 0.0
-        for part in in_batches(rows):
-            # [B, C] of the student, K of [B, C] of the teachers
-            output = answer(part)
-            outputs = tuple(teacher.recorded("train", PLAIN, part) for teacher in data.teachers)
-            target = torch.from_numpy(split.samples.targets[part])
+        predict, total, count = row_predictor(module, split, data.device), 0.0, 0.0
+        for rows_batch in in_batches(rows):
+            # student: [B, C]; teachers: K of [B, C]
+            output = predict(rows_batch)
+            outputs = tuple(teacher.recorded("train", PLAIN, rows_batch) for teacher in data.teachers)
+            target = torch.from_numpy(split.samples.targets[rows_batch])
             with torch.no_grad():
-                merged = strategy.merge(batches(outputs, part, target, student=output))
+                merged = strategy.merge(batches(outputs, rows_batch, target, student=output))
                 loss = task.kd_loss(output, merged, temperature)
-            # a sample counts if the strategy gives some teacher a weight on it
+            # [K, B] -> [B]: a sample counts if some teacher has a weight on it
             counts = torch.ones_like(loss) if merged.weights is None else merged.weights.sum(dim=0) > 0
             total += float(torch.where(counts > 0, loss, 0).double().sum())
             count += float(counts.sum())

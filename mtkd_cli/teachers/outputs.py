@@ -1,4 +1,4 @@
-"""Outputs of teachers that are ready, as the strategy is given them."""
+"""Prepared teachers and their outputs, aligned to the task's classes and calibrated."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.calibration import Calibration
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import Rounding, largest
-from mtkd_cli.teachers.label_alignment import aligned_to
+from mtkd_cli.teachers.label_alignment import align_classes
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
-from mtkd_cli.teachers.temperature import softened
-from mtkd_cli.teachers.validation import Validated
+from mtkd_cli.teachers.temperature import divide_by_temperature
+from mtkd_cli.teachers.validation import TeacherValidation
 from mtkd_cli.training.context import Context
 
 
 @dataclass(frozen=True)
 class ReadyTeacher:
-    """A teacher whose answers can be read.
+    """A prepared teacher.
 
     Attributes:
         resolved: its entry in the recipe, its provider and its content key.
-        task: the task that it answers.
-        alignment: its label space in the task's classes.
-        facts: its costs, input size, number of outputs, class names and remarks.
-        arrays: the recorded answers of each (split name, view number).
-        live: the loaded teacher, only where views are not recorded.
-        calibration: the temperature that its aligned answers are divided by, if there is one.
-        validation: how its recorded answers score on the labeled validation samples.
+        task: task of the run.
+        alignment: alignment of its label space with the task's classes.
+        facts: costs, input size, number of outputs, class names and remarks.
+        arrays: recorded outputs by (split name, view number).
+        live: the loaded teacher; None if views are recorded.
+        calibration: its temperature; None if teachers are not calibrated.
+        validation: its scores on the labeled validation samples.
     """
 
     resolved: ResolvedTeacher
@@ -46,7 +46,7 @@ class ReadyTeacher:
     arrays: Mapping[tuple[str, int], Recorded]
     live: Prepared | None = None
     calibration: Calibration | None = None
-    validation: Validated | None = None
+    validation: TeacherValidation | None = None
 
     @property
     def name(self) -> str:
@@ -70,23 +70,30 @@ class ReadyTeacher:
 
     @property
     def rounding(self) -> Rounding | None:
-        """How much recording changed its outputs; None if nothing is recorded, or it was not kept."""
-        parts = [array.rounding for array in self.arrays.values()]
-        known = [part for part in parts if part is not None]
-        return largest(known) if known and len(known) == len(parts) else None
+        """Largest rounding error of its recorded outputs; None if it is unknown for some."""
+        roundings = [array.rounding for array in self.arrays.values()]
+        known = [rounding for rounding in roundings if rounding is not None]
+        return largest(known) if known and len(known) == len(roundings) else None
 
     @property
     def own_classes(self) -> list[list[str]]:
-        """For each of the task's classes, the teacher's own that answer it."""
+        """The teacher's classes that make up each of the task's classes."""
         names = self.facts["classes"]
         return [[names[i] if names else str(i) for i in group] for group in self.alignment.groups]
 
     def recorded(self, split: str, number: int, rows: Any = slice(None)) -> Tensor:
-        """Return the aligned answers on a view of some samples of a split, ``[B, C, *]``."""
+        """Return the aligned recorded outputs for a view of some samples, ``[B, C, *]``."""
         return self.aligned(self.arrays[split, PLAIN if self.by_id else number][rows])
 
     def aligned(self, outputs: Tensor) -> Tensor:
-        """Return outputs as recorded, or as answered live, in the task's classes, calibrated."""
+        """Align raw outputs to the task's classes, and divide them by the temperature.
+
+        Args:
+            outputs: raw outputs, ``[B, C_teacher, *]``, recorded or live.
+
+        Raises:
+            DataError: the outputs do not fit the alignment.
+        """
         try:
             aligned = self.task.aligned(outputs, self.alignment)
         except ValueError as error:
@@ -95,24 +102,25 @@ class ReadyTeacher:
                 where=f"teacher {self.name!r}",
                 hint="name every class number with classes:, or set background: first or none",
             ) from error
-        return softened(aligned, self.calibration.temperature) if self.calibration else aligned
+        return divide_by_temperature(aligned, self.calibration.temperature) if self.calibration else aligned
 
 
-def alignment_of(
+def align_teacher(
     teacher: Teacher, classes: Sequence[str] | None, outputs: int, context: Context
 ) -> Alignment:
-    """Return how a teacher's label space fits the data's.
+    """Align a teacher's label space with the data's classes.
 
     Raises:
-        DataError: it does not.
+        DataError: they do not match.
     """
     task = context.task
     mapping = None if teacher.fit else teacher.map
-    found = aligned_to(classes, context.data.classes, task.counted(outputs), teacher.name, mapping)
-    return replace(found, named=None) if teacher.fit else found  # a fitted one may have spare outputs
+    alignment = align_classes(classes, context.data.classes, task.counted(outputs), teacher.name, mapping)
+    # a fitted teacher may have spare outputs
+    return replace(alignment, named=None) if teacher.fit else alignment
 
 
 def known_classes(teachers: list[ReadyTeacher]) -> Tensor | None:
-    """Return the classes that each teacher knows, ``[K, C]`` bool; None if all know all."""
+    """Return the mask ``[K, C]`` of the classes that each teacher knows; None if all know all."""
     known = torch.tensor([teacher.alignment.known for teacher in teachers])
     return None if known.all() else known

@@ -21,148 +21,152 @@ from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import in_words
 from mtkd_cli.store.row_format import Layout, kept_of
 from mtkd_cli.teachers import inference, recording
-from mtkd_cli.teachers.calibration import calibrated
-from mtkd_cli.teachers.checks import table_of, validate_live, validate_recorded
-from mtkd_cli.teachers.fine_tuning import fitted
-from mtkd_cli.teachers.inference import Ask
+from mtkd_cli.teachers.calibration import calibrate_teachers
+from mtkd_cli.teachers.checks import validate_live, validate_recorded, validation_table
+from mtkd_cli.teachers.fine_tuning import fit_teacher
+from mtkd_cli.teachers.inference import OutputFunction
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.outputs import ReadyTeacher, alignment_of
-from mtkd_cli.teachers.probe import Probed, probed, some_views
+from mtkd_cli.teachers.outputs import ReadyTeacher, align_teacher
+from mtkd_cli.teachers.probe import ProbeResult, probe_teacher, sample_views
 from mtkd_cli.teachers.recording import RecordingJob
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
-from mtkd_cli.teachers.validation import Doubt, Validated
+from mtkd_cli.teachers.validation import Doubt, TeacherValidation
 from mtkd_cli.training.context import Context
 
 FACTS_FORMAT = 3
-"""Changes when the facts that are kept of a teacher, or their meaning, change."""
+"""Version of ``facts.json``; part of the content key."""
 
 
 def prepare_teachers(
     context: Context, views: int | None, teachers: Sequence[ResolvedTeacher] | None = None
 ) -> list[ReadyTeacher]:
-    """Return the teachers with what a run needs of them recorded.
+    """Load, fit and check the teachers, and record the outputs that a run needs.
 
     Args:
-        context: the run.
-        views: recorded views of the training samples; None where teachers answer live.
-        teachers: its teachers, if they are resolved already.
+        context: context of the run.
+        views: number of recorded views of the training samples; None to run teachers live.
+        teachers: resolved teachers; by default those of the recipe.
 
     Raises:
-        MtkdError: a teacher that cannot be loaded, fitted or understood; it is named.
+        MtkdError: a teacher cannot be loaded, fitted or aligned; the message names it.
     """
     resolved = resolved_teachers(context) if teachers is None else teachers
-    tell_views(resolved, views, context)
-    warned = {teacher.name: _check(teacher, views, context) for teacher in resolved}
-    found = [_prepare(teacher, views, context) for teacher in resolved]
-    _tell_rounding(found, context)
-    found = _validated(found, warned, context)
-    return calibrated(found, context) if context.recipe.calibrate else found
+    report_views(resolved, views, context)
+    early_doubts = {teacher.name: _check(teacher, views, context) for teacher in resolved}
+    ready = [_prepare(teacher, views, context) for teacher in resolved]
+    _report_rounding(ready, context)
+    ready = _validate(ready, early_doubts, context)
+    return calibrate_teachers(ready, context) if context.recipe.calibrate else ready
 
 
-def _validated(
-    teachers: list[ReadyTeacher], warned: Mapping[str, tuple[Doubt, ...]], context: Context
+def _validate(
+    teachers: list[ReadyTeacher], early_doubts: Mapping[str, tuple[Doubt, ...]], context: Context
 ) -> list[ReadyTeacher]:
-    """Return the teachers with their validation; show it, and warn of those not warned of yet."""
-    found = {teacher.name: validate_recorded(teacher, context) for teacher in teachers}
-    for name, early in warned.items():
-        if early:
-            found[name] = replace(found[name], doubts=early)
+    """Add the validation to the teachers and show it; warn about teachers without earlier warnings."""
+    validations = {teacher.name: validate_recorded(teacher, context) for teacher in teachers}
+    for name, doubts in early_doubts.items():
+        if doubts:
+            validations[name] = replace(validations[name], doubts=doubts)
         else:
-            _warn(name, found[name], context)
-    table = table_of(found, context.task.primary.name)
-    context.progress.remark([], table, about=("validation", found))
-    return [replace(teacher, validation=found[teacher.name]) for teacher in teachers]
+            _warn(name, validations[name], context)
+    table = validation_table(validations, context.task.primary.name)
+    context.progress.remark([], table, about=("validation", validations))
+    return [replace(teacher, validation=validations[teacher.name]) for teacher in teachers]
 
 
-def _warn(name: str, validation: Validated, context: Context) -> None:
-    """Say what looks wrong with a teacher."""
+def _warn(name: str, validation: TeacherValidation, context: Context) -> None:
+    """Show a warning for each doubt about a teacher."""
     for doubt in validation.doubts:
         context.progress.say(f"warning: teacher {name}: {doubt}")
 
 
-def _tell_rounding(teachers: list[ReadyTeacher], context: Context) -> None:
-    """Say how much recording changed the teachers' outputs, whether they were recorded now or before."""
+def _report_rounding(teachers: list[ReadyTeacher], context: Context) -> None:
+    """Report how much recording changed the teachers' outputs, also if they were recorded earlier."""
     kind = kept_of(context.recipe, context.task)["kind"]
-    parts = [f"{t.name}: {in_words(t.rounding, kind)}" for t in teachers if t.rounding is not None]
-    if parts:
-        context.progress.say(f"rounding of recorded outputs: {'; '.join(parts)}")
+    texts = [f"{t.name}: {in_words(t.rounding, kind)}" for t in teachers if t.rounding is not None]
+    if texts:
+        context.progress.say(f"rounding of recorded outputs: {'; '.join(texts)}")
 
 
-def tell_views(teachers: Iterable[ResolvedTeacher], views: int | None, context: Context) -> None:
-    """Say which teachers' answers are of the plain view alone, if a run shows others; see `prepare_teachers`.
+def report_views(teachers: Iterable[ResolvedTeacher], views: int | None, context: Context) -> None:
+    """Report the teachers whose outputs exist for the plain view only, if a run uses other views.
 
     Raises:
-        UsageError: these answers are maps or boxes, which do not follow a view.
+        UsageError: these outputs are maps or boxes, which other views would move.
     """
     names = [teacher.name for teacher in teachers if teacher.by_id]
     if not names or views in (0, 1):
         return
     if context.task.spatial:
         raise UsageError(
-            "predictions have places: they are those of the plain sample, other views move it",
+            "predictions of maps or boxes are for the unchanged image, but the other views move it",
             where=f"teacher {names[0]!r}",
             hint="set views: 1",
         )
-    context.progress.say(f"{', '.join(names)}: answers by sample id; those to view 0 serve every view")
+    context.progress.say(f"{', '.join(names)}: predictions by sample id; every view uses those for view 0")
 
 
 def arrays_of(context: Context, views: int | None, by_id: bool = False) -> list[tuple[Split, int]]:
-    """Return the (split, view number) pairs that a run reads of a teacher."""
+    """Return the (split, view number) pairs of a teacher's outputs that a run reads."""
     data, number = context.data, views or 0
     if by_id:
         number = 0 if views == 0 else 1
-    return [(data.val, PLAIN), (data.test, PLAIN), *((data.train, each) for each in range(number))]
+    return [(data.val, PLAIN), (data.test, PLAIN), *((data.train, view) for view in range(number))]
 
 
 def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> ReadyTeacher:
-    wanted, live = arrays_of(context, views, teacher.by_id), views is None and not teacher.by_id
-    arrays, about = process_group.first_then_others(
+    """Load, fit and record one teacher, as far as the store lacks its results."""
+    needed, is_live = arrays_of(context, views, teacher.by_id), views is None and not teacher.by_id
+    arrays, facts_folder = process_group.first_then_others(
         lambda: (
-            find_recorded(teacher, wanted, context),
+            find_recorded(teacher, needed, context),
             content_store.find("teachers", _facts_key(teacher, context)),
         )
     )
-    known = _facts_in(about) if about else {}
+    facts = _read_facts(facts_folder) if facts_folder else {}
     model: Model | None = None
-    here = [(split.name, number) for split, number in wanted if (split.name, number) not in arrays]
-    known_before, lacking = process_group.broadcast((about is not None, here))
-    if (known_before and not about) or not set(here) <= set(lacking):
+    own_missing = [(split.name, number) for split, number in needed if (split.name, number) not in arrays]
+    # the first process decides for all
+    has_facts, missing = process_group.broadcast((facts_folder is not None, own_missing))
+    if (has_facts and not facts_folder) or not set(own_missing) <= set(missing):
         raise content_store.not_here(content_store.root())
-    if live or not known_before or lacking:
+    if is_live or not has_facts or missing:
         untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
-        model = fitted(untouched, teacher, context)
-        probe = probed(model, teacher.entry, [context.data.val], context)
+        model = fit_teacher(untouched, teacher, context)
+        probe = probe_teacher(model, teacher.entry, [context.data.val], context)
         model, shape = probe.model, probe.shape
-        known = _facts_in(_described(probe, teacher, context))
-        missing = [(split, number) for split, number in wanted if (split.name, number) in lacking]
-        arrays |= _record(model, teacher, shape, missing, context)
+        facts = _read_facts(_keep_facts(probe, teacher, context))
+        to_record = [(split, number) for split, number in needed if (split.name, number) in missing]
+        arrays |= _record(model, teacher, shape, to_record, context)
     return ReadyTeacher(
         teacher,
         context.task,
-        alignment_of(teacher.entry, known["classes"], known["outputs"], context),
-        known,
+        align_teacher(teacher.entry, facts["classes"], facts["outputs"], context),
+        facts,
         arrays,
-        with_preprocessing(model).to(context.device).eval().requires_grad_(False) if live and model else None,
+        with_preprocessing(model).to(context.device).eval().requires_grad_(False)
+        if is_live and model
+        else None,
     )
 
 
 def _check(teacher: ResolvedTeacher, views: int | None, context: Context) -> tuple[Doubt, ...]:
-    """Ask a teacher that is not known yet about a few samples, before any other is fitted or recorded.
+    """Probe a new teacher on a few samples, before any teacher is fitted or recorded.
 
     Returns:
-        What looks wrong with it on validation; it was said.
+        The doubts about its outputs on validation, already shown as warnings.
     """
-    about = content_store.find("teachers", _facts_key(teacher, context))
-    if about:
-        known = _facts_in(about)
-        context.progress.remark(known["remarks"], about=teacher.name)
-        alignment_of(teacher.entry, known["classes"], known["outputs"], context)
+    facts_folder = content_store.find("teachers", _facts_key(teacher, context))
+    if facts_folder:
+        facts = _read_facts(facts_folder)
+        context.progress.remark(facts["remarks"], about=teacher.name)
+        align_teacher(teacher.entry, facts["classes"], facts["outputs"], context)
         return ()
     model = load_teacher(teacher.part, teacher.entry, context.data, context.task)
     splits = [split for split, _ in arrays_of(context, views, teacher.by_id)]
-    probe = probed(model, teacher.entry, splits, context)
+    probe = probe_teacher(model, teacher.entry, splits, context)
     context.progress.remark(probe.remarks, about=teacher.name)
-    alignment = alignment_of(teacher.entry, probe.model.classes, probe.shape[0], context)
+    alignment = align_teacher(teacher.entry, probe.model.classes, probe.shape[0], context)
     if teacher.entry.fit:
         return ()
     validation = validate_live(probe.model, teacher.name, alignment, context, thorough=False)
@@ -171,11 +175,11 @@ def _check(teacher: ResolvedTeacher, views: int | None, context: Context) -> tup
 
 
 def find_recorded(
-    teacher: ResolvedTeacher, wanted: list[tuple[Split, int]], context: Context
+    teacher: ResolvedTeacher, needed: list[tuple[Split, int]], context: Context
 ) -> dict[tuple[str, int], Recorded]:
-    """Return the arrays that are complete, by split name and view number."""
+    """Return the complete arrays, by split name and view number."""
     found = {}
-    for split, number in wanted:
+    for split, number in needed:
         array = recorded_outputs.find(
             recording.key(teacher.key, split, number, context.recipe, context.task), len(split)
         )
@@ -191,15 +195,15 @@ def _record(
     missing: list[tuple[Split, int]],
     context: Context,
 ) -> dict[tuple[str, int], Recorded]:
-    """Record what is missing; a teacher is loaded once for all of it."""
+    """Record the missing arrays of a loaded teacher."""
     if not missing:
         return {}
     recipe, task = context.recipe, context.task
-    ask = asker(model, teacher.name, [split for split, _ in missing], context, fast=True)
+    outputs = output_function(model, teacher.name, [split for split, _ in missing], context, fast=True)
     jobs = [
         RecordingJob(
             teacher.name,
-            ask,
+            outputs,
             Layout.of(shape, recipe, task),
             split,
             number,
@@ -214,54 +218,56 @@ def _record(
     return {(job.split.name, job.view): array for job, array in zip(jobs, arrays, strict=True)}
 
 
-def asker(model: Model, name: str, splits: Sequence[Split], context: Context, fast: bool = False) -> Ask:
-    """Return what asks a teacher about samples of some splits.
+def output_function(
+    model: Model, name: str, splits: Sequence[Split], context: Context, fast: bool = False
+) -> OutputFunction:
+    """Return a function ``(split, rows, view) -> outputs`` for a teacher.
 
     Args:
         model: the teacher.
-        name: its name.
-        splits: where it will be asked.
-        context: the run.
-        fast: whether it may be folded.
+        name: teacher name, used in messages.
+        splits: splits on which outputs will be needed.
+        context: context of the run.
+        fast: fold BatchNorm into the preceding layers.
     """
     recipe, device = context.recipe, context.device
     if model.predictions is not None:
-        return inference.by_id(model, splits, f"teacher {name!r}", recipe.store.on_nan)
+        return inference.outputs_by_id(model, splits, f"teacher {name!r}", recipe.store.on_nan)
     if not fast:
-        return inference.by_views(with_preprocessing(model).to(device).eval(), recipe, device)
-    module, difference = recording.for_recording(model, some_views(context.data.val), device)
+        return inference.outputs_by_view(with_preprocessing(model).to(device).eval(), recipe, device)
+    module, difference = recording.recording_module(model, sample_views(context.data.val), device)
     if difference:
         context.progress.events.logged(
-            f"teacher {name}: folding moved its answers by at most {difference:.2e}"
+            f"teacher {name}: folding BatchNorm changed its outputs by at most {difference:.2e}"
         )
-    return inference.by_views(module, recipe, device)
+    return inference.outputs_by_view(module, recipe, device)
 
 
 def _facts_key(teacher: ResolvedTeacher, context: Context) -> dict[str, Any]:
-    """Return everything that decides what is known of a teacher; latencies are those of a device."""
+    """Return the content key of a teacher's facts; their latencies depend on the device."""
     measured_on = {name: context.engine[name] for name in ("device", "threads")}
     return {"format": FACTS_FORMAT, "measured_on": measured_on, **teacher.key}
 
 
-def _described(probe: Probed, teacher: ResolvedTeacher, context: Context) -> Path:
-    """Return the folder of what is known of a teacher once it was loaded, so that it need not be again."""
+def _keep_facts(probe: ProbeResult, teacher: ResolvedTeacher, context: Context) -> Path:
+    """Store cost, classes and remarks of a loaded teacher; return their folder."""
     model, outputs = probe.model, probe.shape[0]
-    alignment_of(teacher.entry, model.classes, outputs, context)
+    align_teacher(teacher.entry, model.classes, outputs, context)
 
     def write(folder: Path) -> None:
-        known = {
-            "costs": asdict(measure_cost(model, some_views(context.data.val)[:1], context.device)),
+        facts = {
+            "costs": asdict(measure_cost(model, sample_views(context.data.val)[:1], context.device)),
             "input_size": model.input.size,
             "outputs": outputs,
             "classes": list(model.classes) if model.classes else None,
             "remarks": list(probe.remarks),
         }
-        atomic.write_json(folder / "facts.json", known)
+        atomic.write_json(folder / "facts.json", facts)
 
     return content_store.keep("teachers", _facts_key(teacher, context), write)
 
 
-def _facts_in(folder: Path) -> dict[str, Any]:
+def _read_facts(folder: Path) -> dict[str, Any]:
     with atomic.disk_errors(folder):
         facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
     return facts

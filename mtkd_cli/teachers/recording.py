@@ -1,4 +1,4 @@
-"""Record: run one teacher over the views it has not answered yet, and keep its raw outputs."""
+"""Record a teacher: run it on the views that are not recorded yet, and store its raw outputs."""
 
 from __future__ import annotations
 
@@ -31,22 +31,23 @@ from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import Rounding, largest, rounding_of
 from mtkd_cli.store.row_format import Layout, kept_of
-from mtkd_cli.teachers.inference import Ask
+from mtkd_cli.teachers.inference import OutputFunction
 from mtkd_cli.training.out_of_memory import memory_errors
 from mtkd_cli.training.progress import Progress
 
-VALUES_IN_A_BATCH = 2**21
+VALUES_PER_BATCH = 2**21
+"""Maximum number of input values in a batch."""
 LARGEST_BATCH = {"cpu": 64}
-"""By kind of device, else 256. On a CPU, more would not fit its cache and be slower by a fifth."""
+"""Maximum batch size by device type, else 256. Larger batches exceed a CPU's cache: 20 % slower."""
 FORMAT = 3
-"""Changes when what is recorded is kept in another way."""
-LESS = "lower --threads, take a smaller input: size, or another device"
-ROOM = 1.1
-"""Free bytes that must be there, as a share of those to be written."""
+"""Version of the recorded format; part of the content key."""
+MEMORY_HINT = "lower --threads, set a smaller input: size, or use another device"
+FREE_SPACE_FACTOR = 1.1
+"""Required free disk space, as a multiple of the bytes to be written."""
 
 
 def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe, task: Task) -> dict[str, Any]:
-    """Return everything that decides one recorded array: teacher, samples, view, what is kept."""
+    """Return the content key of one recorded array: teacher, samples, view, number format."""
     policy = {} if number == PLAIN else {"seed": recipe.views.seed, **recipe.augment.model_dump(mode="json")}
     return {
         "format": FORMAT,
@@ -59,20 +60,20 @@ def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe, t
     }
 
 
-def for_recording(model: Model, example: Tensor, device: torch.device) -> tuple[nn.Module, float]:
-    """Return the teacher as it records, frozen and folded, and its largest difference to the plain one."""
+def recording_module(model: Model, example: Tensor, device: torch.device) -> tuple[nn.Module, float]:
+    """Return the frozen teacher with folded BatchNorm, and its largest difference to the original."""
     module = with_preprocessing(model).to(device).eval().requires_grad_(False)
-    fast, difference = fold_batchnorm(module, example.to(device))
+    folded, difference = fold_batchnorm(module, example.to(device))
     if model.channels_last:
-        fast = fast.to(memory_format=torch.channels_last)
-    return fast, difference
+        folded = folded.to(memory_format=torch.channels_last)
+    return folded, difference
 
 
-def refuse_if_full(bytes_needed: int) -> None:
-    """Raise before recording what the disk cannot hold; of several processes the first one, which takes it.
+def require_disk_space(bytes_needed: int) -> None:
+    """Raise if the disk has too little free space. Only the first of several processes checks: it allocates.
 
     Raises:
-        DataError: with needed and free bytes, or the store is unusable.
+        DataError: too little free space, or the store is unusable.
     """
     if not group.is_first():
         return
@@ -80,32 +81,32 @@ def refuse_if_full(bytes_needed: int) -> None:
     with atomic.disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
-    if bytes_needed * ROOM > free:
+    if bytes_needed * FREE_SPACE_FACTOR > free:
         raise DataError(
-            f"recording needs {bytes_needed:,} bytes, {free:,} are free",
+            f"recording needs {bytes_needed:,} bytes, but only {free:,} are free",
             where=str(folder),
-            hint="set MTKD_STORE to a larger disk, record fewer views, or set store.top_k",
+            hint="set MTKD_STORE to a folder on a larger disk, record fewer views, or set store.top_k",
         )
 
 
 @dataclass(frozen=True)
 class RecordingJob:
-    """One view of one split that one teacher is to record.
+    """A recording of one view of one split by one teacher.
 
     Attributes:
         teacher: name of the teacher, used in messages.
-        ask: returns its outputs.
-        layout: what is kept of each row.
-        split: the samples.
+        outputs: function that returns its outputs.
+        layout: storage layout of each row.
+        split: samples to record.
         view: number of the view.
-        key: everything that decides the array, see `key`.
-        batch_size: samples in a batch, see `batch_size`.
-        device: where the teacher runs.
-        keep_gaps: whether a sample with non-finite outputs is kept as a gap instead of an error.
+        key: content key of the array, see `key`.
+        batch_size: samples per batch, see `batch_size`.
+        device: device of the teacher.
+        keep_gaps: store samples with non-finite outputs as NaN instead of raising.
     """
 
     teacher: str
-    ask: Ask
+    outputs: OutputFunction
     layout: Layout
     split: Split
     view: int
@@ -116,13 +117,13 @@ class RecordingJob:
 
     @property
     def bytes_needed(self) -> int:
-        """Bytes that the array still takes on the disk."""
+        """Additional disk space for the array, in bytes."""
         return recorded_outputs.bytes_to_take(self.key, self.layout, len(self.split))
 
 
 def batch_size(input_size: int, device: torch.device) -> int:
-    """Return the samples in a batch of a teacher whose input has sides of ``input_size`` pixels."""
-    fitting = max(8, VALUES_IN_A_BATCH // (3 * input_size**2))
+    """Return the batch size for a teacher with inputs of ``input_size`` pixels squared."""
+    fitting = max(8, VALUES_PER_BATCH // (3 * input_size**2))
     return int(min(LARGEST_BATCH.get(device.type, 256), fitting))
 
 
@@ -130,81 +131,84 @@ def record_all(jobs: Sequence[RecordingJob], name: str, progress: Progress) -> l
     """Record all jobs of a phase; return their complete arrays, in order.
 
     Raises:
-        DataError: the disk has no room for them, or see `record`.
+        DataError: too little free disk space, or see `record`.
     """
-    refuse_if_full(sum(job.bytes_needed for job in jobs))
+    require_disk_space(sum(job.bytes_needed for job in jobs))
     with progress.phase(name, sum(len(job.split) for job in jobs)):
         return [record(job, progress) for job in jobs]
 
 
 def record(job: RecordingJob, progress: Progress) -> Recorded:
-    """Record the shards of a job that are not there; return the complete array.
+    """Record the missing shards of a job; return the complete array.
 
-    On the CPU each shard is one thread's, with one thread inside the teacher: faster than one
-    batch over all cores, and the answers do not depend on how many cores there are. Several
-    processes each record some of the shards.
+    On the CPU each shard is computed by one thread, with one torch thread inside: faster than one batch over
+    all cores, and outputs do not depend on the number of cores. Several processes each record some shards.
 
     Raises:
-        DataError: the teacher answers NaN or infinity (teacher and sample are named), values that the
-            recipe's number format does not hold, or the disk is full.
-        MemoryFullError: a batch does not fit.
+        DataError: the teacher's outputs are not finite, have a wrong shape, or exceed the number format; the
+            message names teacher and sample. Or the disk is full.
+        MemoryFullError: a batch does not fit into memory.
     """
     name, layout, split, batch = job.teacher, job.layout, job.split, job.batch_size
     samples, stop = len(split), threading.Event()
-    dropped: list[tuple[str, int]] = []
+    gap_counts: list[tuple[str, int]] = []
 
-    def outputs_of(shard: int) -> tuple[NDArray[Any], Rounding]:
+    def compute_shard(shard: int) -> tuple[NDArray[Any], Rounding]:
         rows, roundings = [], []
-        place = layout.rows_of(shard, samples)
-        for start in range(place.start, place.stop, batch):
+        shard_rows = layout.rows_of(shard, samples)
+        for start in range(shard_rows.start, shard_rows.stop, batch):
             if stop.is_set():
                 raise CancelledError
-            part = slice(start, min(start + batch, place.stop))
-            output = at_least_float32(job.ask(split, part, job.view)).cpu()
-            _refuse_odd(output, layout.shape, name, split.samples.ids[part])
+            part = slice(start, min(start + batch, shard_rows.stop))
+            output = at_least_float32(job.outputs(split, part, job.view)).cpu()
+            _check_shape(output, layout.shape, name, split.samples.ids[part])
             gaps = has_nonfinite(output)
             if gaps.any():
                 sample = split.samples.ids[start + int(gaps.nonzero()[0].item())]
                 if not job.keep_gaps:
-                    raise no_answer(name, sample)
-                dropped.append((sample, int(gaps.sum().item())))
+                    raise nonfinite_error(name, sample)
+                gap_counts.append((sample, int(gaps.sum().item())))
                 output = output.masked_fill(broadcast_per_sample(gaps, output), torch.nan)
             try:
                 rows.append(layout.encode(output))
             except OverflowError as error:
-                raise too_large(name, output, split.samples.ids[part], error) from error
+                raise overflow_error(name, output, split.samples.ids[part], error) from error
             roundings.append(rounding_of(layout, output, rows[-1]))
         return np.concatenate(rows), largest(roundings)
 
     folder = recorded_outputs.folder_of(job.key)
     with content_store.locked(folder) if group.is_first() else nullcontext():
-        wanted = group.broadcast(_to_record(job.key, layout, samples) if group.is_first() else [])
-        array = recorded_outputs.begun(job.key, layout, samples)
-        together = group.size()
-        progress.advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in wanted))
+        missing = group.broadcast(_missing_shards(job.key, layout, samples) if group.is_first() else [])
+        array = recorded_outputs.open_created(job.key, layout, samples)
+        processes = group.size()
+        progress.advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in missing))
         with _one_thread_each(job.device) as workers, ThreadPoolExecutor(workers) as pool:
-            futures = {pool.submit(outputs_of, shard): shard for shard in wanted[group.rank() :: together]}
+            futures = {
+                pool.submit(compute_shard, shard): shard for shard in missing[group.rank() :: processes]
+            }
             try:
                 for future in as_completed(futures):
-                    with memory_errors(f"teacher {name!r}, batches of {batch}, {workers} at once", LESS):
+                    with memory_errors(
+                        f"teacher {name!r}, batches of {batch}, {workers} at once", MEMORY_HINT
+                    ):
                         rows, rounding = future.result()
                     recorded_outputs.write(array, futures.pop(future), rows, samples, rounding)
-                    progress.advance(len(rows) * together)
+                    progress.advance(len(rows) * processes)
             except BaseException:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        everyones = group.gather(dropped)
-    dropped = [sample for theirs in everyones for sample in theirs]
-    if dropped:
-        count = sum(number for _, number in dropped)
+        gathered = group.gather(gap_counts)
+    gap_counts = [gap for counts in gathered for gap in counts]
+    if gap_counts:
+        count = sum(number for _, number in gap_counts)
         progress.say(
-            f"teacher {name}: NaN or infinity on {count} samples ({min(dropped)[0]}), not heard there"
+            f"teacher {name}: non-finite outputs on {count} samples ({min(gap_counts)[0]}); ignored on them"
         )
-    return recorded_outputs.begun(job.key, layout, samples)
+    return recorded_outputs.open_created(job.key, layout, samples)
 
 
-def _to_record(array_key: Mapping[str, Any], layout: Layout, samples: int) -> list[int]:
+def _missing_shards(array_key: Mapping[str, Any], layout: Layout, samples: int) -> list[int]:
     return recorded_outputs.missing(recorded_outputs.create(array_key, layout, samples), samples)
 
 
@@ -214,7 +218,7 @@ def _length(rows: slice) -> int:
 
 @contextmanager
 def _one_thread_each(device: torch.device) -> Iterator[int]:
-    """Give how many shards to run at once; on the CPU, torch uses one thread within each meanwhile."""
+    """Yield the number of shards to run in parallel; on the CPU, torch uses one thread in each."""
     if device.type != "cpu":
         yield 1
         return
@@ -226,29 +230,29 @@ def _one_thread_each(device: torch.device) -> Iterator[int]:
         torch.set_num_threads(threads)
 
 
-def _refuse_odd(output: Tensor, shape: tuple[int, ...], name: str, ids: tuple[str, ...]) -> None:
+def _check_shape(output: Tensor, shape: tuple[int, ...], name: str, ids: tuple[str, ...]) -> None:
     if output.shape != (len(ids), *shape):
         raise DataError(
-            f"the teacher {name!r} gives {tuple(output.shape)} for {len(ids)} samples of {shape}",
+            f"the teacher {name!r} returned {tuple(output.shape)} for {len(ids)} samples of {shape}",
             where=f"samples {ids[0]} to {ids[-1]}",
-            hint="it must answer each sample by itself, whatever the batch",
+            hint="return one output per sample, for any batch size",
         )
 
 
-def too_large(name: str, output: Tensor, ids: tuple[str, ...], error: OverflowError) -> DataError:
-    """Return the error of a teacher whose values the recipe's number format does not hold."""
-    sizes = output.abs().flatten(1).amax(dim=1)
+def overflow_error(name: str, output: Tensor, ids: tuple[str, ...], error: OverflowError) -> DataError:
+    """Return the error for outputs that exceed the recipe's number format."""
+    largest_values = output.abs().flatten(1).amax(dim=1)
     return DataError(
-        f"the teacher {name!r} answers {sizes.max().item():.6g}; {error}",
-        where=f"sample {ids[int(sizes.nan_to_num().argmax())]}",
-        hint="leave out store.precision: values are then kept in a format that holds them",
+        f"the teacher {name!r} returned {largest_values.max().item():.6g}; {error}",
+        where=f"sample {ids[int(largest_values.nan_to_num().argmax())]}",
+        hint="remove store.precision: the default format holds these values",
     )
 
 
-def no_answer(name: str, sample: str) -> DataError:
-    """Return the error of a teacher that answers NaN."""
+def nonfinite_error(name: str, sample: str) -> DataError:
+    """Return the error for a teacher with non-finite outputs."""
     return DataError(
-        f"the teacher {name!r} answers NaN or infinity",
+        f"the teacher {name!r} returned NaN or infinity",
         where=f"sample {sample}",
-        hint="check its checkpoint and its input: mean and std; store.on_nan: drop leaves it out there",
+        hint="check its checkpoint and its input: mean and std, or set store.on_nan: drop to ignore it there",
     )

@@ -15,12 +15,12 @@ from mtkd_cli.training.context import Context
 
 @dataclass(frozen=True)
 class ResolvedTeacher:
-    """What the recipe says of a teacher, the provider that builds it, and what its outputs depend on.
+    """A teacher's entry in the recipe, its provider, and its content key.
 
     Attributes:
-        entry: the teacher in the recipe.
-        part: its provider.
-        context: the run.
+        entry: entry in the recipe.
+        part: provider of the teacher.
+        context: context of the run.
     """
 
     entry: Teacher
@@ -39,7 +39,7 @@ class ResolvedTeacher:
 
     @cached_property
     def key(self) -> dict[str, Any]:
-        """Everything that decides its outputs. Reads its files once.
+        """Everything that affects its outputs. Reads its files once.
 
         Raises:
             DataError: a file is missing or cannot be read.
@@ -53,7 +53,7 @@ class ResolvedTeacher:
 
     @property
     def fit_key(self) -> dict[str, Any] | None:
-        """Everything that decides its fitted weights; None for a teacher that is not fitted."""
+        """Everything that affects its fitted weights; None for a teacher that is not fitted."""
         fit: dict[str, Any] | None = self.key["fit"]
         return fit
 

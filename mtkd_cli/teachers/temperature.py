@@ -13,42 +13,41 @@ from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.report.calibration import Calibration
 
 LARGEST = 20.0
-"""Largest temperature that is taken, and one over the smallest."""
+"""Largest temperature; the smallest is 1 / LARGEST."""
 
 FLAT = 1e-4
-"""Slope that counts as none: a teacher that is always right is best at no temperature, up to rounding."""
+"""Slope that counts as 0: for a teacher that is always right, the loss falls forever, up to rounding."""
 
 
-def softened(outputs: Tensor, temperature: float | Tensor) -> Tensor:
-    """Return logits divided by a temperature; those of classes that a teacher does not know stay so."""
+def divide_by_temperature(outputs: Tensor, temperature: float | Tensor) -> Tensor:
+    """Divide logits by a temperature; the logits of unknown classes keep the value `UNKNOWN`."""
     return torch.where(outputs == UNKNOWN, outputs, outputs / temperature)
 
 
-def calibration_of(outputs: Tensor, target: Tensor, task: Task) -> Calibration:
-    """Return the temperature at which the labels are most likely.
+def fit_temperature(outputs: Tensor, target: Tensor, task: Task) -> Calibration:
+    """Fit the temperature that makes the labels most likely.
 
-    In one over the temperature the negative log-likelihood is convex, so it falls and then rises: the
-    best one is where the slope is 0.
+    The negative log-likelihood is convex in 1 / temperature, so its minimum is the root of its slope.
 
     Args:
-        outputs: logits ``[N, C]`` in the task's classes.
-        target: their labels, all of them of classes that are known.
-        task: whose `error` is the negative log-likelihood.
+        outputs: logits in the task's classes, ``[N, C]``.
+        target: labels of classes that the teacher knows, ``[N]``.
+        task: task whose `error` is the negative log-likelihood.
     """
     if not len(outputs):
-        return Calibration(1.0, 0, 0.0, 0.0, "no label of validation to judge it by")
+        return Calibration(1.0, 0, 0.0, 0.0, "no usable validation labels")
 
-    def likelihood(log_temperature: Tensor) -> Tensor:
-        return task.error((softened(outputs, log_temperature.exp()),), target)[0].double().mean()
+    def mean_error(log_temperature: Tensor) -> Tensor:
+        return task.error((divide_by_temperature(outputs, log_temperature.exp()),), target)[0].double().mean()
 
     def slope(log_temperature: float) -> float:
         point = torch.tensor(log_temperature, dtype=torch.float64, requires_grad=True)
-        return float(torch.autograd.grad(likelihood(point), point)[0])
+        return float(torch.autograd.grad(mean_error(point), point)[0])
 
-    before = float(likelihood(torch.zeros(())))
+    before = float(mean_error(torch.zeros(())))
     low, high = -math.log(LARGEST), math.log(LARGEST)
     if not (slope(low) < -FLAT and slope(high) > FLAT):
-        kept = f"none between {1 / LARGEST:g} and {LARGEST:g} is best"
+        kept = f"no optimum between {1 / LARGEST:g} and {LARGEST:g}"
         return Calibration(1.0, len(outputs), before, before, kept)
     best = brentq(slope, low, high)
-    return Calibration(math.exp(best), len(outputs), before, float(likelihood(torch.tensor(best))))
+    return Calibration(math.exp(best), len(outputs), before, float(mean_error(torch.tensor(best))))

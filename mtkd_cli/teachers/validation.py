@@ -1,7 +1,7 @@
-"""Score a teacher on the labeled validation samples before training, and say what looks wrong with it.
+"""Score a teacher on the labeled validation samples before training, and report what looks wrong.
 
-Chance level is measured, not assumed: the score of the same outputs against shuffled labels. So one test
-serves every task, whatever its metric and however unequal its classes.
+The chance level is measured as the score of the same outputs against shuffled labels. So one test works for
+every task, with any metric and any class frequencies.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.training.evaluation import BATCH
 
 SHUFFLES, SPATIAL_SHUFFLES = 99, 19
-"""Shuffled copies of the labels; fewer where each has to be matched with maps or boxes."""
+"""Number of shuffled copies of the labels; fewer for maps and boxes, where matching is slow."""
 
 LEVEL = 0.05
-"""Share of shuffled labels that may score as well before a teacher counts as no better than chance."""
+"""Significance level of the permutation test."""
 
 FEWEST = 10
-"""Labeled samples below which nothing is said: even a perfect teacher would not stand out."""
+"""Minimum number of labeled samples: with fewer, even a perfect teacher would not be significant."""
 
 BARELY = 0.05
 """Share of the way from chance to a perfect score below which a teacher is barely better than chance."""
 
 DOMINANT, EXCESS = 0.9, 0.3
-"""Share of the answers that one class has, and by how much it exceeds that of the labels, to be reported."""
+"""Minimum share of outputs in one class, and its excess over the share of labels, to be reported."""
 
 PERMUTED = 0.1
-"""Accuracy that another order of the classes must add to be reported."""
+"""Minimum gain in accuracy by reordering the classes to be reported."""
 
 CHECK = "check its input:, its classes: and its weights"
 
 LISTED = 20
-"""Classes up to which the right order is written out."""
+"""Maximum number of classes for which the correct order is written out."""
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """What looks wrong with a teacher, and what to do if it is."""
+    """A possible problem with a teacher, and how to fix it."""
 
     what: str
     hint: str
@@ -62,15 +62,15 @@ class Doubt:
 
 
 @dataclass(frozen=True)
-class Validated:
-    """How a teacher does on validation.
+class TeacherValidation:
+    """Scores of a teacher on validation.
 
     Attributes:
-        metrics: the task's, the primary one first; of labels of classes that the teacher knows.
-        labels: samples that they are measured on.
-        chance: the primary metric against shuffled labels (median); None with too few labels.
+        metrics: metrics of the task, the primary one first, on labels of classes that the teacher knows.
+        labels: number of samples they are measured on.
+        chance: median of the primary metric against shuffled labels; None with too few labels.
         skill: share of the way from chance to a perfect score; None with too few labels.
-        doubts: what looks wrong; empty if nothing does.
+        doubts: possible problems.
     """
 
     metrics: Mapping[str, float]
@@ -80,7 +80,7 @@ class Validated:
     doubts: tuple[Doubt, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the facts for a report; None for a metric that is not finite."""
+        """Return the scores for a report; non-finite metrics become None."""
         metrics = {name: value if np.isfinite(value) else None for name, value in self.metrics.items()}
         return {
             "metrics": metrics,
@@ -90,40 +90,42 @@ class Validated:
         }
 
 
-def validated(
+def validate_outputs(
     outputs: Tensor, target: Tensor, task: Task, classes: Sequence[str], alignment: Alignment
-) -> Validated:
-    """Return how a teacher's outputs score, and what looks wrong with them.
+) -> TeacherValidation:
+    """Score a teacher's outputs and look for possible problems.
 
     Args:
-        outputs: ``[N, C, *]``, aligned to the task's classes.
-        target: the labels of the N samples.
-        task: what outputs and labels mean.
-        classes: the task's class names.
-        alignment: the teacher's label space; labels of classes that it does not know are left out.
+        outputs: outputs aligned to the task's classes, ``[N, C, *]``.
+        target: labels of the N samples.
+        task: task of outputs and labels.
+        classes: class names of the task.
+        alignment: the teacher's label space; labels of classes it does not know are skipped.
     """
     known = torch.tensor(alignment.known)
     if not known.all():
         target = task.within(target, known)
     labeled = task.labelled(target)
-    kept = labeled.reshape(len(labeled), -1).any(dim=1) & ~has_nonfinite(outputs)
-    outputs, target = outputs[kept], target[kept]
+    # [N]: samples with a label and finite outputs
+    usable = labeled.reshape(len(labeled), -1).any(dim=1) & ~has_nonfinite(outputs)
+    outputs, target = outputs[usable], target[usable]
     if not len(outputs):
-        return Validated({}, 0)
+        return TeacherValidation({}, 0)
     metrics = _metrics(outputs, target, task)
     if len(outputs) < FEWEST or len(torch.unique(target, dim=0)) < 2:
-        return Validated(metrics, len(outputs))
-    shuffled = [target[torch.from_numpy(order)] for order in _orders(len(target), task)]
+        return TeacherValidation(metrics, len(outputs))
+    shuffled = [target[torch.from_numpy(order)] for order in _shuffles(len(target), task)]
     name = task.primary.name
-    by_chance = [_metrics(outputs, labels, task)[name] for labels in shuffled]
-    chance = float(np.median(by_chance))
+    chance_scores = [_metrics(outputs, labels, task)[name] for labels in shuffled]
+    chance = float(np.median(chance_scores))
     skill = _skill(metrics[name], chance, task)
-    doubts = [_no_skill(metrics[name], by_chance, skill, len(outputs), task)]
+    doubts = [_no_skill(metrics[name], chance_scores, skill, len(outputs), task)]
     if task.over_classes:
-        answer = outputs.masked_fill(outputs == UNKNOWN, -torch.inf).argmax(dim=1)
-        doubts.append(_dominant_class(answer, target, classes))
-        doubts.append(_permuted_classes(answer, target, shuffled, classes, alignment))
-    return Validated(metrics, len(outputs), chance, skill, tuple(doubt for doubt in doubts if doubt))
+        # [N, C, *] -> [N, *]
+        predicted = outputs.masked_fill(outputs == UNKNOWN, -torch.inf).argmax(dim=1)
+        doubts.append(_dominant_class(predicted, target, classes))
+        doubts.append(_permuted_classes(predicted, target, shuffled, classes, alignment))
+    return TeacherValidation(metrics, len(outputs), chance, skill, tuple(doubt for doubt in doubts if doubt))
 
 
 def _metrics(outputs: Tensor, target: Tensor, task: Task) -> dict[str, float]:
@@ -131,7 +133,7 @@ def _metrics(outputs: Tensor, target: Tensor, task: Task) -> dict[str, float]:
     return task.metrics(torch.cat([task.statistics(output, labels) for output, labels in pairs]))
 
 
-def _orders(samples: int, task: Task) -> list[NDArray[np.int64]]:
+def _shuffles(samples: int, task: Task) -> list[NDArray[np.int64]]:
     count = SPATIAL_SHUFFLES if task.spatial else SHUFFLES
     return [counter_rng.permutation(samples, "chance", number) for number in range(count)]
 
@@ -142,55 +144,61 @@ def _skill(score: float, chance: float, task: Task) -> float:
 
 
 def _no_skill(
-    score: float, by_chance: Sequence[float], skill: float, labels: int, task: Task
+    score: float, chance_scores: Sequence[float], skill: float, labels: int, task: Task
 ) -> Doubt | None:
-    """Return that a score is no better than the scores with shuffled labels; None if it is."""
+    """Return a doubt if a score does not beat those against shuffled labels."""
     metric = task.primary
-    as_good = sum(not metric.better(score, each) for each in by_chance)
-    by_luck = (1 + as_good) / (1 + len(by_chance)) > LEVEL
-    if not by_luck and skill >= BARELY:
+    as_good = sum(not metric.better(score, chance_score) for chance_score in chance_scores)
+    is_chance = (1 + as_good) / (1 + len(chance_scores)) > LEVEL
+    if not is_chance and skill >= BARELY:
         return None
     numbers = (
         f"{spelt(metric.name)} {score:.3g} on {labels} labels, "
-        f"{np.median(by_chance):.3g} with shuffled labels"
+        f"{np.median(chance_scores):.3g} with shuffled labels"
     )
-    how = "no" if by_luck else "barely"
+    how = "no" if is_chance else "barely"
     return Doubt(f"{how} better than chance on validation: {numbers}", CHECK)
 
 
-def _dominant_class(answer: Tensor, target: Tensor, classes: Sequence[str]) -> Doubt | None:
-    """Return which class nearly all answers have, though the labels do not; None if there is none."""
+def _dominant_class(predicted: Tensor, target: Tensor, classes: Sequence[str]) -> Doubt | None:
+    """Return a doubt if nearly all outputs are of one class, though the labels are not."""
     labeled = target >= 0
-    answered, wanted = (
+    # share of each class, [C]
+    predicted_shares, label_shares = (
         np.bincount(values[labeled].numpy().astype(np.int64), minlength=len(classes)) / int(labeled.sum())
-        for values in (answer, target)
+        for values in (predicted, target)
     )
-    most = int(answered.argmax())
-    if answered[most] < DOMINANT or answered[most] - wanted[most] < EXCESS:
+    top = int(predicted_shares.argmax())
+    if predicted_shares[top] < DOMINANT or predicted_shares[top] - label_shares[top] < EXCESS:
         return None
-    share = f"{answered[most]:.0%} of the time, but {wanted[most]:.0%} of the labels are"
-    return Doubt(f"it answers {classes[most]!r} {share}", CHECK)
+    shares = f"{predicted_shares[top]:.0%} of the time, but {label_shares[top]:.0%} of the labels are"
+    return Doubt(f"it predicts {classes[top]!r} {shares}", CHECK)
 
 
 def _permuted_classes(
-    answer: Tensor, target: Tensor, shuffled: Sequence[Tensor], classes: Sequence[str], alignment: Alignment
+    predicted: Tensor,
+    target: Tensor,
+    shuffled: Sequence[Tensor],
+    classes: Sequence[str],
+    alignment: Alignment,
 ) -> Doubt | None:
-    """Return under which order of its classes a teacher would be right; None if no other is much better.
+    """Return a doubt if another order of the classes would make a teacher much more accurate.
 
-    The order is the assignment of answers to labels that makes most of them right: half of them at least, and
-    half of those that it moves. Shuffled labels give what such an assignment finds in noise.
+    The order is the best assignment of predictions to labels. It must be right on at least half of all
+    labels, on half of the labels it reassigns, and beat the best assignments for shuffled labels.
     """
-    counts = _confusion(answer, target, len(classes))
-    order, right = _assigned(counts)
+    counts = _confusion(predicted, target, len(classes))
+    order, right = _best_assignment(counts)
     total, now = counts.sum(), np.trace(counts)
     moved = [label for label in range(len(classes)) if order[label] != label and counts[label, order[label]]]
     noise = max(
-        _assigned(_confusion(answer, labels, len(classes)))[1] for labels in shuffled[:SPATIAL_SHUFFLES]
+        _best_assignment(_confusion(predicted, labels, len(classes)))[1]
+        for labels in shuffled[:SPATIAL_SHUFFLES]
     )
     of_moved, right_of_moved = counts[moved].sum(), sum(counts[label, order[label]] for label in moved)
-    clear = right > noise and right - now >= max(5, PERMUTED * total)
-    clear = clear and 2 * right_of_moved >= of_moved and 2 * right >= total
-    if not moved or not clear:
+    is_clear = right > noise and right - now >= max(5, PERMUTED * total)
+    is_clear = is_clear and 2 * right_of_moved >= of_moved and 2 * right >= total
+    if not moved or not is_clear:
         return None
     return Doubt(
         f"its classes look permuted: {now / total:.0%} right as declared, {right / total:.0%} if "
@@ -199,24 +207,25 @@ def _permuted_classes(
     )
 
 
-def _confusion(answer: Tensor, target: Tensor, classes: int) -> NDArray[np.int64]:
-    """Return how often each label ``[C, .]`` is answered by each class ``[., C]``, where there is a label."""
+def _confusion(predicted: Tensor, target: Tensor, classes: int) -> NDArray[np.int64]:
+    """Return the confusion matrix ``[label, prediction]``, ``[C, C]``, over the labeled elements."""
     labeled = target >= 0
-    pairs = target[labeled].long() * classes + answer[labeled]
+    # one index per (label, prediction) pair
+    pairs = target[labeled].long() * classes + predicted[labeled]
     return np.bincount(pairs.flatten().numpy(), minlength=classes**2).reshape(classes, classes)
 
 
-def _assigned(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Return for each label the answer that stands for it, and how many samples are right then.
+def _best_assignment(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Return the best assignment of predictions to labels ``[C]``, and the number of samples it makes right.
 
-    Of equally good assignments it is one that moves few classes.
+    Ties are broken in favor of moving fewer classes.
     """
     _, order = linear_sum_assignment(counts + 1e-6 * np.eye(len(counts)), maximize=True)
     return order, int(counts[np.arange(len(counts)), order].sum())
 
 
 def _order_text(order: NDArray[np.int64], moved: Sequence[int], classes: Sequence[str]) -> str:
-    """Return an assignment in words."""
+    """Describe an assignment."""
     count = len(classes)
     if all(order[label] == count - 1 - label for label in moved) and len(moved) > 2:
         return "they are in reverse order"
@@ -229,14 +238,14 @@ def _order_text(order: NDArray[np.int64], moved: Sequence[int], classes: Sequenc
 
 
 def _remedy(order: NDArray[np.int64], classes: Sequence[str], alignment: Alignment) -> str:
-    """Return the ``classes:`` that would be right, where each class has one output of the teacher."""
+    """Return the correct ``classes:`` if each class has exactly one output, else a general hint."""
     outputs = sum(len(group) for group in alignment.groups)
-    plain = all(len(group) == 1 for group in alignment.groups) and outputs == len(classes)
-    if not plain or outputs > LISTED or max(group[0] for group in alignment.groups) >= outputs:
+    is_one_to_one = all(len(group) == 1 for group in alignment.groups) and outputs == len(classes)
+    if not is_one_to_one or outputs > LISTED or max(group[0] for group in alignment.groups) >= outputs:
         return "check the order of its classes:"
     names = [""] * outputs
-    for label, answered in enumerate(order):
-        names[alignment.groups[answered][0]] = classes[label]
-    plain_yaml = re.compile(r"[A-Za-z][\w -]*")
-    shown = (name if plain_yaml.fullmatch(name) else json.dumps(name) for name in names)
+    for label, prediction in enumerate(order):
+        names[alignment.groups[prediction][0]] = classes[label]
+    unquoted = re.compile(r"[A-Za-z][\w -]*")
+    shown = (name if unquoted.fullmatch(name) else json.dumps(name) for name in names)
     return f"if so, set classes: [{', '.join(shown)}]"

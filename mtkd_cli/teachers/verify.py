@@ -1,4 +1,4 @@
-"""Compare recorded outputs with what the teacher answers now."""
+"""Compare recorded outputs with the teacher's current outputs."""
 
 from __future__ import annotations
 
@@ -17,42 +17,41 @@ from mtkd_cli.store.recorded_outputs import Recorded
 from mtkd_cli.store.rounding import in_words
 from mtkd_cli.store.row_format import VALUES
 from mtkd_cli.teachers import recording
-from mtkd_cli.teachers.fine_tuning import fitted
-from mtkd_cli.teachers.inference import Ask
+from mtkd_cli.teachers.fine_tuning import fit_teacher
+from mtkd_cli.teachers.inference import OutputFunction
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.prepare import asker
+from mtkd_cli.teachers.prepare import output_function
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
 from mtkd_cli.training.context import Context
 
-VERIFIED = 32
-"""Samples of each array that are computed again."""
+SAMPLES = 32
+"""Number of samples of each array to recompute."""
 
 TOLERANCE = {"fp16": 2e-3, "fp32": 1e-4, "fp64": 1e-4}
 """Largest allowed difference of probabilities, and of values as a share of their range."""
 
 
 def differences(context: Context) -> Iterator[dict[str, Any]]:
-    """Ask a recipe's teachers again about some samples; yield how far each recorded array is off.
+    """Recompute some outputs of a recipe's teachers; yield the difference to each recorded array.
 
-    Only what is recorded is compared, and nothing is fitted for it.
+    Only recorded arrays are compared; teachers whose fitted weights are missing are skipped.
     """
     data = context.data
     for teacher in resolved_teachers(context):
         arrays = list(_recorded(teacher, context))
         if not arrays or (teacher.fit_key and content_store.find("fitted", teacher.fit_key) is None):
             continue
-        model = fitted(load_teacher(teacher.part, teacher.entry, data, context.task), teacher, context)
-        ask = asker(model, teacher.name, [split for split, _, _ in arrays], context)
+        model = fit_teacher(load_teacher(teacher.part, teacher.entry, data, context.task), teacher, context)
+        outputs = output_function(model, teacher.name, [split for split, _, _ in arrays], context)
         for split, number, array in arrays:
-            difference, limit = _difference(ask, split, number, array)
-            place = {"teacher": teacher.name, "split": split.name, "view": number}
-            kept = array.rounding
-            rounding = None if kept is None else in_words(kept, array.layout.kind)
-            yield {**place, "difference": difference, "same": difference <= limit, "rounding": rounding}
+            difference, limit = _difference(outputs, split, number, array)
+            row = {"teacher": teacher.name, "split": split.name, "view": number}
+            rounding = None if array.rounding is None else in_words(array.rounding, array.layout.kind)
+            yield {**row, "difference": difference, "same": difference <= limit, "rounding": rounding}
 
 
 def _recorded(teacher: ResolvedTeacher, context: Context) -> Iterator[tuple[Split, int, Recorded]]:
-    """Yield the arrays of a teacher that are complete, the views of a split from the first on."""
+    """Yield the complete arrays of a teacher, with consecutive views of each split."""
     for split in context.data.splits:
         for number in itertools.count():
             array = recorded_outputs.find(
@@ -63,16 +62,19 @@ def _recorded(teacher: ResolvedTeacher, context: Context) -> Iterator[tuple[Spli
             yield split, number, array
 
 
-def _difference(ask: Ask, split: Split, number: int, array: Recorded) -> tuple[float, float]:
-    """Return an array's largest difference to the live teacher on some samples, and the largest allowed.
+def _difference(outputs: OutputFunction, split: Split, number: int, array: Recorded) -> tuple[float, float]:
+    """Return an array's largest difference to the live teacher on some samples, and the limit.
 
-    Logits are compared by their probabilities, which no constant added to a row can hide.
+    Logits are compared by their probabilities: a constant added to a row does not change these.
     """
     layout = array.layout
-    rows = sample_rows(np.arange(len(split)), VERIFIED)
-    live = at_least_float32(ask(split, rows, number)).cpu()
-    live = layout.judged(layout.decode(layout.encode(live)))
-    difference, limit = (live - layout.judged(array[rows])).abs().max().item(), TOLERANCE[layout.precision]
+    rows = sample_rows(np.arange(len(split)), SAMPLES)
+    live = at_least_float32(outputs(split, rows, number)).cpu()
+    live = layout.to_comparable(layout.decode(layout.encode(live)))
+    difference, limit = (
+        (live - layout.to_comparable(array[rows])).abs().max().item(),
+        TOLERANCE[layout.precision],
+    )
     if layout.kind == VALUES:
         limit = limit * (live.max() - live.min()).item() + FLOAT32 * live.abs().max().item()
     return difference, limit

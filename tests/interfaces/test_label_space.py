@@ -14,7 +14,7 @@ from mtkd_cli.interfaces.label_space import UNKNOWN, on_classes
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.options import check_options
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.teachers.label_alignment import aligned_to, remarks
+from mtkd_cli.teachers.label_alignment import align_classes, remarks
 from mtkd_cli.training.strategy import Strategy
 from mtkd_tasks.classification import Classification
 
@@ -160,7 +160,7 @@ def test_what_is_no_weighting_needs_teachers_that_know_all(registry: Registry, n
 
 def test_finer_classes_are_summed() -> None:
     teacher = ("beagle", "cat", "husky")
-    found = aligned_to(teacher, ("cat", "dog"), 3, "t", {"dog": ("beagle", "husky")})
+    found = align_classes(teacher, ("cat", "dog"), 3, "t", {"dog": ("beagle", "husky")})
     assert found.groups == ((1,), (0, 2))
     outputs = numbers(4, 3)
     p = outputs.softmax(1)
@@ -172,19 +172,19 @@ def test_finer_classes_are_summed() -> None:
 @pytest.mark.parametrize(
     ("mapping", "what"),
     [
-        ({"dgo": ("beagle",)}, "names 'dgo', which is none of the data's"),
+        ({"dgo": ("beagle",)}, "unknown class 'dgo'"),
         ({"dog": ("begle",)}, "the teacher has no class 'begle'"),
         ({"dog": ("beagle", "cat")}, "uses the teacher's class 'cat' twice"),
     ],
 )
 def test_a_map_that_is_not_clear_is_refused(mapping: dict[str, tuple[str, ...]], what: str) -> None:
     with pytest.raises(DataError, match=what):
-        aligned_to(("beagle", "cat"), ("cat", "dog"), 2, "t", mapping)
+        align_classes(("beagle", "cat"), ("cat", "dog"), 2, "t", mapping)
 
 
 def test_a_teacher_that_shares_no_class_is_refused() -> None:
     with pytest.raises(DataError, match="knows none of the data's 5 classes: ant, bee, cat, dog, eel"):
-        aligned_to(("rose", "tulip"), TASK, 2, "flowers")
+        align_classes(("rose", "tulip"), TASK, 2, "flowers")
 
 
 def test_what_is_not_known_is_said_with_the_nearest_name() -> None:
@@ -196,7 +196,7 @@ def test_what_is_not_known_is_said_with_the_nearest_name() -> None:
     assert lines == [
         "teacher a does not know 2 of 5 classes: dog, eel",
         "teacher b does not know 1 of 5 classes: eel",
-        "no teacher knows eel: the student learns it from labels alone",
+        "no teacher knows eel: the student learns it from labels only",
     ]
     misspelt = remarks({"a": FIRST}, {"a": ("ant", "bee", "cat", "dogs")}, TASK)
     assert "did you mean 'dogs'?" in misspelt[0]

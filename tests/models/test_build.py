@@ -239,7 +239,7 @@ def test_probabilities_become_log_probabilities(tmp_path: Path, teacher: Callabl
 def test_rejects_logits_declared_as_probabilities(tmp_path: Path, teacher: Callable[..., Model]) -> None:
     (tmp_path / "m.py").write_text(ANSWERS)
     model = teacher(f"python:{tmp_path / 'm.py'}:logits", outputs="probabilities", pretrained=True)
-    with pytest.raises(DataError, match="from 2 to 14, are no probabilities") as caught:
+    with pytest.raises(DataError, match="from 2 to 14, are not probabilities") as caught:
         preprocess.with_preprocessing(model)(torch.zeros(2, 3, 32, 32))
     assert "outputs: logits" in caught.value.hint
 

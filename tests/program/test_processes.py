@@ -120,7 +120,7 @@ def test_reports_first_cause_once(tmp_path: Path) -> None:
     told = (tmp_path / "output.txt").read_text()
     assert codes[1] == 3
     assert codes[0] in (3, 5)
-    assert told.count("answers NaN or infinity") == 1
+    assert told.count("returned NaN or infinity") == 1
     assert "Traceback" not in told
 
 

@@ -26,7 +26,7 @@ from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.recipe.schema import Augment, Train
 from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import filling_together
-from mtkd_cli.teachers.recording import refuse_if_full
+from mtkd_cli.teachers.recording import require_disk_space
 from mtkd_cli.training import evaluation
 from mtkd_cli.training.checkpointing import Checkpointer
 from mtkd_cli.training.loop import Losses, Step, shuffled_batches, steps_per_epoch, train
@@ -237,7 +237,7 @@ def test_only_writing_process_checks_free_disk(tmp_path: Path, monkeypatch: pyte
 
     def work() -> str:
         try:
-            refuse_if_full(2**62)
+            require_disk_space(2**62)
         except DataError as error:
             return error.what
         return ""

@@ -98,5 +98,5 @@ def test_a_run_has_a_forest_and_a_net_as_teachers_and_records_anew_when_the_file
 
 def test_a_teacher_without_parameters_cannot_be_fitted(distil: Distil) -> None:
     skops.io.dump(Ridge().fit([[0.0] * 10, [1.0] * 10], [1.0, 2.0]), "ridge.skops")
-    with pytest.raises(UsageError, match="nothing that can be trained"):
+    with pytest.raises(UsageError, match="no trainable parameters"):
         distil("teachers=[{model: sklearn:ridge.skops, fit: all}]")

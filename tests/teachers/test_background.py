@@ -1,4 +1,4 @@
-"""How a detector numbers its classes is found out, or said to be unknown; a box is never dropped for it."""
+"""Class numbers of detectors get the right names, or a remark says that the numbering is assumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WITH = (NAME, *RGB)
 
 
 def number(*seen: int, **more: Any) -> Any:
-    given: dict[str, Any] = {"listed": False, "told": None, "outputs": None, "has_background": None}
+    given: dict[str, Any] = {"listed": False, "declared": None, "outputs": None, "has_background": None}
     return number_classes(RGB, seen=set(seen), where="teacher 't'", **(given | more))
 
 
@@ -30,14 +30,14 @@ def number(*seen: int, **more: Any) -> Any:
         ((1, 2), {"outputs": 3}, RGB, True, False),
         ((1, 2), {"listed": True}, WITH, True, False),
         ((1, 2), {"listed": True, "outputs": 4}, WITH, True, False),
-        ((0, 2), {"told": "first"}, WITH, True, True),
-        ((1, 2), {"told": "none"}, RGB, True, False),
-        ((1, 2), {"told": "none", "listed": True}, RGB, True, False),
-        ((1, 2), {"has_background": False, "told": "first", "outputs": 3}, RGB, True, False),
+        ((0, 2), {"declared": "first"}, WITH, True, True),
+        ((1, 2), {"declared": "none"}, RGB, True, False),
+        ((1, 2), {"declared": "none", "listed": True}, RGB, True, False),
+        ((1, 2), {"has_background": False, "declared": "first", "outputs": 3}, RGB, True, False),
         ((1, 2), {"has_background": True, "outputs": 4}, WITH, True, False),
     ],
 )
-def test_class_numbers_get_names(
+def test_names_class_numbers(
     seen: tuple[int, ...], keys: dict[str, Any], names: tuple[str, ...], is_sure: bool, is_said: bool
 ) -> None:
     found = number(*seen, **keys)
@@ -47,19 +47,17 @@ def test_class_numbers_get_names(
 @pytest.mark.parametrize(
     ("seen", "keys", "what"),
     [
-        ((0, 3), {}, "class numbers 0 and 3, and 3 class names"),
-        ((0, 3), {"outputs": 4}, "class numbers 0 and 3, and 3 class names"),
+        ((0, 3), {}, "class numbers 0 and 3, but only 3 class names"),
+        ((0, 3), {"outputs": 4}, "class numbers 0 and 3, but only 3 class names"),
         ((4,), {}, "class number 4"),
-        ((3,), {"told": "none"}, "class number 3"),
+        ((3,), {"declared": "none"}, "class number 3"),
         ((7,), {"listed": True}, "class number 7"),
-        ((1,), {"outputs": 91}, "gives 91 outputs but has 3 class names"),
-        ((1,), {"outputs": 3, "told": "first"}, "gives 3 outputs but has 3 class names and the background"),
-        ((1,), {"outputs": 2, "has_background": False}, "gives 2 outputs but has 3 class names"),
+        ((1,), {"outputs": 91}, "has 91 outputs but 3 class names"),
+        ((1,), {"outputs": 3, "declared": "first"}, "has 3 outputs but 3 class names and the background"),
+        ((1,), {"outputs": 2, "has_background": False}, "has 2 outputs but 3 class names"),
     ],
 )
-def test_class_numbers_without_a_name_are_refused(
-    seen: tuple[int, ...], keys: dict[str, Any], what: str
-) -> None:
+def test_rejects_unnamed_class_numbers(seen: tuple[int, ...], keys: dict[str, Any], what: str) -> None:
     with pytest.raises(DataError) as caught:
         number(*seen, **keys)
     assert what in caught.value.what
@@ -67,7 +65,7 @@ def test_class_numbers_without_a_name_are_refused(
     assert "classes:" in caught.value.hint
 
 
-def test_a_background_is_one_unless_the_data_has_that_class() -> None:
+def test_background_can_be_a_class_of_the_data() -> None:
     assert is_listed(("__background__", "cat"), ("cat",))
     assert is_listed(("Background", "cat"), ("cat",))
     assert not is_listed(("background", "cat"), ("background", "cat"))

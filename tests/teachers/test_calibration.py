@@ -1,4 +1,4 @@
-"""`calibrate: true` in runs: said, reported, part of what decides a run; no teacher is asked again."""
+"""`calibrate: true` in runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import calibration, prepare
 from mtkd_cli.teachers import outputs as teacher_outputs
-from mtkd_cli.teachers.label_alignment import aligned_to
+from mtkd_cli.teachers.label_alignment import align_classes
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import measure
 from tests.fixtures.small_runs import Contexts
@@ -37,7 +37,7 @@ def ready(context: Context) -> list[teacher_outputs.ReadyTeacher]:
     return prepare.prepare_teachers(context, 1)
 
 
-def test_a_run_says_and_reports_temperatures_and_asks_no_teacher_again(
+def test_reports_temperatures_without_recording_again(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = ready(context(*SMALL))
@@ -54,7 +54,7 @@ def test_a_run_says_and_reports_temperatures_and_asks_no_teacher_again(
     assert f"{report['teachers'][0]['calibration']['temperature']:.3g} (NLL" in page
 
 
-def test_answers_are_divided_wherever_they_are_read(context: Contexts) -> None:
+def test_outputs_are_divided_by_temperature(context: Contexts) -> None:
     context_ = context(*SMALL)
     raw, calibrated = ready(context_), ready(context(*SMALL, "calibrate=true"))
     split = context_.data.val
@@ -72,12 +72,12 @@ def test_answers_are_divided_wherever_they_are_read(context: Contexts) -> None:
         assert found["accuracy"] == own["accuracy"]
 
 
-def test_labels_of_unknown_classes_and_samples_without_an_answer_do_not_count(context: Contexts) -> None:
+def test_ignores_unknown_labels_and_nonfinite_outputs(context: Contexts) -> None:
     context_ = context(*SMALL)
     teacher = ready(context_)[0]
     names = [str(number) for number in range(10)]
-    partly = replace(teacher, alignment=aligned_to(names, [*names[:6], *"uvwx"], 10, "a"))
-    outputs, target = calibration.judged(partly, context_)
+    partly = replace(teacher, alignment=align_classes(names, [*names[:6], *"uvwx"], 10, "a"))
+    outputs, target = calibration.labeled_outputs(partly, context_)
     labels = context_.data.val.samples.targets[context_.data.val.labelled]
     assert len(target) == (labels < 6).sum() < len(labels)
     assert target.max() < 6
@@ -86,12 +86,12 @@ def test_labels_of_unknown_classes_and_samples_without_an_answer_do_not_count(co
     rows = val.rows.copy()
     rows[gone] = torch.nan
     holed = replace(teacher, arrays={("val", PLAIN): replace(val, rows=rows)})
-    outputs, target = calibration.judged(holed, context_)
+    outputs, target = calibration.labeled_outputs(holed, context_)
     assert len(outputs) == len(target) == len(context_.data.val.labelled) - 1
     assert torch.isfinite(outputs).all()
 
 
-def test_a_run_goes_on_only_as_it_began(context: Contexts) -> None:
+def test_resume_rejects_changed_calibrate(context: Contexts) -> None:
     first = results.as_json(pipeline.distill(context(*SMALL, "calibrate=true"), Run("run"), baseline=False))
     with pytest.raises(ResumeError) as error:
         pipeline.distill(context(*SMALL), Run("run", go_on=True), baseline=False)
@@ -104,7 +104,7 @@ def test_a_run_goes_on_only_as_it_began(context: Contexts) -> None:
     )
 
 
-def test_an_audit_judges_calibrated_teachers(context: Contexts, registry: Registry) -> None:
+def test_audit_uses_calibrated_outputs(context: Contexts, registry: Registry) -> None:
     strategies = strategies_for("classification", registry, "r")[:1]
     plain, calibrated = (
         audit_of(context(*SMALL, f"calibrate={value}"), strategies).teachers for value in ("false", "true")
@@ -117,33 +117,33 @@ def test_an_audit_judges_calibrated_teachers(context: Contexts, registry: Regist
         assert after.calibration.after == pytest.approx(after.metrics["nll"], rel=1e-4)
 
 
-def test_maps_are_calibrated_pixel_by_pixel(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calibrates_maps_by_pixel(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     small = ("data.scenes=12", "data.test_scenes=10", "data.size=16", "data.labels=12", "data.val=0.5")
     teachers_ = "teachers=[{model: 'unet:4', name: a, fit: {epochs: 1}}]"
     context_ = context(*small, teachers_, "student=unet:4", recipe="digit-scenes-seg")
     teacher = ready(context_)[0]
-    outputs, target = calibration.judged(teacher, context_)
+    outputs, target = calibration.labeled_outputs(teacher, context_)
     values = teacher.recorded("val", PLAIN)
     assert len(target) == int((context_.data.val.samples.targets >= 0).sum())
     assert outputs.shape == (len(target), values.shape[1])
-    place = context_.data.val.samples.targets[0] >= 0
-    torch.testing.assert_close(outputs[: place.sum()], values[0][:, place].T)
+    mask = context_.data.val.samples.targets[0] >= 0
+    torch.testing.assert_close(outputs[: mask.sum()], values[0][:, mask].T)
     monkeypatch.setattr(calibration, "MOST_VALUES", 50 * values.shape[1] * len(values))
-    fewer, _ = calibration.judged(teacher, context_)
+    fewer, _ = calibration.labeled_outputs(teacher, context_)
     assert len(fewer) <= 50 * len(values)
 
 
 @pytest.mark.parametrize(
-    ("recipe", "overrides", "says"),
+    ("recipe", "overrides", "message"),
     [
-        ("diabetes", (), "regression has no classes"),
-        ("digit-scenes-det", (), "detection has no classes"),
-        ("digits", ("store.top_k=3", "loss.temperature=1"), "needs every logit"),
+        ("diabetes", (), "task 'regression' has none"),
+        ("digit-scenes-det", (), "task 'detection' has none"),
+        ("digits", ("store.top_k=3", "loss.temperature=1"), "requires all logits"),
     ],
 )
-def test_what_has_no_temperature_is_refused_before_anything_runs(
-    context: Contexts, recipe: str, overrides: tuple[str, ...], says: str
+def test_rejects_tasks_without_logits(
+    context: Contexts, recipe: str, overrides: tuple[str, ...], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=says) as error:
+    with pytest.raises(UsageError, match=message) as error:
         context(*overrides, "calibrate=true", recipe=recipe)
     assert "calibrate" in error.value.where

@@ -1,4 +1,4 @@
-"""Teachers are scored on validation before anything trains, and what looks wrong with one is said."""
+"""Teachers are validated before training, and doubts about them are shown."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def warnings(lines: list[str], name: str) -> str:
     return "\n".join(line for line in lines if line.startswith(f"warning: teacher {name}: "))
 
 
-def test_a_wrong_class_order_and_a_wrong_input_are_named_before_anything_is_recorded(
+def test_warns_of_wrong_classes_and_input_before_recording(
     context: Contexts,
 ) -> None:
     run = context(WRONG, *SMALL)
@@ -87,7 +87,7 @@ def test_a_wrong_class_order_and_a_wrong_input_are_named_before_anything_is_reco
     ]
 
 
-def test_a_recorded_teacher_is_warned_of_again(context: Contexts) -> None:
+def test_repeats_warning_for_recorded_teacher(context: Contexts) -> None:
     prepare.prepare_teachers(context(WRONG, *SMALL), 1)
     run = context(WRONG, *SMALL)
     run, lines = with_said_lines(run)
@@ -96,12 +96,12 @@ def test_a_recorded_teacher_is_warned_of_again(context: Contexts) -> None:
     assert not warnings(lines, "good")
 
 
-def test_setting_what_was_advised_makes_the_teachers_good(context: Contexts) -> None:
-    mended = recipe(
+def test_advice_fixes_teachers(context: Contexts) -> None:
+    fixed = recipe(
         reversed_classes=f"{PLAIN}, classes: ['9', '8', '7', '6', '5', '4', '3', '2', '1', '0']",
         wants_bytes="input: {range: [0, 255], mean: [0], std: [1]}",
     )
-    run = context(mended, *SMALL)
+    run = context(fixed, *SMALL)
     run, lines = with_said_lines(run)
     for ready in prepare.prepare_teachers(run, 1):
         assert ready.validation is not None
@@ -109,7 +109,7 @@ def test_setting_what_was_advised_makes_the_teachers_good(context: Contexts) -> 
     assert not [line for line in lines if line.startswith("warning: ")]
 
 
-def test_the_plan_doctor_and_the_report_say_so_too(context: Contexts) -> None:
+def test_plan_doctor_and_report_show_doubts(context: Contexts) -> None:
     runner = CliRunner()
     create = app.create()
     command = ["digits", WRONG, *SMALL]
@@ -131,7 +131,7 @@ def test_the_plan_doctor_and_the_report_say_so_too(context: Contexts) -> None:
     assert "permuted" in Path("runs/run/report.html").read_text()
 
 
-def test_what_a_teacher_saw_is_unknown_unless_the_recipe_declares_it(context: Contexts) -> None:
+def test_saw_is_unknown_unless_declared(context: Contexts) -> None:
     for declared, seen in (
         ("", "unknown (trained elsewhere)"),
         (", saw: none", "none of this data's (declared)"),
@@ -147,7 +147,7 @@ def test_what_a_teacher_saw_is_unknown_unless_the_recipe_declares_it(context: Co
 
 
 def memorizer(run: Context, right_on_test: bool) -> None:
-    """Write predictions that are right on all samples, or on those of train and val only."""
+    """Write predictions that are right on all samples, or on train and val only."""
     target = load_digits().target
     answers = np.eye(10)[target] * 0.9 + 0.01
     test = [int(sample[-4:]) for sample in run.data.test.samples.ids]
@@ -157,9 +157,7 @@ def memorizer(run: Context, right_on_test: bool) -> None:
 
 
 @pytest.mark.parametrize("right_on_test", [True, False])
-def test_a_teacher_that_is_right_on_what_it_may_have_seen_only_is_warned_of(
-    context: Contexts, right_on_test: bool
-) -> None:
+def test_warns_of_memorized_samples(context: Contexts, right_on_test: bool) -> None:
     file = "teachers=[{name: api, model: 'predictions:p.npz', outputs: probabilities}]"
     Path("p.npz").touch()
     memorizer(context(*SMALL), right_on_test)
@@ -171,7 +169,7 @@ def test_a_teacher_that_is_right_on_what_it_may_have_seen_only_is_warned_of(
     assert bool(report["teachers"][0]["warnings"]) is not right_on_test
 
 
-def test_costs_that_are_unknown_are_not_counted_as_nothing(context: Contexts) -> None:
+def test_unknown_costs_are_not_zero(context: Contexts) -> None:
     Path("p.npz").touch()
     memorizer(context(*SMALL), right_on_test=True)
     api = "{name: api, model: 'predictions:p.npz', outputs: probabilities}"

@@ -1,4 +1,4 @@
-"""Detectors that number their classes in several ways are understood, or refused with a reason."""
+"""Detectors with different class numberings are accepted, or rejected with a reason."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ INPUT = "input: {mean: [0.0], std: [1.0]}"
 
 @pytest.fixture(autouse=True)
 def colors() -> None:
-    """Images of 32 pixels, each with a red, a green and a blue box, which may hide each other."""
+    """Create 32 px images with a red, a green and a blue box, which may overlap."""
     generator = np.random.default_rng(0)
     Path("images").mkdir()
     images, annotations = [], []
@@ -128,7 +128,7 @@ def pixels_of(context: Context) -> torch.Tensor:
 
 
 def by_hand(context: Context) -> float:
-    """Return torchmetrics' mAP of the detector, asked without mtkd, on the test images."""
+    """Return torchmetrics' mAP of the detector on the test images, computed without mtkd."""
     told: dict[str, Any] = {}
     exec(DETECTORS, told)
     images = pixels_of(context)
@@ -154,7 +154,7 @@ def by_hand(context: Context) -> float:
         ("from_2", "classes: [background, unused, red, green, blue]"),
     ],
 )
-def test_every_way_of_numbering_classes_scores_the_same(ready: Any, name: str, keys: str) -> None:
+def test_class_numberings_score_equally(ready: Any, name: str, keys: str) -> None:
     context, teacher = ready(name, keys)
     expected = by_hand(context)
     assert 0.3 < expected < 0.95
@@ -166,12 +166,10 @@ def test_every_way_of_numbering_classes_scores_the_same(ready: Any, name: str, k
     [
         ("from_2", "classes: [red, green, blue]", "class number 4"),
         ("from_1", "classes: [red, green, blue], background: none", "class number 3"),
-        ("from_0", "classes: [red, green]", "class numbers 0 and 2, and 2 class names"),
+        ("from_0", "classes: [red, green]", "class numbers 0 and 2, but only 2 class names"),
     ],
 )
-def test_a_class_number_without_a_name_is_refused_before_anything_trains(
-    ready: Any, name: str, keys: str, what: str
-) -> None:
+def test_rejects_unnamed_class_number_before_training(ready: Any, name: str, keys: str, what: str) -> None:
     with pytest.raises(DataError) as caught:
         ready(name, keys)
     assert what in caught.value.what
@@ -187,7 +185,7 @@ def test_a_class_number_without_a_name_is_refused_before_anything_trains(
         ("nothing", "red, green, blue"),
     ],
 )
-def test_what_stays_unknown_is_said_each_time_with_the_key_to_set(
+def test_remark_on_assumed_numbering_is_repeated(
     ready: Any, monkeypatch: pytest.MonkeyPatch, name: str, names: str
 ) -> None:
     said: list[str] = []
@@ -201,7 +199,7 @@ def test_what_stays_unknown_is_said_each_time_with_the_key_to_set(
         assert "background: none" in lines[-1]
 
 
-def test_a_box_without_a_class_name_is_refused_whenever_it_comes(context: Contexts, ready: Any) -> None:
+def test_rejects_unnamed_class_number_later(context: Contexts, ready: Any) -> None:
     seen, _ = ready("from_0")
     rare = float(pixels_of(seen)[0].sum())
     Path("det.py").write_text(f"RARE = {rare!r}\n{DETECTORS}")
@@ -211,20 +209,20 @@ def test_a_box_without_a_class_name_is_refused_whenever_it_comes(context: Contex
     assert caught.value.where == "teacher 't'"
 
 
-def test_background_is_a_key_of_detectors_only(context: Contexts) -> None:
-    with pytest.raises(UsageError, match="for detectors"):
+def test_background_applies_to_detectors_only(context: Contexts) -> None:
+    with pytest.raises(UsageError, match="applies to detectors only"):
         prepare.prepare_teachers(context("teachers.0.background=first"), 1)
 
 
-def test_a_plan_says_what_a_run_would(ready: Any, context: Contexts) -> None:
+def test_plan_shows_remarks(ready: Any, context: Contexts) -> None:
     from mtkd_cli.runs.plan import plan_of
 
     found, _ = ready("from_1")
     (teacher,) = plan_of(found, 1, baselines=False)["teachers"]
-    assert "0 is taken as the background" in teacher["remarks"][0]
+    assert "assuming that 0 is the background" in teacher["remarks"][0]
 
 
-def test_boxes_in_pixels_are_refused_also_as_a_tensor(ready: Any) -> None:
+def test_rejects_boxes_in_pixels(ready: Any) -> None:
     Path("det.py").write_text(
         "import torch\n"
         "class Pixels(torch.nn.Module):\n"
@@ -237,8 +235,8 @@ def test_boxes_in_pixels_are_refused_also_as_a_tensor(ready: Any) -> None:
         ready("pixels")
 
 
-def test_a_teacher_that_is_not_heard_on_a_sample_stays_unheard(ready: Any) -> None:
-    """NaN marks a sample without an answer; it must not become an answer without boxes."""
+def test_ignored_sample_stays_ignored(ready: Any) -> None:
+    """NaN marks a missing output; it must not turn into an output without boxes."""
     found, teacher = ready("from_1")
     output = torch.zeros(2, 100, 6)
     output[1] = torch.nan

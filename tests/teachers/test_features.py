@@ -1,4 +1,4 @@
-"""Runs that learn teachers' features: recorded once, gone from the student, refused with live views."""
+"""Runs that learn teachers' features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mtkd_cli.teachers import features
 from tests.fixtures.small_runs import Distil
 
 
-def test_features_are_recorded_once_and_leave_no_trace_in_the_student(
+def test_features_are_recorded_once_and_not_in_student(
     distil: Distil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     distil(name="plain")
@@ -34,10 +34,10 @@ def test_features_are_recorded_once_and_leave_no_trace_in_the_student(
         assert all(file.get_tensor(key).equal(value) for key, value in weights.items())
 
 
-def test_several_views_have_their_own_features(distil: Distil) -> None:
+def test_each_view_has_its_own_features(distil: Distil) -> None:
     distil("loss.features=0.5", "views=2", "strategy=median")
 
 
-def test_live_views_have_no_recorded_features(distil: Distil) -> None:
+def test_rejects_live_views(distil: Distil) -> None:
     with pytest.raises(UsageError, match="recorded views"):
         distil("loss.features=1", "views=live")

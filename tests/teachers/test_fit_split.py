@@ -1,4 +1,4 @@
-"""A teacher that sees every label is chosen on more labels than the student has."""
+"""The split on which a teacher is fitted and validated."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from mtkd_cli.data.dataset import Dataset, load
 from mtkd_cli.interfaces import Samples, SourceData
 from mtkd_cli.recipe.schema import Data, Fit
-from mtkd_cli.teachers.fit_split import MOST, split_of
+from mtkd_cli.teachers.fit_split import MAX_HELD_OUT, create_fit_split
 
 
 def dataset(samples: int, labels: int | None) -> tuple[Dataset, Data]:
@@ -17,9 +17,9 @@ def dataset(samples: int, labels: int | None) -> tuple[Dataset, Data]:
     return load(source, options), options
 
 
-def test_it_holds_out_hidden_labels_of_every_class_that_it_is_not_trained_on() -> None:
+def test_holds_out_hidden_labels_of_every_class() -> None:
     data, options = dataset(1000, labels=100)
-    chosen = split_of(Fit(labels="all"), data, options)
+    chosen = create_fit_split(Fit(labels="all"), data, options)
     assert len(chosen.val.labelled) == len(chosen.held) == round(0.1 * len(data.all_labels.labelled))
     assert set(np.bincount(chosen.val.samples.targets)) == {
         len(chosen.held) // 10,
@@ -31,23 +31,23 @@ def test_it_holds_out_hidden_labels_of_every_class_that_it_is_not_trained_on() -
     assert [data.train.samples.ids[row] for row in chosen.held] == list(chosen.val.samples.ids)
 
 
-def test_what_is_held_out_does_not_cost_steps() -> None:
+def test_held_out_samples_do_not_reduce_steps() -> None:
     data, options = dataset(1000, labels=100)
     fit = Fit(labels="all", epochs=3, batch_size=10)
-    assert split_of(fit, data, options).steps(fit) == 3 * -(-len(data.all_labels.labelled) // 10)
+    assert create_fit_split(fit, data, options).steps(fit) == 3 * -(-len(data.all_labels.labelled) // 10)
 
 
-def test_no_more_than_are_needed_are_held_out() -> None:
+def test_limits_held_out_samples() -> None:
     data, options = dataset(8000, labels=100)
-    assert len(split_of(Fit(labels="all"), data, options).held) == MOST
+    assert len(create_fit_split(Fit(labels="all"), data, options).held) == MAX_HELD_OUT
 
 
 @pytest.mark.parametrize(
     ("labels", "seen"), [(100, "student"), (None, "all"), (None, "student"), (700, "all")]
 )
-def test_otherwise_it_is_validated_as_the_student_is(labels: int | None, seen: str) -> None:
+def test_uses_data_validation_split_otherwise(labels: int | None, seen: str) -> None:
     data, options = dataset(1000, labels)
-    chosen = split_of(Fit(labels=seen), data, options)  # type: ignore[arg-type]
+    chosen = create_fit_split(Fit(labels=seen), data, options)  # type: ignore[arg-type]
     assert chosen.val is data.val
     assert not len(chosen.held)
     expected = data.all_labels if seen == "all" else data.train

@@ -1,4 +1,4 @@
-"""Teachers that are files of predictions, in whole runs: what they said is what is learnt from."""
+"""Teachers that are files of predictions, in complete runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def expected(run: Context, split: str = "test") -> torch.Tensor:
     return torch.from_numpy(ROWS[[DIGITS.index(sample) for sample in ids]])
 
 
-def test_each_sample_gets_its_own_prediction_whatever_their_order(context: Contexts) -> None:
+def test_matches_predictions_by_id(context: Contexts) -> None:
     order = np.random.default_rng(1).permutation(len(DIGITS))
     save(np.array(DIGITS)[order], ROWS[order])
     run = context(FILE)
@@ -49,7 +49,7 @@ def test_each_sample_gets_its_own_prediction_whatever_their_order(context: Conte
         )
 
 
-def test_names_in_the_file_and_in_the_recipe_put_columns_in_order(context: Contexts) -> None:
+def test_class_names_order_columns(context: Contexts) -> None:
     turned = list("9876543210")
     save(rows=ROWS[:, ::-1], classes=turned)
     run = context(FILE)
@@ -59,7 +59,7 @@ def test_names_in_the_file_and_in_the_recipe_put_columns_in_order(context: Conte
     torch.testing.assert_close(answered(named).softmax(dim=1), expected(run), atol=1e-3, rtol=1e-3)
 
 
-def test_a_file_of_logits_with_the_classes_it_knows(context: Contexts) -> None:
+def test_logits_of_some_classes(context: Contexts) -> None:
     save(rows=LOGITS[:, :6], classes=list("012345"))
     run = context(FILE.replace("probabilities", "logits"))
     ids = [DIGITS.index(sample) for sample in run.data.test.samples.ids]
@@ -68,13 +68,13 @@ def test_a_file_of_logits_with_the_classes_it_knows(context: Contexts) -> None:
 
 
 @pytest.mark.parametrize("views", ["2", "live"])
-def test_one_prediction_serves_every_view_which_is_said_once(context: Contexts, views: str) -> None:
+def test_one_prediction_is_used_for_every_view(context: Contexts, views: str) -> None:
     save()
     run = context(FILE.replace("]", ", {model: 'mlp:8', fit: all}]"), f"views={views}", "augment.shift=0.1")
     run, told = with_said_lines(run)
     report = results.as_json(pipeline.distill(run, Run("run"), False))
-    assert [line for line in told if "serve every view" in line] == [
-        "api: answers by sample id; those to view 0 serve every view"
+    assert [line for line in told if "every view uses" in line] == [
+        "api: predictions by sample id; every view uses those for view 0"
     ]
     costs = report["costs"]["teachers"]["api"]
     assert (costs["parameters"], costs["bytes"], costs["latency_ms"]) == (None, None, None)
@@ -83,7 +83,7 @@ def test_one_prediction_serves_every_view_which_is_said_once(context: Contexts, 
     assert set(ready.arrays) == {("train", 0), ("val", 0), ("test", 0)}
 
 
-def test_the_file_is_known_by_its_content(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_is_identified_by_content(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     save()
     first = prepare.prepare_teachers(context(FILE), 1)[0]
     with monkeypatch.context() as warm:
@@ -93,7 +93,7 @@ def test_the_file_is_known_by_its_content(context: Contexts, monkeypatch: pytest
     assert prepare.prepare_teachers(context(FILE), 1)[0].hash != first.hash
 
 
-def test_what_was_recorded_is_compared_with_the_file(context: Contexts) -> None:
+def test_verify_compares_with_file(context: Contexts) -> None:
     save()
     run = context(FILE)
     prepare.prepare_teachers(run, 1)
@@ -102,7 +102,7 @@ def test_what_was_recorded_is_compared_with_the_file(context: Contexts) -> None:
     assert all(row["same"] for row in found)
 
 
-def test_only_samples_that_are_used_need_a_prediction(context: Contexts) -> None:
+def test_unused_samples_need_no_prediction(context: Contexts) -> None:
     run = context(FILE)
     used = [*run.data.val.samples.ids, *run.data.test.samples.ids]
     rows = ROWS[[DIGITS.index(sample) for sample in used]]
@@ -118,7 +118,7 @@ def test_only_samples_that_are_used_need_a_prediction(context: Contexts) -> None
 
 
 def broken(kind: str) -> dict[str, Any]:
-    """Return arrays of which the row 7 is not right."""
+    """Return arrays whose row 7 is invalid."""
     ids, rows = list(DIGITS), ROWS.copy()
     if kind == "twice":
         ids.insert(7, DIGITS[3])
@@ -134,11 +134,11 @@ def broken(kind: str) -> dict[str, Any]:
     ("kind", "what"),
     [
         ("twice", "duplicate sample id 'digits-0003'"),
-        ("unsure", "no probabilities that sum to 1"),
+        ("unsure", "not probabilities that sum to 1"),
         ("nan", "the prediction for 'digits-0007' is NaN, infinite or missing"),
     ],
 )
-def test_a_row_that_is_not_right_is_named(context: Contexts, kind: str, what: str) -> None:
+def test_error_names_invalid_row(context: Contexts, kind: str, what: str) -> None:
     save(**broken(kind))
     with pytest.raises(DataError) as caught:
         prepare.prepare_teachers(context(FILE), 1)
@@ -146,7 +146,7 @@ def test_a_row_that_is_not_right_is_named(context: Contexts, kind: str, what: st
     assert caught.value.where == "teacher 'api', p.npz, row 7"
 
 
-def test_a_row_without_a_number_is_left_out_where_the_recipe_says_so(context: Contexts) -> None:
+def test_on_nan_drop_ignores_row(context: Contexts) -> None:
     save(**broken("nan"))
     run = context(FILE, "store.on_nan=drop")
     ready = prepare.prepare_teachers(run, 1)[0]
@@ -159,7 +159,7 @@ def test_a_row_without_a_number_is_left_out_where_the_recipe_says_so(context: Co
     assert [sample for found in gaps.values() for sample in found] == ["digits-0007"]
 
 
-def test_a_file_that_cannot_be_read_is_named(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_unreadable_file(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     save()
     run = context(FILE)
     opened = Path.open
@@ -175,25 +175,25 @@ def test_a_file_that_cannot_be_read_is_named(context: Contexts, monkeypatch: pyt
     assert caught.value.where == "p.npz"
 
 
-def test_what_a_file_cannot_do_is_said(context: Contexts) -> None:
+def test_rejects_keys_that_do_not_apply(context: Contexts) -> None:
     save()
     for change, what in (
-        (", fit: head", "take no fit"),
-        (", checkpoint: p.npz", "take no checkpoint"),
+        (", fit: head", "fit: does not apply to predictions"),
+        (", checkpoint: p.npz", "checkpoint: does not apply to predictions"),
     ):
         with pytest.raises(UsageError, match=what):
             prepare.prepare_teachers(context(FILE[:-2] + change + "}]"), 1)
-    with pytest.raises(UsageError, match="what the file holds is not said"):
+    with pytest.raises(UsageError, match="the kind of predictions is unknown"):
         prepare.prepare_teachers(context(FILE.replace(", outputs: probabilities", "")), 1)
-    with pytest.raises(UsageError, match="the file's answers are probabilities, and count as logits"):
+    with pytest.raises(UsageError, match="the file contains probabilities, but outputs: declares logits"):
         prepare.prepare_teachers(context(FILE.replace("probabilities", "logits")), 1)
-    with pytest.raises(UsageError, match="outputs: values is not for this task"):
+    with pytest.raises(UsageError, match="outputs: values does not apply to this task"):
         prepare.prepare_teachers(context(FILE.replace("probabilities", "values")), 1)
-    with pytest.raises(UsageError, match="no last layer whose input could be learnt from"):
+    with pytest.raises(UsageError, match="no features to learn from"):
         pipeline.distill(context(FILE, "loss.features=1"), Run("features"), False)
 
 
-def test_values_teach_a_regression(context: Contexts) -> None:
+def test_values_for_regression(context: Contexts) -> None:
     from sklearn.datasets import load_diabetes
 
     run = context(
@@ -213,7 +213,7 @@ def test_values_teach_a_regression(context: Contexts) -> None:
     assert report["scores"]["teachers"]["api"]["mae"] == pytest.approx(3, abs=1e-4)
 
 
-def test_probabilities_of_each_label_teach_a_multilabel_task(context: Contexts) -> None:
+def test_probabilities_for_multilabel(context: Contexts) -> None:
     small = (
         "task=multilabel",
         "data={name: digit-scenes, scenes: 24, test_scenes: 10, size: 16, labels: 12, val: 0.5}",
@@ -225,11 +225,11 @@ def test_probabilities_of_each_label_teach_a_multilabel_task(context: Contexts) 
     there = torch.from_numpy(ROWS[[ids.index(sample) for sample in run.data.test.samples.ids]])
     torch.testing.assert_close(answered(run).sigmoid(), there, atol=1e-3, rtol=1e-3)
     save(ids, LOGITS[: len(ids)])
-    with pytest.raises(DataError, match="are no probabilities"):
+    with pytest.raises(DataError, match="are not probabilities"):
         prepare.prepare_teachers(context(*small, *rest), 1)
 
 
-def test_maps_teach_a_segmentation_with_one_view_only(context: Contexts) -> None:
+def test_maps_for_segmentation_need_one_view(context: Contexts) -> None:
     scenes = ("data.scenes=12", "data.test_scenes=10", "data.size=16", "data.labels=8", "data.val=0.5")
     small = (
         *scenes,
@@ -247,7 +247,7 @@ def test_maps_teach_a_segmentation_with_one_view_only(context: Contexts) -> None
         prepare.prepare_teachers(context(*small, "views=2", recipe="digit-scenes-seg"), 2)
 
 
-def test_boxes_teach_a_detection(context: Contexts) -> None:
+def test_boxes_for_detection(context: Contexts) -> None:
     task = ("task=detection", "data={name: digit-scenes, scenes: 24, test_scenes: 10, size: 32, labels: 12}")
     train = ("views=1", "student=tiny-fcos:8-1", "train={epochs: 1, lr: 0.01}", "strategy=mean")
     run = context(*task, *train, FILE.replace(", outputs: probabilities", ""))
@@ -279,7 +279,7 @@ def images(*names: str) -> None:
         Image.new("RGB", (8, 8), (number * 5, 9, 9)).save(path)
 
 
-def test_images_are_found_by_path_or_by_name_and_never_by_a_name_that_two_have() -> None:
+def test_matches_images_by_unique_path_or_name() -> None:
     names = [f"{label}/{label}{number}.png" for label in ("cat", "dog") for number in range(8)]
     images(*names)
     Path("r.yaml").write_text(RECIPE)
@@ -295,11 +295,11 @@ def test_images_are_found_by_path_or_by_name_and_never_by_a_name_that_two_have()
     images("dog/cat0.png")
     refused = mtkd("distill", "r.yaml")
     assert refused.exit_code == 3
-    assert "one prediction would answer two samples" in refused.stderr
+    assert "one prediction matches two samples" in refused.stderr
     assert "p.csv, row 2" in refused.stderr
 
 
-def test_the_plan_and_the_doctor_know_such_a_teacher() -> None:
+def test_plan_and_doctor_accept_predictions() -> None:
     save()
     told = FILE.replace("]", ", {model: 'mlp:8', fit: all}]")
     planned = mtkd("distill", "digits", told, "--dry-run", "--json")
@@ -316,7 +316,7 @@ def test_the_plan_and_the_doctor_know_such_a_teacher() -> None:
     assert "no prediction for" in rows["teacher api"]["found"]
 
 
-def test_outputs_without_names_are_said_to_be_taken_in_order() -> None:
+def test_unnamed_outputs_are_reported_as_ordered() -> None:
     small = ("data.labels=40", "train={epochs: 1, lr: 0.01}", "student=mlp:4", "--no-baseline")
     says = "teacher api names no classes: its outputs are taken in the data's order: 0, 1, 2"
     save()
@@ -325,7 +325,7 @@ def test_outputs_without_names_are_said_to_be_taken_in_order() -> None:
     assert "names no classes" not in mtkd("distill", "digits", FILE, *small).stderr
 
 
-def test_the_plan_names_the_classes_that_a_teacher_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_names_unknown_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     save(classes=[*"012345678", "nine"])
     planned = mtkd("distill", "digits", FILE, "--dry-run")

@@ -1,4 +1,4 @@
-"""Every teacher is asked about a few samples before any is fitted: what is wrong with one is said at once."""
+"""Every teacher is probed on a few samples before any is fitted."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def with_odd(name: str, keys: str = "") -> str:
 
 
 def refused(context: Contexts, name: str, keys: str = "", *more: str, views: int | None = 1) -> MtkdError:
-    """Return what is said of a recipe whose second teacher is odd; nothing was done for the first."""
+    """Return the error of a recipe whose second teacher is invalid; the first was not fitted."""
     with pytest.raises(MtkdError) as caught:
         prepare.prepare_teachers(context(with_odd(name, keys), *more), views)
     assert "\n" not in caught.value.what
@@ -83,46 +83,48 @@ def refused(context: Contexts, name: str, keys: str = "", *more: str, views: int
 @pytest.mark.parametrize(
     ("name", "what", "hint"),
     [
-        ("nan", "answers NaN or infinity", "mean and std; store.on_nan: drop"),
-        ("infinite", "answers NaN or infinity", "check its checkpoint"),
-        ("eleven", "gives 11 outputs, the data has 10 classes", "classes:, or adapt it with fit: head"),
-        ("named", "gives 10 outputs but has 2 class names", "name every output with classes:"),
-        ("strangers", "knows none of the data's 10 classes", "its own are cat, dog; map them with map:"),
-        ("nothing", "answers nothing (None)", "let its forward return a tensor"),
+        ("nan", "returned NaN or infinity", "mean and std, or set store.on_nan: drop"),
+        ("infinite", "returned NaN or infinity", "check its checkpoint"),
+        ("eleven", "has 11 outputs, but the data has 10 classes", "classes:, or adapt it with fit: head"),
+        ("named", "has 10 outputs but 2 class names", "name every output with classes:"),
+        ("strangers", "knows none of the data's 10 classes", "its own are cat, dog; "),
+        ("nothing", "the teacher returned None", "return a tensor from its forward method"),
         (
             "entries",
             "gives a dict of logits, features; the task needs a tensor (samples, classes)",
-            "one entry",
+            "one of its entries",
         ),
-        ("pair", "gives a tuple of 2; the task needs a tensor (samples, classes)", "return one entry of it"),
+        ("pair", "gives a tuple of 2; the task needs a tensor (samples, classes)", "one of its entries"),
         ("text", "gives a str; the task needs a tensor (samples, classes)", "made for this task?"),
-        ("one", "gives (1, 10) for 4 samples; the task needs one answer for each", "made for this task?"),
-        ("maps", "gives (4, 10, 1, 1); the task needs (samples, classes)", "it answers with maps: pool them"),
-        ("probabilities", "look like probabilities, and count as logits", "set outputs: probabilities"),
+        ("one", "gives (1, 10) for 4 samples; the task needs one output each", "made for this task?"),
+        ("maps", "gives (4, 10, 1, 1); the task needs (samples, classes)", "it outputs maps: pool them"),
+        (
+            "probabilities",
+            "look like probabilities, but would be used as logits",
+            "set outputs: probabilities",
+        ),
         ("raises", "fails on inputs (4, 1, 8, 8): the views are too small", "its input: size"),
         ("colour", "fails on inputs (4, 1, 8, 8): ", "set input: {channels: 3}"),
         ("wide", "fails on inputs (4, 1, 8, 8): ", "set its input: size and channels"),
     ],
 )
-def test_what_is_wrong_with_a_teacher_is_said_before_another_is_fitted(
-    context: Contexts, name: str, what: str, hint: str
-) -> None:
+def test_rejects_invalid_teacher_before_fitting(context: Contexts, name: str, what: str, hint: str) -> None:
     error = refused(context, name)
     assert what in error.what
     assert hint in error.hint
 
 
-def test_logits_declared_as_probabilities_are_refused_before_another_is_fitted(context: Contexts) -> None:
+def test_rejects_logits_declared_as_probabilities(context: Contexts) -> None:
     error = refused(context, "logits", ", outputs: probabilities")
-    assert "are no probabilities that sum to 1" in error.what
+    assert "are not probabilities that sum to 1" in error.what
     assert "set outputs: logits" in error.hint
 
 
-def test_live_teachers_are_asked_first_too(context: Contexts) -> None:
+def test_probes_live_teachers(context: Contexts) -> None:
     refused(context, "nan", "", "views=live", views=None)
 
 
-def test_maps_whose_classes_stand_last_are_refused_and_others_are_not(context: Contexts) -> None:
+def test_rejects_maps_with_classes_last(context: Contexts) -> None:
     def run(name: str) -> Context:
         small = (
             "data.scenes=12",
@@ -142,14 +144,12 @@ def test_maps_whose_classes_stand_last_are_refused_and_others_are_not(context: C
     assert len(prepare.prepare_teachers(run("first"), 0)) == 2
 
 
-def test_a_teacher_that_may_be_left_out_where_it_answers_nan_is_not_refused_for_it(context: Contexts) -> None:
+def test_accepts_nan_with_on_nan_drop(context: Contexts) -> None:
     ready = prepare.prepare_teachers(context(with_odd("nan"), "store.on_nan=drop"), 1)
     assert ready[1].recorded("val", 0)[2].isnan().all()
 
 
-def test_one_teacher_is_in_memory_at_a_time_and_none_if_all_is_recorded(
-    context: Contexts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_holds_one_teacher_in_memory(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[weakref.ref[nn.Module]] = []
     load = prepare.load_teacher
 
@@ -167,8 +167,8 @@ def test_one_teacher_is_in_memory_at_a_time_and_none_if_all_is_recorded(
     assert len(loaded) == 6
 
 
-def test_a_teacher_that_was_recorded_answers_as_before_when_it_is_asked_first(context: Contexts) -> None:
-    """Asking draws no random number that a fit would miss."""
+def test_probe_does_not_change_outputs(context: Contexts) -> None:
+    """A probe does not consume random numbers of the fit."""
     first = [teacher.recorded("val", 0) for teacher in prepare.prepare_teachers(context(), 1)]
     one = [
         prepare.prepare_teachers(
@@ -180,11 +180,11 @@ def test_a_teacher_that_was_recorded_answers_as_before_when_it_is_asked_first(co
         assert torch.equal(together, alone.recorded("val", 0))
 
 
-def test_the_command_says_it_in_three_lines() -> None:
+def test_command_shows_three_lines() -> None:
     done = mtkd("distill", "digits", with_odd("nothing"))
     assert done.exit_code == 3
     assert "Traceback" not in done.stderr
-    assert "the teacher answers nothing (None)" in done.stderr
+    assert "the teacher returned None" in done.stderr
     assert "teacher 'bad'" in done.stderr
     planned = mtkd("distill", "digits", with_odd("one"), "--dry-run")
     assert planned.exit_code == 3

@@ -1,4 +1,4 @@
-"""What recording promises: once, exactly, never stale, never lost."""
+"""Recorded outputs are exact, never stale, and recorded only once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store import row_format as layout_module
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import prepare, recording
-from mtkd_cli.teachers.inference import Ask, by_views
+from mtkd_cli.teachers.inference import OutputFunction, outputs_by_view
 from mtkd_cli.teachers.recording import RecordingJob
 from mtkd_cli.teachers.resolved_teacher import resolved_teachers
 from mtkd_cli.training.context import Context
@@ -49,15 +49,15 @@ def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("number", [0, 2])
-def test_what_is_stored_is_what_the_live_teacher_says(context: Contexts, number: int) -> None:
+def test_recorded_outputs_equal_live_outputs(context: Contexts, number: int) -> None:
     run = context("views=3", "fit.batch_size=64")
     for index, ready in enumerate(prepare.prepare_teachers(run, 3)):
         live = live_answers(run, index, number)
         torch.testing.assert_close(ready.recorded("train", number), live, rtol=1e-3, atol=2e-3)
 
 
-def test_a_flipped_view_is_answered_anew(context: Contexts) -> None:
-    """A stored answer, flipped or as it is, is not the teacher's answer to the flipped image."""
+def test_flipped_view_is_recorded_separately(context: Contexts) -> None:
+    """Outputs for a flipped image are not those for the image, flipped or not."""
     run = context("views=2", "augment={flip: true}")
     convnet, split = prepare.prepare_teachers(run, 2)[1], run.data.train
     places = affine(split.id_numbers, 1, run.recipe.views.seed, run.recipe.augment)
@@ -81,7 +81,7 @@ def count_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return written
 
 
-def test_any_difference_is_another_array(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_difference_gives_another_array(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     first = context("views={count: 2, seed: 0}")
     prepare.prepare_teachers(first, 2)
     written = count_shards(monkeypatch)
@@ -100,7 +100,7 @@ def test_any_difference_is_another_array(context: Contexts, monkeypatch: pytest.
         assert bool(written) is again, change
 
 
-def test_more_views_record_only_the_new_ones(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_only_new_views(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     run = context("views=2")
     prepare.prepare_teachers(run, 2)
     written = count_shards(monkeypatch)
@@ -108,9 +108,7 @@ def test_more_views_record_only_the_new_ones(context: Contexts, monkeypatch: pyt
     assert len(written) == 3 * -(-len(run.data.train) // 128)
 
 
-def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
-    context: Contexts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resumes_after_last_complete_shard(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     run = context()
     whole = [ready.recorded("train", 0) for ready in prepare.prepare_teachers(run, 1)]
     monkeypatch.setenv("MTKD_STORE", "elsewhere")
@@ -135,9 +133,7 @@ def test_recording_that_was_killed_goes_on_at_the_last_complete_shard(
         assert torch.equal(one, other.recorded("train", 0))
 
 
-def test_a_flipped_byte_is_found_and_only_its_shard_is_recorded_again(
-    context: Contexts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_damaged_shard_again(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     before = prepare.prepare_teachers(context(), 1)[0]
     right = before.recorded("train", 0).clone()
     file = before.arrays["train", 0].folder / "outputs.npy"
@@ -153,7 +149,7 @@ def test_a_flipped_byte_is_found_and_only_its_shard_is_recorded_again(
 
 
 @pytest.mark.parametrize("spoil", ["truncate", "no ledger", "half a line", "wrong key"])
-def test_a_spoilt_array_is_recorded_again(context: Contexts, spoil: str) -> None:
+def test_records_damaged_array_again(context: Contexts, spoil: str) -> None:
     before = prepare.prepare_teachers(context(), 1)[0]
     right = before.recorded("train", 0).clone()
     folder = before.arrays["train", 0].folder
@@ -169,7 +165,7 @@ def test_a_spoilt_array_is_recorded_again(context: Contexts, spoil: str) -> None
     assert torch.equal(prepare.prepare_teachers(context(), 1)[0].recorded("train", 0), right)
 
 
-def job(name: str, ask: Ask, run: Context, outputs: int = 10) -> RecordingJob:
+def job(name: str, ask: OutputFunction, run: Context, outputs: int = 10) -> RecordingJob:
     """Return the job to record the plain view of the training samples."""
     return RecordingJob(
         name,
@@ -185,7 +181,7 @@ def job(name: str, ask: Ask, run: Context, outputs: int = 10) -> RecordingJob:
 
 
 class Poisoned(nn.Module):
-    """Answers NaN to one picture."""
+    """Returns NaN for one image."""
 
     def __init__(self, picture: np.ndarray) -> None:
         super().__init__()
@@ -196,41 +192,41 @@ class Poisoned(nn.Module):
         return torch.zeros(len(views), 10).masked_fill(same[:, None], torch.nan)
 
 
-def test_a_teacher_that_answers_nan_is_named_with_the_sample(context: Contexts) -> None:
+def test_nan_error_names_teacher_and_sample(context: Contexts) -> None:
     run = context()
     split = run.data.train
-    bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
-    with pytest.raises(DataError, match="'bad' answers NaN") as caught:
+    bad = outputs_by_view(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
+    with pytest.raises(DataError, match="'bad' returned NaN") as caught:
         recording.record(job("bad", bad, run), Progress())
     assert split.samples.ids[200] in caught.value.where
 
 
 @pytest.mark.parametrize("top_k", ["null", "3"])
-def test_a_teacher_that_answers_nan_may_be_left_out_there(
-    context: Contexts, top_k: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_nan_drop_ignores_teacher(context: Contexts, top_k: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run = context("store.on_nan=drop", f"store.top_k={top_k}")
     split, said = run.data.train, []
-    bad = by_views(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
+    bad = outputs_by_view(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
     progress = Progress()
     monkeypatch.setattr(progress, "say", said.append)
     array = recording.record(job("bad", bad, run), progress)
     assert has_nonfinite(array[:]).nonzero().flatten().tolist() == [200]
-    assert said == [f"teacher bad: NaN or infinity on 1 samples ({split.samples.ids[200]}), not heard there"]
+    assert said == [
+        f"teacher bad: non-finite outputs on 1 samples ({split.samples.ids[200]}); ignored on them"
+    ]
 
 
-def test_a_teacher_that_answers_for_the_batch_is_refused(context: Contexts) -> None:
+def test_rejects_one_output_for_whole_batch(context: Contexts) -> None:
     run = context()
 
     class OneForAll(nn.Module):
         def forward(self, views: torch.Tensor) -> torch.Tensor:
             return torch.zeros(1, 10)
 
-    with pytest.raises(DataError, match=r"'bad' gives \(1, 10\) for"):
-        recording.record(job("bad", by_views(OneForAll(), run.recipe, run.device), run), Progress())
+    with pytest.raises(DataError, match=r"'bad' returned \(1, 10\) for"):
+        recording.record(job("bad", outputs_by_view(OneForAll(), run.recipe, run.device), run), Progress())
 
 
-def test_recording_that_was_begun_needs_no_room_again(
+def test_resumed_recording_needs_no_additional_space(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = context()
@@ -240,26 +236,26 @@ def test_recording_that_was_begun_needs_no_room_again(
     assert torch.equal(prepare.prepare_teachers(run, 1)[0].recorded("train", 0), ready.recorded("train", 0))
 
 
-def test_a_store_that_would_not_fit_the_disk_is_refused(
-    context: Contexts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rejects_recording_larger_than_disk(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(DataError, match=r"recording needs [\d,]+ bytes, 10 are free"):
+    with pytest.raises(DataError, match=r"recording needs [\d,]+ bytes, but only 10 are free"):
         prepare.prepare_teachers(context(), 1)
 
 
-def test_values_that_a_recipe_keeps_in_too_few_bits_are_named(context: Contexts) -> None:
+def test_overflow_error_names_value(context: Contexts) -> None:
     run = context("store.precision=fp16", recipe="diabetes")
 
     class Far(nn.Module):
         def forward(self, rows: torch.Tensor) -> torch.Tensor:
             return torch.full((len(rows), 1), 1e6)
 
-    with pytest.raises(DataError, match=r"'far' answers 1e\+06; fp16 holds numbers up to 65504"):
-        recording.record(job("far", by_views(Far(), run.recipe, run.device), run, outputs=1), Progress())
+    with pytest.raises(DataError, match=r"'far' returned 1e\+06; fp16 holds numbers up to 65504"):
+        recording.record(
+            job("far", outputs_by_view(Far(), run.recipe, run.device), run, outputs=1), Progress()
+        )
 
 
-def test_the_rounding_of_outputs_is_told_also_when_they_are_recorded_already(context: Contexts) -> None:
+def test_reports_rounding_of_earlier_recording(context: Contexts) -> None:
     said: list[list[str]] = []
     for _ in range(2):
         run, lines = context(), []
@@ -274,7 +270,7 @@ def test_the_rounding_of_outputs_is_told_also_when_they_are_recorded_already(con
     assert f"{ready[0].name}: probabilities rounded by at most {rounding.error:.1g}" in said[0][0]
 
 
-def test_recordings_for_losses_that_need_other_numbers_are_apart(context: Contexts) -> None:
+def test_losses_with_other_formats_record_separately(context: Contexts) -> None:
     small = ("data.scenes=20", "data.test_scenes=10", "data.size=16", "data.labels=12")
     keys = [
         recording.key({"w": 1}, run.data.train, 0, run.recipe, run.task)
@@ -290,7 +286,7 @@ def test_recordings_for_losses_that_need_other_numbers_are_apart(context: Contex
     assert [key["store"]["top_k"] for key in keys] == [4, None, None]
 
 
-def test_top_k_is_refused_where_full_answers_are_needed(context: Contexts) -> None:
+def test_rejects_top_k_if_all_logits_are_needed(context: Contexts) -> None:
     with pytest.raises(UsageError, match="temperature 1"):
         context("store.top_k=3", "loss.temperature=2")
     with pytest.raises(UsageError, match="temperature 1"):

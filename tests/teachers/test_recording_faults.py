@@ -1,4 +1,4 @@
-"""Recording under attack: killed, doubled, out of room, damaged. What is kept is right, or is made again."""
+"""Recording survives kills, concurrent recorders, full disks and damaged files."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def counted(*arguments):
 recorded.write = counted
 main()
 """
-"""mtkd that sends itself a signal after it has written so many shards."""
+"""mtkd that sends itself a signal after writing a number of shards."""
 
 
 def recorder(folder: Path, shards: int = -1, sent: int = 0) -> subprocess.Popen[str]:
@@ -79,7 +79,7 @@ def recorder(folder: Path, shards: int = -1, sent: int = 0) -> subprocess.Popen[
 
 
 def ledgers(folder: Path) -> dict[str, list[str]]:
-    """Return the shards that are complete, by the name of their array."""
+    """Return the complete shards by the name of their array."""
     return {
         file.parent.name: [line for line in file.read_text().splitlines() if line]
         for file in folder.glob("outputs/*/shards.jsonl")
@@ -98,7 +98,7 @@ def assert_each_shard_was_recorded_once(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What one recording writes that nothing disturbs."""
+    """The arrays of an uninterrupted recording."""
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MTKD_STORE", str(folder))
@@ -109,9 +109,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_recording_that_is_killed_goes_on_where_it_was(
-    tmp_path: Path, uninterrupted: dict[str, bytes]
-) -> None:
+def test_killed_recording_resumes(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
     folder = tmp_path / "store"
     before: dict[str, list[str]] = {}
     for shards, how in ((5, signal.SIGKILL), (25, signal.SIGINT)):
@@ -133,7 +131,7 @@ def test_recording_that_is_killed_goes_on_where_it_was(
 
 
 @pytest.mark.slow
-def test_two_recorders_at_once_share_the_work(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
+def test_concurrent_recorders_share_work(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
     processes = [recorder(tmp_path / "store") for _ in range(2)]
     for process in processes:
         _, errors = process.communicate(timeout=300)
@@ -144,7 +142,7 @@ def test_two_recorders_at_once_share_the_work(tmp_path: Path, uninterrupted: dic
 
 @contextlib.contextmanager
 def no_file_beyond(size: int) -> Iterator[None]:
-    """Let every write beyond so many bytes of a file fail, as on a full disk."""
+    """Make every write beyond ``size`` bytes of a file fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -153,9 +151,7 @@ def no_file_beyond(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_said_and_a_later_run_with_room_completes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reports_full_disk_and_resumes_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTKD_STORE", str(tmp_path / "roomy"))
     assert mtkd("record", "digits", *ONE).exit_code == 0
     right = arrays(tmp_path / "roomy")
@@ -176,7 +172,7 @@ def test_a_full_disk_is_said_and_a_later_run_with_room_completes(
 
 
 @pytest.mark.parametrize("taken", ["", "outputs", "fitted", "teachers"])
-def test_a_file_in_the_stores_place_is_said(tmp_path: Path, taken: str) -> None:
+def test_reports_file_instead_of_store_folder(tmp_path: Path, taken: str) -> None:
     file = tmp_path / "store" / taken
     file.parent.mkdir(exist_ok=True)
     file.write_text("mine")
@@ -187,7 +183,7 @@ def test_a_file_in_the_stores_place_is_said(tmp_path: Path, taken: str) -> None:
     assert file.read_text() == "mine"
 
 
-def test_a_store_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_read_only_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTKD_STORE", "/proc/self/store")
     result = mtkd("record", "digits", *ONE)
     assert result.exit_code == 3, result.stderr
@@ -195,7 +191,7 @@ def test_a_store_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("refused", ["fallocate works", errno.EOPNOTSUPP, None])
-def test_the_bytes_of_an_array_are_taken_at_once(monkeypatch: pytest.MonkeyPatch, refused: Any) -> None:
+def test_allocates_whole_array_at_once(monkeypatch: pytest.MonkeyPatch, refused: Any) -> None:
     def refuse(*_: object) -> None:
         raise OSError(refused, "no")
 
@@ -214,7 +210,7 @@ def test_the_bytes_of_an_array_are_taken_at_once(monkeypatch: pytest.MonkeyPatch
     assert not recorded_outputs.folder_of({"a": 2}).exists()
 
 
-def test_a_ledger_line_that_was_cut_spoils_no_other() -> None:
+def test_truncated_ledger_line_does_not_affect_others() -> None:
     layout, samples = Layout((10,), "fp32"), 3000
     array = recorded_outputs.create({"a": 1}, layout, samples)
     ledger = array.folder / "shards.jsonl"
@@ -230,7 +226,7 @@ def test_a_ledger_line_that_was_cut_spoils_no_other() -> None:
     assert np.array_equal(array.rows, rows)
 
 
-def test_the_run_folder_on_a_full_disk(context: Contexts) -> None:
+def test_reports_full_disk_for_run_folder(context: Contexts) -> None:
     run, job = context(*ONE), Run("full")
     run_file = job.folder / "student.safetensors"
     model = students.build(run)
@@ -251,7 +247,7 @@ def test_the_run_folder_on_a_full_disk(context: Contexts) -> None:
 
 
 def flips(file: Path, times: int, seed: str) -> Iterator[None]:
-    """Flip one random bit of a file, again and again, whatever it holds by then."""
+    """Flip one random bit of a file, ``times`` times."""
     chance = random.Random(seed)
     for _ in range(times):
         content = bytearray(file.read_bytes())
@@ -269,7 +265,7 @@ def only(pattern: str) -> Path:
 
 @pytest.mark.parametrize("top_k", [None, 3])
 @pytest.mark.parametrize("name", ["outputs.npy", "shards.jsonl", "key.json"])
-def test_no_flipped_bit_of_recorded_outputs_is_used(context: Contexts, name: str, top_k: int | None) -> None:
+def test_detects_flipped_bits_of_recorded_outputs(context: Contexts, name: str, top_k: int | None) -> None:
     run = context(*ONE, f"store.top_k={top_k or 'null'}", "loss.temperature=1")
     ready = prepare.prepare_teachers(run, 1)[0]
     right = {place: array[:] for place, array in ready.arrays.items()}
@@ -278,7 +274,7 @@ def test_no_flipped_bit_of_recorded_outputs_is_used(context: Contexts, name: str
             assert torch.equal(array[:], right[place])
 
 
-def test_a_layout_that_means_other_numbers_is_not_used(context: Contexts) -> None:
+def test_rejects_changed_layout(context: Contexts) -> None:
     run = context(*ONE, "store.top_k=3", "loss.temperature=1")
     array = prepare.prepare_teachers(run, 1)[0].arrays["train", 0]
     right, key = array[:], array.folder / "key.json"
@@ -287,7 +283,7 @@ def test_a_layout_that_means_other_numbers_is_not_used(context: Contexts) -> Non
 
 
 @pytest.mark.parametrize("name", ["facts.json", "key.json", "manifest.json"])
-def test_no_flipped_bit_of_what_is_known_of_a_teacher_is_used(context: Contexts, name: str) -> None:
+def test_detects_flipped_bits_of_teacher_facts(context: Contexts, name: str) -> None:
     run = context(*ONE)
 
     def known() -> dict[str, Any]:
@@ -301,13 +297,13 @@ def test_no_flipped_bit_of_what_is_known_of_a_teacher_is_used(context: Contexts,
 
 
 @pytest.mark.parametrize("name", ["teacher.safetensors", "curve.json", "key.json", "manifest.json"])
-def test_no_flipped_bit_of_a_fitted_teacher_is_used(context: Contexts, name: str) -> None:
+def test_detects_flipped_bits_of_fitted_teacher(context: Contexts, name: str) -> None:
     run = context(*ONE)
     teacher = resolved_teachers(run)[0]
 
     def weights() -> dict[str, torch.Tensor]:
         model = load.load_teacher(teacher.part, teacher.entry, run.data, run.task)
-        return fine_tuning.fitted(model, teacher, run).module.state_dict()
+        return fine_tuning.fit_teacher(model, teacher, run).module.state_dict()
 
     right = weights()
     for _ in flips(only(f"fitted/*/{name}"), 40, name):
@@ -315,7 +311,7 @@ def test_no_flipped_bit_of_a_fitted_teacher_is_used(context: Contexts, name: str
 
 
 @pytest.mark.parametrize("name", ["student.safetensors", "facts.json", "manifest.json"])
-def test_no_flipped_bit_of_the_student_alone_is_used(context: Contexts, name: str) -> None:
+def test_detects_flipped_bits_of_baseline(context: Contexts, name: str) -> None:
     run = context(*ONE)
     right = trained_baseline(Baseline("alone"), run)
     for _ in flips(only(f"alone/*/{name}"), 40, name):
@@ -325,8 +321,8 @@ def test_no_flipped_bit_of_the_student_alone_is_used(context: Contexts, name: st
         assert all(torch.equal(t, tensors[n]) for n, t in right.model.module.state_dict().items())
 
 
-def test_two_processes_that_append_to_an_empty_ledger_write_two_lines(tmp_path: Path) -> None:
-    """Both may find it empty before either has written."""
+def test_concurrent_appends_to_empty_ledger_keep_both_lines(tmp_path: Path) -> None:
+    """Both processes find it empty before either writes."""
     path, opened = tmp_path / "shards.jsonl", Path.open
     first = True
 

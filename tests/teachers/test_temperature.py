@@ -1,4 +1,4 @@
-"""One temperature makes a teacher as sure as it is right, and changes nothing that it says."""
+"""Fitted temperatures match known optima and do not change predicted classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN, restricted
-from mtkd_cli.teachers.temperature import LARGEST, calibration_of, softened
+from mtkd_cli.teachers.temperature import LARGEST, divide_by_temperature, fit_temperature
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.multilabel import MultiLabel
 
@@ -24,7 +24,7 @@ def task(classes: int) -> Classification:
 
 
 def drawn(samples: int = 4000, classes: int = 5) -> tuple[Tensor, Tensor]:
-    """Return logits, and labels drawn from just the distributions that they say."""
+    """Return logits, and labels drawn from their distributions."""
     generator = torch.Generator().manual_seed(0)
     logits = 2 * torch.randn(samples, classes, generator=generator)
     return logits, logits.softmax(1).multinomial(1, generator=generator)[:, 0]
@@ -35,26 +35,26 @@ def likelihood(logits: Tensor, target: Tensor) -> float:
 
 
 @pytest.mark.parametrize("factor", [0.25, 1.0, 3.0, 8.0])
-def test_of_a_model_that_is_right_as_often_as_it_says_the_temperature_undoes_a_factor(factor: float) -> None:
+def test_undoes_factor_of_calibrated_binary_logits(factor: float) -> None:
     """Right three times of four at probability 3/4: temperature 1 is best, and times 3 it is 3."""
     logits = factor * torch.tensor([[math.log(3.0), 0.0]]).repeat(4, 1)
-    found = calibration_of(logits, torch.tensor([0, 0, 0, 1]), task(2))
+    found = fit_temperature(logits, torch.tensor([0, 0, 0, 1]), task(2))
     assert found.temperature == pytest.approx(factor, rel=1e-5)
     assert found.after == pytest.approx(-(3 * math.log(0.75) + math.log(0.25)) / 4, rel=1e-5)
     assert (found.labels, found.kept) == (4, "")
 
 
 @pytest.mark.parametrize("factor", [1.0, 3.0])
-def test_labels_drawn_from_a_models_own_distribution_give_back_the_factor(factor: float) -> None:
+def test_undoes_factor_of_sampled_labels(factor: float) -> None:
     logits, target = drawn(40_000)
-    assert calibration_of(factor * logits, target, task(5)).temperature == pytest.approx(factor, rel=0.02)
+    assert fit_temperature(factor * logits, target, task(5)).temperature == pytest.approx(factor, rel=0.02)
 
 
-def test_the_likelihood_is_best_there_and_its_derivative_is_zero() -> None:
+def test_slope_is_zero_at_optimum() -> None:
     """In one over the temperature it is the expected logit less the label's."""
     logits, target = drawn()
     logits = 3 * logits + 0.5 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
-    found = calibration_of(logits, target, task(5))
+    found = fit_temperature(logits, target, task(5))
     inverse, exact = 1 / found.temperature, logits.double()
     expected = ((exact * inverse).softmax(1) * exact).sum(dim=1)
     assert (expected - exact.gather(1, target[:, None])[:, 0]).mean().item() == pytest.approx(0, abs=1e-5)
@@ -64,14 +64,14 @@ def test_the_likelihood_is_best_there_and_its_derivative_is_zero() -> None:
     assert least < min(likelihood(exact * inverse * change, target) for change in (0.9, 0.99, 1.01, 1.1))
 
 
-def test_what_a_teacher_says_first_stays_first_and_what_it_does_not_know_unknown() -> None:
+def test_keeps_predicted_and_unknown_classes() -> None:
     logits, _ = drawn()
     logits = restricted(logits, torch.tensor([True, True, False, True, False]))
     for temperature in (1 / LARGEST, 0.7, 3.0, LARGEST):
-        after = softened(logits, temperature)
+        after = divide_by_temperature(logits, temperature)
         assert torch.equal(after.argmax(dim=1), logits.argmax(dim=1))
         assert torch.equal(after == UNKNOWN, logits == UNKNOWN)
-    assert torch.equal(softened(logits, 1.0), logits)
+    assert torch.equal(divide_by_temperature(logits, 1.0), logits)
 
 
 @pytest.mark.parametrize(
@@ -79,34 +79,34 @@ def test_what_a_teacher_says_first_stays_first_and_what_it_does_not_know_unknown
     [torch.tensor([0, 1, 0, 1]), torch.tensor([1, 0, 1, 0])],
     ids=["always right", "always wrong"],
 )
-def test_a_teacher_that_no_temperature_is_best_for_keeps_its_own(target: Tensor) -> None:
+def test_keeps_temperature_1_without_optimum(target: Tensor) -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 2.0]]).repeat(2, 1)
-    found = calibration_of(logits, target, task(2))
+    found = fit_temperature(logits, target, task(2))
     assert found.temperature == 1
     assert found.before == found.after
-    assert "temperature 1: none between 0.05 and 20 is best" in found.said
+    assert "temperature 1: no optimum between 0.05 and 20" in found.summary
 
 
-def test_a_teacher_that_always_says_the_same_keeps_its_own() -> None:
-    assert calibration_of(torch.ones(4, 3), torch.tensor([0, 1, 2, 0]), task(3)).temperature == 1
+def test_keeps_temperature_1_for_constant_outputs() -> None:
+    assert fit_temperature(torch.ones(4, 3), torch.tensor([0, 1, 2, 0]), task(3)).temperature == 1
 
 
-def test_without_labels_a_teacher_keeps_its_own() -> None:
-    found = calibration_of(torch.empty(0, 3), torch.empty(0, dtype=torch.int64), task(3))
+def test_keeps_temperature_1_without_labels() -> None:
+    found = fit_temperature(torch.empty(0, 3), torch.empty(0, dtype=torch.int64), task(3))
     assert (found.temperature, found.labels) == (1, 0)
-    assert "no label" in found.said
+    assert "no usable validation labels" in found.summary
 
 
-def test_several_labels_a_sample_are_judged_class_by_class() -> None:
+def test_multilabel_uses_each_class() -> None:
     labels = np.array([[1, 0], [1, np.nan], [1, 0], [0, 1]], dtype=np.float32)
     several = MultiLabel(TaskData(("a", "b"), labels, INPUT), LossOptions())
     logits = 3 * torch.tensor([[math.log(3.0), 0.0]]).repeat(4, 1)
-    found = calibration_of(logits, torch.tensor([[1.0, torch.nan]] * 3 + [[0.0, torch.nan]]), several)
+    found = fit_temperature(logits, torch.tensor([[1.0, torch.nan]] * 3 + [[0.0, torch.nan]]), several)
     assert found.temperature == pytest.approx(3, rel=1e-5)
 
 
 @pytest.mark.parametrize("factor", [0.3, 1.0, 5.0])
-def test_the_temperature_is_that_of_halving_the_interval_where_the_slope_changes_sign(factor: float) -> None:
+def test_matches_bisection(factor: float) -> None:
     logits, target = drawn()
     logits = factor * logits + 0.5 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
     exact, low, high = logits.double(), -math.log(LARGEST), math.log(LARGEST)
@@ -115,4 +115,4 @@ def test_the_temperature_is_that_of_halving_the_interval_where_the_slope_changes
         expected = ((exact / math.exp(middle)).softmax(1) * exact).sum(dim=1)
         rises = (exact.gather(1, target[:, None])[:, 0] - expected).mean() > 0
         low, high = (low, middle) if rises else (middle, high)
-    assert calibration_of(exact, target, task(5)).temperature == pytest.approx(math.exp(low), rel=1e-6)
+    assert fit_temperature(exact, target, task(5)).temperature == pytest.approx(math.exp(low), rel=1e-6)
