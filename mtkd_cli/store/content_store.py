@@ -1,8 +1,8 @@
-"""What mtkd keeps between runs: folders named by their content's key, checked when read.
+"""Results kept between runs: folders named by the hash of their content key, verified when read.
 
-A key is a mapping of everything that decides the content. Same key, no work; any difference,
-another folder, so nothing can be stale. Each folder has the key it stands for (``key.json``) and is
-whole or not there, see `mtkd_cli.files.whole_folder`.
+A key contains everything that affects the content, so results are never stale: any difference gives another
+folder. Each folder contains its key (``key.json``) and is written atomically, see
+`mtkd_cli.files.whole_folder`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from mtkd_cli.files.lock import open_locked
 
 KEY = "key.json"
 FORMAT = 2
-"""Raised when files of the same key would be read differently."""
+"""Version of the files; increase it when files of the same key would be read differently."""
 
 SILENT_SECONDS = 3
-"""How long another process is waited for before the user is told."""
+"""Seconds to wait for another process before the user is told."""
 
 
 def root() -> Path:
@@ -45,7 +45,7 @@ def digest(key: Mapping[str, Any]) -> str:
 
 
 def find(kind: str, key: Mapping[str, Any]) -> Path | None:
-    """Return the folder of ``key`` if it is complete and every file is what was written, else None."""
+    """Return the folder of ``key`` if it is complete and all checksums match, else None."""
     folder = folder_of(kind, key)
     if not is_intact(folder):
         return None
@@ -54,7 +54,7 @@ def find(kind: str, key: Mapping[str, Any]) -> Path | None:
 
 
 def touch(folder: Path) -> None:
-    """Note that a folder was used now; pruning goes by it. A store that is read-only is used all the same."""
+    """Update the time of last use, which pruning compares; does nothing in a read-only store."""
     with contextlib.suppress(OSError):
         os.utime(folder / KEY)
 
@@ -146,16 +146,16 @@ def locked(folder: Path, wait: bool = True) -> Iterator[None]:
 
 
 def not_here(folder: Path) -> DataError:
-    """Return the error of one of several processes that does not see what the first one keeps."""
+    """Return the error for a process that cannot see the store of the first process."""
     return DataError(
-        "what the first process of this run keeps is not there",
+        "the results of the first process of this run are missing",
         where=str(folder),
-        hint="set MTKD_STORE to a folder that every machine sees",
+        hint="set MTKD_STORE to a folder shared by all machines",
     )
 
 
 def is_intact(folder: Path) -> bool:
-    """Whether a folder that `keep` filled is complete and every file is what was written."""
+    """Whether a folder is complete and all checksums match."""
     try:
         whole_folder.check(folder, KEY)
     except (OSError, ValueError):

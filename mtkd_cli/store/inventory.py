@@ -1,4 +1,4 @@
-"""Take stock of the store: what is in it, whether it is still right, what may go."""
+"""List, verify and prune the store."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Item:
     """One folder of the store.
 
     Attributes:
-        used: when a run last asked for it, in seconds since 1970.
-        rounding: how much recording changed the outputs in it, in words; empty if that was not kept.
+        used: time of the last use by a run, in seconds since 1970.
+        rounding: largest rounding error of recorded outputs, in words; empty if unknown.
     """
 
     kind: str
@@ -56,27 +56,27 @@ class Item:
 
 
 def items() -> list[Item]:
-    """Return everything in the store, the oldest last."""
+    """Return all items in the store, most recently used first."""
     return sorted(_items(), key=lambda item: -item.used)
 
 
 def prune(older_than_days: float | None, larger_than_bytes: int | None) -> tuple[list[Item], list[Item]]:
-    """Remove the items unused for so many days, then the oldest until the store is small enough.
+    """Remove items unused for a number of days, then the oldest until the store is small enough.
 
     Returns:
-        (removed, kept because a running process reads or writes them).
+        Removed items, and items kept because a running process uses them.
 
     Raises:
-        DataError: the disk does not let them be removed.
+        DataError: an item cannot be removed.
     """
     present = items()
     total = sum(item.bytes for item in present)
     removed: list[Item] = []
     spared: list[Item] = []
     for item in reversed(present):
-        old = older_than_days is not None and time.time() - item.used > older_than_days * 86400
-        over = larger_than_bytes is not None and total > larger_than_bytes
-        if not old and not over:
+        is_old = older_than_days is not None and time.time() - item.used > older_than_days * 86400
+        is_over_limit = larger_than_bytes is not None and total > larger_than_bytes
+        if not is_old and not is_over_limit:
             continue
         if _remove(item.folder):
             total -= item.bytes
@@ -87,12 +87,12 @@ def prune(older_than_days: float | None, larger_than_bytes: int | None) -> tuple
 
 
 def damaged() -> list[Item]:
-    """Return what is not what was written. What is only not complete is no damage."""
-    return [item for item in items() if item.complete and not _is_right(item)]
+    """Return complete items whose content does not match its checksums."""
+    return [item for item in items() if item.complete and not _is_intact(item)]
 
 
 def _remove(folder: Path) -> bool:
-    """Remove a folder; False if a process writes or reads it."""
+    """Remove a folder; return False if a process uses it."""
     try:
         with content_store.locked(folder, wait=False), mapped_arrays.reserved(folder) as free:
             if free:
@@ -103,7 +103,7 @@ def _remove(folder: Path) -> bool:
         return False
 
 
-def _is_right(item: Item) -> bool:
+def _is_intact(item: Item) -> bool:
     if item.kind != "outputs":
         return content_store.is_intact(item.folder)
     samples = _key(item.folder).get("samples")
@@ -123,7 +123,7 @@ def _items() -> Iterator[Item]:
 
 
 def _item(kind: str, folder: Path) -> Item | None:
-    """Return what a folder holds; None if it is gone or is none."""
+    """Return the item of a folder; None if the folder cannot be read."""
     try:
         with os.scandir(folder) as entries:
             stats = [entry.stat() for entry in entries]
@@ -140,13 +140,13 @@ def _item(kind: str, folder: Path) -> Item | None:
 
 
 def _rounding(folder: Path, key: dict[str, Any]) -> str:
-    known, layout = recorded_outputs.rounding_in(folder), key.get("layout")
+    rounding, layout = recorded_outputs.rounding_in(folder), key.get("layout")
     kind = layout.get("kind") if isinstance(layout, dict) else None
-    return in_words(known, str(kind)) if known is not None and kind else ""
+    return in_words(rounding, str(kind)) if rounding is not None and kind else ""
 
 
 def _shards(key: dict[str, Any]) -> int:
-    """Return how many shards an array has when it is complete."""
+    """Return the number of shards of a complete array."""
     try:
         return Layout.from_dict(key["layout"]).shards(int(key["samples"]))
     except (KeyError, TypeError, ValueError):
@@ -162,7 +162,7 @@ def _key(folder: Path) -> dict[str, Any]:
 
 
 def _what(kind: str, key: dict[str, Any]) -> str:
-    """Return in a few words what a key stands for."""
+    """Describe the content of a key in a few words."""
     model = _find(key, "model")
     if kind == "outputs":
         return f"{model}, {key.get('split')} view {key.get('view')}, {key.get('samples')} samples"
@@ -172,7 +172,7 @@ def _what(kind: str, key: dict[str, Any]) -> str:
 
 
 def _find(value: Any, name: str) -> str:
-    """Return ``provider:model`` from wherever a key keeps it."""
+    """Return ``provider:model`` from any level of a key."""
     if isinstance(value, dict):
         if isinstance(value.get(name), str):
             return f"{str(value.get('provider', '')).rpartition(':')[2]}:{value[name]}"

@@ -1,4 +1,4 @@
-"""Arrays of the store as a running process reads them: memory-mapped, under a lock that pruning respects."""
+"""Memory-mapped arrays of the store, under a lock that pruning respects."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mtkd_cli.files.lock import lock
 def mapped(path: Path) -> NDArray[Any]:
     """Return the array of a ``.npy`` file, memory-mapped for reading.
 
-    The mapping keeps the file open and with it a shared lock. So the file is held until the array
-    is forgotten or the process ends, however that ends; no list of holders can go stale.
+    The mapping keeps the file open, and with it a shared lock, until the array is deleted or the process ends
+    in any way; no list of readers can become stale.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no array, or shorter than it says.
+        ValueError: the file is not a valid array, or is truncated.
     """
     with path.open("rb") as file:
         with contextlib.suppress(OSError):
@@ -31,13 +31,13 @@ def mapped(path: Path) -> NDArray[Any]:
         npy.read_magic(file)
         shape, _, dtype = npy.read_array_header_1_0(file)
         if dtype.hasobject:
-            raise ValueError("the array holds objects")  # its bytes would be taken for their addresses
+            raise ValueError("the array holds objects")  # its bytes would be interpreted as pointers
         return np.memmap(file, dtype, "r", file.tell(), shape)
 
 
 @contextmanager
 def reserved(folder: Path) -> Iterator[bool]:
-    """Give whether no process reads an array in ``folder``; within, none starts to."""
+    """Yield whether no process reads an array in ``folder``; inside the context, none can start to."""
     with contextlib.ExitStack() as stack:
         free = True
         try:

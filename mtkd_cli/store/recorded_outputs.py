@@ -55,7 +55,7 @@ def folder_of(key: Mapping[str, Any]) -> Path:
 
 
 def find(key: Mapping[str, Any], samples: int) -> Recorded | None:
-    """Return the array of a key if every shard of it is there and is what was written."""
+    """Return the array of a key if all shards are complete and match their checksums."""
     folder = folder_of(key)
     found = opened(folder, samples)
     if found is None or missing(found, samples):
@@ -65,21 +65,21 @@ def find(key: Mapping[str, Any], samples: int) -> Recorded | None:
 
 
 def missing(recorded: Recorded, samples: int) -> list[int]:
-    """Return the numbers of the shards that have to be recorded."""
+    """Return the indices of missing or damaged shards."""
     written = ledger(recorded.folder)
 
-    def is_right(shard: int) -> bool:
+    def is_intact(shard: int) -> bool:
         rows = np.ascontiguousarray(recorded.rows[recorded.layout.rows_of(shard, samples)])
         return written.get(shard) == _sha256(recorded.layout, rows.view(np.uint8).data)
 
-    return [shard for shard in range(recorded.layout.shards(samples)) if not is_right(shard)]
+    return [shard for shard in range(recorded.layout.shards(samples)) if not is_intact(shard)]
 
 
 def create(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
     """Return the array of a key for writing, with the shards that it already has.
 
-    All bytes of a new array are taken from the disk now. One that cannot be used is left to those
-    who still read it, and forgotten.
+    All bytes of a new array are allocated now. An unusable old array is unlinked; processes that still read
+    it keep their mapping.
 
     Raises:
         DataError: the disk is full, read-only or otherwise unusable.
@@ -105,7 +105,7 @@ def open_created(key: Mapping[str, Any], layout: Layout, samples: int) -> Record
     """Return an array that was created, perhaps by another process, as it is on the disk now.
 
     Raises:
-        DataError: it is not there: this process sees another store.
+        DataError: it does not exist: this process uses another store.
     """
     found = opened(folder_of(key), samples)
     if found is None or found.layout != layout:
@@ -114,7 +114,7 @@ def open_created(key: Mapping[str, Any], layout: Layout, samples: int) -> Record
 
 
 def bytes_to_take(key: Mapping[str, Any], layout: Layout, samples: int) -> int:
-    """Return how many more bytes an array needs on the disk; none if recording it was begun."""
+    """Return the additional disk space of an array in bytes; 0 if it is already allocated."""
     present = opened(folder_of(key), samples)
     return 0 if present and present.layout == layout else samples * layout.dtype.itemsize
 
@@ -125,18 +125,18 @@ def write(
     """Write one shard, then append the line with its checksum and how much it was rounded.
 
     Raises:
-        ValueError: these are not the rows of a shard.
+        ValueError: the rows do not have the shape or dtype of the shard.
         DataError: the disk is full, read-only or otherwise unusable.
     """
     layout = recorded.layout
-    place = layout.rows_of(shard, samples)
-    if rows.shape != recorded.rows[place].shape or rows.dtype != recorded.rows.dtype:
+    shard_rows = layout.rows_of(shard, samples)
+    if rows.shape != recorded.rows[shard_rows].shape or rows.dtype != recorded.rows.dtype:
         raise ValueError(f"{rows.dtype} rows {rows.shape} in shard {shard} of {layout}")
     content = rows.tobytes()
     path = recorded.folder / "outputs.npy"
     with atomic.disk_errors(path):
         with path.open("r+b") as file:
-            file.seek(len(_header(layout, samples)) + place.start * layout.dtype.itemsize)
+            file.seek(len(_header(layout, samples)) + shard_rows.start * layout.dtype.itemsize)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""How much recording changed a teacher's outputs: the largest rounding error, kept with each shard."""
+"""The largest rounding error of a teacher's recorded outputs, stored with each shard."""
 
 from __future__ import annotations
 
@@ -40,23 +40,25 @@ class Rounding:
 
 
 def rounding_of(layout: Layout, output: Tensor, rows: NDArray[Any]) -> Rounding:
-    """Return how much `Layout.encode` changed outputs ``[B, C, *]``; rows with NaN are left out."""
-    whole = ~has_nonfinite(output)
-    if not whole.any():
+    """Return how much `Layout.encode` changed outputs ``[B, C, *]``; rows with NaN are skipped."""
+    is_finite = ~has_nonfinite(output)
+    if not is_finite.any():
         return Rounding()
-    exact = layout.to_comparable(output[whole])
-    error = (layout.to_comparable(layout.decode(rows)[whole]) - exact).abs().max().item()
+    exact = layout.to_comparable(output[is_finite])
+    error = (layout.to_comparable(layout.decode(rows)[is_finite]) - exact).abs().max().item()
     if layout.kind != VALUES:
         return Rounding(error, 0, 1)
     return Rounding(error, exact.min().item(), exact.max().item())
 
 
 def largest(parts: Iterable[Rounding]) -> Rounding:
-    """Return the rounding of several parts together."""
-    known = list(parts)
-    if not known:
+    """Return the largest rounding of several parts."""
+    roundings = list(parts)
+    if not roundings:
         return Rounding()
-    return Rounding(max(p.error for p in known), min(p.low for p in known), max(p.high for p in known))
+    return Rounding(
+        max(p.error for p in roundings), min(p.low for p in roundings), max(p.high for p in roundings)
+    )
 
 
 def in_words(rounding: Rounding, kind: str) -> str:

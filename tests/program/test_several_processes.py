@@ -229,7 +229,7 @@ def test_rejects_different_store(tmp_path: Path) -> None:
 
     first, other = together(work, 2, tmp_path)
     assert first == ("", True)
-    assert other == ("what the first process of this run keeps is not there", False)
+    assert other == ("the results of the first process of this run are missing", False)
 
 
 def test_only_writing_process_checks_free_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""How rows of recorded outputs are kept, and what is lost by it."""
+"""Row formats of recorded outputs, and their rounding."""
 
 import pytest
 import torch
@@ -9,9 +9,9 @@ from mtkd_cli.store.row_format import Layout
 
 @pytest.mark.parametrize("offset", [0.0, 4e3, -6e4, 7e4, 1e6])
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
-def test_a_constant_added_to_all_logits_changes_no_probability(offset: float, precision: str) -> None:
+def test_constant_added_to_logits_keeps_probabilities(offset: float, precision: str) -> None:
     logits = torch.randn(64, 10, 3, generator=torch.Generator().manual_seed(0)).round(decimals=1) * 4
-    shifted = logits + offset  # what float32 itself loses is no loss of recording
+    shifted = logits + offset  # rounding by float32 itself does not count
     layout = Layout((10, 3), precision, kind="classes")
     rows = layout.encode(shifted)
     back = layout.decode(rows)
@@ -21,14 +21,14 @@ def test_a_constant_added_to_all_logits_changes_no_probability(offset: float, pr
     assert told == pytest.approx((back.double().softmax(1) - shifted.double().softmax(1)).abs().max().item())
 
 
-def test_logits_of_labels_are_not_shifted_and_large_ones_are_sure() -> None:
+def test_clamps_large_label_logits() -> None:
     logits = torch.tensor([[250000.0, 1.5, -250000.0]])
     layout = Layout((3,), "fp16", kind="labels")
     back = layout.decode(layout.encode(logits))
     assert back.sigmoid().tolist() == logits.sigmoid().tolist()
 
 
-def test_values_are_never_clamped() -> None:
+def test_does_not_clamp_values() -> None:
     values = torch.tensor([[70000.0]])
     with pytest.raises(OverflowError):
         Layout((1,), "fp16").encode(values)
@@ -39,9 +39,7 @@ def test_values_are_never_clamped() -> None:
 
 @pytest.mark.parametrize(("precision", "off"), [("fp32", 1e-4), ("fp16", 1e-2)])
 @pytest.mark.parametrize("classes", [10, 40_000])
-def test_top_k_keeps_the_largest_probabilities_and_the_mass_of_the_rest(
-    classes: int, precision: str, off: float
-) -> None:
+def test_top_k_keeps_largest_probabilities_and_rest(classes: int, precision: str, off: float) -> None:
     logits = torch.randn(5, classes, generator=torch.Generator().manual_seed(0)) * 3
     logits[:3, classes - 1] = 20
     logits[3, 0] = 2000  # all others are beyond what any float tells from 0
