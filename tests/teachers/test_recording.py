@@ -35,7 +35,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
     teacher = resolved_teachers(context)[index]
     model = prepare.load_teacher(teacher.part, teacher.entry, context.data, context.task)
-    model = prepare.fitted(model, teacher, context)
+    model = prepare.fit_teacher(model, teacher, context)
     split = context.data.train
     views = view(
         split.samples.read(slice(None)),
