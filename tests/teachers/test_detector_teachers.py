@@ -218,7 +218,7 @@ def test_plan_shows_remarks(ready: Any, context: Contexts) -> None:
     from mtkd_cli.runs.plan import plan_of
 
     found, _ = ready("from_1")
-    (teacher,) = plan_of(found, 1, baselines=False)["teachers"]
+    (teacher,) = plan_of(found, 1, baseline=False)["teachers"]
     assert "assuming that 0 is the background" in teacher["remarks"][0]
 
 
