@@ -1,4 +1,4 @@
-"""The store: folders found by the hash of what decides their content, and recorded teacher outputs.
+"""The store: folders named by the hash of their content key, and recorded teacher outputs.
 
-How outputs are computed belongs in `mtkd_cli.teachers`. The files of a run belong in `mtkd_cli.runs`.
+Code that computes outputs belongs in `mtkd_cli.teachers`, code for the files of a run in `mtkd_cli.runs`.
 """

@@ -39,7 +39,7 @@ def root() -> Path:
 
 
 def digest(key: Mapping[str, Any]) -> str:
-    """Return the name of the folder that ``key`` stands for."""
+    """Return the folder name of a content key: the first 32 hex digits of its SHA-256."""
     text = json.dumps({"format": FORMAT, **key}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -60,12 +60,12 @@ def touch(folder: Path) -> None:
 
 
 def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
-    """Return the folder of ``key``, filled by ``write`` if it is not there yet.
+    """Return the folder of ``key``; if it is missing, create it and fill it with ``write``.
 
     Args:
-        kind: see `filling`.
-        key: everything that decides the content.
-        write: fills an empty folder.
+        kind: kind of content, see `filling`.
+        key: content key: everything that affects the content.
+        write: function that fills an empty folder.
 
     Raises:
         DataError: the disk is full, read-only or otherwise unusable.
@@ -78,13 +78,13 @@ def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Pa
 
 @contextmanager
 def filling(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
-    """Give an empty folder, which becomes the folder of ``key`` at the end; None if that is there already.
+    """Yield an empty folder that becomes the folder of ``key`` at the end; yield None if that already exists.
 
-    Two processes that want the same key do not clash: the second waits and finds the first's.
+    If two processes need the same key, the second waits, and then reads the result of the first.
 
     Args:
-        kind: ``outputs``, ``fitted``, ``alone``, ``images``.
-        key: everything that decides the content.
+        kind: kind of content: the name of a folder in the store, see `mtkd_cli.store.inventory.KINDS`.
+        key: content key: everything that affects the content.
 
     Raises:
         DataError: the disk is full, read-only or otherwise unusable.
@@ -105,17 +105,17 @@ def filling(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
 
 
 def folder_of(kind: str, key: Mapping[str, Any]) -> Path:
-    """Return the folder of ``key``, whether it is there or not."""
+    """Return the path of the folder of ``key``; it may not exist."""
     return root() / kind / digest(key)
 
 
 def unfinished(kind: str, key: Mapping[str, Any]) -> Path:
-    """Return where unfinished work on a folder is kept; `filling` removes it when the folder is complete."""
+    """Return the folder for checkpoints of unfinished work; `filling` removes it at the end."""
     return root() / kind / f".{digest(key)}.unfinished"
 
 
 def lock_of(folder: Path) -> Path:
-    """Return the file that is locked while a folder, or what will become it, is changed."""
+    """Return the lock file of a folder; its ``.partial`` and ``.unfinished`` folders have the same one."""
     name = folder.name.removeprefix(".").removesuffix(".partial").removesuffix(".unfinished")
     return folder.with_name(f".{name}.lock")
 
@@ -125,7 +125,7 @@ def locked(folder: Path, wait: bool = True) -> Iterator[None]:
     """Hold the lock of one folder of the store.
 
     Raises:
-        BlockingIOError: another process has it, and ``wait`` is False.
+        BlockingIOError: another process holds it, and ``wait`` is False.
         DataError: the store is unusable.
     """
     path = lock_of(folder)

@@ -1,4 +1,4 @@
-"""The store as data sources see it: `mtkd_cli.interfaces.DataCache`."""
+"""The part of the store that data sources use; implements `mtkd_cli.interfaces.DataCache`."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def _folder() -> Path:
 
 @dataclass(frozen=True)
 class StoreCache:
-    """Keeps what data sources make under ``images`` in the store.
+    """A cache for the files of data sources, under ``images`` in the store.
 
-    Sources that were written for a `Path` use it as one: as an argument, with ``/`` and by its methods.
+    It also works like a `Path`, with ``/`` and with the methods of one, for sources that expect a folder.
 
     Attributes:
-        folder: for files that sources look after themselves.
+        folder: folder for files that sources manage themselves.
     """
 
     folder: Path = field(default_factory=_folder)
 
     def keep(self, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
-        """Return the folder that ``write`` filled once for ``key``."""
+        """Return the folder of ``key``; if it is missing, create it and fill it with ``write``."""
         return content_store.keep(KIND, key, write)
 
     def mapped(self, path: Path) -> NDArray[Any]:
-        """Return the array of a ``.npy`` file, memory-mapped, held until it is forgotten."""
+        """Return the memory-mapped array of a ``.npy`` file; while it exists, pruning keeps the file."""
         return mapped_arrays.mapped(path)
 
     def __fspath__(self) -> str:
@@ -49,6 +49,6 @@ class StoreCache:
         return self.folder / name
 
     def __getattr__(self, name: str) -> Any:
-        if name == "folder" or name.startswith("__"):  # copy asks before there is a folder
+        if name == "folder" or name.startswith("__"):  # copy calls this before __init__ sets folder
             raise AttributeError(name)
         return getattr(self.folder, name)

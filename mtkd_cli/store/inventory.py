@@ -18,8 +18,10 @@ from mtkd_cli.store.rounding import in_words
 from mtkd_cli.store.row_format import Layout
 
 KINDS = ("outputs", "fitted", "alone", "pseudo-labels", "all-labels", "teachers", "images")
-FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.(partial|unfinished)")
+"""Kinds of content: the folders of the store."""
 
+FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.(partial|unfinished)")
+"""Names of complete folders, and of leftovers of killed processes."""
 
 FLOAT32 = 1e-6
 """Largest allowed difference of values as a share of the largest: teachers compute in float32."""
@@ -30,7 +32,12 @@ class Item:
     """One folder of the store.
 
     Attributes:
+        kind: one of `KINDS`.
+        folder: its path.
+        what: short description of the content.
+        bytes: size of its files.
         used: time of the last use by a run, in seconds since 1970.
+        complete: whether it is complete; leftovers and partly recorded arrays are not.
         rounding: largest rounding error of recorded outputs, in words; empty if unknown.
     """
 

@@ -1,9 +1,9 @@
-"""Recorded outputs on disk: one array per teacher, split and view, in shards that are checked when read.
+"""Recorded outputs on disk: one array per teacher, split and view, in shards with checksums.
 
-A folder holds ``key.json`` (everything that decides the content), ``outputs.npy`` (memory-mapped,
-one row a sample) and ``shards.jsonl``, a line with the SHA-256 of each shard that is complete.
-A shard that is missing or damaged is recorded again; the others stay. Arrays are read through
-memory maps and written through the file: a map of a full disk would end the process.
+A folder contains ``key.json`` (the content key and the layout), ``outputs.npy`` (one row per sample) and
+``shards.jsonl`` (one line per complete shard, with its SHA-256 and its rounding error). Only missing and
+damaged shards are recorded again. Arrays are read through memory maps, but written through the file: writing
+to a map on a full disk would kill the process.
 """
 
 from __future__ import annotations
@@ -29,11 +29,18 @@ from mtkd_cli.store.rounding import Rounding, largest
 from mtkd_cli.store.row_format import Layout
 
 ZEROS = bytes(2**20)
+"""Block for allocating a file where the system cannot reserve space."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """One array that is complete."""
+    """The recorded outputs of one teacher for one view of a split.
+
+    Attributes:
+        folder: folder of the array.
+        layout: storage layout of each row.
+        rows: memory-mapped rows, ``[N]`` or ``[N, C, *]``, see `Layout.dtype`.
+    """
 
     folder: Path
     layout: Layout
@@ -45,12 +52,12 @@ class Recorded:
 
     @property
     def rounding(self) -> Rounding | None:
-        """How much recording changed the outputs; None if that was not kept."""
+        """Largest rounding error of the outputs; None if it is unknown."""
         return rounding_in(self.folder)
 
 
 def folder_of(key: Mapping[str, Any]) -> Path:
-    """Return the folder that a key stands for."""
+    """Return the folder of an array's content key."""
     return content_store.root() / "outputs" / content_store.digest(key)
 
 
@@ -102,10 +109,10 @@ def create(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
 
 
 def open_created(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
-    """Return an array that was created, perhaps by another process, as it is on the disk now.
+    """Return an array that this or another process created, as it is on the disk now.
 
     Raises:
-        DataError: it does not exist: this process uses another store.
+        DataError: it does not exist, because this process uses another store.
     """
     found = opened(folder_of(key), samples)
     if found is None or found.layout != layout:
@@ -146,7 +153,7 @@ def write(
 
 
 def opened(folder: Path, samples: int) -> Recorded | None:
-    """Return the array in a folder, complete or not; None if it is not of so many samples."""
+    """Return the array in a folder, complete or not; None if it has another size or cannot be read."""
     path = folder / "outputs.npy"
     try:
         known = json.loads((folder / "key.json").read_text())
@@ -163,12 +170,12 @@ def opened(folder: Path, samples: int) -> Recorded | None:
 
 
 def ledger(folder: Path) -> dict[int, str]:
-    """Return the checksum of each shard by the last whole line about it."""
+    """Return the checksum of each complete shard, from the last valid line about it."""
     return {shard: str(entry["sha256"]) for shard, entry in _lines(folder).items()}
 
 
 def rounding_in(folder: Path) -> Rounding | None:
-    """Return how much recording changed the outputs in a folder; None if that was not kept."""
+    """Return the largest rounding error of the outputs in a folder; None if it is unknown."""
     try:
         return largest(Rounding(*map(float, entry["rounding"])) for entry in _lines(folder).values())
     except (ValueError, KeyError, TypeError):
@@ -176,7 +183,7 @@ def rounding_in(folder: Path) -> Rounding | None:
 
 
 def _lines(folder: Path) -> dict[int, dict[str, Any]]:
-    """Return the last whole line about each shard."""
+    """Return the last valid line about each shard; a killed process may leave a truncated line."""
     written: dict[int, dict[str, Any]] = {}
     try:
         lines = (folder / "shards.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -192,7 +199,7 @@ def _lines(folder: Path) -> dict[int, dict[str, Any]]:
 
 
 def _header(layout: Layout, samples: int) -> bytes:
-    """Return how the file of an array begins: as NumPy writes it."""
+    """Return the ``.npy`` header of an array, as NumPy writes it."""
     header = io.BytesIO()
     base, shape = layout.dtype.base, layout.dtype.shape
     facts = {
@@ -205,14 +212,14 @@ def _header(layout: Layout, samples: int) -> bytes:
 
 
 def _allocate(path: Path, layout: Layout, samples: int) -> None:
-    """Make the file of an array of zeros, with every byte of it really on the disk."""
+    """Create the file of an array of zeros, with all bytes allocated on the disk, not sparse."""
     header, size = _header(layout, samples), samples * layout.dtype.itemsize
     with path.open("wb") as file:
         file.write(header)
         file.flush()
         try:
             os.posix_fallocate(file.fileno(), len(header), size)
-        except (AttributeError, OSError) as error:  # a system, or a file system, without it
+        except (AttributeError, OSError) as error:  # not supported by the system or file system
             if getattr(error, "errno", errno.ENOSYS) not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
                 raise
             for start in range(0, size, len(ZEROS)):
@@ -222,7 +229,7 @@ def _allocate(path: Path, layout: Layout, samples: int) -> None:
 
 
 def _sha256(layout: Layout, content: bytes | memoryview) -> str:
-    """Return the checksum of a shard: of its bytes, and of what they mean."""
+    """Return the checksum of a shard: SHA-256 of its layout and its bytes."""
     digest = hashlib.sha256(json.dumps(layout.as_dict(), sort_keys=True).encode())
     digest.update(content)
     return digest.hexdigest()

@@ -52,7 +52,7 @@ def rounding_of(layout: Layout, output: Tensor, rows: NDArray[Any]) -> Rounding:
 
 
 def largest(parts: Iterable[Rounding]) -> Rounding:
-    """Return the largest rounding of several parts."""
+    """Return the rounding of several parts together: largest error, smallest and largest value."""
     roundings = list(parts)
     if not roundings:
         return Rounding()
@@ -62,7 +62,12 @@ def largest(parts: Iterable[Rounding]) -> Rounding:
 
 
 def in_words(rounding: Rounding, kind: str) -> str:
-    """Return the largest rounding error in words."""
+    """Describe the largest rounding error in words.
+
+    Args:
+        rounding: rounding of the outputs.
+        kind: kind of the outputs, see `Layout`.
+    """
     if kind == VALUES:
         return (
             f"values rounded by at most {rounding.relative:.1g} of their range" if rounding.error else "exact"

@@ -1,4 +1,4 @@
-"""How the rows of recorded outputs are kept: number format, top-k, and how many make a shard."""
+"""The storage layout of recorded outputs: number format, top-k classes, and rows per shard."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.schema import Recipe
 
 SHARD = 1024
-"""Most samples in a shard. Batches end at its borders, so where it was resumed changes nothing."""
+"""Maximum number of samples in a shard. Batches end at shard borders, so resuming does not change outputs."""
 
 SHARD_BYTES = 2**26
-"""Bytes that a shard has at most, if it has more than one sample: it is in memory while it is recorded."""
+"""Maximum size of a shard of more than one sample, in bytes: it is held in memory while it is recorded."""
 
 FP16_LIMIT = 65504.0
+"""Largest finite fp16 number."""
 
 NUMBERS = {"fp16": np.float16, "fp32": np.float32, "fp64": np.float64}
 
 CLASSES, LABELS, VALUES = "classes", "labels", "values"
-"""What outputs are: logits of one class out of C, of C labels that do not exclude each other, or values."""
+"""Kinds of outputs: logits of one class out of C, logits of C independent labels, or values."""
 
 
 def kept_of(recipe: Recipe, task: Task) -> dict[str, Any]:
-    """Return the number format, the classes and the kind of outputs that a recipe has recorded.
+    """Return number format, number of classes and kind of the outputs that a recipe records.
 
-    By default logits are kept in fp16, values in fp32. A few classes are enough only where the loss reads
-    nothing but probabilities at temperature 1.
+    By default, logits are stored in fp16 and values in fp32. All classes are stored unless the loss reads
+    only probabilities at temperature 1.
     """
     kind = VALUES if not task.logits else CLASSES if task.over_classes else LABELS
     own = task.precision or ("fp32" if kind == VALUES else "fp16")
@@ -47,15 +48,15 @@ def kept_of(recipe: Recipe, task: Task) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Layout:
-    """How one row is kept: all its numbers, or the ``top_k`` largest classes and the mass of the rest.
+    """The layout of one row: all numbers, or the ``top_k`` largest classes and the probability of the rest.
 
-    Logits of classes in fp16 are kept as their largest, in fp32, and the distances to it: a constant that is
-    added to all logits of a row costs no digits.
+    Class logits in fp16 are stored as the largest logit, in fp32, and the distances to it: a constant added
+    to all logits of a row does not reduce the precision.
 
     Attributes:
-        shape: the outputs of one sample, ``(C, *)``.
+        shape: shape of the outputs of one sample, ``(C, *)``.
         precision: ``fp16``, ``fp32`` or ``fp64``.
-        top_k: classes that are kept, at each place; None: all.
+        top_k: number of classes stored at each position; None for all.
         kind: ``classes``, ``labels`` or ``values``; empty in arrays of earlier versions, which are not read.
     """
 
@@ -66,46 +67,46 @@ class Layout:
 
     @classmethod
     def of(cls, shape: tuple[int, ...], recipe: Recipe, task: Task) -> Layout:
-        """Return the layout that a recipe asks for, the task's own where it leaves it open."""
+        """Return the layout for a recipe; where it says ``auto``, the task decides."""
         kept = kept_of(recipe, task)
         top_k = kept["top_k"] if kept["top_k"] and kept["top_k"] < shape[0] else None
         return cls(shape, kept["precision"], top_k, kept["kind"])
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Layout:
-        """Return the layout that `as_dict` gave."""
+        """Return the layout from the result of `as_dict`."""
         return cls(tuple(facts["shape"]), facts["precision"], facts["top_k"], facts.get("kind", ""))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the layout as JSON has it."""
+        """Return the layout for JSON."""
         kind = {"kind": self.kind} if self.kind else {}
         return {"shape": list(self.shape), "precision": self.precision, "top_k": self.top_k, **kind}
 
     @property
     def is_relative(self) -> bool:
-        """Whether logits are kept as distances to the largest."""
+        """Whether logits are stored as distances to the largest."""
         return self.kind == CLASSES and self.precision == "fp16" and self.top_k is None
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of one row."""
-        number, places = NUMBERS[self.precision], self.shape[1:]
+        """NumPy dtype of one row."""
+        number, positions = NUMBERS[self.precision], self.shape[1:]
         if self.is_relative:
-            return np.dtype([("largest", np.float32, places), ("distance", number, self.shape)])
+            return np.dtype([("largest", np.float32, positions), ("distance", number, self.shape)])
         if self.top_k is None:
             return np.dtype((number, self.shape))
         index = np.uint8 if self.shape[0] <= 256 else np.int32
-        kept = (*places, self.top_k)
+        entries = (*positions, self.top_k)
         rest = np.float32 if len(self.shape) == 1 else number
-        return np.dtype([("index", index, kept), ("log_p", number, kept), ("rest", rest, places)])
+        return np.dtype([("index", index, entries), ("log_p", number, entries), ("rest", rest, positions)])
 
     @property
     def shard(self) -> int:
-        """Samples in a shard."""
+        """Number of samples in a shard."""
         return max(1, min(SHARD, SHARD_BYTES // self.dtype.itemsize))
 
     def shards(self, samples: int) -> int:
-        """Return how many shards so many samples make."""
+        """Return the number of shards of an array."""
         return math.ceil(samples / self.shard)
 
     def rows_of(self, shard: int, samples: int) -> slice:
@@ -113,10 +114,10 @@ class Layout:
         return slice(shard * self.shard, min((shard + 1) * self.shard, samples))
 
     def encode(self, output: Tensor) -> NDArray[Any]:
-        """Return ``[B, C, *]`` outputs as rows.
+        """Convert outputs ``[B, C, *]`` to rows ``[B]``, or ``[B, C, *]`` if the dtype has no fields.
 
         Raises:
-            OverflowError: values that the number format does not hold.
+            OverflowError: the number format does not hold a value.
         """
         if self.top_k is not None:
             return self._encode_top_k(output, self.top_k)
@@ -130,38 +131,44 @@ class Layout:
         if self.precision == "fp16":
             if self.kind == VALUES and (abs(values) > FP16_LIMIT).any():
                 raise OverflowError(f"fp16 holds numbers up to {FP16_LIMIT:g}")
-            values = np.clip(values, -FP16_LIMIT, FP16_LIMIT)  # of labels: their probabilities are 0 and 1
+            # label logits beyond the limit have probability 0 or 1
+            values = np.clip(values, -FP16_LIMIT, FP16_LIMIT)
         return values.astype(NUMBERS[self.precision])
 
     def _encode_top_k(self, output: Tensor, top_k: int) -> NDArray[Any]:
+        # [B, C, *] -> [B, *, C] -> two of [B, *, top_k], largest first
         log_p, index = torch.log_softmax(output.double(), dim=1).movedim(1, -1).topk(top_k, dim=-1)
         rows = np.zeros(len(output), dtype=self.dtype)
         rows["index"], rows["log_p"] = index.numpy(), log_p.clamp(min=-FP16_LIMIT).numpy()
+        # [B, *]: probability of all other classes together
         rows["rest"] = (1 - log_p.exp().sum(dim=-1)).clamp(min=0).numpy()
         return rows
 
     def decode(self, rows: NDArray[Any]) -> Tensor:
-        """Return rows as ``[B, C, *]`` float32 (``fp64``: float64); of top-k rows log-probabilities.
+        """Convert rows to outputs ``[B, C, *]`` in float32, or float64 with precision ``fp64``.
 
-        What top-k rows do not keep shares the rest evenly.
+        Top-k rows become log-probabilities; the classes that they lack share the rest equally.
         """
         if self.is_relative:
             largest, distance = (
                 torch.from_numpy(rows[name].astype(np.float32)) for name in ("largest", "distance")
             )
-            return largest.unsqueeze(1) + distance
+            return largest.unsqueeze(1) + distance  # [B, 1, *] + [B, C, *]
         if self.top_k is None:
-            wanted = np.float64 if self.precision == "fp64" else np.float32
-            return torch.from_numpy(np.asarray(rows).astype(wanted))
+            dtype = np.float64 if self.precision == "fp64" else np.float32
+            return torch.from_numpy(np.asarray(rows).astype(dtype))
         classes = self.shape[0]
-        spread = torch.from_numpy(rows["rest"].astype(np.float32)) / (classes - self.top_k)
-        logits = spread.clamp(min=1e-30).log()[..., None].repeat(*(1,) * spread.dim(), classes)
+        # [B, *]: probability of each class that is not stored
+        share = torch.from_numpy(rows["rest"].astype(np.float32)) / (classes - self.top_k)
+        # [B, *] -> [B, *, C]
+        log_p = share.clamp(min=1e-30).log()[..., None].repeat(*(1,) * share.dim(), classes)
+        # two of [B, *, top_k]
         index = torch.from_numpy(rows["index"].astype(np.int64))
-        kept = torch.from_numpy(rows["log_p"].astype(np.float32))
-        return logits.scatter(-1, index, kept).movedim(-1, 1)
+        stored = torch.from_numpy(rows["log_p"].astype(np.float32))
+        return log_p.scatter(-1, index, stored).movedim(-1, 1)  # [B, *, C] -> [B, C, *]
 
     def to_comparable(self, output: Tensor) -> Tensor:
-        """Return the quantities that outputs ``[B, C, *]`` are compared by: probabilities, or values."""
+        """Convert outputs ``[B, C, *]`` to comparable quantities in float64: probabilities, or values."""
         if self.kind == CLASSES:
             return output.double().softmax(dim=1)
         return output.double().sigmoid() if self.kind == LABELS else output.double()

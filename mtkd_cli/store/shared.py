@@ -1,4 +1,4 @@
-"""Fill a folder of the store together, by all processes of a run."""
+"""Fill a folder of the store by all processes of a run together."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mtkd_cli.store import content_store
 
 @contextmanager
 def filling_together(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
-    """Give every process an empty folder to fill, as `content_store.filling` does; None if there is no need.
+    """Yield an empty folder to every process, like `content_store.filling`; None if the result exists.
 
-    What the first process writes is kept; what the others write is thrown away. At the end every process
-    finds it at `content_store.folder_of`.
+    The files of the first process are kept, those of the others are deleted. At the end, every process can
+    read the result in `content_store.folder_of`.
 
     Raises:
-        DataError: the disk is full, read-only or otherwise unusable, or this process sees another store.
+        DataError: the disk is full, read-only or otherwise unusable, or this process uses another store.
     """
     if group.is_first():
         with content_store.filling(kind, key) as empty:
@@ -29,8 +29,8 @@ def filling_together(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]
             yield empty
         group.broadcast(False)
     elif group.broadcast(False):
-        with TemporaryDirectory() as aside:
-            yield Path(aside)
+        with TemporaryDirectory() as temporary:
+            yield Path(temporary)
         group.broadcast(False)
     else:
         yield None
