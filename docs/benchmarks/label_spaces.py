@@ -101,12 +101,12 @@ def recipe_in(folder: str, fashion: str | None) -> str:
 
 def padded(recipe: str, overrides: list[str]) -> dict[str, Any]:
     """Run the recipe as if every teacher knew every class."""
-    known = preflight.known_classes
-    preflight.known_classes = strategy_batches.known_classes = lambda _: None
+    known = preflight.known_class_mask
+    preflight.known_class_mask = strategy_batches.known_class_mask = lambda _: None
     try:
         return distil(recipe, overrides, baseline=False)
     finally:
-        preflight.known_classes = strategy_batches.known_classes = known
+        preflight.known_class_mask = strategy_batches.known_class_mask = known
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from mtkd_cli.runs.strategy_batches import batches_of, fit_strategy
 from mtkd_cli.teachers.fine_tuning import fit_teacher
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.prepare import prepare_teachers
-from mtkd_cli.teachers.resolved_teacher import resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from mtkd_cli.training.strategy import Strategy, mixture
 
 HERE = Path(__file__).parent
@@ -85,7 +85,7 @@ def ensemble_statistics(changes: list[str]) -> Tensor:
     fit_strategy(strategy, context, teachers)
     test = context.data.test
     rows = np.arange(len(test))
-    outputs = tuple(teacher.recorded("test", PLAIN, rows) for teacher in teachers)
+    outputs = tuple(teacher.recorded_outputs("test", PLAIN, rows) for teacher in teachers)
     merged = strategy.merge(batches_of(context, test, teachers)(outputs, rows, None))
     return context.task.statistics(mixture(context.task, merged), torch.from_numpy(test.samples.targets))
 
@@ -93,7 +93,7 @@ def ensemble_statistics(changes: list[str]) -> Tensor:
 def permuted_copy(path: Path) -> str:
     """Write the weights of the permuted teacher; return the change that adds it to the recipe."""
     context = loaded(RECIPE, [])
-    teacher = resolved_teachers(context)[0]
+    teacher = resolve_teachers(context)[0]
     untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
     copied = fit_teacher(untouched, teacher, context).module
     weights = {name: tensor.contiguous().clone() for name, tensor in copied.state_dict().items()}

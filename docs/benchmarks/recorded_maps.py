@@ -29,7 +29,7 @@ def main() -> None:
     torch.set_num_threads(1)
     context = loaded(RECIPE, ["store.top_k=null"])
     task, test = context.task, context.data.test
-    outputs = [t.recorded("test", PLAIN, np.arange(len(test))) for t in prepare_teachers(context, 1)]
+    outputs = [t.recorded_outputs("test", PLAIN, np.arange(len(test))) for t in prepare_teachers(context, 1)]
     target = torch.from_numpy(test.samples.targets)
     shape, side = tuple(outputs[0].shape[1:]), outputs[0].shape[-1]
 

@@ -20,13 +20,13 @@ from mtkd_cli.plugin.registry import discover
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve
 from mtkd_cli.runs import pipeline
-from mtkd_cli.store.recorded_outputs import Recorded
+from mtkd_cli.store.recorded_outputs import RecordedArray
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.fine_tuning import fit_teacher
 from mtkd_cli.teachers.inference import outputs_by_view
 from mtkd_cli.teachers.load import load_teacher
-from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 
@@ -60,7 +60,7 @@ class Bench:
     teachers: tuple[ResolvedTeacher, ...]
     models: list[nn.Module]
     fast: list[nn.Module]
-    arrays: list[dict[tuple[str, int], Recorded]]
+    arrays: list[dict[tuple[str, int], RecordedArray]]
     clock: Callable[[], float]
 
     def timed(self, call: Callable[[], object]) -> float:
@@ -99,7 +99,7 @@ def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> 
         registry = discover(third_party=False)
         parts = resolve(read(str(recipe), [], registry)[0], registry, str(recipe))
     context = pipeline.prepare(parts, "cpu", Progress())
-    teachers, models, fast = resolved_teachers(context), [], []
+    teachers, models, fast = resolve_teachers(context), [], []
     for teacher in teachers:
         untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
         model = fit_teacher(untouched, teacher, context)
@@ -118,7 +118,7 @@ def some_views(context: Context) -> Tensor:
     return view(split.samples.read(slice(4)), split.id_numbers[:4], 0, 0, context.recipe.augment)
 
 
-def recorded_by(bench: Bench, k: int, number: int) -> Recorded:
+def recorded_by(bench: Bench, k: int, number: int) -> RecordedArray:
     """Record one view of the training samples by teacher k, into a new array."""
     context = bench.context
     key = recording.key(

@@ -84,7 +84,7 @@ class Panel:
 
     def answers(self, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
         """Return each teacher's answers on some samples, K of ``[B, C, *]``."""
-        return tuple(teacher.recorded("val", PLAIN, rows) for teacher in self.teachers)
+        return tuple(teacher.recorded_outputs("val", PLAIN, rows) for teacher in self.teachers)
 
     def targets(self, rows: NDArray[np.int64]) -> Tensor:
         """Return the labels of some samples."""

@@ -15,7 +15,7 @@ from mtkd_cli.runs import names, pipeline
 from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import content_store
-from mtkd_cli.teachers.resolved_teacher import resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 
@@ -86,7 +86,7 @@ class Trainer:
         quiet = Progress(self.progress.console, told=self.progress.told)
         context = pipeline.prepare(self.parts_of(cell.overrides), self.device, quiet)
         name = run_name(self.name, cell, context, baseline)
-        with content_store.locked(content_store.root() / "cells" / name), Run(name, go_on=True) as run:
+        with content_store.lock_folder(content_store.root() / "cells" / name), Run(name, go_on=True) as run:
             report = run.finished_report()
             if report is not None:
                 return Done(cell, name, report), False
@@ -100,7 +100,7 @@ def run_name(recipe: str, cell: Cell, context: Context, baseline: BaselineChoice
         "recipe": context.recipe.as_dict(),
         "samples": [split.digest for split in data.splits],
         "targets": [hashing.array_sha256(s.samples.targets) for s in (*data.splits, data.all_labels)],
-        "teachers": [teacher.key for teacher in resolved_teachers(context)],
+        "teachers": [teacher.key for teacher in resolve_teachers(context)],
         "engine": context.engine,
         "baseline": NAMED_BEFORE.get(baseline, str(baseline)),
     }

@@ -25,7 +25,7 @@ from mtkd_cli.runs.start import as_begun, context_of, finished, resume_hint
 from mtkd_cli.runs.view_count import views_of
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.stats.paired_test import paired
-from mtkd_cli.teachers.resolved_teacher import resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from mtkd_cli.training.context import Context
 
 FEWEST = 3
@@ -60,7 +60,7 @@ def run_seeds(
 
 def distill_seeds(context: Context, run: Run, seeds: int, baseline: BaselineChoice) -> RunResult:
     """Train a student and its baselines with each seed; keep the median student and return the report."""
-    now = manifest.of(context, resolved_teachers(context), views_of(context.recipe), baseline)
+    now = manifest.of(context, resolve_teachers(context), views_of(context.recipe), baseline)
     run.begin(context.recipe, {**now, "seeds": seeds})
     first, name = context.recipe.train.seed, run.folder.name
     numbers = range(first, first + seeds)

@@ -23,7 +23,7 @@ from mtkd_cli.runs.students import build
 from mtkd_cli.runs.view_count import views_of
 from mtkd_cli.store import content_store
 from mtkd_cli.teachers.prepare import report_views
-from mtkd_cli.teachers.resolved_teacher import resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import plain_views
 from mtkd_cli.training.progress import Progress
@@ -48,7 +48,7 @@ def check_recipe(parts: Resolved) -> list[Finding]:
 
 def _models(context: Context) -> Iterator[Finding]:
     """Load and run the teachers and the student, then estimate the memory and disk space for them."""
-    views, teachers = views_of(context.recipe), resolved_teachers(context)
+    views, teachers = views_of(context.recipe), resolve_teachers(context)
     checked = []
     findings: list[Finding] = []
     with collect_failures("views", findings):

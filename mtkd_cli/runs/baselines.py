@@ -14,7 +14,7 @@ from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.runs.students import TrainedStudent, best_candidate, build, plan_steps
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
-from mtkd_cli.store.shared import filling_together
+from mtkd_cli.store.shared import fill_once_together
 from mtkd_cli.teachers.identity import student_identity
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.objectives import FromLabels
@@ -77,9 +77,9 @@ def trained_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
     student alone, so that it costs little.
     """
     key = baseline_key(baseline, context)
-    with filling_together(baseline.kind, key) as empty:
+    with fill_once_together(baseline.kind, key) as empty:
         if empty is not None:
-            checkpoints = content_store.unfinished(baseline.kind, key)
+            checkpoints = content_store.unfinished_folder(baseline.kind, key)
             if baseline.kind == "pseudo-labels":
                 alone = trained_baseline(ALONE, context).model
                 pseudo_labeled, objective, source = pseudo_labels.pseudo_labeled(context, alone)

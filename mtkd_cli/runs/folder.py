@@ -87,9 +87,9 @@ class Run:
         """
         if self.begun is not None:
             for change in manifest.refuse_changes(self.begun, now, str(self.folder)):
-                self.log_file.logged(change)
+                self.log_file.line_logged(change)
             now = {**now, "views": self.begun["views"]}
-            self.log_file.logged("goes on")
+            self.log_file.line_logged("goes on")
         self.write_recipe(recipe)
         self._write_manifest(now)
         views: int | None = now["views"]
@@ -190,7 +190,7 @@ class Run:
         stopped = isinstance(error, KeyboardInterrupt)
         if self.begun and (stopped or not self.is_new or (self.folder / ROWS).exists()):
             with contextlib.suppress(Exception):
-                self.log_file.logged(
+                self.log_file.line_logged(
                     "stopped by a signal" if stopped else f"failed: {type(error).__name__}: {error}"
                 )
         elif self.is_new:

@@ -16,9 +16,9 @@ class LogFile(RunListener):
 
     path: Path
 
-    def said(self, line: str) -> None:
-        self.logged(line)
+    def line_shown(self, line: str) -> None:
+        self.line_logged(line)
 
-    def logged(self, line: str) -> None:
+    def line_logged(self, line: str) -> None:
         with atomic.disk_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.datetime.now().isoformat(timespec='seconds')} {line}\n")

@@ -32,7 +32,7 @@ from mtkd_cli.teachers import calibration, memorized
 from mtkd_cli.teachers.distillation_data import distillation_data
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.teachers.prepare import prepare_teachers
-from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 from mtkd_cli.training.strategy import Strategy
@@ -68,7 +68,7 @@ def distill(context: Context, run: Run, baseline: bool | str) -> RunResult:
     with run, running_trackers(context.parts.trackers, logged.say) as trackers:
         context = replace(context, progress=logged.with_listeners(*trackers))
         events = context.progress.events
-        resolved = resolved_teachers(context)
+        resolved = resolve_teachers(context)
         now = manifest.of(context, resolved, views_of(context.recipe), choice)
         views = run.begin(context.recipe, now)
         events.run_started(context.recipe.as_dict(), run.folder)
@@ -89,7 +89,7 @@ def assist(context: Context, baseline: bool | str, checkpoints: Path) -> None:
         checkpoints: where the first process keeps those of the distilled student.
     """
     baselines = baselines_of(choice_of(baseline), context)
-    _run_phases(context, resolved_teachers(context), group.broadcast(None), baselines, checkpoints)
+    _run_phases(context, resolve_teachers(context), group.broadcast(None), baselines, checkpoints)
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ from mtkd_cli.teachers.checks import validate_live
 from mtkd_cli.teachers.fit_split import create_fit_split
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.outputs import align_teacher
-from mtkd_cli.teachers.prepare import arrays_of, find_recorded, report_views
+from mtkd_cli.teachers.prepare import find_recorded, needed_arrays, report_views
 from mtkd_cli.teachers.probe import probe_teacher
-from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.hyperparameter_search import candidates
 
@@ -47,7 +47,7 @@ LOOK_UP = 1e-6
 def plan_of(context: Context, views: int | None, baseline: bool | str, seeds: int = 1) -> dict[str, Any]:
     """Return the plan as plain facts. Loads each teacher in turn and times one forward pass of each."""
     recipe, data = context.recipe, context.data
-    resolved = resolved_teachers(context)
+    resolved = resolve_teachers(context)
     report_views(resolved, views, context)
     steps, _ = plan_steps(context)
     tries = len(candidates(recipe.train))
@@ -121,7 +121,7 @@ def teacher_facts(
     """
     data, fit = context.data, teacher.entry.fit
     model = load_teacher(teacher.part, teacher.entry, data, context.task)
-    wanted = arrays_of(context, views, teacher.by_id)
+    wanted = needed_arrays(context, views, teacher.by_id)
     probe = probe_teacher(model, teacher.entry, [split for split, _ in wanted], context)
     model, shape = probe.model, probe.shape
     each = LOOK_UP if teacher.by_id else _seconds_a_sample(context, with_preprocessing(model).eval())
@@ -135,7 +135,7 @@ def teacher_facts(
         seen = len(chosen.rows) + len(chosen.held)
         passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
     kept = find_recorded(teacher, wanted, context)
-    row = Layout.of(shape, context.recipe, context.task).dtype.itemsize
+    row = Layout.for_recipe(shape, context.recipe, context.task).dtype.itemsize
     asked = sum(len(split) for split, number in wanted if (split.name, number) not in kept)
     live = context.recipe.train.epochs * len(data.train) if views is None else 0
     return {

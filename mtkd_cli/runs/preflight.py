@@ -8,8 +8,8 @@ from mtkd_cli.interfaces import Task
 from mtkd_cli.plugin.alternatives import use_another_loss
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import alignment
-from mtkd_cli.teachers.label_alignment import remarks
-from mtkd_cli.teachers.outputs import ReadyTeacher, known_classes
+from mtkd_cli.teachers.label_alignment import alignment_remarks
+from mtkd_cli.teachers.outputs import ReadyTeacher, known_class_mask
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.loop import require_minimum_batch
 from mtkd_cli.training.strategy import Strategy
@@ -57,7 +57,7 @@ def refuse_few_samples(context: Context, baselines: bool) -> None:
 
 def refuse_partial_label_spaces(context: Context, strategy: Strategy, teachers: list[ReadyTeacher]) -> None:
     """Raise if teachers know some classes only and the strategy or the loss cannot do with that."""
-    known = known_classes(teachers)
+    known = known_class_mask(teachers)
     strategy.require_full_outputs(known, gaps=context.recipe.store.on_nan == "drop")
     if known is not None and not context.task.any_label_space:
         other = use_another_loss(context.recipe.task.name, any_label_space=True)
@@ -83,7 +83,7 @@ def show_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
         for teacher in teachers
         if context.task.over_classes and own[teacher.name] is None and teacher.entry.fit is None
     ]
-    lines += remarks(alignments, own, context.data.classes)
+    lines += alignment_remarks(alignments, own, context.data.classes)
     answered = {teacher.name: teacher.own_classes for teacher in teachers}
     same = all(t.alignment.is_identity(len(t.facts["classes"] or context.data.classes)) for t in teachers)
     shown = None if same else alignment.table(context.data.classes, answered)

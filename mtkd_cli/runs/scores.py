@@ -43,14 +43,14 @@ def outputs_of(
         return row_predictor(on_device(with_preprocessing(model), context.device), test, context.device)
 
     def of_teacher(teacher: ReadyTeacher) -> Outputs:
-        return lambda rows: teacher.recorded("test", PLAIN, rows)
+        return lambda rows: teacher.recorded_outputs("test", PLAIN, rows)
 
     about = batches_of(context, test, teachers)
     of_student = of_model(student.model)
     guided = "student" in context.parts.strategy.spec.needs
 
     def of_ensemble(rows: NDArray[np.int64]) -> Tensor:
-        answers = tuple(teacher.recorded("test", PLAIN, rows) for teacher in teachers)
+        answers = tuple(teacher.recorded_outputs("test", PLAIN, rows) for teacher in teachers)
         merged = strategy.merge(about(answers, rows, None, of_student(rows) if guided else None))
         return mixture(context.task, merged)
 

@@ -9,7 +9,7 @@ import torch
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.teachers.outputs import ReadyTeacher, known_classes
+from mtkd_cli.teachers.outputs import ReadyTeacher, known_class_mask
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.objectives import Batches
 from mtkd_cli.training.strategy import Strategy
@@ -22,7 +22,7 @@ def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeach
     """Show a strategy the validation split, if it needs to see it."""
     val = context.data.val
     rows = sample_rows(val.labelled, MOST_VALUES // (len(teachers) * max(1, _values(teachers, "val"))))
-    outputs = tuple(teacher.recorded("val", PLAIN, rows) for teacher in teachers)
+    outputs = tuple(teacher.recorded_outputs("val", PLAIN, rows) for teacher in teachers)
     target = torch.from_numpy(val.samples.targets[rows])
     strategy.fit(batches_of(context, val, teachers)(outputs, rows, target))
 
@@ -42,6 +42,6 @@ def batches_of(context: Context, split: Split, teachers: list[ReadyTeacher]) -> 
         tuple(t.entry.weight for t in teachers),
         recipe.loss.temperature,
         recipe.train.seed,
-        known_classes(teachers),
+        known_class_mask(teachers),
         gaps=recipe.store.on_nan == "drop",
     )

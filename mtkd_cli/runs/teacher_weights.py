@@ -55,7 +55,7 @@ def counted(
     sums = torch.zeros(len(classes) + 1, len(teachers) + 1, dtype=torch.float64)
     answer = row_predictor(on_device(with_preprocessing(student), context.device), val, context.device)
     for part in parts:
-        answers = tuple(teacher.recorded("val", PLAIN, part) for teacher in teachers)
+        answers = tuple(teacher.recorded_outputs("val", PLAIN, part) for teacher in teachers)
         target = torch.from_numpy(val.samples.targets[part])
         weights = strategy.merge(about(answers, part, target, student=answer(part))).weights
         if weights is None:

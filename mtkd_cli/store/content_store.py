@@ -63,21 +63,21 @@ def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Pa
     """Return the folder of ``key``; if it is missing, create it and fill it with ``write``.
 
     Args:
-        kind: kind of content, see `filling`.
+        kind: kind of content, see `fill_once`.
         key: content key: everything that affects the content.
         write: function that fills an empty folder.
 
     Raises:
         DataError: the disk is full, read-only or otherwise unusable.
     """
-    with filling(kind, key) as empty:
+    with fill_once(kind, key) as empty:
         if empty is not None:
             write(empty)
     return folder_of(kind, key)
 
 
 @contextmanager
-def filling(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
+def fill_once(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
     """Yield an empty folder that becomes the folder of ``key`` at the end; yield None if that already exists.
 
     If two processes need the same key, the second waits, and then reads the result of the first.
@@ -93,7 +93,7 @@ def filling(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
         yield None
         return
     folder = folder_of(kind, key)
-    with locked(folder):
+    with lock_folder(folder):
         if is_intact(folder):
             yield None
             return
@@ -101,7 +101,7 @@ def filling(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
         with whole_folder.create(folder) as part:
             yield part
             atomic.write_json(part / KEY, key)
-        shutil.rmtree(unfinished(kind, key), ignore_errors=True)
+        shutil.rmtree(unfinished_folder(kind, key), ignore_errors=True)
 
 
 def folder_of(kind: str, key: Mapping[str, Any]) -> Path:
@@ -109,26 +109,26 @@ def folder_of(kind: str, key: Mapping[str, Any]) -> Path:
     return root() / kind / digest(key)
 
 
-def unfinished(kind: str, key: Mapping[str, Any]) -> Path:
-    """Return the folder for checkpoints of unfinished work; `filling` removes it at the end."""
+def unfinished_folder(kind: str, key: Mapping[str, Any]) -> Path:
+    """Return the folder for checkpoints of unfinished work; `fill_once` removes it at the end."""
     return root() / kind / f".{digest(key)}.unfinished"
 
 
-def lock_of(folder: Path) -> Path:
+def lock_path(folder: Path) -> Path:
     """Return the lock file of a folder; its ``.partial`` and ``.unfinished`` folders have the same one."""
     name = folder.name.removeprefix(".").removesuffix(".partial").removesuffix(".unfinished")
     return folder.with_name(f".{name}.lock")
 
 
 @contextmanager
-def locked(folder: Path, wait: bool = True) -> Iterator[None]:
+def lock_folder(folder: Path, wait: bool = True) -> Iterator[None]:
     """Hold the lock of one folder of the store.
 
     Raises:
         BlockingIOError: another process holds it, and ``wait`` is False.
         DataError: the store is unusable.
     """
-    path = lock_of(folder)
+    path = lock_path(folder)
     try:
         try:
             file = open_locked(path, SILENT_SECONDS if wait else 0)
@@ -145,7 +145,7 @@ def locked(folder: Path, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def not_here(folder: Path) -> DataError:
+def unshared_store_error(folder: Path) -> DataError:
     """Return the error for a process that cannot see the store of the first process."""
     return DataError(
         "the results of the first process of this run are missing",

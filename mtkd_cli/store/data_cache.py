@@ -37,7 +37,7 @@ class StoreCache:
 
     def mapped(self, path: Path) -> NDArray[Any]:
         """Return the memory-mapped array of a ``.npy`` file; while it exists, pruning keeps the file."""
-        return mapped_arrays.mapped(path)
+        return mapped_arrays.map_array(path)
 
     def __fspath__(self) -> str:
         return str(self.folder)

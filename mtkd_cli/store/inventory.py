@@ -14,7 +14,7 @@ from typing import Any
 
 from mtkd_cli.files import atomic
 from mtkd_cli.store import content_store, mapped_arrays, recorded_outputs
-from mtkd_cli.store.rounding import in_words
+from mtkd_cli.store.rounding import describe_rounding
 from mtkd_cli.store.row_format import Layout
 
 KINDS = ("outputs", "fitted", "alone", "pseudo-labels", "all-labels", "teachers", "images")
@@ -23,7 +23,7 @@ KINDS = ("outputs", "fitted", "alone", "pseudo-labels", "all-labels", "teachers"
 FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.(partial|unfinished)")
 """Names of complete folders, and of leftovers of killed processes."""
 
-FLOAT32 = 1e-6
+FLOAT32_TOLERANCE = 1e-6
 """Largest allowed difference of values as a share of the largest: teachers compute in float32."""
 
 
@@ -36,8 +36,8 @@ class Item:
         folder: its path.
         what: short description of the content.
         bytes: size of its files.
-        used: time of the last use by a run, in seconds since 1970.
-        complete: whether it is complete; leftovers and partly recorded arrays are not.
+        last_used: time of the last use by a run, in seconds since 1970.
+        is_complete: whether it is complete; leftovers and partly recorded arrays are not.
         rounding: largest rounding error of recorded outputs, in words; empty if unknown.
     """
 
@@ -45,8 +45,8 @@ class Item:
     folder: Path
     what: str
     bytes: int
-    used: float
-    complete: bool
+    last_used: float
+    is_complete: bool
     rounding: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,15 +56,15 @@ class Item:
             "name": self.folder.name,
             "what": self.what,
             "bytes": self.bytes,
-            "age_seconds": round(time.time() - self.used),
-            "complete": self.complete,
+            "age_seconds": round(time.time() - self.last_used),
+            "complete": self.is_complete,
             **({"rounding": self.rounding} if self.rounding else {}),
         }
 
 
-def items() -> list[Item]:
+def list_items() -> list[Item]:
     """Return all items in the store, most recently used first."""
-    return sorted(_items(), key=lambda item: -item.used)
+    return sorted(_read_items(), key=lambda item: -item.last_used)
 
 
 def prune(older_than_days: float | None, larger_than_bytes: int | None) -> tuple[list[Item], list[Item]]:
@@ -76,12 +76,12 @@ def prune(older_than_days: float | None, larger_than_bytes: int | None) -> tuple
     Raises:
         DataError: an item cannot be removed.
     """
-    present = items()
+    present = list_items()
     total = sum(item.bytes for item in present)
     removed: list[Item] = []
-    spared: list[Item] = []
+    in_use: list[Item] = []
     for item in reversed(present):
-        is_old = older_than_days is not None and time.time() - item.used > older_than_days * 86400
+        is_old = older_than_days is not None and time.time() - item.last_used > older_than_days * 86400
         is_over_limit = larger_than_bytes is not None and total > larger_than_bytes
         if not is_old and not is_over_limit:
             continue
@@ -89,19 +89,19 @@ def prune(older_than_days: float | None, larger_than_bytes: int | None) -> tuple
             total -= item.bytes
             removed.append(item)
         else:
-            spared.append(item)
-    return removed, spared
+            in_use.append(item)
+    return removed, in_use
 
 
-def damaged() -> list[Item]:
+def damaged_items() -> list[Item]:
     """Return complete items whose content does not match its checksums."""
-    return [item for item in items() if item.complete and not _is_intact(item)]
+    return [item for item in list_items() if item.is_complete and not _is_intact(item)]
 
 
 def _remove(folder: Path) -> bool:
     """Remove a folder; return False if a process uses it."""
     try:
-        with content_store.locked(folder, wait=False), mapped_arrays.reserved(folder) as free:
+        with content_store.lock_folder(folder, wait=False), mapped_arrays.reserve(folder) as free:
             if free:
                 with atomic.disk_errors(folder):
                     shutil.rmtree(folder)
@@ -113,12 +113,12 @@ def _remove(folder: Path) -> bool:
 def _is_intact(item: Item) -> bool:
     if item.kind != "outputs":
         return content_store.is_intact(item.folder)
-    samples = _key(item.folder).get("samples")
-    array = recorded_outputs.opened(item.folder, samples) if isinstance(samples, int) else None
-    return array is not None and not recorded_outputs.missing(array, array.rows.shape[0])
+    samples = _read_key(item.folder).get("samples")
+    array = recorded_outputs.open_array(item.folder, samples) if isinstance(samples, int) else None
+    return array is not None and not recorded_outputs.missing_shards(array, array.rows.shape[0])
 
 
-def _items() -> Iterator[Item]:
+def _read_items() -> Iterator[Item]:
     for kind in KINDS:
         try:
             folders = [
@@ -126,10 +126,10 @@ def _items() -> Iterator[Item]:
             ]
         except OSError:
             continue
-        yield from filter(None, (_item(kind, folder) for folder in folders))
+        yield from filter(None, (_read_item(kind, folder) for folder in folders))
 
 
-def _item(kind: str, folder: Path) -> Item | None:
+def _read_item(kind: str, folder: Path) -> Item | None:
     """Return the item of a folder; None if the folder cannot be read."""
     try:
         with os.scandir(folder) as entries:
@@ -137,30 +137,30 @@ def _item(kind: str, folder: Path) -> Item | None:
         used = max([stat.st_mtime for stat in stats], default=folder.stat().st_mtime)
     except OSError:
         return None
-    key = _key(folder)
+    key = _read_key(folder)
     done, rounding = not folder.name.startswith("."), ""
     if kind == "outputs":
-        done = len(recorded_outputs.ledger(folder)) >= _shards(key)
-        rounding = _rounding(folder, key)
+        done = len(recorded_outputs.read_checksums(folder)) >= _shard_count(key)
+        rounding = _rounding_text(folder, key)
     size = sum(stat.st_size for stat in stats)
-    return Item(kind, folder, _what(kind, key), size, used, done, rounding)
+    return Item(kind, folder, _describe(kind, key), size, used, done, rounding)
 
 
-def _rounding(folder: Path, key: dict[str, Any]) -> str:
-    rounding, layout = recorded_outputs.rounding_in(folder), key.get("layout")
+def _rounding_text(folder: Path, key: dict[str, Any]) -> str:
+    rounding, layout = recorded_outputs.read_rounding(folder), key.get("layout")
     kind = layout.get("kind") if isinstance(layout, dict) else None
-    return in_words(rounding, str(kind)) if rounding is not None and kind else ""
+    return describe_rounding(rounding, str(kind)) if rounding is not None and kind else ""
 
 
-def _shards(key: dict[str, Any]) -> int:
+def _shard_count(key: dict[str, Any]) -> int:
     """Return the number of shards of a complete array."""
     try:
-        return Layout.from_dict(key["layout"]).shards(int(key["samples"]))
+        return Layout.from_dict(key["layout"]).shard_count(int(key["samples"]))
     except (KeyError, TypeError, ValueError):
         return 1
 
 
-def _key(folder: Path) -> dict[str, Any]:
+def _read_key(folder: Path) -> dict[str, Any]:
     try:
         key = json.loads((folder / "key.json").read_text())
     except (OSError, ValueError):
@@ -168,9 +168,9 @@ def _key(folder: Path) -> dict[str, Any]:
     return key if isinstance(key, dict) else {}
 
 
-def _what(kind: str, key: dict[str, Any]) -> str:
+def _describe(kind: str, key: dict[str, Any]) -> str:
     """Describe the content of a key in a few words."""
-    model = _find(key, "model")
+    model = _find_model(key, "model")
     if kind == "outputs":
         return f"{model}, {key.get('split')} view {key.get('view')}, {key.get('samples')} samples"
     if kind == "images":
@@ -178,10 +178,10 @@ def _what(kind: str, key: dict[str, Any]) -> str:
     return str(model or f"{key.get('size')} px")
 
 
-def _find(value: Any, name: str) -> str:
+def _find_model(value: Any, name: str) -> str:
     """Return ``provider:model`` from any level of a key."""
     if isinstance(value, dict):
         if isinstance(value.get(name), str):
             return f"{str(value.get('provider', '')).rpartition(':')[2]}:{value[name]}"
-        return next((found for inner in value.values() if (found := _find(inner, name))), "")
+        return next((found for inner in value.values() if (found := _find_model(inner, name))), "")
     return ""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mtkd_cli.files.lock import lock
 
 
-def mapped(path: Path) -> NDArray[Any]:
+def map_array(path: Path) -> NDArray[Any]:
     """Return the array of a ``.npy`` file, memory-mapped for reading.
 
     The mapping keeps the file open, and with it a shared lock, until the array is deleted or the process ends
@@ -36,7 +36,7 @@ def mapped(path: Path) -> NDArray[Any]:
 
 
 @contextmanager
-def reserved(folder: Path) -> Iterator[bool]:
+def reserve(folder: Path) -> Iterator[bool]:
     """Yield whether no process reads an array in ``folder``; inside the context, none can start to."""
     with contextlib.ExitStack() as stack:
         free = True

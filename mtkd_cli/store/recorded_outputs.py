@@ -25,7 +25,7 @@ from torch import Tensor
 
 from mtkd_cli.files import atomic
 from mtkd_cli.store import content_store, mapped_arrays
-from mtkd_cli.store.rounding import Rounding, largest
+from mtkd_cli.store.rounding import Rounding, max_rounding
 from mtkd_cli.store.row_format import Layout
 
 ZEROS = bytes(2**20)
@@ -33,7 +33,7 @@ ZEROS = bytes(2**20)
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedArray:
     """The recorded outputs of one teacher for one view of a split.
 
     Attributes:
@@ -53,7 +53,7 @@ class Recorded:
     @property
     def rounding(self) -> Rounding | None:
         """Largest rounding error of the outputs; None if it is unknown."""
-        return rounding_in(self.folder)
+        return read_rounding(self.folder)
 
 
 def folder_of(key: Mapping[str, Any]) -> Path:
@@ -61,28 +61,28 @@ def folder_of(key: Mapping[str, Any]) -> Path:
     return content_store.root() / "outputs" / content_store.digest(key)
 
 
-def find(key: Mapping[str, Any], samples: int) -> Recorded | None:
+def find(key: Mapping[str, Any], samples: int) -> RecordedArray | None:
     """Return the array of a key if all shards are complete and match their checksums."""
     folder = folder_of(key)
-    found = opened(folder, samples)
-    if found is None or missing(found, samples):
+    found = open_array(folder, samples)
+    if found is None or missing_shards(found, samples):
         return None
     content_store.touch(folder)
     return found
 
 
-def missing(recorded: Recorded, samples: int) -> list[int]:
+def missing_shards(recorded: RecordedArray, samples: int) -> list[int]:
     """Return the indices of missing or damaged shards."""
-    written = ledger(recorded.folder)
+    written = read_checksums(recorded.folder)
 
     def is_intact(shard: int) -> bool:
         rows = np.ascontiguousarray(recorded.rows[recorded.layout.rows_of(shard, samples)])
         return written.get(shard) == _sha256(recorded.layout, rows.view(np.uint8).data)
 
-    return [shard for shard in range(recorded.layout.shards(samples)) if not is_intact(shard)]
+    return [shard for shard in range(recorded.layout.shard_count(samples)) if not is_intact(shard)]
 
 
-def create(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
+def create(key: Mapping[str, Any], layout: Layout, samples: int) -> RecordedArray:
     """Return the array of a key for writing, with the shards that it already has.
 
     All bytes of a new array are allocated now. An unusable old array is unlinked; processes that still read
@@ -92,7 +92,7 @@ def create(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
         DataError: the disk is full, read-only or otherwise unusable.
     """
     folder = folder_of(key)
-    present = opened(folder, samples)
+    present = open_array(folder, samples)
     if present and present.layout == layout:
         return present
     try:
@@ -102,32 +102,32 @@ def create(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
                 stale.unlink()
             _allocate(folder / "outputs.npy", layout, samples)
             atomic.write_json(folder / "key.json", {**key, "layout": layout.as_dict(), "samples": samples})
-            return Recorded(folder, layout, mapped_arrays.mapped(folder / "outputs.npy"))
+            return RecordedArray(folder, layout, mapped_arrays.map_array(folder / "outputs.npy"))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def open_created(key: Mapping[str, Any], layout: Layout, samples: int) -> Recorded:
+def open_existing(key: Mapping[str, Any], layout: Layout, samples: int) -> RecordedArray:
     """Return an array that this or another process created, as it is on the disk now.
 
     Raises:
         DataError: it does not exist, because this process uses another store.
     """
-    found = opened(folder_of(key), samples)
+    found = open_array(folder_of(key), samples)
     if found is None or found.layout != layout:
-        raise content_store.not_here(folder_of(key))
+        raise content_store.unshared_store_error(folder_of(key))
     return found
 
 
-def bytes_to_take(key: Mapping[str, Any], layout: Layout, samples: int) -> int:
+def additional_bytes(key: Mapping[str, Any], layout: Layout, samples: int) -> int:
     """Return the additional disk space of an array in bytes; 0 if it is already allocated."""
-    present = opened(folder_of(key), samples)
+    present = open_array(folder_of(key), samples)
     return 0 if present and present.layout == layout else samples * layout.dtype.itemsize
 
 
-def write(
-    recorded: Recorded, shard: int, rows: NDArray[Any], samples: int, rounding: Rounding | None = None
+def write_shard(
+    recorded: RecordedArray, shard: int, rows: NDArray[Any], samples: int, rounding: Rounding | None = None
 ) -> None:
     """Write one shard, then append the line with its checksum and how much it was rounded.
 
@@ -143,7 +143,7 @@ def write(
     path = recorded.folder / "outputs.npy"
     with atomic.disk_errors(path):
         with path.open("r+b") as file:
-            file.seek(len(_header(layout, samples)) + shard_rows.start * layout.dtype.itemsize)
+            file.seek(len(_array_header(layout, samples)) + shard_rows.start * layout.dtype.itemsize)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -152,37 +152,39 @@ def write(
         atomic.append_line(recorded.folder / "shards.jsonl", json.dumps({**line, **known}))
 
 
-def opened(folder: Path, samples: int) -> Recorded | None:
+def open_array(folder: Path, samples: int) -> RecordedArray | None:
     """Return the array in a folder, complete or not; None if it has another size or cannot be read."""
     path = folder / "outputs.npy"
     try:
         known = json.loads((folder / "key.json").read_text())
         layout = Layout.from_dict(known["layout"])
-        header = _header(layout, samples)
+        header = _array_header(layout, samples)
         with path.open("rb") as file:
             begins_right = file.read(len(header)) == header
         size = len(header) + samples * layout.dtype.itemsize
         if known["samples"] != samples or not begins_right or path.stat().st_size != size:
             return None
-        return Recorded(folder, layout, mapped_arrays.mapped(path))
+        return RecordedArray(folder, layout, mapped_arrays.map_array(path))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def ledger(folder: Path) -> dict[int, str]:
+def read_checksums(folder: Path) -> dict[int, str]:
     """Return the checksum of each complete shard, from the last valid line about it."""
-    return {shard: str(entry["sha256"]) for shard, entry in _lines(folder).items()}
+    return {shard: str(entry["sha256"]) for shard, entry in _read_ledger(folder).items()}
 
 
-def rounding_in(folder: Path) -> Rounding | None:
+def read_rounding(folder: Path) -> Rounding | None:
     """Return the largest rounding error of the outputs in a folder; None if it is unknown."""
     try:
-        return largest(Rounding(*map(float, entry["rounding"])) for entry in _lines(folder).values())
+        return max_rounding(
+            Rounding(*map(float, entry["rounding"])) for entry in _read_ledger(folder).values()
+        )
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _lines(folder: Path) -> dict[int, dict[str, Any]]:
+def _read_ledger(folder: Path) -> dict[int, dict[str, Any]]:
     """Return the last valid line about each shard; a killed process may leave a truncated line."""
     written: dict[int, dict[str, Any]] = {}
     try:
@@ -198,7 +200,7 @@ def _lines(folder: Path) -> dict[int, dict[str, Any]]:
     return written
 
 
-def _header(layout: Layout, samples: int) -> bytes:
+def _array_header(layout: Layout, samples: int) -> bytes:
     """Return the ``.npy`` header of an array, as NumPy writes it."""
     header = io.BytesIO()
     base, shape = layout.dtype.base, layout.dtype.shape
@@ -213,7 +215,7 @@ def _header(layout: Layout, samples: int) -> bytes:
 
 def _allocate(path: Path, layout: Layout, samples: int) -> None:
     """Create the file of an array of zeros, with all bytes allocated on the disk, not sparse."""
-    header, size = _header(layout, samples), samples * layout.dtype.itemsize
+    header, size = _array_header(layout, samples), samples * layout.dtype.itemsize
     with path.open("wb") as file:
         file.write(header)
         file.flush()

@@ -39,7 +39,7 @@ class Rounding:
         return [self.error, self.low, self.high]
 
 
-def rounding_of(layout: Layout, output: Tensor, rows: NDArray[Any]) -> Rounding:
+def measure_rounding(layout: Layout, output: Tensor, rows: NDArray[Any]) -> Rounding:
     """Return how much `Layout.encode` changed outputs ``[B, C, *]``; rows with NaN are skipped."""
     is_finite = ~has_nonfinite(output)
     if not is_finite.any():
@@ -51,7 +51,7 @@ def rounding_of(layout: Layout, output: Tensor, rows: NDArray[Any]) -> Rounding:
     return Rounding(error, exact.min().item(), exact.max().item())
 
 
-def largest(parts: Iterable[Rounding]) -> Rounding:
+def max_rounding(parts: Iterable[Rounding]) -> Rounding:
     """Return the rounding of several parts together: largest error, smallest and largest value."""
     roundings = list(parts)
     if not roundings:
@@ -61,7 +61,7 @@ def largest(parts: Iterable[Rounding]) -> Rounding:
     )
 
 
-def in_words(rounding: Rounding, kind: str) -> str:
+def describe_rounding(rounding: Rounding, kind: str) -> str:
     """Describe the largest rounding error in words.
 
     Args:

@@ -15,10 +15,10 @@ from torch import Tensor
 from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.schema import Recipe
 
-SHARD = 1024
+MAX_SHARD_SAMPLES = 1024
 """Maximum number of samples in a shard. Batches end at shard borders, so resuming does not change outputs."""
 
-SHARD_BYTES = 2**26
+MAX_SHARD_BYTES = 2**26
 """Maximum size of a shard of more than one sample, in bytes: it is held in memory while it is recorded."""
 
 FP16_LIMIT = 65504.0
@@ -30,7 +30,7 @@ CLASSES, LABELS, VALUES = "classes", "labels", "values"
 """Kinds of outputs: logits of one class out of C, logits of C independent labels, or values."""
 
 
-def kept_of(recipe: Recipe, task: Task) -> dict[str, Any]:
+def storage_options(recipe: Recipe, task: Task) -> dict[str, Any]:
     """Return number format, number of classes and kind of the outputs that a recipe records.
 
     By default, logits are stored in fp16 and values in fp32. All classes are stored unless the loss reads
@@ -66,9 +66,9 @@ class Layout:
     kind: str = VALUES
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], recipe: Recipe, task: Task) -> Layout:
+    def for_recipe(cls, shape: tuple[int, ...], recipe: Recipe, task: Task) -> Layout:
         """Return the layout for a recipe; where it says ``auto``, the task decides."""
-        kept = kept_of(recipe, task)
+        kept = storage_options(recipe, task)
         top_k = kept["top_k"] if kept["top_k"] and kept["top_k"] < shape[0] else None
         return cls(shape, kept["precision"], top_k, kept["kind"])
 
@@ -101,17 +101,17 @@ class Layout:
         return np.dtype([("index", index, entries), ("log_p", number, entries), ("rest", rest, positions)])
 
     @property
-    def shard(self) -> int:
+    def shard_size(self) -> int:
         """Number of samples in a shard."""
-        return max(1, min(SHARD, SHARD_BYTES // self.dtype.itemsize))
+        return max(1, min(MAX_SHARD_SAMPLES, MAX_SHARD_BYTES // self.dtype.itemsize))
 
-    def shards(self, samples: int) -> int:
+    def shard_count(self, samples: int) -> int:
         """Return the number of shards of an array."""
-        return math.ceil(samples / self.shard)
+        return math.ceil(samples / self.shard_size)
 
     def rows_of(self, shard: int, samples: int) -> slice:
         """Return the rows of a shard."""
-        return slice(shard * self.shard, min((shard + 1) * self.shard, samples))
+        return slice(shard * self.shard_size, min((shard + 1) * self.shard_size, samples))
 
     def encode(self, output: Tensor) -> NDArray[Any]:
         """Convert outputs ``[B, C, *]`` to rows ``[B]``, or ``[B, C, *]`` if the dtype has no fields.

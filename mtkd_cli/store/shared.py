@@ -13,8 +13,8 @@ from mtkd_cli.store import content_store
 
 
 @contextmanager
-def filling_together(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
-    """Yield an empty folder to every process, like `content_store.filling`; None if the result exists.
+def fill_once_together(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
+    """Yield an empty folder to every process, like `content_store.fill_once`; None if the result exists.
 
     The files of the first process are kept, those of the others are deleted. At the end, every process can
     read the result in `content_store.folder_of`.
@@ -23,7 +23,7 @@ def filling_together(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]
         DataError: the disk is full, read-only or otherwise unusable, or this process uses another store.
     """
     if group.is_first():
-        with content_store.filling(kind, key) as empty:
+        with content_store.fill_once(kind, key) as empty:
             if empty is not None:
                 group.broadcast(True)
             yield empty
@@ -36,4 +36,4 @@ def filling_together(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]
         yield None
     folder = content_store.folder_of(kind, key)
     if not folder.is_dir():
-        raise content_store.not_here(folder)
+        raise content_store.unshared_store_error(folder)

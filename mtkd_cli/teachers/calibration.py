@@ -81,7 +81,10 @@ def labeled_outputs(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Te
     pixel_index = torch.from_numpy(np.sort(pixels[: max(1, count // max(1, len(rows)))]))
     outputs, targets = [torch.empty(0, task.outputs)], []
     for part in batches(rows):
-        output, target = teacher.recorded("val", PLAIN, part), torch.from_numpy(split.samples.targets[part])
+        output, target = (
+            teacher.recorded_outputs("val", PLAIN, part),
+            torch.from_numpy(split.samples.targets[part]),
+        )
         is_finite = ~has_nonfinite(output)
         output, target = output[is_finite], target[is_finite]
         if task.elements:

@@ -105,7 +105,10 @@ def validate_recorded(teacher: ReadyTeacher, context: Context) -> TeacherValidat
     val = context.data.val
     values = max(1, math.prod(teacher.arrays[val.name, PLAIN].layout.shape))
     rows = sample_rows(val.labelled, min(RECORDED_SAMPLES, max(1, MOST_VALUES // values)))
-    outputs, target = teacher.recorded(val.name, PLAIN, rows), torch.from_numpy(val.samples.targets[rows])
+    outputs, target = (
+        teacher.recorded_outputs(val.name, PLAIN, rows),
+        torch.from_numpy(val.samples.targets[rows]),
+    )
     return validate_outputs(outputs, target, context.task, context.data.classes, teacher.alignment)
 
 

@@ -14,7 +14,7 @@ from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.teachers import recording
-from mtkd_cli.teachers.features import TeacherFeatures, recorded_features
+from mtkd_cli.teachers.features import TeacherFeatures, record_features
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.loop import Step
@@ -47,14 +47,14 @@ class DistillationData(TrainingData):
 
     def _recorded(self, teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
         array = teacher.arrays["train", PLAIN if teacher.by_id else number]
-        return teacher.aligned(to_device(array[step.indices], self.device))
+        return teacher.align(to_device(array[step.indices], self.device))
 
     def _live_outputs(self, step: Step) -> tuple[Tensor, ...]:
         with torch.no_grad():
             outputs = tuple(
                 self._recorded(teacher, step, PLAIN)
                 if teacher.live is None
-                else teacher.aligned(at_least_float32(teacher.live(step.views)))
+                else teacher.align(at_least_float32(teacher.live(step.views)))
                 for teacher in self.teachers
             )
         for teacher, output in zip(self.teachers, outputs, strict=True):
@@ -89,6 +89,6 @@ def distillation_data(
         recipe.augment,
         context.device,
         tuple(teachers),
-        recorded_features(resolved, views, context) if recipe.loss.features else (),
+        record_features(resolved, views, context) if recipe.loss.features else (),
         raise_on_gaps=recipe.store.on_nan == "error",
     )

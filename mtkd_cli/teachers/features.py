@@ -19,7 +19,7 @@ from mtkd_cli.models.feature_projectors import average_positions
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.store import content_store, recorded_outputs
-from mtkd_cli.store.recorded_outputs import Recorded
+from mtkd_cli.store.recorded_outputs import RecordedArray
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.fine_tuning import fit_teacher
@@ -46,7 +46,7 @@ class TeacherFeatures:
         deviation: standard deviation of each feature, ``[D]``.
     """
 
-    arrays: tuple[Recorded, ...]
+    arrays: tuple[RecordedArray, ...]
     mean: Tensor
     deviation: Tensor
 
@@ -61,7 +61,7 @@ class TeacherFeatures:
         return to_device((rows - self.mean) / self.deviation, step.views.device)
 
 
-class Truncated(nn.Module):
+class FeatureExtractor(nn.Module):
     """A model without its last layer: views to features ``[B, D]``, averaged over positions if spatial."""
 
     def __init__(self, model: Model) -> None:
@@ -76,7 +76,7 @@ class Truncated(nn.Module):
         return average_positions(self.model(views))
 
 
-def recorded_features(
+def record_features(
     teachers: Iterable[ResolvedTeacher], views: int | None, context: Context
 ) -> tuple[TeacherFeatures, ...]:
     """Return every teacher's features of the training samples; record missing ones.
@@ -101,7 +101,7 @@ def _features_of(teacher: ResolvedTeacher, views: int, context: Context) -> Teac
     own_missing = [number for number, array in found.items() if array is None]
     missing = group.broadcast(own_missing)
     if not set(own_missing) <= set(missing):
-        raise content_store.not_here(content_store.root())
+        raise content_store.unshared_store_error(content_store.root())
     if missing:
         model = load_teacher(teacher.part, teacher.entry, context.data, context.task)
         model = fit_teacher(model, teacher, context)
@@ -112,7 +112,7 @@ def _features_of(teacher: ResolvedTeacher, views: int, context: Context) -> Teac
 
 def _record(
     model: Model, name: str, keys: dict[int, dict[str, Any]], context: Context
-) -> dict[int, Recorded]:
+) -> dict[int, RecordedArray]:
     if not model.head:
         raise UsageError(
             f"the teacher {name!r} has no last layer, so it has no features to learn from",
@@ -120,7 +120,7 @@ def _record(
             hint="remove loss.features, or this teacher",
         )
     split, recipe = context.data.train, context.recipe
-    module = Truncated(model).to(context.device).eval().requires_grad_(False)
+    module = FeatureExtractor(model).to(context.device).eval().requires_grad_(False)
     views = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment(), context.device)
     with torch.inference_mode():
         layout = Layout((int(module(views).shape[1]),), "fp32")
@@ -142,7 +142,7 @@ def _record(
     return dict(zip(keys, arrays, strict=True))
 
 
-def _statistics(array: Recorded) -> tuple[Tensor, Tensor]:
+def _statistics(array: RecordedArray) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation ``[D]`` over the samples of an array, summed in float64."""
     total = square = torch.zeros(array.layout.shape, dtype=torch.float64)
     for start in range(0, len(array.rows), CHUNK):

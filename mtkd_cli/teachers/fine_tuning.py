@@ -22,7 +22,7 @@ from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.schema import Fit, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
-from mtkd_cli.store.shared import filling_together
+from mtkd_cli.store.shared import fill_once_together
 from mtkd_cli.teachers.fit_split import FitSplit, create_fit_split
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.checkpointing import Checkpointer
@@ -56,10 +56,12 @@ def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context) -> Mod
     context = replace(context, task=context.task.unweighted())
     chosen = create_fit_split(fit, context.data, context.recipe.data)
     steps = chosen.steps(fit)
-    with context.progress.phase(f"fit {teacher.name}", steps), filling_together("fitted", fit_key) as empty:
+    with context.progress.phase(f"fit {teacher.name}", steps), fill_once_together("fitted", fit_key) as empty:
         if empty is not None:
             fitting = (_fit_head if fit.train == "head" else _fit_all)(model, chosen, context)
-            checkpointer = Checkpointer(content_store.unfinished("fitted", fit_key), context.progress.say)
+            checkpointer = Checkpointer(
+                content_store.unfinished_folder("fitted", fit_key), context.progress.say
+            )
             settings, evaluate_every = _settings(fit, len(fitting.data))
             with _fitting_errors(settings):
                 trained = train(

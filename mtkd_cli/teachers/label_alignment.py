@@ -91,7 +91,7 @@ def _source_classes(
     return sources
 
 
-def remarks(
+def alignment_remarks(
     alignments: Mapping[str, Alignment], teachers: Mapping[str, Sequence[str] | None], task: Sequence[str]
 ) -> list[str]:
     """Return remarks for the user on how label spaces align, one line each.

@@ -66,7 +66,7 @@ def _statistics(teacher: ReadyTeacher, splits: Sequence[Split], context: Context
             continue  # live teacher: nothing was recorded
         rows = sample_rows(split.labelled, SAMPLES)
         for batch in np.array_split(rows, -(-len(rows) // BATCH)):
-            output = teacher.recorded(split.name, PLAIN, batch)
+            output = teacher.recorded_outputs(split.name, PLAIN, batch)
             is_finite = torch.isfinite(output).flatten(1).all(dim=1)
             target = torch.from_numpy(split.samples.targets[batch])
             found.append(context.task.statistics(output[is_finite], target[is_finite]))

@@ -49,7 +49,7 @@ def merged_distance(
         for rows_batch in in_batches(rows):
             # student: [B, C]; teachers: K of [B, C]
             output = predict(rows_batch)
-            outputs = tuple(teacher.recorded("train", PLAIN, rows_batch) for teacher in data.teachers)
+            outputs = tuple(teacher.recorded_outputs("train", PLAIN, rows_batch) for teacher in data.teachers)
             target = torch.from_numpy(split.samples.targets[rows_batch])
             with torch.no_grad():
                 merged = strategy.merge(batches(outputs, rows_batch, target, student=output))

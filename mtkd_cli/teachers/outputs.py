@@ -15,8 +15,8 @@ from mtkd_cli.interfaces import Alignment, Task
 from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.calibration import Calibration
-from mtkd_cli.store.recorded_outputs import Recorded
-from mtkd_cli.store.rounding import Rounding, largest
+from mtkd_cli.store.recorded_outputs import RecordedArray
+from mtkd_cli.store.rounding import Rounding, max_rounding
 from mtkd_cli.teachers.label_alignment import align_classes
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.teachers.temperature import divide_by_temperature
@@ -43,7 +43,7 @@ class ReadyTeacher:
     task: Task
     alignment: Alignment
     facts: Mapping[str, Any]
-    arrays: Mapping[tuple[str, int], Recorded]
+    arrays: Mapping[tuple[str, int], RecordedArray]
     live: Prepared | None = None
     calibration: Calibration | None = None
     validation: TeacherValidation | None = None
@@ -73,7 +73,7 @@ class ReadyTeacher:
         """Largest rounding error of its recorded outputs; None if it is unknown for some."""
         roundings = [array.rounding for array in self.arrays.values()]
         known = [rounding for rounding in roundings if rounding is not None]
-        return largest(known) if known and len(known) == len(roundings) else None
+        return max_rounding(known) if known and len(known) == len(roundings) else None
 
     @property
     def own_classes(self) -> list[list[str]]:
@@ -81,11 +81,11 @@ class ReadyTeacher:
         names = self.facts["classes"]
         return [[names[i] if names else str(i) for i in group] for group in self.alignment.groups]
 
-    def recorded(self, split: str, number: int, rows: Any = slice(None)) -> Tensor:
+    def recorded_outputs(self, split: str, number: int, rows: Any = slice(None)) -> Tensor:
         """Return the aligned recorded outputs for a view of some samples, ``[B, C, *]``."""
-        return self.aligned(self.arrays[split, PLAIN if self.by_id else number][rows])
+        return self.align(self.arrays[split, PLAIN if self.by_id else number][rows])
 
-    def aligned(self, outputs: Tensor) -> Tensor:
+    def align(self, outputs: Tensor) -> Tensor:
         """Align raw outputs to the task's classes, and divide them by the temperature.
 
         Args:
@@ -120,7 +120,7 @@ def align_teacher(
     return replace(alignment, named=None) if teacher.fit else alignment
 
 
-def known_classes(teachers: list[ReadyTeacher]) -> Tensor | None:
+def known_class_mask(teachers: list[ReadyTeacher]) -> Tensor | None:
     """Return the mask ``[K, C]`` of the classes that each teacher knows; None if all know all."""
     known = torch.tensor([teacher.alignment.known for teacher in teachers])
     return None if known.all() else known

@@ -17,9 +17,9 @@ from mtkd_cli.interfaces import Model
 from mtkd_cli.models.cost import measure_cost
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.store import content_store, recorded_outputs
-from mtkd_cli.store.recorded_outputs import Recorded
-from mtkd_cli.store.rounding import in_words
-from mtkd_cli.store.row_format import Layout, kept_of
+from mtkd_cli.store.recorded_outputs import RecordedArray
+from mtkd_cli.store.rounding import describe_rounding
+from mtkd_cli.store.row_format import Layout, storage_options
 from mtkd_cli.teachers import inference, recording
 from mtkd_cli.teachers.calibration import calibrate_teachers
 from mtkd_cli.teachers.checks import validate_live, validate_recorded, validation_table
@@ -29,7 +29,7 @@ from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.outputs import ReadyTeacher, align_teacher
 from mtkd_cli.teachers.probe import ProbeResult, probe_teacher, sample_views
 from mtkd_cli.teachers.recording import RecordingJob
-from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.teachers.validation import Doubt, TeacherValidation
 from mtkd_cli.training.context import Context
 
@@ -50,7 +50,7 @@ def prepare_teachers(
     Raises:
         MtkdError: a teacher cannot be loaded, fitted or aligned; the message names it.
     """
-    resolved = resolved_teachers(context) if teachers is None else teachers
+    resolved = resolve_teachers(context) if teachers is None else teachers
     report_views(resolved, views, context)
     early_doubts = {teacher.name: _check(teacher, views, context) for teacher in resolved}
     ready = [_prepare(teacher, views, context) for teacher in resolved]
@@ -82,8 +82,8 @@ def _warn(name: str, validation: TeacherValidation, context: Context) -> None:
 
 def _report_rounding(teachers: list[ReadyTeacher], context: Context) -> None:
     """Report how much recording changed the teachers' outputs, also if they were recorded earlier."""
-    kind = kept_of(context.recipe, context.task)["kind"]
-    texts = [f"{t.name}: {in_words(t.rounding, kind)}" for t in teachers if t.rounding is not None]
+    kind = storage_options(context.recipe, context.task)["kind"]
+    texts = [f"{t.name}: {describe_rounding(t.rounding, kind)}" for t in teachers if t.rounding is not None]
     if texts:
         context.progress.say(f"rounding of recorded outputs: {'; '.join(texts)}")
 
@@ -106,7 +106,7 @@ def report_views(teachers: Iterable[ResolvedTeacher], views: int | None, context
     context.progress.say(f"{', '.join(names)}: predictions by sample id; every view uses those for view 0")
 
 
-def arrays_of(context: Context, views: int | None, by_id: bool = False) -> list[tuple[Split, int]]:
+def needed_arrays(context: Context, views: int | None, by_id: bool = False) -> list[tuple[Split, int]]:
     """Return the (split, view number) pairs of a teacher's outputs that a run reads."""
     data, number = context.data, views or 0
     if by_id:
@@ -116,7 +116,7 @@ def arrays_of(context: Context, views: int | None, by_id: bool = False) -> list[
 
 def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> ReadyTeacher:
     """Load, fit and record one teacher, as far as the store lacks its results."""
-    needed, is_live = arrays_of(context, views, teacher.by_id), views is None and not teacher.by_id
+    needed, is_live = needed_arrays(context, views, teacher.by_id), views is None and not teacher.by_id
     arrays, facts_folder = process_group.first_then_others(
         lambda: (
             find_recorded(teacher, needed, context),
@@ -129,7 +129,7 @@ def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> R
     # the first process decides for all
     has_facts, missing = process_group.broadcast((facts_folder is not None, own_missing))
     if (has_facts and not facts_folder) or not set(own_missing) <= set(missing):
-        raise content_store.not_here(content_store.root())
+        raise content_store.unshared_store_error(content_store.root())
     if is_live or not has_facts or missing:
         untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
         model = fit_teacher(untouched, teacher, context)
@@ -163,7 +163,7 @@ def _check(teacher: ResolvedTeacher, views: int | None, context: Context) -> tup
         align_teacher(teacher.entry, facts["classes"], facts["outputs"], context)
         return ()
     model = load_teacher(teacher.part, teacher.entry, context.data, context.task)
-    splits = [split for split, _ in arrays_of(context, views, teacher.by_id)]
+    splits = [split for split, _ in needed_arrays(context, views, teacher.by_id)]
     probe = probe_teacher(model, teacher.entry, splits, context)
     context.progress.remark(probe.remarks, about=teacher.name)
     alignment = align_teacher(teacher.entry, probe.model.classes, probe.shape[0], context)
@@ -176,7 +176,7 @@ def _check(teacher: ResolvedTeacher, views: int | None, context: Context) -> tup
 
 def find_recorded(
     teacher: ResolvedTeacher, needed: list[tuple[Split, int]], context: Context
-) -> dict[tuple[str, int], Recorded]:
+) -> dict[tuple[str, int], RecordedArray]:
     """Return the complete arrays, by split name and view number."""
     found = {}
     for split, number in needed:
@@ -194,7 +194,7 @@ def _record(
     shape: tuple[int, ...],
     missing: list[tuple[Split, int]],
     context: Context,
-) -> dict[tuple[str, int], Recorded]:
+) -> dict[tuple[str, int], RecordedArray]:
     """Record the missing arrays of a loaded teacher."""
     if not missing:
         return {}
@@ -204,7 +204,7 @@ def _record(
         RecordingJob(
             teacher.name,
             outputs,
-            Layout.of(shape, recipe, task),
+            Layout.for_recipe(shape, recipe, task),
             split,
             number,
             recording.key(teacher.key, split, number, recipe, task),
@@ -237,7 +237,7 @@ def output_function(
         return inference.outputs_by_view(with_preprocessing(model).to(device).eval(), recipe, device)
     module, difference = recording.recording_module(model, sample_views(context.data.val), device)
     if difference:
-        context.progress.events.logged(
+        context.progress.events.line_logged(
             f"teacher {name}: folding BatchNorm changed its outputs by at most {difference:.2e}"
         )
     return inference.outputs_by_view(module, recipe, device)

@@ -28,9 +28,9 @@ from mtkd_cli.models.batchnorm_folding import fold_batchnorm
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.store import content_store, recorded_outputs
-from mtkd_cli.store.recorded_outputs import Recorded
-from mtkd_cli.store.rounding import Rounding, largest, rounding_of
-from mtkd_cli.store.row_format import Layout, kept_of
+from mtkd_cli.store.recorded_outputs import RecordedArray
+from mtkd_cli.store.rounding import Rounding, max_rounding, measure_rounding
+from mtkd_cli.store.row_format import Layout, storage_options
 from mtkd_cli.teachers.inference import OutputFunction
 from mtkd_cli.training.out_of_memory import memory_errors
 from mtkd_cli.training.progress import Progress
@@ -56,7 +56,7 @@ def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe, t
         "split": split.name,
         "view": number,
         "policy": policy,
-        "store": {**kept_of(recipe, task), "on_nan": recipe.store.on_nan},
+        "store": {**storage_options(recipe, task), "on_nan": recipe.store.on_nan},
     }
 
 
@@ -118,7 +118,7 @@ class RecordingJob:
     @property
     def bytes_needed(self) -> int:
         """Additional disk space for the array, in bytes."""
-        return recorded_outputs.bytes_to_take(self.key, self.layout, len(self.split))
+        return recorded_outputs.additional_bytes(self.key, self.layout, len(self.split))
 
 
 def batch_size(input_size: int, device: torch.device) -> int:
@@ -127,7 +127,7 @@ def batch_size(input_size: int, device: torch.device) -> int:
     return int(min(LARGEST_BATCH.get(device.type, 256), fitting))
 
 
-def record_all(jobs: Sequence[RecordingJob], name: str, progress: Progress) -> list[Recorded]:
+def record_all(jobs: Sequence[RecordingJob], name: str, progress: Progress) -> list[RecordedArray]:
     """Record all jobs of a phase; return their complete arrays, in order.
 
     Raises:
@@ -138,7 +138,7 @@ def record_all(jobs: Sequence[RecordingJob], name: str, progress: Progress) -> l
         return [record(job, progress) for job in jobs]
 
 
-def record(job: RecordingJob, progress: Progress) -> Recorded:
+def record(job: RecordingJob, progress: Progress) -> RecordedArray:
     """Record the missing shards of a job; return the complete array.
 
     On the CPU each shard is computed by one thread, with one torch thread inside: faster than one batch over
@@ -173,13 +173,13 @@ def record(job: RecordingJob, progress: Progress) -> Recorded:
                 rows.append(layout.encode(output))
             except OverflowError as error:
                 raise overflow_error(name, output, split.samples.ids[part], error) from error
-            roundings.append(rounding_of(layout, output, rows[-1]))
-        return np.concatenate(rows), largest(roundings)
+            roundings.append(measure_rounding(layout, output, rows[-1]))
+        return np.concatenate(rows), max_rounding(roundings)
 
     folder = recorded_outputs.folder_of(job.key)
-    with content_store.locked(folder) if group.is_first() else nullcontext():
+    with content_store.lock_folder(folder) if group.is_first() else nullcontext():
         missing = group.broadcast(_missing_shards(job.key, layout, samples) if group.is_first() else [])
-        array = recorded_outputs.open_created(job.key, layout, samples)
+        array = recorded_outputs.open_existing(job.key, layout, samples)
         processes = group.size()
         progress.advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in missing))
         with _one_thread_each(job.device) as workers, ThreadPoolExecutor(workers) as pool:
@@ -192,7 +192,7 @@ def record(job: RecordingJob, progress: Progress) -> Recorded:
                         f"teacher {name!r}, batches of {batch}, {workers} at once", MEMORY_HINT
                     ):
                         rows, rounding = future.result()
-                    recorded_outputs.write(array, futures.pop(future), rows, samples, rounding)
+                    recorded_outputs.write_shard(array, futures.pop(future), rows, samples, rounding)
                     progress.advance(len(rows) * processes)
             except BaseException:
                 stop.set()
@@ -205,11 +205,11 @@ def record(job: RecordingJob, progress: Progress) -> Recorded:
         progress.say(
             f"teacher {name}: non-finite outputs on {count} samples ({min(gap_counts)[0]}); ignored on them"
         )
-    return recorded_outputs.open_created(job.key, layout, samples)
+    return recorded_outputs.open_existing(job.key, layout, samples)
 
 
 def _missing_shards(array_key: Mapping[str, Any], layout: Layout, samples: int) -> list[int]:
-    return recorded_outputs.missing(recorded_outputs.create(array_key, layout, samples), samples)
+    return recorded_outputs.missing_shards(recorded_outputs.create(array_key, layout, samples), samples)
 
 
 def _length(rows: slice) -> int:

@@ -58,7 +58,7 @@ class ResolvedTeacher:
         return fit
 
 
-def resolved_teachers(context: Context) -> tuple[ResolvedTeacher, ...]:
+def resolve_teachers(context: Context) -> tuple[ResolvedTeacher, ...]:
     """Return the teachers of a run, in the recipe's order."""
     pairs = zip(context.recipe.teachers, context.parts.teachers, strict=True)
     return tuple(ResolvedTeacher(entry, part, context) for entry, part in pairs)

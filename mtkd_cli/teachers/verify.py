@@ -12,16 +12,16 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.store import content_store, recorded_outputs
-from mtkd_cli.store.inventory import FLOAT32
-from mtkd_cli.store.recorded_outputs import Recorded
-from mtkd_cli.store.rounding import in_words
+from mtkd_cli.store.inventory import FLOAT32_TOLERANCE
+from mtkd_cli.store.recorded_outputs import RecordedArray
+from mtkd_cli.store.rounding import describe_rounding
 from mtkd_cli.store.row_format import VALUES
 from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.fine_tuning import fit_teacher
 from mtkd_cli.teachers.inference import OutputFunction
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.prepare import output_function
-from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.training.context import Context
 
 SAMPLES = 32
@@ -37,7 +37,7 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
     Only recorded arrays are compared; teachers whose fitted weights are missing are skipped.
     """
     data = context.data
-    for teacher in resolved_teachers(context):
+    for teacher in resolve_teachers(context):
         arrays = list(_recorded(teacher, context))
         if not arrays or (teacher.fit_key and content_store.find("fitted", teacher.fit_key) is None):
             continue
@@ -46,11 +46,13 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
         for split, number, array in arrays:
             difference, limit = _difference(outputs, split, number, array)
             row = {"teacher": teacher.name, "split": split.name, "view": number}
-            rounding = None if array.rounding is None else in_words(array.rounding, array.layout.kind)
+            rounding = (
+                None if array.rounding is None else describe_rounding(array.rounding, array.layout.kind)
+            )
             yield {**row, "difference": difference, "same": difference <= limit, "rounding": rounding}
 
 
-def _recorded(teacher: ResolvedTeacher, context: Context) -> Iterator[tuple[Split, int, Recorded]]:
+def _recorded(teacher: ResolvedTeacher, context: Context) -> Iterator[tuple[Split, int, RecordedArray]]:
     """Yield the complete arrays of a teacher, with consecutive views of each split."""
     for split in context.data.splits:
         for number in itertools.count():
@@ -62,7 +64,9 @@ def _recorded(teacher: ResolvedTeacher, context: Context) -> Iterator[tuple[Spli
             yield split, number, array
 
 
-def _difference(outputs: OutputFunction, split: Split, number: int, array: Recorded) -> tuple[float, float]:
+def _difference(
+    outputs: OutputFunction, split: Split, number: int, array: RecordedArray
+) -> tuple[float, float]:
     """Return an array's largest difference to the live teacher on some samples, and the limit.
 
     Logits are compared by their probabilities: a constant added to a row does not change these.
@@ -76,5 +80,5 @@ def _difference(outputs: OutputFunction, split: Split, number: int, array: Recor
         TOLERANCE[layout.precision],
     )
     if layout.kind == VALUES:
-        limit = limit * (live.max() - live.min()).item() + FLOAT32 * live.abs().max().item()
+        limit = limit * (live.max() - live.min()).item() + FLOAT32_TOLERANCE * live.abs().max().item()
     return difference, limit

@@ -17,10 +17,10 @@ class RunListener:
     def run_started(self, recipe: Mapping[str, Any], folder: Path) -> None:
         """The run starts or resumes; its folder contains the recipe."""
 
-    def said(self, line: str) -> None:
+    def line_shown(self, line: str) -> None:
         """A line for the user."""
 
-    def logged(self, line: str) -> None:
+    def line_logged(self, line: str) -> None:
         """A line for the log file only."""
 
     def table_shown(self, table: Table) -> None:
@@ -55,13 +55,13 @@ class RunEvents(RunListener):
         for listener in self.listeners:
             listener.run_started(recipe, folder)
 
-    def said(self, line: str) -> None:
+    def line_shown(self, line: str) -> None:
         for listener in self.listeners:
-            listener.said(line)
+            listener.line_shown(line)
 
-    def logged(self, line: str) -> None:
+    def line_logged(self, line: str) -> None:
         for listener in self.listeners:
-            listener.logged(line)
+            listener.line_logged(line)
 
     def table_shown(self, table: Table) -> None:
         for listener in self.listeners:

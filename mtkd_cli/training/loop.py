@@ -102,13 +102,13 @@ class Trained:
 class TrainingListener(Protocol):
     """Receives the events of a training."""
 
-    def began(self, done: int, curve: list[dict[str, float]]) -> None:
+    def on_start(self, done: int, curve: list[dict[str, float]]) -> None:
         """Called when a training starts, or resumes after ``done`` steps with the rows of its curve."""
 
-    def stepped(self, step: Step, losses: Losses) -> None:
+    def on_step(self, step: Step, losses: Losses) -> None:
         """Called after each optimizer step."""
 
-    def evaluated(self, row: dict[str, float]) -> None:
+    def on_evaluation(self, row: dict[str, float]) -> None:
         """Called after each evaluation, with its row of the curve."""
 
 
@@ -148,7 +148,7 @@ def train(
     training = Training.start(module, settings)
     if checkpointer is not None:
         checkpointer.restore(training)
-    listener.began(training.done, training.curve)
+    listener.on_start(training.done, training.curve)
     optimizer = training.optimizer
     schedule = create_schedule(optimizer, steps, settings, training.done)
     batches = shuffled_batches(len(data), settings.batch_size, settings.seed, training.done)
@@ -175,7 +175,7 @@ def train(
                 training.averaged.update_parameters(module)
             training.done += 1
             training.loss_sums += losses.task.item(), 0.0 if losses.kd is None else losses.kd.item()
-            listener.stepped(step, losses)
+            listener.on_step(step, losses)
             evaluated = training.done % evaluate_every == 0 or training.done == steps
             if evaluated:
                 evaluation = _evaluate(training, evaluate, epoch, losses, listener)
@@ -224,7 +224,7 @@ def _evaluate(
         **losses.shares(),
     }
     training.curve.append(row)
-    listener.evaluated(row)
+    listener.on_evaluation(row)
     return evaluation
 
 

@@ -117,27 +117,27 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Show one line and log it."""
-        self.events.said(line)
+        self.events.line_shown(line)
 
     def remark(self, lines: Sequence[str], table: Table | None = None, about: object = None) -> None:
         """Log lines, and show them and a table unless they were already shown ``about`` the same subject."""
         key = repr((tuple(lines), about))
         already_shown = key in self.told
         self.told.add(key)
-        emit = self.events.logged if already_shown else self.events.said
+        emit = self.events.line_logged if already_shown else self.events.line_shown
         for line in lines:
             emit(line)
         if table is not None and not already_shown:
             self.events.table_shown(table)
 
-    def began(self, done: int, curve: list[dict[str, float]]) -> None:
+    def on_start(self, done: int, curve: list[dict[str, float]]) -> None:
         """Show that a training resumes, and pass on the rows of its curve."""
         if done:
             self.say(f"{self._name}: resuming after step {done}")
             self._done += done
         self.events.training_began(self._label, curve)
 
-    def stepped(self, step: Step, losses: Losses) -> None:
+    def on_step(self, step: Step, losses: Losses) -> None:
         """Show one optimizer step."""
         self._samples += step.batch or len(step.indices)
 
@@ -149,7 +149,7 @@ class Progress:
 
         self.advance(note=note)
 
-    def evaluated(self, row: dict[str, float]) -> None:
+    def on_evaluation(self, row: dict[str, float]) -> None:
         """Show one evaluation and pass it on."""
         name, value = next(((k, v) for k, v in row.items() if k not in _NOT_METRICS), ("", 0.0))
         self._score = f"  {name} {shown(value)}" if name else ""
@@ -162,7 +162,7 @@ class _ConsoleLines(RunListener):
     def __init__(self, console: Console) -> None:
         self.console = console
 
-    def said(self, line: str) -> None:
+    def line_shown(self, line: str) -> None:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def table_shown(self, table: Table) -> None:

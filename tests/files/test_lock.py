@@ -89,19 +89,19 @@ def test_file_system_without_locks(monkeypatch: pytest.MonkeyPatch, number: int)
     monkeypatch.setattr(fcntl, "flock", flock)
     Path("run").mkdir()
     take(Path("run")).close()
-    with content_store.locked(Path("store/outputs/x")):
+    with content_store.lock_folder(Path("store/outputs/x")):
         pass
     other = Path(".file.abc.work")
     other.mkdir()
     with atomic.workplace(Path("file")):
         assert other.is_dir(), "another process may be writing in it"
     Path("store/x.npy").write_bytes(b"")
-    with mapped_arrays.reserved(Path("store")) as free:
+    with mapped_arrays.reserve(Path("store")) as free:
         assert not free, "another process may be reading it"
 
 
 def test_rejects_locked_store_folder() -> None:
     folder = content_store.root() / "outputs" / "x"
-    again = content_store.locked(folder, wait=False)
-    with content_store.locked(folder), pytest.raises(BlockingIOError), again:
+    again = content_store.lock_folder(folder, wait=False)
+    with content_store.lock_folder(folder), pytest.raises(BlockingIOError), again:
         pass

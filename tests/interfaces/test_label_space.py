@@ -14,7 +14,7 @@ from mtkd_cli.interfaces.label_space import UNKNOWN, on_classes
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.options import check_options
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.teachers.label_alignment import align_classes, remarks
+from mtkd_cli.teachers.label_alignment import align_classes, alignment_remarks
 from mtkd_cli.training.strategy import Strategy
 from mtkd_tasks.classification import Classification
 
@@ -188,7 +188,7 @@ def test_a_teacher_that_shares_no_class_is_refused() -> None:
 
 
 def test_what_is_not_known_is_said_with_the_nearest_name() -> None:
-    lines = remarks(
+    lines = alignment_remarks(
         {"a": FIRST, "b": Alignment(((0,), (1,), (2,), (3,), ()))},
         {"a": ("ant", "bee", "cat"), "b": None},
         TASK,
@@ -198,7 +198,7 @@ def test_what_is_not_known_is_said_with_the_nearest_name() -> None:
         "teacher b does not know 1 of 5 classes: eel",
         "no teacher knows eel: the student learns it from labels only",
     ]
-    misspelt = remarks({"a": FIRST}, {"a": ("ant", "bee", "cat", "dogs")}, TASK)
+    misspelt = alignment_remarks({"a": FIRST}, {"a": ("ant", "bee", "cat", "dogs")}, TASK)
     assert "did you mean 'dogs'?" in misspelt[0]
 
 

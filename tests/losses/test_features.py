@@ -13,7 +13,7 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import InputSpec, Model
 from mtkd_cli.losses import feature_loss
 from mtkd_cli.models.feature_projectors import Guided, WithFeatures, average_positions
-from mtkd_cli.teachers.features import Truncated
+from mtkd_cli.teachers.features import FeatureExtractor
 from mtkd_cli.training.objectives import Hints
 
 SPEC = InputSpec(size=4, channels=1, mean=(0.0,), std=(1.0,))
@@ -39,7 +39,7 @@ def test_features_of_maps_are_averaged_over_places() -> None:
 
 def test_a_truncated_teacher_gives_what_reaches_its_last_layer() -> None:
     model = net()
-    torch.testing.assert_close(Truncated(model)(VIEWS), model.module[:2](VIEWS))
+    torch.testing.assert_close(FeatureExtractor(model)(VIEWS), model.module[:2](VIEWS))
     assert isinstance(model.module[2], nn.Linear), "the teacher itself is left as it is"
 
 

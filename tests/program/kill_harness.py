@@ -33,8 +33,8 @@ from tests.program.small_run import RESUME, START, results
 PLACES = {
     "rotating checkpoints": {"keep_last", "_remove_leftovers"},
     "writing a checkpoint": {"checkpoint.write"},
-    "recording": {"recorded_outputs.write", "recorded_outputs.create"},
-    "keeping a fit or the student alone": {"content_store.filling", "_seal"},
+    "recording": {"recorded_outputs.write_shard", "recorded_outputs.create"},
+    "keeping a fit or the student alone": {"content_store.fill_once", "_seal"},
     "writing the student": {"write_student"},
     "writing rows": {"metrics_log.append", "metrics_log.settle"},
     "writing report and manifest": {"write_report", "begin", "finish"},

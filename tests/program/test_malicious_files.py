@@ -166,4 +166,4 @@ def test_of_an_array_of_objects_in_the_store(tmp_path: Path) -> None:
     np.lib.format.write_array_header_1_0(head, {"descr": "|O", "fortran_order": False, "shape": (4,)})
     (tmp_path / "a.npy").write_bytes(head.getvalue() + b"\x41" * 32)
     with pytest.raises(ValueError, match="objects"):
-        mapped_arrays.mapped(tmp_path / "a.npy")
+        mapped_arrays.map_array(tmp_path / "a.npy")

@@ -25,7 +25,7 @@ from mtkd_cli.plugin.registry import installed
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.recipe.schema import Augment, Train
 from mtkd_cli.store import content_store
-from mtkd_cli.store.shared import filling_together
+from mtkd_cli.store.shared import fill_once_together
 from mtkd_cli.teachers.recording import require_disk_space
 from mtkd_cli.training import evaluation
 from mtkd_cli.training.checkpointing import Checkpointer
@@ -115,13 +115,13 @@ class Watcher:
     stop_at: int | None
     steps: int = 0
 
-    def began(self, done: int, curve: list[dict[str, float]]) -> None:
+    def on_start(self, done: int, curve: list[dict[str, float]]) -> None:
         pass
 
-    def evaluated(self, row: dict[str, float]) -> None:
+    def on_evaluation(self, row: dict[str, float]) -> None:
         pass
 
-    def stepped(self, step: Step, losses: Losses) -> None:
+    def on_step(self, step: Step, losses: Losses) -> None:
         self.steps += 1
         if step.number == self.stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -208,7 +208,7 @@ def test_keep_together_writes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         made = []
 
         for _ in range(2):
-            with filling_together("fitted", {"a": 1}) as empty:
+            with fill_once_together("fitted", {"a": 1}) as empty:
                 if empty is not None:
                     made.extend(group.gather(group.rank()))
                     (empty / "by").write_text(str(group.rank()))
@@ -221,7 +221,7 @@ def test_rejects_different_store(tmp_path: Path) -> None:
     def work() -> tuple[str, bool]:
         os.environ["MTKD_STORE"] = str(tmp_path / f"store-{group.rank()}")
         try:
-            with filling_together("fitted", {"a": 1}):
+            with fill_once_together("fitted", {"a": 1}):
                 pass
             return "", content_store.folder_of("fitted", {"a": 1}).is_dir()
         except DataError as error:

@@ -157,7 +157,7 @@ def test_five_kinds_of_teachers_at_once_answer_as_each_does_by_hand(context: Cal
     run = context(recipe="r.yaml")
     for teacher in prepare.prepare_teachers(run, 1):
         for split in run.data.splits:
-            recorded = teacher.recorded(split.name, 0)
+            recorded = teacher.recorded_outputs(split.name, 0)
             for row, sample in enumerate(split.samples.ids):
                 with torch.inference_mode(), Image.open(Path("images", sample)) as image:
                     pixels = to_dtype(to_image(image), torch.float32, scale=True)

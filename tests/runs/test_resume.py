@@ -69,13 +69,13 @@ def at(call: int, function: Callable[..., Any], happens: Callable[[], object]) -
 
 
 PLACES = {
-    "fitting a teacher": (Progress, "stepped", 2),
-    "recording": (recorded_outputs, "write", 2),
-    "recording another teacher": (recorded_outputs, "write", 6),
+    "fitting a teacher": (Progress, "on_step", 2),
+    "recording": (recorded_outputs, "write_shard", 2),
+    "recording another teacher": (recorded_outputs, "write_shard", 6),
     "fitting the strategy": (pipeline, "fit_strategy", 1),
-    "the first candidate": (Progress, "stepped", FITS + 8),
-    "the second candidate": (Progress, "stepped", FITS + STUDENT + 8),
-    "the student alone": (Progress, "stepped", FITS + 2 * STUDENT + 20),
+    "the first candidate": (Progress, "on_step", FITS + 8),
+    "the second candidate": (Progress, "on_step", FITS + STUDENT + 8),
+    "the student alone": (Progress, "on_step", FITS + 2 * STUDENT + 20),
     "evaluating": (pipeline, "scores_of", 1),
     "writing the student": (Run, "write_student", 1),
     "writing the report": (Run, "write_report", 1),
@@ -110,7 +110,7 @@ def test_a_second_signal_ends_at_once_and_loses_nothing_that_was_kept(
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Progress, "stepped", at(FITS + STUDENT + 3, Progress.stepped, twice))
+        patch.setattr(Progress, "on_step", at(FITS + STUDENT + 3, Progress.on_step, twice))
         stopped = mtkd(*START, "--json")
     assert stopped.exit_code == 130
     assert json.loads(stopped.stdout)["error"]["code"] == "interrupted"
@@ -130,7 +130,7 @@ def test_a_run_that_is_done_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> 
 def test_auto_resume_starts_or_goes_on(whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         stop = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
-        patch.setattr(Progress, "stepped", at(FITS + 6, Progress.stepped, stop))
+        patch.setattr(Progress, "on_step", at(FITS + 6, Progress.on_step, stop))
         assert mtkd(*START, "--auto-resume").exit_code == 75
     assert mtkd(*START).exit_code == 2
     assert mtkd(*START, "--auto-resume").exit_code == 0
@@ -237,7 +237,7 @@ def test_if_every_checkpoint_is_damaged_the_run_says_so_and_removes_nothing(
 ) -> None:
     with monkeypatch.context() as patch:
         stop = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
-        patch.setattr(Progress, "stepped", at(FITS + 12, Progress.stepped, stop))
+        patch.setattr(Progress, "on_step", at(FITS + 12, Progress.on_step, stop))
         mtkd(*START)
     files = sorted(Path("runs/run/checkpoints").rglob("*.safetensors"))
     assert len(files) == 2

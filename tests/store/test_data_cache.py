@@ -50,7 +50,7 @@ def test_what_is_mapped_is_not_pruned() -> None:
     rows = cache.mapped(cache.keep(KEY, writer([])) / "rows.npy")
     assert inventory.prune(0, 0)[0] == []
     assert rows.tolist() == [0, 1, 2, 3]
-    assert [item.what for item in inventory.items()] == ["files of a data source"]
+    assert [item.what for item in inventory.list_items()] == ["files of a data source"]
 
 
 class Older:
@@ -81,7 +81,7 @@ def picture(tmp_path: Path) -> Path:
 
 def test_images_that_were_decoded_before_are_found(picture: Path) -> None:
     cached_images(StoreCache(), [picture], 8, 3, 1, skip=False)
-    (folder,) = (item.folder for item in inventory.items())
+    (folder,) = (item.folder for item in inventory.list_items())
     key = json.loads((folder / "key.json").read_text())
     digest = hashlib.sha256(picture.read_bytes()).hexdigest()
     assert key == {

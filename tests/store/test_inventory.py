@@ -20,7 +20,7 @@ import torch
 from mtkd_cli.files import whole_folder
 from mtkd_cli.store import content_store, inventory, recorded_outputs
 from mtkd_cli.teachers import prepare, recording, verify
-from mtkd_cli.teachers.resolved_teacher import resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from mtkd_cli.training.context import Context
 from tests.fixtures.small_runs import Contexts
 
@@ -28,9 +28,9 @@ from tests.fixtures.small_runs import Contexts
 def test_the_store_is_listed_verified_and_pruned(context: Contexts) -> None:
     run = context()
     ready = prepare.prepare_teachers(run, 1)
-    kinds = {item.kind for item in inventory.items()}
+    kinds = {item.kind for item in inventory.list_items()}
     assert kinds == {"outputs", "fitted", "teachers"}
-    assert any("mlp:32, train view 0" in item.what for item in inventory.items())
+    assert any("mlp:32, train view 0" in item.what for item in inventory.list_items())
     rows = list(verify.differences(run))
     assert len(rows) == 9
     assert all(row["same"] for row in rows)
@@ -41,24 +41,24 @@ def test_the_store_is_listed_verified_and_pruned(context: Contexts) -> None:
     del ready
     removed, spared = inventory.prune(older_than_days=None, larger_than_bytes=0)
     assert removed and not spared
-    assert not inventory.items()
+    assert not inventory.list_items()
 
 
 def test_verify_finds_an_array_that_the_teacher_would_not_answer(context: Contexts) -> None:
     run = context()
     array = prepare.prepare_teachers(run, 1)[0].arrays["train", 0]
     writable = recorded_outputs.create(_key_of(run), array.layout, len(run.data.train))
-    for shard in range(array.layout.shards(len(run.data.train))):
+    for shard in range(array.layout.shard_count(len(run.data.train))):
         place = array.layout.rows_of(shard, len(run.data.train))
         rows = np.array(writable.rows[place])
         rows["distance"][:, 0] -= 1
-        recorded_outputs.write(writable, shard, rows, len(run.data.train))
+        recorded_outputs.write_shard(writable, shard, rows, len(run.data.train))
     wrong = [row for row in verify.differences(run) if not row["same"]]
     assert [(row["split"], row["view"]) for row in wrong] == [("train", 0)]
 
 
 def _key_of(run: Context) -> dict[str, Any]:
-    return recording.key(resolved_teachers(run)[0].key, run.data.train, 0, run.recipe, run.task)
+    return recording.key(resolve_teachers(run)[0].key, run.data.train, 0, run.recipe, run.task)
 
 
 READER = """
@@ -111,8 +111,8 @@ def test_age_counts_from_the_last_use_and_listing_is_none(context: Contexts) -> 
     old = time.time() - 90 * 86400
     for file in Path(os.environ["MTKD_STORE"]).rglob("*"):
         os.utime(file, (old, old))
-    inventory.items()
-    assert all(item.used < old + 1 for item in inventory.items())
+    inventory.list_items()
+    assert all(item.last_used < old + 1 for item in inventory.list_items())
     prepare.prepare_teachers(run, 1)
     removed, _ = inventory.prune(older_than_days=30, larger_than_bytes=None)
     assert {item.kind for item in removed} == {"fitted"}
@@ -122,8 +122,8 @@ def test_what_a_killed_process_left_is_listed_and_pruned() -> None:
     left = whole_folder.partial_of(content_store.root() / "images" / content_store.digest({"a": 1}))
     left.mkdir(parents=True)
     (left / "images.npy").write_bytes(bytes(1000))
-    assert [(item.bytes, item.complete) for item in inventory.items()] == [(1000, False)]
-    assert not inventory.damaged()
+    assert [(item.bytes, item.is_complete) for item in inventory.list_items()] == [(1000, False)]
+    assert not inventory.damaged_items()
     inventory.prune(0, None)
     assert not left.exists()
 
@@ -144,7 +144,7 @@ def test_listing_reads_no_array_and_a_few_small_files_for_each(monkeypatch: pyte
 
     monkeypatch.setattr(io, "open", counted)
     monkeypatch.setattr(builtins, "open", counted)
-    assert len(inventory.items()) == 200
+    assert len(inventory.list_items()) == 200
     assert opened.count("key.json") == 200
     assert "outputs.npy" not in opened
     assert len(opened) <= 3 * 200

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mtkd_cli.store.rounding import rounding_of
+from mtkd_cli.store.rounding import measure_rounding
 from mtkd_cli.store.row_format import Layout
 
 
@@ -17,7 +17,7 @@ def test_constant_added_to_logits_keeps_probabilities(offset: float, precision: 
     back = layout.decode(rows)
     torch.testing.assert_close(back.softmax(1), shifted.softmax(1), atol=5e-4 + abs(offset) * 1e-7, rtol=0)
     assert (back.argmax(1) == shifted.argmax(1)).all()
-    told = rounding_of(layout, shifted, rows).error
+    told = measure_rounding(layout, shifted, rows).error
     assert told == pytest.approx((back.double().softmax(1) - shifted.double().softmax(1)).abs().max().item())
 
 

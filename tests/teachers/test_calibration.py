@@ -61,8 +61,8 @@ def test_outputs_are_divided_by_temperature(context: Contexts) -> None:
     for before, after in zip(raw, calibrated, strict=True):
         assert after.calibration is not None
         for name in ("train", "val", "test"):
-            divided = before.recorded(name, PLAIN) / after.calibration.temperature
-            assert torch.equal(after.recorded(name, PLAIN), divided)
+            divided = before.recorded_outputs(name, PLAIN) / after.calibration.temperature
+            assert torch.equal(after.recorded_outputs(name, PLAIN), divided)
         found, own = (
             measure(partial(each.recorded, "val", PLAIN), split, context_.task).metrics
             for each in (after, before)
@@ -123,7 +123,7 @@ def test_calibrates_maps_by_pixel(context: Contexts, monkeypatch: pytest.MonkeyP
     context_ = context(*small, teachers_, "student=unet:4", recipe="digit-scenes-seg")
     teacher = ready(context_)[0]
     outputs, target = calibration.labeled_outputs(teacher, context_)
-    values = teacher.recorded("val", PLAIN)
+    values = teacher.recorded_outputs("val", PLAIN)
     assert len(target) == int((context_.data.val.samples.targets >= 0).sum())
     assert outputs.shape == (len(target), values.shape[1])
     mask = context_.data.val.samples.targets[0] >= 0

@@ -116,7 +116,7 @@ def ready(context: Contexts) -> Callable[..., tuple[Context, outputs.ReadyTeache
 
 def score(context: Context, teacher: outputs.ReadyTeacher) -> float:
     test = context.data.test
-    output = teacher.recorded("test", 0)
+    output = teacher.recorded_outputs("test", 0)
     target = torch.from_numpy(np.asarray(test.samples.targets))
     statistics = context.task.statistics(output, target)
     return context.task.metrics(statistics)["map"]
@@ -189,7 +189,7 @@ def test_remark_on_assumed_numbering_is_repeated(
     ready: Any, monkeypatch: pytest.MonkeyPatch, name: str, names: str
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr("mtkd_cli.training.events.RunEvents.said", lambda _, line: said.append(line))
+    monkeypatch.setattr("mtkd_cli.training.events.RunEvents.line_shown", lambda _, line: said.append(line))
     for times in (1, 2):  # found out, then known
         ready(name, f"classes: [{names}]")
         lines = [line for line in said if "background" in line]

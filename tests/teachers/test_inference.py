@@ -31,7 +31,7 @@ def save(ids: Any = DIGITS, rows: Any = ROWS, **more: Any) -> None:
 
 
 def answered(run: Context, split: str = "test", views: int | None = 1) -> torch.Tensor:
-    return prepare.prepare_teachers(run, views)[0].recorded(split, 0)
+    return prepare.prepare_teachers(run, views)[0].recorded_outputs(split, 0)
 
 
 def expected(run: Context, split: str = "test") -> torch.Tensor:
@@ -152,7 +152,8 @@ def test_on_nan_drop_ignores_row(context: Contexts) -> None:
     ready = prepare.prepare_teachers(run, 1)[0]
     gaps = {
         split.name: [
-            split.samples.ids[row] for row in ready.recorded(split.name, 0).isnan().all(dim=1).nonzero()
+            split.samples.ids[row]
+            for row in ready.recorded_outputs(split.name, 0).isnan().all(dim=1).nonzero()
         ]
         for split in run.data.splits
     }

@@ -146,7 +146,7 @@ def test_rejects_maps_with_classes_last(context: Contexts) -> None:
 
 def test_accepts_nan_with_on_nan_drop(context: Contexts) -> None:
     ready = prepare.prepare_teachers(context(with_odd("nan"), "store.on_nan=drop"), 1)
-    assert ready[1].recorded("val", 0)[2].isnan().all()
+    assert ready[1].recorded_outputs("val", 0)[2].isnan().all()
 
 
 def test_holds_one_teacher_in_memory(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_holds_one_teacher_in_memory(context: Contexts, monkeypatch: pytest.Monk
 
 def test_probe_does_not_change_outputs(context: Contexts) -> None:
     """A probe does not consume random numbers of the fit."""
-    first = [teacher.recorded("val", 0) for teacher in prepare.prepare_teachers(context(), 1)]
+    first = [teacher.recorded_outputs("val", 0) for teacher in prepare.prepare_teachers(context(), 1)]
     one = [
         prepare.prepare_teachers(
             context(f"teachers=[{{model: '{model}', fit: {{train: all, epochs: 2, labels: all}}}}]"), 1
@@ -177,7 +177,7 @@ def test_probe_does_not_change_outputs(context: Contexts) -> None:
         for model in ("mlp:32", "convnet:8-16", "resnet:8-8")
     ]
     for together, alone in zip(first, one, strict=True):
-        assert torch.equal(together, alone.recorded("val", 0))
+        assert torch.equal(together, alone.recorded_outputs("val", 0))
 
 
 def test_command_shows_three_lines() -> None:

@@ -21,7 +21,7 @@ from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import prepare, recording
 from mtkd_cli.teachers.inference import OutputFunction, outputs_by_view
 from mtkd_cli.teachers.recording import RecordingJob
-from mtkd_cli.teachers.resolved_teacher import resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 from tests.fixtures.small_runs import Contexts
@@ -29,11 +29,11 @@ from tests.fixtures.small_runs import Contexts
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout_module, "SHARD", 128)
+    monkeypatch.setattr(layout_module, "MAX_SHARD_SAMPLES", 128)
 
 
 def live_answers(context: Context, index: int, number: int) -> torch.Tensor:
-    teacher = resolved_teachers(context)[index]
+    teacher = resolve_teachers(context)[index]
     model = prepare.load_teacher(teacher.part, teacher.entry, context.data, context.task)
     model = prepare.fit_teacher(model, teacher, context)
     split = context.data.train
@@ -53,7 +53,7 @@ def test_recorded_outputs_equal_live_outputs(context: Contexts, number: int) -> 
     run = context("views=3", "fit.batch_size=64")
     for index, ready in enumerate(prepare.prepare_teachers(run, 3)):
         live = live_answers(run, index, number)
-        torch.testing.assert_close(ready.recorded("train", number), live, rtol=1e-3, atol=2e-3)
+        torch.testing.assert_close(ready.recorded_outputs("train", number), live, rtol=1e-3, atol=2e-3)
 
 
 def test_flipped_view_is_recorded_separately(context: Contexts) -> None:
@@ -63,7 +63,7 @@ def test_flipped_view_is_recorded_separately(context: Contexts) -> None:
     places = affine(split.id_numbers, 1, run.recipe.views.seed, run.recipe.augment)
     assert places is not None
     flipped = places[:, 0, 0] < 0
-    plain, seen = convnet.recorded("train", 0), convnet.recorded("train", 1)
+    plain, seen = convnet.recorded_outputs("train", 0), convnet.recorded_outputs("train", 1)
     torch.testing.assert_close(seen, live_answers(run, 1, 1), rtol=1e-3, atol=2e-3)
     torch.testing.assert_close(seen[~flipped], plain[~flipped], rtol=1e-3, atol=2e-3)
     assert ((seen - plain)[flipped].abs().amax(dim=1) > 0.1).float().mean() > 0.9
@@ -71,13 +71,13 @@ def test_flipped_view_is_recorded_separately(context: Contexts) -> None:
 
 def count_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     written: list[int] = []
-    write = recorded_outputs.write
+    write = recorded_outputs.write_shard
 
     def counted(array: Any, shard: int, *rest: Any) -> None:
         write(array, shard, *rest)
         written.append(shard)
 
-    monkeypatch.setattr(recorded_outputs, "write", counted)
+    monkeypatch.setattr(recorded_outputs, "write_shard", counted)
     return written
 
 
@@ -110,9 +110,9 @@ def test_records_only_new_views(context: Contexts, monkeypatch: pytest.MonkeyPat
 
 def test_resumes_after_last_complete_shard(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     run = context()
-    whole = [ready.recorded("train", 0) for ready in prepare.prepare_teachers(run, 1)]
+    whole = [ready.recorded_outputs("train", 0) for ready in prepare.prepare_teachers(run, 1)]
     monkeypatch.setenv("MTKD_STORE", "elsewhere")
-    write = recorded_outputs.write
+    write = recorded_outputs.write_shard
     budget = [12]
 
     def dies(*arguments: Any) -> None:
@@ -121,37 +121,37 @@ def test_resumes_after_last_complete_shard(context: Contexts, monkeypatch: pytes
         budget[0] -= 1
         write(*arguments)
 
-    monkeypatch.setattr(recorded_outputs, "write", dies)
+    monkeypatch.setattr(recorded_outputs, "write_shard", dies)
     with pytest.raises(KeyboardInterrupt):
         prepare.prepare_teachers(context(), 1)
-    monkeypatch.setattr(recorded_outputs, "write", write)
+    monkeypatch.setattr(recorded_outputs, "write_shard", write)
     written = count_shards(monkeypatch)
     resumed = prepare.prepare_teachers(context(), 1)
     needed = 3 * sum(-(-len(split) // 128) for split in run.data.splits)
     assert len(written) == needed - 12
     for one, other in zip(whole, resumed, strict=True):
-        assert torch.equal(one, other.recorded("train", 0))
+        assert torch.equal(one, other.recorded_outputs("train", 0))
 
 
 def test_records_damaged_shard_again(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     before = prepare.prepare_teachers(context(), 1)[0]
-    right = before.recorded("train", 0).clone()
+    right = before.recorded_outputs("train", 0).clone()
     file = before.arrays["train", 0].folder / "outputs.npy"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0x40
     file.write_bytes(content)
-    assert [item.folder for item in inventory.damaged()] == [file.parent]
+    assert [item.folder for item in inventory.damaged_items()] == [file.parent]
     written = count_shards(monkeypatch)
     after = prepare.prepare_teachers(context(), 1)[0]
     assert len(written) == 1
-    assert torch.equal(after.recorded("train", 0), right)
-    assert not inventory.damaged()
+    assert torch.equal(after.recorded_outputs("train", 0), right)
+    assert not inventory.damaged_items()
 
 
 @pytest.mark.parametrize("spoil", ["truncate", "no ledger", "half a line", "wrong key"])
 def test_records_damaged_array_again(context: Contexts, spoil: str) -> None:
     before = prepare.prepare_teachers(context(), 1)[0]
-    right = before.recorded("train", 0).clone()
+    right = before.recorded_outputs("train", 0).clone()
     folder = before.arrays["train", 0].folder
     ledger = folder / "shards.jsonl"
     if spoil == "truncate":
@@ -162,7 +162,7 @@ def test_records_damaged_array_again(context: Contexts, spoil: str) -> None:
         ledger.write_text(ledger.read_text()[:-30])
     else:
         (folder / "key.json").write_text("{}")
-    assert torch.equal(prepare.prepare_teachers(context(), 1)[0].recorded("train", 0), right)
+    assert torch.equal(prepare.prepare_teachers(context(), 1)[0].recorded_outputs("train", 0), right)
 
 
 def job(name: str, ask: OutputFunction, run: Context, outputs: int = 10) -> RecordingJob:
@@ -170,7 +170,7 @@ def job(name: str, ask: OutputFunction, run: Context, outputs: int = 10) -> Reco
     return RecordingJob(
         name,
         ask,
-        Layout.of((outputs,), run.recipe, run.task),
+        Layout.for_recipe((outputs,), run.recipe, run.task),
         run.data.train,
         0,
         {"k": 1},
@@ -233,7 +233,9 @@ def test_resumed_recording_needs_no_additional_space(
     ready = prepare.prepare_teachers(run, 1)[0]
     (ready.arrays["train", 0].folder / "shards.jsonl").unlink()
     monkeypatch.setattr(recording.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    assert torch.equal(prepare.prepare_teachers(run, 1)[0].recorded("train", 0), ready.recorded("train", 0))
+    assert torch.equal(
+        prepare.prepare_teachers(run, 1)[0].recorded_outputs("train", 0), ready.recorded_outputs("train", 0)
+    )
 
 
 def test_rejects_recording_larger_than_disk(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,4 +294,4 @@ def test_rejects_top_k_if_all_logits_are_needed(context: Contexts) -> None:
     with pytest.raises(UsageError, match="temperature 1"):
         context("store.top_k=3", "loss.temperature=2", recipe="digit-scenes-seg")
     run = context("store.top_k=3", "loss.temperature=1")
-    assert prepare.prepare_teachers(run, 1)[0].recorded("val", 0).shape[1] == 10
+    assert prepare.prepare_teachers(run, 1)[0].recorded_outputs("val", 0).shape[1] == 10

@@ -27,7 +27,7 @@ from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import fine_tuning, load, prepare
-from mtkd_cli.teachers.resolved_teacher import resolved_teachers
+from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from tests.fixtures.command_line import mtkd
 from tests.fixtures.run_results import run_result
 from tests.fixtures.small_runs import Contexts
@@ -166,7 +166,7 @@ def test_reports_full_disk_and_resumes_later(tmp_path: Path, monkeypatch: pytest
         assert f"where: {place}" in result.stderr
         assert "do: make room" in result.stderr
         assert not [*place.rglob("*.partial"), *place.rglob("*.npy.*")]
-        assert not inventory.damaged()
+        assert not inventory.damaged_items()
         assert mtkd("record", "digits", *ONE).exit_code == 0
         assert arrays(place) == right
 
@@ -215,14 +215,14 @@ def test_truncated_ledger_line_does_not_affect_others() -> None:
     array = recorded_outputs.create({"a": 1}, layout, samples)
     ledger = array.folder / "shards.jsonl"
     rows = np.random.default_rng(0).normal(size=(samples, 10)).astype(np.float32)
-    for shard in range(layout.shards(samples)):
+    for shard in range(layout.shard_count(samples)):
         part = rows[layout.rows_of(shard, samples)]
-        recorded_outputs.write(array, shard, part, samples)
+        recorded_outputs.write_shard(array, shard, part, samples)
         size = ledger.stat().st_size
         with pytest.raises(OSError, match=FILE_TOO_LARGE), no_file_beyond(size + 20):
             atomic.append_line(ledger, json.dumps({"shard": shard, "sha256": "0" * 64}))
         assert ledger.stat().st_size == size + 20
-    assert recorded_outputs.missing(array, samples) == []
+    assert recorded_outputs.missing_shards(array, samples) == []
     assert np.array_equal(array.rows, rows)
 
 
@@ -237,7 +237,7 @@ def test_reports_full_disk_for_run_folder(context: Contexts) -> None:
         lambda: job.write_student(model, {}),
         lambda: job.write_report(run_result(0.5)),
         lambda: job.listeners[1].epoch_finished({}),
-        lambda: job.log_file.logged("line"),
+        lambda: job.log_file.line_logged("line"),
     ):
         with no_file_beyond(0), pytest.raises(DataError, match=f"{FILE_TOO_LARGE}.*bytes are free") as caught:
             write()
@@ -299,7 +299,7 @@ def test_detects_flipped_bits_of_teacher_facts(context: Contexts, name: str) -> 
 @pytest.mark.parametrize("name", ["teacher.safetensors", "curve.json", "key.json", "manifest.json"])
 def test_detects_flipped_bits_of_fitted_teacher(context: Contexts, name: str) -> None:
     run = context(*ONE)
-    teacher = resolved_teachers(run)[0]
+    teacher = resolve_teachers(run)[0]
 
     def weights() -> dict[str, torch.Tensor]:
         model = load.load_teacher(teacher.part, teacher.entry, run.data, run.task)

@@ -39,13 +39,13 @@ class RecordingListener:
     steps: list[int] = field(default_factory=list)
     before: list[dict[str, float]] = field(default_factory=list)
 
-    def began(self, done: int, curve: list[dict[str, float]]) -> None:
+    def on_start(self, done: int, curve: list[dict[str, float]]) -> None:
         self.before = list(curve)
 
-    def stepped(self, step: Step, losses: Losses) -> None:
+    def on_step(self, step: Step, losses: Losses) -> None:
         self.steps.append(step.number)
 
-    def evaluated(self, row: dict[str, float]) -> None:
+    def on_evaluation(self, row: dict[str, float]) -> None:
         pass
 
 

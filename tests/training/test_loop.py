@@ -34,15 +34,15 @@ class RecordingListener:
     rows: list[dict[str, float]] = field(default_factory=list)
     weights: list[Tensor] = field(default_factory=list)
 
-    def began(self, done: int, curve: list[dict[str, float]]) -> None:
+    def on_start(self, done: int, curve: list[dict[str, float]]) -> None:
         pass
 
-    def stepped(self, step: Step, losses: Losses) -> None:
+    def on_step(self, step: Step, losses: Losses) -> None:
         self.steps.append(step)
         self.losses.append(losses)
         self.weights.append(flat_parameters(self.module))
 
-    def evaluated(self, row: dict[str, float]) -> None:
+    def on_evaluation(self, row: dict[str, float]) -> None:
         self.rows.append(row)
 
 

@@ -45,7 +45,7 @@ def test_keeps_checkpoints_of_student(
     context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpointing, "MIN_INTERVAL_RATIO", 0.0)
-    stepped = Progress.stepped
+    stepped = Progress.on_step
 
     def allocate_too_much(progress: Progress, step: Any, losses: Any) -> None:
         stepped(progress, step, losses)
@@ -53,7 +53,7 @@ def test_keeps_checkpoints_of_student(
             torch.empty(TOO_MUCH)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Progress, "stepped", allocate_too_much)
+        patch.setattr(Progress, "on_step", allocate_too_much)
         with pytest.raises(MemoryFullError) as caught:
             pipeline.distill(context(), Run("run"), baseline=False)
     assert "distil, batches of 64" in caught.value.where

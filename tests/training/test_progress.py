@@ -19,10 +19,10 @@ class Lines(RunListener):
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
 
-    def said(self, line: str) -> None:
+    def line_shown(self, line: str) -> None:
         self.lines.append(line)
 
-    def logged(self, line: str) -> None:
+    def line_logged(self, line: str) -> None:
         self.lines.append(line)
 
 

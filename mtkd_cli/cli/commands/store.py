@@ -20,7 +20,7 @@ def list_(as_json: Json = False) -> None:
         from mtkd_cli.store import inventory
         from mtkd_cli.store.content_store import root
 
-        found = [item.as_dict() for item in inventory.items()]
+        found = [item.as_dict() for item in inventory.list_items()]
         if as_json:
             console.print_json({"folder": str(root()), "items": found})
             return
@@ -53,7 +53,7 @@ def verify(
         from mtkd_cli.teachers import verify as verification
 
         refuse_without_recipe(recipe, trust_pickle, trust_code)
-        bad = [item.as_dict() for item in inventory.damaged()]
+        bad = [item.as_dict() for item in inventory.damaged_items()]
         rows: list[dict[str, Any]] = []
         if recipe:
             from mtkd_cli.runs.start import context_of

@@ -206,16 +206,18 @@ def recipe(temperature: float = 1, calibrate: bool = False, **store: Any) -> Any
 def test_records_top_4_classes_per_pixel() -> None:
     (output,) = maps(1, classes=9)
     classes = tuple("abcdefghi")
-    layout = Layout.of((9, SIDE, SIDE), recipe(), task(classes=classes))
+    layout = Layout.for_recipe((9, SIDE, SIDE), recipe(), task(classes=classes))
     assert layout.top_k == 4
     back = layout.decode(layout.encode(output)).softmax(1)
     wanted, kept = output.softmax(1), output.topk(4, 1).indices
     torch.testing.assert_close(back.gather(1, kept), wanted.gather(1, kept), atol=2e-3, rtol=2e-3)
     torch.testing.assert_close(back.sum(1), torch.ones(2, SIDE, SIDE), atol=1e-4, rtol=0)
-    assert layout.dtype.itemsize < Layout.of((9, SIDE, SIDE), recipe(top_k=None), task()).dtype.itemsize
-    assert Layout.of((9, SIDE, SIDE), recipe(), task(kd="cwd")).top_k is None
-    assert Layout.of((9, SIDE, SIDE), recipe(temperature=2), task()).top_k is None
-    assert Layout.of((9, SIDE, SIDE), recipe(calibrate=True), task()).top_k is None
+    assert (
+        layout.dtype.itemsize < Layout.for_recipe((9, SIDE, SIDE), recipe(top_k=None), task()).dtype.itemsize
+    )
+    assert Layout.for_recipe((9, SIDE, SIDE), recipe(), task(kd="cwd")).top_k is None
+    assert Layout.for_recipe((9, SIDE, SIDE), recipe(temperature=2), task()).top_k is None
+    assert Layout.for_recipe((9, SIDE, SIDE), recipe(calibrate=True), task()).top_k is None
 
 
 def test_picture_has_mask_per_model_and_color_per_class() -> None:

@@ -29,7 +29,7 @@ def test_outputs_equal_those_of_the_run(first: Path, context: Contexts) -> None:
     test = made.data.test.samples
     rows = test.inputs[:] if test.rows is None else test.inputs[test.rows]
     torch.testing.assert_close(
-        teacher.recorded("test", 0), load_student("first").answer(rows), atol=4e-3, rtol=4e-3
+        teacher.recorded_outputs("test", 0), load_student("first").answer(rows), atol=4e-3, rtol=4e-3
     )
     assert teacher.own_classes == [[str(digit)] for digit in range(10)]
 
