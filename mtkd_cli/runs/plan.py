@@ -132,7 +132,7 @@ def teacher_facts(
     passes = 0.0
     if fit and teacher.fit_key and content_store.find("fitted", teacher.fit_key) is None:
         chosen = create_fit_split(fit, data, context.recipe.data)
-        seen = len(chosen.rows) + len(chosen.held)
+        seen = len(chosen.rows) + len(chosen.held_out)
         passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
     kept = find_recorded(teacher, wanted, context)
     row = Layout.for_recipe(shape, context.recipe, context.task).dtype.itemsize

@@ -8,10 +8,10 @@ from typing import Literal
 
 from mtkd_cli.errors import DataError
 
-NAME = "__background__"
+BACKGROUND_NAME = "__background__"
 """Name of class number 0 in torchvision's detectors."""
 
-Declared = Literal["first", "none"]
+BackgroundOption = Literal["first", "none"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Numbering:
     remark: str = ""
 
 
-def is_listed(classes: Sequence[str], data: Sequence[str]) -> bool:
+def lists_background(classes: Sequence[str], data: Sequence[str]) -> bool:
     """Whether the first of a teacher's class names is the background, and not one of the data's classes."""
     first = classes[0] if classes else ""
     return first.strip("_ ").lower() == "background" and first not in data
@@ -37,8 +37,8 @@ def is_listed(classes: Sequence[str], data: Sequence[str]) -> bool:
 
 def number_classes(
     objects: Sequence[str],
-    listed: bool,
-    declared: Declared | None,
+    is_listed: bool,
+    declared: BackgroundOption | None,
     outputs: int | None,
     has_background: bool | None,
     seen: Collection[int],
@@ -48,7 +48,7 @@ def number_classes(
 
     Args:
         objects: class names, without the background.
-        listed: whether the background precedes ``objects`` in the teacher's class names.
+        is_listed: whether the background precedes ``objects`` in the teacher's class names.
         declared: the ``background`` key of the recipe.
         outputs: number of class numbers; None if unknown.
         has_background: whether number 0 is the background; None if the provider does not know.
@@ -59,7 +59,7 @@ def number_classes(
         DataError: names and numbers do not match.
     """
     count = len(objects)
-    starts = _possible_starts(count, listed, declared, outputs, has_background, seen)
+    starts = _possible_first_numbers(count, is_listed, declared, outputs, has_background, seen)
     if not starts:
         raise DataError(
             f"it has boxes with class numbers 0 and {count}, but only {count} class names",
@@ -68,7 +68,7 @@ def number_classes(
         )
     has_extra_output = outputs == count + 1
     first = starts == {1} or (len(starts) == 2 and has_extra_output)
-    names = (NAME, *objects) if first else tuple(objects)
+    names = (BACKGROUND_NAME, *objects) if first else tuple(objects)
     _check_count(names, count, outputs, has_extra_output, where)
     _check_names(names, seen, where)
     remark = ""
@@ -81,15 +81,15 @@ def number_classes(
         reason = f"no box has class number 0 or {count}" if seen else "it finds no boxes"
         remark = f"{reason} on the sampled images; assuming that its class numbers start at 0"
         remark += "; set background: first if 0 is the background, else background: none"
-    elif first and declared is None and not listed and has_background is None:
+    elif first and declared is None and not is_listed and has_background is None:
         remark = f"its class numbers go from 1 to {count}: assuming that 0 is the background"
     return Numbering(names, len(starts) == 1, remark)
 
 
-def _possible_starts(
+def _possible_first_numbers(
     count: int,
-    listed: bool,
-    declared: Declared | None,
+    is_listed: bool,
+    declared: BackgroundOption | None,
     outputs: int | None,
     has_background: bool | None,
     seen: Collection[int],
@@ -99,7 +99,7 @@ def _possible_starts(
         return {int(has_background)}
     if declared is not None:
         return {int(declared == "first")}
-    if listed:
+    if is_listed:
         return {1}
     starts = {0} if outputs == count else {0, 1}
     if count in seen:
@@ -125,7 +125,7 @@ def _check_count(
 
 def _check_names(names: tuple[str, ...], seen: Collection[int], where: str) -> None:
     if wrong := [number for number in seen if number >= len(names)]:
-        background = names[0] == NAME
+        background = names[0] == BACKGROUND_NAME
         named = f"numbers 0 to {len(names) - 1}" + (", 0 the background" if background else "")
         hint = "" if background else ", or set background: first if 0 is the background"
         raise DataError(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mtkd_cli.teachers.outputs import ReadyTeacher
 
 
-MOST_VALUES = 2**22
+MAX_VALUES = 2**22
 """Maximum number of output values that a temperature is fitted to."""
 
 
@@ -72,19 +72,18 @@ def labeled_outputs(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Te
     """Return a teacher's outputs on validation ``[N, C]`` and their labels ``[N]``; each pixel is a sample.
 
     Samples without a label, with a label that the teacher does not know, or with non-finite outputs are
-    skipped. At most `MOST_VALUES` values are used: evenly spaced samples, and the same random pixels of each.
+    skipped. At most `MAX_VALUES` values are used: evenly spaced samples, and the same random pixels of each.
     """
     task, split = context.task, context.data.val
-    known, count = torch.tensor([teacher.alignment.known]), MOST_VALUES // task.outputs
+    known = torch.tensor([teacher.alignment.known])  # [1, C]
+    count = MAX_VALUES // task.outputs
     rows = sample_rows(split.labelled, count)
     pixels = counter_rng.permutation(math.prod(task.elements), "calibrate")
     pixel_index = torch.from_numpy(np.sort(pixels[: max(1, count // max(1, len(rows)))]))
     outputs, targets = [torch.empty(0, task.outputs)], []
     for part in batches(rows):
-        output, target = (
-            teacher.recorded_outputs("val", PLAIN, part),
-            torch.from_numpy(split.samples.targets[part]),
-        )
+        output = teacher.recorded_outputs("val", PLAIN, part)
+        target = torch.from_numpy(split.samples.targets[part])
         is_finite = ~has_nonfinite(output)
         output, target = output[is_finite], target[is_finite]
         if task.elements:
@@ -92,8 +91,8 @@ def labeled_outputs(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Te
             output = output.flatten(2)[..., pixel_index].movedim(1, 2).flatten(0, 1)
             target = target.flatten(1)[:, pixel_index].flatten()
         usable = task.labelled(target)
-        heard = task.heard((output,), target, None if known.all() else known)
-        usable = usable if heard is None else usable & heard[0]
+        mask = task.heard((output,), target, None if known.all() else known)  # [1, B, *], or None
+        usable = usable if mask is None else usable & mask[0]
         outputs.append(output[usable])
         targets.append(target[usable])
     return torch.cat(outputs), torch.cat(targets) if targets else torch.empty(0)

@@ -36,7 +36,7 @@ LIVE_SAMPLES = 128
 RECORDED_SAMPLES = 1024
 """Maximum number of validation samples for a recorded teacher."""
 
-MOST_VALUES = 2**26
+MAX_VALUES = 2**26
 """Maximum number of output values in memory at once."""
 
 CLEAR_SKILL = 0.75
@@ -63,7 +63,7 @@ def validate_live(
     """
     val, task = context.data.val, context.task
     first = _validation_outputs(model, name, val.labelled[:1], alignment, context)
-    limit = max(1, MOST_VALUES // max(1, first.numel()))
+    limit = max(1, MAX_VALUES // max(1, first.numel()))
 
     def compute_outputs(module: Model, rows: NDArray[np.int64]) -> Tensor:
         return _validation_outputs(module, name, rows, alignment, context)
@@ -104,22 +104,20 @@ def validate_recorded(teacher: ReadyTeacher, context: Context) -> TeacherValidat
     """Score a teacher's recorded outputs on labeled validation samples."""
     val = context.data.val
     values = max(1, math.prod(teacher.arrays[val.name, PLAIN].layout.shape))
-    rows = sample_rows(val.labelled, min(RECORDED_SAMPLES, max(1, MOST_VALUES // values)))
-    outputs, target = (
-        teacher.recorded_outputs(val.name, PLAIN, rows),
-        torch.from_numpy(val.samples.targets[rows]),
-    )
+    rows = sample_rows(val.labelled, min(RECORDED_SAMPLES, max(1, MAX_VALUES // values)))
+    outputs = teacher.recorded_outputs(val.name, PLAIN, rows)
+    target = torch.from_numpy(val.samples.targets[rows])
     return validate_outputs(outputs, target, context.task, context.data.classes, teacher.alignment)
 
 
-def validation_table(found: dict[str, TeacherValidation], primary: str) -> Table:
+def validation_table(validations: dict[str, TeacherValidation], primary: str) -> Table:
     """Return a table of the teachers' scores on validation, for the terminal."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for column in ("teachers on validation", spelt(primary), "chance", "labels"):
         table.add_column(column, justify="left" if column.startswith("teachers") else "right")
-    for name, each in found.items():
-        numbers = (each.metrics.get(primary), each.chance)
+    for name, validation in validations.items():
+        numbers = (validation.metrics.get(primary), validation.chance)
         score, chance = ("-" if number is None else f"{number:.4g}" for number in numbers)
-        style = "yellow" if each.doubts else ""
-        table.add_row(Text(name), score, chance, str(each.labels), style=style)
+        style = "yellow" if validation.doubts else ""
+        table.add_row(Text(name), score, chance, str(validation.labels), style=style)
     return table

@@ -39,20 +39,20 @@ class DistillationData(TrainingData):
         if self.view_count is None:
             return self._live_outputs(step)
         number = self.view_number(step.epoch)
-        return tuple(self._recorded(teacher, step, number) for teacher in self.teachers)
+        return tuple(self._recorded_outputs(teacher, step, number) for teacher in self.teachers)
 
     def teacher_features(self, step: Step) -> tuple[Tensor, ...]:
         """Return the teachers' standardized features of a step's samples, K of ``[B, D_k]``."""
         return tuple(teacher(step) for teacher in self.features)
 
-    def _recorded(self, teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
+    def _recorded_outputs(self, teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
         array = teacher.arrays["train", PLAIN if teacher.by_id else number]
         return teacher.align(to_device(array[step.indices], self.device))
 
     def _live_outputs(self, step: Step) -> tuple[Tensor, ...]:
         with torch.no_grad():
             outputs = tuple(
-                self._recorded(teacher, step, PLAIN)
+                self._recorded_outputs(teacher, step, PLAIN)
                 if teacher.live is None
                 else teacher.align(at_least_float32(teacher.live(step.views)))
                 for teacher in self.teachers

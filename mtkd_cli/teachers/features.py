@@ -30,9 +30,9 @@ from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.loop import Step
 
-SMALLEST_DEVIATION = 1e-3
+MIN_DEVIATION = 1e-3
 """Lower limit of the deviation that features are divided by."""
-CHUNK = 4096
+CHUNK_ROWS = 4096
 """Rows read at once."""
 
 
@@ -91,6 +91,7 @@ def record_features(
 
 def _features_of(teacher: ResolvedTeacher, views: int, context: Context) -> TeacherFeatures:
     split = context.data.train
+    # content key of each view
     keys = [
         {**recording.key(teacher.key, split, number, context.recipe, context.task), "what": "features"}
         for number in range(views)
@@ -145,9 +146,9 @@ def _record(
 def _statistics(array: RecordedArray) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation ``[D]`` over the samples of an array, summed in float64."""
     total = square = torch.zeros(array.layout.shape, dtype=torch.float64)
-    for start in range(0, len(array.rows), CHUNK):
-        part = array[start : start + CHUNK].double()
+    for start in range(0, len(array.rows), CHUNK_ROWS):
+        part = array[start : start + CHUNK_ROWS].double()
         total, square = total + part.sum(dim=0), square + (part**2).sum(dim=0)
     mean = total / len(array.rows)
     deviation = (square / len(array.rows) - mean**2).clamp(min=0).sqrt()
-    return mean.float(), deviation.clamp(min=SMALLEST_DEVIATION).float()
+    return mean.float(), deviation.clamp(min=MIN_DEVIATION).float()

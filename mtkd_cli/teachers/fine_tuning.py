@@ -35,7 +35,7 @@ from mtkd_cli.training.training_data import TrainingData
 
 
 @dataclass(frozen=True)
-class _Fitting:
+class _FitJob:
     """The module that is trained, its data and its validation."""
 
     module: nn.Module
@@ -62,7 +62,7 @@ def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context) -> Mod
             checkpointer = Checkpointer(
                 content_store.unfinished_folder("fitted", fit_key), context.progress.say
             )
-            settings, evaluate_every = _settings(fit, len(fitting.data))
+            settings, evaluate_every = _train_settings(fit, len(fitting.data))
             with _fitting_errors(settings):
                 trained = train(
                     fitting.module,
@@ -84,7 +84,7 @@ def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context) -> Mod
     return replace(model, trained=True)
 
 
-def _settings(fit: Fit, samples: int) -> tuple[Train, int]:
+def _train_settings(fit: Fit, samples: int) -> tuple[Train, int]:
     """Return the settings of a fit, and the number of steps between evaluations."""
     settings = Train(
         epochs=fit.epochs,
@@ -107,23 +107,23 @@ def _fitting_errors(settings: Train) -> Iterator[None]:
         raise TrainingError(error.what, f"fitting a teacher, {error.where}", "lower fit.lr") from error
 
 
-def _fit_all(model: Model, chosen: FitSplit, context: Context) -> _Fitting:
+def _fit_all(model: Model, chosen: FitSplit, context: Context) -> _FitJob:
     """Return the fit of all layers, on live views."""
 
     def evaluate(candidate: nn.Module) -> Evaluation:
         return validate(candidate, context.task, chosen.val, context.data.train, context.device)
 
     data = context.training_data(chosen.train, chosen.rows, view_count=None)
-    return _Fitting(with_preprocessing(model).to(context.device), data, evaluate)
+    return _FitJob(with_preprocessing(model).to(context.device), data, evaluate)
 
 
-def _fit_head(model: Model, chosen: FitSplit, context: Context) -> _Fitting:
+def _fit_head(model: Model, chosen: FitSplit, context: Context) -> _FitJob:
     """Return the fit of the last layer, on the features of the plain views."""
     split, rows, val = chosen.train, chosen.rows, chosen.val
     head = model.module.get_submodule(model.head)
     tail = _Tail(tail_of(model), with_preprocessing(model).to_task_form).to(context.device)
-    features = _features(model, head, split, rows, context)
-    val_features = _features(model, head, val, val.labelled, context)
+    features = _head_inputs(model, head, split, rows, context)
+    val_features = _head_inputs(model, head, val, val.labelled, context)
     index = np.zeros(len(val), dtype=np.int64)  # row in val -> row in val_features
     index[val.labelled] = np.arange(len(val.labelled))
 
@@ -133,7 +133,7 @@ def _fit_head(model: Model, chosen: FitSplit, context: Context) -> _Fitting:
         return judge(copy.deepcopy(candidate), measured, context.task)
 
     plain = context.training_data(split, rows, view_count=1)
-    return _Fitting(tail, _FeatureData(**vars(plain), features=features), evaluate)
+    return _FitJob(tail, _FeatureData(**vars(plain), features=features), evaluate)
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class _Tail(nn.Module):
         return self.finish(self.layers(features))
 
 
-def _features(
+def _head_inputs(
     model: Model, head: nn.Module, split: Split, rows: NDArray[np.int64], context: Context
 ) -> Tensor:
     """Return the input of the head on the plain views of ``rows``, ``[N, D]``; processes share the work."""

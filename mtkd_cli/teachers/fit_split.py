@@ -23,20 +23,20 @@ class FitSplit:
         train: split with the training samples.
         rows: labeled rows to train on, ``[N]``.
         val: validation split.
-        held: rows of ``train`` that form ``val``; empty if it is the data's validation split.
+        held_out: rows of ``train`` that form ``val``; empty if it is the data's validation split.
     """
 
     train: Split
     rows: NDArray[np.int64]
     val: Split
-    held: NDArray[np.int64]
+    held_out: NDArray[np.int64]
 
     def steps(self, fit: Fit) -> int:
         """Return the number of optimizer steps, counted as if the held-out samples were trained on too.
 
         Holding out samples must not reduce the number of steps: few labels already give few steps.
         """
-        samples = len(self.rows) + len(self.held)
+        samples = len(self.rows) + len(self.held_out)
         return fit.epochs * steps_per_epoch(samples, min(fit.batch_size, len(self.rows)))
 
 
@@ -55,6 +55,6 @@ def create_fit_split(fit: Fit, data: Dataset, options: Data) -> FitSplit:
     if count <= len(data.val.labelled):
         return FitSplit(all_labels, all_labels.labelled, data.val, no_rows)
     groups = strata(all_labels.samples.targets[hidden])
-    held = np.sort(hidden[draw_in_proportion(groups, count, "fit validation", options.seed)])
-    val = replace(all_labels, name="val", samples=all_labels.samples.take(held))
-    return FitSplit(all_labels, np.setdiff1d(all_labels.labelled, held), val, held)
+    held_out = np.sort(hidden[draw_in_proportion(groups, count, "fit validation", options.seed)])
+    val = replace(all_labels, name="val", samples=all_labels.samples.take(held_out))
+    return FitSplit(all_labels, np.setdiff1d(all_labels.labelled, held_out), val, held_out)

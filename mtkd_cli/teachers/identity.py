@@ -64,7 +64,7 @@ def _fit_key(teacher: Mapping[str, Any], fit: Fit, context: Context) -> dict[str
         "val": data.val.digest,
         "classes": data.classes,
         "targets": [hashing.array_sha256(s.samples.targets) for s in (split.train, data.val)],
-        **({"held": hashing.array_sha256(split.held)} if len(split.held) else {}),
+        **({"held": hashing.array_sha256(split.held_out)} if len(split.held_out) else {}),
         "augment": recipe.augment.model_dump(mode="json") if fit.train == "all" else None,
         "task": recipe.task.model_dump(mode="json"),
         "loss": {"label_smoothing": recipe.loss.label_smoothing},

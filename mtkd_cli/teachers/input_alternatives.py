@@ -18,10 +18,10 @@ from mtkd_cli.teachers.validation import Doubt
 SAMPLES = 64
 """Maximum number of validation samples per specification."""
 
-CLEARLY = 3.0
+MIN_STANDARD_ERRORS = 3.0
 """Minimum decrease of the mean loss, in standard errors."""
 
-BETTER, SMALLER = 0.1, 0.8
+MIN_GAIN, MAX_ERROR_RATIO = 0.1, 0.8
 """Minimum gain of a score, or maximum ratio of an error to the present one, to be reported."""
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -89,32 +89,32 @@ def better_input(
             task's classes; samples with non-finite outputs are skipped.
         target: labels of these samples.
     """
-    present = compute_outputs(model)
-    is_finite = ~has_nonfinite(present)
+    present_outputs = compute_outputs(model)
+    is_finite = ~has_nonfinite(present_outputs)
     if not is_finite.any():
         return None
-    present, target = present[is_finite], target[is_finite]
-    name, score = task.primary.name, _score(present, target, task)
-    before, best = _losses(present, target, task), None
+    present_outputs, target = present_outputs[is_finite], target[is_finite]
+    metric, score = task.primary, _score(present_outputs, target, task)
+    losses, best = _losses(present_outputs, target, task), None
     for other in alternatives(model.input, data):
         outputs = compute_outputs(replace(model, input=other.spec))[is_finite]
         if not torch.isfinite(outputs).all():
             continue
-        found = _score(outputs, target, task)
-        is_better = found >= score + BETTER if task.primary.higher_is_better else found <= SMALLER * score
-        gain = before - _losses(outputs, target, task)
+        other_score = _score(outputs, target, task)
+        if metric.higher_is_better:
+            is_better = other_score >= score + MIN_GAIN
+        else:
+            is_better = other_score <= MAX_ERROR_RATIO * score
+        gain = losses - _losses(outputs, target, task)
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
-        if (
-            is_better
-            and gain.mean() > CLEARLY * error
-            and (best is None or task.primary.better(found, best[0]))
-        ):
-            best = found, other
+        is_clear = gain.mean() > MIN_STANDARD_ERRORS * error
+        if is_better and is_clear and (best is None or metric.better(other_score, best[0])):
+            best = other_score, other
     if best is None:
         return None
     return Doubt(
-        f"its input specification looks wrong: {best[1].name} would give {spelt(name)} {best[0]:.3g} instead "
-        f"of {score:.3g} on {len(target)} labels",
+        f"its input specification looks wrong: {best[1].name} would give {spelt(metric.name)} "
+        f"{best[0]:.3g} instead of {score:.3g} on {len(target)} labels",
         f"if so, set {best[1].key(model.input)}",
     )
 

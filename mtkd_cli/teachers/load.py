@@ -19,7 +19,7 @@ from mtkd_cli.models.head import with_outputs
 from mtkd_cli.models.preprocess import complete_input
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
-from mtkd_cli.teachers.background import is_listed
+from mtkd_cli.teachers.background import lists_background
 from mtkd_cli.teachers.declared_classes import declared_classes
 
 TOLERANCE = 2e-3
@@ -70,7 +70,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
         raise UsageError(
             "background: applies to detectors only", where, "remove it; classes: names every output"
         )
-    listed = task.numbered and own is not None and is_listed(own, data.classes)
+    listed = task.numbered and own is not None and lists_background(own, data.classes)
     outputs = len(own) - listed if own else task.outputs
     background = listed or teacher.background == "first"
     build = partial(build_model, part, teacher.input, data, outputs, pretrained, seed)

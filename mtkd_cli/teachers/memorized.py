@@ -21,13 +21,13 @@ from mtkd_cli.training.evaluation import BATCH
 SAMPLES = 1024
 """Maximum number of labeled samples per split."""
 
-FEWEST = 20
+MIN_LABELS = 20
 """Minimum number of labeled samples on each side of the comparison."""
 
 LEVEL = 0.99
 """Confidence level: the interval of the difference must exclude zero."""
 
-LARGE = 0.05
+MIN_DIFFERENCE = 0.05
 """Minimum difference to report: absolute for a score, relative for an error."""
 
 
@@ -46,11 +46,14 @@ def memorization_warnings(teacher: ReadyTeacher, saw: str | None, context: Conte
     data, metric = context.data, context.task.primary
     seen = _statistics(teacher, [data.train, data.val], context)
     unseen = _statistics(teacher, [data.test], context)
-    if min(len(seen), len(unseen)) < FEWEST:
+    if min(len(seen), len(unseen)) < MIN_LABELS:
         return []
     before, after = (score_of(context.task, each).estimate(LEVEL) for each in (seen, unseen))
-    gap = independent(before, after) if metric.higher_is_better else independent(after, before)
-    if not (gap.low > 0 and gap.value >= (LARGE if metric.higher_is_better else LARGE * after.value)):
+    if metric.higher_is_better:
+        gap, threshold = independent(before, after), MIN_DIFFERENCE
+    else:
+        gap, threshold = independent(after, before), MIN_DIFFERENCE * after.value
+    if not (gap.low > 0 and gap.value >= threshold):
         return []
     return [
         f"{spelt(metric.name)} {before.value:.3g} on training and validation labels, {after.value:.3g} on "

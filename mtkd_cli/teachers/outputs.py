@@ -55,7 +55,7 @@ class ReadyTeacher:
 
     @property
     def hash(self) -> str:
-        """Digest of everything that decides its outputs."""
+        """Digest of its content key."""
         return self.resolved.hash
 
     @property

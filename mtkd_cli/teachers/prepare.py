@@ -52,7 +52,7 @@ def prepare_teachers(
     """
     resolved = resolve_teachers(context) if teachers is None else teachers
     report_views(resolved, views, context)
-    early_doubts = {teacher.name: _check(teacher, views, context) for teacher in resolved}
+    early_doubts = {teacher.name: _probe_early(teacher, views, context) for teacher in resolved}
     ready = [_prepare(teacher, views, context) for teacher in resolved]
     _report_rounding(ready, context)
     ready = _validate(ready, early_doubts, context)
@@ -68,13 +68,13 @@ def _validate(
         if doubts:
             validations[name] = replace(validations[name], doubts=doubts)
         else:
-            _warn(name, validations[name], context)
+            _show_doubts(name, validations[name], context)
     table = validation_table(validations, context.task.primary.name)
     context.progress.remark([], table, about=("validation", validations))
     return [replace(teacher, validation=validations[teacher.name]) for teacher in teachers]
 
 
-def _warn(name: str, validation: TeacherValidation, context: Context) -> None:
+def _show_doubts(name: str, validation: TeacherValidation, context: Context) -> None:
     """Show a warning for each doubt about a teacher."""
     for doubt in validation.doubts:
         context.progress.say(f"warning: teacher {name}: {doubt}")
@@ -150,7 +150,7 @@ def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> R
     )
 
 
-def _check(teacher: ResolvedTeacher, views: int | None, context: Context) -> tuple[Doubt, ...]:
+def _probe_early(teacher: ResolvedTeacher, views: int | None, context: Context) -> tuple[Doubt, ...]:
     """Probe a new teacher on a few samples, before any teacher is fitted or recorded.
 
     Returns:
@@ -170,7 +170,7 @@ def _check(teacher: ResolvedTeacher, views: int | None, context: Context) -> tup
     if teacher.entry.fit:
         return ()
     validation = validate_live(probe.model, teacher.name, alignment, context, thorough=False)
-    _warn(teacher.name, validation, context)
+    _show_doubts(teacher.name, validation, context)
     return validation.doubts
 
 

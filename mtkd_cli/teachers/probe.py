@@ -20,7 +20,7 @@ from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.models.preprocess import Prepared, prepare, with_preprocessing
 from mtkd_cli.recipe.schema import Augment, Teacher
-from mtkd_cli.teachers.background import is_listed, number_classes
+from mtkd_cli.teachers.background import lists_background, number_classes
 from mtkd_cli.teachers.inference import outputs_by_id
 from mtkd_cli.teachers.recording import nonfinite_error
 from mtkd_cli.training.context import Context
@@ -79,7 +79,7 @@ def probe_teacher(model: Model, teacher: Teacher, splits: Sequence[Split], conte
         return ProbeResult(model, shape, tuple(remarks))
     data = context.data.classes
     names = model.classes or data
-    listed = is_listed(names, data)
+    listed = lists_background(names, data)
     seen: set[int] = set()
     for numbers in number_sets:
         seen |= numbers

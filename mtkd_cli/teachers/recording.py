@@ -37,8 +37,8 @@ from mtkd_cli.training.progress import Progress
 
 VALUES_PER_BATCH = 2**21
 """Maximum number of input values in a batch."""
-LARGEST_BATCH = {"cpu": 64}
-"""Maximum batch size by device type, else 256. Larger batches exceed a CPU's cache: 20 % slower."""
+MAX_BATCH = {"cpu": 64}
+"""Maximum batch size by device type, else 256. Larger batches exceed a CPU's cache and are 20 % slower."""
 FORMAT = 3
 """Version of the recorded format; part of the content key."""
 MEMORY_HINT = "lower --threads, set a smaller input: size, or use another device"
@@ -122,9 +122,9 @@ class RecordingJob:
 
 
 def batch_size(input_size: int, device: torch.device) -> int:
-    """Return the batch size for a teacher with inputs of ``input_size`` pixels squared."""
+    """Return the batch size for a teacher whose inputs have ``input_size`` pixels per side."""
     fitting = max(8, VALUES_PER_BATCH // (3 * input_size**2))
-    return int(min(LARGEST_BATCH.get(device.type, 256), fitting))
+    return int(min(MAX_BATCH.get(device.type, 256), fitting))
 
 
 def record_all(jobs: Sequence[RecordingJob], name: str, progress: Progress) -> list[RecordedArray]:
@@ -181,7 +181,7 @@ def record(job: RecordingJob, progress: Progress) -> RecordedArray:
         missing = group.broadcast(_missing_shards(job.key, layout, samples) if group.is_first() else [])
         array = recorded_outputs.open_existing(job.key, layout, samples)
         processes = group.size()
-        progress.advance(samples - sum(_length(layout.rows_of(shard, samples)) for shard in missing))
+        progress.advance(samples - sum(_row_count(layout.rows_of(shard, samples)) for shard in missing))
         with _one_thread_each(job.device) as workers, ThreadPoolExecutor(workers) as pool:
             futures = {
                 pool.submit(compute_shard, shard): shard for shard in missing[group.rank() :: processes]
@@ -212,7 +212,7 @@ def _missing_shards(array_key: Mapping[str, Any], layout: Layout, samples: int) 
     return recorded_outputs.missing_shards(recorded_outputs.create(array_key, layout, samples), samples)
 
 
-def _length(rows: slice) -> int:
+def _row_count(rows: slice) -> int:
     return int(rows.stop - rows.start)
 
 

@@ -34,7 +34,7 @@ class ResolvedTeacher:
 
     @property
     def by_id(self) -> bool:
-        """Whether its outputs are looked up by sample id: those on the plain view serve every view."""
+        """Whether its outputs are looked up by sample id: every view uses those for view 0."""
         return self.part.spec.by_id
 
     @cached_property

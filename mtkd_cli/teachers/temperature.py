@@ -12,10 +12,10 @@ from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.report.calibration import Calibration
 
-LARGEST = 20.0
-"""Largest temperature; the smallest is 1 / LARGEST."""
+MAX_TEMPERATURE = 20.0
+"""Largest temperature; the smallest is 1 / MAX_TEMPERATURE."""
 
-FLAT = 1e-4
+MIN_SLOPE = 1e-4
 """Slope that counts as 0: for a teacher that is always right, the loss falls forever, up to rounding."""
 
 
@@ -45,9 +45,9 @@ def fit_temperature(outputs: Tensor, target: Tensor, task: Task) -> Calibration:
         return float(torch.autograd.grad(mean_error(point), point)[0])
 
     before = float(mean_error(torch.zeros(())))
-    low, high = -math.log(LARGEST), math.log(LARGEST)
-    if not (slope(low) < -FLAT and slope(high) > FLAT):
-        kept = f"no optimum between {1 / LARGEST:g} and {LARGEST:g}"
+    low, high = -math.log(MAX_TEMPERATURE), math.log(MAX_TEMPERATURE)
+    if not (slope(low) < -MIN_SLOPE and slope(high) > MIN_SLOPE):
+        kept = f"no optimum between {1 / MAX_TEMPERATURE:g} and {MAX_TEMPERATURE:g}"
         return Calibration(1.0, len(outputs), before, before, kept)
     best = brentq(slope, low, high)
     return Calibration(math.exp(best), len(outputs), before, float(mean_error(torch.tensor(best))))

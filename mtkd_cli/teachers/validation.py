@@ -32,21 +32,21 @@ SHUFFLES, SPATIAL_SHUFFLES = 99, 19
 LEVEL = 0.05
 """Significance level of the permutation test."""
 
-FEWEST = 10
+MIN_LABELS = 10
 """Minimum number of labeled samples: with fewer, even a perfect teacher would not be significant."""
 
-BARELY = 0.05
+MIN_SKILL = 0.05
 """Share of the way from chance to a perfect score below which a teacher is barely better than chance."""
 
-DOMINANT, EXCESS = 0.9, 0.3
+MIN_DOMINANT_SHARE, MIN_EXCESS = 0.9, 0.3
 """Minimum share of outputs in one class, and its excess over the share of labels, to be reported."""
 
-PERMUTED = 0.1
+MIN_PERMUTED_GAIN = 0.1
 """Minimum gain in accuracy by reordering the classes to be reported."""
 
 CHECK = "check its input:, its classes: and its weights"
 
-LISTED = 20
+MAX_LISTED = 20
 """Maximum number of classes for which the correct order is written out."""
 
 
@@ -112,19 +112,19 @@ def validate_outputs(
     if not len(outputs):
         return TeacherValidation({}, 0)
     metrics = _metrics(outputs, target, task)
-    if len(outputs) < FEWEST or len(torch.unique(target, dim=0)) < 2:
+    if len(outputs) < MIN_LABELS or len(torch.unique(target, dim=0)) < 2:
         return TeacherValidation(metrics, len(outputs))
     shuffled = [target[torch.from_numpy(order)] for order in _shuffles(len(target), task)]
     name = task.primary.name
     chance_scores = [_metrics(outputs, labels, task)[name] for labels in shuffled]
     chance = float(np.median(chance_scores))
     skill = _skill(metrics[name], chance, task)
-    doubts = [_no_skill(metrics[name], chance_scores, skill, len(outputs), task)]
+    doubts = [_check_skill(metrics[name], chance_scores, skill, len(outputs), task)]
     if task.over_classes:
         # [N, C, *] -> [N, *]
         predicted = outputs.masked_fill(outputs == UNKNOWN, -torch.inf).argmax(dim=1)
-        doubts.append(_dominant_class(predicted, target, classes))
-        doubts.append(_permuted_classes(predicted, target, shuffled, classes, alignment))
+        doubts.append(_check_dominant_class(predicted, target, classes))
+        doubts.append(_check_permuted_classes(predicted, target, shuffled, classes, alignment))
     return TeacherValidation(metrics, len(outputs), chance, skill, tuple(doubt for doubt in doubts if doubt))
 
 
@@ -143,14 +143,14 @@ def _skill(score: float, chance: float, task: Task) -> float:
     return (score - chance) / (best - chance) if best != chance else 1.0
 
 
-def _no_skill(
+def _check_skill(
     score: float, chance_scores: Sequence[float], skill: float, labels: int, task: Task
 ) -> Doubt | None:
     """Return a doubt if a score does not beat those against shuffled labels."""
     metric = task.primary
     as_good = sum(not metric.better(score, chance_score) for chance_score in chance_scores)
     is_chance = (1 + as_good) / (1 + len(chance_scores)) > LEVEL
-    if not is_chance and skill >= BARELY:
+    if not is_chance and skill >= MIN_SKILL:
         return None
     numbers = (
         f"{spelt(metric.name)} {score:.3g} on {labels} labels, "
@@ -160,7 +160,7 @@ def _no_skill(
     return Doubt(f"{how} better than chance on validation: {numbers}", CHECK)
 
 
-def _dominant_class(predicted: Tensor, target: Tensor, classes: Sequence[str]) -> Doubt | None:
+def _check_dominant_class(predicted: Tensor, target: Tensor, classes: Sequence[str]) -> Doubt | None:
     """Return a doubt if nearly all outputs are of one class, though the labels are not."""
     labeled = target >= 0
     # share of each class, [C]
@@ -169,13 +169,13 @@ def _dominant_class(predicted: Tensor, target: Tensor, classes: Sequence[str]) -
         for values in (predicted, target)
     )
     top = int(predicted_shares.argmax())
-    if predicted_shares[top] < DOMINANT or predicted_shares[top] - label_shares[top] < EXCESS:
+    if predicted_shares[top] < MIN_DOMINANT_SHARE or predicted_shares[top] - label_shares[top] < MIN_EXCESS:
         return None
     shares = f"{predicted_shares[top]:.0%} of the time, but {label_shares[top]:.0%} of the labels are"
     return Doubt(f"it predicts {classes[top]!r} {shares}", CHECK)
 
 
-def _permuted_classes(
+def _check_permuted_classes(
     predicted: Tensor,
     target: Tensor,
     shuffled: Sequence[Tensor],
@@ -189,19 +189,19 @@ def _permuted_classes(
     """
     counts = _confusion(predicted, target, len(classes))
     order, right = _best_assignment(counts)
-    total, now = counts.sum(), np.trace(counts)
+    total, right_now = counts.sum(), np.trace(counts)
     moved = [label for label in range(len(classes)) if order[label] != label and counts[label, order[label]]]
     noise = max(
         _best_assignment(_confusion(predicted, labels, len(classes)))[1]
         for labels in shuffled[:SPATIAL_SHUFFLES]
     )
-    of_moved, right_of_moved = counts[moved].sum(), sum(counts[label, order[label]] for label in moved)
-    is_clear = right > noise and right - now >= max(5, PERMUTED * total)
-    is_clear = is_clear and 2 * right_of_moved >= of_moved and 2 * right >= total
-    if not moved or not is_clear:
+    moved_labels, moved_right = counts[moved].sum(), sum(counts[label, order[label]] for label in moved)
+    is_clear = right > noise and right - right_now >= max(5, MIN_PERMUTED_GAIN * total)
+    is_right = 2 * right >= total and 2 * moved_right >= moved_labels
+    if not (moved and is_clear and is_right):
         return None
     return Doubt(
-        f"its classes look permuted: {now / total:.0%} right as declared, {right / total:.0%} if "
+        f"its classes look permuted: {right_now / total:.0%} right as declared, {right / total:.0%} if "
         f"{_order_text(order, moved, classes)}",
         _remedy(order, classes, alignment),
     )
@@ -241,7 +241,7 @@ def _remedy(order: NDArray[np.int64], classes: Sequence[str], alignment: Alignme
     """Return the correct ``classes:`` if each class has exactly one output, else a general hint."""
     outputs = sum(len(group) for group in alignment.groups)
     is_one_to_one = all(len(group) == 1 for group in alignment.groups) and outputs == len(classes)
-    if not is_one_to_one or outputs > LISTED or max(group[0] for group in alignment.groups) >= outputs:
+    if not is_one_to_one or outputs > MAX_LISTED or max(group[0] for group in alignment.groups) >= outputs:
         return "check the order of its classes:"
     names = [""] * outputs
     for label, prediction in enumerate(order):

@@ -38,7 +38,7 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
     """
     data = context.data
     for teacher in resolve_teachers(context):
-        arrays = list(_recorded(teacher, context))
+        arrays = list(_recorded_arrays(teacher, context))
         if not arrays or (teacher.fit_key and content_store.find("fitted", teacher.fit_key) is None):
             continue
         model = fit_teacher(load_teacher(teacher.part, teacher.entry, data, context.task), teacher, context)
@@ -52,7 +52,9 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
             yield {**row, "difference": difference, "same": difference <= limit, "rounding": rounding}
 
 
-def _recorded(teacher: ResolvedTeacher, context: Context) -> Iterator[tuple[Split, int, RecordedArray]]:
+def _recorded_arrays(
+    teacher: ResolvedTeacher, context: Context
+) -> Iterator[tuple[Split, int, RecordedArray]]:
     """Yield the complete arrays of a teacher, with consecutive views of each split."""
     for split in context.data.splits:
         for number in itertools.count():

@@ -1,4 +1,4 @@
-"""What is kept: same key, no work; any difference, another folder; damage is found."""
+"""Folders are written once for each content key, and damage is detected."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Writer:
-    """Writes two files, and counts how often."""
+    """Writes two files and counts the calls."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -39,7 +39,7 @@ def leftovers(root: Path) -> list[str]:
     return [path.name for path in root.rglob("*") if path.suffix == ".partial"]
 
 
-def test_the_same_key_is_written_once() -> None:
+def test_writes_each_key_once() -> None:
     write = Writer()
     first = content_store.keep("outputs", KEY, write)
     assert content_store.keep("outputs", dict(reversed(KEY.items())), write) == first
@@ -52,7 +52,7 @@ def test_the_same_key_is_written_once() -> None:
 @pytest.mark.parametrize(
     "other", [{**KEY, "view": 2}, {**KEY, "teacher": "b"}, {**KEY, "more": None}, {"teacher": "a"}]
 )
-def test_any_difference_is_another_folder(other: dict[str, Any]) -> None:
+def test_any_difference_gives_another_folder(other: dict[str, Any]) -> None:
     write = Writer()
     first = content_store.keep("outputs", KEY, write)
     assert content_store.find("outputs", other) is None
@@ -60,26 +60,26 @@ def test_any_difference_is_another_folder(other: dict[str, Any]) -> None:
     assert write.calls == 2
 
 
-def test_another_kind_or_format_is_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_kind_or_format_gives_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     content_store.keep("outputs", KEY, Writer())
     assert content_store.find("fitted", KEY) is None
     monkeypatch.setattr(content_store, "FORMAT", content_store.FORMAT + 1)
     assert content_store.find("outputs", KEY) is None
 
 
-def test_a_key_that_json_cannot_hold_is_an_error() -> None:
+def test_rejects_keys_that_json_cannot_represent() -> None:
     for value in (float("nan"), object()):
         with pytest.raises((TypeError, ValueError)):
             content_store.digest({"a": value})
 
 
 @pytest.mark.parametrize("name", ["numbers.npy", "facts.json", "key.json", "manifest.json"])
-def test_a_flipped_byte_is_found_and_written_again(name: str) -> None:
+def test_writes_folder_with_flipped_byte_again(name: str) -> None:
     write = Writer()
     folder = content_store.keep("outputs", KEY, write)
     good = (folder / name).read_bytes()
-    for place in range(0, len(good), 7):
-        (folder / name).write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+    for position in range(0, len(good), 7):
+        (folder / name).write_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :])
         assert content_store.find("outputs", KEY) is None
     content_store.keep("outputs", KEY, write)
     assert write.calls == 2
@@ -87,7 +87,7 @@ def test_a_flipped_byte_is_found_and_written_again(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["numbers.npy", "key.json", "manifest.json"])
-def test_a_truncated_or_missing_file_is_found(name: str) -> None:
+def test_detects_truncated_or_missing_file(name: str) -> None:
     folder = content_store.keep("outputs", KEY, Writer())
     good = (folder / name).read_bytes()
     for content in (b"", good[:-1], good[: len(good) // 2]):
@@ -99,14 +99,14 @@ def test_a_truncated_or_missing_file_is_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("manifest", ["{}", "[]", "1", "null"])
-def test_a_manifest_that_lists_nothing_is_damage(manifest: str) -> None:
+def test_empty_manifest_counts_as_damage(manifest: str) -> None:
     folder = content_store.keep("outputs", KEY, Writer())
     (folder / "manifest.json").write_text(manifest)
     assert content_store.find("outputs", KEY) is None
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_a_failure_while_writing_leaves_nothing(root: Path, error: type[BaseException]) -> None:
+def test_failed_write_leaves_no_files(root: Path, error: type[BaseException]) -> None:
     def fail(folder: Path) -> None:
         (folder / "numbers.npy").write_bytes(b"half")
         raise error
@@ -120,7 +120,7 @@ def test_a_failure_while_writing_leaves_nothing(root: Path, error: type[BaseExce
     assert content_store.find("outputs", KEY)
 
 
-def test_what_a_killed_process_left_is_overwritten(root: Path) -> None:
+def test_overwrites_leftovers_of_killed_process(root: Path) -> None:
     folder = root / "outputs" / content_store.digest(KEY)
     partial = folder.with_name(f".{folder.name}.partial")
     for left in (partial, folder):
@@ -135,7 +135,7 @@ def test_what_a_killed_process_left_is_overwritten(root: Path) -> None:
     ]
 
 
-def test_threads_that_want_one_key_write_it_once() -> None:
+def test_concurrent_threads_write_key_once() -> None:
     write, barrier, found = Writer(), threading.Barrier(4), []
 
     def slowly(folder: Path) -> None:
@@ -156,30 +156,30 @@ def test_threads_that_want_one_key_write_it_once() -> None:
     assert len(set(found)) == 1
 
 
-def test_processes_that_want_one_key_write_it_once(tmp_path: Path) -> None:
+def test_concurrent_processes_write_key_once(tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = f"""
 import pathlib, time
-from mtkd_cli.store import content_store as store
+from mtkd_cli.store import content_store
 def write(folder):
     with open({str(log)!r}, "a") as file:
         file.write("written\\n")
     time.sleep(0.3)
     (folder / "a").write_text("a")
-store.keep("outputs", {{"a": 1}}, write)
+content_store.keep("outputs", {{"a": 1}}, write)
 """
     processes = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     assert log.read_text() == "written\n"
 
 
-def test_an_arrays_hash_is_of_its_values() -> None:
+def test_array_hash_depends_on_values() -> None:
     numbers = np.arange(12).reshape(3, 4)
     assert hashing.array_sha256(numbers[:, ::2]) == hashing.array_sha256(numbers[:, ::2].copy())
     assert hashing.array_sha256(numbers) != hashing.array_sha256(numbers + 1)
 
 
-def test_the_store_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_environment_variable_sets_store_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert content_store.root() == tmp_path / "store"
     monkeypatch.delenv("MTKD_STORE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -1,4 +1,4 @@
-"""What data sources keep: made once, found by its key, never pruned while it is read."""
+"""Files of data sources are created once, found by their key, and not pruned while they are read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def writer(calls: list[Path]) -> Any:
     return write
 
 
-def test_a_key_is_written_once_and_another_key_again() -> None:
+def test_writes_each_key_once() -> None:
     calls: list[Path] = []
     first = StoreCache().keep(KEY, writer(calls))
     assert StoreCache().keep(dict(KEY), writer(calls)) == first
@@ -45,7 +45,7 @@ def test_a_key_is_written_once_and_another_key_again() -> None:
     assert len(calls) == 2
 
 
-def test_what_is_mapped_is_not_pruned() -> None:
+def test_prune_keeps_mapped_arrays() -> None:
     cache = StoreCache()
     rows = cache.mapped(cache.keep(KEY, writer([])) / "rows.npy")
     assert inventory.prune(0, 0)[0] == []
@@ -54,7 +54,7 @@ def test_what_is_mapped_is_not_pruned() -> None:
 
 
 class Older:
-    """A source that was written when the cache was a `Path`."""
+    """A source that expects a `Path` as its cache."""
 
     def load(self, cache: Path) -> SourceData:
         cache.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ class Older:
         return SourceData(("no", "yes"), Samples(("a", "b", "c"), np.zeros((3, 1, 4, 4), np.uint8), targets))
 
 
-def test_a_source_that_takes_a_path_keeps_working() -> None:
+def test_cache_works_as_path() -> None:
     check_data(Older, DataSpec("older", "", "x:y", inputs="image"))
     assert Older().load(StoreCache()).train.targets.tolist() == [0, 1, 1]  # type: ignore[arg-type]
     assert (content_store.root() / "images" / "note.txt").is_file()
@@ -79,7 +79,7 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "a.png"
 
 
-def test_images_that_were_decoded_before_are_found(picture: Path) -> None:
+def test_finds_previously_decoded_images(picture: Path) -> None:
     cached_images(StoreCache(), [picture], 8, 3, 1, skip=False)
     (folder,) = (item.folder for item in inventory.list_items())
     key = json.loads((folder / "key.json").read_text())
@@ -94,7 +94,7 @@ def test_images_that_were_decoded_before_are_found(picture: Path) -> None:
     assert folder.name == content_store.digest(key)
 
 
-def test_sources_use_the_cache_that_they_are_given(picture: Path, tmp_path: Path) -> None:
+def test_sources_use_given_cache(picture: Path, tmp_path: Path) -> None:
     class Elsewhere:
         folder = tmp_path
 

@@ -1,4 +1,4 @@
-"""Taking stock of the store: list, verify, prune; never what a running process uses."""
+"""List, verify and prune the store; folders that a running process uses are kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mtkd_cli.training.context import Context
 from tests.fixtures.small_runs import Contexts
 
 
-def test_the_store_is_listed_verified_and_pruned(context: Contexts) -> None:
+def test_lists_verifies_and_prunes_store(context: Contexts) -> None:
     run = context()
     ready = prepare.prepare_teachers(run, 1)
     kinds = {item.kind for item in inventory.list_items()}
@@ -35,22 +35,22 @@ def test_the_store_is_listed_verified_and_pruned(context: Contexts) -> None:
     assert len(rows) == 9
     assert all(row["same"] for row in rows)
 
-    removed, spared = inventory.prune(older_than_days=None, larger_than_bytes=0)
+    removed, in_use = inventory.prune(older_than_days=None, larger_than_bytes=0)
     assert {item.kind for item in removed} == {"fitted", "teachers"}
-    assert {item.folder for item in spared} == {array.folder for t in ready for array in t.arrays.values()}
+    assert {item.folder for item in in_use} == {array.folder for t in ready for array in t.arrays.values()}
     del ready
-    removed, spared = inventory.prune(older_than_days=None, larger_than_bytes=0)
-    assert removed and not spared
+    removed, in_use = inventory.prune(older_than_days=None, larger_than_bytes=0)
+    assert removed and not in_use
     assert not inventory.list_items()
 
 
-def test_verify_finds_an_array_that_the_teacher_would_not_answer(context: Contexts) -> None:
+def test_verify_finds_array_unlike_teacher(context: Contexts) -> None:
     run = context()
     array = prepare.prepare_teachers(run, 1)[0].arrays["train", 0]
     writable = recorded_outputs.create(_key_of(run), array.layout, len(run.data.train))
     for shard in range(array.layout.shard_count(len(run.data.train))):
-        place = array.layout.rows_of(shard, len(run.data.train))
-        rows = np.array(writable.rows[place])
+        shard_rows = array.layout.rows_of(shard, len(run.data.train))
+        rows = np.array(writable.rows[shard_rows])
         rows["distance"][:, 0] -= 1
         recorded_outputs.write_shard(writable, shard, rows, len(run.data.train))
     wrong = [row for row in verify.differences(run) if not row["same"]]
@@ -63,22 +63,22 @@ def _key_of(run: Context) -> dict[str, Any]:
 
 READER = """
 import pathlib, sys
-from mtkd_cli.store import mapped_arrays as holds
-array = holds.mapped(pathlib.Path(sys.argv[1]))
+from mtkd_cli.store import mapped_arrays
+array = mapped_arrays.map_array(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
 WRITER = """
 import pathlib, sys
-from mtkd_cli.store import content_store as store
-with store.locked(pathlib.Path(sys.argv[1]).parent):
+from mtkd_cli.store import content_store
+with content_store.lock_folder(pathlib.Path(sys.argv[1]).parent):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.mark.parametrize("code", [READER, WRITER])
-def test_pruning_leaves_what_a_running_process_uses_until_it_is_killed(code: str) -> None:
+def test_prune_keeps_folders_in_use(code: str) -> None:
     def write(folder: Path) -> None:
         np.save(folder / "images.npy", np.arange(5))
 
@@ -89,12 +89,12 @@ def test_pruning_leaves_what_a_running_process_uses_until_it_is_killed(code: str
         assert [item.folder for item in inventory.prune(0, 0)[1]] == [folder]
         other.kill()
         other.wait()
-    removed, spared = inventory.prune(0, 0)
+    removed, in_use = inventory.prune(0, 0)
     assert [item.folder for item in removed] == [folder]
-    assert not spared
+    assert not in_use
 
 
-def test_an_array_that_was_pruned_or_made_anew_stays_what_its_reader_saw(context: Contexts) -> None:
+def test_reader_keeps_pruned_or_recreated_array(context: Contexts) -> None:
     run = context()
     array = prepare.prepare_teachers(run, 1)[0].arrays["train", 0]
     before = array[:].clone()
@@ -105,7 +105,7 @@ def test_an_array_that_was_pruned_or_made_anew_stays_what_its_reader_saw(context
     assert torch.equal(again[:], before)
 
 
-def test_age_counts_from_the_last_use_and_listing_is_none(context: Contexts) -> None:
+def test_age_counts_from_last_use_without_listing(context: Contexts) -> None:
     run = context()
     prepare.prepare_teachers(run, 1)
     old = time.time() - 90 * 86400
@@ -118,7 +118,7 @@ def test_age_counts_from_the_last_use_and_listing_is_none(context: Contexts) -> 
     assert {item.kind for item in removed} == {"fitted"}
 
 
-def test_what_a_killed_process_left_is_listed_and_pruned() -> None:
+def test_lists_and_prunes_leftovers() -> None:
     left = whole_folder.partial_of(content_store.root() / "images" / content_store.digest({"a": 1}))
     left.mkdir(parents=True)
     (left / "images.npy").write_bytes(bytes(1000))
@@ -128,7 +128,7 @@ def test_what_a_killed_process_left_is_listed_and_pruned() -> None:
     assert not left.exists()
 
 
-def test_listing_reads_no_array_and_a_few_small_files_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listing_reads_few_small_files(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(200):
         folder = recorded_outputs.folder_of({"n": number})
         folder.mkdir(parents=True)

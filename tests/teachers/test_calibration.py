@@ -128,7 +128,7 @@ def test_calibrates_maps_by_pixel(context: Contexts, monkeypatch: pytest.MonkeyP
     assert outputs.shape == (len(target), values.shape[1])
     mask = context_.data.val.samples.targets[0] >= 0
     torch.testing.assert_close(outputs[: mask.sum()], values[0][:, mask].T)
-    monkeypatch.setattr(calibration, "MOST_VALUES", 50 * values.shape[1] * len(values))
+    monkeypatch.setattr(calibration, "MAX_VALUES", 50 * values.shape[1] * len(values))
     fewer, _ = calibration.labeled_outputs(teacher, context_)
     assert len(fewer) <= 50 * len(values)
 

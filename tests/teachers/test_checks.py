@@ -17,7 +17,7 @@ from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import prepare
 from mtkd_cli.training.context import Context
-from tests.fixtures.said_lines import with_said_lines
+from tests.fixtures.shown_lines import with_shown_lines
 from tests.fixtures.small_runs import Contexts
 
 NEAREST = """
@@ -72,7 +72,7 @@ def test_warns_of_wrong_classes_and_input_before_recording(
     context: Contexts,
 ) -> None:
     run = context(WRONG, *SMALL)
-    run, lines = with_said_lines(run)
+    run, lines = with_shown_lines(run)
     ready = prepare.prepare_teachers(run, 1)
     assert not warnings(lines, "good")
     assert "no better than chance" in warnings(lines, "reversed_classes")
@@ -90,7 +90,7 @@ def test_warns_of_wrong_classes_and_input_before_recording(
 def test_repeats_warning_for_recorded_teacher(context: Contexts) -> None:
     prepare.prepare_teachers(context(WRONG, *SMALL), 1)
     run = context(WRONG, *SMALL)
-    run, lines = with_said_lines(run)
+    run, lines = with_shown_lines(run)
     prepare.prepare_teachers(run, 1)
     assert "classes look permuted" in warnings(lines, "reversed_classes")
     assert not warnings(lines, "good")
@@ -102,7 +102,7 @@ def test_advice_fixes_teachers(context: Contexts) -> None:
         wants_bytes="input: {range: [0, 255], mean: [0], std: [1]}",
     )
     run = context(fixed, *SMALL)
-    run, lines = with_said_lines(run)
+    run, lines = with_shown_lines(run)
     for ready in prepare.prepare_teachers(run, 1):
         assert ready.validation is not None
         assert ready.validation.metrics["accuracy"] > 0.85
@@ -139,7 +139,7 @@ def test_saw_is_unknown_unless_declared(context: Contexts) -> None:
         (", saw: all", "all labels, test included (declared)"),
     ):
         run = context(recipe(good=PLAIN + declared), *SMALL)
-        run, lines = with_said_lines(run)
+        run, lines = with_shown_lines(run)
         report = results.as_json(pipeline.distill(run, Run(f"run-{len(declared)}"), False))
         assert report["teachers"][0]["labels_seen"] == seen
         evidence = "its test score and the ensemble's are not evidence"
@@ -162,10 +162,10 @@ def test_warns_of_memorized_samples(context: Contexts, right_on_test: bool) -> N
     Path("p.npz").touch()
     memorizer(context(*SMALL), right_on_test)
     run = context(file, *SMALL)
-    run, lines = with_said_lines(run)
+    run, lines = with_shown_lines(run)
     report: dict[str, Any] = results.as_json(pipeline.distill(run, Run("run"), False))
-    said = "accuracy 1 on training and validation labels" in warnings(lines, "api")
-    assert said is not right_on_test
+    is_warned = "accuracy 1 on training and validation labels" in warnings(lines, "api")
+    assert is_warned is not right_on_test
     assert bool(report["teachers"][0]["warnings"]) is not right_on_test
 
 

@@ -188,11 +188,11 @@ def test_rejects_unnamed_class_number_before_training(ready: Any, name: str, key
 def test_remark_on_assumed_numbering_is_repeated(
     ready: Any, monkeypatch: pytest.MonkeyPatch, name: str, names: str
 ) -> None:
-    said: list[str] = []
-    monkeypatch.setattr("mtkd_cli.training.events.RunEvents.line_shown", lambda _, line: said.append(line))
+    shown: list[str] = []
+    monkeypatch.setattr("mtkd_cli.training.events.RunEvents.line_shown", lambda _, line: shown.append(line))
     for times in (1, 2):  # found out, then known
         ready(name, f"classes: [{names}]")
-        lines = [line for line in said if "background" in line]
+        lines = [line for line in shown if "background" in line]
         assert len(lines) == times
         assert lines[-1].startswith("teacher t: ")
         assert "background: first" in lines[-1]

@@ -20,15 +20,15 @@ def dataset(samples: int, labels: int | None) -> tuple[Dataset, Data]:
 def test_holds_out_hidden_labels_of_every_class() -> None:
     data, options = dataset(1000, labels=100)
     chosen = create_fit_split(Fit(labels="all"), data, options)
-    assert len(chosen.val.labelled) == len(chosen.held) == round(0.1 * len(data.all_labels.labelled))
+    assert len(chosen.val.labelled) == len(chosen.held_out) == round(0.1 * len(data.all_labels.labelled))
     assert set(np.bincount(chosen.val.samples.targets)) == {
-        len(chosen.held) // 10,
-        len(chosen.held) // 10 + 1,
+        len(chosen.held_out) // 10,
+        len(chosen.held_out) // 10 + 1,
     }
-    assert not set(chosen.held) & set(chosen.rows)
-    assert set(chosen.held) | set(chosen.rows) == set(data.all_labels.labelled)
-    assert not set(chosen.held) & set(data.train.labelled), "the student's labels are all trained on"
-    assert [data.train.samples.ids[row] for row in chosen.held] == list(chosen.val.samples.ids)
+    assert not set(chosen.held_out) & set(chosen.rows)
+    assert set(chosen.held_out) | set(chosen.rows) == set(data.all_labels.labelled)
+    assert not set(chosen.held_out) & set(data.train.labelled), "the student's labels are all trained on"
+    assert [data.train.samples.ids[row] for row in chosen.held_out] == list(chosen.val.samples.ids)
 
 
 def test_held_out_samples_do_not_reduce_steps() -> None:
@@ -39,7 +39,7 @@ def test_held_out_samples_do_not_reduce_steps() -> None:
 
 def test_limits_held_out_samples() -> None:
     data, options = dataset(8000, labels=100)
-    assert len(create_fit_split(Fit(labels="all"), data, options).held) == MAX_HELD_OUT
+    assert len(create_fit_split(Fit(labels="all"), data, options).held_out) == MAX_HELD_OUT
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,6 @@ def test_uses_data_validation_split_otherwise(labels: int | None, seen: str) -> 
     data, options = dataset(1000, labels)
     chosen = create_fit_split(Fit(labels=seen), data, options)  # type: ignore[arg-type]
     assert chosen.val is data.val
-    assert not len(chosen.held)
+    assert not len(chosen.held_out)
     expected = data.all_labels if seen == "all" else data.train
     assert np.array_equal(chosen.rows, expected.labelled)

@@ -17,7 +17,7 @@ from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers import prepare, verify
 from mtkd_cli.training.context import Context
 from tests.fixtures.command_line import mtkd
-from tests.fixtures.said_lines import with_said_lines
+from tests.fixtures.shown_lines import with_shown_lines
 from tests.fixtures.small_runs import Contexts
 
 DIGITS = tuple(f"digits-{number:04d}" for number in range(1797))
@@ -71,7 +71,7 @@ def test_logits_of_some_classes(context: Contexts) -> None:
 def test_one_prediction_is_used_for_every_view(context: Contexts, views: str) -> None:
     save()
     run = context(FILE.replace("]", ", {model: 'mlp:8', fit: all}]"), f"views={views}", "augment.shift=0.1")
-    run, told = with_said_lines(run)
+    run, told = with_shown_lines(run)
     report = results.as_json(pipeline.distill(run, Run("run"), False))
     assert [line for line in told if "every view uses" in line] == [
         "api: predictions by sample id; every view uses those for view 0"

@@ -16,7 +16,7 @@ TASK = ("ant", "bee", "cat")
 @given(st.permutations([*TASK, "dog", "eel"]))
 def test_aligns_classes_in_any_order(teacher: list[str]) -> None:
     found = align_classes(teacher, TASK, 5, "t")
-    assert tuple(teacher[place] for (place,) in found.groups) == TASK
+    assert tuple(teacher[index] for (index,) in found.groups) == TASK
 
 
 def test_unnamed_outputs_keep_their_order() -> None:

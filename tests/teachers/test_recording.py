@@ -204,13 +204,13 @@ def test_nan_error_names_teacher_and_sample(context: Contexts) -> None:
 @pytest.mark.parametrize("top_k", ["null", "3"])
 def test_on_nan_drop_ignores_teacher(context: Contexts, top_k: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run = context("store.on_nan=drop", f"store.top_k={top_k}")
-    split, said = run.data.train, []
+    split, shown = run.data.train, []
     bad = outputs_by_view(Poisoned(split.samples.read(np.array([200]))), run.recipe, run.device)
     progress = Progress()
-    monkeypatch.setattr(progress, "say", said.append)
+    monkeypatch.setattr(progress, "say", shown.append)
     array = recording.record(job("bad", bad, run), progress)
     assert has_nonfinite(array[:]).nonzero().flatten().tolist() == [200]
-    assert said == [
+    assert shown == [
         f"teacher bad: non-finite outputs on 1 samples ({split.samples.ids[200]}); ignored on them"
     ]
 
@@ -258,18 +258,18 @@ def test_overflow_error_names_value(context: Contexts) -> None:
 
 
 def test_reports_rounding_of_earlier_recording(context: Contexts) -> None:
-    said: list[list[str]] = []
+    shown: list[list[str]] = []
     for _ in range(2):
         run, lines = context(), []
         run.progress.say = lines.append
         ready = prepare.prepare_teachers(run, 1)
-        said.append([line for line in lines if line.startswith("rounding of recorded outputs")])
-    assert len(said[0]) == 1
-    assert said[0] == said[1]
+        shown.append([line for line in lines if line.startswith("rounding of recorded outputs")])
+    assert len(shown[0]) == 1
+    assert shown[0] == shown[1]
     rounding = ready[0].rounding
     assert rounding is not None
     assert 0 < rounding.error < 1e-3
-    assert f"{ready[0].name}: probabilities rounded by at most {rounding.error:.1g}" in said[0][0]
+    assert f"{ready[0].name}: probabilities rounded by at most {rounding.error:.1g}" in shown[0][0]
 
 
 def test_losses_with_other_formats_record_separately(context: Contexts) -> None:

@@ -47,21 +47,21 @@ MANY = (*SMALL, "teachers=[{model: 'convnet:16-32', fit: all}]", f"views={VIEWS}
 FILE_TOO_LARGE = os.strerror(errno.EFBIG)
 STOPPING = """
 import os, sys
-from mtkd_cli.store import recorded_outputs as recorded
+from mtkd_cli.store import recorded_outputs
 from mtkd_cli.__main__ import main
 from tests.fixtures.run_results import run_result
 
-left, sent = int(sys.argv.pop(1)), int(sys.argv.pop(1))
-write = recorded.write
+left, signal_number = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+write_shard = recorded_outputs.write_shard
 
 def counted(*arguments):
     global left
-    write(*arguments)
+    write_shard(*arguments)
     left -= 1
     if left == 0:
-        os.kill(os.getpid(), sent)
+        os.kill(os.getpid(), signal_number)
 
-recorded.write = counted
+recorded_outputs.write_shard = counted
 main()
 """
 """mtkd that sends itself a signal after writing a number of shards."""
@@ -156,19 +156,19 @@ def test_reports_full_disk_and_resumes_later(tmp_path: Path, monkeypatch: pytest
     assert mtkd("record", "digits", *ONE).exit_code == 0
     right = arrays(tmp_path / "roomy")
     for size in (0, 100, 1000, 3000, 6000, 12_000):
-        place = tmp_path / str(size)
-        monkeypatch.setenv("MTKD_STORE", str(place))
+        folder = tmp_path / str(size)
+        monkeypatch.setenv("MTKD_STORE", str(folder))
         with no_file_beyond(size):
             result = mtkd("record", "digits", *ONE)
         assert result.exit_code == 3, result.stderr
         assert FILE_TOO_LARGE in result.stderr
         assert "bytes are free" in result.stderr
-        assert f"where: {place}" in result.stderr
+        assert f"where: {folder}" in result.stderr
         assert "do: make room" in result.stderr
-        assert not [*place.rglob("*.partial"), *place.rglob("*.npy.*")]
+        assert not [*folder.rglob("*.partial"), *folder.rglob("*.npy.*")]
         assert not inventory.damaged_items()
         assert mtkd("record", "digits", *ONE).exit_code == 0
-        assert arrays(place) == right
+        assert arrays(folder) == right
 
 
 @pytest.mark.parametrize("taken", ["", "outputs", "fitted", "teachers"])
@@ -252,8 +252,8 @@ def flips(file: Path, times: int, seed: str) -> Iterator[None]:
     for _ in range(times):
         content = bytearray(file.read_bytes())
         # Half of the flips go to the first 128 bytes, where the header of an array is.
-        place = chance.randrange(min(len(content), 128) if chance.random() < 0.5 else len(content))
-        content[place] ^= 1 << chance.randrange(8)
+        position = chance.randrange(min(len(content), 128) if chance.random() < 0.5 else len(content))
+        content[position] ^= 1 << chance.randrange(8)
         file.write_bytes(content)
         yield
 
@@ -268,10 +268,10 @@ def only(pattern: str) -> Path:
 def test_detects_flipped_bits_of_recorded_outputs(context: Contexts, name: str, top_k: int | None) -> None:
     run = context(*ONE, f"store.top_k={top_k or 'null'}", "loss.temperature=1")
     ready = prepare.prepare_teachers(run, 1)[0]
-    right = {place: array[:] for place, array in ready.arrays.items()}
+    right = {pair: array[:] for pair, array in ready.arrays.items()}
     for _ in flips(ready.arrays["train", 0].folder / name, 40, f"{name}{top_k}"):
-        for place, array in prepare.prepare_teachers(run, 1)[0].arrays.items():
-            assert torch.equal(array[:], right[place])
+        for pair, array in prepare.prepare_teachers(run, 1)[0].arrays.items():
+            assert torch.equal(array[:], right[pair])
 
 
 def test_rejects_changed_layout(context: Contexts) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN, restricted
-from mtkd_cli.teachers.temperature import LARGEST, divide_by_temperature, fit_temperature
+from mtkd_cli.teachers.temperature import MAX_TEMPERATURE, divide_by_temperature, fit_temperature
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.multilabel import MultiLabel
 
@@ -67,7 +67,7 @@ def test_slope_is_zero_at_optimum() -> None:
 def test_keeps_predicted_and_unknown_classes() -> None:
     logits, _ = drawn()
     logits = restricted(logits, torch.tensor([True, True, False, True, False]))
-    for temperature in (1 / LARGEST, 0.7, 3.0, LARGEST):
+    for temperature in (1 / MAX_TEMPERATURE, 0.7, 3.0, MAX_TEMPERATURE):
         after = divide_by_temperature(logits, temperature)
         assert torch.equal(after.argmax(dim=1), logits.argmax(dim=1))
         assert torch.equal(after == UNKNOWN, logits == UNKNOWN)
@@ -109,7 +109,7 @@ def test_multilabel_uses_each_class() -> None:
 def test_matches_bisection(factor: float) -> None:
     logits, target = drawn()
     logits = factor * logits + 0.5 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
-    exact, low, high = logits.double(), -math.log(LARGEST), math.log(LARGEST)
+    exact, low, high = logits.double(), -math.log(MAX_TEMPERATURE), math.log(MAX_TEMPERATURE)
     for _ in range(40):
         middle = (low + high) / 2
         expected = ((exact / math.exp(middle)).softmax(1) * exact).sum(dim=1)
