@@ -87,8 +87,8 @@ class Point:
 class Biased(ReadyTeacher):
     """A teacher of a regression whose values are all too large."""
 
-    def aligned(self, outputs: Tensor) -> Tensor:
-        return super().aligned(outputs) + BIAS
+    def align(self, outputs: Tensor) -> Tensor:
+        return super().align(outputs) + BIAS
 
 
 def spoil(teachers: list[ReadyTeacher], over_classes: bool) -> list[ReadyTeacher]:

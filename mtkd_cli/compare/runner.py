@@ -83,7 +83,7 @@ class Trainer:
 
         A run that was begun and not finished goes on where it was.
         """
-        quiet = Progress(self.progress.console, told=self.progress.told)
+        quiet = Progress(self.progress.console, shown_remarks=self.progress.shown_remarks)
         context = pipeline.prepare(self.parts_of(cell.overrides), self.device, quiet)
         name = run_name(self.name, cell, context, baseline)
         with content_store.lock_folder(content_store.root() / "cells" / name), Run(name, go_on=True) as run:

@@ -22,7 +22,7 @@ from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.runs import label_spreading
 from mtkd_cli.runs.students import kd_ratio
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.evaluation import batches, measure, measure_pairs, on_device, row_predictor
+from mtkd_cli.training.evaluation import batches, copy_to_device, measure, measure_pairs, row_predictor
 from mtkd_cli.training.loop import Step
 from mtkd_cli.training.objectives import Batches, FromTeachers
 from mtkd_cli.training.training_data import TrainingData
@@ -90,7 +90,7 @@ def pseudo_labeled(context: Context, alone: Model) -> tuple[PseudoLabeledData, F
 def _chosen(context: Context, alone: Model) -> tuple[Callable[[Step], Tensor], str]:
     """Return the pseudo-labels that predict validation better, and in words where they are from."""
     val, task = context.data.val, context.task
-    module = on_device(with_preprocessing(alone), context.device)
+    module = copy_to_device(with_preprocessing(alone), context.device)
     losses = {"self-training": measure(row_predictor(module, val, context.device), val, task).loss}
     spread: dict[str, Tensor] = {}
     if label_spreading.is_possible(context):

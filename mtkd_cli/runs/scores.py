@@ -19,7 +19,7 @@ from mtkd_cli.runs.strategy_batches import batches_of
 from mtkd_cli.runs.students import TrainedStudent
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.evaluation import measure, on_device, row_predictor
+from mtkd_cli.training.evaluation import copy_to_device, measure, row_predictor
 from mtkd_cli.training.strategy import Strategy, mixture
 
 Outputs = Callable[[NDArray[np.int64]], Tensor]
@@ -40,7 +40,7 @@ def outputs_of(
     test = context.data.test
 
     def of_model(model: Model) -> Outputs:
-        return row_predictor(on_device(with_preprocessing(model), context.device), test, context.device)
+        return row_predictor(copy_to_device(with_preprocessing(model), context.device), test, context.device)
 
     def of_teacher(teacher: ReadyTeacher) -> Outputs:
         return lambda rows: teacher.recorded_outputs("test", PLAIN, rows)

@@ -14,7 +14,7 @@ from mtkd_cli.interfaces import Model
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.evaluation import batches, on_device, row_predictor
+from mtkd_cli.training.evaluation import batches, copy_to_device, row_predictor
 from mtkd_cli.training.objectives import Batches
 from mtkd_cli.training.strategy import Strategy
 
@@ -53,7 +53,7 @@ def counted(
     parts = batches(val.labelled)
     classes = context.data.classes if task.over_classes else ()
     sums = torch.zeros(len(classes) + 1, len(teachers) + 1, dtype=torch.float64)
-    answer = row_predictor(on_device(with_preprocessing(student), context.device), val, context.device)
+    answer = row_predictor(copy_to_device(with_preprocessing(student), context.device), val, context.device)
     for part in parts:
         answers = tuple(teacher.recorded_outputs("val", PLAIN, part) for teacher in teachers)
         target = torch.from_numpy(val.samples.targets[part])

@@ -28,7 +28,7 @@ FORMAT = 2
 """Version of the files; increase it when files of the same key would be read differently."""
 
 SILENT_SECONDS = 3
-"""Seconds to wait for another process before the user is told."""
+"""Seconds to wait for another process before a message is shown."""
 
 
 def root() -> Path:

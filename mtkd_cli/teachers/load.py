@@ -71,7 +71,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
             "background: applies to detectors only", where, "remove it; classes: names every output"
         )
     listed = task.numbered and own is not None and lists_background(own, data.classes)
-    outputs = len(own) - listed if own else task.outputs
+    outputs = len(own) - listed if own else task.outputs  # without the background
     background = listed or teacher.background == "first"
     build = partial(build_model, part, teacher.input, data, outputs, pretrained, seed)
     model = build(background)

@@ -83,7 +83,7 @@ def row_predictor(
     return predict
 
 
-def on_device(module: nn.Module, device: torch.device) -> nn.Module:
+def copy_to_device(module: nn.Module, device: torch.device) -> nn.Module:
     """Return the module itself on the CPU, else a copy on the device: the original stays on the CPU."""
     return module if device.type == "cpu" else copy.deepcopy(module).to(device)
 

@@ -28,16 +28,16 @@ class Progress:
     Args:
         console: console that shows phases and lines; None shows nothing.
         listeners: further receivers of every line and every row.
-        told: keys of the remarks already shown; runs that share it do not repeat each other's remarks.
+        shown_remarks: keys of the remarks already shown; runs that share them do not repeat remarks.
     """
 
     def __init__(
         self,
         console: Console | None = None,
         listeners: Iterable[RunListener] = (),
-        told: set[str] | None = None,
+        shown_remarks: set[str] | None = None,
     ) -> None:
-        self.console, self.told = console, set() if told is None else told
+        self.console, self.shown_remarks = console, set() if shown_remarks is None else shown_remarks
         self._listeners = tuple(listeners)
         on_console = () if console is None else (_ConsoleLines(console),)
         self.events = RunEvents((*on_console, *self._listeners))
@@ -48,7 +48,7 @@ class Progress:
 
     def with_listeners(self, *more: RunListener) -> Progress:
         """Return a new progress on the same console with more listeners, outside of any phase."""
-        return Progress(self.console, (*self._listeners, *more), self.told)
+        return Progress(self.console, (*self._listeners, *more), self.shown_remarks)
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Progress]:
@@ -122,8 +122,8 @@ class Progress:
     def remark(self, lines: Sequence[str], table: Table | None = None, about: object = None) -> None:
         """Log lines, and show them and a table unless they were already shown ``about`` the same subject."""
         key = repr((tuple(lines), about))
-        already_shown = key in self.told
-        self.told.add(key)
+        already_shown = key in self.shown_remarks
+        self.shown_remarks.add(key)
         emit = self.events.line_logged if already_shown else self.events.line_shown
         for line in lines:
             emit(line)

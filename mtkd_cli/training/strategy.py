@@ -94,9 +94,9 @@ class Strategy:
             self._check_shape(combined, tuple(batch.outputs[0].shape), "an output")
             return Merged(batch.outputs, combined=self._check_finite(combined), known=batch.known)
         weights = self._call("weights", self.aggregator.weights, batch)
-        return Merged(batch.outputs, weights=self._normalized(weights, batch), known=batch.known)
+        return Merged(batch.outputs, weights=self._normalize(weights, batch), known=batch.known)
 
-    def _normalized(self, weights: Tensor, batch: AggregationBatch) -> Tensor:
+    def _normalize(self, weights: Tensor, batch: AggregationBatch) -> Tensor:
         """Validate weights ``[K, B]`` or ``[K, B, *]``; return ``[K, B, *]`` with sums of exactly 1, or 0."""
         per_sample = (len(batch.outputs), len(batch.sample_ids))
         per_element = (*per_sample, *batch.task.elements)

@@ -240,7 +240,7 @@ def test_ignored_sample_stays_ignored(ready: Any) -> None:
     found, teacher = ready("from_1")
     output = torch.zeros(2, 100, 6)
     output[1] = torch.nan
-    aligned = teacher.aligned(output)
+    aligned = teacher.align(output)
     assert aligned[1].isnan().all()
     assert not aligned[0].isnan().any()
     assert found.task.primary.name == "map"

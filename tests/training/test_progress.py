@@ -44,7 +44,7 @@ def test_no_estimate_before_first_unit(
 def test_shared_remark_is_shown_once_and_logged_by_each() -> None:
     shown, logs = StringIO(), [list[str](), list[str]()]
     first = Progress(Console(file=shown), [Lines(logs[0])])
-    second = Progress(Console(file=shown), [Lines(logs[1])], told=first.told)
+    second = Progress(Console(file=shown), [Lines(logs[1])], shown_remarks=first.shown_remarks)
     for each in (first, second):
         each.remark(["teacher a does not know b"], about={"a": ["c"]})
     assert shown.getvalue() == "teacher a does not know b\n"
