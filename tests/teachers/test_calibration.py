@@ -64,7 +64,7 @@ def test_outputs_are_divided_by_temperature(context: Contexts) -> None:
             divided = before.recorded_outputs(name, PLAIN) / after.calibration.temperature
             assert torch.equal(after.recorded_outputs(name, PLAIN), divided)
         found, own = (
-            measure(partial(each.recorded, "val", PLAIN), split, context_.task).metrics
+            measure(partial(each.recorded_outputs, "val", PLAIN), split, context_.task).metrics
             for each in (after, before)
         )
         assert found["nll"] == pytest.approx(after.calibration.after, rel=1e-4)
