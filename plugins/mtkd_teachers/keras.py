@@ -86,7 +86,7 @@ def _import_keras(where: str) -> Any:
 
 
 def _input(shape: Any, where: str) -> InputSpec:
-    """Return the input for a shape ``(None, H, W, C)``; dynamic dimensions are None.
+    """Return the input for a shape ``(None, H, W, C)``; None stands for a dynamic dimension.
 
     Raises:
         DataError: the model does not take square images of 1 or 3 channels.

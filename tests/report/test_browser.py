@@ -68,7 +68,7 @@ def rendered(page: str, width: int, folder: Path) -> tuple[dict[str, Any], str]:
     probed = page.replace(policy, "default-src 'none'; script-src 'unsafe-inline'; style-src")
     framed = html.escape(probed.replace("</body>", PROBE + "</body>"))
     file = folder / "page.html"
-    style = f'style="border:0;width:{width}px;height:900px"'  # a window is no narrower than 500
+    style = f'style="border:0;width:{width}px;height:900px"'  # the narrowest window is 500
     file.write_text(f'<!doctype html><meta charset="utf-8"><iframe {style} srcdoc="{framed}"></iframe>')
     command = [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={folder / str(width)}"]
     command += [

@@ -75,7 +75,7 @@ def test_never_runs_code_in_folder() -> None:
 def test_offline_message_lists_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match="neither cached") as caught:
-        build("nobody/nothing")
+        build("missing/model")
     assert "model.safetensors" in caught.value.hint
 
 
