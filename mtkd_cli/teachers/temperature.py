@@ -1,9 +1,10 @@
-"""One temperature per teacher, fitted on validation labels."""
+"""One temperature per teacher, fitted on validation labels with a prior of temperature 1."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from scipy.optimize import brentq
 from torch import Tensor
@@ -15,8 +16,11 @@ from mtkd_cli.report.calibration import Calibration
 MAX_TEMPERATURE = 20.0
 """Largest temperature; the smallest is 1 / MAX_TEMPERATURE."""
 
-MIN_SLOPE = 1e-4
-"""Slope that counts as 0: for a teacher that is always right, the loss falls forever, up to rounding."""
+PRIOR = 1.0
+"""Standard deviation of the prior on the log of a temperature: 95 % of temperatures are within 1/7 and 7."""
+
+STARTS = 13
+"""Temperatures that are tried before the best of them is refined."""
 
 
 def divide_by_temperature(outputs: Tensor, temperature: float | Tensor) -> Tensor:
@@ -25,29 +29,36 @@ def divide_by_temperature(outputs: Tensor, temperature: float | Tensor) -> Tenso
 
 
 def fit_temperature(outputs: Tensor, target: Tensor, task: Task) -> Calibration:
-    """Fit the temperature that makes the labels most likely.
+    """Return the most probable temperature T, given the labels and a prior.
 
-    The negative log-likelihood is convex in 1 / temperature, so its minimum is the root of its slope.
+    Minimizes ``n NLL(T) + (log T)^2 / 2``, the prior being log T ~ N(0, `PRIOR`^2). So a few labels that are
+    all right (or all wrong) do not give an extreme temperature; with many labels the prior has no effect.
 
     Args:
         outputs: logits in the task's classes, ``[N, C]``.
         target: labels of classes that the teacher knows, ``[N]``.
         task: task whose `error` is the negative log-likelihood.
     """
-    if not len(outputs):
+    count = len(outputs)
+    if not count:
         return Calibration(1.0, 0, 0.0, 0.0, "no usable validation labels")
 
     def mean_error(log_temperature: Tensor) -> Tensor:
         return task.error((divide_by_temperature(outputs, log_temperature.exp()),), target)[0].double().mean()
 
+    def objective(log_temperature: float) -> float:
+        fit = float(mean_error(torch.tensor(log_temperature, dtype=torch.float64)))
+        return fit + log_temperature**2 / (2 * PRIOR**2 * count)
+
     def slope(log_temperature: float) -> float:
         point = torch.tensor(log_temperature, dtype=torch.float64, requires_grad=True)
-        return float(torch.autograd.grad(mean_error(point), point)[0])
+        gradient = torch.autograd.grad(mean_error(point), point)[0]
+        return float(gradient) + log_temperature / (PRIOR**2 * count)
 
-    before = float(mean_error(torch.zeros(())))
-    low, high = -math.log(MAX_TEMPERATURE), math.log(MAX_TEMPERATURE)
-    if not (slope(low) < -MIN_SLOPE and slope(high) > MIN_SLOPE):
-        kept = f"no optimum between {1 / MAX_TEMPERATURE:g} and {MAX_TEMPERATURE:g}"
-        return Calibration(1.0, len(outputs), before, before, kept)
-    best = brentq(slope, low, high)
-    return Calibration(math.exp(best), len(outputs), before, float(mean_error(torch.tensor(best))))
+    # the best of a few temperatures, then the root of the slope between its neighbors
+    grid = np.linspace(-math.log(MAX_TEMPERATURE), math.log(MAX_TEMPERATURE), STARTS).tolist()
+    index = min(range(STARTS), key=lambda i: objective(grid[i]))
+    low, high = grid[max(index - 1, 0)], grid[min(index + 1, STARTS - 1)]
+    best = brentq(slope, low, high) if slope(low) < 0 < slope(high) else grid[index]
+    before, after = (float(mean_error(torch.tensor(u, dtype=torch.float64))) for u in (0.0, best))
+    return Calibration(math.exp(best), count, before, after)

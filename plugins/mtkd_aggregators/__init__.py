@@ -162,10 +162,10 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
         ),
         AggregatorSpec(
             "stacking",
-            "The convex combination with the lowest task loss on validation.",
+            "The convex combination with the lowest task loss on validation, shrunk towards equal weights.",
             "mtkd_aggregators.stacking:Stacking",
             needs=("labels", "validation", "averages"),
-            formula="min_w task_loss(sum_k w_k p_k) on validation, w on the simplex",
+            formula="min_w n task_loss(sum_k w_k p_k) - sum_k log w_k, n validation labels, w on the simplex",
             paper="Breiman, Stacked Regressions, 1996",
         ),
         AggregatorSpec(

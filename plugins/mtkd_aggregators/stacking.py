@@ -1,4 +1,10 @@
-"""The convex combination with the lowest task loss on validation."""
+"""The convex combination with the lowest task loss on validation, shrunk towards equal weights.
+
+Minimizes ``n L(w) - sum_k log w_k`` over the simplex: n labeled samples with mean loss L of the mixture, and
+a Dirichlet(2, ..., 2) prior, which is one label's worth of evidence for each teacher. The influence of the
+prior falls with 1 / n. Where L is not a log-likelihood but has a unit, it is divided by twice the loss of
+equal weights: the likelihood of normal errors whose variance is that of the mean.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +18,11 @@ from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.losses import mean_over
 
 STEPS = 40
+SMALLEST_LOSS = 1e-12
 
 
 class Stacking:
-    """One weight per teacher, on the simplex, that minimizes the task loss of the mixture on validation."""
+    """One weight per teacher, on the simplex: the task loss on validation, with a prior of equal weights."""
 
     def __init__(self) -> None:
         self.fitted: dict[str, float] = {}
@@ -31,17 +38,31 @@ class Stacking:
             raise DataError("stacking needs labeled samples", where="strategy", hint="use consensus or mean")
         # keep the samples with any label: [B, C, *] -> [N, C, *]
         samples = any_of(labeled)
+        count = int(samples.sum())  # images count, not pixels: the pixels of an image are alike
         outputs = tuple(at_least_float32(output[samples]) for output in validation.outputs)
         shape = (len(outputs), len(outputs[0]), *validation.task.elements)
         # one logit per teacher, [K, 1, *]: broadcast over samples and pixels
-        logits = torch.zeros(len(outputs), *(1,) * (len(shape) - 1), device=target.device, requires_grad=True)
+        logits = torch.zeros(
+            len(outputs),
+            *(1,) * (len(shape) - 1),
+            dtype=torch.float64,
+            device=target.device,
+            requires_grad=True,
+        )
         optimizer = torch.optim.LBFGS([logits], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+        def task_loss() -> Tensor:
+            weights = logits.softmax(dim=0).float().expand(shape)
+            merged = Merged(outputs, weights, known=validation.known)
+            losses = validation.task.task_loss(validation.task.mix(merged), target[samples])
+            return mean_over(losses, labeled[samples])
+
+        with torch.no_grad():
+            unit = 1.0 if validation.task.logits else 2 * task_loss().clamp(min=SMALLEST_LOSS).item()
 
         def loss() -> float:
             with torch.enable_grad():
-                merged = Merged(outputs, logits.softmax(dim=0).expand(shape), known=validation.known)
-                losses = validation.task.task_loss(validation.task.mix(merged), target[samples])
-                total = mean_over(losses, labeled[samples])
+                total = task_loss() / unit - logits.log_softmax(dim=0).sum() / count
             optimizer.zero_grad()
             total.backward()  # type: ignore[no-untyped-call]
             return total.item()

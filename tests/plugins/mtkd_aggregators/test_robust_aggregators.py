@@ -125,22 +125,6 @@ def test_drop_keeps_teacher_with_largest_loss() -> None:
     assert 0.4 < (weights[others] == 0).float().mean() < 0.6
 
 
-def test_stacking_minimizes_validation_loss() -> None:
-    outputs = [logits(8, 0, TRUTH), logits(8, 1), logits(8, 2, WRONG, scale=3)]
-    stacking = create("stacking")
-    stacking.fit(batch(outputs, TRUTH))
-    weights = stacking.weights(batch(outputs))[:, 0].double()
-    right = torch.stack(
-        [torch.softmax(out.double(), 1)[torch.arange(8), torch.tensor(TRUTH)] for out in outputs]
-    )
-
-    def loss(w: Tensor) -> float:
-        return -(w @ right).log().mean().item()
-
-    grid = [torch.tensor([a, b, 1 - a - b]) for a in np.linspace(0, 1, 51) for b in np.linspace(0, 1 - a, 51)]
-    assert loss(weights) <= min(loss(w.double()) for w in grid) + 1e-3
-
-
 def test_progressive_moves_from_weakest_to_strongest() -> None:
     outputs = [logits(8, 1, TRUTH), logits(8, 2, WRONG), logits(8, 3, TRUTH[:4] + WRONG[4:])]
     progressive = create("progressive")
