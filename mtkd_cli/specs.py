@@ -110,6 +110,11 @@ class AggregatorSpec(Spec):
             ``"best-teacher"`` (the best teacher on validation), or none.
         formula: the weights or the combined output, in one line.
         paper: reference of the method.
+        complexity: of equally good strategies an audit prefers the lowest number: 0 one teacher, 1 equal
+            weights, 2 weights by score, 3 weights per sample or a combined output, 4 weights fitted to
+            labels.
+        labels_per_teacher: labeled validation samples per teacher that ``fit`` needs; with fewer an audit
+            does not recommend the strategy.
     """
 
     needs: tuple[str, ...] = ()
@@ -118,6 +123,8 @@ class AggregatorSpec(Spec):
     role: str = ""
     formula: str = ""
     paper: str = ""
+    complexity: int = 3
+    labels_per_teacher: int = 0
 
     kind: ClassVar[str] = "strategies"
 

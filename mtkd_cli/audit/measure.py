@@ -1,4 +1,4 @@
-"""The audit, step by step: teachers, pairs, ensembles, teachers left out and added, advice."""
+"""The audit, step by step: teachers, pairs, ensembles, teachers left out and added, findings."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from mtkd_cli import counter_rng
 from mtkd_cli.audit import advice, per_teacher
-from mtkd_cli.audit.advice import advice_of
+from mtkd_cli.audit.advice import with_findings
+from mtkd_cli.audit.answers import answers_of
 from mtkd_cli.audit.oracle import oracle_of
-from mtkd_cli.audit.recommend import best_of, kept, recommended
+from mtkd_cli.audit.recommend import Choice, best_of, choose, keep
+from mtkd_cli.audit.teacher_tests import Ensembles, tests_of
 from mtkd_cli.audit.validation_set import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.interfaces import Metric
@@ -19,28 +21,29 @@ from mtkd_cli.interfaces.significant_digits import significant
 from mtkd_cli.plugin.alternatives import strategy_with
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.report.audit_result import Audit, Change, StrategyFacts
+from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.training.context import Context
 
 FOLDS = 5
 FEWEST = 10
-"""Labelled validation samples under which an audit says nothing."""
+"""Labeled validation samples that an audit needs."""
 
 
 def audit_of(context: Context, strategies: Sequence[Part]) -> Audit:
-    """Record what is missing, measure on validation, and return the facts with significant digits.
+    """Record missing outputs, measure on validation, and return the facts with significant digits.
 
     Args:
         context: the recipe, its data and task.
-        strategies: those to measure beside the recipe's own, which takes the place of its namesake.
+        strategies: strategies to measure besides the recipe's own, which replaces the one of the same name.
 
     Raises:
-        DataError: too few labelled validation samples, or a teacher that cannot be recorded.
+        DataError: too few labeled validation samples, or a teacher that cannot be recorded.
     """
     samples = len(context.data.val.labelled)
     if samples < FEWEST:
         raise DataError(
-            f"an audit needs {FEWEST} labelled validation samples, there are {samples}",
+            f"an audit needs {FEWEST} labeled validation samples, there are {samples}",
             where=f"data {context.recipe.data.name}",
             hint="raise data.labels or data.val",
         )
@@ -54,25 +57,25 @@ def _with_own(strategies: Sequence[Part], own: Part) -> list[Part]:
 
 
 def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
-    """Measure a panel under strategies, of which the first is the recipe's own."""
+    """Measure a panel with strategies; the first one is the recipe's own."""
     folds = folds_of(len(panel.rows))
     alone = per_teacher.outcomes(panel)
     whole = per_teacher.on_every_label(panel, alone)
     with panel.context.progress.phase("audit", len(strategies)) as bar:
         measured, not_measured = _ensembles(panel, strategies, folds, bar.advance)
-    higher = panel.task.primary.higher_is_better
-    own = strategies[0].spec.name
+    higher, own = panel.task.primary.higher_is_better, strategies[0].spec.name
+    named = {part.spec.name: part for part in strategies}
     best = best_of(whole, [teacher.name for teacher in panel.teachers], higher)
-    few = len(panel.rows) < advice.FEWEST
-    chosen = kept(measured, own) if few else recommended(measured, own, higher)
+    needed = {name: _labels_needed(part.spec, len(panel.teachers)) for name, part in named.items()}
+    choice = _choice(panel, measured, own, named, needed)
     oracle = oracle_of(panel, whole)
     if isinstance(oracle, str):
         not_measured["oracle"] = oracle
-    named = {part.spec.name: part for part in strategies}
-    wanted = [
-        named[name] for name in dict.fromkeys((own, strategy_with("uniform"), chosen)) if name in measured
-    ]
-    out, added = _changes(panel, wanted, measured, whole[best], best, folds)
+    uniform = strategy_with("uniform")
+    reference = uniform if uniform in measured else next(n for n in (own, choice.strategy) if n in measured)
+    wanted = [named[name] for name in dict.fromkeys((own, reference, choice.strategy)) if name in measured]
+    out, added, without = _changes(panel, wanted, measured, whole[best], best, folds)
+    is_single = named[choice.strategy].spec.role == "best-teacher" and len(panel.teachers) > 1
     facts = Audit(
         task=panel.context.recipe.task.name,
         metric=panel.task.primary.name,
@@ -82,21 +85,73 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
         teachers=per_teacher.teachers(panel, alone, whole),
         pairs=per_teacher.pairs(panel),
         oracle=None if isinstance(oracle, str) else oracle,
-        strategies=tuple(_facts(name, measured[name], named[name]) for name in _ranked(measured, higher)),
+        strategies=tuple(
+            _facts(name, measured[name], named[name], _verdict(name, choice, needed[name], len(panel.rows)))
+            for name in _ranked(measured, higher)
+        ),
         not_measured=not_measured,
         left_out=out,
         added=added,
         configured=own,
-        recommended=chosen,
-        advice=(),
+        recommended=choice.strategy,
+        findings=(),
         best_teacher=panel.teachers[best].name,
+        reason=choice.reason,
+        recommended_teacher=_ranked_first(panel) if is_single else "",
         recipe=panel.context.recipe.as_dict(),
     )
-    return advice_of(facts, measured, whole)
+    ensembles = Ensembles(
+        measured[reference],
+        {teacher: outcome for (name, teacher), outcome in without.items() if name == reference},
+        {change.teacher: change for change in out if change.strategy == reference},
+    )
+    tests = tests_of(
+        facts.teachers, facts.pairs, ensembles, answers_of(panel), folds, len(panel.rows), higher
+    )
+    return with_findings(facts, measured, whole, tests, _output_of_class(panel))
+
+
+def _labels_needed(spec: AggregatorSpec, teachers: int) -> int:
+    return spec.labels_per_teacher * teachers
+
+
+def _choice(
+    panel: Panel,
+    measured: Mapping[str, Outcome],
+    own: str,
+    named: Mapping[str, Part],
+    needed: Mapping[str, int],
+) -> Choice:
+    """Return the recommended strategy."""
+    if len(panel.rows) < advice.FEWEST:
+        return keep(measured, own)
+    if len(panel.teachers) == 1 and own in measured:
+        return Choice(own, "there is only one teacher", tuple(measured))
+    return choose(
+        measured,
+        own,
+        panel.task.primary.higher_is_better,
+        {name: part.spec for name, part in named.items()},
+        [name for name in measured if len(panel.rows) < needed[name]],
+    )
+
+
+def _ranked_first(panel: Panel) -> str:
+    """Return the teacher that a strategy of the best teacher takes on all validation samples."""
+    return panel.teachers[panel.batch(panel.rows).ranking[0]].name
+
+
+def _output_of_class(panel: Panel) -> dict[str, tuple[int, ...]]:
+    """Return which output of each teacher belongs to each class, of teachers with one for each class."""
+    return {
+        teacher.name: tuple(group[0] for group in teacher.alignment.groups)
+        for teacher in panel.teachers
+        if all(len(group) == 1 for group in teacher.alignment.groups)
+    }
 
 
 def folds_of(samples: int) -> list[NDArray[np.int64]]:
-    """Return which samples each fold holds out, drawn by counters, ascending."""
+    """Return the positions that each fold holds out, ascending, drawn by counters."""
     order = counter_rng.permutation(samples, "audit folds")
     return [np.sort(part) for part in np.array_split(order, FOLDS)]
 
@@ -104,13 +159,13 @@ def folds_of(samples: int) -> list[NDArray[np.int64]]:
 def _ensembles(
     panel: Panel, strategies: Sequence[Part], folds: list[NDArray[np.int64]], advance: Callable[[int], None]
 ) -> tuple[dict[str, Outcome], dict[str, str]]:
-    """Return what each strategy's ensemble is worth, and why some cannot be measured."""
+    """Return the outcome of each strategy, and why some are not measured."""
     found: dict[str, Outcome] = {}
     not_measured: dict[str, str] = {}
     for part in strategies:
         name = part.spec.name
         if "student" in part.spec.needs:
-            not_measured[name] = "it follows the student: only mtkd compare can tell"
+            not_measured[name] = "it needs the outputs of a student; use mtkd compare"
         else:
             try:
                 found[name] = ensemble(panel, part, folds)
@@ -123,12 +178,20 @@ def _ensembles(
 
 
 def _ranked(measured: Mapping[str, Outcome], higher_is_better: bool) -> list[str]:
-    """Return the strategies, the best score first; equal ones by the loss (see `Metric.rank`)."""
+    """Return the strategies, best score first; equal ones by loss (see `Metric.rank`)."""
     rank = Metric("score", higher_is_better).rank
     return sorted(measured, key=lambda n: rank(measured[n].score.value, measured[n].loss.value), reverse=True)
 
 
-def _facts(name: str, outcome: Outcome, part: Part) -> StrategyFacts:
+def _verdict(name: str, choice: Choice, needed: int, samples: int) -> str:
+    if name == choice.strategy:
+        return "recommended"
+    if samples < needed:
+        return f"needs {needed} labels"
+    return "as good" if name in choice.as_good else "worse" if samples >= advice.FEWEST else ""
+
+
+def _facts(name: str, outcome: Outcome, part: Part, verdict: str) -> StrategyFacts:
     return StrategyFacts(
         name,
         outcome.score.estimate(),
@@ -136,6 +199,7 @@ def _facts(name: str, outcome: Outcome, part: Part) -> StrategyFacts:
         outcome.measured.metrics,
         "validation" in part.spec.needs,
         outcome.weights,
+        verdict,
     )
 
 
@@ -146,21 +210,27 @@ def _changes(
     best_alone: Outcome,
     best: int,
     folds: list[NDArray[np.int64]],
-) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
-    """Return what leaving each teacher out gains, and what adding it to the best teacher alone does."""
+) -> tuple[tuple[Change, ...], tuple[Change, ...], dict[tuple[str, str], Outcome]]:
+    """Return the gains by leaving each teacher out, by adding it to the best one, and the outcomes without.
+
+    The outcomes are by strategy and teacher.
+    """
     higher, count = panel.task.primary.higher_is_better, len(panel.teachers)
     out: list[Change] = []
     added: list[Change] = []
+    without: dict[tuple[str, str], Outcome] = {}
 
-    def change(part: Part, teacher: int, chosen: list[int], before: Outcome) -> Change:
-        after = ensemble(panel.only(chosen), part, folds)
+    def change(name: str, teacher: int, after: Outcome, before: Outcome) -> Change:
         gain, loss = after.gain_over(before, higher), after.loss_gain_over(before)
-        return Change(part.spec.name, panel.teachers[teacher].name, gain, loss)
+        return Change(name, panel.teachers[teacher].name, gain, loss)
 
     for part in strategies if count > 1 else ():
+        name = part.spec.name
         for k in range(count):
-            without = [other for other in range(count) if other != k]
-            out.append(change(part, k, without, measured[part.spec.name]))
+            rest = ensemble(panel.only([other for other in range(count) if other != k]), part, folds)
+            without[name, panel.teachers[k].name] = rest
+            out.append(change(name, k, rest, measured[name]))
             if k != best:
-                added.append(change(part, k, sorted([best, k]), best_alone))
-    return tuple(out), tuple(added)
+                both = ensemble(panel.only(sorted([best, k])), part, folds)
+                added.append(change(name, k, both, best_alone))
+    return tuple(out), tuple(added), without

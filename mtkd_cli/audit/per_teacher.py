@@ -1,4 +1,4 @@
-"""Each teacher by itself, and two beside each other."""
+"""Each teacher alone, and each pair of teachers."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from mtkd_cli.training.evaluation import batches, measure_pairs
 from mtkd_cli.training.strategy import mixture
 
 FEWEST = 5
-"""Samples of a class under which nothing is said about it."""
+"""Samples of a class that a test of the class needs."""
 
 
 def outcomes(panel: Panel) -> list[Outcome]:
-    """Return what each teacher alone is worth, on the labels of the classes that it knows."""
+    """Return the outcome of each teacher alone, on the labels of the classes that it knows."""
     return [panel.outcome(measure_pairs(_alone(panel, k), panel.task)) for k in range(len(panel.teachers))]
 
 
 def on_every_label(panel: Panel, alone: list[Outcome]) -> list[Outcome]:
-    """Return what each teacher's answer is worth as a whole: wrong on a class that it does not know.
+    """Return the outcome of each teacher on all labels: wrong on a class that it does not know.
 
     Args:
         panel: the teachers.
-        alone: what each is worth on the classes that it knows.
+        alone: the outcome of each on the classes that it knows.
     """
     if panel.batches.known is None:
         return alone
@@ -52,7 +52,7 @@ def _alone(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def teachers(panel: Panel, found: list[Outcome], whole: list[Outcome]) -> tuple[TeacherFacts, ...]:
-    """Return the facts of each teacher, measured on classes that it knows and on every label."""
+    """Return the facts of each teacher, from its outcomes on known classes and on all labels."""
     wanted, known = panel.context.recipe.teachers, panel.batches.known
     rows, p_wrong = [], []
     for k, (teacher, outcome) in enumerate(zip(panel.teachers, found, strict=True)):
@@ -79,9 +79,9 @@ def teachers(panel: Panel, found: list[Outcome], whole: list[Outcome]) -> tuple[
 def _classes(
     panel: Panel, teacher: int, details: Details
 ) -> tuple[tuple[ClassFacts, ...], list[float | None]]:
-    """Return the teacher on each class, and the p value of being wrong on more than half of its samples.
+    """Return the teacher on each class, and the p values of being wrong on more than half of its samples.
 
-    Nothing where the task has no measure of a class.
+    Both are empty if the task has no metric of classes.
     """
     names, strengths = panel.context.data.classes, next(iter(details.per_class.values()), ())
     strength = [s if math.isfinite(s) else None for s in strengths] or [None] * len(names)
@@ -93,7 +93,7 @@ def _classes(
         return tuple(ClassFacts(name, count, s, None, None, False) for name, count, s in rows), []
     found = torch.cat(
         [_by_class(panel, output, target) for output, target in _alone(panel, teacher)]
-    )  # [N, C, 3]: labels, right answers and confidence of each sample
+    )  # [N, C, 3]: labels, right predictions and confidence
     facts = []
     for name, value, (count, right, confidence) in zip(
         names, strength, found.sum(dim=0).tolist(), strict=True
@@ -104,21 +104,22 @@ def _classes(
 
 
 def _by_class(panel: Panel, output: Tensor, target: Tensor) -> Tensor:
-    """Return labels, right answers and confidence of each sample by the class of the label, ``[B, C, 3]``."""
+    """Return labels, right predictions and confidence of each sample by class of the label, ``[B, C, 3]``."""
     task, classes = panel.task, len(panel.context.data.classes)
     confidence, answer = task.averageable(output).max(dim=1)
-    there = task.labelled(target)
-    label = torch.where(there, target.long(), 0)
-    place = (torch.arange(len(label)).view(-1, *[1] * (label.dim() - 1)) * classes + label)[there]
-    columns = [torch.ones(len(place)), (answer[there] == label[there]).float(), confidence[there]]
+    mask = task.labelled(target)  # [B, *]
+    label = torch.where(mask, target.long(), 0)
+    # index of sample and class, [labeled elements]
+    index = (torch.arange(len(label)).view(-1, *[1] * (label.dim() - 1)) * classes + label)[mask]
+    columns = [torch.ones(len(index)), (answer[mask] == label[mask]).float(), confidence[mask]]
     sums = torch.zeros(len(label) * classes, 3, dtype=torch.float64)
-    return sums.index_add_(0, place, torch.stack(columns, dim=1).double()).view(len(label), classes, 3)
+    return sums.index_add_(0, index, torch.stack(columns, dim=1).double()).view(len(label), classes, 3)
 
 
 def _p_mostly_wrong(found: np.ndarray) -> float | None:
-    """Return the p value of being wrong on more than half, from labels and right answers ``[N, 2]``.
+    """Return the p value of being wrong on more than half, from labels and right predictions ``[N, 2]``.
 
-    Exact where a sample is one answer. Pixels of one image go together, so images are what is counted there.
+    Exact if each sample has one prediction. The pixels of an image are alike, so images are counted there.
     """
     from scipy.stats import binomtest
 
@@ -132,7 +133,7 @@ def _p_mostly_wrong(found: np.ndarray) -> float | None:
 
 
 def pairs(panel: Panel) -> tuple[PairFacts, ...]:
-    """Return every two teachers beside each other, on the labels of classes that both know."""
+    """Return the facts on each pair of teachers, on the labels of classes that both know."""
     task, count = panel.task, len(panel.teachers)
     errors: list[Tensor] = []
     same, seen = torch.zeros(count, count), torch.zeros(count, count)
@@ -162,7 +163,7 @@ def pairs(panel: Panel) -> tuple[PairFacts, ...]:
 
 
 def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Return Spearman's correlation; None with fewer than three samples, or if one never varies."""
+    """Return Spearman's correlation; None with fewer than three samples, or if one is constant."""
     from scipy.stats import spearmanr
 
     both = np.isfinite(first) & np.isfinite(second)

@@ -1,50 +1,125 @@
-"""Which strategy to use: the evidence decides, and where it is silent nothing is changed."""
+"""Which strategy to use: the simplest one that is not surely worse than another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.interfaces import Metric
 from mtkd_cli.plugin.alternatives import strategy_with
+from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.stats.estimate import Difference
 from mtkd_cli.stats.multiple import LEVEL, not_surely_worse
 
 SEVERAL = 1.5
-"""Teachers that are heard, effectively, from which a strategy is said to hear several."""
+"""Effective number of teachers from which a strategy counts as a mixture."""
 ONLY = 0.95
-"""Mean weight from which one teacher is said to be the only one heard."""
+"""Mean weight from which a strategy counts as one teacher alone."""
+ONE_ERROR = 0.16
+"""One-sided p value of a difference of one standard error."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The recommended strategy.
+
+    Attributes:
+        strategy: its name.
+        reason: why, as the end of a sentence.
+        as_good: strategies that are not surely worse than another, the recommended one included.
+    """
+
+    strategy: str
+    reason: str
+    as_good: tuple[str, ...]
 
 
 def recommended(measured: Mapping[str, Outcome], own: str, higher_is_better: bool) -> str:
-    """Return the name of the strategy to use.
+    """Return the name of the strategy to use, of strategies that are equally simple; see `choose`."""
+    return choose(measured, own, higher_is_better).strategy
 
-    Of the strategies, those stay whose score is not surely worse than another's; of these, those whose loss
-    is not: a student learns the whole answer, not only which class is first. If the recipe's own strategy is
-    among them it stays, else the one with equal weights if it is, else the one of the lowest loss; of those
-    that hear several teachers, if any does: which teacher is the best was chosen on these very samples, and a
-    tie with it is partly its luck. "Surely" counts how many strategies are compared: the chance that the best
-    of them is left out is at most 5 %.
+
+def choose(
+    measured: Mapping[str, Outcome],
+    own: str,
+    higher_is_better: bool,
+    specs: Mapping[str, AggregatorSpec] | None = None,
+    too_few_labels: Collection[str] = (),
+) -> Choice:
+    """Return the strategy to use.
+
+    Strategies that are fitted on too few labels are ignored. Of the others, those stay whose score is not
+    surely worse than another's; of these, those whose loss is not (a student learns all probabilities, not
+    only the first class). The recipe's own strategy stays if it is among them, unless a simpler one has at
+    least its score and loss. Otherwise the simplest one is recommended, equally simple ones by loss.
+
+    A mixture does not depend on which teacher looks best on these samples. So one teacher alone has to have
+    the best score, by at least one standard error over the own strategy and equal weights (over every mixture
+    if these two are out).
+
+    Args:
+        measured: the outcome of each strategy.
+        own: the recipe's.
+        higher_is_better: direction of the score.
+        specs: of the strategies, for their complexity; without them all are equally complex.
+        too_few_labels: strategies that are fitted on too few labels.
     """
-    names = sorted(measured)
-    level = _not_worse(names, lambda a, b: measured[a].gain_over(measured[b], higher_is_better))
-    left = _not_worse(level, lambda a, b: measured[a].loss_gain_over(measured[b]))
-    several = [n for n in left if heard(measured[n]) >= SEVERAL] or left
-    by_loss = min(several, key=lambda n: measured[n].loss.value)
-    return next((name for name in (own, strategy_with("uniform")) if name in left), by_loss)
+    names = sorted(set(measured) - set(too_few_labels)) or sorted(measured)
+
+    def gain(first: str, second: str) -> Difference:
+        return measured[first].gain_over(measured[second], higher_is_better)
+
+    def loss_gain(first: str, second: str) -> Difference:
+        return measured[first].loss_gain_over(measured[second])
+
+    as_good = _not_worse(_not_worse(names, gain), loss_gain)
+    mixtures = [n for n in as_good if effective_teachers(measured[n]) >= SEVERAL]
+    references = [n for n in (own, strategy_with("uniform")) if n in mixtures] or mixtures
+
+    def is_eligible(name: str) -> bool:
+        if name in mixtures or not mixtures:
+            return True
+        has_best_score = all(gain(name, other).value >= 0 for other in as_good)
+        return has_best_score and all(gain(name, other).p_positive < ONE_ERROR for other in references)
+
+    def complexity(name: str) -> tuple[int, float]:
+        spec = (specs or {}).get(name)
+        return AggregatorSpec.complexity if spec is None else spec.complexity, measured[name].loss.value
+
+    candidates = [name for name in as_good if is_eligible(name)] or as_good
+    if own in as_good:
+        simpler = [
+            name
+            for name in candidates
+            if complexity(name)[0] < complexity(own)[0]
+            and gain(name, own).value >= 0
+            and (name not in mixtures or loss_gain(name, own).value >= 0)
+        ]
+        if not simpler:
+            return Choice(own, "no other strategy is clearly better", tuple(as_good))
+        best = min(simpler, key=complexity)
+        return Choice(best, f"it is simpler than `{own}` and at least as good", tuple(as_good))
+    best = min(candidates, key=complexity)
+    if own in too_few_labels:
+        reason = f"`{own}` needs more labels"
+    elif own in measured:
+        reason = f"it is clearly better than `{own}`"
+    else:
+        reason = f"`{own}` cannot be measured without a student"
+    more = ", and no simpler strategy is as good" if len(candidates) > 1 else ""
+    return Choice(best, reason + more, tuple(as_good))
 
 
-def kept(measured: Mapping[str, Outcome], own: str) -> str:
-    """Return the strategy to keep where the labels are too few to choose by: the recipe's own."""
+def keep(measured: Mapping[str, Outcome], own: str) -> Choice:
+    """Return the choice with too few labels for one: the recipe's strategy, or equal weights."""
     by_loss = min(sorted(measured), key=lambda n: measured[n].loss.value)
-    return next((name for name in (own, strategy_with("uniform")) if name in measured), by_loss)
+    kept = next((name for name in (own, strategy_with("uniform")) if name in measured), by_loss)
+    return Choice(kept, "there are too few labels to compare strategies", (kept,))
 
 
 def _not_worse(names: Sequence[str], gain: Callable[[str, str], Difference]) -> list[str]:
-    """Return the strategies that are not surely worse than another.
-
-    At half of the level, because it is asked twice.
-    """
+    """Return the strategies that are not surely worse than another, at half of the level: it runs twice."""
 
     def p_better(first: int, second: int) -> float:
         return gain(names[first], names[second]).p_positive
@@ -62,16 +137,16 @@ def best_of(outcomes: Sequence[Outcome], names: Sequence[str], higher_is_better:
     return max(by_name, key=lambda k: rank(outcomes[k].score.value, outcomes[k].loss.value))
 
 
-def heard(outcome: Outcome) -> float:
-    """Return how many teachers are heard, effectively: 1 / sum of squared mean weights.
+def effective_teachers(outcome: Outcome) -> float:
+    """Return the effective number of teachers: 1 / sum of squared mean weights.
 
-    Infinite where answers are combined without weights.
+    Infinite where outputs are combined without weights.
     """
     squares = sum(weight**2 for weight in outcome.weights)
     return sum(outcome.weights) ** 2 / squares if squares else float("inf")
 
 
-def only_heard(outcome: Outcome) -> int | None:
-    """Return which teacher is hardly mixed with any other, None if there is no such."""
+def dominant_teacher(outcome: Outcome) -> int | None:
+    """Return the index of a teacher that has nearly all the weight, None if none has."""
     largest = max(outcome.weights, default=0.0)
     return outcome.weights.index(largest) if largest >= ONLY else None

@@ -1,7 +1,7 @@
-"""What an audit may say of teachers for sure: tests of all of them, read together.
+"""Tests of all teachers together: harm, confidently wrong classes, overconfidence.
 
-An audit looks at every teacher and every class, so some would look bad by chance. Each kind of finding is one
-family of tests with Holm's correction: at most 5 % of audits of blameless teachers accuse any.
+An audit tests every teacher and every class, so some would look bad by chance. Each kind of finding is one
+family of tests with Holm's correction: at most 5 % of audits of good teachers report any of them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from mtkd_cli.stats.multiple import LEVEL, holm
 SURE = 0.7
 """Mean confidence from which a teacher that is mostly wrong on a class is called confidently wrong."""
 OVERCONFIDENT = 0.1
-"""Mean confidence above the share of right answers that is worth a sentence."""
+"""Mean confidence minus accuracy from which a teacher is reported as overconfident."""
 
 
 @dataclass(frozen=True)
 class Harm:
-    """What a strategy surely gains without a teacher: a better score, a lower loss, or both."""
+    """The sure gain of a strategy without a teacher: a better score, a lower loss, or both."""
 
     change: Change
     score: bool
@@ -28,10 +28,10 @@ class Harm:
 
 
 def harms_of(changes: Mapping[str, Change]) -> dict[str, Harm]:
-    """Return the teachers that surely do harm.
+    """Return the teachers without which an ensemble is surely better.
 
     Args:
-        changes: by teacher, what leaving it out changes; all of them, also those that change nothing.
+        changes: gains by leaving each teacher out, by name; of all teachers.
     """
     family = [part for change in changes.values() for part in (change.gain, change.loss_gain)]
     corrected = holm([part.p_positive for part in family])
@@ -46,14 +46,14 @@ def harms_of(changes: Mapping[str, Change]) -> dict[str, Harm]:
 def with_wrong_classes(
     teachers: Sequence[TeacherFacts], p_wrong: Sequence[Sequence[float | None]]
 ) -> tuple[TeacherFacts, ...]:
-    """Return the teachers with the classes marked on which they are surely wrong, yet confident.
+    """Return the teachers with the classes marked on which they are confident and surely wrong.
 
-    A teacher has to pass among all teachers by the class that it is worst on; its classes then among its own.
+    Holm over teachers by the worst class of each, then over the classes of a teacher.
 
     Args:
-        teachers: facts with no class marked.
-        p_wrong: of each teacher and class, the p value of being wrong on more than half of the samples; None
-            where there are too few.
+        teachers: facts without marked classes.
+        p_wrong: p value of each teacher and class: small if it is wrong on more than half of the samples;
+            None if there are too few.
     """
     of_classes = [_corrected(*pair) for pair in zip(teachers, p_wrong, strict=True)]
     of_teachers = holm([min(found.values(), default=1.0) for found in of_classes])
@@ -81,10 +81,10 @@ def _corrected(teacher: TeacherFacts, p_wrong: Sequence[float | None]) -> dict[i
 
 
 def overconfident(teachers: Sequence[TeacherFacts]) -> dict[str, tuple[float, float]]:
-    """Return mean confidence and share of right answers of the teachers that are surely overconfident.
+    """Return mean confidence and accuracy of the teachers that are surely overconfident.
 
-    If each answer were right as often as it claims, so few right ones would be seldom. The binomial of the
-    mean confidence bounds how seldom (Hoeffding 1956).
+    If each prediction were right with its confidence as probability, so few right ones would be rare. The
+    binomial distribution of the mean confidence bounds the probability (Hoeffding 1956).
     """
     from scipy.stats import binomtest
 

@@ -1,4 +1,4 @@
-"""The teachers' recorded answers on the labelled validation samples, of all teachers or of some."""
+"""The teachers' recorded outputs on the labeled validation samples, and the outcome of an ensemble."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from mtkd_cli.training.objectives import Batches
 from mtkd_cli.training.strategy import Strategy, mixture
 
 CHUNKS = 16
-"""Batches in which a fold is merged at least: a strategy that draws, draws for each batch."""
+"""Minimum number of batches of a fold: a strategy that draws teachers draws for each batch."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How well answers did, and what that would have been on other samples.
+    """Scores of an ensemble or a teacher, with what their intervals need.
 
     Attributes:
         measured: on the samples themselves.
         score: the primary metric.
         loss: the evaluation loss.
-        weights: mean weight of each teacher, where they were weighed.
+        weights: mean weight of each teacher; empty if the strategy has no weights.
     """
 
     measured: Measured
@@ -44,11 +44,11 @@ class Outcome:
     weights: tuple[float, ...] = ()
 
     def gain_over(self, other: Outcome, higher_is_better: bool) -> Difference:
-        """Return how much better the score is than another's; positive is better."""
+        """Return the gain in score over another outcome; positive is better."""
         return self.score.minus(other.score) if higher_is_better else other.score.minus(self.score)
 
     def loss_gain_over(self, other: Outcome) -> Difference:
-        """Return how much lower the loss is than another's."""
+        """Return the gain in loss over another outcome; positive is a lower loss."""
         return other.loss.minus(self.loss)
 
 
@@ -57,7 +57,7 @@ class Panel:
     """K teachers on the N labelled validation samples.
 
     Attributes:
-        rows: the samples, in the order in which everything is measured.
+        rows: the samples, in the order of all measurements.
     """
 
     context: Context
@@ -71,7 +71,7 @@ class Panel:
         return self.context.task
 
     def only(self, chosen: Sequence[int]) -> Panel:
-        """Return the panel of some of the teachers."""
+        """Return the panel with some of the teachers."""
         about = self.batches
         known = None if about.known is None else about.known[list(chosen)]
         fewer = replace(
@@ -83,7 +83,7 @@ class Panel:
         return replace(self, teachers=tuple(self.teachers[k] for k in chosen), batches=fewer)
 
     def answers(self, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
-        """Return each teacher's answers on some samples, K of ``[B, C, *]``."""
+        """Return each teacher's outputs on some samples, K of ``[B, C, *]``."""
         return tuple(teacher.recorded_outputs("val", PLAIN, rows) for teacher in self.teachers)
 
     def targets(self, rows: NDArray[np.int64]) -> Tensor:
@@ -91,19 +91,19 @@ class Panel:
         return torch.from_numpy(self.context.data.val.samples.targets[rows])
 
     def labels(self, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
-        """Return for each teacher the labels of the classes that it knows."""
+        """Return the labels of some samples for each teacher, only of classes that it knows."""
         target, known = self.targets(rows), self.batches.known
         if known is None:
             return (target,) * len(self.teachers)
         return tuple(self.task.within(target, each) for each in known)
 
     def batch(self, rows: NDArray[np.int64], number: int = 0, labels: bool = True) -> AggregationBatch:
-        """Return what a strategy is given of some samples at the end of a run."""
+        """Return the input of a strategy for some samples, as at the end of a run."""
         step = Step(number, 0, 1.0, rows, torch.empty(0))
         return self.batches(self.answers(rows), rows, self.targets(rows) if labels else None, step=step)
 
     def outcome(self, found: Measured, weights: tuple[float, ...] = ()) -> Outcome:
-        """Return a measurement with what its intervals need."""
+        """Return the outcome of a measurement."""
         losses, counts = found.losses.double().numpy(), found.counts.double().numpy()
         return Outcome(found, score_of(self.task, found.statistics), mean_of(losses, counts), weights)
 
@@ -115,32 +115,32 @@ def panel_of(context: Context, teachers: list[ReadyTeacher]) -> Panel:
 
 
 def ensemble(panel: Panel, part: Part, folds: Sequence[NDArray[np.int64]]) -> Outcome:
-    """Return what a strategy's ensemble is worth on samples whose labels it does not see.
+    """Return the outcome of a strategy on samples whose labels it does not see.
 
-    A strategy that learns from validation learns from the other folds each time.
+    A strategy that is fitted on validation is fitted on the other folds each time.
 
     Args:
         panel: the teachers.
         part: the strategy.
-        folds: places in ``panel.rows`` that are held out in turn, ascending, together all of them.
+        folds: positions in ``panel.rows`` that are held out in turn, ascending, together all of them.
 
     Raises:
-        MtkdError: the strategy cannot serve these teachers, or fails.
+        MtkdError: the strategy does not support these teachers, or fails.
     """
-    learns = "validation" in part.spec.needs
-    places: list[NDArray[np.int64]] = []
+    is_fitted = "validation" in part.spec.needs
+    positions: list[NDArray[np.int64]] = []
     weights: list[Tensor] = []
 
     def merged() -> Iterator[tuple[Tensor, Tensor]]:
-        for held in folds if learns else [np.arange(len(panel.rows))]:
+        for held in folds if is_fitted else [np.arange(len(panel.rows))]:
             strategy = Strategy(part)
             strategy.require_full_outputs(panel.batches.known)
-            if learns:
+            if is_fitted:
                 strategy.fit(panel.batch(np.delete(panel.rows, held)))
             for chunk in np.array_split(held, max(len(batches(held)), min(CHUNKS, len(held)))):
                 rows = panel.rows[chunk]
-                answer = strategy.merge(panel.batch(rows, len(places), labels=False))
-                places.append(chunk)
+                answer = strategy.merge(panel.batch(rows, len(positions), labels=False))
+                positions.append(chunk)
                 if answer.weights is not None:
                     weights.append(
                         answer.weights.flatten(2).mean(dim=2) if answer.weights.dim() > 2 else answer.weights
@@ -149,7 +149,7 @@ def ensemble(panel: Panel, part: Part, folds: Sequence[NDArray[np.int64]]) -> Ou
 
     with torch.no_grad():
         found = measure_pairs(merged(), panel.task)
-    order = torch.from_numpy(np.argsort(np.concatenate(places)))
+    order = torch.from_numpy(np.argsort(np.concatenate(positions)))
     in_order = Measured(found.statistics[order], found.metrics, found.losses[order], found.counts[order])
     mean = tuple(torch.cat(weights, dim=1).mean(dim=1).tolist()) if weights else ()
     return panel.outcome(in_order, mean)

@@ -1,4 +1,4 @@
-"""The page of an audit, made of its ``audit.json``."""
+"""The page of an audit, from its ``audit.json``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mtkd_cli.report.audit_result import Audit, Change, Estimate
 from mtkd_cli.report.calibration_column import with_temperatures
 from mtkd_cli.report.charts import bars, diagonal, matrix
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.report.page import Figure, Grid, Section, Tile, page
+from mtkd_cli.report.page import Card, Figure, Grid, Section, Tile, page
 
 MOST_CLASSES = 40
-"""Classes up to which strengths are shown class by class."""
+"""Number of classes up to which the page has a table of classes."""
 
 
 class Scored(Protocol):
-    """What has a name and a score."""
+    """A teacher or a strategy: a name and a score."""
 
     @property
     def name(self) -> str:
@@ -36,24 +36,34 @@ def audit_page(facts: Audit, name: str) -> str:
     use = next((s for s in facts.strategies if s.name == facts.recommended), facts.strategies[0])
     best = next((t for t in facts.teachers if t.name == facts.best_teacher), facts.teachers[0])
     tiles = [
-        Tile("recommended strategy", facts.recommended, f"{metric} {_number(use.score.value)}"),
+        Tile(*_recommended(facts), f"{metric} {_number(use.score.value)}"),
         Tile("best teacher", _number(best.whole.value), best.name),
-        *([Tile("oracle", _number(oracle.value), "the right teacher each time")] if oracle else []),
-        Tile("validation samples", f"{facts.samples:,}", "all numbers here are of these"),
+        *([Tile("oracle", _number(oracle.value), "the right teacher for each sample")] if oracle else []),
+        Tile("validation samples", f"{facts.samples:,}", "for all numbers here"),
     ]
     sections = [
-        Section("Advice", text=[advice.sentence for advice in facts.advice]),
+        Section(
+            "Findings", cards=[Card(f.severity, f.sentence, f.action, f.override) for f in facts.findings]
+        ),
         _teachers(facts, metric),
         _strategies(facts, metric),
         _pairs(facts),
         _classes(facts),
-        _changes(facts.left_out, "Leaving a teacher out", metric),
-        _changes(facts.added, "Adding a teacher to the best one", metric),
+        _changes(facts.left_out, "Leaving a teacher out", facts),
+        _changes(facts.added, "Adding a teacher to the best one", facts),
         Section("Not measured", text=[f"{n}: {why}" for n, why in facts.not_measured.items()]),
     ]
     subtitle = f"audit · {facts.task} on {facts.recipe['data']['name']} · {len(facts.teachers)} teachers"
-    lead = facts.advice[0].sentence if facts.advice else ""
-    return page(name, subtitle, lead, tiles, [s for s in sections if s and (s.text or s.grids or s.figures)])
+    lead = facts.findings[0].sentence if facts.findings else ""
+    shown_ = [s for s in sections if s and (s.cards or s.text or s.grids or s.figures)]
+    return page(name, subtitle, lead, tiles, shown_)
+
+
+def _recommended(facts: Audit) -> tuple[str, str]:
+    """Return the title and the name of the recommendation."""
+    if facts.recommended_teacher:
+        return "recommended: one teacher", facts.recommended_teacher
+    return "recommended strategy", facts.recommended
 
 
 def _teachers(facts: Audit, metric: str) -> Section:
@@ -69,7 +79,13 @@ def _teachers(facts: Audit, metric: str) -> Section:
         ]
         for t in teachers
     ]
-    header = ["teacher", metric, "95 % interval", *map(spelt, others), "labels of this data that it saw"]
+    header = [
+        "teacher",
+        metric,
+        "95 % interval",
+        *map(spelt, others),
+        "labels of this data it was trained on",
+    ]
     if any(t.on_every_label for t in teachers):
         header = [*header, f"{metric} if unknown classes are wrong"]
         rows = [[*row, _number(t.whole.value)] for row, t in zip(rows, teachers, strict=True)]
@@ -80,9 +96,7 @@ def _teachers(facts: Audit, metric: str) -> Section:
         drawn = diagonal(
             "reliability of each teacher", curves, "confidence", "share that is right", dots=False
         )
-        figures.append(
-            Figure(drawn, "Below the dashed line: surer than right. Above it: less sure than right.")
-        )
+        figures.append(Figure(drawn, "Below the dashed line: overconfident. Above it: underconfident."))
     note = by_chance.note(teachers[0].by_chance)
     return Section("Teachers", grids=[Grid(rows, header, note)], figures=figures)
 
@@ -92,6 +106,7 @@ def _strategies(facts: Audit, metric: str) -> Section:
     rows = [
         [
             s.name,
+            s.verdict or ("recommended" if s.name == facts.recommended else "-"),
             _number(s.score.value),
             _span(s.score),
             _number(s.loss.value),
@@ -99,8 +114,9 @@ def _strategies(facts: Audit, metric: str) -> Section:
         ]
         for s in facts.strategies
     ]
-    header = ["strategy", metric, "95 % interval", "loss", "cross-fitted"]
-    figures = [_bars(f"{metric} of each strategy's ensemble", facts.strategies, facts)]
+    header = ["strategy", "verdict", metric, "95 % interval", "loss", "cross-fitted"]
+    title = f"{metric} of each strategy's ensemble"
+    figures = [_bars(title, facts.strategies, facts, facts.recommended)]
     weighing = [s for s in facts.strategies if s.weights]
     if weighing:
         values = [s.weights for s in weighing]
@@ -108,15 +124,17 @@ def _strategies(facts: Audit, metric: str) -> Section:
         figures.append(
             Figure(drawn, "Mean weight that each strategy (rows) gives to each teacher (columns).")
         )
-    return Section("What each strategy's ensemble answers", grids=[Grid(rows, header)], figures=figures)
+    text = [f"`{facts.recommended}` is recommended: {facts.reason}."] if facts.reason else []
+    note = "as good: not surely worse than another strategy, by score and loss"
+    return Section("Strategies", text=text, grids=[Grid(rows, header, note)], figures=figures)
 
 
-def _bars(title: str, rows: Sequence[Scored], facts: Audit) -> Figure:
+def _bars(title: str, rows: Sequence[Scored], facts: Audit, chosen: str = "") -> Figure:
     values = {row.name: row.score.value for row in rows}
     spans = {row.name: (row.score.low, row.score.high) for row in rows}
     known = {name: span for name, span in spans.items() if all(map(math.isfinite, span))}
-    drawn = bars(title, values, known, facts.higher_is_better)
-    note = "with its 95 % interval. The best is in colour."
+    drawn = bars(title, values, known, facts.higher_is_better, chosen)
+    note = f"with its 95 % interval. The {'recommended' if chosen else 'best'} one is colored."
     return Figure(drawn, f"{spelt(facts.metric)}, {note}")
 
 
@@ -127,19 +145,19 @@ def _pairs(facts: Audit) -> Section | None:
     agreement = {frozenset(p.teachers): p.agreement for p in facts.pairs}
     correlation = {frozenset(p.teachers): p.error_correlation for p in facts.pairs}
     drawn = [
-        _between(facts, agreement, "How often two teachers give the same answer."),
-        _between(facts, correlation, "How the errors of two teachers go together, sample by sample."),
+        _between(facts, agreement, "How often two teachers predict the same class."),
+        _between(facts, correlation, "Correlation of the errors of two teachers."),
     ]
     return Section(
         "Pairs of teachers",
-        text=["Teachers whose errors do not go together have more to give each other."],
-        grids=[Grid(rows, ["teachers", "same answer", "correlation of errors"])],
+        text=["Teachers with uncorrelated errors gain most from each other."],
+        grids=[Grid(rows, ["teachers", "same prediction", "correlation of errors"])],
         figures=[figure for figure in drawn if figure],
     )
 
 
 def _between(facts: Audit, values: Mapping[frozenset[str], float | None], caption: str) -> Figure | None:
-    """Return a fact of pairs as a square of all teachers, three or more; None if it is unknown."""
+    """Return values of pairs as a matrix of teachers; None with fewer than three, or without values."""
     names = [t.name for t in facts.teachers]
     known = {pair: value for pair, value in values.items() if value is not None}
     if len(names) < 3 or not known:
@@ -155,15 +173,15 @@ def _classes(facts: Audit) -> Section | None:
     header = ["class", "labels", *(t.name for t in teachers)]
     rows = []
     for each in zip(*(t.classes for t in teachers), strict=True):
-        cells = [_number(c.strength) + (", surely wrong" if c.surely_wrong else "") for c in each]
+        cells = [_number(c.strength) + (", confidently wrong" if c.surely_wrong else "") for c in each]
         rows.append([each[0].name, "-" if each[0].samples is None else f"{each[0].samples:,}", *cells])
-    return Section("Strength by class", grids=[Grid(rows, header)])
+    return Section("Teachers by class", grids=[Grid(rows, header)])
 
 
-def _changes(changes: Sequence[Change], title: str, metric: str) -> Section:
-    rows = [[c.teacher, c.strategy, *map(_signed, (c.gain, c.loss_gain))] for c in changes]
-    header = ["teacher", "strategy", f"gain, {metric}", "loss lowered by"]
-    return Section(title, grids=[Grid(rows, header)] if rows else [])
+def _changes(changes: Sequence[Change], title: str, facts: Audit) -> Section:
+    rows = [[c.teacher, c.strategy, *map(_signed, c.as_measured(facts.higher_is_better))] for c in changes]
+    header = ["teacher", "strategy", f"change of {spelt(facts.metric)}", "change of the loss"]
+    return Section(title, grids=[Grid(rows, header, "with 95 % intervals")] if rows else [])
 
 
 def _number(value: float | None) -> str:

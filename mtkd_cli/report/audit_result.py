@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
@@ -13,7 +13,7 @@ from mtkd_cli.report.calibration import Calibration
 from mtkd_cli.report.number import Number
 from mtkd_cli.stats import estimate
 
-FORMAT = 2
+FORMAT = 3
 """Number of the layout; changes when a field changes its name or meaning."""
 
 
@@ -23,6 +23,8 @@ def _with_nan(value: Any) -> Any:
         return value
     return {name: math.nan if part is None else part for name, part in value.items()}
 
+
+Severity = Literal["error", "warning", "note"]
 
 Estimate = Annotated[estimate.Estimate, BeforeValidator(_with_nan)]
 Difference = Annotated[estimate.Difference, BeforeValidator(_with_nan)]
@@ -34,11 +36,11 @@ class ClassFacts:
 
     Attributes:
         name: the class.
-        samples: how many there are (pixels of a map, labelled boxes); None where the task does not say.
+        samples: number of its labels (pixels of a map, boxes); None where the task does not count them.
         strength: the task's first metric of each class; None if there is none.
-        right: share on which its answer is right, None where the task has no classes to answer.
-        confidence: mean probability of its answer there, None likewise.
-        surely_wrong: whether it is surely wrong on most of them, yet confident.
+        right: share of right predictions; None where the task does not predict classes.
+        confidence: mean probability of the predictions; None likewise.
+        surely_wrong: whether it is confident, and surely wrong on most of the samples.
     """
 
     name: str
@@ -55,15 +57,15 @@ class TeacherFacts:
 
     Attributes:
         name: its name in the recipe.
-        labels_seen: in words, which of the data's labels it was trained on.
+        labels_seen: which of the data's labels it was trained on, in words.
         score: the primary metric.
         loss: the evaluation loss.
         metrics: all metrics, by name.
-        reliability: of answers of similar confidence: mean confidence, share that is right, number.
-        classes: the teacher on each class; empty where the task has no measure of a class.
+        reliability: of predictions of similar confidence: mean confidence, share of right ones, number.
+        classes: the teacher on each class; empty where the task has no metric of classes.
         calibration: its temperature; None if it is not calibrated.
         on_every_label: its score if labels of classes that it does not know count as wrong; None if it knows
-            them all.
+            all.
         by_chance: by metric, what a perfectly calibrated model with the same confidences shows.
     """
 
@@ -86,12 +88,12 @@ class TeacherFacts:
 
 @dataclass(frozen=True)
 class PairFacts:
-    """Two teachers beside each other.
+    """A pair of teachers.
 
     Attributes:
         teachers: their names.
-        agreement: share of answers that are the same class; None where answers are no classes.
-        error_correlation: Spearman's, of their errors on each sample; None if one never varies.
+        agreement: share of equal predictions; None where the task does not predict classes.
+        error_correlation: Spearman's coefficient of their errors over samples; None if one is constant.
     """
 
     teachers: tuple[str, str]
@@ -101,15 +103,17 @@ class PairFacts:
 
 @dataclass(frozen=True)
 class StrategyFacts:
-    """What a strategy's ensemble answers on validation samples whose labels it does not see.
+    """The ensemble of a strategy on validation samples whose labels it does not see.
 
     Attributes:
         name: the strategy.
         score: the primary metric.
         loss: the evaluation loss.
         metrics: all metrics, by name.
-        cross_fitted: whether it learnt from the other folds.
-        weights: mean weight that it gave each teacher, in their order; empty if it gives no weights.
+        cross_fitted: whether it was fitted on the other folds.
+        weights: mean weight of each teacher, in their order; empty if it has no weights.
+        verdict: ``recommended``; ``as good``: not surely worse than another; ``worse``; or the labels that it
+            needs.
     """
 
     name: str
@@ -118,11 +122,12 @@ class StrategyFacts:
     metrics: Mapping[str, Number]
     cross_fitted: bool
     weights: tuple[Number, ...]
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a strategy gains by leaving a teacher out, or by adding it to the best teacher alone.
+    """The gain of a strategy by leaving a teacher out, or by adding it to the best teacher.
 
     Attributes:
         strategy: the strategy.
@@ -136,20 +141,32 @@ class Change:
     gain: Difference
     loss_gain: Difference
 
+    def as_measured(self, higher_is_better: bool) -> tuple[estimate.Estimate, estimate.Estimate]:
+        """Return the changes of the metric and of the loss, in their own directions."""
+        return self.gain if higher_is_better else -self.gain, -self.loss_gain
+
 
 @dataclass(frozen=True)
-class Advice:
-    """A sentence and the numbers that it rests on.
+class Finding:
+    """Something to know or to change.
 
     Attributes:
-        about: what it is about, for programs.
-        sentence: the advice in words.
-        evidence: the numbers, by name.
+        severity: ``error``: a teacher is probably set up wrong; ``warning``: it costs accuracy; ``note``.
+        about: kind of finding, for programs.
+        sentence: the finding.
+        action: what to do; empty if nothing.
+        teacher: the teacher it is about; empty if none.
+        override: ``KEY=VALUE`` that applies the action; empty if there is none.
+        evidence: its numbers, by name.
     """
 
+    severity: Severity
     about: str
     sentence: str
-    evidence: Mapping[str, Any]
+    action: str = ""
+    teacher: str = ""
+    override: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -164,15 +181,17 @@ class Audit:
         classes: class names, or names of the values.
         teachers: each teacher, in the order of the recipe.
         pairs: every two teachers.
-        oracle: score if the right teacher were taken each time; None if it was not measured.
-        strategies: each strategy, the best first.
-        not_measured: why not, of strategies and of the oracle, by name.
-        left_out: what leaving a teacher out gains.
-        added: what adding a teacher to the best one gains.
+        oracle: score of the right teacher for each sample; None if it was not measured.
+        strategies: each strategy, best first.
+        not_measured: reason, of strategies and of the oracle, by name.
+        left_out: gain by leaving a teacher out.
+        added: gain by adding a teacher to the best one.
         configured: the recipe's strategy.
         recommended: the strategy to use.
-        advice: the advice, what matters most first.
+        findings: errors first, then the recommendation.
         best_teacher: name of the teacher with the best score on every label.
+        reason: why the strategy is recommended.
+        recommended_teacher: the teacher to use alone; empty if a mixture is recommended.
         recipe: the resolved recipe.
         format: number of the layout of this file.
     """
@@ -191,7 +210,9 @@ class Audit:
     added: tuple[Change, ...]
     configured: str
     recommended: str
-    advice: tuple[Advice, ...]
+    findings: tuple[Finding, ...]
     best_teacher: str = ""
+    reason: str = ""
+    recommended_teacher: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT

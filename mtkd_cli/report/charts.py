@@ -50,10 +50,11 @@ def bars(
     values: Mapping[str, float],
     intervals: Mapping[str, tuple[float, float]] | None = None,
     higher_is_better: bool | None = None,
+    chosen: str = "",
 ) -> Markup:
     """Return horizontal bars from 0, with intervals where given.
 
-    The best ones are in the accent colour; none where neither direction is better.
+    The chosen one is in the accent color, or else the best ones; none where neither direction is better.
     """
     best = None if higher_is_better is None else best_of(values.values(), higher_is_better)
     numbers = alike(list(values.values()))
@@ -70,7 +71,8 @@ def bars(
         if math.isfinite(value):
             ends_at = max(x.at(value), x.at(0))
             begin = min(x.at(0), x.at(value))
-            kind = "bar best" if value == best else "bar"
+            is_marked = name == chosen if chosen else value == best
+            kind = "bar best" if is_marked else "bar"
             parts.append(
                 element(
                     "rect",

@@ -55,11 +55,15 @@ def run_of_before(facts: Facts) -> dict[str, Any]:
 
 
 def audit_of_before(facts: Facts) -> dict[str, Any]:
-    """Return the facts of an ``audit.json`` of versions 0.1 and 0.2 as `Audit` has them.
+    """Return the facts of an ``audit.json`` of formats 1 (mtkd 0.1 and 0.2) and 2 as `Audit` has them.
 
     Raises:
         KeyError, TypeError, AttributeError: something is missing or of another kind.
     """
+    notes = [{"severity": "note", **line} for line in facts["advice"]]
+    facts = {**facts, "findings": notes}
+    if "format" in facts:
+        return facts
     sign = -1 if facts["higher_is_better"] else 1
 
     def rank(row: Facts) -> tuple[float, float]:

@@ -46,10 +46,21 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Card:
+    """A finding: its severity (``error``, ``warning`` or ``note``), a sentence, an action, text to copy."""
+
+    severity: str
+    sentence: str
+    action: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of a page: sentences, tables, figures, blocks of code, in this order."""
+    """A part of a page: cards, sentences, tables, figures, blocks of code, in this order."""
 
     title: str
+    cards: Sequence[Card] = ()
     text: Sequence[str] = ()
     grids: Sequence[Grid] = ()
     figures: Sequence[Figure] = ()

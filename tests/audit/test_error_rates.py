@@ -1,4 +1,4 @@
-"""Blameless teachers and strategies are seldom accused, however few the labels."""
+"""Good teachers and strategies are rarely reported, also with few labels."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def accused(outputs: list[Tensor], target: Tensor) -> set[str]:
 
 
 @pytest.mark.parametrize("samples", [20, 60])
-def test_of_four_teachers_of_one_kind_none_is_accused(samples: int) -> None:
+def test_equally_good_teachers_are_rarely_reported(samples: int) -> None:
     rng = counter_rng.generator("four teachers", samples)
     wrong = [bool(accused(*teachers(rng, samples, 4))) for _ in range(SIMULATIONS)]
     assert np.mean(wrong) <= LIMIT
 
 
-def test_a_teacher_that_answers_at_random_is_found() -> None:
+def test_random_teacher_is_found() -> None:
     rng = counter_rng.generator("random teacher")
     found = []
     for _ in range(20):
@@ -67,7 +67,7 @@ def test_a_teacher_that_answers_at_random_is_found() -> None:
     assert np.mean(found) > 0.9
 
 
-def test_of_strategies_that_are_equally_good_the_recipes_own_stays() -> None:
+def test_own_strategy_stays_if_all_are_equally_good() -> None:
     rng = counter_rng.generator("equal strategies")
     moved = []
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""What `mtkd audit` promises."""
+"""`mtkd audit` of classification and regression."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEACHERS = "teachers=[{model: 'mlp:32', fit: all}, {model: 'mlp:24', fit: all}, 
 
 @pytest.fixture
 def wrong() -> str:
-    """Three teachers that are right and one that is sure of the class 3 whatever it sees."""
+    """Three good teachers and one that always predicts class 3."""
     Path("wrong.py").write_text(WRONG)
     return TEACHERS + ", {model: 'python:wrong.py:build', name: wrong, pretrained: true}]"
 
@@ -41,7 +41,7 @@ def parts(registry: Registry, *names: str) -> list[Part]:
 
 
 def audited(context: Context, strategies: list[Part]) -> dict[str, Any]:
-    """Return the facts of an audit, as its file has them."""
+    """Return the content of ``audit.json``."""
     return results.as_json(audit_of(context, strategies))
 
 
@@ -49,14 +49,15 @@ def by_name(rows: list[dict[str, Any]], key: str = "name") -> dict[str, dict[str
     return {row[key]: row for row in rows}
 
 
-def test_a_confidently_wrong_teacher_is_found_and_a_strategy_that_silences_it_recommended(
+def test_wrong_teacher_is_found_and_a_strategy_that_ignores_it_recommended(
     context: Contexts, registry: Registry, wrong: str
 ) -> None:
     facts = audited(context(LABELS, wrong, "fit.epochs=10", "strategy=mean"), parts(registry))
-    found = next(line for line in facts["advice"] if line["about"] == "confidently wrong")
-    assert "teacher wrong is confidently wrong on 9 of 10 classes" in found["sentence"]
-    assert "without it `mean` " in found["sentence"]
-    assert "lowers the loss by" in found["sentence"]
+    found = facts["findings"][0]
+    assert (found["severity"], found["about"], found["teacher"]) == ("error", "one answer", "wrong")
+    assert "`wrong` predicts '3' for 100 % of the samples" in found["sentence"]
+    without = audited(context(LABELS, found["override"], "fit.epochs=10"), parts(registry, "mean"))
+    assert [t["name"] for t in without["teachers"]] == ["mlp-32", "mlp-24", "mlp-16"]
     flags = {t["name"]: sum(c["surely_wrong"] for c in t["classes"]) for t in facts["teachers"]}
     assert flags == {"mlp-32": 0, "mlp-24": 0, "mlp-16": 0, "wrong": 9}
     strategies = by_name(facts["strategies"])
@@ -69,9 +70,7 @@ def test_a_confidently_wrong_teacher_is_found_and_a_strategy_that_silences_it_re
         assert all(row["score"]["low"] <= row["score"]["value"] <= row["score"]["high"] for row in rows)
 
 
-def test_leaving_a_teacher_out_is_what_the_recipe_without_it_has(
-    context: Contexts, registry: Registry
-) -> None:
+def test_leaving_a_teacher_out_equals_a_recipe_without_it(context: Contexts, registry: Registry) -> None:
     three = audited(context(LABELS, TEACHERS + "]", "strategy=mean"), parts(registry, "mean"))
     fewer = TEACHERS.replace(", {model: 'mlp:16', fit: all}", "]")
     two = audited(context(LABELS, fewer, "strategy=mean"), parts(registry, "mean"))
@@ -82,7 +81,7 @@ def test_leaving_a_teacher_out_is_what_the_recipe_without_it_has(
     assert three["oracle"]["value"] >= max(best, score)
 
 
-def test_a_strategy_is_measured_on_samples_whose_labels_it_never_saw(
+def test_strategy_is_measured_on_samples_whose_labels_it_does_not_see(
     context: Contexts, registry: Registry
 ) -> None:
     Path("mine.py").write_text(
@@ -104,7 +103,7 @@ def test_a_strategy_is_measured_on_samples_whose_labels_it_never_saw(
     assert own["score"] == mean["score"], "the same weights, whatever the fold"
 
 
-def test_the_audit_repeats_to_the_bit_and_loads_no_teacher_again(
+def test_audit_repeats_bit_for_bit_and_loads_no_teacher_again(
     context: Contexts, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = audited(context(LABELS), parts(registry))
@@ -116,10 +115,10 @@ def test_the_audit_repeats_to_the_bit_and_loads_no_teacher_again(
     assert audited(context(LABELS), parts(registry)) == first
 
 
-def test_few_labels_are_refused_and_a_failing_strategy_is_named(
+def test_few_labels_are_refused_and_failing_strategy_is_reported(
     context: Contexts, registry: Registry
 ) -> None:
-    with pytest.raises(DataError, match="needs 10 labelled validation samples"):
+    with pytest.raises(DataError, match="needs 10 labeled validation samples"):
         audit_of(context("data.labels=30"), parts(registry))
     Path("bad.py").write_text("class Bad:\n    def weights(self, batch):\n        return 1 / 0\n")
     facts = audited(context(LABELS, "strategy=python:bad.py:Bad"), parts(registry, "mean"))
@@ -127,7 +126,7 @@ def test_few_labels_are_refused_and_a_failing_strategy_is_named(
     assert facts["recommended"] == "mean"
 
 
-def test_teachers_that_know_some_classes_are_measured_on_these(context: Contexts, registry: Registry) -> None:
+def test_teachers_are_measured_on_the_classes_that_they_know(context: Contexts, registry: Registry) -> None:
     names = [str(number) for number in range(10)]
     from mtkd_cli.interfaces import ModelRequest
     from mtkd_cli.safe_loading import weights
@@ -155,7 +154,7 @@ def test_teachers_that_know_some_classes_are_measured_on_these(context: Contexts
     assert facts["pairs"][0]["agreement"] is not None
 
 
-def test_a_table_of_values_is_audited_too(context: Contexts, registry: Registry) -> None:
+def test_audit_of_regression(context: Contexts, registry: Registry) -> None:
     found = strategies_for("regression", registry, "test")
     facts = audited(context("fit.epochs=2", recipe="diabetes"), found)
     assert (facts["metric"], facts["higher_is_better"]) == ("rmse", False)

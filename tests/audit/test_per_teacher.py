@@ -1,4 +1,4 @@
-"""The statistics of an audit are those of textbooks."""
+"""The statistics of an audit against their formulas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mtkd_cli.audit.per_teacher import _p_mostly_wrong, _rank_correlation
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 5), (2, 9), (6, 12), (30, 37)])
-def test_being_mostly_wrong_is_tested_exactly(right: int, count: int) -> None:
+def test_mostly_wrong_is_an_exact_binomial_test(right: int, count: int) -> None:
     found = np.ones((count, 2))
     found[right:, 1] = 0
     tail = sum(math.comb(count, k) for k in range(right + 1)) / 2**count
@@ -20,18 +20,18 @@ def test_being_mostly_wrong_is_tested_exactly(right: int, count: int) -> None:
     assert _p_mostly_wrong(found[:4]) is None
 
 
-def test_pixels_of_one_image_are_not_counted_as_independent() -> None:
-    """40 of 100 images are right everywhere, the others nowhere: as sure as 40 of 100, not of 10,000."""
+def test_pixels_of_an_image_are_not_independent() -> None:
+    """40 of 100 images are right everywhere, the others nowhere: 40 of 100, not 4,000 of 10,000."""
     images = np.full((100, 2), 100.0)
     images[40:, 1] = 0
     found = _p_mostly_wrong(images)
     assert found is not None
     assert 0.01 < found < 0.04
     few = _p_mostly_wrong(images[30:45])
-    assert few == 0.5, "fewer than 20 images say nothing"
+    assert few == 0.5, "fewer than 20 images have no interval"
 
 
-def test_errors_are_correlated_by_rank() -> None:
+def test_rank_correlation_of_errors() -> None:
     """Without ties Spearman's is 1 - 6 sum d^2 / (n (n^2 - 1)); ties take the mean of their ranks."""
     first, second = np.array([1.0, 20.0, 3.0, 400.0, 5.0]), np.array([0.2, 0.1, 0.9, 5.0, 0.3])
     squares = (1 - 2) ** 2 + (4 - 1) ** 2 + (2 - 4) ** 2 + (5 - 5) ** 2 + (3 - 3) ** 2
@@ -41,7 +41,7 @@ def test_errors_are_correlated_by_rank() -> None:
     assert found == pytest.approx(np.corrcoef(ranks)[0, 1], abs=1e-12)
 
 
-def test_samples_that_one_has_no_error_on_are_left_out() -> None:
+def test_samples_without_an_error_are_left_out() -> None:
     first, second = np.array([1.0, 2.0, 3.0, np.nan, 0.0]), np.array([1.0, 2.0, 3.0, 0.0, np.inf])
     assert _rank_correlation(first, second) == pytest.approx(1.0)
 

@@ -1,4 +1,4 @@
-"""`mtkd audit` of maps, of boxes and of several labels at once."""
+"""`mtkd audit` of segmentation, detection and several labels per sample."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def labels_of(facts: Audit) -> list[list[int | None]]:
     return [[found.samples for found in teacher.classes] for teacher in facts.teachers]
 
 
-def test_maps_are_audited_pixel_by_pixel(audited: Callable[..., Any]) -> None:
+def test_audit_of_segmentation(audited: Callable[..., Any]) -> None:
     facts, context = audited("digit-scenes-seg", *MAPS)
     assert (facts.metric, facts.samples) == ("miou", 12)
     assert facts.oracle.value >= max(t.score.value for t in facts.teachers)
@@ -69,24 +69,24 @@ def test_maps_are_audited_pixel_by_pixel(audited: Callable[..., Any]) -> None:
     assert "mIoU of each teacher" in audit_page(facts, "maps")
 
 
-def test_boxes_are_audited_and_have_no_oracle_because_their_score_is_no_sum_over_images(
+def test_audit_of_detection_has_no_oracle(
     audited: Callable[..., Any],
 ) -> None:
     facts, context = audited("digit-scenes-det", *BOXES)
     assert (facts.metric, facts.samples) == ("map", 12)
     assert facts.oracle is None
-    assert facts.not_measured["oracle"].startswith("mAP ranks the answers of all samples")
-    assert "oracle" not in {advice.about for advice in facts.advice}
+    assert facts.not_measured["oracle"].startswith("mAP ranks the predictions of all samples")
+    assert "oracle" not in {finding.about for finding in facts.findings}
     boxes = context.data.val.samples.targets[context.data.val.labelled][..., 4]
     counts = np.bincount(boxes[boxes >= 0].astype(int), minlength=10).tolist()
     assert labels_of(facts) == [counts, counts]
     assert {c.teacher for c in facts.left_out} == {t.name for t in facts.teachers}
     page = audit_page(facts, "boxes")
     assert "mAP of each teacher" in page
-    assert "the right teacher each time" not in page
+    assert "the right teacher for each sample" not in page
 
 
-def test_several_labels_at_once_are_audited_class_by_class(audited: Callable[..., Any]) -> None:
+def test_audit_of_several_labels_per_sample(audited: Callable[..., Any]) -> None:
     Path("several.yaml").write_text(SEVERAL)
     facts, context = audited("several.yaml")
     there = context.data.val.samples.targets[context.data.val.labelled] == 1
@@ -94,7 +94,7 @@ def test_several_labels_at_once_are_audited_class_by_class(audited: Callable[...
     assert facts.oracle is None
 
 
-def test_an_oracle_below_a_teacher_is_no_bound_and_not_told(context: Contexts) -> None:
+def test_oracle_below_a_teacher_is_not_reported(context: Contexts) -> None:
     made = context("data.labels=100")
     panel = panel_of(made, prepare_teachers(made, 0))
     alone = per_teacher.outcomes(panel)
@@ -102,4 +102,4 @@ def test_an_oracle_below_a_teacher_is_no_bound_and_not_told(context: Contexts) -
     assert isinstance(found, Estimate)
     assert found.value >= max(outcome.score.value for outcome in alone)
     other = replace(alone[0], score=replace(alone[0].score, value=found.value + 0.01))
-    assert "it is no bound here" in str(oracle_of(panel, [*alone[1:], other]))
+    assert "a teacher alone has a better score" in str(oracle_of(panel, [*alone[1:], other]))

@@ -6,6 +6,7 @@ import copy
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from mtkd_cli.report import results
 from mtkd_cli.report.audit_page import audit_page
+from mtkd_cli.report.audit_result import Finding
 from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.files import write_pages
 
@@ -36,16 +38,33 @@ def test_names_are_shown_and_never_run(page: str) -> None:
 
 def test_an_audit_shows_everything_it_found() -> None:
     assert parts(PAGES["audit"]) == [
-        "Advice",
+        "Findings",
         "Teachers",
-        "What each strategy's ensemble answers",
+        "Strategies",
         "Pairs of teachers",
-        "Strength by class",
+        "Teachers by class",
         "Leaving a teacher out",
         "Not measured",
     ]
-    assert "0.3000, surely wrong" in PAGES["audit"]
+    assert "0.3000, confidently wrong" in PAGES["audit"]
     assert "+0.1000 (0.0000 to 0.2000)" in PAGES["audit"]
+
+
+def test_a_finding_has_a_severity_an_action_and_an_override_to_copy() -> None:
+    finding = Finding("error", "one answer", f"`{EVIL}` is wrong.", "Leave out `it`.", override=f"a=[{EVIL}]")
+    page = audit_page(replace(audit_result(), findings=(finding,), reason="it is better"), "a")
+    (card,) = re.findall(r'<div class="card error"><b>error</b>(.*?)</div>', page, re.DOTALL)
+    assert '<p class="action">Leave out <code>it</code>.</p>' in card
+    assert html.escape(f"a=[{EVIL}]") in card
+    assert "<code>best</code> is recommended: it is better." in page
+    assert not [tag for tag, _ in Tags(page).seen if tag == "img"]
+
+
+def test_the_recommended_strategy_is_marked_in_table_and_plot() -> None:
+    page = audit_page(replace(audit_result(), recommended="mean"), "a").partition("Strategies</h2>")[2]
+    assert '<th scope="row">mean</th><td>recommended</td>' in page
+    kinds = re.findall(r'class="(bar[ a-z]*)"', page)
+    assert kinds == ["bar", "bar best", "bar"], "best, mean, median"
 
 
 def test_three_teachers_are_shown_beside_each_other_in_a_square() -> None:
@@ -59,14 +78,14 @@ def test_three_teachers_are_shown_beside_each_other_in_a_square() -> None:
     for pair in ("good, third: 0.812", "third, good: 0.812", f"third, {EVIL}: 0.25"):
         assert page.count(pair) == 1
     assert "third, third" not in page
-    assert "errors of two teachers go together" not in page, "no coefficient is known"
-    assert "give the same answer." not in PAGES["audit"], "two teachers are one pair"
+    assert "Correlation of the errors of two teachers" not in page, "no coefficient is known"
+    assert "predict the same class." not in PAGES["audit"], "two teachers are one pair"
 
 
 def test_strategies_are_ranked_in_the_metrics_direction() -> None:
     lower = copy.deepcopy(AUDIT) | {"higher_is_better": False}
     for facts, first in ((AUDIT, "best"), (lower, "median")):
-        ranked = audit_page(audit_result(facts), "a").partition("ensemble answers</h2>")[2]
+        ranked = audit_page(audit_result(facts), "a").partition("Strategies</h2>")[2]
         assert re.findall(r'<th scope="row">(\w+)</th>', ranked)[0] == first
 
 
@@ -75,8 +94,8 @@ def test_an_audit_of_values_has_no_classes_and_no_reliability() -> None:
     for teacher in facts["teachers"]:
         teacher["classes"], teacher["reliability"] = [], []
     page = audit_page(audit_result(facts), "a")
-    assert "Strength by class" not in page
-    assert "surer than right" not in page
+    assert "Teachers by class" not in page
+    assert "overconfident" not in page
 
 
 def test_what_a_task_does_not_have_is_not_invented() -> None:

@@ -102,7 +102,7 @@ def test_what_is_written_is_what_is_read_and_has_a_format(tmp_path: Path, name: 
     result = results.parsed(KINDS[name], Path(name))
     results.write(tmp_path, result)
     facts = json.loads((tmp_path / name).read_text())
-    assert (next(iter(facts)), facts["format"]) == ("format", 2)
+    assert (next(iter(facts)), facts["format"]) == ("format", results.KINDS[name].format)
     again = results.load(tmp_path / name)
     assert type(again) is type(result)
     assert results.as_json(again) == facts
@@ -131,6 +131,15 @@ def test_a_report_of_an_earlier_version_has_its_baseline_by_kind(facts: dict[str
     assert run_result(facts).verdict.baseline is None
 
 
+def test_advice_of_format_2_is_read_as_findings() -> None:
+    ranked = {"strategies": list(reversed(AUDIT["strategies"])), "best_teacher": "good", "format": 2}
+    result = results.parsed(AUDIT | ranked, Path("audit.json"))
+    (found,) = result.findings
+    assert (found.severity, found.about) == ("note", "strategy")
+    assert found.sentence == AUDIT["advice"][0]["sentence"]
+    assert [strategy.name for strategy in result.strategies] == ["median", "best", "mean"]
+
+
 def test_an_audit_of_an_earlier_version_is_ranked() -> None:
     result = audit_result()
     assert [strategy.name for strategy in result.strategies] == ["best", "mean", "median"]
@@ -149,14 +158,18 @@ def test_a_comparison_of_an_earlier_version_has_each_verdict_with_its_sentence()
 @pytest.mark.parametrize("name", list(KINDS))
 def test_a_file_of_a_later_version_is_refused(name: str, tmp_path: Path, mtkd: Mtkd) -> None:
     results.write(tmp_path, results.parsed(KINDS[name], Path(name)))
-    facts = json.loads((tmp_path / name).read_text()) | {"format": 3, "scores": "something else"}
+    facts = json.loads((tmp_path / name).read_text()) | {
+        "format": results.KINDS[name].format + 1,
+        "scores": "something else",
+    }
     (tmp_path / name).write_text(json.dumps(facts))
     digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
     checksummed_json.write(tmp_path / "manifest.json", {"finished": {name: digest}})
     result = mtkd("report", tmp_path)
     assert result.exit_code == 3
     told = " ".join(result.output.split())
-    assert f"{name} has format 3; this version of mtkd reads formats up to 2" in told
+    known = results.KINDS[name].format
+    assert f"{name} has format {known + 1}; this version of mtkd reads formats up to {known}" in told
     assert "pip install --upgrade mtkd" in told
 
 

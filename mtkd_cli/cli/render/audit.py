@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.table import Table
 
 from mtkd_cli.audit import audit_of
-from mtkd_cli.audit.advice import digits
+from mtkd_cli.audit.number_text import digits
 from mtkd_cli.cli import console
 from mtkd_cli.cli.tables import table
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.recipe.resolve import Resolved, strategies_for
 from mtkd_cli.report import by_chance, results
-from mtkd_cli.report.audit_result import Audit, Estimate
+from mtkd_cli.report.audit_result import Audit, Estimate, Finding
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.runs import names as run_names
@@ -24,11 +25,12 @@ from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
 ROOT = Path("audits")
 PARTIAL = "{} if unknown classes are wrong"
-"""Title of a column that is there if a teacher does not know all classes."""
+"""Title of a column; shown if a teacher does not know all classes."""
+STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def run(parts: Resolved, name: str, device: str, threads: int, as_json: bool) -> None:
-    """Audit a recipe, keep the facts and print them."""
+    """Audit a recipe, write the facts and print them."""
     run_names.folder_of(ROOT, name or "default")
     with stdout_on_stderr():
         context = context_of(parts, device, threads)
@@ -43,9 +45,20 @@ def run(parts: Resolved, name: str, device: str, threads: int, as_json: bool) ->
     for part in tables(audit):
         console.print_result(part)
         console.print_result("")
-    for advice in audit.advice:
-        console.print_result(console.cell(f"- {advice.sentence}"))
-    console.print_result(f"\nEverything is in {place}/")
+    for finding in audit.findings:
+        print_finding(finding)
+    console.print_result(f"\nresults: {place}/audit.html")
+
+
+def print_finding(finding: Finding) -> None:
+    """Print a finding: severity, sentence, action, and an override to copy on a line of its own."""
+    severity = console.cell(f"{finding.severity}: ", STYLES[finding.severity])
+    console.print_result(severity + console.cell(finding.sentence))
+    if finding.action:
+        console.print_result(console.cell(f"    -> {finding.action}"))
+    if finding.override:
+        # not wrapped, so that it can be copied
+        print(f"       {shlex.quote(console.escape(finding.override))}", flush=True)  # noqa: T201
 
 
 def tables(audit: Audit) -> Iterator[Table]:
@@ -70,30 +83,31 @@ def tables(audit: Audit) -> Iterator[Table]:
     if audit.pairs:
         yield table(
             [[" + ".join(p.teachers), number(p.agreement), number(p.error_correlation)] for p in audit.pairs],
-            ["teachers", "same answer", "errors correlate"],
+            ["teachers", "same prediction", "correlation of errors"],
             "pairs",
         )
     yield table(
         [
             [
                 f"{'* ' if s.name == audit.recommended else ''}{s.name}",
+                "" if s.name == audit.recommended else s.verdict,
                 span(s.score),
                 number(s.loss.value),
                 shares(s.weights),
             ]
             for s in audit.strategies
         ],
-        ["strategy", metric, "loss", f"weights of {', '.join(t.name for t in teachers)}"],
-        "what each strategy's ensemble answers, * recommended",
+        ["strategy", "", metric, "loss", f"weights of {', '.join(t.name for t in teachers)}"],
+        "ensembles of each strategy; * recommended",
     )
     for changes, title in (
-        (audit.left_out, "gained by leaving a teacher out"),
-        (audit.added, "gained by adding it to the best teacher"),
+        (audit.left_out, "change by leaving a teacher out"),
+        (audit.added, "change by adding a teacher to the best one"),
     ):
         if changes:
             yield table(
-                [[c.teacher, c.strategy, size(c.gain), size(c.loss_gain)] for c in changes],
-                ["teacher", "strategy", metric, "loss lowered by"],
+                [[c.teacher, c.strategy, *map(size, c.as_measured(audit.higher_is_better))] for c in changes],
+                ["teacher", "strategy", metric, "loss"],
                 title,
             )
 
