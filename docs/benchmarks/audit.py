@@ -44,7 +44,9 @@ def main() -> None:
     grid = [f"strategy={','.join(strategies)}", f"train.seed={SEEDS}"]
     comparison = mtkd(work, "compare", recipe.name, *grid, *threads)
     kept = {
-        "audit": {key: audit[key] for key in ("recommended", "advice", "strategies", "teachers", "left_out")},
+        "audit": {
+            key: audit[key] for key in ("recommended", "findings", "strategies", "teachers", "left_out")
+        },
         "comparison": {key: comparison[key] for key in ("metric", "test_samples", "rows")},
     }
     (HERE / "audit.json").write_text(json.dumps(kept, indent=1) + "\n")
@@ -91,7 +93,9 @@ def page(audit: dict[str, Any], comparison: dict[str, Any]) -> str:
         "student's test accuracy",
         "gain over the baseline",
     ]
-    advice = "\n".join(f"- {line['sentence']}" for line in audit["advice"])
+    findings = "\n".join(
+        f"- {found['severity']}: {found['sentence']} {found['action']}" for found in audit["findings"]
+    )
     return f"""# The audit of a confidently wrong teacher
 
 ```
@@ -105,7 +109,7 @@ parameters. Three teachers were trained on all 8,000 labels. The fourth, `wrong`
 labels, and its logits are scaled until it is confident (`wrong_teacher.py`). The audit, before any
 student is trained, reports:
 
-{advice}
+{findings}
 
 The students, on {comparison["test_samples"]:,} test samples, mean ± standard deviation over
 {len(use["scores"])} seeds. The strategy that the audit recommends is bold:

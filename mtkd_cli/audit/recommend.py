@@ -73,7 +73,8 @@ def choose(
     def loss_gain(first: str, second: str) -> Difference:
         return measured[first].loss_gain_over(measured[second])
 
-    as_good = _not_worse(_not_worse(names, gain), loss_gain)
+    level = _not_worse(names, gain)
+    as_good = _not_worse(level, loss_gain)
     mixtures = [n for n in as_good if effective_teachers(measured[n]) >= SEVERAL]
     references = [n for n in (own, strategy_with("uniform")) if n in mixtures] or mixtures
 
@@ -104,10 +105,10 @@ def choose(
     if own in too_few_labels:
         reason = f"`{own}` needs more labels"
     elif own in measured:
-        reason = f"it is clearly better than `{own}`"
+        reason = f"`{own}` has a clearly {'higher loss' if own in level else 'worse score'} than others"
     else:
         reason = f"`{own}` cannot be measured without a student"
-    more = ", and no simpler strategy is as good" if len(candidates) > 1 else ""
+    more = ", and this is the simplest of those as good" if len(candidates) > 1 else ""
     return Choice(best, reason + more, tuple(as_good))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -43,7 +44,11 @@ def audit_page(facts: Audit, name: str) -> str:
     ]
     sections = [
         Section(
-            "Findings", cards=[Card(f.severity, f.sentence, f.action, f.override) for f in facts.findings]
+            "Findings",
+            cards=[
+                Card(f.severity, f.sentence, f.action, shlex.quote(f.override) if f.override else "")
+                for f in facts.findings
+            ],
         ),
         _teachers(facts, metric),
         _strategies(facts, metric),

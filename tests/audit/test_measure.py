@@ -24,6 +24,24 @@ class Always3(torch.nn.Module):
 def build(outputs):
     return Always3()
 """
+PERMUTED = """
+import torch
+from sklearn.datasets import load_digits
+class ByMeans(torch.nn.Module):
+    # cosine of an image and the mean image of each class, classes shifted by one
+    def __init__(self):
+        super().__init__()
+        data = load_digits()
+        images, target = torch.tensor(data.data).float(), torch.tensor(data.target)
+        means = torch.stack([images[target == c].mean(dim=0) for c in range(10)])
+        self.means = torch.nn.functional.normalize(means - means.mean(dim=1, keepdim=True), dim=1)
+    def forward(self, images):
+        flat = images.flatten(1)
+        flat = torch.nn.functional.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1)
+        return (20 * flat @ self.means.T)[:, [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]]
+def build(outputs):
+    return ByMeans()
+"""
 LABELS = "data.labels=500"
 TEACHERS = "teachers=[{model: 'mlp:32', fit: all}, {model: 'mlp:24', fit: all}, {model: 'mlp:16', fit: all}"
 
@@ -68,6 +86,20 @@ def test_wrong_teacher_is_found_and_a_strategy_that_ignores_it_recommended(
     assert {"agreement", "drop"} <= set(facts["not_measured"])
     for rows in (facts["teachers"], facts["strategies"]):
         assert all(row["score"]["low"] <= row["score"]["value"] <= row["score"]["high"] for row in rows)
+
+
+def test_permuted_teacher_is_found_and_the_override_corrects_it(
+    context: Contexts, registry: Registry
+) -> None:
+    Path("permuted.py").write_text(PERMUTED)
+    teachers = "teachers=[{model: 'python:permuted.py:build', name: p, pretrained: true}, {model: 'mlp:16', fit: all}]"
+    own = parts(registry, "mean")
+    found = audited(context(LABELS, teachers, "fit.epochs=10"), own)["findings"][0]
+    assert (found["severity"], found["about"], found["teacher"]) == ("error", "permuted", "p")
+    assert found["override"] == 'teachers.0.classes=["1", "2", "3", "4", "5", "6", "7", "8", "9", "0"]'
+    facts = audited(context(LABELS, teachers, "fit.epochs=10", found["override"]), own)
+    assert "permuted" not in {each["about"] for each in facts["findings"]}
+    assert by_name(facts["teachers"])["p"]["score"]["value"] > 0.8
 
 
 def test_leaving_a_teacher_out_equals_a_recipe_without_it(context: Contexts, registry: Registry) -> None:

@@ -24,7 +24,9 @@ def test_simplest_strategy_within_the_noise() -> None:
     }
     found = choose(measured, "mean", True, SPECS)
     assert found.strategy == "weighted"
-    assert found.reason == "it is clearly better than `mean`, and no simpler strategy is as good"
+    assert found.reason == (
+        "`mean` has a clearly higher loss than others, and this is the simplest of those as good"
+    )
     assert set(found.as_good) == {"weighted", "stacking", "median"}
 
 

@@ -55,7 +55,7 @@ def test_a_finding_has_a_severity_an_action_and_an_override_to_copy() -> None:
     page = audit_page(replace(audit_result(), findings=(finding,), reason="it is better"), "a")
     (card,) = re.findall(r'<div class="card error"><b>error</b>(.*?)</div>', page, re.DOTALL)
     assert '<p class="action">Leave out <code>it</code>.</p>' in card
-    assert html.escape(f"a=[{EVIL}]") in card
+    assert f"'a=[{EVIL}]'" in html.unescape(card), "quoted for a shell"
     assert "<code>best</code> is recommended: it is better." in page
     assert not [tag for tag, _ in Tags(page).seen if tag == "img"]
 
