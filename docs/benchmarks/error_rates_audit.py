@@ -239,7 +239,7 @@ evidence. The nominal rate is 5 % for each kind.
 ## One bad teacher among four
 
 Percentage of audits that find it, and of audits that report another teacher: as predicting one class, as
-permuted, or as helping on some classes only.
+permuted, or as helping on some classes only. (In the last case the other three do confuse classes 0 and 1.)
 
 {bad}
 

@@ -92,7 +92,8 @@ def test_permuted_teacher_is_found_and_the_override_corrects_it(
     context: Contexts, registry: Registry
 ) -> None:
     Path("permuted.py").write_text(PERMUTED)
-    teachers = "teachers=[{model: 'python:permuted.py:build', name: p, pretrained: true}, {model: 'mlp:16', fit: all}]"
+    permuted = "{model: 'python:permuted.py:build', name: p, pretrained: true}"
+    teachers = f"teachers=[{permuted}, {{model: 'mlp:16', fit: all}}]"
     own = parts(registry, "mean")
     found = audited(context(LABELS, teachers, "fit.epochs=10"), own)["findings"][0]
     assert (found["severity"], found["about"], found["teacher"]) == ("error", "permuted", "p")

@@ -47,7 +47,7 @@ def run(parts: Resolved, name: str, device: str, threads: int, as_json: bool) ->
         console.print_result("")
     for finding in audit.findings:
         print_finding(finding)
-    console.print_result(f"\nresults: {place}/audit.html")
+    console.print_result(f"\nEverything is in {place}/")
 
 
 def print_finding(finding: Finding) -> None:
