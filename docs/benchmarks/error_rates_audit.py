@@ -243,8 +243,8 @@ permuted, or as helping on some classes only. (In the last case the other three 
 
 {bad}
 
-With 20 labels of ten classes there are two labels per class, too few to see a permutation of some of them, or
-to compare single classes. Such an audit makes no statement about them.
+With 20 labels of ten classes there are two labels per class: about half of the permutations are found, and
+single classes cannot be compared. Such an audit makes no statement about them.
 """
 
 
