@@ -136,6 +136,7 @@ class Model:
         has_background: whether class number 0 of a detector is the background; None if unknown.
         normalizes: whether the module normalizes its inputs itself, so that it takes values from 0 to 1.
         hub: format in which its own library loads it from a model hub, for ``mtkd export --format hub``.
+        notes: choices made while its weights were loaded, one line each, to show to the user.
     """
 
     module: nn.Module
@@ -154,6 +155,7 @@ class Model:
     has_background: bool | None = None
     normalizes: bool = False
     hub: HubFormat | None = None
+    notes: tuple[str, ...] = ()
 
 
 class ModelProvider(Protocol):

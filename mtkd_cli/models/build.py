@@ -14,6 +14,7 @@ from mtkd_cli.models.preprocess import complete_input
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Input, Student
 from mtkd_cli.safe_loading import weights
+from mtkd_cli.safe_loading.checkpoint_layout import match_names
 
 
 def build_student(part: ModelPart, student: Student, data: Dataset, task: Task, seed: int) -> Model:
@@ -32,7 +33,7 @@ def build_student(part: ModelPart, student: Student, data: Dataset, task: Task, 
     """
     model = build_model(part, student.input, data, task.outputs, student.pretrained, seed)
     where = f"student ({student.model})"
-    model = with_checkpoint(model, student.checkpoint, where, part.trusted)
+    model = with_checkpoint(model, student.checkpoint, where, part.trusted, key=student.checkpoint_key)
     model = with_outputs(model, task.outputs, where, seed)
     spec = complete_input(model.input, student.input, data.input)
     return replace(model, classes=data.classes, input=spec, scale=task.scale, shaped=task.shaped)
@@ -85,6 +86,7 @@ def with_checkpoint(
     where: str,
     trusted: frozenset[Path],
     otherwise: Callable[[], Model] | None = None,
+    key: str | None = None,
 ) -> Model:
     """Return the model with the weights of a file, and a head of their size.
 
@@ -94,10 +96,14 @@ def with_checkpoint(
         where: the model, for messages.
         trusted: files that may be unpickled.
         otherwise: builds an alternative model, which is used if only its shapes match the weights.
+        key: which of the file's state dicts to use; None chooses.
     """
     if checkpoint is None:
         return model
-    tensors, _ = weights.read(checkpoint, where, trusted=Path(checkpoint).resolve() in trusted)
+    found = weights.read_checkpoint(checkpoint, where, Path(checkpoint).resolve() in trusted, key)
+    found = match_names(found, model.module.state_dict().keys(), f"{where}, {checkpoint}")
+    tensors = found.tensors
+    notes = (f"{where}, checkpoint {checkpoint}: {'; '.join(found.notes)}",) if found.notes else ()
     if otherwise is not None and not weights.has_shapes(model.module, tensors):
         other = otherwise()
         model = other if weights.has_shapes(other.module, tensors) else model
@@ -105,4 +111,4 @@ def with_checkpoint(
     if model.head and head_weight is not None and head_weight.dim() >= 2:
         model = with_outputs(model, head_weight.shape[0], where, seed=0)
     weights.load_into(model.module, tensors, f"{where}, {checkpoint}")
-    return replace(model, trained=True)
+    return replace(model, trained=True, notes=notes)

@@ -163,7 +163,10 @@ class Teacher(Section):
     model: str = Field(description="provider:model; mtkd list teachers shows examples.")
     name: str = Field("", description="Name in tables; must be unique. Default: the model's.")
     checkpoint: str | None = Field(
-        None, description="File of weights: safetensors, or .pt with plain tensors."
+        None, description="File of weights: safetensors, .pt, .ckpt of Lightning, or another checkpoint."
+    )
+    checkpoint_key: str | None = Field(
+        None, description="Which weights of the checkpoint to use, if it contains several: model_ema."
     )
     pretrained: bool | None = Field(
         None, description="Load the provider's trained weights. Default: true without a checkpoint."
@@ -217,6 +220,9 @@ class Student(Section):
     model: str = Field(description="provider:model; mtkd list teachers shows which can be students.")
     pretrained: bool = Field(False, description="Start from the provider's trained weights.")
     checkpoint: str | None = Field(None, description="File of weights to start from.")
+    checkpoint_key: str | None = Field(
+        None, description="Which weights of the checkpoint to use, if it contains several: model_ema."
+    )
     input: Input = Field(default_factory=Input, description="Preprocessing of its images.")
 
 

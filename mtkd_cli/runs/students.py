@@ -165,10 +165,12 @@ def _trainable(model: Model, features: Sequence[int], context: Context) -> nn.Mo
 
 def build(context: Context) -> Model:
     """Return the untrained student."""
-    return build_student(
+    model = build_student(
         context.parts.student,
         context.recipe.student,
         context.data,
         context.task,
         context.recipe.train.seed,
     )
+    context.progress.remark(model.notes, about="student")
+    return model

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mtkd_cli.errors import DataError, missing_path
+from mtkd_cli.errors import DataError, join_first, missing_path
+from mtkd_cli.safe_loading.checkpoint_layout import COUNTER, StateDict, find_state_dict
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
+
+PLAIN_TYPES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [argparse.Namespace]
+"""Types that a ``.pt`` file may contain beside tensors: timm's train.py saves its arguments.
+
+Creating a Namespace runs no code, and its members are checked like everything else in the file.
+"""
 
 SCRIPT = "TorchScript archives"
 """Words in torch's message when a TorchScript file is read with ``weights_only``."""
@@ -34,23 +43,44 @@ def read(
         DataError: the file does not exist, is damaged, or contains more than tensors.
     """
     path = Path(path)
+    tensors = read_checkpoint(path, where, trusted).tensors
+    return tensors, _metadata(path) if path.suffix == ".safetensors" else {}
+
+
+def read_checkpoint(
+    path: str | Path, where: str = "", trusted: bool = False, key: str | None = None
+) -> StateDict:
+    """Return the weights in a file, and what to tell the user about them.
+
+    Args:
+        path: a ``.safetensors`` or ``.pt`` file, or a training checkpoint.
+        where: recipe key or model of the weights, for messages.
+        trusted: whether a file that is not safetensors may be unpickled, which can run code in it.
+        key: which of several state dicts to use, see `find_state_dict`.
+
+    Raises:
+        DataError: the file does not exist, is damaged, contains more than tensors and plain values, or
+            ``key`` is needed or wrong.
+    """
+    path = Path(path)
     if not path.is_file():
         raise missing_path(path, where)
     if path.suffix == ".safetensors":
         try:
-            return load_file(path), _metadata(path)
+            tensors = load_file(path)
         except (SafetensorError, OSError) as error:
             raise DataError(
                 f"not a safetensors file: {error}", where=str(path), hint="download it again"
             ) from error
+        return find_state_dict(tensors, str(path), key) if key else StateDict(tensors)
     refuse_bomb(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(PLAIN_TYPES):
             warnings.simplefilter("ignore")  # for files that are refused below
-            found = torch.load(path, map_location="cpu", weights_only=not trusted)
+            content = torch.load(path, map_location="cpu", weights_only=not trusted)
     except Exception as error:  # a damaged file raises almost anything
         raise _refusal(error, path, trusted) from error
-    return _state_dict(found, path), {}
+    return find_state_dict(content, str(path), key)
 
 
 def _refusal(error: Exception, path: Path, trusted: bool) -> DataError:
@@ -61,13 +91,23 @@ def _refusal(error: Exception, path: Path, trusted: bool) -> DataError:
         return DataError("not a weights file", str(path), "use a .safetensors or .pt file")
     if not trusted and (is_pickle or SCRIPT in reason):
         return DataError(
-            "the file holds more than tensors, and unpickling it would run its code",
+            f"the file contains more than tensors{_other_types(path)}, and unpickling it would run its code",
             where=str(path),
-            hint=f"save model.state_dict() as safetensors, or if you trust it: --trust-pickle {path}",
+            hint=f"save only model.state_dict(), or if you trust its source: --trust-pickle {path}",
         )
     lacks_code = trusted and isinstance(error, ImportError | AttributeError)
     hint = "add the folder with its classes to PYTHONPATH" if lacks_code else "download it again"
     return DataError(f"the weights cannot be read: {reason}", str(path), hint)
+
+
+def _other_types(path: Path) -> str:
+    """Return the types in a file beside tensors and plain values, in brackets; ``""`` if unknown."""
+    try:
+        with torch.serialization.safe_globals(PLAIN_TYPES):
+            names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    except Exception:  # an older file format, or a damaged file
+        return ""
+    return f" ({join_first(sorted(names))})" if names else ""
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -88,7 +128,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> N
         DataError: names or shapes differ; the message names the first differences.
     """
     own = module.state_dict()
-    missing = [name for name in own if name not in tensors and not name.endswith("num_batches_tracked")]
+    missing = [name for name in own if name not in tensors and not name.endswith(COUNTER)]
     extra = [name for name in tensors if name not in own]
     shapes = [
         f"{n} is {tuple(tensors[n].shape)}, the model has {tuple(t.shape)}"
@@ -129,22 +169,6 @@ def _channels_hint(module: nn.Module, tensors: Mapping[str, Tensor]) -> str:
     if loaded[1] not in (1, 3) or (loaded[0], *loaded[2:]) != (own[0], *own[2:]):
         return ""
     return f"its first layer has {loaded[1]} input channels: set input: {{channels: {loaded[1]}}}"
-
-
-def _state_dict(found: object, path: Path) -> dict[str, Tensor]:
-    """Return the state dict in the content of a file: the content itself, a known key of it, or a module."""
-    for key in ("state_dict", "model", "module"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping | nn.Module):
-            found = found[key]
-    if isinstance(found, nn.Module):
-        found = found.state_dict()
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise DataError("not a state dict of tensors", where=str(path), hint="save model.state_dict()")
-    tensors = {str(name): value for name, value in found.items()}
-    for wrapper in ("_orig_mod.", "module."):  # prefixes of torch.compile and DataParallel
-        if tensors and all(name.startswith(wrapper) for name in tensors):
-            tensors = {name.removeprefix(wrapper): value for name, value in tensors.items()}
-    return tensors
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -16,6 +16,9 @@ from mtkd_cli.teachers.fit_split import create_fit_split
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.selection import SELECTION
 
+CHECKPOINT_LAYOUT = 2
+"""Raised when another state dict of the same file is used; 2 prefers averaged weights."""
+
 
 def student_identity(part: ModelPart, student: Student) -> dict[str, Any]:
     """Return everything that affects the student's initial weights and preprocessing, without loading it."""
@@ -88,8 +91,18 @@ def _model_identity(part: ModelPart, model: Teacher | Student, where: str) -> di
         "files": files,
         "pretrained": model.pretrained,
         "checkpoint": _file_hash(model.checkpoint, where),
+        **_weights_choice(model),
         "input": model.input.model_dump(mode="json"),
     }
+
+
+def _weights_choice(model: Teacher | Student) -> dict[str, Any]:
+    """Return what decides which weights of a checkpoint are used; nothing for a file of plain tensors."""
+    if model.checkpoint is None or (
+        Path(model.checkpoint).suffix == ".safetensors" and not model.checkpoint_key
+    ):
+        return {}
+    return {"checkpoint_layout": CHECKPOINT_LAYOUT, "checkpoint_key": model.checkpoint_key}
 
 
 def _files_of(part: ModelPart) -> list[str]:

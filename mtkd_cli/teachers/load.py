@@ -79,7 +79,9 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
         check_predictions(model.predictions, teacher, task, where)
     undecided = task.numbered and not background and teacher.background is None
     alternative = partial(build, background=True) if undecided else None
-    model = with_checkpoint(model, teacher.checkpoint, where, part.trusted, alternative)
+    model = with_checkpoint(
+        model, teacher.checkpoint, where, part.trusted, alternative, teacher.checkpoint_key
+    )
     is_trained = model.trained or (teacher.pretrained is True and not model.partly)
     if not is_trained and not (teacher.fit and teacher.fit.train == "all"):
         raise DataError(

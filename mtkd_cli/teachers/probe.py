@@ -69,7 +69,7 @@ def probe_teacher(model: Model, teacher: Teacher, splits: Sequence[Split], conte
         DataError: the teacher fails, or its outputs do not fit the task; the hint names the key to set.
     """
     shape, number_sets = _run_probe(model, teacher.name, splits, context)
-    remarks = []
+    remarks = list(model.notes)
     if model.normalizes and (teacher.input.mean or teacher.input.std):
         remarks.append(
             f"teacher {teacher.name}: the module normalizes its images itself, after input: mean and std are "

@@ -51,16 +51,6 @@ def test_reads_state_dict_from_usual_keys(tmp_path: Path, key: str | None, zippe
     assert equal(weights.read(tmp_path / "w.pt")[0], TENSORS)
 
 
-def test_removes_wrapper_prefix(tmp_path: Path) -> None:
-    torch.save({f"module.{name}": t for name, t in TENSORS.items()}, tmp_path / "w.pt")
-    assert equal(weights.read(tmp_path / "w.pt")[0], TENSORS)
-
-
-def test_keeps_prefix_that_only_some_names_have(tmp_path: Path) -> None:
-    torch.save({"module.a": TENSORS["a"], "b": TENSORS["b"]}, tmp_path / "w.pt")
-    assert set(weights.read(tmp_path / "w.pt")[0]) == {"module.a", "b"}
-
-
 @pytest.mark.parametrize("name", ["w.pt", "w.pth", "w.bin", "w.safetensors"])
 def test_refuses_pickle_without_running_it(tmp_path: Path, name: str) -> None:
     marker = tmp_path / "marker"
