@@ -94,7 +94,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "sklearn",
-            "A fitted scikit-learn estimator or pipeline in a skops file; no pickle.",
+            "A fitted scikit-learn estimator or pipeline in a skops file; joblib with --trust-pickle.",
             "mtkd_teachers.sklearn:SklearnProvider",
             example="sklearn:forest.skops",
             trainable=False,

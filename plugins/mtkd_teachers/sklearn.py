@@ -1,6 +1,7 @@
 """Fitted scikit-learn estimators and pipelines from skops files: ``sklearn:forest.skops``.
 
-No pickle: skops loads known types only, and trees are checked before use.
+No pickle: skops loads known types only, and trees are checked before use. Other types, and files of joblib
+or pickle, are loaded only if the user trusts the file.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import importlib
 import importlib.util
 import inspect
 import warnings
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mtkd_cli.errors import DataError, join_first, missing_path, nearest
+from mtkd_cli.errors import DataError, first_line, join_first, missing_path, nearest
 from mtkd_cli.interfaces import Column, InputSpec, Model, ModelRequest
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 from mtkd_cli.safe_loading.optional_imports import need
-from mtkd_teachers.tree_validation import TREES, find_invalid_tree
+from mtkd_teachers.sklearn_types import NEIGHBORS, trusted_types
+from mtkd_teachers.tree_validation import find_invalid_tree
 
-TRUSTED = (*TREES, "numpy.dtype")
-"""Types that skops does not trust by default: trees, which mtkd checks, and the dtype in an imputer."""
+IMPORT_HINT = "add the folder with its classes to PYTHONPATH"
 
 TINY = 1e-12
 """Lower bound of probabilities before the logarithm."""
@@ -48,7 +51,7 @@ class SklearnProvider:
         """Return the estimator as a module without parameters."""
         (path,) = self.files(request.model)
         where = f"sklearn:{request.model}"
-        estimator = load(path, where)
+        estimator = load(path, where, request.trusts(path))
         if not hasattr(estimator, "predict"):
             raise DataError(f"{type(estimator).__name__} has no predict()", where, "save the whole pipeline")
         columns = request.columns or tuple(Column(str(i)) for i in range(request.channels))
@@ -150,34 +153,72 @@ class Estimator(nn.Module):
         return np.stack([part.astype(object) for part in parts], axis=1)
 
 
-def load(path: Path, where: str) -> Any:
-    """Return the estimator in a skops file.
+def load(path: Path, where: str, trusted: bool = False) -> Any:
+    """Return the estimator in a file.
+
+    Args:
+        path: a skops file; a file of joblib or pickle if it is trusted.
+        where: the teacher, for messages.
+        trusted: whether loading the file may run code in it.
 
     Raises:
-        DataError: skops is not installed, the file contains unknown types, or it is damaged.
+        DataError: skops is not installed, the file contains unknown types and is not trusted, or it is
+            damaged.
     """
+    refuse_bomb(path)
+    estimator = (
+        _from_skops(path, where, trusted) if zipfile.is_zipfile(path) else _unpickled(path, where, trusted)
+    )
+    if problem := find_invalid_tree(estimator):
+        raise DataError(f"the file is damaged or manipulated: {problem}", where, "save it again")
+    return estimator
+
+
+def _from_skops(path: Path, where: str, trusted: bool) -> Any:
     need("skops", "tabular", where)
     import skops.io
 
-    refuse_bomb(path)
     try:
         content = path.read_bytes()
-        unknown = [name for name in skops.io.get_untrusted_types(data=content) if name not in TRUSTED]
+        types = skops.io.get_untrusted_types(data=content)
+        unknown = [] if trusted else [name for name in types if name not in trusted_types()]
         if unknown:
             raise DataError(
                 f"the file contains types that are not trusted: {', '.join(unknown)}",
                 where=where,
-                hint="use scikit-learn's own estimators only, and save with skops.io.dump",
+                hint=f"{_replacement(unknown)}if you trust its source: --trust-pickle {path}",
             )
-        estimator = skops.io.loads(content, trusted=list(TRUSTED))
+        return skops.io.loads(content, trusted=types)
     except DataError:
         raise
     except Exception as error:  # damaged files and files of other formats raise all kinds of errors
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"not a skops file: {reason}", where, "save it with skops.io.dump") from error
-    if problem := find_invalid_tree(estimator):
-        raise DataError(f"the file is damaged or manipulated: {problem}", where, "save it again")
-    return estimator
+        raise DataError(
+            f"not a skops file: {first_line(error)}", where, "save it with skops.io.dump"
+        ) from error
+
+
+def _replacement(unknown: Sequence[str]) -> str:
+    """Return what to use instead of unknown types, as the beginning of a hint."""
+    if all(name.startswith(NEIGHBORS) for name in unknown):
+        return "fit it with algorithm='brute' and save it again, or "
+    return "use scikit-learn's own estimators and functions, or "
+
+
+def _unpickled(path: Path, where: str, trusted: bool) -> Any:
+    if not trusted:
+        raise DataError(
+            "not a skops file; a file of joblib or pickle can run code when it is loaded",
+            where=where,
+            hint=f"save it with skops.io.dump, or if you trust its source: --trust-pickle {path}",
+        )
+    import joblib
+
+    try:
+        return joblib.load(path)
+    except Exception as error:  # code in the file may raise any error
+        lacks_code = isinstance(error, ImportError | AttributeError)
+        hint = IMPORT_HINT if lacks_code else "use the versions of scikit-learn and joblib that wrote it"
+        raise DataError(f"the file cannot be loaded: {first_line(error)}", where, hint) from error
 
 
 def _texts(codes: NDArray[Any], column: Column) -> NDArray[Any]:

@@ -25,7 +25,7 @@ def find_invalid_tree(estimator: Any) -> str:
         width = getattr(owner, "n_features_in_", None)
         members = getattr(owner, "estimators_", None)
         if members is not None and any(
-            getattr(member, "n_features_in_", width) != width
+            hasattr(member, "tree_") and getattr(member, "n_features_in_", None) != width
             for member in np.asarray(members, dtype=object).ravel()
         ):
             return "its trees were fitted on a different number of columns"

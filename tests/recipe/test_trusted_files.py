@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pytest
 import torch
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
 from torch import nn
 
 from mtkd_cli import api
@@ -98,6 +101,19 @@ def test_trusted_exported_program_is_a_teacher(file: str) -> None:
         fitted = mtkd("record", *recipe, f"teachers.0.fit={fit}", *trusted)
         assert "it has no trainable parameters" in fitted.stderr
     assert mtkd("record", *recipe, f"student=exported:{file}", *trusted).exit_code == UsageError.exit_code
+
+
+def test_trusted_joblib_file_is_a_teacher() -> None:
+    rows, values = load_diabetes(return_X_y=True)
+    joblib.dump(Ridge().fit(rows, values), "ridge.joblib")
+    recipe = ("digits", "task=regression", "data={name: diabetes}", "student=mlp:4")
+    teacher = "teachers=['sklearn:ridge.joblib']"
+    refused = mtkd("record", *recipe, teacher, "--json")
+    assert refused.exit_code == DataError.exit_code
+    assert "--trust-pickle ridge.joblib" in json.loads(refused.stdout)["error"]["hint"]
+    allowed = mtkd("record", *recipe, teacher, "--trust-pickle", "ridge.joblib")
+    assert allowed.exit_code == 0, allowed.output
+    assert "warning: code in this file may run" in allowed.stderr
 
 
 def test_python_api_accepts_trust_pickle() -> None:

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 import skops.io
 import torch
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    RandomForestClassifier,
     RandomForestRegressor,
+    StackingClassifier,
+    VotingClassifier,
 )
+from sklearn.feature_selection import SelectKBest, mutual_info_classif
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.gaussian_process.kernels import RBF
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, KFold, TunedThresholdClassifierCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
@@ -136,15 +148,94 @@ def test_rejects_untrusted_types() -> None:
         teacher(evil)
 
 
-def test_rejects_pickle_and_damaged_file() -> None:
-    import pickle
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        MLPClassifier((4,), max_iter=5, random_state=0),
+        MLPClassifier((4,), solver="sgd", max_iter=5, random_state=0),
+        CalibratedClassifierCV(LinearSVC()),
+        GaussianProcessClassifier(1.0 * RBF()),
+        StackingClassifier([("a", LogisticRegression()), ("b", RandomForestClassifier(3, random_state=0))]),
+        VotingClassifier([("a", LogisticRegression())], voting="soft"),
+        GridSearchCV(LogisticRegression(), {"C": [0.1, 1]}, scoring="roc_auc", cv=KFold(2)),
+        TunedThresholdClassifierCV(LogisticRegression()),
+        make_pipeline(SelectKBest(mutual_info_classif, k=2), LogisticRegression()),
+        KNeighborsClassifier(algorithm="brute"),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+@pytest.mark.filterwarnings("ignore")
+def test_loads_estimators_with_private_types(classifier: Any) -> None:
+    classifier.fit(ROWS, KINDS)
+    answer = teacher(classifier, outputs=2).module(torch.from_numpy(ROWS))
+    expected = classifier.predict_proba(ROWS.astype(np.float64))
+    np.testing.assert_allclose(answer.exp().numpy(), np.clip(expected, 1e-12, None), rtol=1e-9)
 
+
+def test_names_what_to_use_instead_of_neighbor_trees() -> None:
+    with pytest.raises(DataError, match="KDTree") as error:
+        teacher(KNeighborsClassifier(algorithm="kd_tree").fit(ROWS, KINDS))
+    assert "algorithm='brute'" in error.value.hint
+    assert "--trust-pickle t.skops" in error.value.hint
+
+
+class Marked(Ridge):
+    """Leaves a marker when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return _unpickle, (self.coef_, self.intercept_)
+
+
+def _unpickle(coef: Any, intercept: Any) -> Ridge:
+    Path("marker").touch()
+    ridge = Ridge()
+    ridge.coef_, ridge.intercept_, ridge.n_features_in_ = coef, intercept, len(coef)
+    return ridge
+
+
+def trusted(path: str) -> ModelRequest:
+    return ModelRequest(path, 3, 1, 1, True, NUMBERS, trusted=frozenset({Path(path).resolve()}))
+
+
+def test_a_trusted_skops_file_may_contain_any_type() -> None:
+    mine = Mine().fit(ROWS, VALUES)
+    skops.io.dump(mine, "t.skops")
+    answer = SklearnProvider().build(trusted("t.skops")).module(torch.from_numpy(ROWS))
+    np.testing.assert_array_equal(answer.numpy(), mine.predict(ROWS.astype(np.float64)))
+
+
+@pytest.mark.parametrize("write", [joblib.dump, lambda e, path: Path(path).write_bytes(pickle.dumps(e))])
+def test_a_joblib_or_pickle_file_is_loaded_only_if_trusted(write: Any) -> None:
+    fitted = Marked().fit(ROWS, VALUES)
+    write(fitted, "t.joblib")
+    with pytest.raises(DataError, match="not a skops file") as error:
+        SklearnProvider().build(ModelRequest("t.joblib", 3, 1, 1, True, NUMBERS))
+    assert "--trust-pickle t.joblib" in error.value.hint
+    assert not Path("marker").exists()
+    answer = SklearnProvider().build(trusted("t.joblib")).module(torch.from_numpy(ROWS))
+    np.testing.assert_array_equal(answer.numpy(), fitted.predict(ROWS.astype(np.float64)))
+    assert Path("marker").exists()
+
+
+def test_rejects_pickle_and_damaged_file() -> None:
     for content in (pickle.dumps(Ridge()), b"", b"PK\x03\x04 cut"):
         Path("t.skops").write_bytes(content)
         with pytest.raises(DataError, match="not a skops file"):
             SklearnProvider().build(ModelRequest("t.skops", 3, 1, 1, True))
+    with pytest.raises(DataError, match="the file cannot be loaded"):
+        SklearnProvider().build(trusted("t.skops"))
     with pytest.raises(DataError, match=r"no file gone\.skops"):
         SklearnProvider().files("gone.skops")
+
+
+def test_a_trusted_file_with_an_invalid_tree_is_rejected() -> None:
+    forest = RandomForestRegressor(2, random_state=0).fit(ROWS, VALUES)
+    state = forest.estimators_[1].tree_.__getstate__()
+    state["nodes"]["feature"][0] = 3
+    forest.estimators_[1].tree_.__setstate__(state)
+    joblib.dump(forest, "t.joblib")
+    with pytest.raises(DataError, match="a tree node has an invalid index"):
+        SklearnProvider().build(trusted("t.joblib"))
 
 
 @pytest.mark.parametrize(("field", "value"), [("left_child", 10**6), ("right_child", 0), ("feature", 3)])
