@@ -85,7 +85,7 @@ class Predictions:
 
     Attributes:
         file: path of the file, for messages.
-        keys: N sample ids, file names, or file names without their suffix.
+        keys: N sample ids, or paths of the samples' files.
         rows: ``[N, C, *]`` float32 or float64, NaN for missing outputs.
         lines: N line or row numbers in the file, for messages.
     """

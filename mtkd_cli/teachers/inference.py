@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,8 @@ from mtkd_cli.data.views import view
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Model, Predictions
 from mtkd_cli.interfaces.missing_outputs import broadcast_per_sample, has_nonfinite
-from mtkd_cli.reading.images import ENDINGS
 from mtkd_cli.recipe.schema import Recipe
+from mtkd_cli.teachers.prediction_keys import match_rows
 
 Rows = slice | NDArray[np.int64]
 
@@ -92,7 +91,7 @@ def outputs_by_id(model: Model, splits: Sequence[Split], where: str, on_nan: str
 def _match_rows(
     predictions: Predictions, splits: Sequence[Split], where: str
 ) -> dict[str, NDArray[np.int64]]:
-    """Return the row of each sample's prediction, ``[N]`` by split name; see `_candidate_keys`."""
+    """Return the row of each sample's prediction, ``[N]`` by split name; see `match_rows`."""
     rows: dict[str, int] = {}
     for row, key in enumerate(predictions.keys):
         if key in rows:
@@ -103,13 +102,8 @@ def _match_rows(
             )
         rows[key] = row
     # row of each sample; -1 without a prediction
-    matched = {
-        split.name: [
-            next((rows[key] for key in _candidate_keys(sample) if key in rows), -1)
-            for sample in split.samples.ids
-        ]
-        for split in splits
-    }
+    file = f"{where}, {predictions.file}"
+    matched = {split.name: match_rows(rows, split.samples.ids, file) for split in splits}
     pairs = [
         (sample, row)
         for split in splits
@@ -120,7 +114,7 @@ def _match_rows(
         raise DataError(
             f"no prediction for {len(missing)} of {len(pairs)} samples, the first is {missing[0]!r}",
             where=f"{where}, {predictions.file}",
-            hint=f"its keys, such as {predictions.keys[0]!r}, must be sample ids or file names",
+            hint=f"its keys, such as {predictions.keys[0]!r}, must be sample ids or paths (mtkd samples RECIPE)",
         )
     first: dict[int, str] = {}
     for sample, row in pairs:
@@ -131,12 +125,6 @@ def _match_rows(
                 hint="key the predictions by sample id, folders included",
             )
     return {name: np.array(indices, dtype=np.int64) for name, indices in matched.items()}
-
-
-def _candidate_keys(sample: str) -> tuple[str, ...]:
-    """Return candidate keys for a sample, most specific first: id, file name, name without extension."""
-    path = PurePosixPath(sample)
-    return (sample, path.name, *((path.stem,) if path.suffix.lower() in ENDINGS else ()))
 
 
 def _row_text(predictions: Predictions, row: int) -> str:

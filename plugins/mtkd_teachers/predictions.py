@@ -12,6 +12,7 @@ from torch import nn
 
 from mtkd_cli.errors import DataError, missing_path, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, Predictions
+from mtkd_cli.reading.csv_format import detect_separator, with_decimal_points
 from mtkd_cli.reading.table_encoding import MISSING, parse_number
 from mtkd_cli.reading.tables import csv_rows, parquet
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
@@ -59,13 +60,16 @@ class PredictionsProvider:
 
 
 def _read_csv(path: Path) -> Table:
-    rows = csv_rows(path, ",")
+    separator, marks = detect_separator(path), set[str]()
+    rows = csv_rows(path, separator)
     _, names = next(rows)
     key_column = _key_column(names, path)
     outputs = [name for column, name in enumerate(names) if column != key_column]
     keys, values, lines = [], [], []
     for line, cells in rows:
         keys.append(cells.pop(key_column))
+        if separator != ",":
+            cells = with_decimal_points(cells, marks, f"{path}, row {line}")
         numbers = _parse_numbers(cells)
         if None in numbers:
             wrong = numbers.index(None)

@@ -88,12 +88,43 @@ def test_empty_cell_is_nan_and_overflow_is_infinite() -> None:
     assert list(found.lines) == [2, 3]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("comma", [False, True])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_reads_other_separators_and_decimal_commas(
+    separator: str, comma: bool, mark: str, newline: str
+) -> None:
+    if comma and separator == ",":
+        pytest.skip("needs another separator")
+    text = CSV.replace(",", separator).replace(".", "," if comma else ".").replace("\n", newline)
+    text = text.replace(",png", ".png")
+    Path("p.csv").write_bytes((mark + text).encode())
+    model = read("p.csv")
+    assert model.classes == ("cat", "dog")
+    assert model.predictions is not None
+    assert model.predictions.keys == tuple(IDS)
+    np.testing.assert_array_equal(model.predictions.rows, ROWS)
+
+
+def test_a_comma_in_a_name_is_not_a_separator() -> None:
+    model = read(write('id;cat, or kitten;dog\n"a,1.png";0,25;0,75\n'))
+    assert model.classes == ("cat, or kitten", "dog")
+    assert model.predictions is not None
+    assert model.predictions.keys == ("a,1.png",)
+    assert model.predictions.rows.tolist() == [[0.25, 0.75]]
+
+
 @pytest.mark.parametrize(
     ("text", "what", "where"),
     [
         ("", "the file has 0 columns", "p.csv"),
         ("id,cat,dog\n", "the file has no predictions", "p.csv"),
-        ("id;cat;dog\nx;1;2\n", "the file has 1 columns", "p.csv"),
+        ("id;cat;dog\nx;1;2\ny;1\n", "the row has 2 cells for 3 headings", "p.csv, row 3"),
+        ("id|cat|dog\nx|1|2\n", "the file has 1 columns", "p.csv"),
+        ("id;cat;dog\nx;0,5;0.5\n", "both decimal points and decimal commas", "p.csv, row 2"),
+        ("id;cat;dog\nx;0.5;0.5\ny;1,234;2\n", "both decimal points and decimal commas", "p.csv, row 3"),
+        ('id,cat,dog\nx,"1,234",2\n', "'1,234' is not a number", "p.csv, row 2, column 'cat'"),
         ("id,cat,dog\nx,1,2\ny,1\n", "the row has 2 cells for 3 headings", "p.csv, row 3"),
         ("id,cat,dog\nx,1,2\ny,1,much\n", "'much' is not a number", "p.csv, row 3, column 'dog'"),
         ("id,cat,cat\nx,1,2\n", "duplicate column name 'cat'", "p.csv"),
