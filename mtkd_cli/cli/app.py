@@ -23,6 +23,7 @@ from mtkd_cli.cli.commands.plugins import plugins
 from mtkd_cli.cli.commands.predict import predict
 from mtkd_cli.cli.commands.record import record
 from mtkd_cli.cli.commands.report import report
+from mtkd_cli.cli.commands.samples import samples
 from mtkd_cli.cli.commands.show import show
 from mtkd_cli.cli.commands.store import store
 from mtkd_cli.errors import UsageError
@@ -56,6 +57,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.command()(show)
     app.command()(init)
     app.command()(doctor)
+    app.command()(samples)
     app.add_typer(plugins)
     app.command(context_settings=FORWARD_OPTIONS)(install)
     app.command()(uninstall)

@@ -33,15 +33,14 @@ class Samples:
 
     Attributes:
         ids: N unique names, stable between runs.
-        inputs: images ``[M, C, H, W]`` uint8, or table rows ``[M, F]`` float64 (or float32) with one value
-            per
+        inputs: images ``[M, C, H, W]`` uint8, or table rows ``[M, F]`` float64 (or float32) with one value per
             column, NaN if missing; an array or a memory map.
         targets: one label per sample, in the form of the task: ``[N]`` class numbers, ``[N, T]`` float
-            values,
-            ``[N, H, W]`` integer masks, ``[N, M, 5]`` float boxes.
+            values, ``[N, H, W]`` integer masks, ``[N, M, 5]`` float boxes.
         metadata: columns of N values (source, group), for strategies that route by them.
         rows: ``[N]``, row of ``inputs`` for each sample; None: in order. With it, splits share one memory map
             without copies.
+        files: the file of each sample; ``()`` if samples have no files of their own, for `mtkd samples`.
     """
 
     ids: tuple[str, ...]
@@ -49,6 +48,7 @@ class Samples:
     targets: NDArray[Any]
     metadata: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     rows: NDArray[np.int64] | None = None
+    files: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -63,7 +63,8 @@ class Samples:
         metadata = {name: column[indices] for name, column in self.metadata.items()}
         ids = tuple(self.ids[i] for i in indices)
         rows = indices if self.rows is None else self.rows[indices]
-        return Samples(ids, self.inputs, self.targets[indices], metadata, rows)
+        files = tuple(self.files[i] for i in indices) if self.files else ()
+        return Samples(ids, self.inputs, self.targets[indices], metadata, rows, files)
 
 
 @dataclass(frozen=True)

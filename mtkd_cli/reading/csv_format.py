@@ -1,8 +1,9 @@
-"""Detect the separator of a CSV file, and convert decimal commas to decimal points."""
+"""CSV files of and for spreadsheets: separators, decimal commas, and cells that look like formulas."""
 
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from mtkd_cli.errors import DataError
 SEPARATORS = (",", ";", "\t")
 SAMPLED_ROWS = 20
 """Number of rows that are compared with the headings."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""First characters of a cell that a spreadsheet runs as a formula."""
 
 
 def detect_separator(file: Path) -> str:
@@ -57,3 +61,20 @@ def with_decimal_points(cells: Sequence[str], marks: set[str], where: str) -> li
             "the file contains both decimal points and decimal commas", where, "write all numbers in one way"
         )
     return [cell.replace(",", ".") for cell in cells]
+
+
+def escape_formula(cell: str) -> str:
+    """Return a text that no spreadsheet runs as a formula: with an apostrophe in front if necessary."""
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
+
+
+def without_escape(cell: str) -> str:
+    """Return the text that `escape_formula` was given."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
+
+
+def to_line(cells: Sequence[str]) -> str:
+    """Return a line of CSV, with the line break."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()

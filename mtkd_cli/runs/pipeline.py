@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mtkd_cli.data import dataset
+from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import resolve_device
 from mtkd_cli.inference.student import described, local_code
+from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import results
@@ -41,15 +43,21 @@ from mtkd_cli.training.strategy import Strategy
 def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     """Load the data and the task of a resolved recipe."""
     recipe: Recipe = parts.recipe
-    told = {"task": recipe.task.name} if parts.data.takes("task") else {}
-    source = parts.data.create(**told).load(StoreCache())
-    data = dataset.load(source, recipe.data)
-    task = parts.task.create(data=data.for_task, loss=recipe.loss.for_task)
+    data, task = load_data(parts)
     preflight.refuse_top_k(recipe, task)
     calibration.require_calibratable(recipe, task)
     preflight.refuse_wrong_labels(data, task)
     settled = automatic.settle(parts, data, task)
     return Context(settled, parts, data, task, resolve_device(device), progress)
+
+
+def load_data(parts: Resolved) -> tuple[Dataset, Task]:
+    """Return the data and the task of a resolved recipe, without checking whether they fit the rest of it."""
+    recipe: Recipe = parts.recipe
+    told = {"task": recipe.task.name} if parts.data.takes("task") else {}
+    source = parts.data.create(**told).load(StoreCache())
+    data = dataset.load(source, recipe.data)
+    return data, parts.task.create(data=data.for_task, loss=recipe.loss.for_task)
 
 
 def distill(context: Context, run: Run, baseline: bool | str) -> RunResult:

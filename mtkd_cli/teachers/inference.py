@@ -101,8 +101,8 @@ def _match_rows(
                 f"remove it, or row {predictions.lines[rows[key]]}",
             )
         rows[key] = row
-    # row of each sample; -1 without a prediction
     file = f"{where}, {predictions.file}"
+    # row of each sample; -1 without a prediction
     matched = {split.name: match_rows(rows, split.samples.ids, file) for split in splits}
     pairs = [
         (sample, row)
@@ -113,8 +113,9 @@ def _match_rows(
     if missing:
         raise DataError(
             f"no prediction for {len(missing)} of {len(pairs)} samples, the first is {missing[0]!r}",
-            where=f"{where}, {predictions.file}",
-            hint=f"its keys, such as {predictions.keys[0]!r}, must be sample ids or paths (mtkd samples RECIPE)",
+            where=file,
+            hint=f"its keys, such as {predictions.keys[0]!r}, must be sample ids or paths; "
+            "mtkd samples RECIPE lists them",
         )
     first: dict[int, str] = {}
     for sample, row in pairs:

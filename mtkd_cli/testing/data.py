@@ -69,6 +69,7 @@ def _check_samples(who: str, samples: Samples, spec: DataSpec, classes: int) -> 
     require(rows == count, who, rule, f"{count} ids, {rows} inputs")
     for name, column in samples.metadata.items():
         require(len(column) == count, who, rule, f"{count} ids, {len(column)} values of {name}")
+    require(len(samples.files) in (0, count), who, rule, f"{count} ids, {len(samples.files)} files")
     shown = samples.read(slice(0, 2))
     got = f"{shown.dtype} {shown.shape}"
     if spec.inputs == "image":

@@ -106,7 +106,7 @@ def to_samples(cache: DataCache, images: Sequence[BoxedImage], options: DecodeOp
     pixels, _ = cached_images(
         cache, files, options.size, options.channels, options.workers, skip=False, fit="stretch"
     )
-    return Samples(tuple(image.id for image in images), pixels, targets)
+    return Samples(tuple(image.id for image in images), pixels, targets, files=tuple(files))
 
 
 def _upright_size(image: BoxedImage) -> tuple[int, int]:

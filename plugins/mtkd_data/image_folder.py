@@ -119,7 +119,8 @@ class ImageFolder:
         )
         ids = tuple(listed.ids[index] for index in readable)
         metadata = {"folder": np.array(listed.folders)[readable]}
-        return Samples(ids, images, listed.targets[readable], metadata)
+        files = tuple(listed.files[index] for index in readable)
+        return Samples(ids, images, listed.targets[readable], metadata, files=files)
 
     def _list_files(self, name: str, root: Path, classes: tuple[str, ...], named: bool) -> SplitFiles:
         """Return the files of a split; ``named`` says whether ids start with its name."""

@@ -68,7 +68,10 @@ class ImageTable:
             cells = frame.columns[heading]
             prefix = f"{split}/" if len(frames) > 1 else ""
             splits[split] = Samples(
-                tuple(prefix + cells[row] for row in readable), images, targets[split][readable]
+                tuple(prefix + cells[row] for row in readable),
+                images,
+                targets[split][readable],
+                files=tuple(files[row] for row in readable),
             )
         return SourceData(names, splits["train"], splits.get("val"), splits.get("test"))
 

@@ -86,7 +86,8 @@ class MaskedImages:
         targets = np.full((len(self.pairs), *self.images.shape[2:]), NO_LABEL, dtype=np.int16)
         if with_mask:
             targets[with_mask] = table[self.masks]
-        return Samples(tuple(pair.id for pair in self.pairs), self.images, targets)
+        ids, files = tuple(pair.id for pair in self.pairs), tuple(pair.image for pair in self.pairs)
+        return Samples(ids, self.images, targets, files=files)
 
 
 def read_pairs(cache: DataCache, pairs: Sequence[Pair], options: DecodeOptions) -> MaskedImages:

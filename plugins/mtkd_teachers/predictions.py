@@ -12,7 +12,7 @@ from torch import nn
 
 from mtkd_cli.errors import DataError, missing_path, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, Predictions
-from mtkd_cli.reading.csv_format import detect_separator, with_decimal_points
+from mtkd_cli.reading.csv_format import detect_separator, with_decimal_points, without_escape
 from mtkd_cli.reading.table_encoding import MISSING, parse_number
 from mtkd_cli.reading.tables import csv_rows, parquet
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
@@ -67,7 +67,7 @@ def _read_csv(path: Path) -> Table:
     outputs = [name for column, name in enumerate(names) if column != key_column]
     keys, values, lines = [], [], []
     for line, cells in rows:
-        keys.append(cells.pop(key_column))
+        keys.append(without_escape(cells.pop(key_column)))
         if separator != ",":
             cells = with_decimal_points(cells, marks, f"{path}, row {line}")
         numbers = _parse_numbers(cells)
