@@ -33,7 +33,7 @@ class Samples:
 
     Attributes:
         ids: N unique names, stable between runs.
-        inputs: images ``[M, C, H, W]`` uint8, or table rows ``[M, F]`` float64 (or float32) with one value per
+        inputs: images ``[M, C, H, W]`` uint8, or table rows ``[M, F]`` float64 (or float32), one value per
             column, NaN if missing; an array or a memory map.
         targets: one label per sample, in the form of the task: ``[N]`` class numbers, ``[N, T]`` float
             values, ``[N, H, W]`` integer masks, ``[N, M, 5]`` float boxes.
