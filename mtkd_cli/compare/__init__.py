@@ -1,4 +1,4 @@
-"""`mtkd compare`: train a grid of students from one recording, or take finished runs, and compare them.
+"""``mtkd compare``: train a grid of students, or take finished runs, and compare them over seeds.
 
-The tests behind the verdicts are in `mtkd_cli.stats`, the pages in `mtkd_cli.report`.
+The statistics are in `mtkd_cli.stats`, the page in `mtkd_cli.report`.
 """

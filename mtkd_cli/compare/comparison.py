@@ -1,98 +1,116 @@
-"""A comparison as plain facts: rows of scores over seeds, and a verdict for each method."""
+"""Build a comparison from trained students: a row per method and baseline, tests, and the best set."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from mtkd_cli.compare.grid import Cell, best_teacher_of, best_teacher_strategy, label_of
+from mtkd_cli.compare.grid import Method, best_teacher_for, label_of
+from mtkd_cli.compare.looks import Seed
+from mtkd_cli.compare.pairing import best_set_of, paired_by_seed
+from mtkd_cli.compare.row_costs import typical_costs
+from mtkd_cli.compare.sentences import against
+from mtkd_cli.compare.student import Student
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces.significant_digits import rounded, shown, significant
+from mtkd_cli.interfaces.significant_digits import significant
 from mtkd_cli.report.baseline_names import ALL_LABELS, ALONE, PSEUDO_LABELS
 from mtkd_cli.report.comparison_lead import best_of, lead_of, opponents_of
-from mtkd_cli.report.comparison_result import Against, Comparison, Row, Tuned
+from mtkd_cli.report.comparison_result import Comparison, Row, Tuned
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.report.run_result import PrimaryMetric, RunResult
-from mtkd_cli.stats.paired_test import INCONCLUSIVE, Paired, Verdict, judge, paired
+from mtkd_cli.report.run_result import PrimaryMetric
+from mtkd_cli.stats.paired_test import FEWEST_SEEDS, paired
+from mtkd_cli.stats.sequential import Look
+from mtkd_cli.stats.verdict import Verdict, judge
 
-Method = tuple[tuple[str, str], ...]
-Seeds = tuple[tuple[str, str], ...]
+ByMethod = Mapping[Method, Mapping[Seed, Student]]
+Scores = Mapping[Method, Mapping[Seed, float]]
 OPPONENTS = {ALONE: "student alone", PSEUDO_LABELS: "student with pseudo-labels"}
-"""Fair baselines, by kind: what each method is compared with."""
+"""Fair baselines, by kind: the opponents of each method."""
+BEST_TEACHER = "best single teacher"
 REFERENCE = "student with all labels (reference)"
 
 
-@dataclass(frozen=True)
-class Student:
-    """A trained student: what it is, the run that made it, and the run's report."""
-
-    cell: Cell
-    run: str
-    report: RunResult
-
-
 def comparison_of(
-    students: Sequence[Student], failures: Mapping[str, str] | None = None, tuned: Sequence[Tuned] = ()
+    students: Sequence[Student],
+    failures: Mapping[str, str] | None = None,
+    tuned: Sequence[Tuned] = (),
+    seen: Collection[Seed] = (),
 ) -> Comparison:
     """Return the facts of a comparison.
 
     Args:
-        students: every student that was trained.
-        failures: by method and seed, why others were not.
-        tuned: what was tuned for each method, if anything was.
+        students: trained students.
+        failures: error message of each student that could not be trained, by its settings.
+        tuned: result of tuning each method.
+        seen: seeds with which the same methods were compared before, see `looks.seen_before`.
 
     Raises:
-        DataError: there is nothing to compare, or the runs are not of one task, metric and test split.
+        DataError: there are no students, or their runs differ in task, metric or test split.
     """
     metric, test = _common(students)
-    higher = metric.higher_is_better
-    by_method: dict[Method, dict[Seeds, Student]] = {}
+    by_method: dict[Method, dict[Seed, Student]] = {}
     for student in students:
-        by_method.setdefault(student.cell.method, {})[student.cell.seeds] = student
-    varying = _varying(list(by_method))
+        by_method.setdefault(student.cell.method, {})[_seed(student)] = student
+    look = Look(len({*map(_seed, students), *seen}), len(frozenset(seen)))
     scores = {method: _scores(found, None, metric.name) for method, found in by_method.items()}
     baselines = {
         kind: {method: _scores(found, kind, metric.name) for method, found in by_method.items()}
         for kind in (*OPPONENTS, ALL_LABELS)
     }
-
-    def tests(opponents: Mapping[Method, Mapping[Seeds, float]]) -> dict[Method, Verdict]:
-        found = {m: _test(scores[m], opponents[m], higher, test) for m in by_method if opponents.get(m)}
-        kept = {method: test for method, test in found.items() if test is not None}
-        return dict(zip(kept, judge(list(kept.values())), strict=True))
-
-    strategy = best_teacher_strategy()
-    best = {m: scores.get(best_teacher_of(m), {}) for m in by_method if dict(m).get("strategy") != strategy}
-    against = {name: tests(baselines[kind]) for kind, name in OPPONENTS.items()}
-    against["best single teacher"] = tests(best)
-    rows = [
-        _row(label_of(method, varying), method, scores[method], by_method[method], against, metric)
-        for method in by_method
-    ]
-    without_teachers = [
-        row for kind, found in baselines.items() for row in _baseline_rows(kind, by_method, found, varying)
-    ]
-    everyone = (*without_teachers, *rows)
+    opponents: dict[str, Scores] = {name: baselines[kind] for kind, name in OPPONENTS.items()}
+    opponents[BEST_TEACHER] = {m: scores[best] for m in by_method if (best := _opponent(m, by_method))}
+    verdicts = {name: _judged(scores, found, metric, test, look) for name, found in opponents.items()}
+    varying = _varying(list(by_method))
+    rows = (
+        *(row for kind in baselines for row in _baseline_rows(kind, by_method, baselines[kind], varying)),
+        *(
+            _row(label_of(method, varying), method, scores[method], found, verdicts, metric, look)
+            for method, found in by_method.items()
+        ),
+    )
+    best_set = best_set_of(rows, metric, test, look)
     return Comparison(
         task=students[0].report.task,
         metric=metric,
         test_samples=test,
         seeds=max(len(found) for found in by_method.values()),
-        rows=everyone,
-        best=best_of(everyone, metric),
-        lead=lead_of(everyone, metric),
-        opponents=opponents_of(everyone),
+        rows=rows,
+        best=best_of(rows, metric),
+        lead=lead_of(rows, metric, best_set),
+        opponents=opponents_of(rows),
         failures=dict(failures or {}),
         tuned=tuple(tuned),
+        best_set=best_set,
+        level=significant(look.level),
+        seeds_seen=tuple(dict(seed) for seed in sorted(seen)),
+        students_differ=len({student.report.student.model for student in students}) > 1
+        or len({student.report.costs.student.bytes for student in students}) > 1,
     )
 
 
+def _seed(student: Student) -> Seed:
+    return tuple(sorted(student.cell.seeds))
+
+
+def _opponent(method: Method, methods: Collection[Method]) -> Method | None:
+    """Return the best single teacher of a method; None for itself."""
+    best = best_teacher_for(method, methods)
+    return None if best is None or best[0] == method[0] else best
+
+
+def _judged(
+    scores: Scores, opponents: Scores, metric: PrimaryMetric, test: int, look: Look
+) -> dict[Method, Verdict]:
+    """Return the verdicts of all methods that have an opponent, tested together."""
+    found = {m: paired_by_seed(scores[m], other, metric, test) for m, other in opponents.items()}
+    tests = {method: each for method, each in found.items() if each is not None}
+    return dict(zip(tests, judge(list(tests.values()), look), strict=True))
+
+
 def _common(students: Sequence[Student]) -> tuple[PrimaryMetric, int]:
-    """Return the metric and the number of test samples, which must be everybody's."""
+    """Return the metric and the number of test samples, which all students must share."""
     if not students:
-        raise DataError("there is nothing to compare", hint="give runs, or a recipe")
+        raise DataError("nothing to compare", hint="give runs, or a recipe")
     first = students[0]
     for student in students:
         for (what, found), (_, wanted) in zip(_basis(student), _basis(first), strict=True):
@@ -106,79 +124,67 @@ def _common(students: Sequence[Student]) -> tuple[PrimaryMetric, int]:
 
 
 def _basis(student: Student) -> Iterator[tuple[str, object]]:
-    """Yield what must be the same in all runs, by name."""
+    """Yield the facts that must be the same in all runs, by name."""
     report = student.report
     direction = "higher" if report.metric.higher_is_better else "lower"
     yield "task", report.task
-    yield (
-        "metric",
-        f"{report.metric.name}, {direction} is better",
-    )
+    yield "metric", f"{report.metric.name}, {direction} is better"
     yield "data name", report.data.name
     yield "data classes", list(report.data.classes)
     yield "data test", report.data.test
 
 
-def _scores(found: Mapping[Seeds, Student], baseline: str | None, metric: str) -> dict[Seeds, float]:
-    """Return the scores of students by their seeds, or of a kind of baseline where it was trained."""
-    everyone = {seeds: student.report.scores for seeds, student in found.items()}
+def _scores(found: Mapping[Seed, Student], baseline: str | None, metric: str) -> dict[Seed, float]:
+    """Return the scores of students by seed, or of a kind of baseline where it was trained."""
+    by_seed = {seed: student.report.scores for seed, student in found.items()}
     if baseline is None:
-        return {seeds: scores.student[metric] for seeds, scores in everyone.items()}
-    return {seeds: s.baselines[baseline][metric] for seeds, s in everyone.items() if baseline in s.baselines}
-
-
-def _test(
-    mine: Mapping[Seeds, float], theirs: Mapping[Seeds, float], higher: bool, test: int
-) -> Paired | None:
-    shared = [seeds for seeds in mine if seeds in theirs]
-    if not shared:
-        return None
-    gains = [(mine[s] - theirs[s]) * (1 if higher else -1) for s in shared]
-    size = statistics.fmean(abs(theirs[s]) for s in shared)
-    return paired(gains, size / max(1, test))
+        return {seed: scores.student[metric] for seed, scores in by_seed.items()}
+    return {seed: s.baselines[baseline][metric] for seed, s in by_seed.items() if baseline in s.baselines}
 
 
 def _row(
     name: str,
     method: Method,
-    scores: Mapping[Seeds, float],
-    found: Mapping[Seeds, Student],
-    against: Mapping[str, Mapping[Method, Verdict]],
+    scores: Mapping[Seed, float],
+    found: Mapping[Seed, Student],
+    verdicts: Mapping[str, Mapping[Method, Verdict]],
     metric: PrimaryMetric,
+    look: Look,
 ) -> Row:
+    students = list(found.values())
     row = replace(
-        _summary(name, scores), method=dict(method), runs=tuple(student.run for student in found.values())
+        _summary(name, scores),
+        method=dict(method),
+        runs=tuple(student.run for student in students),
+        key=students[0].key,
+        costs=typical_costs([student.report.costs.student for student in students]),
     )
-    tests = {who: verdicts[method] for who, verdicts in against.items() if method in verdicts}
-    said = {who: _against(row, who, verdict, spelt(metric.name)) for who, verdict in tests.items()}
-    return replace(row, against=said)
+    tests = {who: each[method] for who, each in verdicts.items() if method in each}
+    return replace(
+        row,
+        against={who: against(row, who, test, spelt(metric.name), look) for who, test in tests.items()},
+    )
 
 
-def _summary(name: str, scores: Mapping[Seeds, float]) -> Row:
+def _summary(name: str, scores: Mapping[Seed, float]) -> Row:
     values = list(scores.values())
     spread = paired(values)
-    several = len(values) > 1
     row = Row(
         name=name,
         scores=tuple(values),
-        seeds=tuple(dict(seeds) for seeds in scores),
+        seeds=tuple(dict(seed) for seed in scores),
         mean=spread.gain,
-        deviation=spread.deviation if several else None,
-        interval=(spread.low, spread.high) if several else None,
+        deviation=spread.deviation if len(values) > 1 else None,
+        interval=(spread.low, spread.high) if len(values) >= FEWEST_SEEDS else None,
     )
     found: Row = significant(row)
     return found
 
 
-def _baseline_rows(
-    kind: str,
-    by_method: Mapping[Method, Any],
-    found: Mapping[Method, Mapping[Seeds, float]],
-    varying: Sequence[str],
-) -> list[Row]:
-    """Return a row for each different baseline of a kind: what is the same in every seed is one."""
+def _baseline_rows(kind: str, by_method: ByMethod, found: Scores, varying: Sequence[str]) -> list[Row]:
+    """Return a row for each different baseline of a kind. Methods whose scores are equal share one."""
     title = OPPONENTS.get(kind, REFERENCE)
-    groups: dict[tuple[tuple[Seeds, float], ...], list[Method]] = {}
+    groups: dict[tuple[tuple[Seed, float], ...], list[Method]] = {}
     for method in by_method:
         if found[method]:
             groups.setdefault(tuple(sorted(found[method].items())), []).append(method)
@@ -188,46 +194,21 @@ def _baseline_rows(
             key for key in varying if key != "strategy" and len({dict(m).get(key) for m in methods}) == 1
         ]
         settings = {key: dict(methods[0])[key] for key in shared if key in dict(methods[0])}
-        said = ", ".join(f"{key}={value}" for key, value in settings.items()) if len(groups) > 1 else ""
-        name = f"{title}, {said}" if said else title
-        summary = _summary(name, dict(scores))
-        rows.append(replace(summary, method=settings, reference=kind not in OPPONENTS))
+        suffix = ", ".join(f"{key}={value}" for key, value in settings.items()) if len(groups) > 1 else ""
+        name = f"{title}, {suffix}" if suffix else title
+        costs = [student.report.costs.baselines.get(kind) for student in by_method[methods[0]].values()]
+        known = [each for each in costs if each is not None]
+        rows.append(
+            replace(
+                _summary(name, dict(scores)),
+                method=settings,
+                reference=kind not in OPPONENTS,
+                costs=typical_costs(known) if known else None,
+            )
+        )
     return rows
 
 
 def _varying(methods: Sequence[Method]) -> list[str]:
     keys = dict.fromkeys(key for method in methods for key, _ in method)
     return [key for key in keys if len({dict(method).get(key) for method in methods}) > 1]
-
-
-def _against(row: Row, opponent: str, verdict: Verdict, metric: str) -> Against:
-    """Return a test of a method with its verdict in words."""
-    test = verdict.paired
-    found = Against(
-        word=verdict.word,
-        seeds=test.seeds,
-        gain=significant(test.gain),
-        p_holm=significant(verdict.p_holm),
-        sentence="",
-        deviation=rounded(test.deviation),
-        low=rounded(test.low),
-        high=rounded(test.high),
-        p=rounded(test.p),
-        seeds_to_settle=verdict.seeds_to_settle,
-    )
-    return replace(found, sentence=_sentence(row, opponent, found, metric))
-
-
-def _sentence(row: Row, opponent: str, test: Against, metric: str) -> str:
-    known = test.low is not None
-    gain, low, high = (shown(part, row.mean, "+") for part in (test.gain, test.low, test.high))
-    interval = f", 95 % interval {low} to {high}" if known else ""
-    sure = test.word != INCONCLUSIVE
-    judged = f"{test.word} the {opponent}" if sure else f"against the {opponent}: {test.word}"
-    said = f"{row.name} {judged}: gain {gain} {metric}{interval}"
-    said += f", p {test.p_holm:.3g} after Holm" if known else ", one seed says nothing of the spread"
-    if test.seeds_to_settle:
-        said += f"; about {test.seeds_to_settle} seeds would settle it"
-    elif not sure and known:
-        said += "; the difference is too small to be settled by 1,000 seeds"
-    return said

@@ -1,9 +1,9 @@
-"""The grid of a comparison: ``strategy=a,b train.seed=0,1,2`` into cells, the seeds outermost."""
+"""Parse the grid of a comparison, ``strategy=a,b train.seed=0,1,2``, into one cell per student."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mtkd_cli.errors import UsageError
@@ -12,76 +12,120 @@ from mtkd_cli.plugin.alternatives import strategy_with
 OPEN, CLOSED = "[{(", "]})"
 
 
+Method = tuple[tuple[str, str], ...]
+"""Key and value of each setting that varies, besides seeds. The first key is ``strategy``."""
+DISTILLATION = ("strategy", "loss", "task.kd")
+"""Sections and keys that decide how a student learns from teachers, not what it learns from or how long."""
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One student: a method, and the seeds that it is repeated with.
+    """One student of the grid: a method with one seed.
 
     Attributes:
-        method: key and value of what the grid varies besides seeds, and of what was tuned.
+        method: settings that the grid varies, besides seeds.
         seeds: key and value of each seed.
-        overrides: all that is changed in the recipe.
+        overrides: all overrides of the recipe, tuned settings included.
     """
 
-    method: tuple[tuple[str, str], ...]
+    method: Method
     seeds: tuple[tuple[str, str], ...]
     overrides: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What is the same in all cells, what varies, and the seeds."""
+    """A parsed grid.
+
+    Attributes:
+        fixed: overrides of all cells.
+        axes: values of each key that varies.
+        seeds: values of each seed key.
+    """
 
     fixed: tuple[str, ...]
     axes: Mapping[str, tuple[str, ...]]
     seeds: Mapping[str, tuple[str, ...]]
 
-    def methods(self, own: str, teachers: int) -> list[tuple[tuple[str, str], ...]]:
-        """Return the methods; to each setting the best single teacher is added if it is not there.
+    def methods(self, own: str, teachers: int, best_teacher: bool = True) -> list[Method]:
+        """Return the methods, and the best single teacher for each equal budget (see `best_teacher_for`).
 
         Args:
-            own: name of the recipe's strategy, where the grid has none.
-            teachers: how many there are; one alone is the best one.
+            own: the recipe's strategy, used if the grid has none.
+            teachers: number of teachers; with one, every strategy uses the best one.
+            best_teacher: whether to add the best single teacher.
         """
         axes = {"strategy": (own,), **self.axes}
         found = [tuple(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-        for method in list(found):
-            best = best_teacher_of(method)
-            if teachers > 1 and best not in found:
-                found.append(best)
+        if teachers > 1 and best_teacher:
+            for method in list(found):
+                if best_teacher_for(method, found) is None:
+                    found.append(best_teacher_method(method))
         return found
 
-    def cells(self, methods: Sequence[tuple[tuple[str, str], ...]]) -> list[Cell]:
-        """Return the cells, all methods of one seed before the next seed."""
+    def cells(self, methods: Sequence[Method]) -> list[Cell]:
+        """Return the cells: all methods with the first seeds, then all with the next seeds."""
         return [
             Cell(method, tuple(zip(self.seeds, seeds, strict=True)), self._overrides(method, seeds))
             for seeds in itertools.product(*self.seeds.values())
             for method in methods
         ]
 
-    def _overrides(self, method: tuple[tuple[str, str], ...], seeds: Sequence[str]) -> tuple[str, ...]:
+    def _overrides(self, method: Method, seeds: Sequence[str]) -> tuple[str, ...]:
         strategy, best = dict(method)["strategy"], best_teacher_strategy()
-        told = "strategy" in self.axes or strategy == best
-        fixed = [
-            f for f in self.fixed if strategy != best or f.partition("=")[0].partition(".")[0] != "strategy"
-        ]
-        varied = [f"{key}={value}" for key, value in method if key != "strategy" or told]
+        # the recipe's own strategy keeps its options
+        names_strategy = "strategy" in self.axes or strategy == best
+        fixed = [f for f in self.fixed if strategy != best or _section(f) != "strategy"]
+        varied = [f"{key}={value}" for key, value in method if key != "strategy" or names_strategy]
         varied.sort(key=lambda override: override.partition("=")[0] != "strategy")
         return (*fixed, *varied, *(f"{key}={value}" for key, value in zip(self.seeds, seeds, strict=True)))
 
 
+def _section(override: str) -> str:
+    return override.partition("=")[0].partition(".")[0]
+
+
 def best_teacher_strategy() -> str:
-    """Return the strategy that uses only the best teacher, which all others must beat."""
+    """Return the strategy that uses only the best teacher on validation."""
     return strategy_with("best-teacher")
 
 
-def best_teacher_of(method: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """Return the best single teacher under a method's other settings."""
-    rest = tuple((key, value) for key, value in method if key.partition(".")[0] != "strategy")
-    return (("strategy", best_teacher_strategy()), *rest)
+def best_teacher_method(method: Method) -> Method:
+    """Return the best single teacher with a method's settings, except its distillation settings.
+
+    So methods with the same teachers, student, data and training share one.
+    """
+    return (("strategy", best_teacher_strategy()), *_budget(method))
+
+
+def best_teacher_for(method: Method, methods: Iterable[Method]) -> Method | None:
+    """Return the best single teacher that a method is compared with; None if the methods have none.
+
+    It is the one with all the method's settings, otherwise the only one at equal budget.
+    """
+    first = ("strategy", best_teacher_strategy())
+    equal = [m for m in methods if m[0] == first and _budget(m) == _budget(method)]
+    same = [m for m in equal if _without_options(m) == _without_options(method)]
+    found = same or equal
+    return found[0] if len(found) == 1 else None
+
+
+def _without_options(method: Method) -> Method:
+    """Return the settings besides the strategy and its options."""
+    return tuple((key, value) for key, value in method if key.partition(".")[0] != "strategy")
+
+
+def _budget(method: Method) -> Method:
+    """Return the settings that are not distillation settings."""
+    return tuple(
+        (key, value)
+        for key, value in method
+        if not f"{key}.".startswith(tuple(f"{d}." for d in DISTILLATION))
+    )
 
 
 def is_seed(key: str) -> bool:
-    """Whether a key is a seed: its values repeat a method instead of making another."""
+    """Whether a key is a seed: its values repeat each method."""
     return key.rpartition(".")[2] == "seed"
 
 
@@ -89,7 +133,7 @@ def grid_of(overrides: Sequence[str]) -> Grid:
     """Return the grid of ``key=value,value,...``.
 
     Raises:
-        UsageError: no ``=``, an empty value, or one key twice.
+        UsageError: an override has no ``=`` or an empty value, or a key is given twice.
     """
     fixed: list[str] = []
     axes: dict[str, tuple[str, ...]] = {}
@@ -113,7 +157,7 @@ def grid_of(overrides: Sequence[str]) -> Grid:
 
 
 def values_of(text: str) -> list[str]:
-    """Return the values between commas; commas within brackets or quotes do not split."""
+    """Return the values between commas; commas inside brackets or quotes do not split."""
     values, depth, quote = [""], 0, ""
     for letter in text:
         if quote:
@@ -129,8 +173,8 @@ def values_of(text: str) -> list[str]:
     return [value.strip() for value in values]
 
 
-def label_of(method: tuple[tuple[str, str], ...], varying: Sequence[str]) -> str:
-    """Return how a method is called in tables: its strategy, then what else varies."""
+def label_of(method: Method, varying: Sequence[str]) -> str:
+    """Return the name of a method in tables: its strategy, then other settings that vary."""
     named = dict(method)
     rest = [f"{key}={named[key]}" for key in varying if key != "strategy" and key in named]
     return ", ".join([named.get("strategy", ""), *rest]).strip(", ")

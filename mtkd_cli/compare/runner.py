@@ -1,4 +1,4 @@
-"""Run the cells of a grid, each a run of its own; what is finished is not repeated."""
+"""Train the cells of a grid, each as its own run. Finished runs are reused."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 
 NAMED_BEFORE = {BaselineChoice.NONE: False, BaselineChoice.ALONE: True}
-"""What stands for a choice in the names of runs, as it did when there was only the student alone."""
+"""Value of a choice in the key of run names. Earlier versions had only these two choices."""
 
 
 @dataclass(frozen=True)
-class Done:
-    """A cell that was trained, or why it was not: ``report`` is None then."""
+class TrainedCell:
+    """The result of a cell.
+
+    Attributes:
+        cell: the cell.
+        run: name of its run; empty if training failed.
+        report: report of the run; None if training failed.
+        failure: error message if training failed.
+    """
 
     cell: Cell
     run: str
@@ -35,14 +42,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Trains cells, or finds what they became.
+    """Trains cells, or loads their finished runs.
 
     Attributes:
-        name: the recipe's, with which the runs' names begin.
-        parts_of: resolves the recipe with overrides.
-        device: see ``--device``.
-        progress: shows what is going on.
-        baseline: baselines that are trained with each cell.
+        name: name of the recipe, the prefix of run names.
+        parts_of: function that resolves the recipe with overrides.
+        device: value of ``--device``.
+        progress: progress display.
+        baseline: baselines to train with each cell.
     """
 
     name: str
@@ -51,13 +58,13 @@ class Trainer:
     progress: Progress
     baseline: BaselineChoice = BaselineChoice.ALL
 
-    def all_of(self, cells: Sequence[Cell]) -> list[Done]:
-        """Return every cell trained. One that fails is named and the others go on.
+    def train_all(self, cells: Sequence[Cell]) -> list[TrainedCell]:
+        """Train all cells. If one fails, print its error and continue with the next.
 
         Raises:
-            MtkdError: none could be trained; why the first could not.
+            MtkdError: all cells failed; the error of the first.
         """
-        done: list[Done] = []
+        done: list[TrainedCell] = []
         spent: list[float] = []
         first: MtkdError | None = None
         for number, cell in enumerate(cells):
@@ -71,30 +78,27 @@ class Trainer:
             except MtkdError as error:
                 self.progress.say(f"failed: {error.what}")
                 first = first or error
-                found, fresh = Done(cell, "", None, error.what), False
+                found, fresh = TrainedCell(cell, "", None, error.what), False
             done.append(found)
             spent += [time.monotonic() - started] if fresh else []
         if first and all(each.report is None for each in done):
             raise first
         return done
 
-    def train(self, cell: Cell, baseline: BaselineChoice) -> tuple[Done, bool]:
-        """Return a cell's run, and whether it was trained just now.
-
-        A run that was begun and not finished goes on where it was.
-        """
+    def train(self, cell: Cell, baseline: BaselineChoice) -> tuple[TrainedCell, bool]:
+        """Return the result of a cell, and whether it was trained now. An unfinished run is resumed."""
         quiet = Progress(self.progress.console, shown_remarks=self.progress.shown_remarks)
         context = pipeline.prepare(self.parts_of(cell.overrides), self.device, quiet)
         name = run_name(self.name, cell, context, baseline)
         with content_store.lock_folder(content_store.root() / "cells" / name), Run(name, go_on=True) as run:
             report = run.finished_report()
             if report is not None:
-                return Done(cell, name, report), False
-            return Done(cell, name, pipeline.distill(context, run, baseline)), True
+                return TrainedCell(cell, name, report), False
+            return TrainedCell(cell, name, pipeline.distill(context, run, baseline)), True
 
 
 def run_name(recipe: str, cell: Cell, context: Context, baseline: BaselineChoice) -> str:
-    """Return the name of a cell's run: readable, and another one for anything that decides its bits."""
+    """Return the name of a cell's run: its settings, then a digest of everything that changes its weights."""
     data = context.data
     key = {
         "recipe": context.recipe.as_dict(),

@@ -1,7 +1,7 @@
-"""``mtkd distill --seeds N``: one run for each seed, the median student, a verdict over seeds.
+"""``mtkd distill --seeds N``: one run per seed, the median student, a verdict over seeds.
 
-The runs share recordings and fitted teachers. Each is a run of its own, ``NAME-seed-K``, which a repeated
-or resumed command finds finished or resumes.
+The runs share recordings and fitted teachers. Each has its own folder, ``NAME-seed-K``. A repeated or resumed
+command reuses finished runs and resumes the others.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mtkd_cli.compare.tune import validated_as
+from mtkd_cli.compare.tune import validation_rank
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.recipe.resolve import Resolved
@@ -24,12 +24,9 @@ from mtkd_cli.runs.folder import Run
 from mtkd_cli.runs.start import as_begun, context_of, finished, resume_hint
 from mtkd_cli.runs.view_count import views_of
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
-from mtkd_cli.stats.paired_test import paired
+from mtkd_cli.stats.paired_test import FEWEST_SEEDS, paired
 from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from mtkd_cli.training.context import Context
-
-FEWEST = 3
-"""Seeds below which there is no interval."""
 
 
 def run_seeds(
@@ -41,15 +38,15 @@ def run_seeds(
     threads: int,
     baseline: BaselineChoice | None,
 ) -> RunResult:
-    """Run a recipe with several seeds and return the report; for the other arguments see `run_recipe`.
+    """Run a recipe with several seeds and return the report. For the other arguments see `run_recipe`.
 
     Raises:
-        UsageError: the run began with one seed.
+        UsageError: the run was started with one seed.
     """
     with stdout_on_stderr(), resume_hint(name), Run(name, go_on) as run:
         if run.begun is not None and "seeds" not in run.begun:
             raise UsageError(
-                f"the run {name} began with one seed", where="--seeds", hint="give another --name"
+                f"the run {name} was started with one seed", where="--seeds", hint="give another --name"
             )
         parts, device, threads, baseline = as_begun(run, parts, device, threads, baseline)
         report = finished(run, parts, baseline)
@@ -68,7 +65,7 @@ def distill_seeds(context: Context, run: Run, seeds: int, baseline: BaselineChoi
     reports = []
     for number, (seed, each) in enumerate(zip(numbers, names, strict=True), start=1):
         context.progress.say(f"seed {seed}, {number} of {seeds}: runs/{each}")
-        reports.append(_one(with_seed(context, seed), each, baseline))
+        reports.append(_run_seed(with_seed(context, seed), each, baseline))
     median = median_of(reports)
     with Run(names[median], go_on=True) as shipped:
         run.copy_student(shipped)
@@ -82,20 +79,20 @@ def distill_seeds(context: Context, run: Run, seeds: int, baseline: BaselineChoi
 
 
 def with_seed(context: Context, seed: int) -> Context:
-    """Return the run with another seed of initial weights, order and dropout."""
+    """Return the context with another seed of initial weights, order and dropout."""
     train = context.recipe.train.model_copy(update={"seed": seed})
     recipe = context.recipe.model_copy(update={"train": train})
     return replace(context, recipe=recipe, parts=replace(context.parts, recipe=recipe))
 
 
-def _one(context: Context, name: str, baseline: BaselineChoice) -> RunResult:
+def _run_seed(context: Context, name: str, baseline: BaselineChoice) -> RunResult:
     with Run(name, go_on=True) as run:
         return finished(run, context.parts, baseline) or pipeline.distill(context, run, baseline)
 
 
 def median_of(reports: Sequence[RunResult]) -> int:
-    """Return the index of the run whose student is the median on validation; the worse of two middle ones."""
-    by_validation = sorted(range(len(reports)), key=lambda index: validated_as(reports[index]))
+    """Return the index of the median student on validation; the worse one of two middle ones."""
+    by_validation = sorted(range(len(reports)), key=lambda index: validation_rank(reports[index]))
     return by_validation[(len(reports) - 1) // 2]
 
 
@@ -105,9 +102,9 @@ def report_over(
     """Return the report of the median run, with the scores of every seed and a verdict over seeds.
 
     Args:
-        reports: of each seed.
-        seeds: their numbers.
-        runs: their names.
+        reports: report of each seed.
+        seeds: the seeds.
+        runs: name of the run of each seed.
         median: index of the run whose student is kept.
     """
     metric, count = reports[0].metric, len(reports)
@@ -145,6 +142,6 @@ def report_over(
 
 def _margin(student: Sequence[float], baseline: Sequence[float], smallest: float) -> Margin:
     """Return the mean difference, with Student's interval over seeds."""
-    found = paired([mine - theirs for mine, theirs in zip(student, baseline, strict=True)], smallest)
-    interval = (found.low, found.high) if found.seeds >= FEWEST else None
+    found = paired([first - second for first, second in zip(student, baseline, strict=True)], smallest)
+    interval = (found.low, found.high) if found.seeds >= FEWEST_SEEDS else None
     return Margin(statistics.fmean(baseline), found.gain, interval)

@@ -1,4 +1,4 @@
-"""Choose settings of each method on validation, by optuna; never on test."""
+"""Tune the settings of each method on validation with optuna. Test scores are never used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from mtkd_cli.report.run_result import RunResult
 
 @dataclass(frozen=True)
 class Range:
-    """Where a number is searched. ``log``: its order of magnitude is what counts."""
+    """Search range of a number.
+
+    Attributes:
+        low: smallest value.
+        high: largest value.
+        log: whether to search on a log scale.
+    """
 
     low: float
     high: float
@@ -33,10 +39,10 @@ RANGES = {
 
 
 def ranges_of(keys: str) -> dict[str, Range]:
-    """Return the range of each key of ``loss.temperature,kd_ratio``; the last part of a key is enough.
+    """Return the search range of each key of ``loss.temperature,kd_ratio``. The last part of a key is enough.
 
     Raises:
-        UsageError: a key that cannot be tuned.
+        UsageError: a key cannot be tuned.
     """
     found = {}
     for key in filter(None, (key.strip() for key in keys.split(","))):
@@ -48,10 +54,10 @@ def ranges_of(keys: str) -> dict[str, Range]:
 
 
 def require_optuna() -> None:
-    """Raise where optuna is not installed.
+    """Raise if optuna is not installed.
 
     Raises:
-        UsageError: it is not.
+        UsageError: optuna is not installed.
     """
     try:
         import optuna  # noqa: F401
@@ -68,20 +74,19 @@ def tune(
     seed: int,
     validated: Callable[[Cell], tuple[float, ...]],
 ) -> Tuned:
-    """Return the settings of a method that validate best, see `validated_as`.
+    """Return the settings of a method with the best rank on validation, see `validation_rank`.
 
-    The sampler is seeded and asked in order, so a search that is started again asks for the same
-    trials, which are then finished runs.
+    The sampler is seeded, so a repeated search asks for the same trials, which are then finished runs.
 
     Args:
-        cell: the method, with the seeds that the search is made with.
-        ranges: what is chosen, and from where.
-        trials: how many settings are tried.
-        seed: of the search.
-        validated: trains a cell and returns its rank on validation, see `validated_as`.
+        cell: the method, with the seeds of the search.
+        ranges: search range of each key.
+        trials: number of trials.
+        seed: seed of the search.
+        validated: function that trains a cell and returns its rank on validation.
 
     Raises:
-        MtkdError: every trial failed; why the last did.
+        MtkdError: every trial failed; the error of the last.
     """
     import optuna
 
@@ -93,7 +98,9 @@ def tune(
     failure: MtkdError | None = None
     for _ in range(trials):
         trial = study.ask()
-        chosen = {key: _said(trial.suggest_float(key, r.low, r.high, log=r.log)) for key, r in ranges.items()}
+        chosen = {
+            key: _formatted(trial.suggest_float(key, r.low, r.high, log=r.log)) for key, r in ranges.items()
+        }
         try:
             rank = validated(with_settings(cell, chosen))
         except MtkdError as error:
@@ -114,21 +121,21 @@ def tune(
 
 
 def with_settings(cell: Cell, settings: Mapping[str, str]) -> Cell:
-    """Return the cell with some settings more."""
+    """Return the cell with additional settings."""
     more = tuple(f"{key}={value}" for key, value in settings.items())
     return replace(cell, overrides=(*cell.overrides, *more))
 
 
-def _said(value: float) -> str:
-    """Return a number as it is written in a recipe: three digits are enough."""
+def _formatted(value: float) -> str:
+    """Return a number with the three digits that a recipe shows."""
     return f"{value:.3g}"
 
 
-def validated_as(report: RunResult) -> tuple[float, ...]:
-    """Return the rank on validation of a run's student, larger is better; its test scores are not read.
+def validation_rank(report: RunResult) -> tuple[float, ...]:
+    """Return the rank of a run's student on validation, larger is better. Test scores are not used.
 
-    It is the best rank of its trials: minus the loss with few labels, else the metric, then minus the loss.
-    Runs of older versions have no ranks: they are ranked by the metric, then by the loss if they have it.
+    It is the best rank of its trials: minus the loss with few labels, otherwise the metric, then minus the
+    loss. Runs of earlier versions have no ranks: theirs is the metric, then minus the loss if it is known.
     """
     metric = Metric(report.metric.name, report.metric.higher_is_better)
     ranks = [rank for trial in report.student.trials if (rank := _rank(trial, metric)) is not None]
@@ -136,7 +143,7 @@ def validated_as(report: RunResult) -> tuple[float, ...]:
 
 
 def _rank(trial: Mapping[str, Any], metric: Metric) -> tuple[float, ...] | None:
-    """Return the rank of a trial; None if it failed. An undefined part of a rank is the worst."""
+    """Return the rank of a trial; None if it failed. An undefined part ranks last."""
     if metric.name not in trial:
         return None
     if "rank" in trial:

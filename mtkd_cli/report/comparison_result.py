@@ -1,4 +1,4 @@
-"""What ``comparison.json`` holds: the facts of a comparison."""
+"""The content of ``comparison.json``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mtkd_cli.report.costs import Costs
 from mtkd_cli.report.number import Number
 from mtkd_cli.report.run_result import PrimaryMetric
 
@@ -24,11 +25,11 @@ class Against:
         p_holm: the p value after Holm's correction over the methods that were tested.
         sentence: the verdict in words.
         deviation: standard deviation of the gains; None with one seed.
-        low: lower end of the 95 % interval of the mean gain; None with one seed.
+        low: lower end of the 95 % interval of the mean gain; None with fewer than three seeds.
         high: upper end of the interval; None with one seed.
         p: p value of no difference, two-sided.
-        seeds_to_settle: number of seeds that would settle it with 80 % chance; None if it is settled, or if
-            1,000 would not do.
+        seeds_to_settle: number of seeds that are likely (80 %) to settle it at the next look; None if it is
+            settled, or if 30 seeds are less likely to.
     """
 
     word: str
@@ -48,16 +49,18 @@ class Row:
     """A method, or a student that was trained without teachers.
 
     Attributes:
-        name: what it is called.
+        name: its name in tables.
         scores: the primary metric on the test split, by seed.
         seeds: key and value of the seeds of each score.
         mean: mean of the scores.
         deviation: their standard deviation; None with one seed.
-        interval: 95 % interval of the mean over seeds; None with one seed.
-        method: key and value of what makes the method.
+        interval: 95 % interval of the mean over seeds; None with fewer than three seeds.
+        method: key and value of the settings of the method.
         runs: names of its runs; empty for a baseline.
         against: the tests, by opponent.
         reference: whether it saw more labels than the methods: an upper reference, not a fair baseline.
+        key: digest of the runs' recipe without seeds; empty for a baseline.
+        costs: size and median latency of the student; None in files of earlier versions.
     """
 
     name: str
@@ -70,14 +73,16 @@ class Row:
     runs: tuple[str, ...] = ()
     against: Mapping[str, Against] = field(default_factory=dict)
     reference: bool = False
+    key: str = ""
+    costs: Costs | None = None
 
 
 @dataclass(frozen=True)
 class Opponent:
-    """What methods are tested against.
+    """A student that methods are tested against.
 
     Attributes:
-        name: what it is called.
+        name: its name in sentences.
         tested: number of methods that were tested against it.
         words: number of tests by their word.
     """
@@ -89,12 +94,12 @@ class Opponent:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What was chosen for a method on validation.
+    """Settings that were tuned on validation for a method.
 
     Attributes:
-        method: key and value of what makes the method.
+        method: key and value of the settings of the method.
         settings: the chosen settings.
-        score: what they were chosen by on validation, larger is better: the metric, or minus the loss.
+        score: their validation score, larger is better: the metric, or minus the loss.
         loss: their validation loss.
         trials: the settings of each trial, with its score and loss.
     """
@@ -112,18 +117,23 @@ class Comparison:
 
     Attributes:
         task: the task.
-        metric: the metric that decides.
+        metric: the primary metric.
         test_samples: number of test samples.
-        seeds: number of seeds of the method that has the most.
+        seeds: largest number of seeds of a method.
         rows: students without teachers, then each method.
         best: index of the row with the best mean.
-        lead: what matters most, in words.
-        opponents: what the methods were tested against.
-        failures: why students could not be trained, by their settings.
-        tuned: what was tuned for each method.
+        lead: the main result, in words.
+        opponents: students that the methods were tested against.
+        failures: error messages of students that could not be trained, by their settings.
+        tuned: settings that were tuned for each method.
         recipe: the resolved recipe; None for a comparison of finished runs.
         grid: the grid as it was given.
         format: number of the layout of this file.
+        best_set: indices of the rows that are not surely worse than another, the best mean first; empty in
+            files of earlier versions.
+        level: significance level of this look; 0.05 at most for all looks at the same methods together.
+        seeds_seen: key and value of the seeds with which the same methods were compared before.
+        students_differ: whether the students differ in model or size.
     """
 
     task: str
@@ -139,6 +149,10 @@ class Comparison:
     recipe: Mapping[str, Any] | None = None
     grid: tuple[str, ...] = ()
     format: int = FORMAT
+    best_set: tuple[int, ...] = ()
+    level: float = 0.05
+    seeds_seen: tuple[Mapping[str, str], ...] = ()
+    students_differ: bool = False
 
     @property
     def sentences(self) -> list[str]:

@@ -1,16 +1,15 @@
-"""A plot of repeated measurements: every one a point, their mean, its interval. The axis need not hold 0."""
+"""A plot of repeated measurements: points, mean, interval. The axis may not start at 0."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from markupsafe import Markup
 
-from mtkd_cli.report.charts import best_of
 from mtkd_cli.report.svg import LETTER, WIDTH, alike, element, fitting, number, picture, scale_of
 
 ROW, NUMBERS = 24, 56
-"""Height of a row; room for the means at its end."""
+"""Height of a row, and width of the column of means at its end, in pixels."""
 
 
 def strips(
@@ -18,16 +17,16 @@ def strips(
     points: Mapping[str, Sequence[float]],
     means: Mapping[str, float],
     intervals: Mapping[str, tuple[float, float]],
-    higher_is_better: bool,
+    best: Collection[str],
 ) -> Markup:
-    """Return a row for each name: points, mean, interval where there is one; the best mean in colour.
+    """Return a row for each name: its points, its mean, and the interval of the mean.
 
     Args:
-        title: read out where pictures are not seen.
-        points: the measurements.
-        means: of each name.
-        intervals: of the means, of some names.
-        higher_is_better: which mean is the best.
+        title: title for screen readers.
+        points: measurements of each name.
+        means: mean of each name.
+        intervals: interval of the mean, for some names.
+        best: names whose means are drawn in color.
     """
     letters = max(min(max(map(len, means), default=0), 24), 4)
     left, bottom = letters * LETTER + 10, len(means) * ROW + 4
@@ -35,7 +34,6 @@ def strips(
         value for values in (*points.values(), *intervals.values(), means.values()) for value in values
     ]
     x = scale_of(everything, left, WIDTH - NUMBERS)
-    best = best_of(means.values(), higher_is_better)
     parts = []
     for value in x.ticks:
         place = x.at(value)
@@ -48,7 +46,7 @@ def strips(
         if name in intervals:
             low, high = (x.at(end) for end in intervals[name])
             parts.append(element("line", x1=low, x2=high, y1=middle, y2=middle, class_="whisker"))
-        kind = "bar best" if means[name] == best else "bar"
+        kind = "bar best" if name in best else "bar"
         mean = x.at(means[name])
         parts.append(element("rect", x=mean - 3, y=middle - 8, width=6, height=16, class_=kind))
         for value in points.get(name, ()):

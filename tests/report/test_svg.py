@@ -85,7 +85,7 @@ def test_numbers_of_bars_have_as_many_decimals_each() -> None:
 
 def test_each_seed_is_a_point_and_the_mean_between_them() -> None:
     points = {"a": [0.81, 0.83], "b": [0.9]}
-    tree = parsed(strips("t", points, {"a": 0.82, "b": 0.9}, {"a": (0.8, 0.84)}, higher_is_better=False))
+    tree = parsed(strips("t", points, {"a": 0.82, "b": 0.9}, {"a": (0.8, 0.84)}, best={"a"}))
     low, high, one = (float(part.attrib["cx"]) for part in tree.findall("circle"))
     assert 0 < low < high < one < 440
     best, other = tree.findall("rect")

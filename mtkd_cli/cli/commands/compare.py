@@ -34,6 +34,12 @@ def compare(
     tune_seed: Annotated[int, typer.Option(min=0, help="Random seed of --tune.")] = 0,
     baseline: Baseline = None,
     no_baseline: NoBaseline = False,
+    best_teacher: Annotated[
+        bool,
+        typer.Option(
+            "--best-teacher/--no-best-teacher", help="Train the best single teacher's student as an opponent."
+        ),
+    ] = True,
     device: Device = "auto",
     threads: Threads = 0,
     trust_pickle: TrustPickle = None,
@@ -42,15 +48,15 @@ def compare(
 ) -> None:
     """Train a grid of students and compare them.
 
-    Each method is compared with the baselines and with the best single teacher. Given several runs
-    instead of a recipe, compares these finished runs.
+    Prints which settings are not surely worse than the best, and compares each with the baselines and
+    with the best single teacher. Given several runs instead of a recipe, compares these finished runs.
     """
     with console.report_errors(as_json):
-        from mtkd_cli.compare.from_runs import place_of
+        from mtkd_cli.compare.from_runs import find_run
 
         more = overrides or []
         runs = [] if any("=" in argument for argument in more) else [recipe, *more]
-        if len(runs) > 1 or (runs and place_of(recipe)):
+        if len(runs) > 1 or (runs and find_run(recipe)):
             if tune:
                 raise UsageError(
                     "--tune needs a recipe", where="--tune", hint="pass a recipe, or remove --tune"
@@ -65,4 +71,6 @@ def compare(
 
         choice = baseline_of(baseline, no_baseline) or BaselineChoice.ALL
         tuning, trusted = (tune, trials, tune_seed), trust_pickle or []
-        compare_grid(recipe, more, name, tuning, choice, device, threads, trusted, trust_code, as_json)
+        compare_grid(
+            recipe, more, name, tuning, choice, best_teacher, device, threads, trusted, trust_code, as_json
+        )

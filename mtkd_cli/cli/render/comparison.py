@@ -13,18 +13,25 @@ from rich.table import Table
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.tables import table
-from mtkd_cli.compare.comparison import Student, comparison_of
+from mtkd_cli.compare.comparison import comparison_of
 from mtkd_cli.compare.from_runs import students_of
 from mtkd_cli.compare.grid import Cell, grid_of
+from mtkd_cli.compare.looks import Seeds, method_key, seen_before
 from mtkd_cli.compare.runner import Trainer
-from mtkd_cli.compare.tune import Range, ranges_of, require_optuna, tune, validated_as, with_settings
+from mtkd_cli.compare.student import Student
+from mtkd_cli.compare.tune import Range, ranges_of, require_optuna, tune, validation_rank, with_settings
+from mtkd_cli.inference.run_files import ROOT as RUNS
 from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.recipe.load import load
 from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
 from mtkd_cli.report import results
-from mtkd_cli.report.comparison_result import Against, Comparison, Tuned
+from mtkd_cli.report.comparison_columns import earlier_look, standing
+from mtkd_cli.report.comparison_lead import best_set_sentence
+from mtkd_cli.report.comparison_result import Comparison, Tuned
+from mtkd_cli.report.costs import Costs
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.report.units import bytes_in_words, milliseconds
 from mtkd_cli.runs import names
 from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
@@ -36,12 +43,10 @@ NOT_TRAINED = (-math.inf, -math.inf)
 
 
 def compare_runs(runs: Sequence[str], name: str, as_json: bool) -> None:
-    """Compare runs that are finished."""
-    _keep(
-        comparison_of(students_of(runs)),
-        name or f"runs-{content_store.digest({'runs': sorted(runs)})[:10]}",
-        as_json,
-    )
+    """Compare finished runs."""
+    students = students_of(runs)
+    found = comparison_of(students, seen=_seen(students))
+    _save(found, name or f"runs-{content_store.digest({'runs': sorted(runs)})[:10]}", as_json)
 
 
 def compare_grid(
@@ -50,13 +55,14 @@ def compare_grid(
     name: str,
     tuning: tuple[str, int, int],
     baseline: BaselineChoice,
+    best_teacher: bool,
     device: str,
     threads: int,
     trust_pickle: Sequence[str],
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Train a grid of students, or find them trained, and compare them."""
+    """Train a grid of students and compare them. Finished runs are reused."""
     grid, (keys, trials, seed) = grid_of(overrides), tuning
     names.folder_of(ROOT, name or "default")
     ranges = ranges_of(keys)
@@ -67,9 +73,9 @@ def compare_grid(
     with stdout_on_stderr():
         warn = console.warner()
         first = load(recipe, grid.fixed, warn=warn)
-        methods = grid.methods(first.recipe.strategy.name, len(first.recipe.teachers))
+        methods = grid.methods(first.recipe.strategy.name, len(first.recipe.teachers), best_teacher)
         cells = grid.cells(methods)
-        # everything that is wrong, before anything is trained
+        # check every recipe before the first training
         trusted = checked(trust_pickle, [load(recipe, cell.overrides, warn=warn) for cell in cells])
         console.warn(warnings(trusted))
         progress = Progress(Console(stderr=True))
@@ -82,23 +88,33 @@ def compare_grid(
         )
         tuned = _tuned(trainer, cells[: len(methods)], ranges, trials, seed) if ranges else {}
         chosen = [with_settings(cell, tuned[cell.method].settings) if tuned else cell for cell in cells]
-        done = trainer.all_of(chosen)
-    students = [Student(each.cell, each.run, each.report) for each in done if each.report is not None]
-    failures = {" ".join(each.cell.overrides): each.failure for each in done if each.report is None}
-    found = comparison_of(students, failures, list(tuned.values()))
+        trained = trainer.train_all(chosen)
+    students = [
+        Student(each.cell, each.run, each.report, method_key(results.read_recipe(RUNS / each.run)))
+        for each in trained
+        if each.report is not None
+    ]
+    failures = {" ".join(each.cell.overrides): each.failure for each in trained if each.report is None}
+    found = comparison_of(students, failures, list(tuned.values()), _seen(students))
     key = {"recipe": recipe, "overrides": sorted(overrides), "tune": [sorted(ranges), trials, seed]}
     default = f"{names.valid_part(first.name)}-{content_store.digest(key)[:10]}"
-    _keep(replace(found, recipe=first.recipe.as_dict(), grid=tuple(overrides)), name or default, as_json)
+    _save(replace(found, recipe=first.recipe.as_dict(), grid=tuple(overrides)), name or default, as_json)
+
+
+def _seen(students: Sequence[Student]) -> Seeds:
+    """Return the seeds with which these methods were compared before."""
+    seeds = frozenset(tuple(sorted(student.cell.seeds)) for student in students)
+    return seen_before(ROOT, {student.key for student in students}, seeds)
 
 
 def _tuned(
     trainer: Trainer, cells: Sequence[Cell], ranges: Mapping[str, Range], trials: int, seed: int
 ) -> dict[tuple[tuple[str, str], ...], Tuned]:
-    """Return what each method is tuned to, with the first seeds of the grid."""
+    """Return the tuned settings of each method, found with the first seeds of the grid."""
     found = {}
     for number, cell in enumerate(cells):
-        said = f"tune {' '.join(cell.overrides)}: method {number + 1} of {len(cells)}, {trials} trials"
-        trainer.progress.say(said)
+        settings = " ".join(cell.overrides)
+        trainer.progress.say(f"tune {settings}: method {number + 1} of {len(cells)}, {trials} trials")
         found[cell.method] = tune(cell, ranges, trials, seed, lambda tried: _validation_rank(trainer, tried))
     return found
 
@@ -106,38 +122,57 @@ def _tuned(
 def _validation_rank(trainer: Trainer, cell: Cell) -> tuple[float, ...]:
     """Train a cell without baselines and return its rank on validation."""
     report = trainer.train(cell, BaselineChoice.NONE)[0].report
-    return validated_as(report) if report else NOT_TRAINED
+    return validation_rank(report) if report else NOT_TRAINED
 
 
-def _keep(comparison: Comparison, name: str, as_json: bool) -> None:
-    place = names.folder_of(ROOT, name)
-    results.write_alone(place, comparison)
-    write_pages(place, comparison)
+def _save(comparison: Comparison, name: str, as_json: bool) -> None:
+    """Write the files of a comparison and print it."""
+    folder = names.folder_of(ROOT, name)
+    results.write_alone(folder, comparison)
+    write_pages(folder, comparison)
     if as_json:
         console.print_json(results.as_json(comparison))
         return
     console.print_result(comparison_table(comparison))
     console.print_result("")
+    best_set = best_set_sentence(comparison.rows, comparison.best_set)
+    for sentence in filter(None, [best_set, earlier_look(comparison)]):
+        console.print_result(console.cell(sentence))
     for sentence in comparison.sentences:
         console.print_result(console.cell(f"- {sentence}"))
     for cell, failure in comparison.failures.items():
         console.warn([f"{cell} failed: {failure}"])
-    console.print_result(f"\nEverything is in {place}/")
+    console.print_result(f"\nEverything is in {folder}/")
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Return the rows of a comparison for the terminal."""
-    opponents = [opponent.name for opponent in comparison.opponents]
-    metric = spelt(comparison.metric.name)
-    rows = []
-    for row in comparison.rows:
-        interval = " to ".join(shown(end, row.mean) for end in row.interval) if row.interval else "-"
-        verdicts = [_verdict(row.against.get(who), row.mean) for who in opponents]
-        rows.append([row.name, len(row.scores), shown(row.mean), interval, *verdicts])
-    titles = [f"against the {who}" for who in opponents]
-    title = f"{metric} on {comparison.test_samples} test samples"
-    return table(rows, ["student", "seeds", "mean", "95 % interval", *titles], title)
+def comparison_table(comparison: Comparison, width: int | None = None) -> Table:
+    """Return the rows of a comparison as a table for the terminal.
 
-
-def _verdict(test: Against | None, mean: float) -> str:
-    return "" if test is None else f"{shown(test.gain, mean, '+')} {test.word}"
+    Args:
+        comparison: the facts.
+        width: width of the terminal, in characters; default: the actual width. The page of the comparison
+            has the columns that do not fit.
+    """
+    rows = comparison.rows
+    costs = [row.costs or Costs() for row in rows]
+    # the first columns are the most important ones
+    columns = {
+        "student": [row.name for row in rows],
+        "mean": [shown(row.mean) for row in rows],
+        "best?": [standing(comparison, index) for index in range(len(rows))],
+        "size": [bytes_in_words(each.bytes) for each in costs],
+        "latency": [milliseconds(each.latency_ms) for each in costs],
+        "95 % interval": [
+            " to ".join(shown(end, row.mean) for end in row.interval) if row.interval else "-" for row in rows
+        ],
+        "seeds": [str(len(row.scores)) for row in rows],
+    }
+    left, kept = width or Console().width, list[str]()
+    for name, cells in columns.items():
+        left -= max(map(len, [name, *cells])) + (3 if kept else 0)
+        if kept and left < 0:
+            break
+        kept.append(name)
+    title = f"{spelt(comparison.metric.name)} on {comparison.test_samples} test samples, {comparison.seeds} "
+    title += "seed" if comparison.seeds == 1 else "seeds"
+    return table(list(zip(*(columns[name] for name in kept), strict=True)), kept, title, whole=kept)

@@ -1,4 +1,4 @@
-"""What `mtkd compare` promises."""
+"""`mtkd compare`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def compare(*more: str, baseline: str = "alone") -> dict[str, Any]:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the runs that are really trained."""
+    """Names of the runs that are trained."""
     names: list[str] = []
     distill = pipeline.distill
 
@@ -47,6 +47,10 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def names(facts: dict[str, Any]) -> list[str]:
     return [row["name"] for row in facts["rows"]]
+
+
+def scores(facts: dict[str, Any]) -> dict[str, list[float]]:
+    return {row["name"]: row["scores"] for row in facts["rows"]}
 
 
 def test_grid_includes_baselines(trained: list[str]) -> None:
@@ -70,12 +74,50 @@ def test_repeats_only_unfinished_cells(trained: list[str]) -> None:
     assert compare("strategy=mean", "train.seed=0,1") == first
     assert len(trained) == 4
     killed = Path("runs") / first["rows"][1]["runs"][1]
-    (killed / "report.json").unlink()  # and with it the evidence that the run was finished
-    assert compare("strategy=mean", "train.seed=0,1") == first, "the same bits again"
+    (killed / "report.json").unlink()  # the run counts as unfinished
+    assert scores(compare("strategy=mean", "train.seed=0,1")) == scores(first), "the same bits again"
     assert trained[4:] == [killed.name]
     wider = compare("strategy=mean,consensus", "train.seed=0,1")
     assert [name.split("-")[1] for name in trained[5:]] == ["consensus", "consensus"]
     assert names(wider) == ["student alone", "mean", "consensus", "best"]
+
+
+def test_adding_seeds_is_a_second_look(trained: list[str]) -> None:
+    first = compare("strategy=mean", "train.seed=0,1,2", "--no-best-teacher")
+    assert names(first) == ["student alone", "mean"]
+    assert (first["level"], first["seeds_seen"]) == (0.025, [])
+    second = compare("strategy=mean", "train.seed=0,1,2,3,4,5", "--no-best-teacher")
+    assert second["level"] == 0.0125
+    assert second["seeds_seen"] == first["rows"][1]["seeds"]
+    assert len(trained) == 6
+    assert compare("strategy=mean", "train.seed=0,1,2", "--no-best-teacher") == first
+    result = mtkd("compare", *second["rows"][1]["runs"])
+    assert "compared before with 3 seeds: a verdict now needs p below 0.013" in " ".join(
+        result.stdout.split()
+    )
+
+
+def test_shows_size_and_latency_of_different_students() -> None:
+    facts = compare("student=mlp:8,mlp:16", "train.seed=0", "--no-best-teacher")
+    sizes = [row["costs"]["bytes"] for row in facts["rows"]]
+    weights = [64 * hidden + hidden + hidden * 10 + 10 for hidden in (8, 16)]
+    assert sizes == [4 * weights[0], 4 * weights[1]] * 2
+    assert facts["students_differ"]
+    (page,) = Path("comparisons").glob("*/comparison.html")
+    assert "accuracy against size" in page.read_text()
+    result = mtkd("compare", *SMALL, "student=mlp:8,mlp:16", "train.seed=0", "--no-best-teacher")
+    assert "2.4 kB" in result.stdout
+    assert "One seed gives no interval; run three." in result.stdout
+
+
+@pytest.mark.parametrize(("width", "last"), [(40, "mean"), (60, "size"), (200, "seeds")])
+def test_columns_that_do_not_fit_are_left_out(width: int, last: str) -> None:
+    from mtkd_cli.cli.render.comparison import comparison_table
+    from tests.report.conftest import COMPARISON, comparison_result
+
+    facts = comparison_result(COMPARISON)
+    found = comparison_table(facts, width)
+    assert found.columns[-1].header == last
 
 
 def test_other_data_or_settings_train_new_students(trained: list[str]) -> None:
@@ -152,7 +194,7 @@ def test_tunes_each_method_and_resumes(trained: list[str]) -> None:
     assert len(trained) == 2 * 2 + 4
 
 
-def test_local_code_of_one_value_of_the_grid_is_warned_of_once_before_it_runs() -> None:
+def test_warns_once_about_local_code_before_running_it() -> None:
     Path("mine.py").write_text("raise RuntimeError('it ran')")
     done = mtkd("compare", "digits", "strategy=mean,python:mine.py:Mine", "train.seed=0,1")
     assert done.exit_code == 2
