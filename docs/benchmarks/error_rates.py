@@ -10,33 +10,33 @@ All random numbers come from counters, so a row can be reproduced bit for bit.
 from __future__ import annotations
 
 import argparse
-import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import error_rates_models as models
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from error_rates_audits import audits, recommendations
+from error_rates_samples import best_teacher, coverage, memorized, verdicts
+from error_rates_seeds import advice, comparisons, looks
 from tables import markdown, versions
 
-from mtkd_cli import counter_rng
 from mtkd_cli.audit.advice import FEWEST
-from mtkd_cli.audit.recommend import recommended
-from mtkd_cli.audit.sure_findings import harms_of, overconfident
-from mtkd_cli.report.audit_result import Change
-from mtkd_cli.report.costs import Costs
-from mtkd_cli.runs.report_facts import Scored, Scores, compare
 from mtkd_cli.stats import jackknife
-from mtkd_cli.stats.estimate import independent
-from mtkd_cli.stats.paired_test import BEATS, DOES_NOT_BEAT, judge, paired
-from mtkd_cli.stats.paired_test import seeds_to_settle as naive_seeds
-from mtkd_cli.stats.score import score_of
-from mtkd_cli.stats.sequential import level_at, seeds_to_settle
+from mtkd_cli.stats.sequential import MOST_SEEDS
 
 HERE = Path(__file__).parent
-DRAWS = 500
-Numbers = NDArray[np.float64]
+
+
+PARTS: dict[str, Callable[[int], Iterator[list[str]]]] = {
+    "verdicts": verdicts,
+    "coverage": coverage,
+    "best": best_teacher,
+    "memorized": memorized,
+    "audits": audits,
+    "recommendations": recommendations,
+    "comparisons": comparisons,
+    "looks": looks,
+    "advice": advice,
+}
 
 
 def main() -> None:
@@ -56,221 +56,6 @@ def main() -> None:
         (HERE / "error_rates.md").write_text(page(parts, arguments.simulations))
 
 
-# Two models on the same samples.
-
-
-@functools.lru_cache(maxsize=4)
-def drawn(samples: int) -> Numbers:
-    """Return the count of each sample in each bootstrap draw, ``[draws, N]``, with the draws of mtkd 0.2."""
-    rows = [counter_rng.generator("bootstrap", d).integers(0, samples, samples) for d in range(DRAWS)]
-    return np.stack([np.bincount(row, minlength=samples) for row in rows]).astype(float)
-
-
-def percentile(value: float, draws: Numbers) -> tuple[float, float]:
-    """Return the interval of mtkd 0.2: quantiles of the draws, centered at the value."""
-    low, high = np.quantile(draws, [0.025, 0.975]) + value - draws.mean()
-    return float(low), float(high)
-
-
-def false_alarms(case: models.Case, samples: int, simulations: int, name: str) -> tuple[int, int]:
-    """Return how often the percentile bootstrap and mtkd report a difference of two equally good models."""
-    before = after = 0
-    for number in range(simulations):
-        rng = counter_rng.generator("error rates", name, samples, number)
-        first, second = case.pair(rng, samples)
-        if case.metric is not None:
-            of = case.metric
-            value = of(first.sum(axis=0)) - of(second.sum(axis=0))
-            counts = drawn(samples)
-            low, high = percentile(float(value), of(counts @ first) - of(counts @ second))
-            before += low > 0 or high < 0
-        task, one, other = case.statistics(first), case.statistics(second), case.task
-        after += score_of(other, task).minus(score_of(other, one)).sure
-    return before, after
-
-
-def verdicts(simulations: int) -> Iterator[list[str]]:
-    """Two models that are equally good: "Distillation helped" or "hurt"."""
-    for name, (case, sizes, dear) in models.CASES.items():
-        for samples in sizes:
-            count = simulations // dear
-            before, after = false_alarms(case, samples, count, name)
-            yield [
-                name,
-                str(samples),
-                share(before, count) if case.metric is not None else "-",
-                share(after, count),
-            ]
-
-
-def coverage(simulations: int) -> Iterator[list[str]]:
-    """Intervals of one model's score."""
-    for name, (case, true, sizes, dear) in models.SINGLE.items():
-        for samples in sizes:
-            count, before, after = simulations // dear, 0, 0
-            for number in range(count):
-                rng = counter_rng.generator("coverage", name, samples, number)
-                first, _ = case.pair(rng, samples)
-                assert case.metric is not None
-                low, high = percentile(
-                    float(case.metric(first.sum(axis=0))), case.metric(drawn(samples) @ first)
-                )
-                before += not low <= true <= high
-                found = score_of(case.task, case.statistics(first)).estimate()
-                after += not found.low <= true <= found.high
-            yield [name, str(samples), share(before, count), share(after, count)]
-
-
-def best_teacher(simulations: int) -> Iterator[list[str]]:
-    """Four teachers that are as good as the ensemble: "does not beat its best teacher"."""
-    for samples in (100, 539):
-        before = after = 0
-        for number in range(simulations):
-            rng = counter_rng.generator("best teacher", samples, number)
-            right = models.right_answers(rng, samples, 5, 0.9)
-            statistics = [models.of_right(models.with_ones(each)) for each in right]
-            scored = [Scored(s, models.CLASSES.metrics(s), Costs()) for s in statistics]
-            teachers = {f"t{k}": one for k, one in enumerate(scored[1:])}
-            said = compare(models.CONTEXT, Scores(scored[0], {}, scored[0], teachers)).sentence
-            after += "does not beat" in said
-            best = right[1:][np.argmax([one.mean() for one in right[1:]])]
-            gap = best - right[0]
-            low, _ = percentile(float(gap.mean()), drawn(samples) @ gap / samples)
-            before += low > 0
-        yield ["accuracy .9, 4 teachers", str(samples), share(before, simulations), share(after, simulations)]
-
-
-def memorized(simulations: int) -> Iterator[list[str]]:
-    """A teacher that saw no label: "may have been trained on these samples" (level 1 %)."""
-    for samples in (20, 100, 1000):
-        after = 0
-        for number in range(simulations):
-            rng = counter_rng.generator("memorized", samples, number)
-            right = (models.with_ones((rng.random(samples) < 0.8).astype(float)) for _ in range(2))
-            sides = map(models.of_right, right)
-            seen, unseen = (score_of(models.CLASSES, side).estimate(0.99) for side in sides)
-            after += independent(seen, unseen).low > 0
-        yield ["accuracy .8", str(samples), "-", share(after, simulations)]
-
-
-# Audits.
-
-
-def audits(simulations: int) -> Iterator[list[str]]:
-    """Four calibrated teachers; then three of them and one with random predictions."""
-    for samples in (20, 50, 100, 200):
-        count = simulations // 4
-        before = after = found = found_before = 0
-        for number in range(count):
-            rng = counter_rng.generator("audit", samples, number)
-            accused, accused_before = accusations(rng, samples, bad=False)
-            after, before = after + bool(accused), before + bool(accused_before)
-            accused, accused_before = accusations(rng, samples, bad=True)
-            found, found_before = found + ("t3" in accused), found_before + ("t3" in accused_before)
-        rates = [share(n, count) for n in (before, after, found_before, found)]
-        yield [str(samples), *rates]
-
-
-def accusations(rng: np.random.Generator, samples: int, bad: bool) -> tuple[set[str], set[str]]:
-    """Return the teachers that mtkd reports, and those that plain percentile intervals report."""
-    outputs, target = models.teachers(rng, samples, bad)
-    together = models.outcome(models.mixed(outputs), target)
-    changes, before = {}, set()
-    for k in range(len(outputs)):
-        rest = models.outcome(models.mixed([o for j, o in enumerate(outputs) if j != k]), target)
-        gain, lower = rest.gain_over(together, True), rest.loss_gain_over(together)
-        changes[f"t{k}"] = Change("mean", f"t{k}", gain, lower)
-        counts = drawn(samples)
-        score = (rest.measured.statistics[:, 0] - together.measured.statistics[:, 0]).double().numpy()
-        loss = (together.measured.losses - rest.measured.losses).double().numpy()
-        ends = [percentile(float(x.mean()), counts @ x / samples) for x in (score, loss)]
-        if ends[0][1] >= 0 and (ends[0][0] > 0 or ends[1][0] > 0):
-            before.add(f"t{k}")
-    facts = models.facts(outputs, target)
-    for teacher in facts:
-        right = sum(share * n for _, share, n in teacher.reliability) / samples
-        if sum(mean * n for mean, _, n in teacher.reliability) / samples - right > 0.1:
-            before.add(teacher.name)
-    return set(harms_of(changes)) | set(overconfident(facts)), before
-
-
-def recommendations(simulations: int) -> Iterator[list[str]]:
-    """Ten equally good strategies: recommendations of another one."""
-    for samples in (20, 50, 200):
-        count, before, after = simulations // 8, 0, 0
-        for number in range(count):
-            rng = counter_rng.generator("recommend", samples, number)
-            outputs, target = models.teachers(rng, samples, False, 10)
-            measured = {f"s{k}": models.outcome(output, target) for k, output in enumerate(outputs)}
-            after += recommended(measured, "s0", True) != "s0"
-            columns = [m.measured.statistics[:, 0].double().numpy() for m in measured.values()]
-            best = columns[max(range(10), key=lambda k: (columns[k].mean(), -measured[f"s{k}"].loss.value))]
-            gap = best - columns[0]
-            before += percentile(float(gap.mean()), drawn(samples) @ gap / samples)[0] > 0
-        yield ["10 equal strategies", str(samples), share(before, count), share(after, count)]
-
-
-# Comparisons over seeds.
-
-
-def comparisons(simulations: int) -> Iterator[list[str]]:
-    """Equally good methods: BEATS, DOES NOT BEAT."""
-    for tails, noise in models.NOISE.items():
-        for methods in (1, 4, 10):
-            for seeds in (2, 3, 5):
-                count = simulations // 2
-                words = {BEATS: 0, DOES_NOT_BEAT: 0}
-                plain = 0
-                for number in range(count):
-                    rng = counter_rng.generator("compare", tails, methods, seeds, number)
-                    gains = noise(rng, (methods, seeds)) - noise(rng, (1, seeds))
-                    tests = [paired(list(row)) for row in gains]
-                    found = [verdict.word for verdict in judge(tests)]
-                    plain += any(test.p < 0.05 for test in tests)
-                    for word in words:
-                        words[word] += word in found
-                rates = [share(n, count) for n in (plain, *words.values())]
-                yield [tails, str(methods), str(seeds), *rates]
-
-
-def looking_again(simulations: int) -> Iterator[list[str]]:
-    """Three seeds, then as many as advised."""
-    for rule, level, advise in (
-        ("5 % at each look", lambda seeds, earlier=(): 0.05, naive_seeds),
-        ("alpha spending (`stats/sequential.py`)", level_at, seeds_to_settle),
-    ):
-        wrong = again = 0
-        for number in range(simulations):
-            gains = counter_rng.generator("again", number).normal(size=1000)
-            first = paired(list(gains[:3]))
-            if first.p < level(3):
-                wrong += 1
-                continue
-            advised = advise(first, 1)
-            if advised is not None:
-                again += 1
-                wrong += paired(list(gains[:advised])).p < level(advised, [3])
-        yield [rule, share(again, simulations), share(wrong, simulations)]
-
-
-def share(count: int, of: int) -> str:
-    """Return a percentage with the standard error of the simulation."""
-    p = count / of
-    return f"{100 * p:.1f} ± {100 * max(p * (1 - p), 1 / of) ** 0.5 / of**0.5:.1f}"
-
-
-PARTS: dict[str, Callable[[int], Iterator[list[str]]]] = {
-    "verdicts": verdicts,
-    "coverage": coverage,
-    "best": best_teacher,
-    "memorized": memorized,
-    "audits": audits,
-    "recommendations": recommendations,
-    "comparisons": comparisons,
-    "again": looking_again,
-}
-
-
 def page(parts: dict[str, list[list[str]]], simulations: int) -> str:
     two = ["case", "samples", "percentile bootstrap (0.2)", "now"]
     harm = [
@@ -280,7 +65,9 @@ def page(parts: dict[str, list[list[str]]], simulations: int) -> str:
         "bad one found, 0.2",
         "bad one found, now",
     ]
-    seeds = ["noise between seeds", "methods", "seeds", "plain", "BEATS", "DOES NOT BEAT"]
+    seeds = ["noise between seeds", "methods", "seeds", "plain", "BEATS", "DOES NOT BEAT", "best left out"]
+    again = ["rule", "methods", "adds seeds", "false verdict", "best left out"]
+    advised = ["true gain", "advised, 0.2", "advised, now", "median N", "settled with N seeds"]
     tables = {
         "verdicts": markdown(two, parts["verdicts"]),
         "coverage": markdown(two, parts["coverage"]),
@@ -289,10 +76,16 @@ def page(parts: dict[str, list[list[str]]], simulations: int) -> str:
         "audits": markdown(harm, parts["audits"]),
         "recommendations": markdown(two, parts["recommendations"]),
         "comparisons": markdown(seeds, parts["comparisons"]),
-        "again": markdown(["rule", "advised to add seeds", "false verdict"], parts["again"]),
+        "looks": markdown(again, parts["looks"]),
+        "advice": markdown(advised, parts["advice"]),
     }
     return PAGE.format(
-        simulations=simulations, versions=versions(), fewest=jackknife.FEWEST, labels=FEWEST, **tables
+        simulations=simulations,
+        versions=versions(),
+        fewest=jackknife.FEWEST,
+        labels=FEWEST,
+        most=MOST_SEEDS,
+        **tables,
     )
 
 
@@ -367,16 +160,34 @@ Percentage of audits that recommend another strategy than yours, although all ar
 
 {recommendations}
 
-## `mtkd compare`: BEATS and DOES NOT BEAT
+## `mtkd compare`: one comparison
 
-All methods are equally good. The table shows the percentage of comparisons with at least one false verdict.
-`plain` is a t-test without Holm's correction.
+All methods and the student alone are equally good. Percentage of comparisons with at least one false BEATS
+or DOES NOT BEAT, and of comparisons in which a given method is left out of the best set. `plain` is a t-test
+at 5 % without Holm's correction. With three seeds, half of the 5 % is spent, so the nominal rates are 1.25 %
+for BEATS, for DOES NOT BEAT and for the best set; with five seeds 1.75 %, with ten 2.1 %.
 
 {comparisons}
 
-Adding seeds: start with three seeds; without a verdict, add as many seeds as `mtkd compare` advises.
+## `mtkd compare`: adding seeds
 
-{again}
+Equally good methods. Start with three seeds, then add seeds by a rule and compare again, up to ten looks.
+Percentage of simulations that add seeds, that have any false verdict at any look, and in which a given method
+is left out of the best set at any look. mtkd uses the levels of the looks (`mtkd_cli/stats/sequential.py`):
+all looks together have 5 %, half of it for each direction.
+
+{looks}
+
+## `mtkd compare`: "about N seeds are likely to settle it"
+
+One method with three seeds; the true gain is in standard deviations of the gain between seeds. Percentage of
+comparisons that advise a number of seeds (mtkd 0.2, now), and percentage of these that are settled with
+that number of seeds at the level of the second look. mtkd advises at most {most} seeds.
+
+{advice}
+
+With no true gain, there is nothing to settle, and each advice is wrong. A user does not know the true gain:
+averaged over what it can be after three seeds, the chance is 80 %.
 """
 
 

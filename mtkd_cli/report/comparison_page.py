@@ -15,6 +15,9 @@ from mtkd_cli.report.strip_plot import strips
 from mtkd_cli.report.units import bytes_in_words, milliseconds
 from mtkd_cli.stats.verdict import BEATS
 
+WORTH_A_PLOT = 1.2
+"""Ratio of costs that is plotted. Measured latencies of equal students differ by less."""
+
 
 def comparison_page(facts: Comparison, name: str) -> str:
     """Return the page of a comparison."""
@@ -108,7 +111,7 @@ def _costs(facts: Comparison, metric: str) -> Section:
     figures = [
         _cost_figure(facts, metric, label, costs)
         for label, costs in plots.items()
-        if len(costs) == len(facts.rows) and len(set(costs.values())) > 1
+        if len(costs) == len(facts.rows) and max(costs.values()) >= WORTH_A_PLOT * min(costs.values())
     ]
     return Section("Score against cost", figures=figures)
 
