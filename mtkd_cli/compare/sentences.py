@@ -48,7 +48,7 @@ def _sentence(row: Row, opponent: str, test: Against, metric: str, look: Look) -
     sentence += f", 95 % interval {low} to {high}, p {test.p_holm:.3g} after Holm"
     if is_sure:
         return sentence
-    sentence += f" (needs less than {look.level:.2g})"
+    sentence += f" (needs less than {look.level:.3g})"
     if test.seeds_to_settle:
         return f"{sentence}; about {test.seeds_to_settle} seeds are likely to settle it"
     return f"{sentence}; up to {MOST_SEEDS} seeds are not likely to settle it"

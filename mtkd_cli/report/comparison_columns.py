@@ -26,4 +26,4 @@ def earlier_look(comparison: Comparison) -> str:
     start = f"The same methods were compared before with {seen} seed{'s' if seen > 1 else ''}"
     if comparison.level <= 0:
         return f"{start}, and no seed is new: this comparison makes no claim. Add seeds to those."
-    return f"{start}: a verdict now needs p below {comparison.level:.2g}."
+    return f"{start}: a verdict now needs p below {comparison.level:.3g}."
