@@ -1,3 +1,3 @@
-"""mtkd: distil many teachers into one student."""
+"""mtkd: distill many teachers into one student."""
 
 __version__ = "0.2.0"

@@ -39,11 +39,11 @@ def test_teachers_are_recorded_without_a_student() -> None:
 
 
 def test_the_files_of_a_student_are_those_that_decide_its_answers(
-    distil: Callable[..., dict[str, Any]],
+    distill: Callable[..., dict[str, Any]],
 ) -> None:
     layers = "nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
     Path("net.py").write_text(f"from torch import nn\n\ndef net(**_):\n    return {layers}\n")
-    distil("student=python:net.py:net", name="first")
+    distill("student=python:net.py:net", name="first")
     found = api.student_files("first")
     first = Path("runs/first")
     assert found == [first / "student.json", first / "student.safetensors", Path("net.py").resolve()]

@@ -1,4 +1,4 @@
-"""The rows of a run, ``metrics.jsonl``: one for each evaluation, each once, whatever was killed when."""
+"""The rows of a run, ``metrics.jsonl``: one row for each evaluation, without duplicates after a crash."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.training.events import RunListener
 
 LABEL = ("phase", "candidate")
-"""What tells the trainings of a run apart; only a search has candidates."""
+"""Keys that identify a training; only a search has candidates."""
+
+FORMER_PHASES = {"distil": "distill"}
+"""Phase names of mtkd 0.2 and before, and their names today."""
 
 
 @dataclass(frozen=True)
 class MetricsFile(RunListener):
-    """Keeps the rows of a run in ``metrics.jsonl``."""
+    """Writes the rows of a run to ``metrics.jsonl``."""
 
     path: Path
 
     def training_began(self, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-        settle(self.path, label, rows)
+        replace_rows(self.path, label, rows)
 
     def epoch_finished(self, row: Mapping[str, Any]) -> None:
         append(self.path, row)
@@ -39,21 +42,27 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the rows; a line that was cut is none."""
-    return _rows(_text(path))
+    """Return the rows; incomplete lines are skipped."""
+    return _parse_rows(_read_text(path))
 
 
-def settle(path: Path, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Make ``rows`` the rows of the training with this label. Those of others stay as they are."""
-    text = _text(path)
-    present, wanted = _rows(text), [{**label, **row} for row in rows]
-    mine = [row for row in present if _label(row) == _label(label)]
-    if list(map(_line, mine)) != list(map(_line, wanted)):
+def replace_rows(path: Path, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replace the rows of one training by ``rows``; keep the rows of all others.
+
+    Args:
+        path: the file; it may not exist yet.
+        label: phase and candidate of the training.
+        rows: rows of the training, without the label.
+    """
+    text = _read_text(path)
+    present, wanted = _parse_rows(text), [{**label, **row} for row in rows]
+    own = [row for row in present if _label(row) == _label(label)]
+    if list(map(_line, own)) != list(map(_line, wanted)):
         present = [row for row in present if _label(row) != _label(label)] + wanted
-    settled = "".join(map(_line, present))
-    if settled != text:
+    new_text = "".join(map(_line, present))
+    if new_text != text:
         with atomic.disk_errors(path):
-            atomic.write_bytes(path, settled.encode())
+            atomic.write_bytes(path, new_text.encode())
 
 
 def _line(row: Mapping[str, Any]) -> str:
@@ -64,14 +73,14 @@ def _label(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row.get(name) for name in LABEL)
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
 
 
-def _rows(text: str) -> list[dict[str, Any]]:
+def _parse_rows(text: str) -> list[dict[str, Any]]:
     rows = []
     for line in text.splitlines():
         try:
@@ -79,5 +88,6 @@ def _rows(text: str) -> list[dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(row, dict):
-            rows.append(row)
+            former = {key for key in FORMER_PHASES if row.get("phase") == key}
+            rows.append({**row, "phase": FORMER_PHASES[former.pop()]} if former else row)
     return rows

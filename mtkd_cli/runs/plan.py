@@ -67,7 +67,7 @@ def plan_of(context: Context, views: int | None, baseline: bool | str, seeds: in
         if what == "record" or t["fit"]
     ]
     times = f", {seeds} seeds" if seeds > 1 else ""
-    phases.append({"phase": f"distil{times}", "seconds": seconds * seeds})
+    phases.append({"phase": f"distill{times}", "seconds": seconds * seeds})
     phases += [
         {
             "phase": f"{baseline.phase}{times}",

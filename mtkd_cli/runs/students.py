@@ -80,7 +80,7 @@ def distilled(
     objective = FromTeachers(data, strategy, batches, loss.temperature, kd_ratio(context), hints)
     sizes = [teacher.size for teacher in data.features]
     distance = merged_distance(data, strategy, batches, context)
-    return best_candidate(context, data, objective, "distil", checkpoints, sizes, distance)
+    return best_candidate(context, data, objective, "distill", checkpoints, sizes, distance)
 
 
 def kd_ratio(context: Context) -> float:

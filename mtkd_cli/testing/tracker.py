@@ -14,7 +14,7 @@ from mtkd_cli.testing.broken import NotCheckedError, require
 
 ROWS: tuple[dict[str, Any], ...] = tuple(
     {"phase": phase, "step": step, "epoch": 1, "lr": 1e-2, "task_loss": 1.0, "kd_loss": 0.5, "accuracy": 0.5}
-    for phase in ("fit first", "distil")
+    for phase in ("fit first", "distill")
     for step in (10, 20)
 )
 RECIPE = {"task": {"name": "mine"}, "teachers": [{"name": "first"}]}

@@ -132,10 +132,10 @@ def test_reports_every_problem_of_a_recipe(registry: Any) -> None:
     ]
 
 
-def stub(monkeypatch: pytest.MonkeyPatch, distil: Any) -> None:
+def stub(monkeypatch: pytest.MonkeyPatch, distill: Any) -> None:
     """Stand in for the part of the command that needs torch."""
     for module in (ModuleType("mtkd_cli.runs.start"), ModuleType("mtkd_cli.cli.render.plan")):
-        module.run_recipe = module.plan = distil  # type: ignore[attr-defined]
+        module.run_recipe = module.plan = distill  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
 

@@ -182,7 +182,7 @@ def write_images(root: Path, count: int, size: int) -> None:
             Image.fromarray(pixels).save(folder / f"{number}.png")
 
 
-def distil(recipe: dict[str, Any], *arguments: str) -> dict[str, Any]:
+def distill(recipe: dict[str, Any], *arguments: str) -> dict[str, Any]:
     Path("r.yaml").write_text(json.dumps(recipe))
     done = mtkd("distill", "r.yaml", "--json", "--name", "run", *arguments)
     assert done.exit_code == 0, done.output
@@ -193,7 +193,7 @@ def distil(recipe: dict[str, Any], *arguments: str) -> dict[str, Any]:
 def test_student_file_loads_into_plain_timm() -> None:
     write_images(Path("images"), 12, 32)
     small = {"size": 32}
-    report = distil(
+    report = distill(
         {
             "task": "classification",
             "data": {"name": "image-folder", "path": "images", "size": 32},

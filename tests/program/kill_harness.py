@@ -36,7 +36,7 @@ PLACES = {
     "recording": {"recorded_outputs.write_shard", "recorded_outputs.create"},
     "keeping a fit or the student alone": {"content_store.fill_once", "_seal"},
     "writing the student": {"write_student"},
-    "writing rows": {"metrics_log.append", "metrics_log.settle"},
+    "writing rows": {"metrics_log.append", "metrics_log.replace_rows"},
     "writing report and manifest": {"write_report", "begin", "finish"},
 }
 """What each place is called, and the functions that it is below, the innermost first."""

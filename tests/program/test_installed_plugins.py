@@ -148,7 +148,7 @@ def test_one_name_of_two_plugins_means_the_same_whatever_the_order_of_the_path(
         assert (found["plugin"], found["implementation"]) == ("twin-two", "twin_two:Mine")
 
 
-def distil(sites: list[Path], strategy: str, only: str) -> tuple[int, dict[str, Any]]:
+def distill(sites: list[Path], strategy: str, only: str) -> tuple[int, dict[str, Any]]:
     Path("dropping.py").write_text(STUDENT)
     arguments = ["digits", f"strategy={strategy}", *FEW, "--no-baseline", "--threads=1", f"--name={strategy}"]
     done = mtkd(sites, "distill", *arguments, "--json", only=only)
@@ -159,7 +159,7 @@ def distil(sites: list[Path], strategy: str, only: str) -> tuple[int, dict[str, 
 def test_a_plugin_that_fails_in_the_middle_of_a_run_is_named_and_the_run_folder_is_whole(
     sites: dict[str, Path],
 ) -> None:
-    code, found = distil([sites["bad"]], "bomb", "bad-step")
+    code, found = distill([sites["bad"]], "bomb", "bad-step")
     assert code == 1
     error = found["error"]
     assert error["code"] == "plugin"
@@ -167,7 +167,7 @@ def test_a_plugin_that_fails_in_the_middle_of_a_run_is_named_and_the_run_folder_
     assert error["where"].startswith("bad-step 1.2 bad_step.py:")
     assert "at step" in error["where"]
     rows = [json.loads(line) for line in Path("runs/bomb/metrics.jsonl").read_text().splitlines()]
-    assert rows[-1]["phase"] == "distil", "what was done before is kept"
+    assert rows[-1]["phase"] == "distill", "what was done before is kept"
     assert "boom" in Path("runs/bomb/log.txt").read_text()
     assert Path("runs/bomb/recipe.yaml").exists()
 
@@ -175,7 +175,7 @@ def test_a_plugin_that_fails_in_the_middle_of_a_run_is_named_and_the_run_folder_
 @pytest.mark.slow
 def test_a_plugin_that_seeds_the_global_generators_changes_no_bit_of_a_run(sites: dict[str, Path]) -> None:
     for strategy, only in (("mean", ""), ("seeder", "bad-seed")):
-        code, found = distil([sites["bad"]], strategy, only)
+        code, found = distill([sites["bad"]], strategy, only)
         assert code == 0, found
     weights = [Path("runs", name, "student.safetensors").read_bytes() for name in ("mean", "seeder")]
     assert weights[0] == weights[1]

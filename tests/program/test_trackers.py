@@ -37,12 +37,12 @@ class Spoils(Quiet):
 
 
 def test_bad_trackers_stop_no_run_and_change_no_bit_of_it(
-    distil: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    distill: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trackers, "PATIENCE_SECONDS", 2.0)
     Path("bad.py").write_text(BAD)
-    plain = distil(name="plain")
-    followed = distil(
+    plain = distill(name="plain")
+    followed = distill(
         "trackers=[{name: 'python:bad.py:Raises'}, {name: 'python:bad.py:Hangs'}, "
         "{name: 'python:bad.py:Spoils'}]",
         name="followed",
@@ -60,4 +60,4 @@ def test_bad_trackers_stop_no_run_and_change_no_bit_of_it(
 def _left_behind(name: str) -> tuple[list[str], bytes]:
     """Return the rows of the student's training, and its weights; teachers are fitted once only."""
     rows = Path("runs", name, "metrics.jsonl").read_text().splitlines()
-    return [row for row in rows if '"distil"' in row], Path("runs", name, "student.safetensors").read_bytes()
+    return [row for row in rows if '"distill"' in row], Path("runs", name, "student.safetensors").read_bytes()

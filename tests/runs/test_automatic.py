@@ -14,7 +14,7 @@ from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Augment, Recipe
 from mtkd_cli.runs import automatic, view_count
 from mtkd_cli.training.context import Context
-from tests.fixtures.small_runs import Contexts, Distil
+from tests.fixtures.small_runs import Contexts, Distill
 
 UNSET = ("augment=auto", "train.batch_size=auto")
 
@@ -116,8 +116,8 @@ def test_a_run_keeps_what_it_began_with(context: Contexts, registry: Registry) -
     assert automatic.as_begun(chosen, before).augment == Recipe.model_validate(chosen.as_dict()).augment
 
 
-def test_a_run_records_the_values_and_its_report_says_them(distil: Distil) -> None:
-    report = distil(*UNSET, "teachers=[{model: 'mlp:8', fit: all}]", "views=1", name="r")
+def test_a_run_records_the_values_and_its_report_says_them(distill: Distill) -> None:
+    report = distill(*UNSET, "teachers=[{model: 'mlp:8', fit: all}]", "views=1", name="r")
     recipe = yaml12.load(Path("runs/r/recipe.yaml").read_text(), "recipe.yaml")
     assert recipe["augment"]["shift"] > 0
     assert recipe["train"]["batch_size"] == report["batch_size"]

@@ -24,7 +24,7 @@ from mtkd_cli.training.loop import Step
 from tests.program.small_run import RESUME, START
 
 Contexts = Callable[..., Context]
-Distil = Callable[..., dict[str, Any]]
+Distill = Callable[..., dict[str, Any]]
 ALL = BaselineChoice.ALL
 
 
@@ -130,8 +130,8 @@ def test_the_key_of_the_student_alone_is_that_of_earlier_versions(context: Conte
     assert baseline_key(Baseline("all-labels"), made) != key != baseline_key(Baseline("pseudo-labels"), made)
 
 
-def test_a_report_names_each_baseline_and_how_it_was_trained(distil: Distil) -> None:
-    report = distil(baseline=True, name="named")
+def test_a_report_names_each_baseline_and_how_it_was_trained(distill: Distill) -> None:
+    report = distill(baseline=True, name="named")
     assert list(report["verdict"]["against"]) == ["alone", "pseudo-labels", "all-labels"]
     assert report["verdict"]["baseline"] in ("alone", "pseudo-labels")
     assert "pseudo-labels from label spreading" in report["baselines"]["pseudo-labels"]["note"]
@@ -156,8 +156,8 @@ def test_a_run_of_an_earlier_version_goes_on_with_its_baselines(invoke: Callable
     assert json.loads(Path("runs/run/report.json").read_text())["baselines"] == {}
 
 
-def test_all_labels_take_the_rate_chosen_alone(distil: Distil) -> None:
-    report = distil("train.lr=[0.001,0.01]", baseline=True, name="one-rate")
+def test_all_labels_take_the_rate_chosen_alone(distill: Distill) -> None:
+    report = distill("train.lr=[0.001,0.01]", baseline=True, name="one-rate")
     trained = report["baselines"]
     assert len(trained["pseudo-labels"]["trials"]) > 1 == len(trained["all-labels"]["trials"])
     assert trained["all-labels"]["chosen"] == trained["alone"]["chosen"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mtkd_cli.errors import DataError
-from tests.fixtures.small_runs import Distil
+from tests.fixtures.small_runs import Distill
 
 SMALL = (
     "data.scenes=24",
@@ -26,14 +26,14 @@ SMALL = (
 
 
 @pytest.fixture
-def detect(distil: Distil) -> Distil:
+def detect(distill: Distill) -> Distill:
     def run(*more: str, **keys: Any) -> dict[str, Any]:
-        return distil(*SMALL, *more, recipe="digit-scenes-det", **keys)
+        return distill(*SMALL, *more, recipe="digit-scenes-det", **keys)
 
     return run
 
 
-def test_a_run_of_detection_has_scores_for_everyone_and_a_picture(detect: Distil) -> None:
+def test_a_run_of_detection_has_scores_for_everyone_and_a_picture(detect: Distill) -> None:
     report = detect(baseline=True, name="boxes")
     everyone = [report["scores"]["student"], report["scores"]["ensemble"]]
     everyone += [*report["scores"]["baselines"].values(), *report["scores"]["teachers"].values()]
@@ -42,7 +42,7 @@ def test_a_run_of_detection_has_scores_for_everyone_and_a_picture(detect: Distil
     assert (Path("runs/boxes/predictions.png")).exists()
 
 
-def test_another_strategy_costs_no_teacher_pass(detect: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_strategy_costs_no_teacher_pass(detect: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
     from mtkd_cli.teachers import prepare
 
     detect()
@@ -55,7 +55,7 @@ def test_another_strategy_costs_no_teacher_pass(detect: Distil, monkeypatch: pyt
         detect(change)
 
 
-def test_a_teacher_of_some_classes_teaches_these(detect: Distil) -> None:
+def test_a_teacher_of_some_classes_teaches_these(detect: Distill) -> None:
     Path("half.py").write_text(
         "import torch\n"
         "class Half(torch.nn.Module):\n"
@@ -71,7 +71,7 @@ def test_a_teacher_of_some_classes_teaches_these(detect: Distil) -> None:
     assert set(report["scores"]["teachers"]) == {"half", "tiny-fcos-8"}
 
 
-def test_a_detector_is_no_classifier_and_the_other_way_round(detect: Distil) -> None:
+def test_a_detector_is_no_classifier_and_the_other_way_round(detect: Distill) -> None:
     Path("plain.py").write_text(
         "import torch\n"
         "def build(outputs, pretrained):\n"

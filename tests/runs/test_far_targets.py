@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.fixtures.command_line import mtkd
-from tests.fixtures.small_runs import Distil
+from tests.fixtures.small_runs import Distill
 
 RECIPE = """
 task: regression
@@ -25,7 +25,7 @@ train: {epochs: 20, lr: 3e-2, batch_size: 16}
 
 
 @pytest.fixture
-def run(distil: Distil) -> Distil:
+def run(distill: Distill) -> Distill:
     """Distill a table whose column ``a`` and target are moved and scaled; return the report."""
     draws = np.random.default_rng(0)
     x = draws.normal(size=(200, 2)).round(3)
@@ -35,7 +35,7 @@ def run(distil: Distil) -> Distil:
         rows = [[a + column, b, c * scale + target] for (a, b), c in zip(x.tolist(), y.tolist(), strict=True)]
         Path("data.csv").write_text("a,b,y\n" + "".join(f"{a!r},{b!r},{c!r}\n" for a, b, c in rows))
         Path("r.yaml").write_text(RECIPE)
-        return distil(name=name, recipe="r.yaml")
+        return distill(name=name, recipe="r.yaml")
 
     return make
 
@@ -45,7 +45,7 @@ def r2(report: dict[str, Any]) -> list[float]:
     return [row["r2"] for row in (scores["student"], scores["teachers"]["a"])]
 
 
-def test_r2_is_the_same_wherever_zero_is(run: Distil) -> None:
+def test_r2_is_the_same_wherever_zero_is(run: Distill) -> None:
     near = run("near")
     assert r2(near)[1] > 0.5
     for name, change in {
@@ -60,7 +60,7 @@ def test_r2_is_the_same_wherever_zero_is(run: Distil) -> None:
         assert report["scores"]["student"]["rmse"] == pytest.approx(rmse, rel=0.05, abs=0), name
 
 
-def test_r2_of_a_constant_target_is_none_in_the_report_and_said(run: Distil) -> None:
+def test_r2_of_a_constant_target_is_none_in_the_report_and_said(run: Distill) -> None:
     report = run("constant", scale=0, target=0.1)
     assert r2(report) == [None, None]
     json.dumps(report, allow_nan=False)
@@ -68,7 +68,7 @@ def test_r2_of_a_constant_target_is_none_in_the_report_and_said(run: Distil) -> 
     assert "undefined" in out
 
 
-def test_a_student_of_far_targets_predicts_and_is_exported_in_the_users_units(run: Distil) -> None:
+def test_a_student_of_far_targets_predicts_and_is_exported_in_the_users_units(run: Distill) -> None:
     run("far", target=1.7e9, column=1.7e9)
     with Path("data.csv").open() as file:
         labels = [float(row["y"]) for row in csv.DictReader(file)]

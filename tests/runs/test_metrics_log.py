@@ -1,4 +1,4 @@
-"""Rows of metrics: what was cut is passed over, and each training settles its own."""
+"""Rows of ``metrics.jsonl``: incomplete lines are skipped, and each training replaces only its own rows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 from mtkd_cli.runs import metrics_log
 
-ROWS = [{"phase": "fit a", "step": 1}, {"phase": "distil", "candidate": 1, "step": 1, "kd": 1 / 3}]
+ROWS = [{"phase": "fit a", "step": 1}, {"phase": "distill", "candidate": 1, "step": 1, "kd": 1 / 3}]
 
 
-def test_rows_are_read_without_the_one_that_was_cut() -> None:
+def test_skips_incomplete_line() -> None:
     path = Path("metrics.jsonl")
     for row in ROWS:
         metrics_log.append(path, row)
@@ -26,21 +26,32 @@ def test_rows_are_read_without_the_one_that_was_cut() -> None:
         ({"phase": "fit a"}, [{"step": 1}], ROWS),
         ({"phase": "fit a"}, [], ROWS[1:]),
         ({"phase": "fit b"}, [{"step": 1}], [*ROWS, {"phase": "fit b", "step": 1}]),
-        ({"phase": "distil"}, [], ROWS),
+        ({"phase": "distill"}, [], ROWS),
         (
-            {"phase": "distil", "candidate": 1},
+            {"phase": "distill", "candidate": 1},
             [{"step": 2}],
-            [ROWS[0], {"phase": "distil", "candidate": 1, "step": 2}],
+            [ROWS[0], {"phase": "distill", "candidate": 1, "step": 2}],
         ),
     ],
 )
-def test_rows_of_one_training_are_settled_and_those_of_others_stay(
+def test_replaces_rows_of_one_training(
     label: dict[str, Any], rows: list[dict[str, Any]], expected: list[dict[str, Any]]
 ) -> None:
     path = Path("metrics.jsonl")
     for row in ROWS:
         metrics_log.append(path, row)
     path.write_text(path.read_text() + '{"phase": "dis')
-    metrics_log.settle(path, label, rows)
+    metrics_log.replace_rows(path, label, rows)
     assert metrics_log.read(path) == expected
     assert path.read_text().count("\n") == len(expected)
+
+
+def test_resumes_rows_with_former_phase_name() -> None:
+    path = Path("metrics.jsonl")
+    former = [{"phase": "fit a", "step": 1}, *({"phase": "distil", "step": step} for step in (1, 2))]
+    for row in former:
+        metrics_log.append(path, row)
+    assert [row["phase"] for row in metrics_log.read(path)] == ["fit a", "distill", "distill"]
+    metrics_log.replace_rows(path, {"phase": "distill"}, [{"step": 1}])
+    assert metrics_log.read(path) == [{"phase": "fit a", "step": 1}, {"phase": "distill", "step": 1}]
+    assert '"distil"' not in path.read_text()

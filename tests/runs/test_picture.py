@@ -9,23 +9,23 @@ from PIL import Image
 
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.grid import CELL, GAP, RIGHT, WRONG, Words, grid, image_of
-from tests.fixtures.small_runs import Distil
+from tests.fixtures.small_runs import Distill
 
 
-def test_a_run_of_a_classification_shows_eight_samples_and_everyones_answers(distil: Distil) -> None:
-    distil(baseline=True, name="shown")
+def test_a_run_of_a_classification_shows_eight_samples_and_everyones_answers(distill: Distill) -> None:
+    distill(baseline=True, name="shown")
     with Image.open(Path("runs/shown/predictions.png")) as picture:
         columns = len(["image", "label", "student", "ensemble"]) + 3 + 3  # baselines, teachers
         assert picture.width == columns * (CELL + GAP) + GAP
         assert (picture.height - CELL) // (CELL + GAP) == 7
 
 
-def test_a_task_that_cannot_draw_loses_nothing(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_cannot_draw_loses_nothing(distill: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("out of ink")
 
     monkeypatch.setattr(Classification, "picture", fail)
-    distil(name="blind")
+    distill(name="blind")
     assert not Path("runs/blind/predictions.png").exists()
     assert Path("runs/blind/student.safetensors").exists()
     assert "out of ink" in Path("runs/blind/log.txt").read_text()

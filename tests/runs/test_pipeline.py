@@ -14,7 +14,7 @@ from mtkd_cli.errors import DataError, PluginError, RecipeError, UsageError
 from mtkd_cli.files import yaml12
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.teachers import prepare
-from tests.fixtures.small_runs import Distil
+from tests.fixtures.small_runs import Distill
 
 
 def weights_of(run: str) -> dict[str, torch.Tensor]:
@@ -27,8 +27,8 @@ def assert_same_bits(first: str, second: str) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_the_report_has_everyone_with_the_primary_metric_first(distil: Distil) -> None:
-    report = distil(baseline=True, name="whole")
+def test_the_report_has_everyone_with_the_primary_metric_first(distill: Distill) -> None:
+    report = distill(baseline=True, name="whole")
     for part in ("scores", "costs", "details"):
         assert set(report[part]) == {"student", "baselines", "ensemble", "teachers"}
         assert set(report[part]["baselines"]) == {"alone", "pseudo-labels", "all-labels"}
@@ -42,8 +42,8 @@ def test_the_report_has_everyone_with_the_primary_metric_first(distil: Distil) -
     assert json.loads((Path("runs") / "whole" / "report.json").read_text()) == report
 
 
-def test_the_run_folder_has_what_the_readme_says(distil: Distil) -> None:
-    distil(name="folder")
+def test_the_run_folder_has_what_the_readme_says(distill: Distill) -> None:
+    distill(name="folder")
     folder = Path("runs") / "folder"
     names = {file.name for file in folder.iterdir()}
     assert names == {
@@ -62,30 +62,30 @@ def test_the_run_folder_has_what_the_readme_says(distil: Distil) -> None:
     }
     Recipe.model_validate(yaml12.load((folder / "recipe.yaml").read_text(), "recipe.yaml"))
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [row["epoch"] for row in rows if row["phase"] == "distil"] == [1, 2]
+    assert [row["epoch"] for row in rows if row["phase"] == "distill"] == [1, 2]
 
 
-def test_the_resolved_recipe_repeats_the_run_to_the_bit(distil: Distil) -> None:
-    distil(name="first")
-    distil(name="second", recipe="runs/first/recipe.yaml")
+def test_the_resolved_recipe_repeats_the_run_to_the_bit(distill: Distill) -> None:
+    distill(name="first")
+    distill(name="second", recipe="runs/first/recipe.yaml")
     assert_same_bits("first", "second")
 
 
-def test_cold_and_warm_stores_give_the_same_bits(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
-    distil(name="cold")
-    distil(name="warm")
+def test_cold_and_warm_stores_give_the_same_bits(distill: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
+    distill(name="cold")
+    distill(name="warm")
     monkeypatch.setenv("MTKD_STORE", "another-store")
-    distil(name="cold-again")
+    distill(name="cold-again")
     assert_same_bits("cold", "warm")
     assert_same_bits("cold", "cold-again")
 
 
 def test_another_seed_gives_another_student_from_the_same_recording(
-    distil: Distil, no_teacher_is_loaded: Callable[[], None]
+    distill: Distill, no_teacher_is_loaded: Callable[[], None]
 ) -> None:
-    distil(name="seed-0")
+    distill(name="seed-0")
     no_teacher_is_loaded()
-    distil("train.seed=1", name="seed-1")
+    distill("train.seed=1", name="seed-1")
     one, other = weights_of("seed-0"), weights_of("seed-1")
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
@@ -102,9 +102,9 @@ def no_teacher_is_loaded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def test_what_teachers_do_not_depend_on_costs_no_teacher_pass(
-    distil: Distil, no_teacher_is_loaded: Callable[[], None]
+    distill: Distill, no_teacher_is_loaded: Callable[[], None]
 ) -> None:
-    distil()
+    distill()
     no_teacher_is_loaded()
     for change in (
         "strategy=entropy",
@@ -116,42 +116,42 @@ def test_what_teachers_do_not_depend_on_costs_no_teacher_pass(
         "student=convnet:4",
         "train.batch_size=32",
     ):
-        distil(change)
+        distill(change)
 
 
-def test_one_teacher_is_enough(distil: Distil) -> None:
+def test_one_teacher_is_enough(distill: Distill) -> None:
     one = "teachers=[{model: 'mlp:32', fit: all}]"
     for strategy in ("mean", "entropy", "confidence", "weighted", "mean-logit"):
-        report = distil(one, f"strategy={strategy}")
+        report = distill(one, f"strategy={strategy}")
         teacher = report["scores"]["teachers"]["mlp-32"]["accuracy"]
         assert report["scores"]["ensemble"]["accuracy"] == teacher
 
 
-def test_live_teachers_see_what_the_student_sees(distil: Distil) -> None:
-    report = distil("views=live")
+def test_live_teachers_see_what_the_student_sees(distill: Distill) -> None:
+    report = distill("views=live")
     assert report["views"] == "live"
 
 
-def test_live_teachers_on_plain_views_teach_like_recorded_ones(distil: Distil) -> None:
+def test_live_teachers_on_plain_views_teach_like_recorded_ones(distill: Distill) -> None:
     plain = ("augment={}", "store.precision=fp32", "train.epochs=1")
-    distil("views=1", *plain, name="recorded")
-    distil("views=live", *plain, name="live")
+    distill("views=1", *plain, name="recorded")
+    distill("views=live", *plain, name="live")
     one, other = weights_of("recorded"), weights_of("live")
     for name in one:
         torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-4)
 
 
-def test_baselines_are_trained_once(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = distil(baseline=True)
+def test_baselines_are_trained_once(distill: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = distill(baseline=True)
     monkeypatch.setattr("mtkd_cli.runs.baselines.best_candidate", None)
-    second = distil("strategy=entropy", baseline=True)
+    second = distill("strategy=entropy", baseline=True)
     for kind in ("alone", "pseudo-labels", "all-labels"):
         scores = [report["scores"]["baselines"][kind]["accuracy"] for report in (first, second)]
         assert scores[0] == scores[1]
 
 
-def test_every_baseline_has_the_same_candidates_and_steps(distil: Distil) -> None:
-    report = distil("train.lr=[0.003, 0.01]", "train.weight_decay=[0, 0.01]", baseline=True)
+def test_every_baseline_has_the_same_candidates_and_steps(distill: Distill) -> None:
+    report = distill("train.lr=[0.003, 0.01]", "train.weight_decay=[0, 0.01]", baseline=True)
     students = [report["student"], *report["baselines"].values()]
     tried = [[(t["lr"], t["weight_decay"]) for t in student["trials"]] for student in students]
     assert len(tried) == 4
@@ -161,22 +161,22 @@ def test_every_baseline_has_the_same_candidates_and_steps(distil: Distil) -> Non
         json.loads(line) for line in (Path("runs") / report["run"] / "metrics.jsonl").read_text().splitlines()
     ]
     last = {row["phase"]: row["step"] for row in rows}
-    assert all(last["distil"] == last[f"student {kind}"] for kind in report["baselines"])
+    assert all(last["distill"] == last[f"student {kind}"] for kind in report["baselines"])
 
 
-def test_without_the_baseline_nothing_is_claimed(distil: Distil) -> None:
-    report = distil()
+def test_without_the_baseline_nothing_is_claimed(distill: Distill) -> None:
+    report = distill()
     assert report["scores"]["baselines"] == report["baselines"] == {}
     assert report["verdict"]["difference"] is None
     assert "nothing is known of the gain" in report["verdict"]["sentence"]
 
 
-def test_the_report_says_which_labels_the_teachers_saw(distil: Distil) -> None:
-    assert "the student sees 48" in distil()["teachers"][0]["labels_seen"]
-    assert distil("fit.labels=student")["teachers"][0]["labels_seen"] == "the student's 48"
+def test_the_report_says_which_labels_the_teachers_saw(distill: Distill) -> None:
+    assert "the student sees 48" in distill()["teachers"][0]["labels_seen"]
+    assert distill("fit.labels=student")["teachers"][0]["labels_seen"] == "the student's 48"
 
 
-def test_a_strategy_of_a_local_file_is_used(distil: Distil) -> None:
+def test_a_strategy_of_a_local_file_is_used(distill: Distill) -> None:
     Path("mine.py").write_text(
         "import torch\n"
         "class First:\n"
@@ -186,81 +186,83 @@ def test_a_strategy_of_a_local_file_is_used(distil: Distil) -> None:
         "        w[0] = 1\n"
         "        return w\n"
     )
-    report = distil("strategy=python:mine.py:First")
+    report = distill("strategy=python:mine.py:First")
     assert report["scores"]["ensemble"]["accuracy"] == report["scores"]["teachers"]["mlp-32"]["accuracy"]
 
 
-def test_a_strategy_that_raises_is_named(distil: Distil) -> None:
+def test_a_strategy_that_raises_is_named(distill: Distill) -> None:
     Path("bad.py").write_text("class Bad:\n    def weights(self, batch):\n        return 1 / 0\n")
     with pytest.raises(PluginError, match=r"bad\.py:Bad.*ZeroDivisionError"):
-        distil("strategy=python:bad.py:Bad")
+        distill("strategy=python:bad.py:Bad")
 
 
-def test_a_teacher_without_weights_is_refused_before_training(distil: Distil) -> None:
+def test_a_teacher_without_weights_is_refused_before_training(distill: Distill) -> None:
     with pytest.raises(DataError, match="no trained weights") as caught:
-        distil("teachers=['mlp:32']")
+        distill("teachers=['mlp:32']")
     assert "fit: all" in caught.value.hint
 
 
-def test_a_run_never_overwrites_another(distil: Distil) -> None:
-    distil(name="taken")
+def test_a_run_never_overwrites_another(distill: Distill) -> None:
+    distill(name="taken")
     with pytest.raises(UsageError, match="exists"):
-        distil(name="taken")
+        distill(name="taken")
     with pytest.raises(UsageError, match="invalid name"):
-        distil(name="../outside")
+        distill(name="../outside")
 
 
-def test_class_weights_and_smoothing_and_sgd_and_ema_train(distil: Distil) -> None:
-    distil("loss.class_weights=balanced", "loss.label_smoothing=0.1", "train.optimizer=sgd", "train.ema=0.9")
+def test_class_weights_and_smoothing_and_sgd_and_ema_train(distill: Distill) -> None:
+    distill("loss.class_weights=balanced", "loss.label_smoothing=0.1", "train.optimizer=sgd", "train.ema=0.9")
 
 
-def test_fitted_teachers_do_not_depend_on_class_weights_but_on_label_smoothing(distil: Distil) -> None:
+def test_fitted_teachers_do_not_depend_on_class_weights_but_on_label_smoothing(distill: Distill) -> None:
     """Class weights are the student's alone; smoothed labels make other teachers, not reused ones."""
     weights = "loss.class_weights=[1, 9, 1, 1, 1, 1, 1, 1, 1, 1]"
     one = "teachers=[{model: 'convnet:4', name: t, fit: all}]"
     plain, weighted, smooth = (
-        distil(one, *more)["scores"]["teachers"]["t"]["nll"]
+        distill(one, *more)["scores"]["teachers"]["t"]["nll"]
         for more in ((), (weights,), ("loss.label_smoothing=0.3",))
     )
     assert plain == weighted != smooth
 
 
-def test_a_head_is_fitted_on_features_computed_once(distil: Distil, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_is_fitted_on_features_computed_once(
+    distill: Distill, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mtkd_cli.interfaces import ModelRequest
     from mtkd_cli.safe_loading import weights
     from mtkd_teachers.convnet import ConvNetProvider
 
     net = ConvNetProvider().build(ModelRequest("8-16", 1, 8, 4, pretrained=False))
     weights.write(Path("elsewhere.safetensors"), net.module.state_dict())
-    report = distil(
+    report = distill(
         "teachers=[{model: 'convnet:8-16', checkpoint: elsewhere.safetensors, fit: head}]",
         "fit={epochs: 40, lr: 0.03, labels: all}",
     )
     assert report["scores"]["teachers"]["convnet-8-16"]["accuracy"] > 0.3
 
 
-def test_a_run_that_fails_before_training_gives_its_name_back(distil: Distil) -> None:
+def test_a_run_that_fails_before_training_gives_its_name_back(distill: Distill) -> None:
     with pytest.raises(DataError):
-        distil("teachers=['mlp:32']", name="again")
+        distill("teachers=['mlp:32']", name="again")
     assert not Path("runs/again").exists()
-    distil(name="again")
+    distill(name="again")
 
 
 def test_a_run_that_fails_later_keeps_its_rows_and_says_why(
-    distil: Distil, monkeypatch: pytest.MonkeyPatch
+    distill: Distill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def out_of_order(*_: object) -> None:
         raise DataError("the evaluation broke")
 
     monkeypatch.setattr("mtkd_cli.runs.pipeline.scores_of", out_of_order)
     with pytest.raises(DataError):
-        distil(name="late")
+        distill(name="late")
     assert (Path("runs/late/metrics.jsonl")).exists()
     assert "failed: DataError: the evaluation broke" in Path("runs/late/log.txt").read_text()
 
 
-def test_class_names_of_a_teacher_that_is_fitted_are_refused(distil: Distil) -> None:
+def test_class_names_of_a_teacher_that_is_fitted_are_refused(distill: Distill) -> None:
     names = ", ".join(f"'{9 - number}'" for number in range(10))
     with pytest.raises(RecipeError) as caught:
-        distil(f"teachers.0.classes=[{names}]")
+        distill(f"teachers.0.classes=[{names}]")
     assert "both fit and classes" in caught.value.problems[0].what

@@ -17,7 +17,7 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
-from tests.fixtures.small_runs import Distil
+from tests.fixtures.small_runs import Distill
 
 SMALL = (
     "train.epochs=3",
@@ -28,7 +28,7 @@ SMALL = (
 
 
 @pytest.fixture
-def distil(context: Callable[..., Any]) -> Distil:
+def distill(context: Callable[..., Any]) -> Distill:
     """Run the diabetes recipe, small, and return the report."""
     names = itertools.count()
 
@@ -39,7 +39,7 @@ def distil(context: Callable[..., Any]) -> Distil:
     return run
 
 
-def test_a_head_is_fitted_in_the_units_of_the_target(distil: Distil) -> None:
+def test_a_head_is_fitted_in_the_units_of_the_target(distill: Distill) -> None:
     """Outputs are brought to the target's units behind the head, once, while it is fitted and after."""
     Path("features.py").write_text(
         "import torch\n"
@@ -51,15 +51,15 @@ def test_a_head_is_fitted_in_the_units_of_the_target(distil: Distil) -> None:
         "    return Model(layers, InputSpec(), head='2', trained=True)\n"
     )
     fit = "{train: head, epochs: 60, lr: 0.01}"
-    report = distil(
+    report = distill(
         f"teachers=[{{name: t, model: 'python:features.py:build', fit: {fit}}}]", "data.labels=null"
     )
     assert report["scores"]["teachers"]["t"]["r2"] > 0.2
 
 
 @pytest.mark.parametrize("objective", ["squared", "huber", "nll"])
-def test_a_regression_runs_from_a_table_to_its_report(distil: Distil, objective: str) -> None:
-    report = distil(f"task.objective={objective}", "task.gate=3", baseline=True)
+def test_a_regression_runs_from_a_table_to_its_report(distill: Distill, objective: str) -> None:
+    report = distill(f"task.objective={objective}", "task.gate=3", baseline=True)
     scores = report["scores"]
     assert report["metric"] == {"name": "rmse", "higher_is_better": False}
     assert 20 < scores["student"]["rmse"] < 170, "in the units of the labels, which go from 25 to 346"
@@ -68,11 +68,11 @@ def test_a_regression_runs_from_a_table_to_its_report(distil: Distil, objective:
 
 
 def test_two_budgets_of_labels_do_not_share_a_teacher_that_was_fitted_in_other_units(
-    distil: Distil,
+    distill: Distill,
 ) -> None:
     """The teacher sees all labels both times, and validation is the same; the deviation is not."""
-    few = distil("data.labels=40", "data.val=0.5")
-    more = distil("data.labels=80", "data.val=0.25")
+    few = distill("data.labels=40", "data.val=0.5")
+    more = distill("data.labels=80", "data.val=0.25")
     assert few["teachers"][0]["hash"] != more["teachers"][0]["hash"]
 
 
@@ -96,7 +96,7 @@ def test_a_run_has_a_forest_and_a_net_as_teachers_and_records_anew_when_the_file
     assert hashes[0][1] == hashes[1][1]
 
 
-def test_a_teacher_without_parameters_cannot_be_fitted(distil: Distil) -> None:
+def test_a_teacher_without_parameters_cannot_be_fitted(distill: Distill) -> None:
     skops.io.dump(Ridge().fit([[0.0] * 10, [1.0] * 10], [1.0, 2.0]), "ridge.skops")
     with pytest.raises(UsageError, match="no trainable parameters"):
-        distil("teachers=[{model: sklearn:ridge.skops, fit: all}]")
+        distill("teachers=[{model: sklearn:ridge.skops, fit: all}]")

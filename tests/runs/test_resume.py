@@ -187,9 +187,9 @@ def test_more_epochs_go_on_from_where_the_run_was() -> None:
     assert mtkd(*RESUME, "train.epochs=5").exit_code == 0
     rows = metrics_log.read(Path("runs/run/metrics.jsonl"))
     given = [
-        row for row in rows if row.get("candidate", 0) <= 2 and row["phase"] in ("distil", "student alone")
+        row for row in rows if row.get("candidate", 0) <= 2 and row["phase"] in ("distill", "student alone")
     ]  # others lie beyond the range of rates
-    assert sorted((row["candidate"], row["epoch"]) for row in given if row["phase"] == "distil") == [
+    assert sorted((row["candidate"], row["epoch"]) for row in given if row["phase"] == "distill") == [
         (candidate, epoch) for candidate in (1, 2) for epoch in (1, 2, 3, 4, 5)
     ]
     assert all(row in rows for row in before if not row["phase"].startswith("student "))

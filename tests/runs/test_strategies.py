@@ -15,7 +15,7 @@ NEEDS_METADATA = "route"
 
 
 def test_every_strategy_distils_and_its_ensemble_is_measured(
-    registry: Registry, distil: Callable[..., dict[str, Any]]
+    registry: Registry, distill: Callable[..., dict[str, Any]]
 ) -> None:
     found = {}
     for entry in registry.listing("strategies"):
@@ -23,7 +23,9 @@ def test_every_strategy_distils_and_its_ensemble_is_measured(
             "classification" in (entry.spec.tasks or ("classification",))
             and entry.spec.name != NEEDS_METADATA
         ):  # type: ignore[attr-defined]
-            report = distil(f"strategy={entry.spec.name}", "train.epochs=1", "train.lr=0.01", "student=mlp:4")
+            report = distill(
+                f"strategy={entry.spec.name}", "train.epochs=1", "train.lr=0.01", "student=mlp:4"
+            )
             found[entry.spec.name] = report["scores"]
     assert {"agreement", "drop", "median", "stacking"} < set(found)
     accuracies = [teacher["accuracy"] for teacher in found["best"]["teachers"].values()]
@@ -31,6 +33,6 @@ def test_every_strategy_distils_and_its_ensemble_is_measured(
     assert len({json.dumps(scores["student"]) for scores in found.values()}) > len(found) / 2
 
 
-def test_routing_by_metadata_that_the_data_lack_is_refused(distil: Callable[..., dict[str, Any]]) -> None:
+def test_routing_by_metadata_that_the_data_lack_is_refused(distill: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(UsageError, match="no metadata column 'folder'"):
-        distil("strategy={name: route, by: folder, map: {}}")
+        distill("strategy={name: route, by: folder, map: {}}")

@@ -10,14 +10,14 @@ from safetensors import safe_open
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.teachers import features
-from tests.fixtures.small_runs import Distil
+from tests.fixtures.small_runs import Distill
 
 
 def test_features_are_recorded_once_and_not_in_student(
-    distil: Distil, monkeypatch: pytest.MonkeyPatch
+    distill: Distill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    distil(name="plain")
-    distil("loss.features=1", name="guided")
+    distill(name="plain")
+    distill("loss.features=1", name="guided")
     names = []
     for run in ("plain", "guided"):
         with safe_open(Path("runs") / run / "student.safetensors", "pt") as file:
@@ -29,15 +29,15 @@ def test_features_are_recorded_once_and_not_in_student(
         raise AssertionError("a teacher was loaded")
 
     monkeypatch.setattr(features, "load_teacher", loaded)
-    distil("loss.features=1", name="again")
+    distill("loss.features=1", name="again")
     with safe_open(Path("runs/again/student.safetensors"), "pt") as file:
         assert all(file.get_tensor(key).equal(value) for key, value in weights.items())
 
 
-def test_each_view_has_its_own_features(distil: Distil) -> None:
-    distil("loss.features=0.5", "views=2", "strategy=median")
+def test_each_view_has_its_own_features(distill: Distill) -> None:
+    distill("loss.features=0.5", "views=2", "strategy=median")
 
 
-def test_rejects_live_views(distil: Distil) -> None:
+def test_rejects_live_views(distill: Distill) -> None:
     with pytest.raises(UsageError, match="recorded views"):
-        distil("loss.features=1", "views=live")
+        distill("loss.features=1", "views=live")

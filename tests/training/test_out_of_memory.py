@@ -49,14 +49,14 @@ def test_keeps_checkpoints_of_student(
 
     def allocate_too_much(progress: Progress, step: Any, losses: Any) -> None:
         stepped(progress, step, losses)
-        if progress._name == "distil" and step.epoch == 1:
+        if progress._name == "distill" and step.epoch == 1:
             torch.empty(TOO_MUCH)
 
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "on_step", allocate_too_much)
         with pytest.raises(MemoryFullError) as caught:
             pipeline.distill(context(), Run("run"), baseline=False)
-    assert "distil, batches of 64" in caught.value.where
+    assert "distill, batches of 64" in caught.value.where
     assert "train.batch_size" in caught.value.hint
     assert len(checkpoint.list_checkpoints(Path("runs/run/checkpoints/candidate-1"))) == 1
     report = results.as_json(pipeline.distill(context(), Run("run", go_on=True), baseline=False))

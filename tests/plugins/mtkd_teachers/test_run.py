@@ -18,8 +18,8 @@ CHAIN = "teachers=[{name: before, model: 'run:first'}]"
 
 
 @pytest.fixture
-def first(distil: Callable[..., dict[str, Any]]) -> Path:
-    distil(name="first")
+def first(distill: Callable[..., dict[str, Any]]) -> Path:
+    distill(name="first")
     return Path("runs/first")
 
 
@@ -34,8 +34,8 @@ def test_outputs_equal_those_of_the_run(first: Path, context: Contexts) -> None:
     assert teacher.own_classes == [[str(digit)] for digit in range(10)]
 
 
-def test_trains_chain_of_students(first: Path, distil: Callable[..., dict[str, Any]]) -> None:
-    report = distil(CHAIN, name="second")
+def test_trains_chain_of_students(first: Path, distill: Callable[..., dict[str, Any]]) -> None:
+    report = distill(CHAIN, name="second")
     assert report["scores"]["teachers"]["before"]["accuracy"] == pytest.approx(
         report["scores"]["ensemble"]["accuracy"]
     )

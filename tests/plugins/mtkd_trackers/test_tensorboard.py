@@ -32,14 +32,14 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
-def test_writes_one_curve_per_training(distil: Callable[..., dict[str, Any]]) -> None:
-    distil("trackers=[tensorboard]", "train.lr=[0.01,0.02]", name="watched")
+def test_writes_one_curve_per_training(distill: Callable[..., dict[str, Any]]) -> None:
+    distill("trackers=[tensorboard]", "train.lr=[0.01,0.02]", name="watched")
     rows = [json.loads(line) for line in Path("runs/watched/metrics.jsonl").read_text().splitlines()]
     board = Path("runs/watched/tensorboard")
-    first, second = scalars(board / "distil-1"), scalars(board / "distil-2")
-    assert {folder.name for folder in board.iterdir()} > {"recipe", "distil-1", "distil-2"}
+    first, second = scalars(board / "distill-1"), scalars(board / "distill-2")
+    assert {folder.name for folder in board.iterdir()} > {"recipe", "distill-1", "distill-2"}
     for curve, candidate in ((first, 1), (second, 2)):
-        expected = [row for row in rows if row["phase"] == "distil" and row.get("candidate") == candidate]
+        expected = [row for row in rows if row["phase"] == "distill" and row.get("candidate") == candidate]
         assert [step for step, _ in curve["accuracy"]] == [row["step"] for row in expected]
         for name in ("accuracy", "task_loss", "kd_loss", "lr"):
             assert [value for _, value in curve[name]] == pytest.approx([row[name] for row in expected])
