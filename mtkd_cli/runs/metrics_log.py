@@ -88,6 +88,10 @@ def _parse_rows(text: str) -> list[dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(row, dict):
-            former = {key for key in FORMER_PHASES if row.get("phase") == key}
-            rows.append({**row, "phase": FORMER_PHASES[former.pop()]} if former else row)
+            rows.append(_with_current_phase(row))
     return rows
+
+
+def _with_current_phase(row: dict[str, Any]) -> dict[str, Any]:
+    current = FORMER_PHASES.get(str(row.get("phase")))
+    return {**row, "phase": current} if current else row

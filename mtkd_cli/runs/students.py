@@ -23,7 +23,13 @@ from mtkd_cli.teachers.merged_distance import merged_distance
 from mtkd_cli.training.acceleration import convert_sync_batchnorm_if_requested
 from mtkd_cli.training.checkpointing import Checkpointer
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.hyperparameter_search import Trial, best_trial, candidates, next_beyond_range
+from mtkd_cli.training.hyperparameter_search import (
+    Trial,
+    best_trial,
+    candidates,
+    describe_candidate,
+    next_beyond_range,
+)
 from mtkd_cli.training.loop import Losses, Step, Trained, steps_per_epoch, train
 from mtkd_cli.training.objectives import Batches, FromTeachers, Hints
 from mtkd_cli.training.out_of_memory import memory_errors
@@ -123,12 +129,14 @@ def best_candidate(
     beside = f", {len(recipe.teachers)} live teachers" if recipe.views.count == "live" else ""
     validate = functools.partial(context.validate, distance=distance)
     trials: list[Trial] = []
-    with progress.phase(name, steps * len(tried)):
+    with progress.phase(name, steps):
         for number, candidate in enumerate(tried, start=1):
             module = _trainable(build(context), features, context).to(context.device)
             module = convert_sync_batchnorm_if_requested(module, recipe.train, context.device)
             settings = candidate.model_copy(update={"batch_size": min(candidate.batch_size, len(data))})
-            watcher = progress.candidate(number) if len(tried) > 1 else progress
+            watcher = progress
+            if len(tried) > 1:
+                watcher = progress.candidate(number, len(tried), describe_candidate(candidate, recipe.train))
             keeper = Checkpointer(checkpoints / f"candidate-{number}", progress.say) if checkpoints else None
             try:
                 with memory_errors(f"{name}, batches of {settings.batch_size}{beside}", LESS):
@@ -142,7 +150,6 @@ def best_candidate(
             more = next_beyond_range(recipe.train, trials) if number == len(tried) else None
             if more is not None:
                 tried.append(more)
-                progress.extend(steps)
                 progress.say(f"{name}: the edge of train.lr was chosen, so {more.lr[0]:g} is tried too")
         best, standing = best_trial(trials)
     best_module = standing.evaluation.module

@@ -181,7 +181,7 @@ def record(job: RecordingJob, progress: Progress) -> RecordedArray:
         missing = group.broadcast(_missing_shards(job.key, layout, samples) if group.is_first() else [])
         array = recorded_outputs.open_existing(job.key, layout, samples)
         processes = group.size()
-        progress.advance(samples - sum(_row_count(layout.rows_of(shard, samples)) for shard in missing))
+        progress.resume_after(samples - sum(_row_count(layout.rows_of(shard, samples)) for shard in missing))
         with _one_thread_each(job.device) as workers, ThreadPoolExecutor(workers) as pool:
             futures = {
                 pool.submit(compute_shard, shard): shard for shard in missing[group.rank() :: processes]

@@ -54,6 +54,20 @@ def candidates(settings: Train) -> list[Train]:
     return [settings.model_copy(update={"lr": (lr,), "weight_decay": (decay,)}) for lr, decay in pairs]
 
 
+def describe_candidate(candidate: Train, settings: Train) -> str:
+    """Return the values of a candidate that others do not share: ``lr 0.01, weight_decay 0.1``.
+
+    Args:
+        candidate: settings with one learning rate and one weight decay.
+        settings: settings with all values of the recipe.
+    """
+    values = (
+        ("lr", settings.lr, candidate.lr),
+        ("weight_decay", settings.weight_decay, candidate.weight_decay),
+    )
+    return ", ".join(f"{name} {own[0]:g}" for name, tried, own in values if len(set(tried)) > 1)
+
+
 def next_beyond_range(settings: Train, trials: Sequence[Trial]) -> Train | None:
     """Return the next candidate outside the range of learning rates; None if none should be tried.
 

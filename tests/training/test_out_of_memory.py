@@ -49,7 +49,7 @@ def test_keeps_checkpoints_of_student(
 
     def allocate_too_much(progress: Progress, step: Any, losses: Any) -> None:
         stepped(progress, step, losses)
-        if progress._name == "distill" and step.epoch == 1:
+        if progress._phase.name == "distill" and step.epoch == 1:
             torch.empty(TOO_MUCH)
 
     with monkeypatch.context() as patch:
