@@ -67,7 +67,7 @@ def record(
     from mtkd_cli.training.progress import Progress
 
     context = pipeline.prepare(_parts(recipe, overrides, trust_pickle, trust_code), device, Progress())
-    return [teacher.name for teacher in prepare_teachers(context, view_count.views_of(context.recipe))]
+    return [teacher.name for teacher in prepare_teachers(context, view_count.count_views(context.recipe))]
 
 
 def load_student(run: str | Path, *, trust_code: bool = False) -> LoadedStudent:

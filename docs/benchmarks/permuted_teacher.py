@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mtkd_cli import counter_rng
 from mtkd_cli.data.views import PLAIN
-from mtkd_cli.runs.strategy_batches import batches_of, fit_strategy
+from mtkd_cli.runs.strategy_batches import fit_strategy, make_batches
 from mtkd_cli.teachers.fine_tuning import fit_teacher
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.prepare import prepare_teachers
@@ -86,7 +86,7 @@ def ensemble_statistics(changes: list[str]) -> Tensor:
     test = context.data.test
     rows = np.arange(len(test))
     outputs = tuple(teacher.recorded_outputs("test", PLAIN, rows) for teacher in teachers)
-    merged = strategy.merge(batches_of(context, test, teachers)(outputs, rows, None))
+    merged = strategy.merge(make_batches(context, test, teachers)(outputs, rows, None))
     return context.task.statistics(mixture(context.task, merged), torch.from_numpy(test.samples.targets))
 
 

@@ -15,7 +15,7 @@ from torchvision import transforms
 
 from mtkd_cli.interfaces import Alignment
 from mtkd_cli.models.preprocess import Prepared, with_preprocessing
-from mtkd_cli.runs.students import build
+from mtkd_cli.runs.students import build_untrained
 from mtkd_cli.teachers.distillation_data import distillation_data
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.loop import Evaluation, steps_per_epoch, train
@@ -28,7 +28,7 @@ from mtkd_cli.training.strategy import Strategy
 def alone(bench: Bench, epochs: int) -> float:
     """Train the student on labels with a minimal loop."""
     settings, samples = bench.context.recipe.train, bench.samples
-    module = with_preprocessing(build(bench.context)).train()
+    module = with_preprocessing(build_untrained(bench.context)).train()
     targets = torch.from_numpy(bench.context.data.train.samples.targets)
 
     def run() -> None:
@@ -58,7 +58,7 @@ def warm(bench: Bench, count: int, epochs: int) -> float:
     data = distillation_data(teachers, bench.views, context)
     strategy, loss = Strategy(context.parts.strategy), recipe.loss
     objective = FromTeachers(data, strategy, batches, loss.temperature, loss.kd_ratio)
-    module = with_preprocessing(build(context))
+    module = with_preprocessing(build_untrained(context))
     steps = steps_per_epoch(len(split), BATCH) * epochs
 
     def unmeasured(module: nn.Module) -> Evaluation:
@@ -130,7 +130,7 @@ def by_hand(bench: Bench) -> float:
 
 
 def plain_student(bench: Bench) -> nn.Module:
-    model = build(bench.context)
+    model = build_untrained(bench.context)
     return Prepared(model.module.to(memory_format=torch.contiguous_format), model.input).train()
 
 

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from mtkd_cli.data.subset import shuffled_sample_rows
 from mtkd_cli.interfaces import Alignment
 from mtkd_cli.models.preprocess import with_preprocessing
-from mtkd_cli.runs.strategy_batches import batches_of, fit_strategy
-from mtkd_cli.runs.students import build, kd_ratio, plan_steps
-from mtkd_cli.runs.view_count import views_of
+from mtkd_cli.runs.strategy_batches import fit_strategy, make_batches
+from mtkd_cli.runs.students import build_untrained, plan_steps, resolve_kd_ratio
+from mtkd_cli.runs.view_count import count_views
 from mtkd_cli.teachers.distillation_data import distillation_data
 from mtkd_cli.teachers.merged_distance import merged_distance
 from mtkd_cli.teachers.outputs import ReadyTeacher
@@ -109,16 +109,18 @@ def trajectories(case: str, seed: int, more: Sequence[str]) -> dict[str, list[li
     for name in ("mean", "weighted"):
         context = loaded(recipe, [*changes, *seeds, *more, f"strategy={name}"])
         if teachers is None:
-            teachers = prepare_teachers(context, views_of(context.recipe))
+            teachers = prepare_teachers(context, count_views(context.recipe))
             teachers = spoil(teachers, context.task.over_classes) if wrong else teachers
             split = context.data.train
             labeled = context.training_data(split, split.labelled, view_count=None)
             found["alone"] = trainings(context, labeled, FromLabels(labeled), None)
         strategy = Strategy(context.parts.strategy)
         fit_strategy(strategy, context, teachers)
-        data = distillation_data(teachers, views_of(context.recipe), context)
-        batches = batches_of(context, data.split, teachers)
-        objective = FromTeachers(data, strategy, batches, context.recipe.loss.temperature, kd_ratio(context))
+        data = distillation_data(teachers, count_views(context.recipe), context)
+        batches = make_batches(context, data.split, teachers)
+        objective = FromTeachers(
+            data, strategy, batches, context.recipe.loss.temperature, resolve_kd_ratio(context)
+        )
         distance = merged_distance(data, strategy, batches, context)
         found[name] = trainings(context, data, objective, distance)
     return found
@@ -150,7 +152,7 @@ def trainings(
         settings = context.recipe.train.model_copy(
             update={"lr": (lr,), "batch_size": min(context.recipe.train.batch_size, len(data))}
         )
-        module = with_preprocessing(build(context))
+        module = with_preprocessing(build_untrained(context))
         train(module, data, objective, evaluate, settings, steps, every, context.progress)
         found.append(points)
     return found

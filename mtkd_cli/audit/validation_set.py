@@ -13,7 +13,7 @@ from torch import Tensor
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.interfaces import AggregationBatch, Task
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.runs.strategy_batches import batches_of
+from mtkd_cli.runs.strategy_batches import make_batches
 from mtkd_cli.stats.estimate import Difference
 from mtkd_cli.stats.score import Score, mean_of, score_of
 from mtkd_cli.teachers.outputs import ReadyTeacher
@@ -111,7 +111,7 @@ class Panel:
 def panel_of(context: Context, teachers: list[ReadyTeacher]) -> Panel:
     """Return the panel of a recipe's teachers."""
     val = context.data.val
-    return Panel(context, tuple(teachers), batches_of(context, val, teachers), val.labelled)
+    return Panel(context, tuple(teachers), make_batches(context, val, teachers), val.labelled)
 
 
 def ensemble(panel: Panel, part: Part, folds: Sequence[NDArray[np.int64]]) -> Outcome:

@@ -90,8 +90,8 @@ class Trainer:
         quiet = Progress(self.progress.console, shown_remarks=self.progress.shown_remarks)
         context = pipeline.prepare(self.parts_of(cell.overrides), self.device, quiet)
         name = run_name(self.name, cell, context, baseline)
-        with content_store.lock_folder(content_store.root() / "cells" / name), Run(name, go_on=True) as run:
-            report = run.finished_report()
+        with content_store.lock_folder(content_store.root() / "cells" / name), Run(name, resume=True) as run:
+            report = run.load_finished_report()
             if report is not None:
                 return TrainedCell(cell, name, report), False
             return TrainedCell(cell, name, pipeline.distill(context, run, baseline)), True

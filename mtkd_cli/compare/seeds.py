@@ -21,8 +21,8 @@ from mtkd_cli.report.run_result import Margin, RunResult, Seeds
 from mtkd_cli.runs import manifest, pipeline
 from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.runs.folder import Run
-from mtkd_cli.runs.start import as_begun, context_of, finished, resume_hint
-from mtkd_cli.runs.view_count import views_of
+from mtkd_cli.runs.start import find_finished_report, load_context, resume_hint, settings_of_run
+from mtkd_cli.runs.view_count import count_views
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.stats.paired_test import FEWEST_SEEDS, paired
 from mtkd_cli.teachers.resolved_teacher import resolve_teachers
@@ -33,7 +33,7 @@ def run_seeds(
     parts: Resolved,
     name: str,
     seeds: int,
-    go_on: bool,
+    resume: bool,
     device: str,
     threads: int,
     baseline: BaselineChoice | None,
@@ -43,21 +43,21 @@ def run_seeds(
     Raises:
         UsageError: the run was started with one seed.
     """
-    with stdout_on_stderr(), resume_hint(name), Run(name, go_on) as run:
+    with stdout_on_stderr(), resume_hint(name), Run(name, resume) as run:
         if run.begun is not None and "seeds" not in run.begun:
             raise UsageError(
                 f"the run {name} was started with one seed", where="--seeds", hint="give another --name"
             )
-        parts, device, threads, baseline = as_begun(run, parts, device, threads, baseline)
-        report = finished(run, parts, baseline)
+        parts, device, threads, baseline = settings_of_run(run, parts, device, threads, baseline)
+        report = find_finished_report(run, parts, baseline)
         if report is not None and report.seeds and len(report.seeds.seeds) == seeds:
             return report
-        return distill_seeds(context_of(parts, device, threads), run, seeds, baseline)
+        return distill_seeds(load_context(parts, device, threads), run, seeds, baseline)
 
 
 def distill_seeds(context: Context, run: Run, seeds: int, baseline: BaselineChoice) -> RunResult:
     """Train a student and its baselines with each seed; keep the median student and return the report."""
-    now = manifest.of(context, resolve_teachers(context), views_of(context.recipe), baseline)
+    now = manifest.describe_run(context, resolve_teachers(context), count_views(context.recipe), baseline)
     run.begin(context.recipe, {**now, "seeds": seeds})
     first, name = context.recipe.train.seed, run.folder.name
     numbers = range(first, first + seeds)
@@ -67,7 +67,7 @@ def distill_seeds(context: Context, run: Run, seeds: int, baseline: BaselineChoi
         context.progress.say(f"seed {seed}, {number} of {seeds}: runs/{each}")
         reports.append(_run_seed(with_seed(context, seed), each, baseline))
     median = median_of(reports)
-    with Run(names[median], go_on=True) as shipped:
+    with Run(names[median], resume=True) as shipped:
         run.copy_student(shipped)
     report = report_over(reports, list(numbers), names, median)
     repeat = f"{reports[0].repeat.replace(names[0], name)} --seeds {seeds}"
@@ -86,8 +86,8 @@ def with_seed(context: Context, seed: int) -> Context:
 
 
 def _run_seed(context: Context, name: str, baseline: BaselineChoice) -> RunResult:
-    with Run(name, go_on=True) as run:
-        return finished(run, context.parts, baseline) or pipeline.distill(context, run, baseline)
+    with Run(name, resume=True) as run:
+        return find_finished_report(run, context.parts, baseline) or pipeline.distill(context, run, baseline)
 
 
 def median_of(reports: Sequence[RunResult]) -> int:

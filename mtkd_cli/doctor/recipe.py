@@ -18,9 +18,9 @@ from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.units import bytes_in_words, count_in_words, measured_on, milliseconds
 from mtkd_cli.runs.pipeline import prepare
-from mtkd_cli.runs.plan import teacher_facts
-from mtkd_cli.runs.students import build
-from mtkd_cli.runs.view_count import views_of
+from mtkd_cli.runs.plan import plan_teacher
+from mtkd_cli.runs.students import build_untrained
+from mtkd_cli.runs.view_count import count_views
 from mtkd_cli.store import content_store
 from mtkd_cli.teachers.prepare import report_views
 from mtkd_cli.teachers.resolved_teacher import resolve_teachers
@@ -48,7 +48,7 @@ def check_recipe(parts: Resolved) -> list[Finding]:
 
 def _models(context: Context) -> Iterator[Finding]:
     """Load and run the teachers and the student, then estimate the memory and disk space for them."""
-    views, teachers = views_of(context.recipe), resolve_teachers(context)
+    views, teachers = count_views(context.recipe), resolve_teachers(context)
     checked = []
     findings: list[Finding] = []
     with collect_failures("views", findings):
@@ -56,7 +56,7 @@ def _models(context: Context) -> Iterator[Finding]:
     for teacher in teachers:
         check = f"teacher {teacher.name}"
         with collect_failures(check, findings):
-            about = teacher_facts(teacher, context, views, thorough=True)
+            about = plan_teacher(teacher, context, views, thorough=True)
             checked.append(about)
             mapped = sum(bool(group) for _, group in about["aligned"])
             fit = f", fitted by this recipe ({about['fit']})" if about["fit"] else ""
@@ -69,7 +69,7 @@ def _models(context: Context) -> Iterator[Finding]:
             findings += [Finding(check, "warn", remark.partition(": ")[2]) for remark in about["remarks"]]
     student_bytes = 0
     with collect_failures("student", findings):
-        model = build(context)
+        model = build_untrained(context)
         costs = measure_cost(model, next(iter(plain_views(context.data.train)))[:1], context.device)
         student_bytes = costs.bytes or 0
         with_preprocessing(model)

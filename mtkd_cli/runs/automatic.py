@@ -1,6 +1,6 @@
 """What the recipe's ``auto`` means once the data are known: augmentation, its views, and batch sizes.
 
-`settle` is the one place that decides. A run records the values, so it resumes with them whatever later
+`resolve_auto` is the one place that decides. A run records the values, so it resumes with them whatever later
 versions choose.
 """
 
@@ -13,12 +13,12 @@ from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Augment, Fit, Recipe, Teacher, is_auto
-from mtkd_cli.runs.view_count import rule_of_cost
+from mtkd_cli.runs.view_count import max_affordable_views
 from mtkd_cli.teachers.fit_split import create_fit_split
 from mtkd_cli.training.batch_size import automatic_batch_size, too_few_steps
 from mtkd_cli.training.context import Context
 
-MOST_VIEWS = 4
+MAX_VIEWS = 4
 """Recorded views where both are chosen: on digits 8 gave no better student than 4, at twice the cost."""
 NONE = Augment()
 GRAYSCALE = Augment(shift=0.1, rotate=10, zoom=0.1)
@@ -28,24 +28,24 @@ MAP = Augment(shift=0.05, zoom=0.1)
 """Of labels with places, which move along; no rotation, which makes boxes loose."""
 
 
-def settle(parts: Resolved, data: Dataset, task: Task) -> Recipe:
+def resolve_auto(parts: Resolved, data: Dataset, task: Task) -> Recipe:
     """Return the recipe with a value for every ``auto`` that depends on the data."""
     recipe = parts.recipe
     changes: dict[str, Any] = {}
     if is_auto(recipe.augment):
-        changes["augment"] = augmentation(parts, data, task)[0]
+        changes["augment"] = choose_augmentation(parts, data, task)[0]
         if recipe.views.count == "auto" and changes["augment"] != NONE:
-            count = min(MOST_VIEWS, rule_of_cost(recipe.train.epochs))
+            count = min(MAX_VIEWS, max_affordable_views(recipe.train.epochs))
             changes["views"] = recipe.views.model_copy(update={"count": count})
     if is_auto(recipe.train.batch_size):
         size = automatic_batch_size(len(data.train))
         changes["train"] = recipe.train.model_copy(update={"batch_size": size})
-    changes["fit"] = _fit(recipe.fit, data, recipe)
-    changes["teachers"] = tuple(_teacher(teacher, data, recipe) for teacher in recipe.teachers)
+    changes["fit"] = _resolve_fit(recipe.fit, data, recipe)
+    changes["teachers"] = tuple(_resolve_teacher(teacher, data, recipe) for teacher in recipe.teachers)
     return recipe.model_copy(update=changes)
 
 
-def augmentation(parts: Resolved, data: Dataset, task: Task) -> tuple[Augment, str]:
+def choose_augmentation(parts: Resolved, data: Dataset, task: Task) -> tuple[Augment, str]:
     """Return what views may change so that labels stay true, and what that was chosen for."""
     if data.train.samples.inputs.ndim == 2:
         return NONE, "a table"
@@ -59,35 +59,35 @@ def augmentation(parts: Resolved, data: Dataset, task: Task) -> tuple[Augment, s
     return (PHOTO, "color images") if _is_photo(data) else (GRAYSCALE, "grayscale images")
 
 
-def as_begun(recipe: Recipe, begun: Mapping[str, Any] | None) -> Recipe:
+def apply_begun_values(recipe: Recipe, begun: Mapping[str, Any] | None) -> Recipe:
     """Return the recipe with the values that a run began with for every ``auto``.
 
     Args:
         recipe: as it is written.
         begun: the recipe that the run recorded; None if it has not begun.
     """
-    return recipe if begun is None else Recipe.model_validate(_filled(recipe.as_dict(), begun))
+    return recipe if begun is None else Recipe.model_validate(_fill_auto(recipe.as_dict(), begun))
 
 
-def _filled(wanted: Any, begun: Any, key: str = "") -> Any:
-    """Return the wanted values, those of a run for each ``auto`` of the keys that `settle` decides."""
+def _fill_auto(wanted: Any, begun: Any, key: str = "") -> Any:
+    """Return the wanted values, those of a run for each ``auto`` of the keys that `resolve_auto` decides."""
     if wanted == "auto" and key in ("augment", "batch_size", "count"):
         return wanted if begun is None else begun
     if isinstance(wanted, dict):
         known = begun if isinstance(begun, dict) else {}
-        return {name: _filled(value, known.get(name), name) for name, value in wanted.items()}
+        return {name: _fill_auto(value, known.get(name), name) for name, value in wanted.items()}
     if isinstance(wanted, list) and isinstance(begun, list) and len(wanted) == len(begun):
-        return [_filled(mine, theirs) for mine, theirs in zip(wanted, begun, strict=True)]
+        return [_fill_auto(mine, theirs) for mine, theirs in zip(wanted, begun, strict=True)]
     return wanted
 
 
-def choices(context: Context) -> list[str]:
+def describe_choices(context: Context) -> list[str]:
     """Return in words what each ``auto`` of the recipe became."""
     written, settled = context.parts.recipe, context.recipe
     found = []
     if is_auto(written.augment):
-        _, reason = augmentation(context.parts, context.data, context.task)
-        found.append(f"augment: {in_words(settled.augment)} ({reason})")
+        _, reason = choose_augmentation(context.parts, context.data, context.task)
+        found.append(f"augment: {describe_augment(settled.augment)} ({reason})")
     if written.views.count != settled.views.count:
         found.append(f"views: {settled.views.count}")
     if is_auto(written.train.batch_size):
@@ -105,18 +105,18 @@ def choices(context: Context) -> list[str]:
     return found
 
 
-def in_words(augment: Augment) -> str:
+def describe_augment(augment: Augment) -> str:
     """Return what a view may change: ``shift 0.06, zoom 0.1``."""
     changed = {key: value for key, value in augment if value != getattr(NONE, key)}
     return ", ".join(key if value is True else f"{key} {value:g}" for key, value in changed.items()) or "none"
 
 
-def warnings(context: Context) -> list[str]:
+def batch_size_warnings(context: Context) -> list[str]:
     """Return a sentence for each batch size of the recipe that leaves very few steps an epoch."""
-    return list(_warnings(context))
+    return list(_yield_warnings(context))
 
 
-def _warnings(context: Context) -> Iterator[str]:
+def _yield_warnings(context: Context) -> Iterator[str]:
     recipe, data = context.recipe, context.data
     if found := too_few_steps("train.batch_size", recipe.train.batch_size, len(data.train)):
         yield found
@@ -127,11 +127,11 @@ def _warnings(context: Context) -> Iterator[str]:
                 yield found
 
 
-def tell(context: Context) -> None:
+def show_choices(context: Context) -> None:
     """Say what each ``auto`` became, and warn of batch sizes."""
-    chosen = choices(context)
+    chosen = describe_choices(context)
     lines = [f"chosen automatically: {'; '.join(chosen)}"] if chosen else []
-    lines += [f"warning: {warning}" for warning in warnings(context)]
+    lines += [f"warning: {warning}" for warning in batch_size_warnings(context)]
     context.progress.remark(lines)
 
 
@@ -141,14 +141,14 @@ def _is_photo(data: Dataset) -> bool:
     return data.input.channels == 3 and len(channels) > 1
 
 
-def _fit(fit: Fit, data: Dataset, recipe: Recipe) -> Fit:
+def _resolve_fit(fit: Fit, data: Dataset, recipe: Recipe) -> Fit:
     if not is_auto(fit.batch_size):
         return fit
     samples = len(create_fit_split(fit, data, recipe.data).rows)
     return fit.model_copy(update={"batch_size": automatic_batch_size(samples)})
 
 
-def _teacher(teacher: Teacher, data: Dataset, recipe: Recipe) -> Teacher:
+def _resolve_teacher(teacher: Teacher, data: Dataset, recipe: Recipe) -> Teacher:
     if teacher.fit is None:
         return teacher
-    return teacher.model_copy(update={"fit": _fit(teacher.fit, data, recipe)})
+    return teacher.model_copy(update={"fit": _resolve_fit(teacher.fit, data, recipe)})

@@ -15,14 +15,14 @@ class BaselineChoice(StrEnum):
     ALL = "all"
 
 
-def choice_of(given: bool | str) -> BaselineChoice:
+def parse_choice(given: bool | str) -> BaselineChoice:
     """Return the choice that Python code gave: a word, or whether baselines are wanted at all."""
     if isinstance(given, bool):
         return BaselineChoice.ALL if given else BaselineChoice.NONE
     return BaselineChoice(given)
 
 
-def choice_in(manifest: Mapping[str, Any]) -> BaselineChoice | None:
+def read_choice(manifest: Mapping[str, Any]) -> BaselineChoice | None:
     """Return the choice that a run began with; None if it has not begun.
 
     Runs of mtkd 0.2 and before have true or false; their only baseline was the student alone.

@@ -11,7 +11,7 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.files import hashing
 from mtkd_cli.runs import pseudo_labels
 from mtkd_cli.runs.baseline_choice import BaselineChoice
-from mtkd_cli.runs.students import TrainedStudent, best_candidate, build, plan_steps
+from mtkd_cli.runs.students import TrainedStudent, build_untrained, plan_steps, train_best_candidate
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
 from mtkd_cli.store.shared import fill_once_together
@@ -40,7 +40,7 @@ class Baseline:
         return f"student {self.kind}"
 
     @property
-    def one_candidate(self) -> bool:
+    def has_one_candidate(self) -> bool:
         """Whether it is trained once, at the learning rate chosen for the student alone."""
         return self.kind == "all-labels"
 
@@ -52,12 +52,12 @@ class Baseline:
 ALONE = Baseline("alone")
 
 
-def baselines_of(choice: BaselineChoice, context: Context) -> tuple[Baseline, ...]:
+def list_baselines(choice: BaselineChoice, context: Context) -> tuple[Baseline, ...]:
     """Return the baselines of a run: those of the choice that suit its data and teachers."""
-    return tuple(_suiting(choice, context))
+    return tuple(_yield_baselines(choice, context))
 
 
-def _suiting(choice: BaselineChoice, context: Context) -> Iterator[Baseline]:
+def _yield_baselines(choice: BaselineChoice, context: Context) -> Iterator[Baseline]:
     if choice is not BaselineChoice.NONE:
         yield ALONE
     if choice is not BaselineChoice.ALL:
@@ -69,7 +69,7 @@ def _suiting(choice: BaselineChoice, context: Context) -> Iterator[Baseline]:
         yield Baseline("all-labels")
 
 
-def trained_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
+def train_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
     """Return the student of a baseline; trained once, then reused by every run that shares it.
 
     It has live views, the same number of optimizer steps as the distilled student, the checkpoint chosen
@@ -81,22 +81,24 @@ def trained_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
         if empty is not None:
             checkpoints = content_store.unfinished_folder(baseline.kind, key)
             if baseline.kind == "pseudo-labels":
-                alone = trained_baseline(ALONE, context).model
-                pseudo_labeled, objective, source = pseudo_labels.pseudo_labeled(context, alone)
+                alone = train_baseline(ALONE, context).model
+                pseudo_labeled, objective, source = pseudo_labels.make_pseudo_labels(context, alone)
                 context.progress.say(f"pseudo-labels: {source}")
-                student = best_candidate(context, pseudo_labeled, objective, baseline.phase, checkpoints)
+                student = train_best_candidate(
+                    context, pseudo_labeled, objective, baseline.phase, checkpoints
+                )
                 student = replace(student, note=f"pseudo-labels from {source}")
             else:
-                searched = _with_chosen_rate(context) if baseline.one_candidate else context
+                searched = _with_chosen_rate(context) if baseline.has_one_candidate else context
                 split = baseline.labels(context)
                 data = context.training_data(split, split.labelled, view_count=None)
-                student = best_candidate(searched, data, FromLabels(data), baseline.phase, checkpoints)
+                student = train_best_candidate(searched, data, FromLabels(data), baseline.phase, checkpoints)
             weights.write(empty / "student.safetensors", student.model.module.state_dict())
             facts = {"settings": student.settings, "trials": student.trials, "curve": student.curve}
             (empty / "facts.json").write_text(json.dumps({**facts, "note": student.note}))
     folder = content_store.folder_of(baseline.kind, key)
     facts = json.loads((folder / "facts.json").read_text())
-    model = build(context)
+    model = build_untrained(context)
     tensors, _ = weights.read(folder / "student.safetensors")
     weights.load_into(model.module, tensors, baseline.phase)
     trials, curve = tuple(facts["trials"]), tuple(facts["curve"])
@@ -105,12 +107,12 @@ def trained_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
 
 def _with_chosen_rate(context: Context) -> Context:
     """Return the run with one candidate: the learning rate and weight decay chosen for the student alone."""
-    chosen = trained_baseline(ALONE, context).settings
+    chosen = train_baseline(ALONE, context).settings
     train = context.recipe.train.model_copy(update={name: (value,) for name, value in chosen.items()})
     return replace(context, recipe=context.recipe.model_copy(update={"train": train}))
 
 
-def is_kept(baseline: Baseline, context: Context) -> bool:
+def is_trained(baseline: Baseline, context: Context) -> bool:
     """Whether the student of a baseline is in the store."""
     return content_store.find(baseline.kind, baseline_key(baseline, context)) is not None
 
@@ -132,6 +134,6 @@ def baseline_key(baseline: Baseline, context: Context) -> dict[str, Any]:
         "augment": recipe.augment.model_dump(mode="json"),
         "selection": SELECTION,
         "engine": context.engine,
-        **(pseudo_labels.key(context) if baseline.kind == "pseudo-labels" else {}),
-        **({"candidates": "chosen for the student alone"} if baseline.one_candidate else {}),
+        **(pseudo_labels.pseudo_label_key(context) if baseline.kind == "pseudo-labels" else {}),
+        **({"candidates": "chosen for the student alone"} if baseline.has_one_candidate else {}),
     }

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CHECKPOINTS = "checkpoints"
-ROWS = "metrics.jsonl"
+METRICS = "metrics.jsonl"
 RESULTS = (WEIGHTS, STUDENT, REPORT)
 SHOWN = (RECIPE, PICTURE)
 """What the report's page shows besides the report; there may be no picture."""
 
-BEFORE_IT_BEGINS = {run_lock.NAME, RECIPE}
+INITIAL_FILES = {run_lock.NAME, RECIPE}
 """What a folder may hold whose run was killed before its manifest was written: it is as good as new."""
 
 
@@ -45,7 +45,7 @@ class Run:
 
     Args:
         name: the folder's, in ``runs/``.
-        go_on: take a run that was begun before, too.
+        resume: take a run that was begun before, too.
 
     Raises:
         UsageError: the name is taken, in use by another process, or invalid.
@@ -55,17 +55,17 @@ class Run:
         begun: what decides the run (see `mtkd_cli.runs.manifest`), once that is written.
     """
 
-    def __init__(self, name: str, go_on: bool = False) -> None:
+    def __init__(self, name: str, resume: bool = False) -> None:
         self.folder = names.folder_of(ROOT, name)
         with atomic.disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = run_lock.take(self.folder)
         self.begun: dict[str, Any] | None = None
         self._remove_leftovers()
-        self.is_new = {path.name for path in self.folder.iterdir()} <= BEFORE_IT_BEGINS
+        self.is_new = {path.name for path in self.folder.iterdir()} <= INITIAL_FILES
         if self.is_new:
             return
-        if not go_on:
+        if not resume:
             self.close()
             raise UsageError(
                 f"the run {self.folder} exists",
@@ -101,7 +101,7 @@ class Run:
         hashes = hashing.files_sha256(self.folder, (*RESULTS, *shown))
         self._write_manifest({**(self.begun or {}), FINISHED: hashes})
 
-    def finished_report(self) -> RunResult | None:
+    def load_finished_report(self) -> RunResult | None:
         """Return the report of a run that is done, if every result is what was written; else None.
 
         Raises:
@@ -122,7 +122,7 @@ class Run:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Say why the run ended early, if it did, and let other processes have it."""
         if error is not None and not self._lock.closed:
-            self._failed(error)
+            self._handle_failure(error)
         self.close()
 
     def close(self) -> None:
@@ -185,10 +185,10 @@ class Run:
             with atomic.disk_errors(self.folder):
                 atomic.write_bytes(self.folder / PICTURE, content.getvalue())
 
-    def _failed(self, error: BaseException) -> None:
+    def _handle_failure(self, error: BaseException) -> None:
         """Log why a run ended early; a new one that has nothing to go on with gives its name back."""
         stopped = isinstance(error, KeyboardInterrupt)
-        if self.begun and (stopped or not self.is_new or (self.folder / ROWS).exists()):
+        if self.begun and (stopped or not self.is_new or (self.folder / METRICS).exists()):
             with contextlib.suppress(Exception):
                 self.log_file.line_logged(
                     "stopped by a signal" if stopped else f"failed: {type(error).__name__}: {error}"
@@ -204,17 +204,17 @@ class Run:
     @property
     def listeners(self) -> tuple[RunListener, ...]:
         """What writes the log and the metrics of the run as they come."""
-        return self.log_file, MetricsFile(self.folder / ROWS)
+        return self.log_file, MetricsFile(self.folder / METRICS)
 
 
-def seeds_of(name: str) -> int:
+def read_seed_count(name: str) -> int:
     """Return with how many seeds a run began; 1 if it has not begun."""
     path = ROOT / name / MANIFEST
     found: int = checksummed_json.read(path).get("seeds", 1) if path.exists() else 1
     return found
 
 
-def processes_of(name: str) -> int:
+def read_process_count(name: str) -> int:
     """Return how many processes a run began with; 1 if it has not begun."""
     path = ROOT / name / MANIFEST
     engine: dict[str, int] = checksummed_json.read(path)["engine"] if path.exists() else {}

@@ -23,10 +23,10 @@ ALPHAS = (0.2, 0.8, 0.99)
 NEIGHBORS = 7
 DIMENSIONS = 64
 """Principal components that distances are taken in, at most."""
-MOST_SAMPLES = 50_000
-MOST_VALUES = 2**26
+MAX_SAMPLES = 50_000
+MAX_VALUES = 2**26
 """Numbers of all inputs together, at most: 256 MiB."""
-SMALLEST = 1e-6
+MIN_PROBABILITY = 1e-6
 """Probability of a class that no neighbor has."""
 
 
@@ -36,7 +36,7 @@ def is_possible(context: Context) -> bool:
     samples = len(data.train) + len(data.val)
     values = samples * int(np.prod(data.train.samples.inputs.shape[1:]))
     of_classes = task.logits and not task.elements and data.train.samples.targets.ndim == 1
-    return of_classes and samples <= MOST_SAMPLES and values <= MOST_VALUES
+    return of_classes and samples <= MAX_SAMPLES and values <= MAX_VALUES
 
 
 def spread_labels(context: Context) -> dict[float, tuple[Tensor, Tensor]]:
@@ -49,7 +49,7 @@ def spread_labels(context: Context) -> dict[float, tuple[Tensor, Tensor]]:
     from sklearn.semi_supervised import LabelSpreading
 
     data = context.data
-    points = _points(context)
+    points = _embed_samples(context)
     labels = np.concatenate([data.train.samples.targets, np.full(len(data.val), -1)])
     graph = kneighbors_graph(points, min(NEIGHBORS, len(points)), include_self=True)
     found = {}
@@ -58,14 +58,14 @@ def spread_labels(context: Context) -> dict[float, tuple[Tensor, Tensor]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(points, labels)
-        shares = np.full((len(points), context.task.outputs), SMALLEST)
+        shares = np.full((len(points), context.task.outputs), MIN_PROBABILITY)
         shares[:, model.classes_.astype(np.int64)] += model.label_distributions_
         whole = torch.from_numpy(np.log(shares / shares.sum(axis=1, keepdims=True))).float()
         found[alpha] = whole[: len(data.train)], whole[len(data.train) :]
     return found
 
 
-def _points(context: Context) -> NDArray[Any]:
+def _embed_samples(context: Context) -> NDArray[Any]:
     """Return training and validation samples, standardized as models see them, in few dimensions."""
     from sklearn.decomposition import PCA
 

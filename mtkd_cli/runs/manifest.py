@@ -21,7 +21,7 @@ MAY_CHANGE: Mapping[str, Callable[[Any, Any], bool]] = {
 """Keys that another value may have when a run goes on, and which."""
 
 
-def of(
+def describe_run(
     context: Context, teachers: Iterable[ResolvedTeacher], views: int | None, baseline: BaselineChoice
 ) -> dict[str, Any]:
     """Return what decides a run, every teacher and file by the hash of its content."""
@@ -61,13 +61,13 @@ def refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], run: str) 
     """
     changes = [change for part in COMPARED for change in _differences(before.get(part), now.get(part), part)]
     refused = [
-        UsageError(f"{key}: {_short(old)} became {_short(new)}", hint=_hint(key))
+        UsageError(f"{key}: {_shorten(old)} became {_shorten(new)}", hint=_hint(key))
         for key, old, new in changes
         if key not in MAY_CHANGE or not MAY_CHANGE[key](old, new)
     ]
     if refused:
         raise ResumeError(run, refused)
-    return [f"{key}: {_short(old)} became {_short(new)}" for key, old, new in changes]
+    return [f"{key}: {_shorten(old)} became {_shorten(new)}" for key, old, new in changes]
 
 
 def _differences(before: Any, now: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
@@ -86,7 +86,7 @@ def _differences(before: Any, now: Any, key: str) -> Iterator[tuple[str, Any, An
         yield key, before, now
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

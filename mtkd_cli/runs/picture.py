@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def picture(context: Context, answers: Mapping[str, Callable[[NDArray[np.int64]], Tensor]]) -> Image | None:
+def draw_picture(
+    context: Context, answers: Mapping[str, Callable[[NDArray[np.int64]], Tensor]]
+) -> Image | None:
     """Return the task's picture of test samples, spread evenly over those with labels; None if it has none.
 
     A task that fails to draw ends no run: what it says is told and logged.

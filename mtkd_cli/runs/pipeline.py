@@ -18,17 +18,17 @@ from mtkd_cli.report import results
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.run_result import RunResult
 from mtkd_cli.runs import automatic, manifest, preflight
-from mtkd_cli.runs.baseline_choice import choice_of
-from mtkd_cli.runs.baselines import Baseline, baselines_of, trained_baseline
+from mtkd_cli.runs.baseline_choice import parse_choice
+from mtkd_cli.runs.baselines import Baseline, list_baselines, train_baseline
 from mtkd_cli.runs.folder import Run
-from mtkd_cli.runs.picture import picture
-from mtkd_cli.runs.report_facts import Scores, report_of
-from mtkd_cli.runs.scores import Outputs, outputs_of, scores_of
-from mtkd_cli.runs.strategy_batches import batches_of, fit_strategy
-from mtkd_cli.runs.students import TrainedStudent, distilled
-from mtkd_cli.runs.teacher_weights import counted
+from mtkd_cli.runs.picture import draw_picture
+from mtkd_cli.runs.report_facts import Scores, make_report
+from mtkd_cli.runs.scores import Outputs, make_output_functions, measure_scores
+from mtkd_cli.runs.strategy_batches import fit_strategy, make_batches
+from mtkd_cli.runs.students import TrainedStudent, train_student
+from mtkd_cli.runs.teacher_weights import measure_weights
 from mtkd_cli.runs.trackers import running_trackers
-from mtkd_cli.runs.view_count import views_of
+from mtkd_cli.runs.view_count import count_views
 from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.teachers import calibration, memorized
 from mtkd_cli.teachers.distillation_data import distillation_data
@@ -47,7 +47,7 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     preflight.refuse_top_k(recipe, task)
     calibration.require_calibratable(recipe, task)
     preflight.refuse_wrong_labels(data, task)
-    settled = automatic.settle(parts, data, task)
+    settled = automatic.resolve_auto(parts, data, task)
     return Context(settled, parts, data, task, resolve_device(device), progress)
 
 
@@ -69,20 +69,20 @@ def distill(context: Context, run: Run, baseline: bool | str) -> RunResult:
     Args:
         context: the run.
         run: its folder.
-        baseline: see `choice_of`.
+        baseline: see `parse_choice`.
     """
-    choice = choice_of(baseline)
+    choice = parse_choice(baseline)
     logged = context.progress.with_listeners(*run.listeners)
     with run, running_trackers(context.parts.trackers, logged.say) as trackers:
         context = replace(context, progress=logged.with_listeners(*trackers))
         events = context.progress.events
         resolved = resolve_teachers(context)
-        now = manifest.of(context, resolved, views_of(context.recipe), choice)
+        now = manifest.describe_run(context, resolved, count_views(context.recipe), choice)
         views = run.begin(context.recipe, now)
         events.run_started(context.recipe.as_dict(), run.folder)
-        baselines = baselines_of(choice, context)
+        baselines = list_baselines(choice, context)
         done = _run_phases(context, resolved, group.broadcast(views), baselines, run.checkpoints)
-        report = _report(context, run, done)
+        report = _write_results(context, run, done)
         run.finish()
         events.run_finished(results.as_json(report))
     return report
@@ -96,7 +96,7 @@ def assist(context: Context, baseline: bool | str, checkpoints: Path) -> None:
         baseline: which baselines the first process trains.
         checkpoints: where the first process keeps those of the distilled student.
     """
-    baselines = baselines_of(choice_of(baseline), context)
+    baselines = list_baselines(parse_choice(baseline), context)
     _run_phases(context, resolve_teachers(context), group.broadcast(None), baselines, checkpoints)
 
 
@@ -122,30 +122,30 @@ def _run_phases(
 ) -> _Results:
     """Run every phase in which all processes have a share."""
     preflight.refuse_few_samples(context, baselines=bool(wanted))
-    automatic.tell(context)
+    automatic.show_choices(context)
     strategy = Strategy(context.parts.strategy)
     teachers = prepare_teachers(context, views, resolved)
     preflight.show_alignment(context, teachers)
     preflight.refuse_partial_label_spaces(context, strategy, teachers)
     fit_strategy(strategy, context, teachers)
     data = distillation_data(teachers, views, context)
-    student = distilled(context, data, strategy, batches_of(context, data.split, teachers), checkpoints)
+    student = train_student(context, data, strategy, make_batches(context, data.split, teachers), checkpoints)
     baselines: dict[str, TrainedStudent] = {}
     for baseline in wanted:
-        baselines[baseline.kind] = trained_baseline(baseline, context)
+        baselines[baseline.kind] = train_baseline(baseline, context)
     with context.progress.phase("evaluate", 1):
-        outputs = outputs_of(context, teachers, strategy, student, baselines)
-        scores = scores_of(context, teachers, student, baselines, outputs)
+        outputs = make_output_functions(context, teachers, strategy, student, baselines)
+        scores = measure_scores(context, teachers, student, baselines, outputs)
     return _Results(views, teachers, strategy, student, baselines, outputs, scores)
 
 
-def _report(context: Context, run: Run, done: _Results) -> RunResult:
+def _write_results(context: Context, run: Run, done: _Results) -> RunResult:
     """Write the student, the report and its pages, and return the report."""
     student = done.student
     with context.progress.phase("report", 1):
-        about = batches_of(context, context.data.val, done.teachers)
-        weights = counted(context, done.teachers, done.strategy, about, student.model)
-        report = report_of(
+        about = make_batches(context, context.data.val, done.teachers)
+        weights = measure_weights(context, done.teachers, done.strategy, about, student.model)
+        report = make_report(
             context,
             run.folder.name,
             done.views,
@@ -154,17 +154,17 @@ def _report(context: Context, run: Run, done: _Results) -> RunResult:
             done.baselines,
             done.scores,
             weights,
-            _warnings(context, done.teachers),
+            _collect_warnings(context, done.teachers),
         )
     facts = described(context, student.model, done.scores.student.metrics)
     run.write_student(student.model, facts, local_code(context))
-    run.write_picture(picture(context, done.outputs))
+    run.write_picture(draw_picture(context, done.outputs))
     run.write_report(report)
     write_pages(run.folder, report)
     return report
 
 
-def _warnings(context: Context, teachers: list[ReadyTeacher]) -> dict[str, list[str]]:
+def _collect_warnings(context: Context, teachers: list[ReadyTeacher]) -> dict[str, list[str]]:
     """Return what to know of each teacher before its scores are believed; what is new is said."""
     found = {}
     for teacher in teachers:

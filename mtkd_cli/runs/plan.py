@@ -21,10 +21,10 @@ from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.units import bytes_in_words, count_in_words
 from mtkd_cli.runs import automatic
-from mtkd_cli.runs.baseline_choice import choice_of
-from mtkd_cli.runs.baselines import baselines_of, is_kept
+from mtkd_cli.runs.baseline_choice import parse_choice
+from mtkd_cli.runs.baselines import is_trained, list_baselines
 from mtkd_cli.runs.report_facts import labels_seen
-from mtkd_cli.runs.students import build, kd_ratio, plan_steps
+from mtkd_cli.runs.students import build_untrained, plan_steps, resolve_kd_ratio
 from mtkd_cli.store import content_store
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers.checks import validate_live
@@ -44,17 +44,17 @@ LOOK_UP = 1e-6
 """Seconds that one answer from a file takes, about."""
 
 
-def plan_of(context: Context, views: int | None, baseline: bool | str, seeds: int = 1) -> dict[str, Any]:
+def make_plan(context: Context, views: int | None, baseline: bool | str, seeds: int = 1) -> dict[str, Any]:
     """Return the plan as plain facts. Loads each teacher in turn and times one forward pass of each."""
     recipe, data = context.recipe, context.data
     resolved = resolve_teachers(context)
     report_views(resolved, views, context)
     steps, _ = plan_steps(context)
     tries = len(candidates(recipe.train))
-    teachers = [teacher_facts(teacher, context, views) for teacher in resolved]
-    student = build(context)
+    teachers = [plan_teacher(teacher, context, views) for teacher in resolved]
+    student = build_untrained(context)
     seconds = (
-        _seconds_a_sample(context, with_preprocessing(student))
+        _seconds_per_sample(context, with_preprocessing(student))
         * TRAINING_PER_FORWARD
         * recipe.train.batch_size
         * steps
@@ -72,10 +72,10 @@ def plan_of(context: Context, views: int | None, baseline: bool | str, seeds: in
         {
             "phase": f"{baseline.phase}{times}",
             "seconds": seconds
-            * (seeds - is_kept(baseline, context))
-            / (tries if baseline.one_candidate else 1),
+            * (seeds - is_trained(baseline, context))
+            / (tries if baseline.has_one_candidate else 1),
         }
-        for baseline in baselines_of(choice_of(baseline), context)
+        for baseline in list_baselines(parse_choice(baseline), context)
     ]
     costs = measure_cost(student, torch.zeros(1, *data.train.samples.inputs.shape[1:]), context.device)
     return {
@@ -95,11 +95,11 @@ def plan_of(context: Context, views: int | None, baseline: bool | str, seeds: in
         "teachers": teachers,
         "student": {"model": recipe.student.model, "input_size": student.input.size, **asdict(costs)},
         "views": "live" if views is None else views,
-        "kd_ratio": kd_ratio(context),
-        "augment": automatic.in_words(recipe.augment),
+        "kd_ratio": resolve_kd_ratio(context),
+        "augment": automatic.describe_augment(recipe.augment),
         "batch_size": recipe.train.batch_size,
-        "automatic": automatic.choices(context),
-        "warnings": automatic.warnings(context),
+        "automatic": automatic.describe_choices(context),
+        "warnings": automatic.batch_size_warnings(context),
         "steps": steps,
         "candidates": tries,
         "phases": phases,
@@ -108,7 +108,7 @@ def plan_of(context: Context, views: int | None, baseline: bool | str, seeds: in
     }
 
 
-def teacher_facts(
+def plan_teacher(
     teacher: ResolvedTeacher, context: Context, views: int | None, thorough: bool = False
 ) -> dict[str, Any]:
     """Return what is known of a teacher once it is loaded and has answered a few samples.
@@ -124,7 +124,7 @@ def teacher_facts(
     wanted = needed_arrays(context, views, teacher.by_id)
     probe = probe_teacher(model, teacher.entry, [split for split, _ in wanted], context)
     model, shape = probe.model, probe.shape
-    each = LOOK_UP if teacher.by_id else _seconds_a_sample(context, with_preprocessing(model).eval())
+    each = LOOK_UP if teacher.by_id else _seconds_per_sample(context, with_preprocessing(model).eval())
     alignment = align_teacher(teacher.entry, model.classes, shape[0], context)
     validation = None
     if fit is None:
@@ -157,7 +157,7 @@ def teacher_facts(
     }
 
 
-def _seconds_a_sample(context: Context, module: Callable[[torch.Tensor], torch.Tensor]) -> float:
+def _seconds_per_sample(context: Context, module: Callable[[torch.Tensor], torch.Tensor]) -> float:
     """Return the time of one sample in a forward pass of a batch."""
     train = context.data.train
     rows = np.arange(min(32, len(train)))

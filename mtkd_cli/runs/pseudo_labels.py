@@ -20,16 +20,16 @@ from mtkd_cli.interfaces import AggregationBatch, Merged, Model
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.runs import label_spreading
-from mtkd_cli.runs.students import kd_ratio
+from mtkd_cli.runs.students import resolve_kd_ratio
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import batches, copy_to_device, measure, measure_pairs, row_predictor
 from mtkd_cli.training.loop import Step
 from mtkd_cli.training.objectives import Batches, FromTeachers
 from mtkd_cli.training.training_data import TrainingData
 
-LEAST = 64
+MIN_UNLABELED = 64
 """Unlabeled training samples below which pseudo-labels are not worth a training."""
-LEAST_SHARE = 0.2
+MIN_UNLABELED_SHARE = 0.2
 """The same as a share of the labeled ones."""
 
 
@@ -59,17 +59,17 @@ def are_useful(context: Context) -> bool:
     """Whether enough training samples have no label."""
     train = context.data.train
     unlabeled = len(train) - len(train.labelled)
-    return unlabeled >= max(LEAST, LEAST_SHARE * len(train.labelled))
+    return unlabeled >= max(MIN_UNLABELED, MIN_UNLABELED_SHARE * len(train.labelled))
 
 
-def key(context: Context) -> dict[str, Any]:
+def pseudo_label_key(context: Context) -> dict[str, Any]:
     """Return what decides pseudo-labels besides the student alone."""
     import sklearn
 
-    return {"pseudo_labels": 1, "sklearn": sklearn.__version__, "kd_ratio": kd_ratio(context)}
+    return {"pseudo_labels": 1, "sklearn": sklearn.__version__, "kd_ratio": resolve_kd_ratio(context)}
 
 
-def pseudo_labeled(context: Context, alone: Model) -> tuple[PseudoLabeledData, FromTeachers, str]:
+def make_pseudo_labels(context: Context, alone: Model) -> tuple[PseudoLabeledData, FromTeachers, str]:
     """Return all training samples with pseudo-labels, the objective, and in words where the labels are from.
 
     Args:
@@ -77,17 +77,17 @@ def pseudo_labeled(context: Context, alone: Model) -> tuple[PseudoLabeledData, F
         alone: the student that was trained on the labels.
     """
     train = context.data.train
-    pseudo_labels, source = _chosen(context, alone)
+    pseudo_labels, source = _choose_source(context, alone)
     data = PseudoLabeledData(
         **vars(context.training_data(train, torch.arange(len(train)).numpy(), view_count=None)),
         pseudo_labels=pseudo_labels,
     )
     names, declared = ("pseudo-labels",), (None,)
     about = Batches(context.task, train, names, declared, 1.0, context.recipe.train.seed)
-    return data, FromTeachers(data, OnlyTeacher(), about, 1.0, kd_ratio(context)), source
+    return data, FromTeachers(data, OnlyTeacher(), about, 1.0, resolve_kd_ratio(context)), source
 
 
-def _chosen(context: Context, alone: Model) -> tuple[Callable[[Step], Tensor], str]:
+def _choose_source(context: Context, alone: Model) -> tuple[Callable[[Step], Tensor], str]:
     """Return the pseudo-labels that predict validation better, and in words where they are from."""
     val, task = context.data.val, context.task
     module = copy_to_device(with_preprocessing(alone), context.device)
@@ -102,7 +102,7 @@ def _chosen(context: Context, alone: Model) -> tuple[Callable[[Step], Tensor], s
     best = min(losses, key=losses.__getitem__)
     others = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items() if name != best)
     source = f"{best} (validation loss {losses[best]:.4g}" + (f"; {others})" if others else ")")
-    return _answers(context, spread.get(best), module), source
+    return _make_label_function(context, spread.get(best), module), source
 
 
 def _spread_once(context: Context) -> dict[float, tuple[Tensor, Tensor]]:
@@ -110,7 +110,9 @@ def _spread_once(context: Context) -> dict[float, tuple[Tensor, Tensor]]:
     return label_spreading.spread_labels(context) if group.is_first() else {}
 
 
-def _answers(context: Context, spread: Tensor | None, module: torch.nn.Module) -> Callable[[Step], Tensor]:
+def _make_label_function(
+    context: Context, spread: Tensor | None, module: torch.nn.Module
+) -> Callable[[Step], Tensor]:
     """Return the pseudo-labels of a step: spread ones, or else the outputs of a module.
 
     The module answers plain views, once; where outputs have places, it answers the views of each step.

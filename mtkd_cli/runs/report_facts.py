@@ -34,8 +34,8 @@ from mtkd_cli.report.run_result import (
     Weights,
 )
 from mtkd_cli.runs import automatic
-from mtkd_cli.runs.students import TrainedStudent, kd_ratio
-from mtkd_cli.runs.teacher_weights import Counted
+from mtkd_cli.runs.students import TrainedStudent, resolve_kd_ratio
+from mtkd_cli.runs.teacher_weights import MeanWeights
 from mtkd_cli.stats import jackknife
 from mtkd_cli.stats.estimate import Difference
 from mtkd_cli.stats.multiple import LEVEL
@@ -43,7 +43,7 @@ from mtkd_cli.stats.score import score_of
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 
-MOST_CLASSES = 100
+MAX_CLASSES = 100
 """Classes up to which confusions are kept."""
 PACKAGES = ("mtkd", "torch", "numpy", "timm", "torchvision")
 
@@ -67,7 +67,7 @@ class Scored:
         found = task.details(self.statistics)
         return Answers(
             per_class={name: tuple(map(significant, values)) for name, values in found.per_class.items()},
-            confusion=found.confusion if len(found.confusion) <= MOST_CLASSES else (),
+            confusion=found.confusion if len(found.confusion) <= MAX_CLASSES else (),
             reliability=found.reliability,
             by_chance={name: significant(value) for name, value in found.by_chance.items()},
             points=found.points,
@@ -93,7 +93,7 @@ class Scores:
         )
 
 
-def report_of(
+def make_report(
     context: Context,
     name: str,
     views: int | None,
@@ -101,7 +101,7 @@ def report_of(
     student: TrainedStudent,
     baselines: Mapping[str, TrainedStudent],
     scores: Scores,
-    counted: Counted | None,
+    mean_weights: MeanWeights | None,
     warnings: Mapping[str, list[str]],
 ) -> RunResult:
     """Return the report of a run; ``warnings`` are of each teacher's scores."""
@@ -114,14 +114,14 @@ def report_of(
         task=wanted.task.name,
         strategy=wanted.strategy.name,
         metric=primary,
-        verdict=compare(context, scores),
+        verdict=make_verdict(context, scores),
         scores=metrics,
         costs=costs,
         details=scores.each(lambda each: each.answers(context.task)),
         against_teachers=against_teachers(primary, metrics, costs),
-        student=_training(student, wanted.student.model),
-        baselines={kind: _training(each, wanted.student.model) for kind, each in baselines.items()},
-        weights=Weights(counted.mean, counted.per_class) if counted else None,
+        student=_describe_training(student, wanted.student.model),
+        baselines={kind: _describe_training(each, wanted.student.model) for kind, each in baselines.items()},
+        weights=Weights(mean_weights.mean, mean_weights.per_class) if mean_weights else None,
         data=Data(
             name=wanted.data.name,
             classes=data.classes,
@@ -130,26 +130,26 @@ def report_of(
             val=len(data.val.labelled),
             test=len(data.test.labelled),
         ),
-        teachers=tuple(_teacher(teacher, warnings[teacher.name], context) for teacher in teachers),
+        teachers=tuple(_describe_teacher(teacher, warnings[teacher.name], context) for teacher in teachers),
         views="live" if views is None else views,
-        kd_ratio=kd_ratio(context),
-        augment=automatic.in_words(wanted.augment),
+        kd_ratio=resolve_kd_ratio(context),
+        augment=automatic.describe_augment(wanted.augment),
         batch_size=wanted.train.batch_size,
         engine=context.engine,
         versions={n: importlib.metadata.version(n) for n in PACKAGES},
         machine=f"{platform.system()} {platform.machine()}",
         repeat=f"mtkd distill {ROOT / name / 'recipe.yaml'} --device {context.device.type} "
-        f"--threads {context.engine['threads']}" + _processes(context),
+        f"--threads {context.engine['threads']}" + _processes_option(context),
     )
 
 
-def _training(student: TrainedStudent, model: str) -> Training:
+def _describe_training(student: TrainedStudent, model: str) -> Training:
     return Training(
         chosen=student.settings, trials=student.trials, curve=student.curve, model=model, note=student.note
     )
 
 
-def _teacher(ready: ReadyTeacher, warnings: list[str], context: Context) -> Teacher:
+def _describe_teacher(ready: ReadyTeacher, warnings: list[str], context: Context) -> Teacher:
     found = ready.validation
     return Teacher(
         name=ready.name,
@@ -166,7 +166,7 @@ def _teacher(ready: ReadyTeacher, warnings: list[str], context: Context) -> Teac
     )
 
 
-def _processes(context: Context) -> str:
+def _processes_option(context: Context) -> str:
     number = context.engine.get("processes", 1)
     return f" --processes {number}" if number > 1 else ""
 
@@ -193,7 +193,7 @@ def labels_seen(teacher: recipe.Teacher, context: Context) -> str:
     return f"{here}; before: {DECLARED[teacher.saw]}" if teacher.saw else here
 
 
-def compare(context: Context, scores: Scores) -> Verdict:
+def make_verdict(context: Context, scores: Scores) -> Verdict:
     """Return how the student differs from its baselines, with intervals over test samples and in words."""
     task, metric = context.task, context.task.primary
     student = scores.student.metrics[metric.name]
@@ -206,7 +206,10 @@ def compare(context: Context, scores: Scores) -> Verdict:
         no_interval=f"fewer than {jackknife.FEWEST} test samples give no interval",
     )
     seeds = "A rerun with another seed may differ (--seeds 3 measures it)." if found.against else ""
-    about_teachers = (_beside(metric, student, ensemble), _below_a_teacher(task, scores))
+    about_teachers = (
+        _compare_with_ensemble(metric, student, ensemble),
+        _compare_with_best_teacher(task, scores),
+    )
     return replace(found, sentence=" ".join(filter(None, (found.sentence, seeds, *about_teachers))))
 
 
@@ -218,7 +221,7 @@ def _margin(task: Task, student: Scored, baseline: Scored) -> Margin:
     return Margin(theirs, mine - theirs, (found.low, found.high) if known else None)
 
 
-def _beside(metric: Metric, student: float, ensemble: float) -> str:
+def _compare_with_ensemble(metric: Metric, student: float, ensemble: float) -> str:
     """Return in words how the student compares with what it learnt from."""
     if not ensemble:
         return ""
@@ -228,7 +231,7 @@ def _beside(metric: Metric, student: float, ensemble: float) -> str:
     return f"It {verb} {100 * student / ensemble:.1f} % of the ensemble's {spelt(metric.name)}."
 
 
-def _below_a_teacher(task: Task, scores: Scores) -> str:
+def _compare_with_best_teacher(task: Task, scores: Scores) -> str:
     """Compare the ensemble with its best teacher on the test split; advise only if that one is surely better.
 
     It is the best of K, so its p value counts K times (Bonferroni).

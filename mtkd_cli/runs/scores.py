@@ -15,7 +15,7 @@ from mtkd_cli.models.cost import measure_cost
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.report.costs import Costs, together
 from mtkd_cli.runs.report_facts import Scored, Scores
-from mtkd_cli.runs.strategy_batches import batches_of
+from mtkd_cli.runs.strategy_batches import make_batches
 from mtkd_cli.runs.students import TrainedStudent
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
@@ -26,7 +26,7 @@ Outputs = Callable[[NDArray[np.int64]], Tensor]
 """From rows of the test split to outputs, ``[B, C, *]``."""
 
 
-def outputs_of(
+def make_output_functions(
     context: Context,
     teachers: list[ReadyTeacher],
     strategy: Strategy,
@@ -45,7 +45,7 @@ def outputs_of(
     def of_teacher(teacher: ReadyTeacher) -> Outputs:
         return lambda rows: teacher.recorded_outputs("test", PLAIN, rows)
 
-    about = batches_of(context, test, teachers)
+    about = make_batches(context, test, teachers)
     of_student = of_model(student.model)
     guided = "student" in context.parts.strategy.spec.needs
 
@@ -62,7 +62,7 @@ def outputs_of(
     }
 
 
-def scores_of(
+def measure_scores(
     context: Context,
     teachers: list[ReadyTeacher],
     student: TrainedStudent,

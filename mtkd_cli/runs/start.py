@@ -16,7 +16,7 @@ from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.run_result import RunResult
 from mtkd_cli.runs import automatic, pipeline
-from mtkd_cli.runs.baseline_choice import BaselineChoice, choice_in
+from mtkd_cli.runs.baseline_choice import BaselineChoice, read_choice
 from mtkd_cli.runs.folder import CHECKPOINTS, MANIFEST, Run
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.training.context import Context
@@ -24,14 +24,14 @@ from mtkd_cli.training.progress import Progress
 
 
 def run_recipe(
-    parts: Resolved, name: str, go_on: bool, device: str, threads: int, baseline: BaselineChoice | None
+    parts: Resolved, name: str, resume: bool, device: str, threads: int, baseline: BaselineChoice | None
 ) -> RunResult | None:
     """Run a recipe, or resume its run, with the other processes of this run if there are any.
 
     Args:
         parts: the recipe's.
         name: name of the run.
-        go_on: resume the run if there is one; it decides device, threads and baseline that are not given.
+        resume: resume the run if there is one; it decides device, threads and baseline that are not given.
         device: auto, cpu or cuda.
         threads: 0 for as many as torch takes.
         baseline: baselines to train; None: as the run did, all if it is new.
@@ -43,40 +43,40 @@ def run_recipe(
         if not group.is_first():
             _assist(parts, name)
             return None
-        with Run(name, go_on) as run:
-            parts, device, threads, baseline = as_begun(run, parts, device, threads, baseline)
-            report = finished(run, parts, baseline)
+        with Run(name, resume) as run:
+            parts, device, threads, baseline = settings_of_run(run, parts, device, threads, baseline)
+            report = find_finished_report(run, parts, baseline)
             begun = (run.begun or {}).get("recipe")
             group.broadcast(None if report else (device, threads, baseline, begun))
-            return report or pipeline.distill(context_of(parts, device, threads), run, baseline)
+            return report or pipeline.distill(load_context(parts, device, threads), run, baseline)
 
 
-def as_begun(
+def settings_of_run(
     run: Run, parts: Resolved, device: str, threads: int, baseline: BaselineChoice | None
 ) -> tuple[Resolved, str, int, BaselineChoice]:
     """Return parts, device, threads and baselines; what is not given is as the run began."""
     begun: Mapping[str, Any] = run.begun or {}
     return (
-        replace(parts, recipe=automatic.as_begun(parts.recipe, begun.get("recipe"))),
+        replace(parts, recipe=automatic.apply_begun_values(parts.recipe, begun.get("recipe"))),
         begun.get("device", device) if device == "auto" else device,
         threads or begun.get("engine", {}).get("threads", 0),
-        baseline or choice_in(begun) or BaselineChoice.ALL,
+        baseline or read_choice(begun) or BaselineChoice.ALL,
     )
 
 
-def finished(run: Run, parts: Resolved, baseline: BaselineChoice) -> RunResult | None:
+def find_finished_report(run: Run, parts: Resolved, baseline: BaselineChoice) -> RunResult | None:
     """Return the report of a run that is done and began with the same recipe and baselines; else None."""
     begun: Mapping[str, Any] = run.begun or {}
-    same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), choice_in(begun))
-    return run.finished_report() if same else None
+    same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), read_choice(begun))
+    return run.load_finished_report() if same else None
 
 
 def _assist(parts: Resolved, name: str) -> None:
     """Do this process's share of a run that the first process leads."""
     if led := group.broadcast(None):
         device, threads, baseline, begun = led
-        parts = replace(parts, recipe=automatic.as_begun(parts.recipe, begun))
-        pipeline.assist(context_of(parts, device, threads), baseline, ROOT / name / CHECKPOINTS)
+        parts = replace(parts, recipe=automatic.apply_begun_values(parts.recipe, begun))
+        pipeline.assist(load_context(parts, device, threads), baseline, ROOT / name / CHECKPOINTS)
 
 
 @contextmanager
@@ -89,13 +89,13 @@ def resume_hint(name: str) -> Iterator[None]:
         raise type(stop)(how) from None
 
 
-def context_of(parts: Resolved, device: str, threads: int) -> Context:
+def load_context(parts: Resolved, device: str, threads: int) -> Context:
     """Load the data and the task of a recipe, with progress on stderr; all processes take as many threads."""
-    _use_threads(group.broadcast(threads or _share_of_threads()))
+    _use_threads(group.broadcast(threads or _threads_per_process()))
     return pipeline.prepare(parts, device, Progress(Console(stderr=True) if group.is_first() else None))
 
 
-def _share_of_threads() -> int:
+def _threads_per_process() -> int:
     """Return the threads of one of several processes on this machine; 0 of one alone: as torch takes."""
     processes = int(os.environ.get("LOCAL_WORLD_SIZE") or group.size())
     return max(1, (os.cpu_count() or 1) // processes) if group.size() > 1 else 0

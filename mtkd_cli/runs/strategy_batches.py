@@ -14,25 +14,27 @@ from mtkd_cli.training.context import Context
 from mtkd_cli.training.objectives import Batches
 from mtkd_cli.training.strategy import Strategy
 
-MOST_VALUES = 2**27
+MAX_VALUES = 2**27
 """Numbers of the teachers' outputs that a strategy is shown at most when it is fitted."""
 
 
 def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeacher]) -> None:
     """Show a strategy the validation split, if it needs to see it."""
     val = context.data.val
-    rows = sample_rows(val.labelled, MOST_VALUES // (len(teachers) * max(1, _values(teachers, "val"))))
+    rows = sample_rows(
+        val.labelled, MAX_VALUES // (len(teachers) * max(1, _max_values_per_sample(teachers, "val")))
+    )
     outputs = tuple(teacher.recorded_outputs("val", PLAIN, rows) for teacher in teachers)
     target = torch.from_numpy(val.samples.targets[rows])
-    strategy.fit(batches_of(context, val, teachers)(outputs, rows, target))
+    strategy.fit(make_batches(context, val, teachers)(outputs, rows, target))
 
 
-def _values(teachers: list[ReadyTeacher], split: str) -> int:
+def _max_values_per_sample(teachers: list[ReadyTeacher], split: str) -> int:
     """Return how many numbers the largest answer to one sample has."""
     return max(math.prod(teacher.arrays[split, PLAIN].layout.shape) for teacher in teachers)
 
 
-def batches_of(context: Context, split: Split, teachers: list[ReadyTeacher]) -> Batches:
+def make_batches(context: Context, split: Split, teachers: list[ReadyTeacher]) -> Batches:
     """Return what makes the batches that a strategy is given on a split."""
     recipe = context.recipe
     return Batches(

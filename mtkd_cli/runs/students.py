@@ -36,7 +36,7 @@ from mtkd_cli.training.out_of_memory import memory_errors
 from mtkd_cli.training.strategy import Strategy
 from mtkd_cli.training.training_data import TrainingData
 
-LESS = "lower train.batch_size, record teachers that are live, or take a smaller student"
+MEMORY_HINT = "lower train.batch_size, record teachers that are live, or take a smaller student"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def plan_steps(context: Context) -> tuple[int, int]:
     return each * settings.epochs, each
 
 
-def distilled(
+def train_student(
     context: Context,
     data: DistillationData,
     strategy: Strategy,
@@ -83,13 +83,13 @@ def distilled(
     """
     loss = context.recipe.loss
     hints = Hints(data.teacher_features, loss.features) if data.features else None
-    objective = FromTeachers(data, strategy, batches, loss.temperature, kd_ratio(context), hints)
+    objective = FromTeachers(data, strategy, batches, loss.temperature, resolve_kd_ratio(context), hints)
     sizes = [teacher.size for teacher in data.features]
     distance = merged_distance(data, strategy, batches, context)
-    return best_candidate(context, data, objective, "distill", checkpoints, sizes, distance)
+    return train_best_candidate(context, data, objective, "distill", checkpoints, sizes, distance)
 
 
-def kd_ratio(context: Context) -> float:
+def resolve_kd_ratio(context: Context) -> float:
     """Return the recipe's kd_ratio; ``auto`` trusts teachers more where labels are few."""
     if context.recipe.loss.kd_ratio != "auto":
         return float(context.recipe.loss.kd_ratio)
@@ -97,7 +97,7 @@ def kd_ratio(context: Context) -> float:
     return 0.9 if len(train.labelled) < len(train) / 2 else 0.5
 
 
-def best_candidate(
+def train_best_candidate(
     context: Context,
     data: TrainingData,
     objective: Callable[[Tensor, Step], Losses],
@@ -125,13 +125,13 @@ def best_candidate(
     """
     recipe, progress = context.recipe, context.progress
     steps, every = plan_steps(context)
-    model, tried = build(context), candidates(recipe.train)
+    model, tried = build_untrained(context), candidates(recipe.train)
     beside = f", {len(recipe.teachers)} live teachers" if recipe.views.count == "live" else ""
     validate = functools.partial(context.validate, distance=distance)
     trials: list[Trial] = []
     with progress.phase(name, steps):
         for number, candidate in enumerate(tried, start=1):
-            module = _trainable(build(context), features, context).to(context.device)
+            module = _trainable(build_untrained(context), features, context).to(context.device)
             module = convert_sync_batchnorm_if_requested(module, recipe.train, context.device)
             settings = candidate.model_copy(update={"batch_size": min(candidate.batch_size, len(data))})
             watcher = progress
@@ -139,7 +139,7 @@ def best_candidate(
                 watcher = progress.candidate(number, len(tried), describe_candidate(candidate, recipe.train))
             keeper = Checkpointer(checkpoints / f"candidate-{number}", progress.say) if checkpoints else None
             try:
-                with memory_errors(f"{name}, batches of {settings.batch_size}{beside}", LESS):
+                with memory_errors(f"{name}, batches of {settings.batch_size}{beside}", MEMORY_HINT):
                     trained = train(
                         module, data, objective, validate, settings, steps, every, watcher, keeper
                     )
@@ -170,7 +170,7 @@ def _trainable(model: Model, features: Sequence[int], context: Context) -> nn.Mo
     return Guided(model, features, example, context.recipe.train.seed)
 
 
-def build(context: Context) -> Model:
+def build_untrained(context: Context) -> Model:
     """Return the untrained student."""
     model = build_student(
         context.parts.student,

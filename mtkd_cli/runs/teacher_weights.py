@@ -1,4 +1,4 @@
-"""How much each teacher counted: the strategy's weights on validation, in all and by class."""
+"""How much each teacher measure_weights: the strategy's weights on validation, in all and by class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mtkd_cli.training.strategy import Strategy
 
 
 @dataclass(frozen=True)
-class Counted:
+class MeanWeights:
     """Mean weights of K teachers.
 
     Attributes:
@@ -37,9 +37,9 @@ class Counted:
         return {"mean": list(self.mean), "per_class": per_class}
 
 
-def counted(
+def measure_weights(
     context: Context, teachers: list[ReadyTeacher], strategy: Strategy, about: Batches, student: Model
-) -> Counted | None:
+) -> MeanWeights | None:
     """Return the weights that a strategy gives at the end of a run; None if it is no weighting.
 
     Args:
@@ -66,7 +66,9 @@ def counted(
             sums[place] += _sum(weights, there & (target == place))
     means = (sums[:, :-1] / sums[:, -1:]).tolist()
     heard = dict(zip(classes, zip(means[:-1], sums[:-1, -1].tolist(), strict=True), strict=True))
-    return Counted(tuple(means[-1]), {name: tuple(mean) for name, (mean, count) in heard.items() if count})
+    return MeanWeights(
+        tuple(means[-1]), {name: tuple(mean) for name, (mean, count) in heard.items() if count}
+    )
 
 
 def _sum(weights: Tensor, chosen: Tensor) -> Tensor:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mtkd_cli.recipe.schema import Recipe
 
-MOST_VIEWS = 8
-EPOCHS_A_VIEW = 4
+MAX_VIEWS = 8
+EPOCHS_PER_VIEW = 4
 
 
-def views_of(recipe: Recipe) -> int | None:
+def count_views(recipe: Recipe) -> int | None:
     """Return how many views of each sample are recorded, None for live teachers.
 
     ``auto`` is a rule of cost: without augmentation one view is all there is; with it, one view
@@ -18,16 +18,16 @@ def views_of(recipe: Recipe) -> int | None:
         return None
     if recipe.views.count != "auto":
         return recipe.views.count
-    if not changes_anything(recipe):
+    if not has_augmentation(recipe):
         return 1
-    return rule_of_cost(recipe.train.epochs)
+    return max_affordable_views(recipe.train.epochs)
 
 
-def rule_of_cost(epochs: int) -> int:
+def max_affordable_views(epochs: int) -> int:
     """Return the recorded views that cost at most a quarter of what live teachers cost."""
-    return max(1, min(MOST_VIEWS, epochs // EPOCHS_A_VIEW))
+    return max(1, min(MAX_VIEWS, epochs // EPOCHS_PER_VIEW))
 
 
-def changes_anything(recipe: Recipe) -> bool:
+def has_augmentation(recipe: Recipe) -> bool:
     """Whether a view can differ from the plain sample."""
     return recipe.augment != type(recipe.augment)()

@@ -151,10 +151,8 @@ class Progress:
         phase.done += amount
         phase.worked = phase.worked or amount > 0
         phase.time_left.advance(amount, now)
-        if self._live is not None:
-            is_due = now - phase.shown_at >= REFRESH_SECONDS
-        else:
-            is_due = phase.is_line_due(now)
+        refresh = self._live is not None and now - phase.shown_at >= REFRESH_SECONDS
+        is_due = refresh or (self._live is None and phase.is_line_due(now))
         if not is_due and phase.done < phase.total:
             return
         phase.notes = notes()

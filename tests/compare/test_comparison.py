@@ -90,7 +90,7 @@ def test_runs_with_different_data_are_rejected() -> None:
         comparison_of([])
 
 
-def report_of(temperature: float) -> RunResult:
+def make_report(temperature: float) -> RunResult:
     """Validation is best at temperature 2; the test would be best elsewhere."""
     trials = ({"lr": 0.01, "accuracy": 1 - abs(temperature - 2)}, {"failed": "NaN"})
     return run_result(temperature, trials=trials)
@@ -103,7 +103,7 @@ def tuned(trials: int, seed: int = 0, fail: bool = False) -> Any:
     def validated(cell: Cell) -> tuple[float, float]:
         if fail:
             raise MtkdError("the loss is NaN")
-        return validation_rank(report_of(float(cell.overrides[-1].removeprefix("loss.temperature="))))
+        return validation_rank(make_report(float(cell.overrides[-1].removeprefix("loss.temperature="))))
 
     return tune(CELL, {"loss.temperature": Range(1.0, 8.0, log=True)}, trials, seed, validated)
 

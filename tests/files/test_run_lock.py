@@ -34,11 +34,11 @@ def test_rejects_run_in_use(stopped: bool) -> None:
     with holder(stopped=stopped) as process:
         try:
             with pytest.raises(UsageError, match=f"in use: process {process.pid} on ") as caught:
-                Run("taken", go_on=True)
+                Run("taken", resume=True)
             assert caught.value.exit_code == 2
         finally:
             process.kill()
-    Run("taken", go_on=True).close()
+    Run("taken", resume=True).close()
 
 
 def test_ignores_lock_of_killed_process() -> None:

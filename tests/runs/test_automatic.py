@@ -26,7 +26,7 @@ def of_photos(run: Context) -> Context:
 
 
 def augment_of(run: Context) -> Augment:
-    return automatic.settle(run.parts, run.data, run.task).augment
+    return automatic.resolve_auto(run.parts, run.data, run.task).augment
 
 
 def with_predictions(parts: Resolved, registry: Registry) -> Resolved:
@@ -70,8 +70,8 @@ def test_labels_with_places_get_moves_that_they_follow(
     assert run.recipe.augment.shift > 0
     assert (run.recipe.augment.rotate, run.recipe.augment.flip) == (0, False)
     by_id = with_predictions(run.parts, registry)
-    assert automatic.settle(by_id, run.data, run.task).augment == Augment()
-    _, reason = automatic.augmentation(by_id, run.data, run.task)
+    assert automatic.resolve_auto(by_id, run.data, run.task).augment == Augment()
+    _, reason = automatic.choose_augmentation(by_id, run.data, run.task)
     assert "plain view only" in reason
 
 
@@ -80,40 +80,43 @@ def test_what_a_recipe_says_is_taken_as_it_is(context: Contexts) -> None:
     assert run.recipe.augment == Augment(flip=True)
     assert run.recipe.train.batch_size == 500
     assert all(teacher.fit and teacher.fit.batch_size == 7 for teacher in run.recipe.teachers)
-    assert automatic.choices(run) == []
-    (warning, *_) = automatic.warnings(run)
+    assert automatic.describe_choices(run) == []
+    (warning, *_) = automatic.batch_size_warnings(run)
     assert "train.batch_size 500 leaves 3 steps an epoch" in warning
 
 
 def test_every_automatic_choice_is_told(context: Contexts) -> None:
     run = context(*UNSET)
-    about = "; ".join(automatic.choices(run))
-    assert f"augment: {automatic.in_words(run.recipe.augment)} (grayscale images)" in about
+    about = "; ".join(automatic.describe_choices(run))
+    assert f"augment: {automatic.describe_augment(run.recipe.augment)} (grayscale images)" in about
     assert "train.batch_size: 32" in about or "train.batch_size: 64" in about
     assert "fit.batch_size: " in about
-    assert automatic.warnings(run) == []
+    assert automatic.batch_size_warnings(run) == []
 
 
 def test_few_views_are_recorded_where_augmentation_is_chosen(context: Contexts) -> None:
-    assert view_count.views_of(context(*UNSET, "train.epochs=40").recipe) == 4
-    assert view_count.views_of(context(*UNSET, "train.epochs=40", "views=6").recipe) == 6
-    assert view_count.views_of(context("augment.shift=0.1", "train.epochs=40").recipe) == 8
-    assert view_count.views_of(context("augment=none", "train.epochs=40").recipe) == 1
+    assert view_count.count_views(context(*UNSET, "train.epochs=40").recipe) == 4
+    assert view_count.count_views(context(*UNSET, "train.epochs=40", "views=6").recipe) == 6
+    assert view_count.count_views(context("augment.shift=0.1", "train.epochs=40").recipe) == 8
+    assert view_count.count_views(context("augment=none", "train.epochs=40").recipe) == 1
 
 
 def test_a_run_keeps_what_it_began_with(context: Contexts, registry: Registry) -> None:
     written = load("digits", UNSET, registry).recipe
     before = context("augment=none", "train.batch_size=64", "fit.batch_size=64").recipe.as_dict()
-    again = automatic.as_begun(written, before)
+    again = automatic.apply_begun_values(written, before)
     assert again.augment == Augment()
     assert again.train.batch_size == 64
     assert [teacher.fit.batch_size for teacher in again.teachers if teacher.fit] == [64, 64, 64]
-    assert automatic.as_begun(written, None) == written
+    assert automatic.apply_begun_values(written, None) == written
     settled = context(*UNSET, "train.epochs=40")
-    resumed = automatic.as_begun(settled.parts.recipe, settled.recipe.as_dict())
+    resumed = automatic.apply_begun_values(settled.parts.recipe, settled.recipe.as_dict())
     assert resumed == settled.recipe
     chosen = load("digits", ("augment.flip=true",), registry).recipe
-    assert automatic.as_begun(chosen, before).augment == Recipe.model_validate(chosen.as_dict()).augment
+    assert (
+        automatic.apply_begun_values(chosen, before).augment
+        == Recipe.model_validate(chosen.as_dict()).augment
+    )
 
 
 def test_a_run_records_the_values_and_its_report_says_them(distill: Distill) -> None:
@@ -122,6 +125,6 @@ def test_a_run_records_the_values_and_its_report_says_them(distill: Distill) -> 
     assert recipe["augment"]["shift"] > 0
     assert recipe["train"]["batch_size"] == report["batch_size"]
     assert recipe["teachers"][0]["fit"]["batch_size"] in (8, 16, 32, 64)
-    assert report["augment"] == automatic.in_words(Augment.model_validate(recipe["augment"]))
+    assert report["augment"] == automatic.describe_augment(Augment.model_validate(recipe["augment"]))
     page = Path("runs/r/report.html").read_text()
     assert f"Augmentation: {report['augment']}; batch size {report['batch_size']}." in page

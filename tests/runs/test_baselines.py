@@ -17,8 +17,8 @@ from mtkd_cli.files import checksummed_json
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.runs import label_spreading
 from mtkd_cli.runs.baseline_choice import BaselineChoice
-from mtkd_cli.runs.baselines import ALONE, Baseline, baseline_key, baselines_of, trained_baseline
-from mtkd_cli.runs.pseudo_labels import pseudo_labeled
+from mtkd_cli.runs.baselines import ALONE, Baseline, baseline_key, list_baselines, train_baseline
+from mtkd_cli.runs.pseudo_labels import make_pseudo_labels
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.loop import Step
 from tests.program.small_run import RESUME, START
@@ -29,7 +29,7 @@ ALL = BaselineChoice.ALL
 
 
 def kinds(context: Context, choice: BaselineChoice = ALL) -> list[str]:
-    return [baseline.kind for baseline in baselines_of(choice, context)]
+    return [baseline.kind for baseline in list_baselines(choice, context)]
 
 
 def test_baselines_suit_the_labels_of_student_and_teachers(context: Contexts) -> None:
@@ -79,8 +79,8 @@ def test_a_class_without_a_label_has_almost_no_pseudo_label(context: Contexts) -
 def test_tasks_without_classes_learn_from_the_student_alone(context: Contexts) -> None:
     made = context("train={epochs: 2, lr: 0.01}", "student=mlp:4", recipe="diabetes")
     assert not label_spreading.is_possible(made)
-    alone = trained_baseline(ALONE, made).model
-    data, _, source = pseudo_labeled(made, alone)
+    alone = train_baseline(ALONE, made).model
+    data, _, source = make_pseudo_labels(made, alone)
     assert source.startswith("self-training (validation loss")
     rows = np.array([5, 0])
     (found,) = data.teacher_outputs(Step(0, 0, 0.0, rows))
@@ -93,12 +93,12 @@ def test_the_better_pseudo_labels_by_validation_are_taken(
     context: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = context()
-    alone = trained_baseline(ALONE, made).model
-    _, _, source = pseudo_labeled(made, alone)
+    alone = train_baseline(ALONE, made).model
+    _, _, source = make_pseudo_labels(made, alone)
     assert source.startswith("label spreading, alpha")
     nonsense = {0.2: (torch.zeros(len(made.data.train), 10), -30 * torch.rand(len(made.data.val), 10))}
     monkeypatch.setattr(label_spreading, "spread_labels", lambda _: nonsense)
-    assert pseudo_labeled(made, alone)[2].startswith("self-training")
+    assert make_pseudo_labels(made, alone)[2].startswith("self-training")
 
 
 @pytest.mark.parametrize("recipe", ["digit-scenes-seg", "digit-scenes-det"])
@@ -109,9 +109,9 @@ def test_outputs_with_places_are_those_of_the_view_that_is_shown(context: Contex
     teacher = [f"teachers=[{{model: '{model}', fit: all}}]"]
     made = context(*small, "train={epochs: 1, lr: 0.01}", f"student={model}", *teacher, recipe=recipe)
     assert "pseudo-labels" in kinds(made)
-    student = trained_baseline(Baseline("pseudo-labels"), made)
+    student = train_baseline(Baseline("pseudo-labels"), made)
     assert student.note.startswith("pseudo-labels from self-training")
-    data, _, _ = pseudo_labeled(made, student.model)
+    data, _, _ = make_pseudo_labels(made, student.model)
     step = Step(0, 0, 0.0, np.array([0, 1]))
     step = Step(0, 0, 0.0, step.indices, views=data.views(step))
     with torch.no_grad():

@@ -9,7 +9,7 @@ import torch
 
 from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
 from mtkd_cli.report.costs import Costs
-from mtkd_cli.runs.report_facts import Scored, Scores, compare
+from mtkd_cli.runs.report_facts import Scored, Scores, make_verdict
 from mtkd_tasks.classification import Classification
 
 SAMPLES = 539
@@ -30,7 +30,7 @@ def sentence(ensemble: int, **teachers: int) -> str:
 
     context: Any = Context()
     each = {name: scored(wrong) for name, wrong in teachers.items()}
-    return compare(context, Scores(scored(20), {}, scored(ensemble), each)).sentence
+    return make_verdict(context, Scores(scored(20), {}, scored(ensemble), each)).sentence
 
 
 def test_a_teacher_that_is_better_by_one_test_sample_is_no_reason_for_advice() -> None:

@@ -76,7 +76,7 @@ PLACES = {
     "the first candidate": (Progress, "on_step", FITS + 8),
     "the second candidate": (Progress, "on_step", FITS + STUDENT + 8),
     "the student alone": (Progress, "on_step", FITS + 2 * STUDENT + 20),
-    "evaluating": (pipeline, "scores_of", 1),
+    "evaluating": (pipeline, "measure_scores", 1),
     "writing the student": (Run, "write_student", 1),
     "writing the report": (Run, "write_report", 1),
 }

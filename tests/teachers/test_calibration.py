@@ -94,7 +94,7 @@ def test_ignores_unknown_labels_and_nonfinite_outputs(context: Contexts) -> None
 def test_resume_rejects_changed_calibrate(context: Contexts) -> None:
     first = results.as_json(pipeline.distill(context(*SMALL, "calibrate=true"), Run("run"), baseline=False))
     with pytest.raises(ResumeError) as error:
-        pipeline.distill(context(*SMALL), Run("run", go_on=True), baseline=False)
+        pipeline.distill(context(*SMALL), Run("run", resume=True), baseline=False)
     assert "calibrate" in str([problem.what for problem in error.value.problems])
     again = results.as_json(pipeline.distill(context(*SMALL, "calibrate=true"), Run("again"), baseline=False))
     assert first["teachers"] == again["teachers"]

@@ -215,10 +215,10 @@ def test_background_applies_to_detectors_only(context: Contexts) -> None:
 
 
 def test_plan_shows_remarks(ready: Any, context: Contexts) -> None:
-    from mtkd_cli.runs.plan import plan_of
+    from mtkd_cli.runs.plan import make_plan
 
     found, _ = ready("from_1")
-    (teacher,) = plan_of(found, 1, baseline=False)["teachers"]
+    (teacher,) = make_plan(found, 1, baseline=False)["teachers"]
     assert "assuming that 0 is the background" in teacher["remarks"][0]
 
 

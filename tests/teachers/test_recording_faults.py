@@ -22,7 +22,7 @@ import torch
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
 from mtkd_cli.runs import students
-from mtkd_cli.runs.baselines import Baseline, trained_baseline
+from mtkd_cli.runs.baselines import Baseline, train_baseline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import inventory, recorded_outputs
 from mtkd_cli.store.row_format import Layout
@@ -313,9 +313,9 @@ def test_detects_flipped_bits_of_fitted_teacher(context: Contexts, name: str) ->
 @pytest.mark.parametrize("name", ["student.safetensors", "facts.json", "manifest.json"])
 def test_detects_flipped_bits_of_baseline(context: Contexts, name: str) -> None:
     run = context(*ONE)
-    right = trained_baseline(Baseline("alone"), run)
+    right = train_baseline(Baseline("alone"), run)
     for _ in flips(only(f"alone/*/{name}"), 40, name):
-        found = trained_baseline(Baseline("alone"), run)
+        found = train_baseline(Baseline("alone"), run)
         assert (found.settings, found.trials, found.curve) == (right.settings, right.trials, right.curve)
         tensors = found.model.module.state_dict()
         assert all(torch.equal(t, tensors[n]) for n, t in right.model.module.state_dict().items())

@@ -59,7 +59,7 @@ def test_keeps_checkpoints_of_student(
     assert "distill, batches of 64" in caught.value.where
     assert "train.batch_size" in caught.value.hint
     assert len(checkpoint.list_checkpoints(Path("runs/run/checkpoints/candidate-1"))) == 1
-    report = results.as_json(pipeline.distill(context(), Run("run", go_on=True), baseline=False))
+    report = results.as_json(pipeline.distill(context(), Run("run", resume=True), baseline=False))
     assert report["scores"]["student"]["accuracy"] > 0
 
 

@@ -161,7 +161,7 @@ def test_no_word_is_broken_on_a_narrow_terminal(width: int) -> None:
     assert set(before) - {word for word in before if set(word) <= set("━╸╺ ")} <= {
         *title.split(),
         *" ".join(notes).split(),
-        *"45 % 1:02:03 left".split(),
+        *["45", "%", "1:02:03", "left"],
     }
     assert "epoch 12" in drawn.getvalue()
 

@@ -88,7 +88,7 @@ def distill(
         # isort: split
         from mtkd_cli.cli.render.distill import summary
         from mtkd_cli.inference.run_files import ROOT
-        from mtkd_cli.runs.folder import processes_of, seeds_of
+        from mtkd_cli.runs.folder import read_process_count, read_seed_count
         from mtkd_cli.runs.names import default_name
 
         is_resume = bool(resume) or auto_resume or is_restart()
@@ -98,12 +98,12 @@ def distill(
             )
         if seeds > 1:
             refuse_several("--seeds", max(1, processes) * nodes)
-        processes = processes or (processes_of(name) // nodes if is_resume else 1)
+        processes = processes or (read_process_count(name) // nodes if is_resume else 1)
         added = [] if name else ["--name", default_name(ROOT, parts.name)]
         name = name or added[1]
         resume_hint = f"Resume with: mtkd distill --resume {name}"
         launch_if_several(processes, nodes, rendezvous, restarts, name, resume_hint, added)
-        seeds = seeds or (seeds_of(name) if is_resume else 1)
+        seeds = seeds or (read_seed_count(name) if is_resume else 1)
         if seeds > 1:
             from mtkd_cli.compare.seeds import run_seeds
 

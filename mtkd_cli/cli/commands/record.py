@@ -47,14 +47,14 @@ def record(
         launch_if_several(processes, nodes, rendezvous, restarts, "record", resume_hint)
 
         from mtkd_cli.distributed import group
-        from mtkd_cli.runs.start import context_of
-        from mtkd_cli.runs.view_count import views_of
+        from mtkd_cli.runs.start import load_context
+        from mtkd_cli.runs.view_count import count_views
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
         from mtkd_cli.teachers.prepare import prepare_teachers
 
         with stdout_on_stderr(), group.process_group(device):
-            context = context_of(parts, device, threads)
-            teachers = prepare_teachers(context, views_of(context.recipe))
+            context = load_context(parts, device, threads)
+            teachers = prepare_teachers(context, count_views(context.recipe))
             if not group.is_first():
                 return
         rows = [

@@ -56,12 +56,12 @@ def verify(
         bad = [item.as_dict() for item in inventory.damaged_items()]
         rows: list[dict[str, Any]] = []
         if recipe:
-            from mtkd_cli.runs.start import context_of
+            from mtkd_cli.runs.start import load_context
             from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
             parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)
             with stdout_on_stderr():
-                rows = list(verification.differences(context_of(parts, device, threads)))
+                rows = list(verification.differences(load_context(parts, device, threads)))
             if not rows:
                 raise DataError(
                     "no outputs of this recipe are recorded",

@@ -20,7 +20,7 @@ from mtkd_cli.report.audit_result import Audit, Estimate, Finding
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.runs import names as run_names
-from mtkd_cli.runs.start import context_of
+from mtkd_cli.runs.start import load_context
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
 ROOT = Path("audits")
@@ -33,7 +33,7 @@ def run(parts: Resolved, name: str, device: str, threads: int, as_json: bool) ->
     """Audit a recipe, write the facts and print them."""
     run_names.folder_of(ROOT, name or "default")
     with stdout_on_stderr():
-        context = context_of(parts, device, threads)
+        context = load_context(parts, device, threads)
         strategies = strategies_for(parts.recipe.task.name, installed(), parts.name)
         audit = audit_of(context, strategies)
     place = run_names.create(ROOT, name or run_names.default_name(ROOT, parts.name))

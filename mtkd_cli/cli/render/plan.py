@@ -7,8 +7,8 @@ from mtkd_cli.files import yaml12
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.runs import view_count
 from mtkd_cli.runs.baseline_choice import BaselineChoice
-from mtkd_cli.runs.plan import plan_of, plan_table
-from mtkd_cli.runs.start import context_of
+from mtkd_cli.runs.plan import make_plan, plan_table
+from mtkd_cli.runs.start import load_context
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
 
@@ -17,8 +17,8 @@ def plan(
 ) -> None:
     """Print the resolved recipe and what would be done."""
     with stdout_on_stderr():
-        context = context_of(parts, device, threads)
-        facts = plan_of(context, view_count.views_of(context.recipe), baseline, seeds)
+        context = load_context(parts, device, threads)
+        facts = make_plan(context, view_count.count_views(context.recipe), baseline, seeds)
     if as_json:
         console.print_json({"recipe": context.recipe.as_dict(), "plan": facts})
         return
