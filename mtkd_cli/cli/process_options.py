@@ -53,16 +53,7 @@ def launch_if_several(
     """
     if is_worker():
         return
-    if nodes > 1 and not rendezvous:
-        raise UsageError(
-            "--nodes needs --rendezvous", "--rendezvous", "pass HOST:PORT of one of the machines"
-        )
-    if rendezvous and nodes == 1:
-        raise UsageError(
-            "--rendezvous needs --nodes greater than 1",
-            "--rendezvous",
-            "pass --nodes, or remove --rendezvous",
-        )
+    require_rendezvous(nodes, rendezvous)
     if max(1, processes) * nodes == 1:
         return
 
@@ -73,6 +64,24 @@ def launch_if_several(
         arguments, max(1, processes), nodes, rendezvous, restarts, name, resume_hint, console.print_status
     )
     raise typer.Exit(code)
+
+
+def require_rendezvous(nodes: int, rendezvous: str) -> None:
+    """Raise if only one of ``--nodes`` and ``--rendezvous`` is given.
+
+    Raises:
+        UsageError: the other one is missing.
+    """
+    if nodes > 1 and not rendezvous:
+        raise UsageError(
+            "--nodes needs --rendezvous", "--rendezvous", "pass HOST:PORT of one of the machines"
+        )
+    if rendezvous and nodes == 1:
+        raise UsageError(
+            "--rendezvous needs --nodes greater than 1",
+            "--rendezvous",
+            "pass --nodes, or remove --rendezvous",
+        )
 
 
 def refuse_several(option: str, processes: int) -> None:

@@ -7,8 +7,9 @@ command reuses finished runs and resumes the others.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from mtkd_cli.compare.tune import validation_rank
 from mtkd_cli.errors import UsageError
@@ -44,15 +45,23 @@ def run_seeds(
         UsageError: the run was started with one seed.
     """
     with stdout_on_stderr(), resume_hint(name), Run(name, resume) as run:
-        if run.begun is not None and "seeds" not in run.begun:
-            raise UsageError(
-                f"the run {name} was started with one seed", where="--seeds", hint="give another --name"
-            )
-        parts, device, threads, baseline = settings_of_run(run, parts, device, threads, baseline)
+        if run.begun is not None:
+            require_several_seeds(run.begun, name)
+        parts, device, threads, baseline = settings_of_run(run.begun, parts, device, threads, baseline)
         report = find_finished_report(run, parts, baseline)
         if report is not None and report.seeds and len(report.seeds.seeds) == seeds:
             return report
         return distill_seeds(load_context(parts, device, threads), run, seeds, baseline)
+
+
+def require_several_seeds(begun: Mapping[str, Any], name: str) -> None:
+    """Raise if a run began with one seed.
+
+    Raises:
+        UsageError: its manifest has no number of seeds.
+    """
+    if "seeds" not in begun:
+        raise UsageError(f"the run {name} began with one seed", where="--seeds", hint="give another --name")
 
 
 def distill_seeds(context: Context, run: Run, seeds: int, baseline: BaselineChoice) -> RunResult:

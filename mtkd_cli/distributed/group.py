@@ -59,11 +59,11 @@ def process_group(device: str) -> Iterator[None]:
     if os.environ.get("WORLD_SIZE", "") in ("", "1"):
         yield
         return
-    if ":" in device:
-        raise UsageError("each process uses its own CUDA device", "--device", "use auto, cpu or cuda")
+    local_rank = int(os.environ.get("LOCAL_RANK") or 0)
+    refuse_impossible_device(device, max(local_rank + 1, int(os.environ.get("LOCAL_WORLD_SIZE") or 1)))
     cuda = device != "cpu" and torch.cuda.is_available()
     if cuda:
-        _set_cuda_device(int(os.environ.get("LOCAL_RANK") or 0))
+        torch.cuda.set_device(local_rank)
     try:
         _connect("cpu:gloo,cuda:nccl" if cuda else "gloo")
     except (RuntimeError, ValueError) as error:
@@ -78,6 +78,26 @@ def process_group(device: str) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
+def refuse_impossible_device(device: str, processes: int) -> None:
+    """Raise if several processes cannot use a device.
+
+    Args:
+        device: value of ``--device``.
+        processes: number of processes on this machine.
+
+    Raises:
+        UsageError: there are more processes than CUDA devices, or ``device`` names a single one.
+    """
+    if ":" in device:
+        raise UsageError("each process uses its own CUDA device", "--device", "use auto, cpu or cuda")
+    if device != "cpu" and torch.cuda.is_available() and processes > torch.cuda.device_count():
+        raise UsageError(
+            f"this machine has {torch.cuda.device_count()} CUDA devices, but each process needs its own",
+            where="--processes",
+            hint="start fewer processes, or use --device cpu",
+        )
+
+
 def _connect(backend: str) -> None:
     """Wait until every process has connected, then initialize the process group."""
     store, own_rank, processes = next(rendezvous("env://", timeout=CONNECT_TIMEOUT))
@@ -86,16 +106,6 @@ def _connect(backend: str) -> None:
     distributed.init_process_group(
         backend, store=store, rank=own_rank, world_size=processes, timeout=COLLECTIVE_TIMEOUT
     )
-
-
-def _set_cuda_device(index: int) -> None:
-    if index >= torch.cuda.device_count():
-        raise UsageError(
-            f"this machine has {torch.cuda.device_count()} CUDA devices, but each process needs its own",
-            where="--processes",
-            hint="start fewer processes, or use --device cpu",
-        )
-    torch.cuda.set_device(index)
 
 
 def _collective(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:

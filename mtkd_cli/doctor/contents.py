@@ -17,6 +17,7 @@ from mtkd_cli.doctor.finding import Finding, Status
 from mtkd_cli.reading import images
 from mtkd_cli.reading.image_folders import list_images
 from mtkd_cli.recipe.resolve import Part
+from mtkd_cli.stats import jackknife
 from mtkd_cli.training.context import Context
 
 WORKERS = 4
@@ -25,6 +26,9 @@ SHOWN = 3
 
 FEWEST = 5
 """Number of labeled training samples of a class below which the check warns."""
+
+FEWEST_VALIDATION = 10
+"""Number of labeled validation samples below which the check warns."""
 
 MOST_LEAKED = 0.01
 """Share of test samples in the training data above which the check fails."""
@@ -68,6 +72,7 @@ def check_splits(context: Context) -> Iterator[Finding]:
     data = context.data
     sizes = [f"{len(split)} {split.name} ({len(split.labelled)} labeled)" for split in data.splits]
     yield Finding("splits", "ok", f"{len(data.classes)} classes; {', '.join(sizes)}")
+    yield from _check_sizes(context)
     if not context.task.over_classes or data.train.samples.targets.ndim != 1:
         return
     for split in data.splits:
@@ -82,6 +87,19 @@ def check_splits(context: Context) -> Iterator[Finding]:
             yield Finding(
                 "labels", "warn", f"fewer than {FEWEST} labels of {_shortened(few)}", "label more samples"
             )
+
+
+def _check_sizes(context: Context) -> Iterator[Finding]:
+    """Warn about too few labels to choose a student on, or to test it."""
+    chance = "the choice of learning rate and checkpoint is mostly chance"
+    for split, fewest, effect, key in (
+        (context.data.val, FEWEST_VALIDATION, chance, "data.val"),
+        (context.data.test, jackknife.FEWEST, "the report gives no interval", "data.test"),
+    ):
+        count = len(split.labelled)
+        if count < fewest:
+            found = f"{split.name} has {count} labeled {'sample' if count == 1 else 'samples'}: {effect}"
+            yield Finding("labels", "warn", found, f"increase {key}, or label more samples")
 
 
 def check_duplicates(context: Context) -> Iterator[Finding]:

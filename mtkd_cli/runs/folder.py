@@ -1,4 +1,4 @@
-"""The run folder: what one distillation leaves behind, each file written whole or not at all."""
+"""The run folder and its files. Each file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
 RESULTS = (WEIGHTS, STUDENT, REPORT)
 SHOWN = (RECIPE, PICTURE)
-"""What the report's page shows besides the report; there may be no picture."""
+"""Files that the report's page shows besides the report. There may be no picture."""
 
 INITIAL_FILES = {run_lock.NAME, RECIPE}
-"""What a folder may hold whose run was killed before its manifest was written: it is as good as new."""
+"""Files in the folder of a run that was killed before its manifest was written. It counts as new."""
 
 
 class Run:
-    """One run folder, open for writing: no other process writes it until it is closed.
+    """One run folder, open for writing. No other process can write it until it is closed.
 
     Args:
-        name: the folder's, in ``runs/``.
-        resume: take a run that was begun before, too.
+        name: name of the folder in ``runs/``.
+        resume: whether to open a run that exists.
 
     Raises:
         UsageError: the name is taken, in use by another process, or invalid.
-        DataError: the folder cannot be made, or its manifest is damaged.
+        DataError: the folder cannot be created, or its manifest is damaged.
 
     Attributes:
-        begun: what decides the run (see `mtkd_cli.runs.manifest`), once that is written.
+        begun: the manifest (see `mtkd_cli.runs.manifest`); None until it is written.
     """
 
     def __init__(self, name: str, resume: bool = False) -> None:
@@ -62,25 +62,28 @@ class Run:
         self._lock = run_lock.take(self.folder)
         self.begun: dict[str, Any] | None = None
         self._remove_leftovers()
-        self.is_new = {path.name for path in self.folder.iterdir()} <= INITIAL_FILES
+        self.is_new = is_new(self.folder)
         if self.is_new:
             return
         if not resume:
             self.close()
-            raise UsageError(
-                f"the run {self.folder} exists",
-                where="--name",
-                hint=f"choose another name, or go on with it: mtkd distill --resume {name}",
-            )
-        self.begun = checksummed_json.read(self.folder / MANIFEST, hint="start another run")
+            raise name_taken(self.folder)
+        self.begun = _read_manifest(self.folder)
 
     @property
     def checkpoints(self) -> Path:
-        """Where the checkpoints of the distilled student are kept."""
+        """Folder of the distilled student's checkpoints."""
         return self.folder / CHECKPOINTS
 
     def begin(self, recipe: Recipe, now: Mapping[str, Any]) -> int | None:
-        """Write what decides the run, or compare it with what the run began with; return the views.
+        """Write the manifest of a new run, or compare it with that of a resumed run.
+
+        Args:
+            recipe: the recipe with a value for every ``auto``.
+            now: the manifest, see `mtkd_cli.runs.manifest.describe_run`.
+
+        Returns:
+            Number of recorded views; None if the teachers answer live.
 
         Raises:
             ResumeError: the run began with something else.
@@ -89,20 +92,20 @@ class Run:
             for change in manifest.refuse_changes(self.begun, now, str(self.folder)):
                 self.log_file.line_logged(change)
             now = {**now, "views": self.begun["views"]}
-            self.log_file.line_logged("goes on")
+            self.log_file.line_logged("resumed")
         self.write_recipe(recipe)
         self._write_manifest(now)
         views: int | None = now["views"]
         return views
 
     def finish(self) -> None:
-        """Note that everything is there, with the SHA-256 of each result."""
+        """Mark the run as finished, with the SHA-256 of each result."""
         shown = [name for name in SHOWN if (self.folder / name).is_file()]
         hashes = hashing.files_sha256(self.folder, (*RESULTS, *shown))
         self._write_manifest({**(self.begun or {}), FINISHED: hashes})
 
     def load_finished_report(self) -> RunResult | None:
-        """Return the report of a run that is done, if every result is what was written; else None.
+        """Return the report of a finished run whose results are unchanged; else None.
 
         Raises:
             DataError: a later version of mtkd wrote the report.
@@ -120,17 +123,17 @@ class Run:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Say why the run ended early, if it did, and let other processes have it."""
+        """Log why the run ended early, if it did, and release its lock."""
         if error is not None and not self._lock.closed:
             self._handle_failure(error)
         self.close()
 
     def close(self) -> None:
-        """Let other processes have the run."""
+        """Release the lock of the run."""
         self._lock.close()
 
     def _remove_leftovers(self) -> None:
-        """Remove what a process that was killed had not finished writing."""
+        """Remove incomplete files of a killed process."""
         with atomic.disk_errors(self.folder):
             for path in self.folder.glob(".*"):
                 if path.name != run_lock.NAME:
@@ -142,17 +145,17 @@ class Run:
         self.begun = dict(facts)
 
     def write_recipe(self, recipe: Recipe) -> None:
-        """Keep the resolved recipe."""
+        """Write the resolved recipe."""
         with atomic.disk_errors(self.folder):
             atomic.write_bytes(self.folder / RECIPE, yaml12.dump(recipe.as_dict()).encode())
 
     def write_student(self, model: Model, facts: Mapping[str, Any], code: Sequence[str] = ()) -> None:
-        """Keep the student's own weights, and beside them what is needed to use it; it vouches for both.
+        """Write the student's weights, and ``student.json`` with what is needed to use them and checksums.
 
         Args:
             model: the student.
-            facts: what ``student.json`` says besides the hash of the weights.
-            code: references of the local code that it names.
+            facts: content of ``student.json``, without the hash of the weights.
+            code: references to the local code that the student needs.
         """
         part = self.folder / ".student.partial"
         try:
@@ -167,18 +170,18 @@ class Run:
             part.unlink(missing_ok=True)
 
     def write_report(self, report: RunResult) -> None:
-        """Keep the report's facts; `mtkd_cli.report.files` makes pages of them."""
+        """Write the report as JSON; `mtkd_cli.report.files` writes its pages."""
         results.write(self.folder, report)
 
     def copy_student(self, other: Run) -> None:
-        """Keep the student of another run as it is there, and its picture of predictions if there is one."""
+        """Copy the student of another run, and its picture of predictions if there is one."""
         for name in (WEIGHTS, STUDENT, PICTURE):
             if (other.folder / name).is_file():
                 with atomic.disk_errors(self.folder):
                     atomic.write_bytes(self.folder / name, (other.folder / name).read_bytes())
 
     def write_picture(self, picture: Image | None) -> None:
-        """Keep the picture of predictions, if there is one."""
+        """Write the picture of predictions, if there is one."""
         if picture is not None:
             content = io.BytesIO()
             picture.save(content, "PNG")
@@ -186,7 +189,7 @@ class Run:
                 atomic.write_bytes(self.folder / PICTURE, content.getvalue())
 
     def _handle_failure(self, error: BaseException) -> None:
-        """Log why a run ended early; a new one that has nothing to go on with gives its name back."""
+        """Log why a run ended early; delete a new run that has nothing to resume."""
         stopped = isinstance(error, KeyboardInterrupt)
         if self.begun and (stopped or not self.is_new or (self.folder / METRICS).exists()):
             with contextlib.suppress(Exception):
@@ -198,24 +201,58 @@ class Run:
 
     @property
     def log_file(self) -> LogFile:
-        """Appends to ``log.txt``."""
+        """The log file, ``log.txt``."""
         return LogFile(self.folder / "log.txt")
 
     @property
     def listeners(self) -> tuple[RunListener, ...]:
-        """What writes the log and the metrics of the run as they come."""
+        """Listeners that write the log and the metrics of the run."""
         return self.log_file, MetricsFile(self.folder / METRICS)
 
 
+def is_new(folder: Path) -> bool:
+    """Whether a run folder is missing, or its run was killed before its manifest was written."""
+    names_in_it = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return {name for name in names_in_it if not name.startswith(".")} <= INITIAL_FILES
+
+
+def name_taken(folder: Path) -> UsageError:
+    """Return the error of a run whose name is taken."""
+    return UsageError(
+        f"the run {folder} exists",
+        where="--name",
+        hint=f"choose another name, or resume the run: mtkd distill --resume {folder.name}",
+    )
+
+
+def find_manifest(name: str, resume: bool) -> dict[str, Any] | None:
+    """Return the manifest of the run that `Run` would resume; None if the run would be new. Writes nothing.
+
+    Raises:
+        UsageError: the name is invalid, or taken and ``resume`` is not set.
+        DataError: the manifest is damaged.
+    """
+    folder = names.folder_of(ROOT, name)
+    if is_new(folder):
+        return None
+    if not resume:
+        raise name_taken(folder)
+    return _read_manifest(folder)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    return checksummed_json.read(folder / MANIFEST, hint="start another run")
+
+
 def read_seed_count(name: str) -> int:
-    """Return with how many seeds a run began; 1 if it has not begun."""
+    """Return the number of seeds that a run began with; 1 if it has not begun."""
     path = ROOT / name / MANIFEST
-    found: int = checksummed_json.read(path).get("seeds", 1) if path.exists() else 1
-    return found
+    seeds: int = checksummed_json.read(path).get("seeds", 1) if path.exists() else 1
+    return seeds
 
 
 def read_process_count(name: str) -> int:
-    """Return how many processes a run began with; 1 if it has not begun."""
+    """Return the number of processes that a run began with; 1 if it has not begun."""
     path = ROOT / name / MANIFEST
     engine: dict[str, int] = checksummed_json.read(path)["engine"] if path.exists() else {}
     return engine.get("processes", 1)

@@ -21,6 +21,7 @@ from mtkd_cli.runs import automatic, manifest, preflight
 from mtkd_cli.runs.baseline_choice import parse_choice
 from mtkd_cli.runs.baselines import Baseline, list_baselines, train_baseline
 from mtkd_cli.runs.folder import Run
+from mtkd_cli.runs.phases import Phase, list_phases
 from mtkd_cli.runs.picture import draw_picture
 from mtkd_cli.runs.report_facts import Scores, make_report
 from mtkd_cli.runs.scores import Outputs, make_output_functions, measure_scores
@@ -81,6 +82,7 @@ def distill(context: Context, run: Run, baseline: bool | str) -> RunResult:
         views = run.begin(context.recipe, now)
         events.run_started(context.recipe.as_dict(), run.folder)
         baselines = list_baselines(choice, context)
+        _show_phases(context, list_phases(context, views, resolved, baselines))
         done = _run_phases(context, resolved, group.broadcast(views), baselines, run.checkpoints)
         report = _write_results(context, run, done)
         run.finish()
@@ -98,6 +100,15 @@ def assist(context: Context, baseline: bool | str, checkpoints: Path) -> None:
     """
     baselines = list_baselines(parse_choice(baseline), context)
     _run_phases(context, resolve_teachers(context), group.broadcast(None), baselines, checkpoints)
+
+
+def _show_phases(context: Context, phases: Sequence[Phase]) -> None:
+    """Number the phases that have work to do, and list them in one line."""
+    names = [phase.name for phase in phases if not phase.is_reused]
+    reused = [phase.name for phase in phases if phase.is_reused]
+    context.progress.expect(names)
+    line = f"{len(names)} phases: {', '.join(names)}"
+    context.progress.remark([f"{line}; reused: {', '.join(reused)}" if reused else line])
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,7 @@ def _run_phases(
     with context.progress.phase("evaluate", 1):
         outputs = make_output_functions(context, teachers, strategy, student, baselines)
         scores = measure_scores(context, teachers, student, baselines, outputs)
+        context.progress.advance()
     return _Results(views, teachers, strategy, student, baselines, outputs, scores)
 
 

@@ -8,6 +8,7 @@ from mtkd_cli.interfaces import Task
 from mtkd_cli.plugin.alternatives import use_another_loss
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import alignment
+from mtkd_cli.teachers.fit_split import create_fit_split
 from mtkd_cli.teachers.label_alignment import alignment_remarks
 from mtkd_cli.teachers.outputs import ReadyTeacher, known_class_mask
 from mtkd_cli.training.context import Context
@@ -48,11 +49,24 @@ def refuse_wrong_labels(data: dataset.Dataset, task: Task) -> None:
             raise DataError(what, f"{split.name}, sample {split.samples.ids[row]}", "correct the label")
 
 
-def refuse_few_samples(context: Context, baselines: bool) -> None:
-    """Raise if some process would have no share of a batch."""
-    train = context.data.train
+def refuse_few_samples(context: Context, baselines: bool, processes: int | None = None) -> None:
+    """Raise if a process would have no share of a batch.
+
+    Args:
+        context: the run.
+        baselines: whether baselines are trained; they see the labeled samples only.
+        processes: number of processes; None: those of this run.
+
+    Raises:
+        UsageError: a batch of the student, of a baseline or of a teacher's fit is too small.
+    """
+    train, recipe = context.data.train, context.recipe
     for samples in (len(train), *([len(train.labelled)] if baselines else [])):
-        require_minimum_batch(samples, context.recipe.train.batch_size)
+        require_minimum_batch(samples, recipe.train.batch_size, processes)
+    for fit in (teacher.fit for teacher in recipe.teachers if teacher.fit):
+        require_minimum_batch(
+            len(create_fit_split(fit, context.data, recipe.data).rows), fit.batch_size, processes
+        )
 
 
 def refuse_partial_label_spaces(context: Context, strategy: Strategy, teachers: list[ReadyTeacher]) -> None:

@@ -29,12 +29,12 @@ def run_recipe(
     """Run a recipe, or resume its run, with the other processes of this run if there are any.
 
     Args:
-        parts: the recipe's.
+        parts: the resolved recipe.
         name: name of the run.
-        resume: resume the run if there is one; it decides device, threads and baseline that are not given.
-        device: auto, cpu or cuda.
-        threads: 0 for as many as torch takes.
-        baseline: baselines to train; None: as the run did, all if it is new.
+        resume: whether to resume the run if it exists, with its device, threads and baselines by default.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: number of threads; 0: the default of torch.
+        baseline: baselines to train; None: those of the run, or all if it is new.
 
     Returns:
         The report; None in every process but the first.
@@ -44,7 +44,7 @@ def run_recipe(
             _assist(parts, name)
             return None
         with Run(name, resume) as run:
-            parts, device, threads, baseline = settings_of_run(run, parts, device, threads, baseline)
+            parts, device, threads, baseline = settings_of_run(run.begun, parts, device, threads, baseline)
             report = find_finished_report(run, parts, baseline)
             begun = (run.begun or {}).get("recipe")
             group.broadcast(None if report else (device, threads, baseline, begun))
@@ -52,10 +52,22 @@ def run_recipe(
 
 
 def settings_of_run(
-    run: Run, parts: Resolved, device: str, threads: int, baseline: BaselineChoice | None
+    begun: Mapping[str, Any] | None,
+    parts: Resolved,
+    device: str,
+    threads: int,
+    baseline: BaselineChoice | None,
 ) -> tuple[Resolved, str, int, BaselineChoice]:
-    """Return parts, device, threads and baselines; what is not given is as the run began."""
-    begun: Mapping[str, Any] = run.begun or {}
+    """Return recipe, device, threads and baselines; those that are not given are the run's.
+
+    Args:
+        begun: manifest of the run; None if it is new.
+        parts: the resolved recipe.
+        device: value of ``--device``.
+        threads: value of ``--threads``.
+        baseline: baselines to train; None: those of the run, or all if it is new.
+    """
+    begun = begun or {}
     return (
         replace(parts, recipe=automatic.apply_begun_values(parts.recipe, begun.get("recipe"))),
         begun.get("device", device) if device == "auto" else device,
@@ -65,7 +77,7 @@ def settings_of_run(
 
 
 def find_finished_report(run: Run, parts: Resolved, baseline: BaselineChoice) -> RunResult | None:
-    """Return the report of a run that is done and began with the same recipe and baselines; else None."""
+    """Return the report of a run that is finished and has the same recipe and baselines; else None."""
     begun: Mapping[str, Any] = run.begun or {}
     same = (parts.recipe.as_dict(), baseline) == (begun.get("recipe"), read_choice(begun))
     return run.load_finished_report() if same else None
@@ -81,22 +93,22 @@ def _assist(parts: Resolved, name: str) -> None:
 
 @contextmanager
 def resume_hint(name: str) -> Iterator[None]:
-    """Say how to resume the run where it is interrupted."""
+    """Add how to resume the run to an interruption."""
     try:
         yield
     except KeyboardInterrupt as stop:
-        how = f"go on with: mtkd distill --resume {name}" if (ROOT / name / MANIFEST).exists() else ""
+        how = f"resume with: mtkd distill --resume {name}" if (ROOT / name / MANIFEST).exists() else ""
         raise type(stop)(how) from None
 
 
 def load_context(parts: Resolved, device: str, threads: int) -> Context:
-    """Load the data and the task of a recipe, with progress on stderr; all processes take as many threads."""
+    """Load the data and the task of a recipe, with progress on stderr and the same threads everywhere."""
     _use_threads(group.broadcast(threads or _threads_per_process()))
     return pipeline.prepare(parts, device, Progress(Console(stderr=True) if group.is_first() else None))
 
 
 def _threads_per_process() -> int:
-    """Return the threads of one of several processes on this machine; 0 of one alone: as torch takes."""
+    """Return the threads of each process on this machine; 0 (the default of torch) if there is only one."""
     processes = int(os.environ.get("LOCAL_WORLD_SIZE") or group.size())
     return max(1, (os.cpu_count() or 1) // processes) if group.size() > 1 else 0
 

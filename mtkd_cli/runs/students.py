@@ -131,8 +131,7 @@ def train_best_candidate(
     trials: list[Trial] = []
     with progress.phase(name, steps):
         for number, candidate in enumerate(tried, start=1):
-            module = _trainable(build_untrained(context), features, context).to(context.device)
-            module = convert_sync_batchnorm_if_requested(module, recipe.train, context.device)
+            module = build_trainable(context, features)
             settings = candidate.model_copy(update={"batch_size": min(candidate.batch_size, len(data))})
             watcher = progress
             if len(tried) > 1:
@@ -161,13 +160,26 @@ def train_best_candidate(
     return TrainedStudent(replace(model, trained=True), best.chosen, rows, curve)
 
 
-def _trainable(model: Model, features: Sequence[int], context: Context) -> nn.Module:
-    """Return the student as it is trained: with projectors to the teachers' features, if it learns them."""
-    if not features:
-        return with_preprocessing(model)
-    split = context.data.val
-    example = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment())
-    return Guided(model, features, example, context.recipe.train.seed)
+def build_trainable(context: Context, features: Sequence[int] = ()) -> nn.Module:
+    """Return the student as it is trained, on the run's device.
+
+    Args:
+        context: the run.
+        features: size of the feature vectors of each teacher whose features are learned; the student gets a
+            projector to each of them.
+
+    Raises:
+        UsageError: the student cannot learn features, or the device does not support the recipe.
+    """
+    model = build_untrained(context)
+    module: nn.Module = with_preprocessing(model)
+    if features:
+        split = context.data.val
+        example = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment())
+        module = Guided(model, features, example, context.recipe.train.seed)
+    return convert_sync_batchnorm_if_requested(
+        module.to(context.device), context.recipe.train, context.device
+    )
 
 
 def build_untrained(context: Context) -> Model:

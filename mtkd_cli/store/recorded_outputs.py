@@ -71,6 +71,12 @@ def find(key: Mapping[str, Any], samples: int) -> RecordedArray | None:
     return found
 
 
+def is_complete(key: Mapping[str, Any], samples: int) -> bool:
+    """Whether every shard of the array of a key was written. Reads no outputs, so damage is not noticed."""
+    array = open_array(folder_of(key), samples)
+    return array is not None and len(read_checksums(array.folder)) == array.layout.shard_count(samples)
+
+
 def missing_shards(recorded: RecordedArray, samples: int) -> list[int]:
     """Return the indices of missing or damaged shards."""
     written = read_checksums(recorded.folder)

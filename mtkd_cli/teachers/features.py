@@ -84,18 +84,44 @@ def record_features(
     Raises:
         UsageError: views are not recorded, or a teacher has no last layer to remove.
     """
-    if views is None:
-        raise UsageError("loss.features needs recorded views", where="views", hint="set views: 1, or auto")
+    views = require_recorded_views(views)
     return tuple(_features_of(teacher, views, context) for teacher in teachers)
 
 
+def require_recorded_views(views: int | None) -> int:
+    """Return the number of recorded views.
+
+    Raises:
+        UsageError: the views are live.
+    """
+    if views is None:
+        raise UsageError("loss.features needs recorded views", where="views", hint="set views: 1, or auto")
+    return views
+
+
+def require_last_layer(model: Model, name: str) -> None:
+    """Raise if a teacher has no last layer whose input can be recorded.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if not model.head:
+        raise UsageError(
+            f"the teacher {name!r} has no last layer whose input could be learnt from",
+            where="loss.features",
+            hint="leave loss.features out, or that teacher",
+        )
+
+
+def feature_keys(teacher: ResolvedTeacher, views: int, context: Context) -> list[dict[str, Any]]:
+    """Return the key of a teacher's recorded features for each view."""
+    split, recipe, task = context.data.train, context.recipe, context.task
+    keys = [recording.key(teacher.key, split, number, recipe, task) for number in range(views)]
+    return [{**key, "what": "features"} for key in keys]
+
+
 def _features_of(teacher: ResolvedTeacher, views: int, context: Context) -> TeacherFeatures:
-    split = context.data.train
-    # content key of each view
-    keys = [
-        {**recording.key(teacher.key, split, number, context.recipe, context.task), "what": "features"}
-        for number in range(views)
-    ]
+    split, keys = context.data.train, feature_keys(teacher, views, context)
     found = group.first_then_others(
         lambda: {number: recorded_outputs.find(key, len(split)) for number, key in enumerate(keys)}
     )
@@ -114,12 +140,7 @@ def _features_of(teacher: ResolvedTeacher, views: int, context: Context) -> Teac
 def _record(
     model: Model, name: str, keys: dict[int, dict[str, Any]], context: Context
 ) -> dict[int, RecordedArray]:
-    if not model.head:
-        raise UsageError(
-            f"the teacher {name!r} has no last layer, so it has no features to learn from",
-            where="loss.features",
-            hint="remove loss.features, or this teacher",
-        )
+    require_last_layer(model, name)
     split, recipe = context.data.train, context.recipe
     module = FeatureExtractor(model).to(context.device).eval().requires_grad_(False)
     views = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment(), context.device)

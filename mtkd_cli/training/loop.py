@@ -275,16 +275,22 @@ def steps_per_epoch(samples: int, batch_size: int) -> int:
     return full - 1 if full > 1 and 0 < samples % batch_size < group.LEAST * group.size() else full
 
 
-def require_minimum_batch(samples: int, batch_size: int) -> None:
+def require_minimum_batch(samples: int, batch_size: int, processes: int | None = None) -> None:
     """Raise if a batch is too small to be split over all processes.
+
+    Args:
+        samples: number of training samples.
+        batch_size: number of samples in a batch.
+        processes: number of processes; None: those of this run.
 
     Raises:
         UsageError: the batch has fewer than `group.LEAST` samples per process.
     """
-    available, needed = min(samples, batch_size), group.LEAST * group.size()
-    if group.size() > 1 and available < needed:
+    processes = group.size() if processes is None else processes
+    available, needed = min(samples, batch_size), group.LEAST * processes
+    if processes > 1 and available < needed:
         raise UsageError(
-            f"{group.size()} processes need at least {needed} samples per batch, but it has {available}",
+            f"{processes} processes need at least {needed} samples per batch, but it has {available}",
             where="--processes",
             hint="start fewer processes, increase train.batch_size, or add labels",
         )

@@ -24,8 +24,8 @@ SMALL = ("teachers=[{model: 'mlp:8', name: t, fit: all}]", "student=mlp:4")
 
 @pytest.fixture
 def folder() -> Path:
-    """Two classes of 20 small pictures, in split folders."""
-    for split, count in (("train", 20), ("test", 5)):
+    """Two classes of 60 small pictures, and 12 to test on, in split folders."""
+    for split, count in (("train", 60), ("test", 12)):
         for label in ("cat", "dog"):
             for number in range(count):
                 file = Path(f"pets/{split}/{label}/{number}.png")
@@ -74,14 +74,14 @@ def test_finds_test_images_in_training_data(mtkd: Mtkd, folder: Path) -> None:
 
 
 def test_finds_conflicting_labels(mtkd: Mtkd, folder: Path) -> None:
-    for number in range(20):
+    for number in range(60):
         shutil.copy(folder / f"train/cat/{number}.png", folder / f"train/dog/{number}.png")
     result = mtkd("doctor", "digits", *SMALL, "data=image-folder", f"data.path={folder}", "data.size=8")
     assert "same content, different labels" in " ".join(result.stdout.split())
 
 
 def test_warns_about_few_labels_and_absent_classes(mtkd: Mtkd, folder: Path) -> None:
-    for number in range(2, 20):
+    for number in range(2, 60):
         (folder / f"train/dog/{number}.png").unlink()
     shutil.rmtree(folder / "test/dog")
     code, rows = examine(mtkd, folder)

@@ -18,11 +18,11 @@ from mtkd_cli.cli.process_options import (
     launch_if_several,
     prepare_process,
     refuse_several,
+    require_rendezvous,
 )
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, recipe_of_run
 from mtkd_cli.distributed import signals
 from mtkd_cli.errors import UsageError
-from mtkd_cli.runs.baseline_choice import BaselineChoice
 
 
 def distill(
@@ -49,7 +49,10 @@ def distill(
         ),
     ] = 0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved recipe and the plan, then exit.")
+        bool, typer.Option("--dry-run", help="Check the recipe, print what would be done, and exit.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With --dry-run: also print the recipe with every default.")
     ] = False,
     device: Device = "auto",
     threads: Threads = 0,
@@ -75,12 +78,22 @@ def distill(
             raise UsageError("the recipe is missing", hint="mtkd list recipes shows the built-in recipes")
         elif auto_resume and not name:
             raise UsageError("--auto-resume needs --name", where="--auto-resume", hint="pass --name NAME")
+        if full and not dry_run:
+            raise UsageError("--full needs --dry-run", where="--full", hint="add --dry-run")
+        if nodes > 1 and not name:
+            raise UsageError(
+                "--nodes needs --name", where="--nodes", hint="pass the same --name on each machine"
+            )
+        if seeds > 1:
+            refuse_several("--seeds", max(1, processes) * nodes)
+        is_resume = bool(resume) or auto_resume or is_restart()
         parts = parts_of(recipe, changes, trust_pickle, trust_code)
 
         if dry_run:
+            require_rendezvous(nodes, rendezvous)
             from mtkd_cli.cli.render.plan import plan
 
-            plan(parts, device, threads, baseline or BaselineChoice.ALL, max(1, seeds), as_json)
+            plan(parts, name, is_resume, device, threads, processes, nodes, baseline, seeds, full, as_json)
             return
 
         from mtkd_cli.runs.start import run_recipe  # first: it needs torch, and says so if there is none
@@ -91,13 +104,6 @@ def distill(
         from mtkd_cli.runs.folder import read_process_count, read_seed_count
         from mtkd_cli.runs.names import default_name
 
-        is_resume = bool(resume) or auto_resume or is_restart()
-        if nodes > 1 and not name:
-            raise UsageError(
-                "--nodes needs --name", where="--nodes", hint="pass the same --name on each machine"
-            )
-        if seeds > 1:
-            refuse_several("--seeds", max(1, processes) * nodes)
         processes = processes or (read_process_count(name) // nodes if is_resume else 1)
         added = [] if name else ["--name", default_name(ROOT, parts.name)]
         name = name or added[1]
