@@ -1,7 +1,7 @@
-"""What the recipe's ``auto`` means once the data are known: augmentation, its views, and batch sizes.
+"""Resolve the recipe's ``auto`` values that depend on the data: augmentation, its views, and batch sizes.
 
-`resolve_auto` is the one place that decides. A run records the values, so it resumes with them whatever later
-versions choose.
+`resolve_auto` makes every choice. A run records the values, so that it resumes with them even if a later
+version would choose others.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from mtkd_cli.training.batch_size import automatic_batch_size, too_few_steps
 from mtkd_cli.training.context import Context
 
 MAX_VIEWS = 4
-"""Recorded views where both are chosen: on digits 8 gave no better student than 4, at twice the cost."""
+"""Maximum number of views if both are ``auto``: on digits, 8 cost twice as much as 4 and gained nothing."""
 NONE = Augment()
 GRAYSCALE = Augment(shift=0.1, rotate=10, zoom=0.1)
-"""No flip: a mirrored digit or letter is another one, or none."""
+"""Without flip: a mirrored digit or letter has another label, or no valid one."""
 PHOTO = Augment(flip=True, crop=0.8, brightness=0.2, contrast=0.2)
 MAP = Augment(shift=0.05, zoom=0.1)
-"""Of labels with places, which move along; no rotation, which makes boxes loose."""
+"""For boxes and masks, which are transformed with the image; without rotation, which makes boxes loose."""
 
 
 def resolve_auto(parts: Resolved, data: Dataset, task: Task) -> Recipe:
@@ -46,31 +46,31 @@ def resolve_auto(parts: Resolved, data: Dataset, task: Task) -> Recipe:
 
 
 def choose_augmentation(parts: Resolved, data: Dataset, task: Task) -> tuple[Augment, str]:
-    """Return what views may change so that labels stay true, and what that was chosen for."""
+    """Return an augmentation that keeps labels valid, and the reason for the choice."""
     if data.train.samples.inputs.ndim == 2:
         return NONE, "a table"
     if task.spatial:
         if any(part.spec.by_id for part in parts.teachers):
-            return NONE, "predictions by sample id exist for the plain view only"
-        moved = MAP.model_copy(update={"flip": True}) if _is_photo(data) else MAP
-        return moved, "labels with places"
+            return NONE, "predictions by sample id exist only for the plain view"
+        augment = MAP.model_copy(update={"flip": True}) if _is_photo(data) else MAP
+        return augment, "labels are boxes or masks"
     if not task.logits:
-        return NONE, "values may depend on size, place or brightness"
+        return NONE, "targets may depend on size, position or brightness"
     return (PHOTO, "color images") if _is_photo(data) else (GRAYSCALE, "grayscale images")
 
 
 def apply_begun_values(recipe: Recipe, begun: Mapping[str, Any] | None) -> Recipe:
-    """Return the recipe with the values that a run began with for every ``auto``.
+    """Return the recipe with the values of a run for every ``auto``.
 
     Args:
-        recipe: as it is written.
-        begun: the recipe that the run recorded; None if it has not begun.
+        recipe: the recipe as it is written.
+        begun: the recipe in the manifest of the run; None if the run is new.
     """
     return recipe if begun is None else Recipe.model_validate(_fill_auto(recipe.as_dict(), begun))
 
 
 def _fill_auto(wanted: Any, begun: Any, key: str = "") -> Any:
-    """Return the wanted values, those of a run for each ``auto`` of the keys that `resolve_auto` decides."""
+    """Return values with each ``auto`` of the keys of `resolve_auto` replaced by the value of a run."""
     if wanted == "auto" and key in ("augment", "batch_size", "count"):
         return wanted if begun is None else begun
     if isinstance(wanted, dict):
@@ -82,7 +82,7 @@ def _fill_auto(wanted: Any, begun: Any, key: str = "") -> Any:
 
 
 def describe_choices(context: Context) -> list[str]:
-    """Return in words what each ``auto`` of the recipe became."""
+    """Return a line for each ``auto`` of the recipe with the chosen value."""
     written, settled = context.parts.recipe, context.recipe
     found = []
     if is_auto(written.augment):
@@ -106,13 +106,13 @@ def describe_choices(context: Context) -> list[str]:
 
 
 def describe_augment(augment: Augment) -> str:
-    """Return what a view may change: ``shift 0.06, zoom 0.1``."""
+    """Return an augmentation in words: ``shift 0.06, zoom 0.1``."""
     changed = {key: value for key, value in augment if value != getattr(NONE, key)}
     return ", ".join(key if value is True else f"{key} {value:g}" for key, value in changed.items()) or "none"
 
 
 def batch_size_warnings(context: Context) -> list[str]:
-    """Return a sentence for each batch size of the recipe that leaves very few steps an epoch."""
+    """Return a warning for each batch size of the recipe that leaves very few steps in an epoch."""
     return list(_yield_warnings(context))
 
 
@@ -128,7 +128,7 @@ def _yield_warnings(context: Context) -> Iterator[str]:
 
 
 def show_choices(context: Context) -> None:
-    """Say what each ``auto`` became, and warn of batch sizes."""
+    """Show the chosen value of each ``auto``, and warnings about batch sizes."""
     chosen = describe_choices(context)
     lines = [f"chosen automatically: {'; '.join(chosen)}"] if chosen else []
     lines += [f"warning: {warning}" for warning in batch_size_warnings(context)]
@@ -136,7 +136,7 @@ def show_choices(context: Context) -> None:
 
 
 def _is_photo(data: Dataset) -> bool:
-    """Whether images have colors: grayscale ones may be stored with three equal channels."""
+    """Whether images have colors. Grayscale images may be stored with three equal channels."""
     channels = set(zip(data.input.mean, data.input.std, strict=True))
     return data.input.channels == 3 and len(channels) > 1
 

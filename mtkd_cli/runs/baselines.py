@@ -1,4 +1,4 @@
-"""Baselines: the student trained without teachers, which the distilled student is compared with."""
+"""Train the baselines: the student trained without teachers."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Baseline:
     """One way to train the student without teachers.
 
     Attributes:
-        kind: ``alone``: on the labels that the distilled student has. ``pseudo-labels``: on these, and on
-            pseudo-labels of all training samples. ``all-labels``: on the labels that teachers were fitted
-            to and the student does not have, at the learning rate chosen for ``alone``; an upper reference,
-            not a fair baseline. Also its key in a report, and the kind of its folder in the store.
+        kind: ``alone``: on the labels of the distilled student. ``pseudo-labels``: on these, and on
+            pseudo-labels of all training samples. ``all-labels``: on all labels that teachers were fitted
+            to, at the learning rate chosen for ``alone``; an upper reference, not a fair baseline. The kind
+            is also its key in a report, and the kind of its folder in the store.
     """
 
     kind: Literal["alone", "pseudo-labels", "all-labels"]
 
     @property
     def phase(self) -> str:
-        """Name of its phase, in ``metrics.jsonl`` too."""
+        """Name of its phase, also in ``metrics.jsonl``."""
         return f"student {self.kind}"
 
     @property
@@ -45,7 +45,7 @@ class Baseline:
         return self.kind == "all-labels"
 
     def labels(self, context: Context) -> Split:
-        """Return the training samples with the labels that it sees."""
+        """Return the training split with the labels that the baseline sees."""
         return context.data.all_labels if self.kind == "all-labels" else context.data.train
 
 
@@ -53,7 +53,7 @@ ALONE = Baseline("alone")
 
 
 def list_baselines(choice: BaselineChoice, context: Context) -> tuple[Baseline, ...]:
-    """Return the baselines of a run: those of the choice that suit its data and teachers."""
+    """Return the baselines of the choice that make sense for the data and teachers of a run."""
     return tuple(_yield_baselines(choice, context))
 
 
@@ -70,11 +70,11 @@ def _yield_baselines(choice: BaselineChoice, context: Context) -> Iterator[Basel
 
 
 def train_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
-    """Return the student of a baseline; trained once, then reused by every run that shares it.
+    """Return the student of a baseline; train it unless it is in the store.
 
-    It has live views, the same number of optimizer steps as the distilled student, the checkpoint chosen
-    on validation and a search over the same candidates. The upper reference takes one candidate, that of the
-    student alone, so that it costs little.
+    A baseline has live views, as many optimizer steps as the distilled student, a checkpoint chosen on
+    validation, and the same candidates. The upper reference has one candidate, the one chosen for the student
+    alone, to save time.
     """
     key = baseline_key(baseline, context)
     with fill_once_together(baseline.kind, key) as empty:
@@ -118,7 +118,7 @@ def is_trained(baseline: Baseline, context: Context) -> bool:
 
 
 def baseline_key(baseline: Baseline, context: Context) -> dict[str, Any]:
-    """Return everything that decides the student of a baseline, besides the kind."""
+    """Return everything that the student of a baseline depends on, besides its kind."""
     recipe, data = context.recipe, context.data
     labels = (baseline.labels(context), data.val)
     return {

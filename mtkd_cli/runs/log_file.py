@@ -1,4 +1,4 @@
-"""The log of a run, ``log.txt``: every line that a user was told, and some more, with its time."""
+"""The log of a run, ``log.txt``: every line that was shown, and further lines, with their time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mtkd_cli.training.events import RunListener
 
 @dataclass(frozen=True)
 class LogFile(RunListener):
-    """Appends to the log of a run."""
+    """Appends lines to the log of a run."""
 
     path: Path
 

@@ -1,4 +1,4 @@
-"""What decides a run: recipe, data, teachers, engine. A run goes on only with what it began with."""
+"""The manifest of a run: everything its result depends on. A run resumes only if that is unchanged."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ MAY_CHANGE: Mapping[str, Callable[[Any, Any], bool]] = {
     "recipe.train.epochs": lambda before, now: now > before,
     "recipe.trackers": lambda before, now: True,
 }
-"""Keys that another value may have when a run goes on, and which."""
+"""Keys that may change when a run resumes, and a check of the old and new value."""
 
 
 def describe_run(
     context: Context, teachers: Iterable[ResolvedTeacher], views: int | None, baseline: BaselineChoice
 ) -> dict[str, Any]:
-    """Return what decides a run, every teacher and file by the hash of its content."""
+    """Return the manifest of a run, with the hash of every teacher and file.
+
+    Args:
+        context: the run.
+        teachers: its resolved teachers.
+        views: number of recorded views; None if the teachers answer live.
+        baseline: baselines that are trained.
+    """
     recipe, data = context.recipe, context.data
     return {
         "format": FORMAT,
@@ -54,10 +61,15 @@ def describe_run(
 
 
 def refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], run: str) -> list[str]:
-    """Return the changes that are allowed, in words.
+    """Compare two manifests; return the allowed changes, in words.
+
+    Args:
+        before: manifest that the run began with.
+        now: manifest of this command.
+        run: name or folder of the run, for messages.
 
     Raises:
-        ResumeError: something else changed; every key is shown with both values.
+        ResumeError: another key changed; the error lists every such key with both values.
     """
     changes = [change for part in COMPARED for change in _differences(before.get(part), now.get(part), part)]
     refused = [
@@ -71,7 +83,7 @@ def refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], run: str) 
 
 
 def _differences(before: Any, now: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield each key whose value differs, with both values; None stands for a key that is not there."""
+    """Yield each key whose value differs, with both values; None for a missing key."""
     if before == now:
         return
     if key in MAY_CHANGE:
@@ -92,4 +104,4 @@ def _shorten(value: Any) -> str:
 
 
 def _hint(key: str) -> str:
-    return "it may only grow" if key == "recipe.train.epochs" else ""
+    return "it can only be increased" if key == "recipe.train.epochs" else ""

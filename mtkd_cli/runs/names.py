@@ -32,11 +32,11 @@ def folder_of(root: Path, name: str) -> Path:
 
 
 def create(root: Path, name: str) -> Path:
-    """Make the folder of a name.
+    """Create the folder of a name.
 
     Raises:
         UsageError: the name is taken or invalid.
-        DataError: the folder cannot be made.
+        DataError: the folder cannot be created.
     """
     folder = folder_of(root, name)
     try:

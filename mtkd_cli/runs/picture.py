@@ -1,4 +1,4 @@
-"""Let the task draw a few test samples: what everyone answers beside the labels."""
+"""Draw a few test samples with the outputs of all models and the labels."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def draw_picture(
     context: Context, answers: Mapping[str, Callable[[NDArray[np.int64]], Tensor]]
 ) -> Image | None:
-    """Return the task's picture of test samples, spread evenly over those with labels; None if it has none.
+    """Return the task's picture of labeled test samples; None if the task draws none, or fails.
 
-    A task that fails to draw ends no run: what it says is told and logged.
+    A failure is shown and logged; the run continues.
 
     Args:
         context: the run.
-        answers: by who gives them, the outputs on some samples of the test split.
+        answers: function from rows of the test split to outputs, by model.
     """
     test, task = context.data.test, context.task
     rows = sample_rows(test.labelled, task.pictured)

@@ -1,4 +1,4 @@
-"""The main job, phase by phase: data, teachers, strategy, student, baselines, scores, report."""
+"""Run a recipe, phase by phase: data, teachers, strategy, student, baselines, scores, report."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def load_data(parts: Resolved) -> tuple[Dataset, Task]:
 
 
 def distill(context: Context, run: Run, baseline: bool | str) -> RunResult:
-    """Run every phase and return the report, which also lies in the run folder.
+    """Run every phase, write the results to the run folder, and return the report.
 
-    A run that was begun before goes on where it was. A new one that fails before it has trained anything
-    leaves no folder behind; later, it leaves all that it has.
+    A run that was started before is resumed. If a new run fails before it has trained anything, its folder is
+    removed; later, all its files stay.
 
     Args:
         context: the run.
-        run: its folder.
-        baseline: see `parse_choice`.
+        run: the run folder.
+        baseline: baselines to train, see `parse_choice`.
     """
     choice = parse_choice(baseline)
     logged = context.progress.with_listeners(*run.listeners)
@@ -91,12 +91,12 @@ def distill(context: Context, run: Run, baseline: bool | str) -> RunResult:
 
 
 def assist(context: Context, baseline: bool | str, checkpoints: Path) -> None:
-    """Do this process's share of every phase of a run that the first process keeps and reports.
+    """Do this process's share of every phase; the first process writes the results.
 
     Args:
         context: the run.
-        baseline: which baselines the first process trains.
-        checkpoints: where the first process keeps those of the distilled student.
+        baseline: baselines to train, see `parse_choice`.
+        checkpoints: folder of the distilled student's checkpoints.
     """
     baselines = list_baselines(parse_choice(baseline), context)
     _run_phases(context, resolve_teachers(context), group.broadcast(None), baselines, checkpoints)
@@ -113,7 +113,7 @@ def _show_phases(context: Context, phases: Sequence[Phase]) -> None:
 
 @dataclass(frozen=True)
 class _Results:
-    """What a run has before it is reported; ``baselines`` by their kind."""
+    """Results of all phases. ``baselines`` are keyed by kind."""
 
     views: int | None
     teachers: list[ReadyTeacher]
@@ -131,7 +131,7 @@ def _run_phases(
     wanted: Sequence[Baseline],
     checkpoints: Path,
 ) -> _Results:
-    """Run every phase in which all processes have a share."""
+    """Run every phase that all processes share."""
     preflight.refuse_few_samples(context, baselines=bool(wanted))
     automatic.show_choices(context)
     strategy = Strategy(context.parts.strategy)
@@ -177,7 +177,7 @@ def _write_results(context: Context, run: Run, done: _Results) -> RunResult:
 
 
 def _collect_warnings(context: Context, teachers: list[ReadyTeacher]) -> dict[str, list[str]]:
-    """Return what to know of each teacher before its scores are believed; what is new is said."""
+    """Return the warnings about each teacher's scores; show those that are new."""
     found = {}
     for teacher in teachers:
         late = (

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, its data and its teachers, and what to know of them, before training."""
+"""Check a recipe, its data and its teachers before training: raise, or show what the user should know."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def refuse_top_k(recipe: Recipe, task: Task) -> None:
         return
     if not task.over_classes:
         raise UsageError(
-            f"store.top_k keeps classes; {recipe.task.name} has no classes",
+            f"store.top_k requires class logits; task {recipe.task.name!r} has none",
             "store.top_k",
-            "leave it out",
+            "remove store.top_k",
         )
     if recipe.loss.temperature != 1:
         raise UsageError(
-            f"store.top_k keeps answers at temperature 1; the recipe has {recipe.loss.temperature:g}",
+            f"store.top_k requires loss.temperature 1; the recipe has {recipe.loss.temperature:g}",
             where="loss.temperature",
-            hint="set loss.temperature=1, or leave store.top_k out",
+            hint="set loss.temperature=1, or remove store.top_k",
         )
     if not task.plain_logits:
         other = use_another_loss(recipe.task.name, every_logit=False)
         raise UsageError(
-            "this distillation loss needs every logit, store.top_k keeps a few",
+            "this distillation loss needs every logit, but store.top_k keeps only a few",
             where="task, store.top_k",
             hint=", or ".join(filter(None, (other, "remove store.top_k"))),
         )
 
 
 def refuse_wrong_labels(data: dataset.Dataset, task: Task) -> None:
-    """Raise if a label is one that the task does not have; the sample is named."""
+    """Raise if a label is invalid for the task; the error names the sample."""
     for split in (data.all_labels, data.val, data.test):
         if wrong := task.wrong_label(split.samples.targets):
             row, what = wrong
@@ -70,7 +70,7 @@ def refuse_few_samples(context: Context, baselines: bool, processes: int | None 
 
 
 def refuse_partial_label_spaces(context: Context, strategy: Strategy, teachers: list[ReadyTeacher]) -> None:
-    """Raise if teachers know some classes only and the strategy or the loss cannot do with that."""
+    """Raise if a teacher lacks classes and the strategy or the loss needs all of them."""
     known = known_class_mask(teachers)
     strategy.require_full_outputs(known, gaps=context.recipe.store.on_nan == "drop")
     if known is not None and not context.task.any_label_space:
@@ -83,11 +83,11 @@ def refuse_partial_label_spaces(context: Context, strategy: Strategy, teachers: 
 
 
 def show_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
-    """Show how the teachers' classes fit the data's."""
+    """Show how the teachers' classes match the classes of the data."""
     alignments = {teacher.name: teacher.alignment for teacher in teachers}
     own = {teacher.name: teacher.facts["classes"] for teacher in teachers}
     lines = [
-        f"teacher {teacher.name}: classes go by number; names are safer"
+        f"teacher {teacher.name}: classes: are matched by number; class names are safer"
         for teacher in teachers
         if any(isinstance(given, int) for given in teacher.entry.classes or ())
     ]

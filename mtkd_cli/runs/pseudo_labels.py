@@ -1,8 +1,8 @@
-"""Pseudo-labels: what the student learns unlabeled samples from where there is no teacher.
+"""Pseudo-labels: targets for unlabeled samples without teachers.
 
 They come from label spreading or from the student alone (self-training: Lee, ICML workshop 2013), whichever
-predicts the validation labels better by the task's loss. The student then learns them as it would learn one
-teacher's outputs at temperature 1, beside the labels.
+has the lower loss on validation. The student learns them like the outputs of one teacher at temperature 1, in
+addition to the labels.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from mtkd_cli.training.objectives import Batches, FromTeachers
 from mtkd_cli.training.training_data import TrainingData
 
 MIN_UNLABELED = 64
-"""Unlabeled training samples below which pseudo-labels are not worth a training."""
+"""Minimum number of unlabeled training samples; fewer are not worth a training."""
 MIN_UNLABELED_SHARE = 0.2
-"""The same as a share of the labeled ones."""
+"""Minimum number of unlabeled training samples, as a share of the labeled ones."""
 
 
 @dataclass(frozen=True)
 class PseudoLabeledData(TrainingData):
-    """Training samples with pseudo-labels, which stand where one teacher's outputs would.
+    """Training samples with pseudo-labels in place of the outputs of one teacher.
 
     Attributes:
-        pseudo_labels: those of a step's samples, ``[B, C, *]``.
+        pseudo_labels: function from a step to the pseudo-labels of its samples, ``[B, C, *]``.
     """
 
     pseudo_labels: Callable[[Step], Tensor] | None = None
@@ -56,25 +56,25 @@ class OnlyTeacher:
 
 
 def are_useful(context: Context) -> bool:
-    """Whether enough training samples have no label."""
+    """Whether there are enough training samples without a label."""
     train = context.data.train
     unlabeled = len(train) - len(train.labelled)
     return unlabeled >= max(MIN_UNLABELED, MIN_UNLABELED_SHARE * len(train.labelled))
 
 
 def pseudo_label_key(context: Context) -> dict[str, Any]:
-    """Return what decides pseudo-labels besides the student alone."""
+    """Return everything that pseudo-labels depend on, besides the student alone."""
     import sklearn
 
     return {"pseudo_labels": 1, "sklearn": sklearn.__version__, "kd_ratio": resolve_kd_ratio(context)}
 
 
 def make_pseudo_labels(context: Context, alone: Model) -> tuple[PseudoLabeledData, FromTeachers, str]:
-    """Return all training samples with pseudo-labels, the objective, and in words where the labels are from.
+    """Return all training samples with pseudo-labels, the objective, and the source of the labels in words.
 
     Args:
         context: the run.
-        alone: the student that was trained on the labels.
+        alone: the student trained on the labels only.
     """
     train = context.data.train
     pseudo_labels, source = _choose_source(context, alone)
@@ -88,17 +88,17 @@ def make_pseudo_labels(context: Context, alone: Model) -> tuple[PseudoLabeledDat
 
 
 def _choose_source(context: Context, alone: Model) -> tuple[Callable[[Step], Tensor], str]:
-    """Return the pseudo-labels that predict validation better, and in words where they are from."""
+    """Return the pseudo-labels with the lowest validation loss, and their source in words."""
     val, task = context.data.val, context.task
     module = copy_to_device(with_preprocessing(alone), context.device)
     losses = {"self-training": measure(row_predictor(module, val, context.device), val, task).loss}
     spread: dict[str, Tensor] = {}
     if label_spreading.is_possible(context):
         targets = torch.from_numpy(val.samples.targets)[val.labelled]
-        for alpha, (outputs, of_val) in group.broadcast(_spread_once(context)).items():
+        for alpha, (outputs, val_outputs) in group.broadcast(_spread_once(context)).items():
             name = f"label spreading, alpha {alpha:g}"
             spread[name] = outputs
-            losses[name] = measure_pairs([(of_val[val.labelled], targets)], task).loss
+            losses[name] = measure_pairs([(val_outputs[val.labelled], targets)], task).loss
     best = min(losses, key=losses.__getitem__)
     others = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items() if name != best)
     source = f"{best} (validation loss {losses[best]:.4g}" + (f"; {others})" if others else ")")
@@ -106,28 +106,34 @@ def _choose_source(context: Context, alone: Model) -> tuple[Callable[[Step], Ten
 
 
 def _spread_once(context: Context) -> dict[float, tuple[Tensor, Tensor]]:
-    """Return spread labels in the first process; the others take those."""
+    """Return spread labels in the first process, nothing in the others."""
     return label_spreading.spread_labels(context) if group.is_first() else {}
 
 
 def _make_label_function(
     context: Context, spread: Tensor | None, module: torch.nn.Module
 ) -> Callable[[Step], Tensor]:
-    """Return the pseudo-labels of a step: spread ones, or else the outputs of a module.
+    """Return a function from a step to its pseudo-labels: spread labels, or else outputs of a module.
 
-    The module answers plain views, once; where outputs have places, it answers the views of each step.
+    The module runs once, on plain views. In spatial tasks, it runs on the views of each step.
+
+    Args:
+        context: the run.
+        spread: spread log-probabilities ``[N, C]``; None for self-training.
+        module: the student alone, with preprocessing.
     """
     if spread is None and context.task.spatial:
 
-        def of_views(step: Step) -> Tensor:
+        def predict_views(step: Step) -> Tensor:
             with torch.no_grad():
                 output: Tensor = at_least_float32(module(step.views))
             return output
 
-        return of_views
+        return predict_views
     train = context.data.train
     if spread is None:
-        answer = row_predictor(module, train, context.device)
-        spread = torch.cat([answer(rows) for rows in batches(torch.arange(len(train)).numpy())])
+        predict = row_predictor(module, train, context.device)
+        # list of [B, C] -> [N, C]
+        spread = torch.cat([predict(rows) for rows in batches(torch.arange(len(train)).numpy())])
     outputs = spread
     return lambda step: to_device(outputs[step.indices], context.device)

@@ -1,4 +1,4 @@
-"""The report of a run, made of what its phases found."""
+"""Build the report of a run from the results of its phases."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 
 MAX_CLASSES = 100
-"""Classes up to which confusions are kept."""
+"""Maximum number of classes of a confusion matrix in the report."""
 PACKAGES = ("mtkd", "torch", "numpy", "timm", "torchvision")
 
 Part = TypeVar("Part")
@@ -52,18 +52,18 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Scored:
-    """Statistics of the test split ``[N, S]``, their metrics, and what the model costs."""
+    """Statistics of the test split ``[N, S]``, their metrics, and the costs of the model."""
 
     statistics: Tensor
     metrics: Mapping[str, float]
     costs: Costs
 
     def scores(self) -> Mapping[str, float]:
-        """Return the metrics with significant digits."""
+        """Return the metrics, rounded to significant digits."""
         return {name: significant(value) for name, value in self.metrics.items()}
 
     def answers(self, task: Task) -> Answers:
-        """Return what a report shows of its answers besides the metrics."""
+        """Return the details of the outputs that a report shows besides the metrics."""
         found = task.details(self.statistics)
         return Answers(
             per_class={name: tuple(map(significant, values)) for name, values in found.per_class.items()},
@@ -76,7 +76,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Scores:
-    """Everyone's scores on the test split; ``baselines`` by their kind."""
+    """Scores of all models on the test split. ``baselines`` are keyed by kind."""
 
     student: Scored
     baselines: Mapping[str, Scored]
@@ -84,7 +84,7 @@ class Scores:
     teachers: Mapping[str, Scored]
 
     def each(self, part: Callable[[Scored], Part]) -> Everyone[Part]:
-        """Return a fact of each of them."""
+        """Apply a function to the scores of each model."""
         return Everyone(
             student=part(self.student),
             baselines={kind: part(scored) for kind, scored in self.baselines.items()},
@@ -104,7 +104,19 @@ def make_report(
     mean_weights: MeanWeights | None,
     warnings: Mapping[str, list[str]],
 ) -> RunResult:
-    """Return the report of a run; ``warnings`` are of each teacher's scores."""
+    """Return the report of a run.
+
+    Args:
+        context: the run.
+        name: name of the run.
+        views: number of recorded views; None if the teachers answer live.
+        teachers: the prepared teachers.
+        student: the distilled student.
+        baselines: the baselines, by kind.
+        scores: scores of all models.
+        mean_weights: mean weights of the teachers; None if the strategy combines outputs.
+        warnings: warnings about the scores of each teacher.
+    """
     wanted, data = context.recipe, context.data
     primary = PrimaryMetric(context.task.primary.name, context.task.primary.higher_is_better)
     metrics = scores.each(Scored.scores)
@@ -181,7 +193,7 @@ DECLARED = {
 
 
 def labels_seen(teacher: recipe.Teacher, context: Context) -> str:
-    """Return in words which of the data's labels a teacher was trained on, as far as that is known."""
+    """Return the labels of the data that a teacher was trained on, in words, as far as they are known."""
     fit = teacher.fit
     if fit is None:
         return DECLARED[teacher.saw]
@@ -194,7 +206,7 @@ def labels_seen(teacher: recipe.Teacher, context: Context) -> str:
 
 
 def make_verdict(context: Context, scores: Scores) -> Verdict:
-    """Return how the student differs from its baselines, with intervals over test samples and in words."""
+    """Return the differences to the baselines, with intervals over test samples, and a sentence."""
     task, metric = context.task, context.task.primary
     student = scores.student.metrics[metric.name]
     ensemble = scores.ensemble.metrics[metric.name]
@@ -214,7 +226,7 @@ def make_verdict(context: Context, scores: Scores) -> Verdict:
 
 
 def _margin(task: Task, student: Scored, baseline: Scored) -> Margin:
-    """Return the student's primary metric beside that of a baseline, with an interval over test samples."""
+    """Return the difference of the primary metric to a baseline, with an interval over test samples."""
     mine, theirs = (each.metrics[task.primary.name] for each in (student, baseline))
     found = _difference(task, student.statistics, baseline.statistics)
     known = math.isfinite(found.low) and math.isfinite(found.high)
@@ -222,7 +234,7 @@ def _margin(task: Task, student: Scored, baseline: Scored) -> Margin:
 
 
 def _compare_with_ensemble(metric: Metric, student: float, ensemble: float) -> str:
-    """Return in words how the student compares with what it learnt from."""
+    """Return a sentence that compares the student with the ensemble."""
     if not ensemble:
         return ""
     if not metric.higher_is_better:
@@ -232,9 +244,10 @@ def _compare_with_ensemble(metric: Metric, student: float, ensemble: float) -> s
 
 
 def _compare_with_best_teacher(task: Task, scores: Scores) -> str:
-    """Compare the ensemble with its best teacher on the test split; advise only if that one is surely better.
+    """Return a sentence that compares the ensemble with its best teacher, if that scores higher.
 
-    It is the best of K, so its p value counts K times (Bonferroni).
+    Advises another strategy only if the teacher is significantly better. It is the best of K, so its p value
+    is multiplied by K (Bonferroni).
     """
     metric = task.primary
     alone = {name: teacher.metrics[metric.name] for name, teacher in sorted(scores.teachers.items())}

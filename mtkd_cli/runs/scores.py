@@ -23,7 +23,7 @@ from mtkd_cli.training.evaluation import copy_to_device, measure, row_predictor
 from mtkd_cli.training.strategy import Strategy, mixture
 
 Outputs = Callable[[NDArray[np.int64]], Tensor]
-"""From rows of the test split to outputs, ``[B, C, *]``."""
+"""Function from rows of the test split ``[B]`` to outputs ``[B, C, *]``."""
 
 
 def make_output_functions(
@@ -33,32 +33,36 @@ def make_output_functions(
     student: TrainedStudent,
     baselines: Mapping[str, TrainedStudent],
 ) -> dict[str, Outputs]:
-    """Return a function from rows of the test split to outputs, for the student and all it is compared with.
+    """Return a function from rows of the test split to outputs for each model that is scored.
 
-    Students answer on the run's device. The strategy is given no labels there.
+    The keys are ``student``, the kinds of the baselines, ``ensemble`` and ``teacher NAME``. Students run on
+    the device of the run. The strategy receives no labels.
     """
     test = context.data.test
 
-    def of_model(model: Model) -> Outputs:
+    def predict_with(model: Model) -> Outputs:
         return row_predictor(copy_to_device(with_preprocessing(model), context.device), test, context.device)
 
-    def of_teacher(teacher: ReadyTeacher) -> Outputs:
+    def read_recorded(teacher: ReadyTeacher) -> Outputs:
         return lambda rows: teacher.recorded_outputs("test", PLAIN, rows)
 
-    about = make_batches(context, test, teachers)
-    of_student = of_model(student.model)
-    guided = "student" in context.parts.strategy.spec.needs
+    batches = make_batches(context, test, teachers)
+    predict_student = predict_with(student.model)
+    needs_student = "student" in context.parts.strategy.spec.needs
 
-    def of_ensemble(rows: NDArray[np.int64]) -> Tensor:
-        answers = tuple(teacher.recorded_outputs("test", PLAIN, rows) for teacher in teachers)
-        merged = strategy.merge(about(answers, rows, None, of_student(rows) if guided else None))
+    def merge_teachers(rows: NDArray[np.int64]) -> Tensor:
+        # K of [B, C, *]
+        outputs = tuple(teacher.recorded_outputs("test", PLAIN, rows) for teacher in teachers)
+        merged = strategy.merge(
+            batches(outputs, rows, None, predict_student(rows) if needs_student else None)
+        )
         return mixture(context.task, merged)
 
     return {
-        "student": of_student,
-        **{kind: of_model(baseline.model) for kind, baseline in baselines.items()},
-        "ensemble": of_ensemble,
-        **{f"teacher {teacher.name}": of_teacher(teacher) for teacher in teachers},
+        "student": predict_student,
+        **{kind: predict_with(baseline.model) for kind, baseline in baselines.items()},
+        "ensemble": merge_teachers,
+        **{f"teacher {teacher.name}": read_recorded(teacher) for teacher in teachers},
     }
 
 
@@ -69,20 +73,28 @@ def measure_scores(
     baselines: Mapping[str, TrainedStudent],
     outputs: Mapping[str, Outputs],
 ) -> Scores:
-    """Return the scores of the student and all it is compared with on the test split."""
+    """Return the scores of every model on the test split.
+
+    Args:
+        context: the run.
+        teachers: the prepared teachers.
+        student: the distilled student.
+        baselines: the baselines, by kind.
+        outputs: functions of `make_output_functions`.
+    """
     test, task = context.data.test, context.task
 
-    def scored(who: str, costs: Costs) -> Scored:
-        measured = measure(outputs[who], test, task, gaps=who.startswith("teacher "))
+    def score(name: str, costs: Costs) -> Scored:
+        measured = measure(outputs[name], test, task, gaps=name.startswith("teacher "))
         return Scored(measured.statistics, measured.metrics, costs)
 
-    def cost_of(model: Model) -> Costs:
+    def measure_model(model: Model) -> Costs:
         return measure_cost(model, torch.zeros(1, *test.samples.inputs.shape[1:]), context.device)
 
     each = {teacher.name: Costs(**teacher.facts["costs"]) for teacher in teachers}
     return Scores(
-        scored("student", cost_of(student.model)),
-        {kind: scored(kind, cost_of(baseline.model)) for kind, baseline in baselines.items()},
-        scored("ensemble", together(list(each.values()))),
-        {name: scored(f"teacher {name}", costs) for name, costs in each.items()},
+        score("student", measure_model(student.model)),
+        {kind: score(kind, measure_model(baseline.model)) for kind, baseline in baselines.items()},
+        score("ensemble", together(list(each.values()))),
+        {name: score(f"teacher {name}", costs) for name, costs in each.items()},
     )

@@ -1,4 +1,4 @@
-"""What the strategy is given: batches of teachers' outputs on a split, and the validation split to fit on."""
+"""Build the strategy's input, and fit the strategy to the validation split."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mtkd_cli.training.objectives import Batches
 from mtkd_cli.training.strategy import Strategy
 
 MAX_VALUES = 2**27
-"""Numbers of the teachers' outputs that a strategy is shown at most when it is fitted."""
+"""Maximum number of values of all teachers' outputs that a strategy is fitted to."""
 
 
 def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeacher]) -> None:
-    """Show a strategy the validation split, if it needs to see it."""
+    """Fit a strategy to the labeled validation samples, if its spec needs it."""
     val = context.data.val
     rows = sample_rows(
         val.labelled, MAX_VALUES // (len(teachers) * max(1, _max_values_per_sample(teachers, "val")))
@@ -30,12 +30,12 @@ def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeach
 
 
 def _max_values_per_sample(teachers: list[ReadyTeacher], split: str) -> int:
-    """Return how many numbers the largest answer to one sample has."""
+    """Return the number of values of the largest output of one sample."""
     return max(math.prod(teacher.arrays[split, PLAIN].layout.shape) for teacher in teachers)
 
 
 def make_batches(context: Context, split: Split, teachers: list[ReadyTeacher]) -> Batches:
-    """Return what makes the batches that a strategy is given on a split."""
+    """Return a builder of the strategy's input on a split."""
     recipe = context.recipe
     return Batches(
         context.task,

@@ -1,4 +1,4 @@
-"""Train the student: the best of its candidates, by any objective; and the distilled one."""
+"""Train the student once for each candidate and keep the best, with or without teachers."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class TrainedStudent:
     Attributes:
         model: the student with its weights, on the CPU.
         settings: the learning rate and weight decay that were chosen.
-        trials: one row for each candidate that was tried.
-        curve: the rows of the chosen candidate.
-        note: what else to know of its training, in words.
+        trials: one row for each candidate.
+        curve: rows of the chosen candidate.
+        note: a remark on its training for the report.
     """
 
     model: Model
@@ -59,7 +59,7 @@ class TrainedStudent:
 
 
 def plan_steps(context: Context) -> tuple[int, int]:
-    """Return (optimizer steps in all, steps between evaluations) of every student of the run."""
+    """Return the number of optimizer steps, and of steps between evaluations, of every student of the run."""
     settings = context.recipe.train
     each = steps_per_epoch(len(context.data.train), settings.batch_size)
     return each * settings.epochs, each
@@ -76,10 +76,10 @@ def train_student(
 
     Args:
         context: the run.
-        data: the training samples and the teachers' outputs on them.
-        strategy: fitted, if it needs that.
-        batches: makes what the strategy is given.
-        checkpoints: where checkpoints are kept; None keeps none.
+        data: training samples with the teachers' outputs.
+        strategy: the fitted strategy.
+        batches: builder of the strategy's input.
+        checkpoints: folder of the checkpoints; None: write none.
     """
     loss = context.recipe.loss
     hints = Hints(data.teacher_features, loss.features) if data.features else None
@@ -90,7 +90,7 @@ def train_student(
 
 
 def resolve_kd_ratio(context: Context) -> float:
-    """Return the recipe's kd_ratio; ``auto`` trusts teachers more where labels are few."""
+    """Return the recipe's kd_ratio; ``auto`` is higher if fewer than half of the samples have labels."""
     if context.recipe.loss.kd_ratio != "auto":
         return float(context.recipe.loss.kd_ratio)
     train = context.data.train
@@ -106,19 +106,19 @@ def train_best_candidate(
     features: Sequence[int] = (),
     distance: Callable[[nn.Module], float] | None = None,
 ) -> TrainedStudent:
-    """Train the student once for each candidate, and return the chosen one; see `training.selection`.
+    """Train the student once for each candidate, and return the best one; see `training.selection`.
 
-    If the learning rate at an edge of the range is chosen, rates beyond it are tried too. A candidate whose
-    loss is not finite drops out.
+    If the best learning rate is at an edge of the range, rates beyond it are tried too. A candidate whose
+    loss is not finite is dropped.
 
     Args:
         context: the run.
-        data: the training samples.
-        objective: the losses of the student's output at a step.
+        data: training samples.
+        objective: function from the student's output and the step to the losses.
         name: name of the phase.
-        checkpoints: where checkpoints are kept; None keeps none.
-        features: numbers of one feature vector of each teacher whose features are learned.
-        distance: measures a student's distance to the merged teachers.
+        checkpoints: folder of the checkpoints; None: write none.
+        features: size of the feature vectors of each teacher whose features are learned.
+        distance: function that measures a student's distance to the merged teachers.
 
     Raises:
         TrainingError: the losses of all candidates are not finite.
@@ -145,11 +145,11 @@ def train_best_candidate(
                 trials.append(Trial(candidate, trained))
             except TrainingError as error:
                 trials.append(Trial(candidate, error))
-                progress.say(f"the candidate lr {candidate.lr[0]:g} is out: {error.what}")
+                progress.say(f"candidate lr {candidate.lr[0]:g} failed: {error.what}")
             more = next_beyond_range(recipe.train, trials) if number == len(tried) else None
             if more is not None:
                 tried.append(more)
-                progress.say(f"{name}: the edge of train.lr was chosen, so {more.lr[0]:g} is tried too")
+                progress.say(f"{name}: the best lr is at the edge of train.lr; trying {more.lr[0]:g}, too")
         best, standing = best_trial(trials)
     best_module = standing.evaluation.module
     own = best_module.student if isinstance(best_module, Guided) else best_module

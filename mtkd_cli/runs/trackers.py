@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 30.0
 
 @contextmanager
 def running_trackers(parts: Iterable[Part], warn: Callable[[str], None]) -> Iterator[tuple[RunListener, ...]]:
-    """Yield a listener for each tracker; at the end, also of a run that fails, they may finish."""
+    """Yield a listener for each tracker; at the end, also after a failure, wait a little for them."""
     threads = tuple(TrackerThread(part, warn) for part in parts)
     try:
         yield threads
@@ -30,7 +30,7 @@ def running_trackers(parts: Iterable[Part], warn: Callable[[str], None]) -> Iter
 
 
 class TrackerThread(RunListener):
-    """Passes events on to one tracker, on its own thread. The run never waits for it before its end."""
+    """Passes events on to one tracker, on its own thread. The run waits for it only at its end."""
 
     def __init__(self, part: Part, warn: Callable[[str], None]) -> None:
         self.name = part.spec.name
@@ -56,12 +56,12 @@ class TrackerThread(RunListener):
         self._calls.put(lambda tracker: tracker.run_finished(given))
 
     def close(self) -> None:
-        """Wait a little for what is queued, then leave the tracker behind."""
+        """Wait a little for the queued events, then abandon the tracker."""
         self._calls.put(None)
         self._thread.join(PATIENCE_SECONDS)
         if self._thread.is_alive():
             self._warn(
-                f"the tracker {self.name!r} still hangs after {PATIENCE_SECONDS:g} s; it was left behind"
+                f"the tracker {self.name!r} still hangs after {PATIENCE_SECONDS:g} s; it was abandoned"
             )
 
     def _work(self, part: Part) -> None:
@@ -71,5 +71,5 @@ class TrackerThread(RunListener):
                 call(tracker)
         except (Exception, SystemExit) as error:
             self._warn(
-                f"the tracker {self.name!r} failed and is told nothing more: {type(error).__name__}: {error}"
+                f"the tracker {self.name!r} failed and gets no more events: {type(error).__name__}: {error}"
             )

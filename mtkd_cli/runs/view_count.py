@@ -1,4 +1,4 @@
-"""How many augmented views are recorded for a recipe."""
+"""Choose the number of recorded views."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ EPOCHS_PER_VIEW = 4
 
 
 def count_views(recipe: Recipe) -> int | None:
-    """Return how many views of each sample are recorded, None for live teachers.
+    """Return the number of recorded views of each sample; None if the teachers answer live.
 
-    ``auto`` is a rule of cost: without augmentation one view is all there is; with it, one view
-    for every four epochs, at most eight, so teachers cost at most a quarter of what live ones do.
+    ``auto`` limits the cost: one view without augmentation; with augmentation one view for every four epochs,
+    at most eight, so that teachers cost at most a quarter of what live ones cost.
     """
     if recipe.views.count == "live":
         return None
@@ -24,10 +24,10 @@ def count_views(recipe: Recipe) -> int | None:
 
 
 def max_affordable_views(epochs: int) -> int:
-    """Return the recorded views that cost at most a quarter of what live teachers cost."""
+    """Return the largest number of recorded views that costs at most a quarter of live teachers."""
     return max(1, min(MAX_VIEWS, epochs // EPOCHS_PER_VIEW))
 
 
 def has_augmentation(recipe: Recipe) -> bool:
-    """Whether a view can differ from the plain sample."""
+    """Whether views can differ from the plain sample."""
     return recipe.augment != type(recipe.augment)()

@@ -53,8 +53,8 @@ def test_bad_trackers_stop_no_run_and_change_no_bit_of_it(
     assert rows[0] == rows[1] != []
     assert weights[0] == weights[1]
     log = Path("runs/followed/log.txt").read_text()
-    assert log.count("failed and is told nothing more: ConnectionError: no server") == 1
-    assert log.count("still hangs after 2 s; it was left behind") == 1
+    assert log.count("failed and gets no more events: ConnectionError: no server") == 1
+    assert log.count("still hangs after 2 s; it was abandoned") == 1
 
 
 def _left_behind(name: str) -> tuple[list[str], bytes]:

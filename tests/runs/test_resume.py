@@ -94,7 +94,7 @@ def test_a_signal_anywhere_ends_with_75_and_the_run_goes_on_to_the_same_bits(
         patch.setattr(where, name, at(call, getattr(where, name), lambda: os.kill(os.getpid(), sent)))
         stopped = mtkd(*START)
     assert stopped.exit_code == 75, stopped.stderr
-    assert "go on with: mtkd distill --resume run" in stopped.stderr
+    assert "resume with: mtkd distill --resume run" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     resumed = mtkd(*RESUME)
