@@ -10,7 +10,7 @@ from error_rates_share import drawn, percentile, share
 
 from mtkd_cli import counter_rng
 from mtkd_cli.report.costs import Costs
-from mtkd_cli.runs.report_facts import Scored, Scores, compare
+from mtkd_cli.runs.report_facts import Scored, Scores, make_verdict
 from mtkd_cli.stats.estimate import independent
 from mtkd_cli.stats.score import score_of
 
@@ -74,7 +74,7 @@ def best_teacher(simulations: int) -> Iterator[list[str]]:
             statistics = [models.of_right(models.with_ones(each)) for each in right]
             scored = [Scored(s, models.CLASSES.metrics(s), Costs()) for s in statistics]
             teachers = {f"t{k}": one for k, one in enumerate(scored[1:])}
-            said = compare(models.CONTEXT, Scores(scored[0], {}, scored[0], teachers)).sentence
+            said = make_verdict(models.CONTEXT, Scores(scored[0], {}, scored[0], teachers)).sentence
             after += "does not beat" in said
             best = right[1:][np.argmax([one.mean() for one in right[1:]])]
             gap = best - right[0]

@@ -73,7 +73,7 @@ def test_every_command_works_and_the_answers_are_the_teacher() -> None:
         answers = {row["id"]: [float(row["cat"]), float(row["dog"])] for row in csv.DictReader(file)}
     assert len(answers) == 60
     context = pipeline.prepare(load("api.yaml", []), "cpu", Progress())
-    recorded = prepare_teachers(context, 1)[0].recorded("test", 0).softmax(dim=1)
+    recorded = prepare_teachers(context, 1)[0].recorded_outputs("test", 0).softmax(dim=1)
     expected = torch.tensor([answers[name] for name in context.data.test.samples.ids])
     torch.testing.assert_close(recorded, expected, atol=1e-3, rtol=1e-3)
 

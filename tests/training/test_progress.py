@@ -112,7 +112,7 @@ def test_says_where_a_search_resumes() -> None:
     shown, lines = listening()
     with shown.phase("distill", 800):
         for number, done in ((1, 800), (2, 340), (3, 0)):
-            shown.candidate(number, 3).began(done, [])
+            shown.candidate(number, 3).on_start(done, [])
     assert lines == ["resuming: distill, candidate 2 of 3, step 340 of 800"]
 
 
@@ -120,14 +120,14 @@ def test_says_where_a_search_resumes_between_candidates() -> None:
     shown, lines = listening()
     with shown.phase("distill", 800):
         for number, done in ((1, 800), (2, 0), (3, 0)):
-            shown.candidate(number, 3).began(done, [])
+            shown.candidate(number, 3).on_start(done, [])
     assert lines == ["resuming: distill, candidate 2 of 3, step 0 of 800"]
 
 
 def test_says_that_a_phase_was_finished_before() -> None:
     shown, lines = listening()
     with shown.phase("distill", 800):
-        shown.began(800, [])
+        shown.on_start(800, [])
     assert lines == ["distill: already finished, reused"]
 
 
@@ -179,8 +179,8 @@ def test_terminal_shows_phase_and_candidate() -> None:
     with shown.phase("distill", 2):
         shown.candidate(2, 3, "lr 0.01")
         step = Step(0, 0, 0.0, torch.arange(4).numpy())
-        shown.stepped(step, Losses(torch.tensor(0.5)))
-        shown.stepped(step, Losses(torch.tensor(0.5)))
+        shown.on_step(step, Losses(torch.tensor(0.5)))
+        shown.on_step(step, Losses(torch.tensor(0.5)))
     assert "phase 3 of 3: distill 2/3 (lr 0.01)" in drawn.getvalue()
     assert "task 0.500" in drawn.getvalue()
 
