@@ -80,10 +80,11 @@ def distill_seeds(context: Context, run: Run, seeds: int, baseline: BaselineChoi
         run.copy_student(shipped)
     report = report_over(reports, list(numbers), names, median)
     repeat = f"{reports[0].repeat.replace(names[0], name)} --seeds {seeds}"
-    report = replace(report, run=name, repeat=repeat)
+    report = replace(report, run=name, repeat=repeat, timing=run.timing)
     run.write_report(report)
     write_pages(run.folder, report)
     run.finish()
+    run.log_verdict(report)
     return report
 
 

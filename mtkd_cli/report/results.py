@@ -24,7 +24,7 @@ from mtkd_cli.report.comparison_result import Comparison
 from mtkd_cli.report.run_result import RunResult
 
 REPORT, AUDIT, COMPARISON = "report.json", "audit.json", "comparison.json"
-RECIPE, PICTURE = "recipe.yaml", "predictions.png"
+RECIPE, PICTURE, GALLERY = "recipe.yaml", "predictions.png", "gallery.png"
 MANIFEST = "manifest.json"
 FINISHED = "finished"
 """Key of the manifest: the SHA-256 of each result, once they are all there."""

@@ -9,7 +9,9 @@ from typing import Generic, Literal, TypeVar
 from mtkd_cli.report.baseline_names import title_of
 from mtkd_cli.report.calibration import Calibration
 from mtkd_cli.report.costs import Costs
+from mtkd_cli.report.gallery import Gallery
 from mtkd_cli.report.number import Number
+from mtkd_cli.report.timing import Timing
 
 FORMAT = 2
 """Number of the layout; changes when a field changes its name or meaning."""
@@ -278,6 +280,11 @@ class RunResult:
         machine: operating system and processor.
         repeat: the command that repeats the run.
         seeds: the scores of each seed; None with one.
+        intervals: 95 % interval of each primary metric over test samples; None where there is none, and in
+            files of earlier versions.
+        timing: date and duration; None in files of earlier versions.
+        seed: `train.seed` of the recipe; None in files of earlier versions.
+        gallery: instructive test samples; None if there are none, and in files of earlier versions.
         format: number of the layout of this file.
     """
 
@@ -304,4 +311,8 @@ class RunResult:
     machine: str
     repeat: str
     seeds: Seeds | None = None
+    intervals: Everyone[tuple[Number, Number] | None] | None = None
+    timing: Timing | None = None
+    seed: int | None = None
+    gallery: Gallery | None = None
     format: int = FORMAT

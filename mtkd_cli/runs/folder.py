@@ -6,7 +6,9 @@ import contextlib
 import io
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,12 @@ from mtkd_cli.inference.run_files import ROOT, STUDENT, WEIGHTS
 from mtkd_cli.interfaces import Model
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import results
+from mtkd_cli.report.outcome import outcome_of
 from mtkd_cli.report.results import FINISHED as FINISHED
+from mtkd_cli.report.results import GALLERY, PICTURE, RECIPE, REPORT
 from mtkd_cli.report.results import MANIFEST as MANIFEST
-from mtkd_cli.report.results import PICTURE, RECIPE, REPORT
 from mtkd_cli.report.run_result import RunResult
+from mtkd_cli.report.timing import Timing
 from mtkd_cli.runs import manifest, names
 from mtkd_cli.runs.log_file import LogFile
 from mtkd_cli.runs.metrics_log import MetricsFile
@@ -33,8 +37,8 @@ if TYPE_CHECKING:
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
 RESULTS = (WEIGHTS, STUDENT, REPORT)
-SHOWN = (RECIPE, PICTURE)
-"""Files that the report's page shows besides the report. There may be no picture."""
+SHOWN = (RECIPE, PICTURE, GALLERY)
+"""Files that the report's page shows besides the report. There may be no pictures."""
 
 INITIAL_FILES = {run_lock.NAME, RECIPE}
 """Files in the folder of a run that was killed before its manifest was written. It counts as new."""
@@ -88,15 +92,30 @@ class Run:
         Raises:
             ResumeError: the run began with something else.
         """
+        started = datetime.now().astimezone().isoformat(timespec="seconds")
+        now = {**now, "started": started}
+        self._is_resumed, self._began = self.begun is not None, time.monotonic()
         if self.begun is not None:
             for change in manifest.refuse_changes(self.begun, now, str(self.folder)):
                 self.log_file.line_logged(change)
-            now = {**now, "views": self.begun["views"]}
+            now = {**now, "views": self.begun["views"], "started": self.begun.get("started", started)}
             self.log_file.line_logged("resumed")
         self.write_recipe(recipe)
         self._write_manifest(now)
         views: int | None = now["views"]
         return views
+
+    def log_verdict(self, report: RunResult) -> None:
+        """Append the verdict to the log: its last line."""
+        self.log_file.line_logged(
+            f"verdict: {outcome_of(report.verdict, report.metric)}. {report.verdict.sentence}"
+        )
+
+    @property
+    def timing(self) -> Timing:
+        """When the run started, and the time since `begin`."""
+        seconds = round(time.monotonic() - self._began, 1)
+        return Timing((self.begun or {})["started"], seconds, self._is_resumed)
 
     def finish(self) -> None:
         """Mark the run as finished, with the SHA-256 of each result."""
@@ -174,19 +193,21 @@ class Run:
         results.write(self.folder, report)
 
     def copy_student(self, other: Run) -> None:
-        """Copy the student of another run, and its picture of predictions if there is one."""
-        for name in (WEIGHTS, STUDENT, PICTURE):
+        """Copy the student of another run, and its pictures if there are any."""
+        for name in (WEIGHTS, STUDENT, PICTURE, GALLERY):
             if (other.folder / name).is_file():
                 with atomic.disk_errors(self.folder):
                     atomic.write_bytes(self.folder / name, (other.folder / name).read_bytes())
 
-    def write_picture(self, picture: Image | None) -> None:
-        """Write the picture of predictions, if there is one."""
-        if picture is not None:
-            content = io.BytesIO()
-            picture.save(content, "PNG")
-            with atomic.disk_errors(self.folder):
-                atomic.write_bytes(self.folder / PICTURE, content.getvalue())
+    def write_picture(self, picture: Image | None, name: str = PICTURE) -> None:
+        """Write a picture, by default that of predictions; None removes the file of an earlier attempt."""
+        if picture is None:
+            (self.folder / name).unlink(missing_ok=True)
+            return
+        content = io.BytesIO()
+        picture.save(content, "PNG")
+        with atomic.disk_errors(self.folder):
+            atomic.write_bytes(self.folder / name, content.getvalue())
 
     def _handle_failure(self, error: BaseException) -> None:
         """Log why a run ended early; delete a new run that has nothing to resume."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from mtkd_cli.data import dataset
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.distributed import group
@@ -21,6 +23,7 @@ from mtkd_cli.runs import automatic, manifest, preflight
 from mtkd_cli.runs.baseline_choice import parse_choice
 from mtkd_cli.runs.baselines import Baseline, list_baselines, train_baseline
 from mtkd_cli.runs.folder import Run
+from mtkd_cli.runs.gallery import gallery_of
 from mtkd_cli.runs.phases import Phase, list_phases
 from mtkd_cli.runs.picture import draw_picture
 from mtkd_cli.runs.report_facts import Scores, make_report
@@ -87,6 +90,7 @@ def distill(context: Context, run: Run, baseline: bool | str) -> RunResult:
         report = _write_results(context, run, done)
         run.finish()
         events.run_finished(results.as_json(report))
+        run.log_verdict(report)
     return report
 
 
@@ -156,6 +160,7 @@ def _write_results(context: Context, run: Run, done: _Results) -> RunResult:
     student = done.student
     with context.progress.phase("report", 1):
         about = make_batches(context, context.data.val, done.teachers)
+        gallery, sheet = gallery_of(context, done.outputs, _statistics(done.scores))
         weights = measure_weights(context, done.teachers, done.strategy, about, student.model)
         report = make_report(
             context,
@@ -167,13 +172,22 @@ def _write_results(context: Context, run: Run, done: _Results) -> RunResult:
             done.scores,
             weights,
             _collect_warnings(context, done.teachers),
+            gallery,
+            run.timing,
         )
     facts = described(context, student.model, done.scores.student.metrics)
     run.write_student(student.model, facts, local_code(context))
     run.write_picture(draw_picture(context, done.outputs))
+    run.write_picture(sheet, results.GALLERY)
     run.write_report(report)
     write_pages(run.folder, report)
     return report
+
+
+def _statistics(scores: Scores) -> dict[str, Tensor]:
+    """Return the statistics ``[N, S]`` of the labeled test samples, of the models in the gallery."""
+    teachers = {f"teacher {name}": scored.statistics for name, scored in scores.teachers.items()}
+    return {"student": scores.student.statistics, "ensemble": scores.ensemble.statistics, **teachers}
 
 
 def _collect_warnings(context: Context, teachers: list[ReadyTeacher]) -> dict[str, list[str]]:

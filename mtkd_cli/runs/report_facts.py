@@ -19,6 +19,7 @@ from mtkd_cli.recipe import schema as recipe
 from mtkd_cli.report.against_teachers import against_teachers
 from mtkd_cli.report.claim import claim
 from mtkd_cli.report.costs import Costs
+from mtkd_cli.report.gallery import Gallery
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.run_result import (
     Answers,
@@ -33,6 +34,7 @@ from mtkd_cli.report.run_result import (
     Verdict,
     Weights,
 )
+from mtkd_cli.report.timing import Timing
 from mtkd_cli.runs import automatic
 from mtkd_cli.runs.students import TrainedStudent, resolve_kd_ratio
 from mtkd_cli.runs.teacher_weights import MeanWeights
@@ -103,6 +105,8 @@ def make_report(
     scores: Scores,
     mean_weights: MeanWeights | None,
     warnings: Mapping[str, list[str]],
+    gallery: Gallery | None = None,
+    timing: Timing | None = None,
 ) -> RunResult:
     """Return the report of a run.
 
@@ -116,6 +120,8 @@ def make_report(
         scores: scores of all models.
         mean_weights: mean weights of the teachers; None if the strategy combines outputs.
         warnings: warnings about the scores of each teacher.
+        gallery: instructive test samples.
+        timing: start and duration of the run.
     """
     wanted, data = context.recipe, context.data
     primary = PrimaryMetric(context.task.primary.name, context.task.primary.higher_is_better)
@@ -152,7 +158,18 @@ def make_report(
         machine=f"{platform.system()} {platform.machine()}",
         repeat=f"mtkd distill {ROOT / name / 'recipe.yaml'} --device {context.device.type} "
         f"--threads {context.engine['threads']}" + _processes_option(context),
+        intervals=scores.each(lambda each: _interval(context.task, each.statistics)),
+        timing=timing,
+        seed=wanted.train.seed,
+        gallery=gallery,
     )
+
+
+def _interval(task: Task, statistics: Tensor) -> tuple[float, float] | None:
+    """Return the 95 % interval of the primary metric over test samples; None with too few samples."""
+    found = score_of(task, statistics).estimate()
+    known = math.isfinite(found.low) and math.isfinite(found.high)
+    return (significant(found.low), significant(found.high)) if known else None
 
 
 def _describe_training(student: TrainedStudent, model: str) -> Training:

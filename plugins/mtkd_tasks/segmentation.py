@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mtkd_cli.interfaces import Columns, Details, LossOptions, Merged, Metric, TaskData
 from mtkd_cli.losses import loss_to_teachers, registered_loss
+from mtkd_cli.reading.class_colors import mask_image
 from mtkd_tasks.grid import grid, image_of
-from mtkd_tasks.masks import color_masks
 from mtkd_tasks.softmax_task import OverClasses
 
 TOP_K = 4
@@ -138,6 +138,7 @@ class Segmentation(OverClasses):
 
     def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
         """Return images with their masks and the masks of each model."""
-        columns = [[image_of(pixels) for pixels in inputs], color_masks(target)]
-        columns += [color_masks(output.argmax(dim=1)) for output in answers.values()]
+        masks = [target, *(output.argmax(dim=1) for output in answers.values())]
+        columns = [[image_of(pixels) for pixels in inputs]]
+        columns += [[mask_image(mask) for mask in each.cpu().numpy()] for each in masks]
         return grid(["image", "label", *answers], list(zip(*columns, strict=True)))

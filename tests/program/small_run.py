@@ -41,7 +41,7 @@ def results(folder: Path, store: Path) -> dict[str, Any]:
     return found | {str(file.relative_to(store)): file.read_bytes() for file in kept}
 
 
-TIMES = ("latency", "times_faster")
+TIMES = ("latency", "times_faster", "timing")
 """Beginnings of the keys of what was read from a clock."""
 
 

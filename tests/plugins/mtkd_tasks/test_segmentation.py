@@ -12,9 +12,9 @@ from torch import Tensor
 
 from mtkd_cli.data.views import affine, view
 from mtkd_cli.interfaces import InputSpec, LossOptions, Merged, TaskData
+from mtkd_cli.reading.class_colors import NO_LABEL, class_color
 from mtkd_cli.recipe.schema import Augment, Loss, Store
 from mtkd_cli.store.row_format import Layout
-from mtkd_tasks.masks import NO_LABEL, class_color
 from mtkd_tasks.segmentation import Segmentation
 
 CLASSES = ("background", "a", "b", "c", "d")

@@ -1,12 +1,13 @@
-"""Draw masks, with the same color for a class in every picture."""
+"""Colors of classes, the same in every picture."""
 
 from __future__ import annotations
 
 import colorsys
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-from torch import Tensor
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
 
 GOLDEN = 0.618034
 """Hue step between consecutive classes (golden ratio), so that nearby classes differ clearly."""
@@ -23,9 +24,12 @@ def class_color(number: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def color_masks(masks: Tensor) -> list[Image.Image]:
-    """Return masks ``[B, H, W]`` of class numbers as color images."""
-    numbers = masks.long().cpu().numpy()
+def mask_image(mask: NDArray[Any]) -> Image:
+    """Return a mask ``[H, W]`` of class numbers as an image in the colors of the classes."""
+    import numpy as np
+    from PIL import Image
+
+    numbers = mask.astype(np.int64)
     palette = np.array([class_color(number) for number in range(-1, int(numbers.max()) + 1)], dtype=np.uint8)
     # row 0 of the palette stands for unlabeled pixels (-1)
-    return [Image.fromarray(palette[mask + 1]) for mask in numbers]
+    return Image.fromarray(palette[numbers + 1])
