@@ -42,14 +42,34 @@ def digits(size: float) -> str:
     return ".4g" if abs(size) < 1 else ".7g"
 
 
-def shown(value: float | None, size: float | None = None, sign: str = "") -> str:
+MIN_DIGITS, MAX_DIGITS = 2, 4
+"""Digits of a number that is measured on few or on many samples."""
+
+
+def supported_digits(size: float, samples: int) -> str:
+    """Return the format of numbers of some size that are measured on some samples: ``.3f`` of a share of 540.
+
+    As many digits as the number of samples has, so that one sample changes about the last one.
+    """
+    if not math.isfinite(size) or size == 0:
+        return digits(size)
+    kept = min(max(len(str(samples)), MIN_DIGITS), MAX_DIGITS)
+    before = math.ceil(math.log10(abs(size)))  # digits before the point; 0 for a share
+    if not -3 <= before <= 4:
+        return f".{kept}g" if before < 0 else ".7g"
+    return f".{max(kept - before, 0)}f"
+
+
+def shown(value: float | None, size: float | None = None, sign: str = "", samples: int | None = None) -> str:
     """Return a number as text; ``undefined`` for None and non-finite numbers.
 
     Args:
         value: the number.
         size: number that determines the digits: the score, for a difference of scores. Default: ``value``.
         sign: ``+`` to show the sign of positive numbers.
+        samples: number of samples that it is measured on, which limits its digits; None: unknown.
     """
     if value is None or not math.isfinite(value):
         return "undefined"
-    return f"{value:{sign}{digits(value if size is None else size)}}"
+    size = value if size is None else size
+    return f"{value:{sign}{digits(size) if samples is None else supported_digits(size, samples)}}"

@@ -13,7 +13,7 @@ from mtkd_cli.report.audit_result import Audit, Change, Estimate
 from mtkd_cli.report.calibration_column import with_temperatures
 from mtkd_cli.report.charts import bars, diagonal, matrix
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.report.page import Card, Figure, Grid, Section, Tile, page
+from mtkd_cli.report.page import Figure, FindingCard, Grid, Section, Tile, page
 
 MOST_CLASSES = 40
 """Number of classes up to which the page has a table of classes."""
@@ -45,8 +45,8 @@ def audit_page(facts: Audit, name: str) -> str:
     sections = [
         Section(
             "Findings",
-            cards=[
-                Card(f.severity, f.sentence, f.action, shlex.quote(f.override) if f.override else "")
+            findings=[
+                FindingCard(f.severity, f.sentence, f.action, shlex.quote(f.override) if f.override else "")
                 for f in facts.findings
             ],
         ),
@@ -60,7 +60,7 @@ def audit_page(facts: Audit, name: str) -> str:
     ]
     subtitle = f"audit · {facts.task} on {facts.recipe['data']['name']} · {len(facts.teachers)} teachers"
     lead = facts.findings[0].sentence if facts.findings else ""
-    shown_ = [s for s in sections if s and (s.cards or s.text or s.grids or s.figures)]
+    shown_ = [s for s in sections if s and (s.findings or s.text or s.grids or s.figures)]
     return page(name, subtitle, lead, tiles, shown_)
 
 

@@ -1,4 +1,4 @@
-"""Metrics beside what chance alone shows: an ECE beside that of a perfectly calibrated model."""
+"""Metrics beside their values by chance: an ECE beside that of a perfectly calibrated model."""
 
 from __future__ import annotations
 
@@ -10,20 +10,32 @@ from mtkd_cli.report.run_result import RunResult
 
 
 def of_everyone(result: RunResult) -> dict[str, Mapping[str, float]]:
-    """Return what chance shows of each metric, by the titles of the models."""
+    """Return the value by chance of each metric that has one, by the titles of the models."""
     details = result.details.titled(result.strategy)
     titles = result.scores.titled(result.strategy)
     return {title: details[title].by_chance if title in details else {} for title in titles}
 
 
-def cell(metric: str, value: float, by_chance: Mapping[str, float]) -> str:
-    """Return a score for a table, with what chance shows in brackets."""
-    return f"{shown(value)} ({by_chance[metric]:.3g})" if metric in by_chance else shown(value)
+def cell(
+    metric: str,
+    value: float,
+    by_chance: Mapping[str, float],
+    size: float | None = None,
+    samples: int | None = None,
+) -> str:
+    """Return a score for a table, with its value by chance in brackets; for size and samples see `shown`."""
+    score = shown(value, size, samples=samples)
+    if metric not in by_chance:
+        return score
+    chance = (
+        f"{by_chance[metric]:.3g}" if samples is None else shown(by_chance[metric], size, samples=samples)
+    )
+    return f"{score} ({chance})"
 
 
 def note(metrics: Mapping[str, float]) -> str:
-    """Return what the brackets mean; nothing where there are none."""
+    """Return a sentence that explains the brackets; empty without brackets."""
     if not metrics:
         return ""
     names = " and ".join(map(spelt, metrics))
-    return f"{names}, in brackets: what a perfectly calibrated model as sure as this one shows"
+    return f"{names}, in brackets: what a perfectly calibrated model with the same confidences has"

@@ -175,9 +175,23 @@ def matrix(
 
 
 def diagonal(
-    title: str, series: Mapping[str, Sequence[tuple[float, float]]], x_label: str, y_label: str, dots: bool
+    title: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    x_label: str,
+    y_label: str,
+    dots: bool,
+    radii: Mapping[str, Sequence[float]] | None = None,
 ) -> Markup:
-    """Return points (or curves) against the line where both axes agree."""
+    """Return points, or with ``dots=False`` curves, against the line on which both axes agree.
+
+    Args:
+        title: read out where pictures are not seen.
+        series: points by name.
+        x_label: name of the horizontal axis.
+        y_label: name of the vertical axis.
+        dots: whether points are not connected.
+        radii: radius of each point, by name; None: all the same.
+    """
     keys, top = legend(list(series), 0) if len(series) > 1 else ([], 0.0)
     values = [value for curve in series.values() for point in curve for value in point]
     span = scale_of(values, 0, 1, margin=0.03)
@@ -185,10 +199,14 @@ def diagonal(
     y = Scale(span.low, span.high, top + 16 + HEIGHT * 1.3, top + 16)
     ends = {"x1": x.start, "y1": y.start, "x2": x.stop, "y2": y.stop}
     parts = [*keys, *axes(x, y, x_label, y_label), element("line", class_="ideal", **ends)]
-    for place, curve in enumerate(series.values()):
-        colour = f"s{place % SERIES}"
+    for index, (name, curve) in enumerate(series.items()):
+        color = f"s{index % SERIES}"
         if not dots:
             path = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in curve)
-            parts.append(element("polyline", points=path, class_=f"line {colour}"))
-        parts += [element("circle", cx=x.at(a), cy=y.at(b), r=2.5, class_=f"dot {colour}") for a, b in curve]
+            parts.append(element("polyline", points=path, class_=f"line {color}"))
+        sizes = radii[name] if radii else [2.5] * len(curve)
+        parts += [
+            element("circle", cx=x.at(a), cy=y.at(b), r=r, class_=f"dot {color}")
+            for (a, b), r in zip(curve, sizes, strict=True)
+        ]
     return picture(title, top + 16 + HEIGHT * 1.3 + BELOW, *parts)

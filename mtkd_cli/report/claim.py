@@ -23,6 +23,7 @@ def claim(
     over: str,
     subject: str = "This student",
     no_interval: str = "",
+    samples: int | None = None,
 ) -> Verdict:
     """Return the verdict: the margin to the strongest fair baseline, and a sentence about all of them.
 
@@ -33,14 +34,18 @@ def claim(
         over: what the intervals are over, in words.
         subject: who the sentence speaks about.
         no_interval: why there is no interval, if there is none.
+        samples: number of test samples, which limits the digits; None: four decimals.
     """
     sign = 1 if metric.higher_is_better else -1
     fair = {kind: margin for kind, margin in against.items() if kind in FAIR}
     strongest = max(fair, key=lambda kind: sign * fair[kind].score, default=None)
-    sentence = _sentence(metric, student, fair, over, subject, no_interval)
+    samples = _with_visible_ends(student, fair, samples)
+    sentence = _sentence(metric, student, fair, over, subject, no_interval, samples)
     if ALL_LABELS in against:
-        reached = f"With all labels, the same student has {shown(against[ALL_LABELS].score)}"
-        sentence += f" {reached}: an upper reference, not a fair baseline."
+        reached = shown(against[ALL_LABELS].score, student, samples=samples)
+        sentence += (
+            f" With all labels, the same student has {reached}: an upper reference, not a fair baseline."
+        )
     if strongest is None:
         return Verdict(None, None, None, sentence, against)
     return Verdict(strongest, fair[strongest].difference, fair[strongest].interval, sentence, against)
@@ -53,13 +58,16 @@ def _sentence(
     over: str,
     subject: str,
     no_interval: str,
+    samples: int | None,
 ) -> str:
     if not fair:
         return "No baseline was trained, so nothing is known of the gain."
     # what the intervals are over is said once
     overs = [f"95 % interval over {over} ", *[""] * len(fair)]
-    numbers = [_numbers(kind, fair[kind], student, said) for kind, said in zip(fair, overs, strict=False)]
-    scores = f"{spelt(metric.name)} {shown(student)} against {' and '.join(numbers)}"
+    numbers = [
+        _numbers(kind, fair[kind], student, said, samples) for kind, said in zip(fair, overs, strict=False)
+    ]
+    scores = f"{spelt(metric.name)} {shown(student, samples=samples)} against {' and '.join(numbers)}"
     if all(margin.interval is None for margin in fair.values()):
         return f"No claim, since {no_interval or 'there is no interval'}: {scores}."
     sign = 1 if metric.higher_is_better else -1
@@ -81,10 +89,23 @@ def _listed(kinds: Iterable[str], word: str) -> str:
     return " and ".join(f"{word} {phrase_of(kind)}" for kind in kinds)
 
 
-def _numbers(kind: str, margin: Margin, student: float, over: str) -> str:
+def _with_visible_ends(student: float, against: Mapping[str, Margin], samples: int | None) -> int | None:
+    """Return the number of samples; None if its digits would round an end of an interval to 0."""
+    ends = [end for margin in against.values() for end in margin.interval or ()]
+    hidden = any(
+        end and not float(shown(end, student, samples=samples)) for end in ends if math.isfinite(end)
+    )
+    return None if hidden else samples
+
+
+def _numbers(kind: str, margin: Margin, student: float, over: str, samples: int | None) -> str:
     """Return ``0.8776 alone (+0.0871; 95 % interval over test samples +0.0631 to +0.1112)``."""
     ends = ""
     if margin.interval:
-        low, high = (shown(end, student, "+") for end in margin.interval)
+        low, high = (shown(end, student, "+", samples) for end in margin.interval)
         ends = f"; {over}{low} to {high}"
-    return f"{shown(margin.score, student)} {PHRASES[kind]} ({shown(margin.difference, student, '+')}{ends})"
+    score, difference = (
+        shown(margin.score, student, samples=samples),
+        shown(margin.difference, student, "+", samples),
+    )
+    return f"{score} {PHRASES[kind]} ({difference}{ends})"

@@ -10,7 +10,7 @@ from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.report.audit_result import Audit
 from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.model_card import model_card
-from mtkd_cli.report.results import PICTURE, RECIPE, Result, verified
+from mtkd_cli.report.results import GALLERY, PICTURE, RECIPE, Result, verified
 from mtkd_cli.report.run_page import run_page
 from mtkd_cli.report.run_result import RunResult
 
@@ -19,7 +19,7 @@ def write_pages(folder: Path, result: Result) -> list[Path]:
     """Write the pages of a run, an audit or a comparison, and return where they are.
 
     Args:
-        folder: where they go; a run's has the recipe and perhaps a picture, which its page shows.
+        folder: folder of the pages; that of a run has the recipe, and pictures if there are any.
         result: what the pages show.
 
     Raises:
@@ -48,8 +48,9 @@ def _pages(result: Result, folder: Path) -> dict[str, str]:
 
 
 def _of_run(result: RunResult, folder: Path) -> dict[str, str]:
-    there = [name for name in (RECIPE, PICTURE) if (folder / name).is_file()]
-    contents = {name: verified(folder, name) for name in there}
+    found = [name for name in (RECIPE, PICTURE, GALLERY) if (folder / name).is_file()]
+    contents = {name: verified(folder, name) for name in found}
     text = contents.get(RECIPE, b"").decode("utf-8")
-    shown = run_page(result, text, folder / PICTURE if PICTURE in contents else None)
-    return {"report.html": shown, "MODEL_CARD.md": model_card(result)}
+    picture, sheet = (folder / name if name in contents else None for name in (PICTURE, GALLERY))
+    page = run_page(result, text, picture, sheet)
+    return {"report.html": page, "MODEL_CARD.md": model_card(result)}

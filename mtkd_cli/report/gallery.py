@@ -19,7 +19,7 @@ class GalleryAnswer:
     """A model's answer on one test sample.
 
     Attributes:
-        text: the answer in words.
+        text: the answer in words; of boxes those with a score of at least 0.3.
         confidence: probability of the answer; None if the task has none.
         score: the primary metric on this sample alone; None where answers are right or wrong.
         right: whether the answer is right; None where answers have scores, or without an answer.

@@ -8,7 +8,9 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.report import by_chance
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.report.outcome import outcome_of
 from mtkd_cli.report.run_result import RunResult
+from mtkd_cli.report.score_cells import score_cells
 from mtkd_cli.report.units import bytes_in_words, count_in_words, latency_title, milliseconds
 from mtkd_cli.specs import DataSpec, Spec, TaskSpec
 
@@ -21,14 +23,15 @@ def model_card(report: RunResult, library: str = "mtkd", usage: str = "") -> str
         library: name of the library that loads the student, as model hubs have it.
         usage: Python code that loads it; none for the card in the run's folder.
     """
-    data, metrics, chances = report.data, list(report.scores.student), by_chance.of_everyone(report)
+    data, metrics = report.data, list(report.scores.student)
     costs = report.costs.titled(report.strategy)
     lines = [
         f"---\n{_metadata(report, library)}\n---",
         f"# {_plain(report.run)}",
         f"A student ({_plain(report.student.model)}) distilled from {len(report.teachers)} teachers "
-        f"by the strategy {_plain(report.strategy)}, with mtkd {report.versions['mtkd']}.",
-        report.verdict.sentence,
+        f"by the strategy {_plain(report.strategy)}, with mtkd {report.versions['mtkd']}"
+        + (f", on {report.timing.in_words}." if report.timing else "."),
+        f"**{outcome_of(report.verdict, report.metric).capitalize()}.** {report.verdict.sentence}",
         *(["## Use it", f"```python\n{usage.strip()}\n```"] if usage else []),
         "## Scores and costs",
         _table(
@@ -36,12 +39,12 @@ def model_card(report: RunResult, library: str = "mtkd", usage: str = "") -> str
             [
                 [
                     name,
-                    *(by_chance.cell(m, row[m], chances[name]) for m in metrics),
+                    *cells,
                     count_in_words(costs[name].parameters),
                     bytes_in_words(costs[name].bytes),
                     milliseconds(costs[name].latency_ms),
                 ]
-                for name, row in report.scores.titled(report.strategy).items()
+                for name, cells in score_cells(report).items()
             ],
         ),
         f"Test split, {data.test} samples; latency on the machine of the run."

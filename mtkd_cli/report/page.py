@@ -1,11 +1,11 @@
-"""A page of its own: one HTML file that needs no network and no script, for a run, an audit, a comparison."""
+"""One HTML file without scripts and requests: the page of a run, an audit or a comparison."""
 
 from __future__ import annotations
 
 import base64
 import importlib.resources
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import jinja2
@@ -46,7 +46,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Card:
+class FindingCard:
     """A finding: its severity (``error``, ``warning`` or ``note``), a sentence, an action, text to copy."""
 
     severity: str
@@ -56,36 +56,92 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Section:
-    """A part of a page: cards, sentences, tables, figures, blocks of code, in this order."""
+class CardRow:
+    """A model's answer on a card; ``right`` is None where answers are not right or wrong."""
+
+    name: str
+    answer: str
+    number: str
+    right: bool | None
+
+
+@dataclass(frozen=True)
+class Card:
+    """A sample: its id, label, table values, pictures by name, and the answers."""
 
     title: str
-    cards: Sequence[Card] = ()
+    label: str
+    values: str
+    pictures: Mapping[str, Markup]
+    rows: Sequence[CardRow]
+
+
+@dataclass(frozen=True)
+class CardGroup:
+    """Cards under a heading with a note."""
+
+    title: str
+    note: str
+    cards: Sequence[Card]
+
+
+@dataclass(frozen=True)
+class Badge:
+    """One or two words in a colored box; ``kind``: ``good``, ``bad`` or ``neutral``."""
+
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page: findings, sentences, tables, figures, groups of cards, blocks of code, in this order.
+
+    ``colors``: names and CSS colors of a legend above the cards.
+    """
+
+    title: str
+    findings: Sequence[FindingCard] = ()
     text: Sequence[str] = ()
     grids: Sequence[Grid] = ()
     figures: Sequence[Figure] = ()
     code: Sequence[str] = ()
+    groups: Sequence[CardGroup] = ()
+    colors: Sequence[tuple[str, str]] = ()
 
 
-def page(title: str, subtitle: str, lead: str, tiles: Sequence[Tile], sections: Sequence[Section]) -> str:
-    """Return the page as HTML. Every text is escaped; the page forbids itself to load or run anything."""
+def page(
+    title: str,
+    subtitle: str,
+    lead: str,
+    tiles: Sequence[Tile],
+    sections: Sequence[Section],
+    badge: Badge | None = None,
+) -> str:
+    """Return the page as HTML. All texts are escaped; its policy forbids scripts and requests."""
     source = importlib.resources.files("mtkd_cli.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters["marked"] = marked
     return environment.from_string(source).render(
-        title=title, subtitle=subtitle, lead=lead, tiles=tiles, sections=sections, series=SERIES
+        title=title,
+        subtitle=subtitle,
+        lead=lead,
+        tiles=tiles,
+        sections=sections,
+        badge=badge,
+        series=SERIES,
     )
 
 
 def marked(text: str) -> Markup:
-    """Return a sentence, escaped, in which what stands between backticks is code."""
+    """Return an escaped sentence with text between backticks as code."""
     plain, *rest = re.split(r"`([^`]+)`", text)
     codes = (element("code", code) + escape(after) for code, after in zip(rest[::2], rest[1::2], strict=True))
     return escape(plain) + Markup("").join(codes)
 
 
-def embedded(png: bytes, description: str) -> Markup:
-    """Return a PNG picture inside the page."""
-    source = "data:image/png;base64," + base64.b64encode(png).decode()
+def embedded(content: bytes, description: str, kind: str = "png") -> Markup:
+    """Return a picture inside the page, by default of a PNG file."""
+    source = f"data:image/{kind};base64," + base64.b64encode(content).decode()
     tag = element("img", src=source, alt=description)
     return Markup(str(tag).removesuffix("</img>"))  # noqa: S704 - built and escaped by `element`

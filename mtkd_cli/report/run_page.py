@@ -9,32 +9,42 @@ from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.report import by_chance
 from mtkd_cli.report.baseline_names import FAIR, phrase_of, title_of
 from mtkd_cli.report.calibration_column import with_temperatures
-from mtkd_cli.report.charts import bars, diagonal, lines, matrix
+from mtkd_cli.report.calibration_section import calibration_section
+from mtkd_cli.report.charts import diagonal, matrix
+from mtkd_cli.report.compared_answers import compared_answers
+from mtkd_cli.report.gallery_section import gallery_section
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.report.page import Figure, Grid, Section, Tile, embedded, page
-from mtkd_cli.report.run_result import Answers, Margin, RunResult
+from mtkd_cli.report.outcome import HELPED, HURT, outcome_of
+from mtkd_cli.report.page import Badge, Figure, Grid, Section, Tile, embedded, page
+from mtkd_cli.report.run_result import Margin, RunResult
+from mtkd_cli.report.score_bars import score_bars
+from mtkd_cli.report.score_cells import score_cells, score_text
+from mtkd_cli.report.training_section import training_section
 from mtkd_cli.report.units import bytes_in_words, count_in_words, latency_title, measured_on, milliseconds
+from mtkd_cli.report.weights_section import weights_section
 
 MOST_CLASSES = 40
 """Classes up to which a confusion matrix is drawn."""
 
 
-def run_page(report: RunResult, recipe: str, picture: Path | None) -> str:
+def run_page(report: RunResult, recipe: str, picture: Path | None, sheet: Path | None = None) -> str:
     """Return the page of a run.
 
     Args:
         report: the facts of the run.
         recipe: the text of the resolved recipe.
         picture: the file with predictions beside their labels, if there is one.
+        sheet: the file with the pictures of the gallery, if there is one.
     """
     sections = [
         _scores(report),
         _seeds(report),
-        _learning(report),
-        _calibration(report),
+        gallery_section(report.gallery, report.metric.name, sheet),
+        training_section(report),
+        calibration_section(report),
         _classes(report),
         _points(report),
-        _weights(report),
+        weights_section(report),
         _pictures(picture),
         _teachers(report),
         _repeat(report, recipe),
@@ -43,20 +53,26 @@ def run_page(report: RunResult, recipe: str, picture: Path | None) -> str:
     subtitle = (
         f"{report.task} on {data.name} · strategy {report.strategy} · "
         f"{len(report.teachers)} teachers · "
-        f"{data.train_labelled} of {data.train} training samples labelled"
+        f"{data.train_labelled:,} of {data.train:,} training samples labeled"
+        + (f" · {report.timing.in_words}" if report.timing else "")
     )
-    return page(report.run, subtitle, report.verdict.sentence, _tiles(report), [s for s in sections if s])
+    outcome = outcome_of(report.verdict, report.metric)
+    badge = Badge(outcome.capitalize(), {HELPED: "good", HURT: "bad"}.get(outcome, "neutral"))
+    lead, kept = report.verdict.sentence, [section for section in sections if section]
+    return page(report.run, subtitle, lead, _tiles(report), kept, badge)
 
 
 def _tiles(report: RunResult) -> list[Tile]:
     scores, name = report.scores, report.metric.name
     student, beside = scores.student, report.against_teachers
-    tiles = [Tile(f"{spelt(name)}, test", shown(student[name]), f"{report.data.test} samples")]
-    tiles += [_gain(k, margin, student[name]) for k, margin in report.verdict.against.items() if k in FAIR]
-    costs = report.costs.student
+    own = report.intervals.student if report.intervals else None
+    note = f"{report.data.test:,} samples" + (f"; 95 %: {_ends(report, own)}" if own else "")
+    tiles = [Tile(f"{spelt(name)}, test", score_text(report, student[name]), note)]
+    tiles += [_gain(report, k, margin) for k, margin in report.verdict.against.items() if k in FAIR]
+    costs, ensemble = report.costs.student, score_text(report, scores.ensemble[name])
     tiles += [
-        Tile("of the ensemble's quality", _percent(beside.of_ensemble), shown(scores.ensemble[name])),
-        Tile("of the best teacher's", _percent(beside.of_best_teacher), beside.best_teacher),
+        Tile("of the ensemble's quality", _percent(report, beside.of_ensemble), ensemble),
+        Tile("of the best teacher's", _percent(report, beside.of_best_teacher), beside.best_teacher),
         Tile("smaller than the teachers", _times(beside.times_smaller), bytes_in_words(costs.bytes)),
         Tile(
             "faster than the teachers",
@@ -67,14 +83,17 @@ def _tiles(report: RunResult) -> list[Tile]:
     return tiles
 
 
-def _gain(kind: str, margin: Margin, student: float) -> Tile:
-    ends = [shown(end, student, "+") for end in margin.interval or () if math.isfinite(end)]
-    below = f"95 %: {' to '.join(ends)}" if ends else "no interval"
-    return Tile(f"against {phrase_of(kind)}", shown(margin.difference, student, "+"), below)
+def _gain(report: RunResult, kind: str, margin: Margin) -> Tile:
+    below = f"95 %: {_ends(report, margin.interval, '+')}" if margin.interval else "no interval"
+    return Tile(f"against {phrase_of(kind)}", score_text(report, margin.difference, "+"), below)
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+def _ends(report: RunResult, interval: tuple[float, float], sign: str = "") -> str:
+    return " to ".join(score_text(report, end, sign) for end in interval)
+
+
+def _percent(report: RunResult, share: float | None) -> str:
+    return "-" if share is None else f"{shown(100 * share, 100, samples=report.data.test)} %"
 
 
 def _times(ratio: float | None) -> str:
@@ -82,35 +101,36 @@ def _times(ratio: float | None) -> str:
 
 
 def _scores(report: RunResult) -> Section:
-    metric, metrics, chances = report.metric, list(report.scores.student), by_chance.of_everyone(report)
+    metric, metrics = report.metric, list(report.scores.student)
     scores, costs = report.scores.titled(report.strategy), report.costs.titled(report.strategy)
     latency = latency_title(costs.values(), "latency p50")
     header = ["", *(spelt(name) for name in metrics), "weights", "size", latency, "p95"]
-    cells = [
+    rows = [
         [
             who,
-            *(by_chance.cell(m, row[m], chances[who]) for m in metrics),
+            *cells,
             count_in_words(costs[who].parameters),
             bytes_in_words(costs[who].bytes),
             milliseconds(costs[who].latency_ms),
             milliseconds(costs[who].latency_p95_ms),
         ]
-        for who, row in scores.items()
+        for who, cells in score_cells(report).items()
     ]
     direction = "higher" if metric.higher_is_better else "lower"
     name = spelt(metric.name)
-    chart = bars(
-        f"{name} on the test split",
-        {who: row[metric.name] for who, row in scores.items()},
-        higher_is_better=metric.higher_is_better,
-    )
+    values = {who: row[metric.name] for who, row in scores.items()}
+    intervals = report.intervals.titled(report.strategy) if report.intervals else {}
+    known = {who: interval for who, interval in intervals.items() if interval}
+    texts = {who: score_text(report, value) for who, value in values.items()}
+    chart = score_bars(f"{name} on the test split", values, texts, known, next(iter(values)))
+    lines_are = " Lines are 95 % intervals over test samples." if known else ""
     note = "Latency is that of one sample on this machine; an ensemble's is the sum of its teachers'."
     if chance := by_chance.note(report.details.student.by_chance):
         note += f" {chance}."
     return Section(
         "Scores and costs",
-        grids=[Grid(cells, header, f"Test split; {name} decides ({direction} is better).", True)],
-        figures=[Figure(chart, f"{name}, {direction} is better; the best is in colour. {note}")],
+        grids=[Grid(rows, header, f"Test split; {name} decides ({direction} is better).", True)],
+        figures=[Figure(chart, f"{name}, {direction} is better; the student is in color.{lines_are} {note}")],
     )
 
 
@@ -122,72 +142,44 @@ def _seeds(report: RunResult) -> Section | None:
     columns = {"student, distilled": found.student}
     columns |= {title_of(kind): scores for kind, scores in found.baselines.items()}
     rows = [
-        [str(seed), *(shown(scores[row]) for scores in columns.values()), found.runs[row]]
+        [str(seed), *(score_text(report, scores[row]) for scores in columns.values()), found.runs[row]]
         for row, seed in enumerate(found.seeds)
     ]
-    text = [f"Everything else on this page is of seed {found.shipped}, the median on validation."]
+    text = [f"All other numbers on this page are of seed {found.shipped}, the median on validation."]
     return Section("Seeds", text=text, grids=[Grid(rows, ["seed", *columns, "run"])])
 
 
-def _learning(report: RunResult) -> Section:
-    curve, metric = report.student.curve, report.metric.name
-    curves = {"distilled": curve, **{kind: each.curve for kind, each in report.baselines.items()}}
-    series = {name: [(row["step"], row[metric]) for row in rows] for name, rows in curves.items() if rows}
-    scores = Figure(
-        lines(f"{spelt(metric)} on validation while training", series, "optimizer step", spelt(metric)),
-        f"{spelt(metric)} on validation. Every student has the same steps and search.",
-    )
-    losses = {
-        "task loss": [(row["step"], row["task_loss"]) for row in curve],
-        "distillation loss": [(row["step"], row["kd_loss"]) for row in curve],
-    }
-    drawn = lines("losses of the distilled student", losses, "optimizer step", "loss")
-    notes = [f"{title_of(kind)}: {each.note}." for kind, each in report.baselines.items() if each.note]
-    figures = [scores, Figure(drawn, "The distilled student's losses.")]
-    return Section("Learning", text=notes, figures=figures)
-
-
-def _calibration(report: RunResult) -> Section | None:
-    found = {
-        name: [(confidence, right) for confidence, right, _ in details.reliability]
-        for name, details in _detailed(report).items()
-        if details.reliability
-    }
-    if not found:
-        return None
-    drawn = diagonal("reliability", found, "confidence", "share that is right", dots=False)
-    return Section(
-        "Calibration",
-        figures=[Figure(drawn, "Below the dashed line: surer than right. Above it: less sure than right.")],
-    )
-
-
-def _detailed(report: RunResult) -> dict[str, Answers]:
-    details = report.details
-    fair = {kind: answers for kind, answers in details.baselines.items() if kind in FAIR}
-    return {"student": details.student, **fair, "ensemble": details.ensemble}
-
-
 def _classes(report: RunResult) -> Section | None:
-    classes, found = report.data.classes, _detailed(report)
+    classes, found = report.data.classes, compared_answers(report)
     student = found["student"]
     if not student.per_class:
         return None
     names = list(student.per_class)
+    labels = [sum(row) for row in student.confusion] or [report.data.test] * len(classes)
     header = ["class", *(f"{spelt(name)}, {who}" for name in names for who in found)]
     rows = [
-        [label, *(_score(each.per_class[name][place]) for name in names for each in found.values())]
-        for place, label in enumerate(classes)
+        [
+            label,
+            *(
+                _share(each.per_class[name][index], labels[index])
+                for name in names
+                for each in found.values()
+            ),
+        ]
+        for index, label in enumerate(classes)
     ]
     figures = []
+    if student.confusion:
+        header.insert(1, "labels")
+        rows = [[row[0], f"{count:,}", *row[1:]] for row, count in zip(rows, labels, strict=True)]
     if student.confusion and len(classes) <= MOST_CLASSES:
         drawn = matrix("confusions of the student", classes, classes, student.confusion, whole=True)
         figures = [Figure(drawn, "The student's answers (columns) by label (rows), on the test split.")]
     return Section("Classes", grids=[Grid(rows, header)], figures=figures)
 
 
-def _score(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+def _share(value: float, samples: int) -> str:
+    return "-" if math.isnan(value) else shown(value, 1, samples=samples)
 
 
 def _points(report: RunResult) -> Section | None:
@@ -200,29 +192,6 @@ def _points(report: RunResult) -> Section | None:
         for name, pairs in points.items()
     ]
     return Section("Answers", figures=figures) if figures else None
-
-
-def _weights(report: RunResult) -> Section | None:
-    weights = report.weights
-    if not weights:
-        return None
-    names = [teacher.name for teacher in report.teachers]
-    chart = bars("mean weight of each teacher", dict(zip(names, weights.mean, strict=True)))
-    figures = [Figure(chart, "How much each teacher counts on validation, by the trained strategy.")]
-    curve = [row for row in report.student.curve if f"weight/{names[0]}" in row]
-    if len(curve) > 1:
-        series = {name: [(row["step"], row[f"weight/{name}"]) for row in curve] for name in names}
-        drawn = lines("weights while training", series, "optimizer step", "weight")
-        figures.append(
-            Figure(drawn, "Mean weight of each teacher in the training batch before each evaluation.")
-        )
-    if weights.per_class and len(weights.per_class) <= MOST_CLASSES:
-        rows = list(weights.per_class.values())
-        drawn = matrix("weight of each teacher by class", list(weights.per_class), names, rows)
-        figures.append(
-            Figure(drawn, "Mean weight of each teacher (columns) on validation samples of a class (rows).")
-        )
-    return Section("How much each teacher counted", figures=figures)
 
 
 def _pictures(picture: Path | None) -> Section | None:

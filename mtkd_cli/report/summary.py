@@ -11,13 +11,14 @@ from rich.text import Text
 from mtkd_cli.report import by_chance
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.run_result import RunResult
+from mtkd_cli.report.score_cells import score_cells
 from mtkd_cli.report.units import bytes_in_words, count_in_words, latency_title, milliseconds
 
 
 def table(result: RunResult) -> Table:
-    """Return everyone's scores and costs, the student first."""
+    """Return the scores and costs of all models, the student first."""
     metrics = list(result.scores.student)
-    scores, costs = result.scores.titled(result.strategy), result.costs.titled(result.strategy)
+    scores, costs = score_cells(result), result.costs.titled(result.strategy)
     shown = Table(
         title=f"{result.run}: test split, {result.data.test} samples; {latency_title(costs.values())}",
         title_justify="left",
@@ -33,15 +34,14 @@ def table(result: RunResult) -> Table:
         shown.add_column(name, justify="right", no_wrap=True)
     notes = [by_chance.note(result.details.student.by_chance)]
     if any(math.isnan(score) for score in result.scores.student.values()):
-        notes.append("undefined: the labels of this split give it no value, as they are all the same")
+        notes.append("undefined: all labels of the test split are the same")
     shown.caption = "\n".join(filter(None, notes)) or None
     shown.caption_justify = "left"
-    chances = by_chance.of_everyone(result)
     styles = ["bold green", *["bold"] * len(result.baselines), "", *["dim"] * len(result.teachers)]
     for title, style in zip(scores, styles, strict=True):
         shown.add_row(
             Text(title),
-            *(by_chance.cell(m, scores[title][m], chances[title]) for m in metrics),
+            *scores[title],
             count_in_words(costs[title].parameters),
             bytes_in_words(costs[title].bytes),
             milliseconds(costs[title].latency_ms),

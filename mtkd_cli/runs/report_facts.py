@@ -233,10 +233,11 @@ def make_verdict(context: Context, scores: Scores) -> Verdict:
         {kind: _margin(task, scores.student, baseline) for kind, baseline in scores.baselines.items()},
         over="test samples",
         no_interval=f"fewer than {jackknife.FEWEST} test samples give no interval",
+        samples=len(scores.student.statistics),
     )
     seeds = "A rerun with another seed may differ (--seeds 3 measures it)." if found.against else ""
     about_teachers = (
-        _compare_with_ensemble(metric, student, ensemble),
+        _compare_with_ensemble(metric, student, ensemble, len(scores.student.statistics)),
         _compare_with_best_teacher(task, scores),
     )
     return replace(found, sentence=" ".join(filter(None, (found.sentence, seeds, *about_teachers))))
@@ -250,14 +251,15 @@ def _margin(task: Task, student: Scored, baseline: Scored) -> Margin:
     return Margin(theirs, mine - theirs, (found.low, found.high) if known else None)
 
 
-def _compare_with_ensemble(metric: Metric, student: float, ensemble: float) -> str:
+def _compare_with_ensemble(metric: Metric, student: float, ensemble: float, samples: int) -> str:
     """Return a sentence that compares the student with the ensemble."""
     if not ensemble:
         return ""
     if not metric.higher_is_better:
-        return f"Its {spelt(metric.name)} is {student / ensemble:.3f} times the ensemble's."
+        return f"Its {spelt(metric.name)} is {student / ensemble:.2f} times the ensemble's."
     verb = "keeps" if student <= ensemble else "reaches"
-    return f"It {verb} {100 * student / ensemble:.1f} % of the ensemble's {spelt(metric.name)}."
+    percent = shown(100 * student / ensemble, 100, samples=samples)
+    return f"It {verb} {percent} % of the ensemble's {spelt(metric.name)}."
 
 
 def _compare_with_best_teacher(task: Task, scores: Scores) -> str:
@@ -273,15 +275,16 @@ def _compare_with_best_teacher(task: Task, scores: Scores) -> str:
     ensemble = scores.ensemble.metrics[metric.name]
     if not metric.better(alone[name], ensemble):
         return ""
+    samples = len(scores.ensemble.statistics)
     found = _difference(task, scores.teachers[name].statistics, scores.ensemble.statistics)
+    scored = [shown(score, ensemble, samples=samples) for score in (ensemble, alone[name])]
     if not found.sure or found.p * len(alone) >= LEVEL:
-        both = f"the ensemble ({shown(ensemble)}) and {name} alone ({shown(alone[name])})"
+        both = f"the ensemble ({scored[0]}) and {name} alone ({scored[1]})"
         return f"No clear difference between {both}."
+    low, high = (shown(end, ensemble, "+", samples) for end in (found.low, found.high))
     return (
-        f"The ensemble ({shown(ensemble)}) does not beat its best teacher, {name} ({shown(alone[name])}; "
-        f"95 % interval of the difference {shown(found.low, ensemble, '+')} to "
-        f"{shown(found.high, ensemble, '+')}); strategy={strategy_with('best-teacher')} chooses a teacher on "
-        "validation."
+        f"The ensemble ({scored[0]}) does not beat its best teacher, {name} ({scored[1]}; 95 % interval of the "
+        f"difference {low} to {high}); strategy={strategy_with('best-teacher')} chooses a teacher on validation."
     )
 
 
