@@ -8,8 +8,10 @@ from mtkd_cli.report.compared_answers import compared_answers
 from mtkd_cli.report.page import Figure, Grid, Section
 from mtkd_cli.report.run_result import RunResult
 
-LARGEST, SMALLEST = 7.0, 1.5
-"""Radius of the dot of the bin with the most answers, and of one with few."""
+LARGEST, SMALLEST = 7.0, 2.0
+"""Radius of the dot of the bin with the most answers, and minimum radius."""
+FEWEST = 5
+"""Minimum number of answers of a bin that is drawn."""
 
 
 def calibration_section(report: RunResult) -> Section | None:
@@ -19,15 +21,19 @@ def calibration_section(report: RunResult) -> Section | None:
     }
     if not found:
         return None
-    points = {name: [(confidence, right) for confidence, right, _ in bins] for name, bins in found.items()}
+    drawn_bins = {name: [each for each in bins if each[2] >= FEWEST] for name, bins in found.items()}
+    points = {
+        name: [(confidence, right) for confidence, right, _ in bins] for name, bins in drawn_bins.items()
+    }
     largest = max(count for bins in found.values() for *_, count in bins)
     radii = {
         name: [max(LARGEST * (count / largest) ** 0.5, SMALLEST) for *_, count in bins]
-        for name, bins in found.items()
+        for name, bins in drawn_bins.items()
     }
     drawn = diagonal("reliability", points, "confidence", "share that is right", dots=False, radii=radii)
     below = "Below the dashed line a model is overconfident, above it underconfident."
-    caption = f"{below} The area of a dot is the number of answers."
+    caption = f"{below} The area of a dot is the number of answers; "
+    caption += f"bins with fewer than {FEWEST} are not drawn."
     first, bins = next(iter(found.items()))
     rows = [
         [f"{confidence:.2f}", shown(right, 1, samples=count), f"{count:,}"]

@@ -17,12 +17,13 @@ from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.outcome import HELPED, HURT, outcome_of
 from mtkd_cli.report.page import Badge, Figure, Grid, Section, Tile, embedded, page
 from mtkd_cli.report.run_result import Margin, RunResult
-from mtkd_cli.report.score_bars import score_bars
+from mtkd_cli.report.score_bars import Bar, score_bars
 from mtkd_cli.report.score_cells import score_cells, score_text
 from mtkd_cli.report.training_section import training_section
 from mtkd_cli.report.units import bytes_in_words, count_in_words, latency_title, measured_on, milliseconds
 from mtkd_cli.report.weights_section import weights_section
 
+NO_BREAK = "\N{NON-BREAKING HYPHEN}"
 MOST_CLASSES = 40
 """Classes up to which a confusion matrix is drawn."""
 
@@ -54,7 +55,7 @@ def run_page(report: RunResult, recipe: str, picture: Path | None, sheet: Path |
         f"{report.task} on {data.name} · strategy {report.strategy} · "
         f"{len(report.teachers)} teachers · "
         f"{data.train_labelled:,} of {data.train:,} training samples labeled"
-        + (f" · {report.timing.in_words}" if report.timing else "")
+        + (f" · {report.timing.in_words.replace('-', NO_BREAK)}" if report.timing else "")
     )
     outcome = outcome_of(report.verdict, report.metric)
     badge = Badge(outcome.capitalize(), {HELPED: "good", HURT: "bad"}.get(outcome, "neutral"))
@@ -103,8 +104,7 @@ def _times(ratio: float | None) -> str:
 def _scores(report: RunResult) -> Section:
     metric, metrics = report.metric, list(report.scores.student)
     scores, costs = report.scores.titled(report.strategy), report.costs.titled(report.strategy)
-    latency = latency_title(costs.values(), "latency p50")
-    header = ["", *(spelt(name) for name in metrics), "weights", "size", latency, "p95"]
+    header = ["", *(spelt(name) for name in metrics), "weights", "size", "latency p50", "p95"]
     rows = [
         [
             who,
@@ -118,18 +118,23 @@ def _scores(report: RunResult) -> Section:
     ]
     direction = "higher" if metric.higher_is_better else "lower"
     name = spelt(metric.name)
+    caption = f"Test split; {name} decides ({direction} is better). "
+    caption += f"{latency_title(costs.values()).capitalize()}."
     values = {who: row[metric.name] for who, row in scores.items()}
     intervals = report.intervals.titled(report.strategy) if report.intervals else {}
     known = {who: interval for who, interval in intervals.items() if interval}
-    texts = {who: score_text(report, value) for who, value in values.items()}
-    chart = score_bars(f"{name} on the test split", values, texts, known, next(iter(values)))
+    bars = {
+        who.removesuffix(" (reference)"): Bar(value, score_text(report, value), known.get(who))
+        for who, value in values.items()
+    }
+    chart = score_bars(f"{name} on the test split", bars, next(iter(bars)))
     lines_are = " Lines are 95 % intervals over test samples." if known else ""
     note = "Latency is that of one sample on this machine; an ensemble's is the sum of its teachers'."
     if chance := by_chance.note(report.details.student.by_chance):
         note += f" {chance}."
     return Section(
         "Scores and costs",
-        grids=[Grid(rows, header, f"Test split; {name} decides ({direction} is better).", True)],
+        grids=[Grid(rows, header, caption, True)],
         figures=[Figure(chart, f"{name}, {direction} is better; the student is in color.{lines_are} {note}")],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -15,11 +16,18 @@ CLOSE = 0.5
 """The axis starts above 0 if the smallest number is at least this share of the largest."""
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A score: its value, its text, and its interval (low, high) if there is one."""
+
+    value: float
+    text: str
+    interval: tuple[float, float] | None = None
+
+
 def score_bars(
     title: str,
-    values: Mapping[str, float],
-    texts: Mapping[str, str],
-    intervals: Mapping[str, tuple[float, float]],
+    bars: Mapping[str, Bar],
     colored: str,
 ) -> Markup:
     """Return a horizontal bar for each score, its interval if there is one, and the axis.
@@ -28,32 +36,30 @@ def score_bars(
 
     Args:
         title: read out where pictures are not seen.
-        values: scores by name.
-        texts: scores as they are written, by name.
-        intervals: low and high ends, of some names.
+        bars: scores by name.
         colored: name of the bar in the accent color.
     """
-    letters = max(min(max(map(len, values), default=0), 24), 4)
-    left, bottom = letters * LETTER + 10, len(values) * ROW + 4
-    ends = [end for pair in intervals.values() for end in pair]
-    x = axis([*values.values(), *ends], left, WIDTH - NUMBERS)
+    letters = max(min(max(map(len, bars), default=0), 24), 4)
+    left, bottom = letters * LETTER + 10, len(bars) * ROW + 4
+    ends = [end for bar in bars.values() for end in bar.interval or ()]
+    x = axis([*(bar.value for bar in bars.values()), *ends], left, WIDTH - NUMBERS)
     zero = x.at(min(max(0.0, x.low), x.high))
     parts = []
     for value in x.ticks:
         at = x.at(value)
         parts.append(element("line", x1=at, x2=at, y1=0, y2=bottom, class_="grid"))
         parts.append(element("text", number(value), x=at, y=bottom + 16, text_anchor="middle"))
-    for row, (name, value) in enumerate(values.items()):
+    for row, (name, bar) in enumerate(bars.items()):
         middle = row * ROW + 13
         parts.append(element("text", fitting(name, letters), x=left - 6, y=middle + 4, text_anchor="end"))
-        parts.append(element("text", texts[name], x=WIDTH, y=middle + 4, text_anchor="end"))
-        if math.isfinite(value):
-            begin, end = sorted((zero, x.at(value)))
+        parts.append(element("text", bar.text, x=WIDTH, y=middle + 4, text_anchor="end"))
+        if math.isfinite(bar.value):
+            begin, end = sorted((zero, x.at(bar.value)))
             kind = "bar best" if name == colored else "bar"
             width = max(end - begin, 1.0)
             parts.append(element("rect", x=begin, y=middle - 8, width=width, height=16, class_=kind))
-        if name in intervals:
-            low, high = (x.at(end) for end in intervals[name])
+        if bar.interval:
+            low, high = map(x.at, bar.interval)
             parts.append(element("line", x1=low, x2=high, y1=middle, y2=middle, class_="whisker"))
             for end in (low, high):
                 parts.append(element("line", x1=end, x2=end, y1=middle - 4, y2=middle + 4, class_="whisker"))

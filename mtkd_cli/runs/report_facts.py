@@ -283,8 +283,9 @@ def _compare_with_best_teacher(task: Task, scores: Scores) -> str:
         return f"No clear difference between {both}."
     low, high = (shown(end, ensemble, "+", samples) for end in (found.low, found.high))
     return (
-        f"The ensemble ({scored[0]}) does not beat its best teacher, {name} ({scored[1]}; 95 % interval of the "
-        f"difference {low} to {high}); strategy={strategy_with('best-teacher')} chooses a teacher on validation."
+        f"The ensemble ({scored[0]}) does not beat its best teacher, {name} ({scored[1]}; 95 % interval of "
+        f"the difference {low} to {high}); strategy={strategy_with('best-teacher')} chooses a teacher on "
+        "validation."
     )
 
 
