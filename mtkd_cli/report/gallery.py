@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mtkd_cli.report.number import Number
-
 STUDENT_WRONG, ALL_WRONG, STUDENT_RIGHT = "student-wrong", "all-wrong", "student-right"
 """Kinds of groups where each answer is right or wrong."""
 
@@ -21,13 +19,14 @@ class GalleryAnswer:
     Attributes:
         text: the answer in words; of boxes those with a score of at least 0.3.
         confidence: probability of the answer; None if the task has none.
-        score: the primary metric on this sample alone; None where answers are right or wrong.
+        score: the primary metric on this sample alone; None where answers are right or wrong, and where it is
+            undefined.
         right: whether the answer is right; None where answers have scores, or without an answer.
     """
 
     text: str
-    confidence: Number | None = None
-    score: Number | None = None
+    confidence: float | None = None
+    score: float | None = None
     right: bool | None = None
 
 
@@ -45,7 +44,7 @@ class GallerySample:
     id: str
     label: str
     answers: Mapping[str, GalleryAnswer]
-    values: Mapping[str, Number | str] = field(default_factory=dict)
+    values: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -62,11 +62,18 @@ def gallery_section(gallery: Gallery | None, metric: str, sheet: Path | None) ->
         CardGroup(
             TITLES.get(group.kind, (group.kind, ""))[0],
             _note(group, gallery.examined),
-            [_card(sample, next(rows, {}), metric) for sample in group.samples],
+            [_card(sample, next(rows, {})) for sample in group.samples],
         )
         for group in gallery.groups
     ]
-    text = [f"Samples of the test split; {gallery.examined:,} were examined. `report.json` has their ids."]
+    answers = [answer for sample in gallery.samples for answer in sample.answers.values()]
+    number = spelt(metric) + " on this sample alone"
+    if any(answer.confidence is not None for answer in answers):
+        number = "confidence"
+    text = [
+        f"Samples of the test split; {gallery.examined:,} were examined. The number beside an answer is its "
+        f"{number}. `report.json` has these samples too."
+    ]
     return Section("Samples to look at", text=text, groups=groups, colors=list(gallery.colors.items()))
 
 
@@ -78,8 +85,8 @@ def _note(group: GalleryGroup, examined: int) -> str:
     return f"{count}. {note}"
 
 
-def _card(sample: GallerySample, pictures: Mapping[str, Markup], metric: str) -> Card:
-    rows = [_row(who, answer, metric) for who, answer in sample.answers.items()]
+def _card(sample: GallerySample, pictures: Mapping[str, Markup]) -> Card:
+    rows = [_row(who, answer) for who, answer in sample.answers.items()]
     if len(rows) > MAX_ROWS:
         rows = [*rows[:MAX_ROWS], CardRow(f"and {len(rows) - MAX_ROWS} more", "", "", None)]
     values = [
@@ -89,11 +96,11 @@ def _card(sample: GallerySample, pictures: Mapping[str, Markup], metric: str) ->
     return Card(sample.id, sample.label, ", ".join(values), pictures, rows)
 
 
-def _row(who: str, answer: GalleryAnswer, metric: str) -> CardRow:
+def _row(who: str, answer: GalleryAnswer) -> CardRow:
     if answer.confidence is not None:
         number = f"{100 * answer.confidence:.0f} %"
     elif answer.score is not None:
-        number = f"{spelt(metric)} {shown(answer.score, samples=100)}"
+        number = shown(answer.score, samples=100)
     else:
         number = ""
     return CardRow(who.removeprefix("teacher "), answer.text, number, answer.right)

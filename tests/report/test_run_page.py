@@ -72,7 +72,7 @@ def test_every_part_is_there(facts: dict[str, Any]) -> None:
     parts = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
     assert parts == [
         "Scores and costs",
-        "Learning",
+        "Training",
         "Calibration",
         "Classes",
         "Answers",
@@ -117,7 +117,7 @@ def test_a_latency_says_where_it_was_measured() -> None:
     result = run_result()
     costs = replace(result.costs, student=other)
     page = run_page(replace(result, costs=costs), "", None)
-    assert "latency p50 (cuda or cpu, 1 sample)" in page
+    assert "Latency (cuda or cpu, 1 sample)" in page
     assert "0.20 ms a sample (cuda)" in page
 
 
@@ -139,7 +139,7 @@ def test_the_model_card_has_metadata_and_escapes_names(facts: dict[str, Any]) ->
     card = model_card(run_result(facts))
     assert card.startswith("---\nlibrary_name: mtkd\n")
     assert "\\<img src=x onerror=alert(1)\\>" in card
-    assert "| student, distilled | 0.8000 |" in card
+    assert "| student, distilled | 0.80 |" in card
 
 
 def test_huggingface_hub_reads_the_model_card(facts: dict[str, Any], tmp_path: Path) -> None:
@@ -204,8 +204,8 @@ def test_a_calibration_error_stands_beside_that_of_a_calibrated_model(facts: dic
         teacher["ece"] = 0.3  # an older run kept no more of it
     result = run_result(facts)
     for text in (run_page(result, "", None), model_card(result), shown(table(result))):
-        assert text.count("0.0210 (0.0157)") == 3
-        assert "0.3000 (" not in text
+        assert text.count("0.02 (0.02)") == 3
+        assert "0.30 (" not in text
         assert "what a perfectly calibrated model" in " ".join(text.split())
 
 

@@ -37,12 +37,12 @@ def test_a_teacher_that_is_better_by_one_test_sample_is_no_reason_for_advice() -
     said = sentence(4, first=9, second=3)
     assert "strategy=best" not in said
     assert "does not beat" not in said
-    assert "No clear difference between the ensemble (0.9926) and second alone (0.9944)" in said
+    assert "No clear difference between the ensemble (0.993) and second alone (0.994)" in said
 
 
 def test_a_teacher_that_is_clearly_better_than_the_ensemble_is_named() -> None:
     said = sentence(120, first=60, second=9)
-    assert "The ensemble (0.7774) does not beat its best teacher, second (0.9833; 95 % interval" in said
+    assert "The ensemble (0.777) does not beat its best teacher, second (0.983; 95 % interval" in said
     assert "strategy=best" in said
 
 
