@@ -19,7 +19,7 @@ from mtkd_cli import hookspecs
 from mtkd_cli.cli.app import create
 from mtkd_cli.plugin.validation import HOOKS, REGISTERING
 from mtkd_cli.recipe.json_schema import json_schema
-from mtkd_cli.report import audit_result, calibration, comparison_result, costs, results, run_result
+from mtkd_cli.report import audit_result, calibration, comparison_result, costs, gallery, results, run_result, timing
 from mtkd_cli.specs import KINDS, Option
 
 HERE = Path(__file__).parent
@@ -70,7 +70,7 @@ def hooks_page() -> str:
 
 
 FORMATS = {
-    results.REPORT: ("a finished run", "RunResult", (run_result, costs, calibration)),
+    results.REPORT: ("a finished run", "RunResult", (run_result, costs, calibration, gallery, timing)),
     results.AUDIT: ("an audit", "Audit", (audit_result,)),
     results.COMPARISON: ("a comparison", "Comparison", (comparison_result,)),
 }

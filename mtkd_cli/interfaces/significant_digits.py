@@ -72,4 +72,6 @@ def shown(value: float | None, size: float | None = None, sign: str = "", sample
     if value is None or not math.isfinite(value):
         return "undefined"
     size = value if size is None else size
-    return f"{value:{sign}{digits(size) if samples is None else supported_digits(size, samples)}}"
+    if samples is None:
+        return f"{value:{sign}{digits(size)}}"
+    return f"{value:{sign}z{supported_digits(size, samples)}}"  # z: no negative zero

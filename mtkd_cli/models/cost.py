@@ -27,6 +27,7 @@ def measure_cost(model: Model, example: Tensor, device: torch.device) -> Costs:
     if model.predictions is not None:
         return Costs()
     parameters, size = count_weights(model)
+    is_known = size > 0  # a scikit-learn model has no tensors
     module = with_preprocessing(model).eval()
     home = next((tensor.device for tensor in module.parameters()), device)
     try:
@@ -34,8 +35,8 @@ def measure_cost(model: Model, example: Tensor, device: torch.device) -> Costs:
     finally:
         module.to(home)
     return Costs(
-        parameters=parameters,
-        bytes=size,
+        parameters=parameters if is_known else None,
+        bytes=size if is_known else None,
         latency_ms=round(float(np.median(times)) * 1000, 4),
         latency_p95_ms=round(float(np.quantile(times, 0.95)) * 1000, 4),
         device=device.type,

@@ -1,4 +1,4 @@
-"""What a model costs."""
+"""Costs of a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Value = TypeVar("Value", int, float)
 
 @dataclass(frozen=True)
 class Costs:
-    """What a model costs; a field is None where that is unknown, as of a teacher that answers from a file.
+    """Costs of a model; a field is None if it is unknown, as of a teacher that reads its answers from a file.
 
     Attributes:
         parameters: number of weights.
@@ -36,7 +36,7 @@ class Costs:
 
 
 def together(models: Sequence[Costs]) -> Costs:
-    """Return what several models cost that all answer, one after the other."""
+    """Return the costs of several models that answer one after the other."""
     places = {each.measured_on for each in models}
     device, threads = places.pop() if len(places) == 1 else (None, None)
     return Costs(
@@ -50,5 +50,5 @@ def together(models: Sequence[Costs]) -> Costs:
 
 
 def _sum(values: Sequence[Value | None]) -> Value | None:
-    known = [value for value in values if value is not None]
+    known = [value for value in values if value]  # 0 is unknown, as of a model without tensors
     return sum(known[1:], start=known[0]) if known and len(known) == len(values) else None

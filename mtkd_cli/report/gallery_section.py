@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -29,6 +30,8 @@ from mtkd_cli.report.page import Card, CardGroup, CardRow, Section, embedded
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MAX_BYTES = 1_000_000
+"""Maximum size of all pictures of a page; further samples have none."""
 MAX_ROWS = 10
 """Maximum number of models on a card."""
 SMALL = 64
@@ -81,7 +84,7 @@ def _note(group: GalleryGroup, examined: int) -> str:
     count = f"{group.count:,} of {examined:,}"
     note = TITLES.get(group.kind, ("", ""))[1]
     if group.kind == LARGEST_ERRORS:
-        return note
+        count = f"{len(group.samples)} largest of {examined:,}"
     return f"{count}. {note}"
 
 
@@ -119,13 +122,15 @@ def _pictures(gallery: Gallery, sheet: Path | None) -> list[dict[str, Markup]]:
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{sheet.name} is not a picture: {error}", where=str(sheet)) from error
     side = image.width // len(names)
-    return [
+    pictures = [
         {
             name: _embedded(image.crop(_corners(x, y, side)), f"{name} of {sample.id}")
             for x, name in enumerate(names)
         }
         for y, sample in enumerate(samples)
     ]
+    sizes = itertools.accumulate(sum(map(len, each.values())) for each in pictures)
+    return [each if size <= MAX_BYTES else {} for each, size in zip(pictures, sizes, strict=True)]
 
 
 def _corners(x: int, y: int, side: int) -> tuple[int, int, int, int]:
@@ -136,9 +141,14 @@ def _embedded(image: Image, description: str) -> Markup:
     """Return a picture inside the page."""
     from PIL import features
 
-    content = io.BytesIO()
     if image.width <= SMALL or not features.check("webp"):
-        image.save(content, "PNG", optimize=True)
-        return embedded(content.getvalue(), description)
-    image.save(content, "WEBP", quality=85)
-    return embedded(content.getvalue(), description, "webp")
+        return embedded(_saved(image, "PNG", optimize=True), description)
+    # photos are smaller with loss, drawings and enlarged pixels without
+    contents = [_saved(image, "WEBP", quality=80), _saved(image, "WEBP", lossless=True)]
+    return embedded(min(contents, key=len), description, "webp")
+
+
+def _saved(image: Image, kind: str, **options: Any) -> bytes:
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()

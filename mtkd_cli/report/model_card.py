@@ -41,7 +41,7 @@ def model_card(report: RunResult, library: str = "mtkd", usage: str = "") -> str
                     name,
                     *cells,
                     count_in_words(costs[name].parameters),
-                    bytes_in_words(costs[name].bytes),
+                    bytes_in_words(costs[name].bytes or None),
                     milliseconds(costs[name].latency_ms),
                 ]
                 for name, cells in score_cells(report).items()

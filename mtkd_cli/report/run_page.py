@@ -110,7 +110,7 @@ def _scores(report: RunResult) -> Section:
             who,
             *cells,
             count_in_words(costs[who].parameters),
-            bytes_in_words(costs[who].bytes),
+            bytes_in_words(costs[who].bytes or None),
             milliseconds(costs[who].latency_ms),
             milliseconds(costs[who].latency_p95_ms),
         ]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-
 from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.report import by_chance
 from mtkd_cli.report.run_result import RunResult
@@ -13,14 +10,11 @@ from mtkd_cli.report.run_result import RunResult
 def score_cells(result: RunResult) -> dict[str, list[str]]:
     """Return a text for each metric, by the titles of the models.
 
-    A column has the digits that the number of test samples supports. An ECE is followed by its value by
-    chance.
+    A column has the digits that the number of test samples supports for the student's score. An ECE is
+    followed by its value by chance.
     """
     scores, chances = result.scores.titled(result.strategy), by_chance.of_everyone(result)
-    sizes = {
-        name: largest(row.get(name, math.nan) for row in scores.values()) for name in result.scores.student
-    }
-    samples = result.data.test
+    sizes, samples = result.scores.student, result.data.test
     return {
         title: [by_chance.cell(name, row[name], chances[title], sizes[name], samples) for name in sizes]
         for title, row in scores.items()
@@ -30,8 +24,3 @@ def score_cells(result: RunResult) -> dict[str, list[str]]:
 def score_text(result: RunResult, value: float | None, sign: str = "") -> str:
     """Return a primary score, or with a ``sign`` a difference of scores, with the digits of the student's."""
     return shown(value, result.scores.student[result.metric.name], sign, result.data.test)
-
-
-def largest(values: Iterable[float]) -> float:
-    """Return the largest magnitude of the finite values; 0 if there are none."""
-    return max((abs(value) for value in values if math.isfinite(value)), default=0.0)

@@ -43,7 +43,7 @@ def table(result: RunResult) -> Table:
             Text(title),
             *scores[title],
             count_in_words(costs[title].parameters),
-            bytes_in_words(costs[title].bytes),
+            bytes_in_words(costs[title].bytes or None),
             milliseconds(costs[title].latency_ms),
             style=style,
         )

@@ -20,7 +20,7 @@ def training_section(report: RunResult) -> Section:
     series = {name: [(row["step"], row[metric]) for row in rows] for name, rows in curves.items() if rows}
     scores = Figure(
         lines(f"{spelt(metric)} on validation while training", series, "optimizer step", spelt(metric)),
-        f"{spelt(metric)} on validation. All students have the same steps and the same search.",
+        f"{spelt(metric)} on validation. All students have the same number of steps.",
     )
     losses = {
         "task loss": [(row["step"], row["task_loss"]) for row in curve],

@@ -1,25 +1,19 @@
-"""Scores, times and sizes in words."""
+"""Counts, times and sizes in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mtkd_cli.interfaces.significant_digits import shown
 from mtkd_cli.report.costs import Costs
 
 
-def score_in_words(score: float | None) -> str:
-    """Return a score; ``undefined`` where it has no value, as R2 of labels that are all the same."""
-    return shown(score)
-
-
 def count_in_words(count: int | None) -> str:
-    """Return ``1,200`` for 1200; a model that nothing is known of has no count."""
-    return "-" if count is None else f"{count:,}"
+    """Return ``1,200`` for 1200, and ``-`` for an unknown number or for 0, as of a model without tensors."""
+    return f"{count:,}" if count else "-"
 
 
 def milliseconds(latency: float | None) -> str:
-    """Return a latency in words; models that cannot be run have none."""
+    """Return a latency in words, ``-`` if it is unknown."""
     return "-" if latency is None else f"{latency:.2f} ms"
 
 
@@ -42,7 +36,7 @@ def measured_on(costs: Costs) -> str:
 
 
 def bytes_in_words(count: float | None) -> str:
-    """Return ``1.2 MB`` for 1,200,000; a model that nothing is known of has no size."""
+    """Return ``1.2 MB`` for 1,200,000, and ``-`` for an unknown size."""
     if count is None:
         return "-"
     for unit in ("B", "kB", "MB", "GB"):

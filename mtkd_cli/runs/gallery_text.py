@@ -14,8 +14,9 @@ from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.interfaces import Prediction
 from mtkd_cli.interfaces.significant_digits import significant
 
-MAX_PARTS = 5
+MAX_PARTS = 4
 """Maximum number of classes, boxes or values in a text."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
 MAX_VALUES = 4
 """Maximum number of columns of a table that are shown."""
 MIN_SCORE = 0.3
@@ -26,7 +27,7 @@ def answer_text(prediction: Prediction) -> str:
     """Return a prediction in words: a class, the classes of a map, boxes, or values."""
     if prediction.boxes is not None:
         found = [(name, score) for name, score, *_ in prediction.boxes if score >= MIN_SCORE]
-        return _joined([f"{name} {score:.2f}" for name, score in found]) or "no boxes"
+        return _joined([f"{name}{NO_BREAK}({score:.2f})" for name, score in found]) or "no boxes"
     if prediction.mask is not None:
         return _shares(prediction.scores)
     first = next(iter(prediction.facts.values()), "")
@@ -84,9 +85,9 @@ def _cell(value: float, categories: Sequence[str]) -> float | str:
 
 
 def _shares(shares: Mapping[str, float]) -> str:
-    """Return ``background 93 %, cat 7 %``, the largest first."""
-    present = sorted(((share, name) for name, share in shares.items() if share > 0), reverse=True)
-    return _joined([f"{name} {100 * share:.0f} %" for share, name in present])
+    """Return ``background (93 %), cat (7 %)``, the largest first; without those below half a percent."""
+    present = sorted(((share, name) for name, share in shares.items() if share >= 0.005), reverse=True)
+    return _joined([f"{name}{NO_BREAK}({100 * share:.0f}{NO_BREAK}%)" for share, name in present])
 
 
 def _values(values: Mapping[str, float]) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_SIDE = 128
 """Maximum side of a picture without boxes, in pixels; smaller images keep their size."""
-BOX_SIDE = 192
+BOX_SIDE = 160
 """Side of a picture with boxes, in pixels."""
 DRAWN = ("student", "ensemble")
 """Models whose maps or boxes are drawn."""

@@ -7,7 +7,7 @@ import torch
 
 from mtkd_cli.interfaces import InputSpec, Model
 from mtkd_cli.models.cost import measure_cost
-from mtkd_cli.report.costs import Costs
+from mtkd_cli.report.costs import Costs, together
 from mtkd_cli.teachers.prepare import prepare_teachers
 from tests.fixtures.small_runs import Contexts
 
@@ -31,6 +31,17 @@ def test_a_latency_is_measured_on_the_device_of_the_run(device: str) -> None:
     assert found.measured_on == (device, torch.get_num_threads() if device == "cpu" else None)
     assert set(seen) == {device}
     assert layer.weight.device.type == "cpu", "it is where it was"
+
+
+def test_the_size_of_a_model_without_tensors_is_unknown() -> None:
+    found = measure_cost(
+        Model(torch.nn.Identity(), InputSpec(mean=(0.0,), std=(1.0,))), torch.zeros(1, 1), torch.device("cpu")
+    )
+    assert (found.parameters, found.bytes) == (None, None)
+    assert found.latency_ms is not None
+    known = Costs(8, 32, 1.0, 1.0)
+    assert together([known, found]).bytes is None
+    assert together([known, Costs(0, 0, 1.0, 1.0)]).bytes is None, "as earlier versions recorded it"
 
 
 def test_teachers_are_measured_again_with_another_number_of_threads(context: Contexts) -> None:

@@ -204,7 +204,7 @@ def test_a_calibration_error_stands_beside_that_of_a_calibrated_model(facts: dic
         teacher["ece"] = 0.3  # an older run kept no more of it
     result = run_result(facts)
     for text in (run_page(result, "", None), model_card(result), shown(table(result))):
-        assert text.count("0.02 (0.02)") == 3
+        assert text.count("0.021 (0.016)") == 3
         assert "0.30 (" not in text
         assert "what a perfectly calibrated model" in " ".join(text.split())
 

@@ -197,7 +197,7 @@ def test_boxes_are_drawn_and_images_without_labeled_boxes_have_no_score() -> Non
     assert (groups["student-worse"].count, groups["student-worse"].samples[0].id) == (1, "s1")
     assert "student-better" not in groups
     sample = groups["student-worse"].samples[0]
-    assert (sample.label, sample.answers["student"].text) == ("b", "c 0.80")
+    assert (sample.label, sample.answers["student"].text) == ("b", "c\N{NO-BREAK SPACE}(0.80)")
     assert gallery.pictures == ("label", "student", "ensemble")
     side = sheet.width // 3
     pixels = np.asarray(sheet)

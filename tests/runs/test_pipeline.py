@@ -54,12 +54,17 @@ def test_the_run_folder_has_what_the_readme_says(distill: Distill) -> None:
         "report.json",
         "report.html",
         "predictions.png",
+        "gallery.png",
         "MODEL_CARD.md",
         "log.txt",
         "manifest.json",
         "checkpoints",
         ".lock",
     }
+    report = json.loads((folder / "report.json").read_text())
+    assert (folder / "log.txt").read_text().splitlines()[-1].endswith(report["verdict"]["sentence"])
+    assert (report["seed"], report["timing"]["resumed"]) == (0, False)
+    assert report["timing"]["seconds"] > 0
     Recipe.model_validate(yaml12.load((folder / "recipe.yaml").read_text(), "recipe.yaml"))
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows if row["phase"] == "distill"] == [1, 2]
