@@ -19,7 +19,16 @@ from mtkd_cli import hookspecs
 from mtkd_cli.cli.app import create
 from mtkd_cli.plugin.validation import HOOKS, REGISTERING
 from mtkd_cli.recipe.json_schema import json_schema
-from mtkd_cli.report import audit_result, calibration, comparison_result, costs, gallery, results, run_result, timing
+from mtkd_cli.report import (
+    audit_result,
+    calibration,
+    comparison_result,
+    costs,
+    gallery,
+    results,
+    run_result,
+    timing,
+)
 from mtkd_cli.specs import KINDS, Option
 
 HERE = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""The student beside its teachers: shares of their quality, size and time."""
+"""Compare the student with its teachers: quality, size and latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calibration of a report: how often answers of some confidence are right, and how many there are."""
+"""The calibration section of a report: the share of right answers by confidence, with counts."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from mtkd_cli.report.svg import (
 
 LEFT, HEIGHT, BELOW = 46, 190, 40
 MOST_NUMBERS = 12
-"""Columns of a matrix up to which its numbers are written."""
+"""Maximum number of columns of a matrix with numbers in its cells."""
 
 
 def lines(
@@ -36,12 +36,12 @@ def lines(
     x = scale_of((p[0] for p in points), LEFT, WIDTH - 8, margin=0.0)
     y = scale_of((p[1] for p in points), top + 16 + HEIGHT, top + 16)
     parts = [*keys, *axes(x, y, x_label, y_label)]
-    for place, curve in enumerate(series.values()):
+    for index, curve in enumerate(series.values()):
         path = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in curve if math.isfinite(b))
-        parts.append(element("polyline", points=path, class_=f"line s{place % SERIES}"))
+        parts.append(element("polyline", points=path, class_=f"line s{index % SERIES}"))
         if len(curve) == 1 and path:
             a, b = curve[0]
-            parts.append(element("circle", cx=x.at(a), cy=y.at(b), r=3, class_=f"dot s{place % SERIES}"))
+            parts.append(element("circle", cx=x.at(a), cy=y.at(b), r=3, class_=f"dot s{index % SERIES}"))
     return picture(title, top + 16 + HEIGHT + BELOW, *parts)
 
 
@@ -64,8 +64,8 @@ def bars(
     finite = [value for value in (*values.values(), *ends) if math.isfinite(value)] or [1.0]
     x = Scale(min(0.0, *finite, 0.0), max(0.0, *finite) or 1.0, left, WIDTH - 62)
     parts = []
-    for place, (name, value) in enumerate(values.items()):
-        top = place * row
+    for index, (name, value) in enumerate(values.items()):
+        top = index * row
         parts.append(element("text", fitting(name, letters), x=left - 6, y=top + 15, text_anchor="end"))
         ends_at = x.at(0)
         if math.isfinite(value):
@@ -89,12 +89,12 @@ def bars(
                 element("line", x1=x.at(low), x2=x.at(high), y1=top + 11, y2=top + 11, class_="whisker")
             )
             ends_at = max(ends_at, x.at(high))
-        parts.append(element("text", numbers[place], x=ends_at + 5, y=top + 15))
+        parts.append(element("text", numbers[index], x=ends_at + 5, y=top + 15))
     return picture(title, len(values) * row + 4, *parts)
 
 
 def best_of(values: Iterable[float], higher_is_better: bool) -> float | None:
-    """Return the best of the finite values, None if there is none."""
+    """Return the best of the finite values; None without finite values."""
     finite = [value for value in values if math.isfinite(value)]
     return (max if higher_is_better else min)(finite, default=None)
 
@@ -107,15 +107,15 @@ def matrix(
     whole: bool = False,
     across: bool = False,
 ) -> Markup:
-    """Return a table of shaded cells; those that are not finite are empty.
+    """Return a table of shaded cells; cells that are not finite are empty.
 
     Args:
-        title: read out where pictures are not seen.
+        title: text for screen readers.
         rows: names of the rows.
         columns: names of the columns.
         values: of each row, one for each column.
         whole: numbers are counts.
-        across: a cell is as strong as its place between the smallest and the largest of all cells; by
+        across: the shade of a cell is relative to the smallest and the largest of all cells; by
             default, as its share of its row's sum.
     """
     finite = [value for row in values for value in row if math.isfinite(value)] or [0.0]
@@ -128,8 +128,8 @@ def matrix(
     named = high >= 9
     top = slots * LETTER * 0.75 + 12 if named else 4.0
     parts = []
-    for place, name in enumerate(columns if named else ()):
-        x = left + (place + 0.5) * cell
+    for index, name in enumerate(columns if named else ()):
+        x = left + (index + 0.5) * cell
         parts.append(
             element(
                 "text",
@@ -146,16 +146,16 @@ def matrix(
                 element("text", fitting(name, letters), x=left - 6, y=y + high / 2 + 4, text_anchor="end")
             )
         total = sum(value for value in row if math.isfinite(value)) or 1.0
-        for place, value in enumerate(row):
-            x = left + place * cell
+        for index, value in enumerate(row):
+            x = left + index * cell
             if not math.isfinite(value):
                 continue
             share = (value - lowest) / spread if across else value / total
-            said = f"{name}, {columns[place]}: {number(value)}"
+            hint = f"{name}, {columns[index]}: {number(value)}"
             parts.append(
                 element(
                     "rect",
-                    element("title", said),
+                    element("title", hint),
                     x=x,
                     y=y,
                     width=cell - 1,
@@ -185,7 +185,7 @@ def diagonal(
     """Return points, or with ``dots=False`` curves, against the line on which both axes agree.
 
     Args:
-        title: read out where pictures are not seen.
+        title: text for screen readers.
         series: points by name.
         x_label: name of the horizontal axis.
         y_label: name of the vertical axis.

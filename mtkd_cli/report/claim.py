@@ -1,6 +1,6 @@
-"""What a report claims: which baselines the student surely beats, in one sentence.
+"""The verdict in a sentence: which baselines the student beats.
 
-A claim is made exactly where the printed 95 % interval of the difference excludes 0.
+It claims a difference only if the printed 95 % interval excludes 0.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def claim(
         metric: the primary metric.
         student: the student's score.
         against: the student beside each baseline, by kind.
-        over: what the intervals are over, in words.
-        subject: who the sentence speaks about.
-        no_interval: why there is no interval, if there is none.
+        over: what the intervals are computed over, in words.
+        subject: subject of the sentence.
+        no_interval: reason why intervals are missing, for the sentence.
         samples: number of test samples, which limits the digits; None: four decimals.
     """
     sign = 1 if metric.higher_is_better else -1
@@ -61,11 +61,11 @@ def _sentence(
     samples: int | None,
 ) -> str:
     if not fair:
-        return "No baseline was trained, so nothing is known of the gain."
-    # what the intervals are over is said once
+        return "No baseline was trained, so the gain is unknown."
+    # only the first interval names what it is computed over
     overs = [f"95 % interval over {over} ", *[""] * len(fair)]
     numbers = [
-        _numbers(kind, fair[kind], student, said, samples) for kind, said in zip(fair, overs, strict=False)
+        _numbers(kind, fair[kind], student, over, samples) for kind, over in zip(fair, overs, strict=False)
     ]
     scores = f"{spelt(metric.name)} {shown(student, samples=samples)} against {' and '.join(numbers)}"
     if all(margin.interval is None for margin in fair.values()):
@@ -76,10 +76,10 @@ def _sentence(
     better = [kind for kind in fair if min(ends[kind]) > 0]
     worse = [kind for kind in fair if max(ends[kind]) < 0]
     unclear = [kind for kind in fair if kind not in better and kind not in worse]
-    said = [
+    clauses = [
         f"{word} {_listed(kinds, 'than')}" for word, kinds in (("better", better), ("worse", worse)) if kinds
     ]
-    claims = [f"{subject} is {' and '.join(said)}"] if said else []
+    claims = [f"{subject} is {' and '.join(clauses)}"] if clauses else []
     if unclear:
         claims.append(f"{'no' if claims else 'No'} clear difference {_listed(unclear, 'to')}")
     return f"{'; '.join(claims)}: {scores}."

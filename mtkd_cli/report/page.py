@@ -101,13 +101,13 @@ class Section:
     """
 
     title: str
-    findings: Sequence[FindingCard] = ()
     text: Sequence[str] = ()
     grids: Sequence[Grid] = ()
     figures: Sequence[Figure] = ()
     code: Sequence[str] = ()
     groups: Sequence[CardGroup] = ()
     colors: Sequence[tuple[str, str]] = ()
+    findings: Sequence[FindingCard] = ()
 
 
 def page(

@@ -34,8 +34,8 @@ def run_page(report: RunResult, recipe: str, picture: Path | None, sheet: Path |
     Args:
         report: the facts of the run.
         recipe: the text of the resolved recipe.
-        picture: the file with predictions beside their labels, if there is one.
-        sheet: the file with the pictures of the gallery, if there is one.
+        picture: file with predictions and labels, or None.
+        sheet: file with the pictures of the gallery, or None.
     """
     sections = [
         _scores(report),
@@ -202,7 +202,7 @@ def _points(report: RunResult) -> Section | None:
 def _pictures(picture: Path | None) -> Section | None:
     if picture is None:
         return None
-    drawn = embedded(picture.read_bytes(), "predictions beside their labels")
+    drawn = embedded(picture.read_bytes(), "predictions and labels")
     return Section("Predictions", figures=[Figure(drawn, "Test samples: labels, and what each answers.")])
 
 

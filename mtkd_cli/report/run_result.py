@@ -63,11 +63,11 @@ class Everyone(Generic[Part]):
 
 @dataclass(frozen=True)
 class Margin:
-    """The student's primary metric beside that of one baseline.
+    """The primary metric of the student compared with that of one baseline.
 
     Attributes:
-        score: the baseline's.
-        difference: the student's minus the baseline's.
+        score: score of the baseline.
+        difference: score of the student minus that of the baseline.
         interval: 95 % interval of the difference, low and high; None where there is none.
     """
 
@@ -85,7 +85,7 @@ class Verdict:
         difference: the student's primary metric minus that baseline's; None without a baseline.
         interval: 95 % interval of the difference over test samples, low and high; None where there is none.
         sentence: the verdict in words.
-        against: the student beside each baseline, by kind.
+        against: the comparison with each baseline, by kind.
     """
 
     baseline: str | None
@@ -97,7 +97,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class AgainstTeachers:
-    """The student beside its teachers, on the test split.
+    """The student compared with its teachers, on the test split.
 
     Attributes:
         best_teacher: name of the teacher with the best score.
@@ -124,7 +124,7 @@ class Answers:
         per_class: by metric, a number for each class.
         confusion: counts, a row for each class of the labels, a column for each class of the answers.
         reliability: of answers of similar confidence: mean confidence, share that is right, number.
-        by_chance: by metric, what a perfectly calibrated model with the same confidences shows.
+        by_chance: by metric, the value of a perfectly calibrated model with the same confidences.
         points: by target, pairs of label and answer of some samples.
     """
 
@@ -265,7 +265,7 @@ class RunResult:
         scores: metrics on the test split, by name.
         costs: parameters, bytes and latency.
         details: more about the answers on the test split.
-        against_teachers: the student beside its teachers.
+        against_teachers: the student compared with its teachers.
         student: how the distilled student was trained.
         baselines: how each baseline was trained, by kind: `alone`, `pseudo-labels`, `all-labels`.
         weights: how much each teacher counts; None if the strategy gives no weights.
@@ -275,7 +275,7 @@ class RunResult:
         kd_ratio: share of the loss that is the distillation loss.
         augment: augmentation of the views, in words; None in files of earlier versions.
         batch_size: samples of a training batch; None in files of earlier versions.
-        engine: versions, device, threads and processes: what decides the bits besides the recipe.
+        engine: versions, device, threads and processes; together with the recipe they determine the result.
         versions: versions of packages.
         machine: operating system and processor.
         repeat: the command that repeats the run.

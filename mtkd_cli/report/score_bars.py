@@ -35,7 +35,7 @@ def score_bars(
     If the axis does not start at 0, the picture says so and its left edge is dashed.
 
     Args:
-        title: read out where pictures are not seen.
+        title: text for screen readers.
         bars: scores by name.
         colored: name of the bar in the accent color.
     """

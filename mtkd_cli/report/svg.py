@@ -1,4 +1,4 @@
-"""The pieces of a plot: elements, scales, axes. Colours and fonts are the page's (see ``page.html``)."""
+"""The pieces of a plot: elements, scales, axes. Colors and fonts are the page's (see ``page.html``)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _short(value: object) -> object:
 
 
 def picture(title: str, height: float, *parts: object) -> Markup:
-    """Return an SVG picture of the page's width; ``title`` is read out where pictures are not seen."""
+    """Return an SVG picture of the page's width; ``title`` is text for screen readers."""
     return element(
         "svg",
         element("title", title),
@@ -48,7 +48,7 @@ class Scale:
     stop: float
 
     def at(self, value: float) -> float:
-        """Return the place of a value."""
+        """Return the position of a value."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
     @property
@@ -73,9 +73,9 @@ def axes(x: Scale, y: Scale, x_label: str, y_label: str) -> list[Markup]:
     bottom, left = y.start, x.start
     parts = []
     for value in y.ticks:
-        place = y.at(value)
-        parts.append(element("line", x1=left, x2=x.stop, y1=place, y2=place, class_="grid"))
-        parts.append(element("text", number(value), x=left - 5, y=place + 4, text_anchor="end"))
+        at = y.at(value)
+        parts.append(element("line", x1=left, x2=x.stop, y1=at, y2=at, class_="grid"))
+        parts.append(element("text", number(value), x=left - 5, y=at + 4, text_anchor="end"))
     for value in x.ticks:
         parts.append(element("text", number(value), x=x.at(value), y=bottom + 16, text_anchor="middle"))
     middle = (left + x.stop) / 2
@@ -108,15 +108,15 @@ def fitting(text: str, letters: int) -> str:
 
 
 def legend(names: Sequence[str], top: float) -> tuple[list[Markup], float]:
-    """Return names in rows, the n-th in the colour of series n, and where the next thing may begin."""
+    """Return names in rows, the n-th in the color of series n, and the top of what follows."""
     parts, x = [], 0.0
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         shown = fitting(name, 30)
         width = 22 + len(shown) * LETTER
         if x and x + width > WIDTH:
             x, top = 0.0, top + 17
         parts.append(
-            element("line", x1=x, x2=x + 14, y1=top + 8, y2=top + 8, class_=f"line s{place % SERIES}")
+            element("line", x1=x, x2=x + 14, y1=top + 8, y2=top + 8, class_=f"line s{index % SERIES}")
         )
         parts.append(element("text", shown, x=x + 18, y=top + 12))
         x += width + 8
@@ -124,4 +124,4 @@ def legend(names: Sequence[str], top: float) -> tuple[list[Markup], float]:
 
 
 SERIES = 8
-"""Colours of series that the page has."""
+"""Colors of series that the page has."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 
 from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.report.comparison_page import comparison_page
+from mtkd_cli.report.gallery import Gallery, GalleryAnswer, GalleryGroup, GallerySample
 from mtkd_cli.report.run_page import run_page
 
-from .conftest import audit_result, comparison_result, run_result
+from .conftest import EVIL, audit_result, comparison_result, run_result
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
@@ -97,7 +99,11 @@ def test_pages_of_audits_and_comparisons_ask_nothing_and_fit(name: str, width: i
 @pytest.mark.parametrize("width", [1200, 500, 375])
 def test_a_report_asks_nothing_and_fits(width: int, facts: dict[str, Any], tmp_path: Path) -> None:
     facts["details"]["student"]["points"] = {"price": [[1.0, 1.5], [2.0, 1.9]]}
-    page = run_page(run_result(facts), "task: classification\n" * 3, None)
+    answers = {who: GalleryAnswer(f"{EVIL} 0.9", 0.9, None, right=False) for who in ("student", "a" * 40)}
+    sample = GallerySample("folder/" + "x" * 60, EVIL, answers, {"age": 3.0})
+    gallery = Gallery(9, (GalleryGroup("all-wrong", 2, (sample, sample)),), (), {"b": "#ff0000"})
+    result = replace(run_result(facts), gallery=gallery)
+    page = run_page(result, "task: classification\n" * 3, None)
     seen, console = rendered(page, width, tmp_path)
     assert console == ""
     assert seen == FITS

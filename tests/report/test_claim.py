@@ -68,5 +68,5 @@ def test_without_an_interval_nothing_is_claimed() -> None:
 
 
 def test_without_baselines_nothing_is_known() -> None:
-    sentence = "No baseline was trained, so nothing is known of the gain."
+    sentence = "No baseline was trained, so the gain is unknown."
     assert claim(ACCURACY, 0.9, {}, over="test samples") == Verdict(None, None, None, sentence, {})

@@ -53,7 +53,7 @@ def test_an_audit_shows_everything_it_found() -> None:
 def test_a_finding_has_a_severity_an_action_and_an_override_to_copy() -> None:
     finding = Finding("error", "one answer", f"`{EVIL}` is wrong.", "Leave out `it`.", override=f"a=[{EVIL}]")
     page = audit_page(replace(audit_result(), findings=(finding,), reason="it is better"), "a")
-    (card,) = re.findall(r'<div class="card error"><b>error</b>(.*?)</div>', page, re.DOTALL)
+    (card,) = re.findall(r'<div class="finding error"><b>error</b>(.*?)</div>', page, re.DOTALL)
     assert '<p class="action">Leave out <code>it</code>.</p>' in card
     assert f"'a=[{EVIL}]'" in html.unescape(card), "quoted for a shell"
     assert "<code>best</code> is recommended: it is better." in page
