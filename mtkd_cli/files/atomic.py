@@ -29,7 +29,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
+        set_default_permissions(Path(temporary))
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -41,7 +41,7 @@ def publish(part: Path, path: Path) -> None:
     """Sync a complete file and rename it to ``path``, with the permissions of a normal file."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
-    part.chmod(0o666 & ~_umask())
+    set_default_permissions(part)
     part.replace(path)
     sync_folder(path.parent)
 
@@ -140,6 +140,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def set_default_permissions(path: Path) -> None:
+    """Give a file the permissions that ``open`` gives a new one; temporary files begin with 0600."""
+    path.chmod(0o666 & ~_umask())
 
 
 def _umask() -> int:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mtkd_cli.errors import DataError, join_first, missing_path
+from mtkd_cli.files import atomic
 from mtkd_cli.safe_loading.checkpoint_layout import COUNTER, StateDict, find_state_dict
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 
@@ -111,9 +112,10 @@ def _other_types(path: Path) -> str:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors and metadata as safetensors."""
+    """Write tensors and metadata as safetensors, with the permissions of any other new file."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(plain, path, metadata=dict(metadata or {}))
+    save_file(plain, path, metadata=dict(metadata or {}))  # renames a temporary file: 0600
+    atomic.set_default_permissions(path)
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

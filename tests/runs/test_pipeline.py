@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,18 @@ def test_the_report_has_everyone_with_the_primary_metric_first(distill: Distill)
         assert (each["device"], each["threads"]) == ("cpu", torch.get_num_threads())
         assert each["latency_ms"] > 0
     assert json.loads((Path("runs") / "whole" / "report.json").read_text()) == report
+
+
+def test_files_of_a_run_and_of_the_store_have_default_permissions(distill: Distill) -> None:
+    before = os.umask(0o022)
+    try:
+        distill(baseline=True, name="shared")
+    finally:
+        os.umask(before)
+    files = [p for root in ("runs", os.environ["MTKD_STORE"]) for p in Path(root).rglob("*") if p.is_file()]
+    assert {path.suffix for path in files} >= {".safetensors", ".json", ".npy"}
+    private = [path for path in files if not path.stat().st_mode & 0o044]
+    assert private == []
 
 
 def test_the_run_folder_has_what_the_readme_says(distill: Distill) -> None:

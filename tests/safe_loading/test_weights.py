@@ -1,7 +1,9 @@
 """Weights are read without running anybody's code, and fit or are refused."""
 
+import os
 import pickle
 import random
+import stat
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,15 @@ def test_writes_and_reads_tensors(tmp_path: Path) -> None:
     found, metadata = weights.read(tmp_path / "w.safetensors")
     assert equal(found, TENSORS)
     assert metadata == {"classes": "a, b"}
+
+
+def test_weights_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        weights.write(tmp_path / "w.safetensors", TENSORS)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "w.safetensors").stat().st_mode) == 0o640
 
 
 def test_shared_and_strided_tensors_can_be_written(tmp_path: Path) -> None:
