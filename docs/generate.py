@@ -54,7 +54,7 @@ def pages() -> dict[Path, str]:
 def commands_page() -> str:
     """Return the reference of the commands, as ``--help`` has them, without those of plugins."""
     command = typer.main.get_command(create(with_plugins=False))
-    context = typer.Context(command, info_name="mtkd")
+    context = typer.Context(command, info_name="mtkd", **command.context_settings)
     text = get_docs_for_click(obj=command, ctx=context, name="mtkd", title="Commands")
     return (
         text.replace("# Commands\n", "# Commands\n\nGenerated from the command line itself.\n", 1).strip()

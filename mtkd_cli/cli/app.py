@@ -10,6 +10,7 @@ import typer
 
 from mtkd_cli import __version__
 from mtkd_cli.cli import console
+from mtkd_cli.cli.application import Application
 from mtkd_cli.cli.commands.audit import audit
 from mtkd_cli.cli.commands.compare import compare
 from mtkd_cli.cli.commands.distill import distill
@@ -26,9 +27,10 @@ from mtkd_cli.cli.commands.report import report
 from mtkd_cli.cli.commands.samples import samples
 from mtkd_cli.cli.commands.show import show
 from mtkd_cli.cli.commands.store import store
+from mtkd_cli.cli.commands.version import version
 from mtkd_cli.errors import UsageError
 
-WITHOUT_PLUGINS = ("--version", "install", "uninstall")
+WITHOUT_PLUGINS = ("--version", "version", "install", "uninstall")
 """Options and commands for which no third-party plugin is loaded."""
 
 
@@ -38,7 +40,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     Args:
         with_plugins: whether to add the commands of plugins.
     """
-    app = typer.Typer(
+    app = Application(
         name="mtkd",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -62,6 +64,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.command(context_settings=FORWARD_OPTIONS)(install)
     app.command()(uninstall)
     app.add_typer(store)
+    app.command()(version)
     if with_plugins:
         from mtkd_cli.plugin.registry import installed
 

@@ -49,6 +49,8 @@ def start(*arguments: str, absent: bool = False, **environment: str) -> tuple[in
     [
         ["--help"],
         ["--version"],
+        ["version"],
+        ["distill", "-h"],
         ["distill", "--help"],
         ["list"],
         ["plugins"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.application import Application
 from mtkd_cli.cli.common_options import Json
 from mtkd_cli.cli.tables import table
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 STYLES = {"ok": "green", "slow": "yellow", "broken": "bold red", "blocked": "yellow", "not checked": "yellow"}
 
-plugins = typer.Typer(name="plugins", help="List, create and check plugins.")
+plugins = Application(name="plugins", help="List, create and check plugins.")
 
 
 @plugins.callback(invoke_without_command=True)

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.application import Application
 from mtkd_cli.cli.common_options import Json, Threads
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
-store = typer.Typer(name="store", no_args_is_help=True, help="List, verify and prune stored outputs.")
+store = Application(name="store", no_args_is_help=True, help="List, verify and prune stored outputs.")
 
 
 @store.command(name="list")
