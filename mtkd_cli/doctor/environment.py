@@ -98,7 +98,7 @@ def _plugins(registry: Registry) -> Iterator[Finding]:
     for plugin in registry.plugins:
         who = f"{plugin.distribution} {plugin.version}"
         if plugin.status == "broken":
-            yield Finding(f"plugin {plugin.name}", "warn", f"{who}: {plugin.error}", plugin.remedy)
+            yield Finding(f"plugin {plugin.name}", "warn", f"{who}: {plugin.fault}", plugin.remedy)
         elif plugin.seconds > SLOW_SECONDS or plugin.heavy:
             heavy = f", imports {', '.join(plugin.heavy)}" if plugin.heavy else ""
             summary = f"{who} takes {plugin.seconds:.1f} s to load{heavy}, which delays every command"

@@ -43,10 +43,7 @@ def registered_loss(name: str, task: str, options: Mapping[str, Any]) -> Distill
 
 
 def _spec_of(name: str) -> LossSpec:
-    """Return the spec of a loss; a duplicate name belongs to the built-in loss."""
-    registry = installed()
-    built_in = [e for e in registry.listing("losses") if e.plugin.builtin and e.spec.name == name]
-    spec = (built_in[0] if built_in else registry.find("losses", name)).spec
+    spec = installed().find("losses", name).spec
     if not isinstance(spec, LossSpec):
         raise TypeError(spec)
     return spec

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import metadata
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mtkd_cli.errors import UsageError, nearest_or_all, type_and_first_line
+from mtkd_cli.plugin.fault_location import fault_location
 from mtkd_cli.plugin.task_options import with_losses
 from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_duplicates, specs_of
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
@@ -38,6 +39,7 @@ class Plugin:
         version: version of the distribution.
         status: ``ok``, ``broken`` (loading failed) or ``blocked`` (not loaded).
         error: error of a broken plugin, in one line.
+        location: ``FILE:LINE`` of that error, as far as it is known.
         registers: ``kind:name`` of each entry that it offers.
         seconds: load time in seconds.
         heavy: modules of `HEAVY` that loading it imported.
@@ -49,6 +51,7 @@ class Plugin:
     version: str
     status: Literal["ok", "broken", "blocked"] = "ok"
     error: str = ""
+    location: str = ""
     registers: tuple[str, ...] = ()
     seconds: float = 0.0
     heavy: tuple[str, ...] = ()
@@ -58,6 +61,11 @@ class Plugin:
     def builtin(self) -> bool:
         """Whether the plugin is part of mtkd."""
         return self.distribution == BUILTIN
+
+    @property
+    def fault(self) -> str:
+        """``FILE:LINE: error`` of a broken plugin, or ``""``."""
+        return ": ".join(filter(None, (self.location, self.error)))
 
     @property
     def remedy(self) -> str:
@@ -95,12 +103,13 @@ class Registry:
         return sorted({entry.spec.name for entry in self.listing(kind)})
 
     def find(self, kind: str, name: str) -> Registered:
-        """Return the entry called ``name`` or ``distribution:name``.
+        """Return the entry called ``name`` or ``distribution:name``. A built-in name is the built-in entry.
 
         Raises:
-            UsageError: the name is unknown, or two plugins use it.
+            UsageError: the name is unknown, or two third-party plugins use it.
         """
         found = [entry for entry in self.listing(kind) if name in (entry.spec.name, entry.full_name)]
+        found = [entry for entry in found if entry.plugin.builtin] or found
         if len(found) == 1:
             return found[0]
         if found:
@@ -115,21 +124,37 @@ class Registry:
     def warnings(self) -> list[str]:
         """Return one line for each broken plugin and each name that several plugins use."""
         lines = [
-            f"plugin {p.name!r} of {p.distribution} {p.version} is broken: {p.error}"
+            f"plugin {p.name!r} of {p.distribution} {p.version} is broken: {p.fault}"
             + (f" (remove it: {p.remedy})" if p.remedy else "")
             for p in self.plugins
             if p.status == "broken"
         ]
+        return lines + self._taken_names() + self._unknown_names()
+
+    def is_shadowed(self, entry: Registered) -> bool:
+        """Whether a third-party entry has a built-in name, so that only its full name selects it."""
+        return not entry.plugin.builtin and any(
+            other.plugin.builtin and other.spec.name == entry.spec.name
+            for other in self.listing(entry.spec.kind)
+        )
+
+    def _taken_names(self) -> list[str]:
+        """Return one line for each name that several plugins use."""
         same: dict[tuple[str, str], list[Registered]] = {}
         for entry in self.entries:
             same.setdefault((entry.spec.kind, entry.spec.name), []).append(entry)
-        lines += [
-            f"{kind}: {name!r} is offered by {len(entries)} plugins; "
-            f"write {' or '.join(entry.full_name for entry in entries)}"
-            for (kind, name), entries in same.items()
-            if len(entries) > 1
-        ]
-        return lines + self._unknown_names()
+        lines = []
+        for (kind, name), entries in same.items():
+            others = [entry.full_name for entry in entries if not entry.plugin.builtin]
+            if len(others) < len(entries) and others:
+                lines.append(
+                    f"{kind}: {name!r} is built in; write {' or '.join(others)} for that of the plugin"
+                )
+            elif len(others) > 1:
+                lines.append(
+                    f"{kind}: {name!r} is offered by {len(others)} plugins; write {' or '.join(others)}"
+                )
+        return lines
 
     def _unknown_names(self) -> list[str]:
         """Return one line for each name in the environment variables that no third-party plugin has."""
@@ -253,15 +278,17 @@ def _load(
 ) -> tuple[Plugin, list[Spec], Callable[[typer.Typer], None] | None]:
     """Load a plugin; return it with its specs and its hook for commands. A failure makes it ``broken``."""
     started, modules_before = time.perf_counter(), set(sys.modules)
+    hook: Callable[..., Any] | None = None
+    specs: list[Spec] = []
     try:
         with stdout_on_stderr():
             hooks = hooks_of(point.load())
-            specs = [
-                spec for name, hook in hooks.items() if name != COMMANDS for spec in specs_of(name, hook)
-            ]
+            for name, hook in hooks.items():
+                specs += specs_of(name, hook) if name != COMMANDS else []
         refuse_duplicates(specs)
     except (Exception, SystemExit) as error:
-        return replace(plugin, status="broken", error=type_and_first_line(error)), [], None
+        where = fault_location(error, point.module, hook)
+        return replace(plugin, status="broken", error=type_and_first_line(error), location=where), [], None
     registers = [f"{spec.kind}:{spec.name}" for spec in specs] + (["commands"] if COMMANDS in hooks else [])
     heavy = tuple(name for name in HEAVY if name in sys.modules and name not in modules_before)
     seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""A broken plugin is a warning row, a clash is an error, and the built-in ones always work."""
+"""A broken plugin is a warning row, a built-in name stays built-in, and the built-in plugins always work."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.plugin.registry import discover
+from tests.conftest import HEADER
 
 if TYPE_CHECKING:
     from tests.conftest import PluginWriter
@@ -98,13 +99,42 @@ def test_rejects_ambiguous_name(plugin: PluginWriter) -> None:
     assert "write first-dist:twin or second-dist:twin" in warning
 
 
-def test_warns_about_taken_built_in_name(plugin: PluginWriter) -> None:
+def test_a_built_in_name_is_the_built_in_entry(plugin: PluginWriter) -> None:
     plugin("thief", GOOD.format(name="mean"))
     found = discover()
-    with pytest.raises(UsageError, match="mtkd:mean, thief:mean") as caught:
-        found.find("strategies", "mean")
-    assert "remove one: mtkd uninstall thief" in caught.value.hint
+    assert found.find("strategies", "mean").plugin.builtin
     assert found.find("strategies", "mtkd:mean").plugin.builtin
+    assert found.find("strategies", "thief:mean").plugin.distribution == "thief"
+    assert found.warnings() == ["strategies: 'mean' is built in; write thief:mean for that of the plugin"]
+    assert [e.full_name for e in found.listing("strategies") if found.is_shadowed(e)] == ["thief:mean"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("x = 1\n\n1 / 0\n", 3),
+        ("def broken(:\n", 1),
+        ("import no_such_module_here", 1),
+        ("@hookimpl\ndef mtkd_register_data():\n    x = 1\n    return [DataSpec('a', 's', 3)]", 4),
+        ("@hookimpl\ndef mtkd_register_data():\n    return None", 1),
+        ("@hookimpl\ndef mtkd_register_data():\n    return json.loads('{')\nimport json", 3),
+        ("@hookimpl\ndef mtkd_register_agregators():\n    return []", None),
+    ],
+)
+def test_broken_plugin_has_file_and_line(plugin: PluginWriter, text: str, line: int | None) -> None:
+    site = plugin("mtkd-broken", text)
+    found = discover()
+    (row,) = [p for p in found.plugins if p.status == "broken"]
+    expected = str(site / "mtkd_broken_0.py")
+    assert row.location == (f"{expected}:{HEADER.count(chr(10)) + line}" if line else expected)
+    assert f"is broken: {row.location}: {row.error} (remove it" in found.warnings()[0]
+
+
+def test_error_of_a_library_is_located_in_the_plugin(plugin: PluginWriter) -> None:
+    site = plugin("mtkd-broken", "import their_library\n")
+    (site / "their_library.py").write_text("\n\n\nraise OSError('no license')\n")
+    (row,) = [p for p in discover().plugins if p.status == "broken"]
+    assert row.location == f"{site / 'mtkd_broken_0.py'}:{HEADER.count(chr(10)) + 1}"
 
 
 def test_suggests_nearest_entry(plugin: PluginWriter) -> None:

@@ -45,7 +45,7 @@ def _find_entries(registry: Registry, name: str) -> list[Registered]:
         return found
     for plugin in registry.plugins:
         if plugin.status != "ok" and (name == plugin.name or normalize_name(name) == plugin.distribution):
-            reason = plugin.error or "an environment variable blocks it"
+            reason = plugin.fault or "an environment variable blocks it"
             raise PluginError(f"the plugin {name!r} offers nothing: {reason}", hint=plugin.remedy)
     known = {entry.spec.name for entry in registry.entries} | {p.distribution for p in registry.plugins}
     raise UsageError(f"no plugin offers {name!r}", hint=nearest_or_all(name, known))
