@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
@@ -147,9 +147,7 @@ class Registry:
         for (kind, name), entries in same.items():
             others = [entry.full_name for entry in entries if not entry.plugin.builtin]
             if len(others) < len(entries) and others:
-                lines.append(
-                    f"{kind}: {name!r} is built in; write {' or '.join(others)} for that of the plugin"
-                )
+                lines.append(built_in_name(kind, name, others))
             elif len(others) > 1:
                 lines.append(
                     f"{kind}: {name!r} is offered by {len(others)} plugins; write {' or '.join(others)}"
@@ -188,6 +186,17 @@ class Registry:
                     f"could not add its commands: {type_and_first_line(error)}"
                 )
         return failed
+
+
+def built_in_name(kind: str, name: str, others: Sequence[str]) -> str:
+    """Return the warning about a built-in name that plugins use, too.
+
+    Args:
+        kind: plural kind of the entries.
+        name: the name.
+        others: full names of the plugins' entries.
+    """
+    return f"{kind}: {name!r} is built in; write {' or '.join(others)} for that of the plugin"
 
 
 @functools.cache

@@ -42,7 +42,8 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
                 "registers": ["strategies:mine"],
             }
         ]
-        return SimpleNamespace(returncode=int("fails" in command), stdout=json.dumps(offers))
+        said = b"pip says why" if "pip" in command else json.dumps(offers)
+        return SimpleNamespace(returncode=int("fails" in command), stdout=said)
 
     monkeypatch.setattr(subprocess, "run", run)
     return commands
@@ -74,7 +75,41 @@ def test_lists_new_offers(pip: list[list[str]]) -> None:
 def test_reports_pip_failure(pip: list[list[str]]) -> None:
     with pytest.raises(PluginError, match="pip install fails failed with 1"):
         install.install(["fails"])
-    assert mtkd("install", "fails").exit_code == 1
+    done = mtkd("install", "fails")
+    assert done.exit_code == 1
+    assert "pip says why" in done.stderr
+
+
+@pytest.mark.parametrize(("option", "shown"), [([], False), (["--verbose"], True), (["-v"], True)])
+def test_output_of_pip_is_shown_only_on_request(
+    pip: list[list[str]], monkeypatch: pytest.MonkeyPatch, option: list[str], shown: bool
+) -> None:
+    given, run = [], subprocess.run
+
+    def noted(command: list[str], **settings: Any) -> Any:
+        given.append(settings)
+        return run(command, **settings)
+
+    monkeypatch.setattr(subprocess, "run", noted)
+    done = mtkd("install", "mtkd-mine", *option)
+    assert done.exit_code == 0
+    assert "pip says why" not in done.stderr
+    assert (given[0]["stdout"] == 2) is shown
+    assert ("--no-input" in pip[0]) is not shown
+
+
+def test_warns_about_built_in_name_and_shows_location_of_a_fault(
+    pip: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thief = {"distribution": "mtkd-mine", "version": "1.0", "status": "ok", "registers": ["strategies:mean"]}
+    broken = {"distribution": "other", "version": "2.0", "status": "broken", "registers": []}
+    broken |= {"error": "OSError: no", "location": "/site/other.py:7", "remedy": "mtkd uninstall other"}
+    monkeypatch.setattr(install, "offers_of", lambda names: [thief, broken])
+    done = mtkd("install", "mtkd-mine")
+    assert "strategies: 'mean' is built in; write mtkd-mine:mean for that of the plugin" in done.stderr
+    assert "broken: /site/other.py:7: OSError: no (remove it: mtkd uninstall other)" in " ".join(
+        done.stdout.split()
+    )
 
 
 def test_hints_at_uv_without_pip(monkeypatch: pytest.MonkeyPatch) -> None:

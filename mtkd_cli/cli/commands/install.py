@@ -13,6 +13,11 @@ FORWARD_OPTIONS = {"ignore_unknown_options": True}
 """Unknown options are forwarded to pip."""
 
 
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Show the output of pip. Default: only if pip fails.")
+]
+
+
 def install(
     packages: Annotated[
         list[str],
@@ -22,6 +27,7 @@ def install(
             "--no-deps, --index-url …",
         ),
     ],
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Install plugins.
@@ -31,8 +37,11 @@ def install(
     with console.report_errors(as_json):
         from mtkd_cli.plugin import install as installer
 
-        new = installer.install(packages)
+        if not (as_json or verbose):
+            console.print_status(f"installing {' '.join(packages)} with pip")
+        new = installer.install(packages, verbose)
         offers = installer.offers_of(new) if new else []
+        console.warn(installer.taken_names(offers))
         if as_json:
             console.print_json({"installed": new, "plugins": offers})
             return
@@ -44,6 +53,7 @@ def uninstall(
     packages: Annotated[
         list[str], typer.Argument(metavar="PACKAGE", help="Names of distributions with plugins.")
     ],
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Uninstall plugins.
@@ -53,7 +63,7 @@ def uninstall(
     with console.report_errors(as_json):
         from mtkd_cli.plugin import install as installer
 
-        removed = installer.uninstall(packages)
+        removed = installer.uninstall(packages, verbose)
         if as_json:
             rows = [{"name": p.name, "distribution": p.distribution, "version": p.version} for p in removed]
             console.print_json({"uninstalled": rows})
@@ -69,7 +79,8 @@ def _summarize(new: list[str], offers: list[dict[str, Any]]) -> list[str]:
     for row in offers:
         owner = f"{row['distribution']} {row['version']}"
         if row["status"] == "broken":
-            lines.append(f"{owner} is installed, but broken: {row['error']} (remove it: {row['remedy']})")
+            fault = ": ".join(filter(None, (row["location"], row["error"])))
+            lines.append(f"{owner} is installed, but broken: {fault} (remove it: {row['remedy']})")
         else:
             kinds = [item.replace(":", " ", 1) for item in row["registers"]]
             lines.append(f"{owner} offers: {', '.join(kinds) or 'nothing'}")
