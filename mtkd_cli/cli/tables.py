@@ -71,6 +71,26 @@ def listing(rows: Sequence[dict[str, str]], title: str) -> Table:
     return table(stacked, [name, summary], title)
 
 
+def records(rows: Sequence[dict[str, Any]], title: str = "") -> Table:
+    """Return a table of rows with the key ``name`` and others.
+
+    On a narrow terminal the other values, except ``-``, are placed beside the name in one column.
+    """
+    from rich.console import Console
+
+    columns = list(rows[0]) if rows else ["name"]
+    cells = [
+        {heading: v if hasattr(v, "plain") else console.cell(v) for heading, v in row.items()} for row in rows
+    ]
+    widths = [_max_width(heading, [row[heading] for row in cells]) for heading in columns]
+    if sum(widths) + 3 * len(widths) <= Console().width:
+        return table([list(row.values()) for row in cells], columns, title, whole=columns)
+    name, *others = columns
+    plain = [{heading: cell.plain for heading, cell in row.items()} for row in cells]
+    stacked = [[row[name], _format_fields(row, [key for key in others if row[key] != "-"])] for row in plain]
+    return table(stacked, [name, ""], title)
+
+
 def _format_fields(row: dict[str, str], headings: Sequence[str]) -> str:
     return " · ".join(console.escape(f"{heading}: {row[heading]}") for heading in headings)
 

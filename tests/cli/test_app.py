@@ -35,6 +35,8 @@ BAD = "task: classification\ndata: digits\nteachers: ['mlp:8']\nstrategy: meen\n
         ["show", "recipe", "digits"],
         ["init", "digits"],
         ["list", "nothing"],
+        ["list", "runs"],
+        ["report", "nothing"],
         ["show", "strategy", "nothing"],
         ["distill", "nothing"],
         ["init", "nothing"],
@@ -52,7 +54,8 @@ def test_json_is_the_only_output(arguments: list[str]) -> None:
 
 
 def test_list_strategies_shows_summary_needs_and_tasks() -> None:
-    wide, narrow = mtkd("list", "strategies", COLUMNS="200").stdout, mtkd("list", "strategies").stdout
+    arguments = ("list", "strategies", "--long")
+    wide, narrow = mtkd(*arguments, COLUMNS="200").stdout, mtkd(*arguments).stdout
     for said in ("confidence", "(CA-MKD)", "labels, validation", "classification", f"mtkd {__version__}"):
         assert said in wide
         assert said in narrow
@@ -63,11 +66,32 @@ def test_list_strategies_shows_summary_needs_and_tasks() -> None:
 
 @pytest.mark.parametrize("columns", ["60", "80", "100", "200"])
 def test_list_never_cuts_names(columns: str, registry: Any) -> None:
-    printed = mtkd("list", COLUMNS=columns).stdout
+    names = mtkd("list", COLUMNS=columns).stdout.replace(",", " ").split()
+    assert {entry.spec.name for entry in registry.entries} <= set(names)
+    printed = mtkd("list", "--long", COLUMNS=columns).stdout
     for entry in registry.entries:
         assert entry.spec.name in printed
         assert getattr(entry.spec, "example", "") in printed
     assert "…" not in printed
+
+
+def test_list_shows_the_plugin_of_what_is_not_built_in(plugin: PluginWriter) -> None:
+    plugin(
+        "mtkd-extra",
+        """
+        @hookimpl
+        def mtkd_register_aggregators():
+            return [AggregatorSpec(name, "One line.", "m:A") for name in ("mean", "other")]
+        """,
+        version="3.1",
+    )
+    listed = mtkd("list", "strategies", COLUMNS="200").stdout
+    assert [line.split()[0] for line in listed.splitlines() if "(mtkd-extra 3.1)" in line] == [
+        "mtkd-extra:mean",
+        "other",
+    ]
+    assert __version__ not in listed
+    assert "other (mtkd-extra 3.1)" in " ".join(mtkd("list", COLUMNS="200").stdout.split())
 
 
 def test_list_json_has_plugin_and_version() -> None:
@@ -89,6 +113,18 @@ def test_show_accepts_plural_and_full_name() -> None:
     assert mtkd("show", "strategies", "mtkd:mean").stdout == mtkd("show", "strategy", "mean").stdout
 
 
+def test_show_finds_the_kind() -> None:
+    assert mtkd("show", "confidence").stdout == mtkd("show", "strategy", "confidence").stdout
+    assert mtkd("show", "mtkd:confidence").stdout == mtkd("show", "strategy", "confidence").stdout
+
+
+def test_show_names_the_kinds_of_an_ambiguous_name() -> None:
+    result = mtkd("show", "digits")
+    assert result.exit_code == 2
+    assert "2 kinds have 'digits': data, recipes" in result.stderr
+    assert "write mtkd show data digits or mtkd show recipe digits" in result.stderr
+
+
 def test_show_recipe_prints_the_file() -> None:
     mtkd("init", "digits", "copy.yaml")
     assert mtkd("show", "recipe", "digits").stdout == Path("copy.yaml").read_text()
@@ -100,6 +136,9 @@ def test_show_recipe_prints_the_file() -> None:
         (["list", "strategy"], "did you mean 'strategies'?"),
         (["show", "stratgy", "mean"], "did you mean 'strategy'?"),
         (["show", "strategy", "meen"], "did you mean 'mean'?"),
+        (["show", "meen"], "did you mean 'mean'?"),
+        (["show", "zzzz"], "mtkd list shows all names"),
+        (["show", "strategies"], "mtkd list strategies shows the names"),
         (["distill", "digts"], "did you mean 'digits'?"),
         (["distill", "train.epochs=3"], "the recipe is missing"),
         (["distill", "digits", "train.epochs"], "for example train.epochs=3"),

@@ -70,6 +70,13 @@ def test_looking_around_imports_nothing_heavy(arguments: list[str]) -> None:
         assert "pydantic" not in loaded, "Typer itself needs it, but only to read arguments"
 
 
+@pytest.mark.parametrize("arguments", [["list", "runs"], ["show", "confidence"], ["install", "--help"]])
+def test_more_of_looking_around_imports_no_torch(arguments: list[str]) -> None:
+    code, loaded, _ = start(*arguments)
+    assert code == 0
+    assert "torch" not in loaded
+
+
 def test_everything_can_be_listed_where_torch_is_not_installed() -> None:
     code, _, printed = start("list", "strategies", absent=True)
     assert code == 0

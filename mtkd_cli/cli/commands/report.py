@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,19 +11,21 @@ from mtkd_cli.cli.common_options import Json
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder: runs/NAME, audits/NAME or comparisons/NAME.")],
+    result: Annotated[str, typer.Argument(help="Folder, or name in runs/, audits/ or comparisons/.")],
     as_json: Json = False,
 ) -> None:
     """Write the report pages again.
 
-    Takes the folder of a finished run, audit or comparison. For a run, also prints the summary.
+    Takes a finished run, audit or comparison. For a run, also prints the summary.
     """
     with console.report_errors(as_json):
+        from mtkd_cli.cli.result_folder import result_folder
         from mtkd_cli.report import results
         from mtkd_cli.report.files import write_pages
         from mtkd_cli.report.run_result import RunResult
         from mtkd_cli.report.summary import table
 
+        folder = result_folder(result)
         found = results.read(folder)
         written = write_pages(folder, found)
         run = found if isinstance(found, RunResult) else None

@@ -10,11 +10,11 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.commands.list import row_of
 from mtkd_cli.cli.common_options import Json
 from mtkd_cli.cli.tables import table
-from mtkd_cli.errors import UsageError, nearest_or_all
+from mtkd_cli.errors import UsageError, nearest, nearest_or_all
 from mtkd_cli.specs import KINDS, LossSpec, Option, RecipeSpec, Spec
 
 if TYPE_CHECKING:
-    from mtkd_cli.plugin.registry import Registered
+    from mtkd_cli.plugin.registry import Registered, Registry
 
 SINGULAR = {
     "strategy": "strategies",
@@ -27,8 +27,14 @@ SINGULAR = {
 
 
 def show(
-    kind: Annotated[str, typer.Argument(help="strategy, task, loss, teacher, data, recipe or tracker.")],
-    name: Annotated[str, typer.Argument(help="Name, as in mtkd list.")],
+    kind_or_name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|KIND",
+            help="Name, as in mtkd list, or a kind: strategy, task, loss, teacher, data, recipe or tracker.",
+        ),
+    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name, after a kind.")] = "",
     as_json: Json = False,
 ) -> None:
     """Show the details of one listed entry.
@@ -38,11 +44,12 @@ def show(
     with console.report_errors(as_json):
         from mtkd_cli.plugin.registry import installed
 
+        registry = installed()
+        console.warn(registry.warnings())
+        kind, name = (kind_or_name, name) if name else (_kind_of(registry, kind_or_name), kind_or_name)
         plural = SINGULAR.get(kind, kind)
         if plural not in KINDS:
             raise UsageError(f"unknown kind {kind!r}", hint=nearest_or_all(kind, [*SINGULAR, "data"]))
-        registry = installed()
-        console.warn(registry.warnings())
         entry = registry.find(plural, name)
         if as_json:
             console.print_json(describe(entry))
@@ -50,6 +57,32 @@ def show(
             typer.echo(entry.spec.load(), nl=False)
         else:
             _print(entry)
+
+
+def _kind_of(registry: Registry, name: str) -> str:
+    """Return the kind of the entries with a name.
+
+    Raises:
+        UsageError: no kind or several have the name, or it is a kind.
+    """
+    kinds = [
+        kind
+        for kind in KINDS
+        if any(name in (entry.spec.name, entry.full_name) for entry in registry.listing(kind))
+    ]
+    if len(kinds) == 1:
+        return kinds[0]
+    if kinds:
+        singular = {plural: kind for kind, plural in SINGULAR.items()}
+        commands = [f"mtkd show {singular.get(kind, kind)} {name}" for kind in kinds]
+        raise UsageError(
+            f"{len(kinds)} kinds have {name!r}: {', '.join(kinds)}", hint=f"write {' or '.join(commands)}"
+        )
+    plural = SINGULAR.get(name, name)
+    if plural in KINDS:
+        raise UsageError("the name is missing", where="NAME", hint=f"mtkd list {plural} shows the names")
+    names = {entry.spec.name for entry in registry.entries}
+    raise UsageError(f"no entry {name!r}", hint=nearest(name, names) or "mtkd list shows all names")
 
 
 def describe(entry: Registered) -> dict[str, Any]:
