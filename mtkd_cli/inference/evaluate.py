@@ -16,7 +16,7 @@ from mtkd_cli.data.dataset import Dataset, Split
 from mtkd_cli.errors import DataError, RecipeError, UsageError
 from mtkd_cli.inference.code_permission import announce, permit
 from mtkd_cli.inference.student import LoadedStudent
-from mtkd_cli.interfaces import Task
+from mtkd_cli.interfaces import Details, Task
 from mtkd_cli.interfaces.significant_digits import rounded, without_nan
 from mtkd_cli.plugin.registry import Registry, installed
 from mtkd_cli.recipe.reader import apply
@@ -25,7 +25,7 @@ from mtkd_cli.recipe.schema import Data
 from mtkd_cli.recipe.shorthand import expand
 from mtkd_cli.recipe.validation_messages import explain
 from mtkd_cli.safe_loading.local_code import PREFIX
-from mtkd_cli.stats.score import score_of
+from mtkd_cli.stats.score import estimates
 from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.training.evaluation import measure, row_predictor
 
@@ -39,7 +39,10 @@ def score(
     device: torch.device | str = "cpu",
     registry: Registry | None = None,
 ) -> dict[str, Any]:
-    """Return the metrics of a student, and the 95 % interval of the primary metric over samples.
+    """Return the metrics of a student on data with 95 % intervals over samples, and its scores per class.
+
+    Metrics with a value by chance, as calibration errors, have no interval: they are too large on average
+    where samples are few.
 
     Args:
         student: student of a run.
@@ -60,7 +63,12 @@ def score(
     module = student.module.to(device)
     measured = measure(row_predictor(module, part, device), part, student.task)
     student.module.to("cpu")
-    interval = score_of(student.task, measured.statistics).estimate()
+    details = student.task.details(measured.statistics)
+    found = estimates(student.task, measured.statistics)
+    intervals = {
+        name: [None, None] if name in details.by_chance else [rounded(each.low), rounded(each.high)]
+        for name, each in found.items()
+    }
     return {
         "run": str(student.folder),
         "data": options.name,
@@ -69,9 +77,21 @@ def score(
         "drawn_anew": _drawn_anew(student, options),
         "metric": student.task.primary.name,
         "scores": without_nan(measured.metrics),
-        "interval": [rounded(interval.low), rounded(interval.high)],
-        "by_chance": without_nan(dict(student.task.details(measured.statistics).by_chance)),
+        "interval": intervals[student.task.primary.name],
+        "intervals": intervals,
+        "by_chance": without_nan(dict(details.by_chance)),
+        "classes": without_nan(_per_class(student, details)),
     }
+
+
+def _per_class(student: LoadedStudent, details: Details) -> list[dict[str, Any]]:
+    """Return a row for each class: its name, its number of labels (if known) and its scores."""
+    counts = details.counts or tuple(map(sum, details.confusion))
+    rows = []
+    for index, name in enumerate(student.classes if details.per_class else ()):
+        scores = {metric: values[index] for metric, values in details.per_class.items()}
+        rows.append({"class": name, **({"labels": counts[index]} if counts else {}), **scores})
+    return rows
 
 
 def _drawn_anew(student: LoadedStudent, options: Data) -> bool:

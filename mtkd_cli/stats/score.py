@@ -82,6 +82,26 @@ def score_of(task: Task, statistics: Tensor) -> Score:
     return Score(value, count, found.without, column if is_share else None)
 
 
+def estimates(task: Task, statistics: Tensor) -> dict[str, Estimate]:
+    """Return every metric of samples with its interval, by their statistics ``[N, S]``.
+
+    The interval of the primary metric is that of `score_of`; of the others it is the jackknife's.
+
+    Raises:
+        PluginError: the primary metric is not the mean of the column that it names.
+    """
+    values, count = task.metrics(statistics), len(statistics)
+    every = np.arange(count)
+    without = [task.metrics(statistics[np.delete(every, group)]) for group in jackknife.groups_of(count)]
+    found = {
+        name: jackknife.interval(value, np.array([each[name] for each in without]), count)
+        for name, value in values.items()
+    }
+    if task.primary.mean_of is not None:
+        found[task.primary.name] = score_of(task, statistics).estimate()
+    return found
+
+
 def mean_of(sums: Numbers, counts: Numbers) -> Score:
     """Return ``sum(sums) / sum(counts)``; both arguments are ``[N]``."""
     value = float(sums.sum() / max(counts.sum(), 1))

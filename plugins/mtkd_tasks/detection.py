@@ -194,7 +194,7 @@ class Detection(Task):
         raise UsageError(
             "boxes cannot be averaged",
             where="strategy",
-            hint="use a strategy that weighs teachers; mtkd list strategies --long shows which average outputs",
+            hint="use a strategy that weighs teachers; mtkd list strategies --long shows what each needs",
         )
 
     def as_output(self, averaged: Tensor) -> Tensor:

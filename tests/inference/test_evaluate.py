@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.stats import binomtest
 from sklearn.datasets import load_digits
@@ -43,6 +44,40 @@ def test_the_report_is_confirmed(mtkd: Mtkd, run: Path) -> None:
     assert "accuracy" in printed
     assert "what a perfectly calibrated model" in " ".join(printed.split())
     assert found["by_chance"]["ece"] > 0
+
+
+def test_every_metric_but_the_ece_has_an_interval(mtkd: Mtkd, run: Path) -> None:
+    found = json.loads(mtkd("evaluate", run, "--json").stdout)
+    assert found["intervals"]["accuracy"] == found["interval"]
+    low, high = found["intervals"]["nll"]
+    assert low < found["scores"]["nll"] < high
+    assert found["intervals"]["ece"] == [None, None], "an ECE of few samples is too large on average"
+
+
+def test_classes_have_their_own_rows(mtkd: Mtkd, run: Path) -> None:
+    found = json.loads(mtkd("evaluate", run, "--json").stdout)
+    rows = found["classes"]
+    assert [row["class"] for row in rows] == [str(digit) for digit in range(10)]
+    assert sum(row["labels"] for row in rows) == found["samples"]
+    right = sum(row["labels"] * row["recall"] for row in rows)
+    assert right / found["samples"] == pytest.approx(found["scores"]["accuracy"])
+    printed = mtkd("evaluate", run).stdout
+    assert "recall" in printed
+    assert "precision" in printed
+
+
+def test_scores_are_written_to_a_file(mtkd: Mtkd, run: Path) -> None:
+    threads = torch.get_num_threads()
+    try:
+        found = mtkd("evaluate", run, "--json", "--threads", "1", "--output", "new/scores.json")
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(threads)
+    assert json.loads(Path("new/scores.json").read_text()) == json.loads(found.stdout)
+    Path("file").write_text("")
+    failed = mtkd("evaluate", run, "--output", "file/scores.json")
+    assert failed.exit_code == 3
+    assert "error: " in failed.stderr
 
 
 def test_other_data_is_scored_by_class_name(mtkd: Mtkd, run: Path, folder: Path) -> None:

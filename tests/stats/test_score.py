@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import bootstrap
 
 from mtkd_cli.errors import PluginError
 from mtkd_cli.interfaces import InputSpec, LossOptions, Metric, TaskData
-from mtkd_cli.stats.score import score_of
+from mtkd_cli.stats.score import estimates, score_of
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.segmentation import Segmentation
 
@@ -29,6 +30,21 @@ def test_an_accuracy_has_wilsons_interval_and_mcnemars_test() -> None:
     seven = score_of(task, statistics([0.0] * 7 + [1.0] * 13))
     assert every.minus(seven).p == pytest.approx(2 / 2**7)
     assert every.minus(every).sure is False
+
+
+def test_every_metric_has_an_interval_as_wide_as_that_of_resampling() -> None:
+    task = Classification(DATA, LossOptions())
+    draws = np.random.default_rng(0)
+    found = statistics((draws.random(400) < 0.7).astype(float).tolist())
+    nll = draws.gamma(2.0, 0.3, 400)
+    found[:, 1] = torch.tensor(nll)
+    intervals = estimates(task, found)
+    assert list(intervals) == list(task.metrics(found))
+    assert intervals["accuracy"] == score_of(task, found).estimate(), "exact of a share"
+    resampled = bootstrap((nll,), np.mean, random_state=0, n_resamples=2000).confidence_interval
+    assert intervals["nll"].value == pytest.approx(nll.mean(), rel=1e-6)
+    width = intervals["nll"].high - intervals["nll"].low
+    assert width == pytest.approx(resampled.high - resampled.low, rel=0.1)
 
 
 def test_samples_without_a_label_do_not_count() -> None:

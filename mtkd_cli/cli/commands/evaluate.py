@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from mtkd_cli.cli import console
-from mtkd_cli.cli.common_options import Device, Json, Run
+from mtkd_cli.cli.common_options import Device, Json, Run, Threads
 from mtkd_cli.cli.recipe_argument import TrustCode
 
 
@@ -18,46 +19,78 @@ def evaluate(
         typer.Argument(metavar="KEY=VALUE...", help="Other data, e.g. data=image-folder data.path=mine"),
     ] = None,
     split: Annotated[str, typer.Option(help="Split: test, val or train.")] = "test",
+    output: Annotated[str, typer.Option(help="File to write the scores to, as JSON.")] = "",
     device: Device = "auto",
+    threads: Threads = 0,
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
     """Score a run's student.
 
-    Uses the run's test split, or other data. Needs no teacher.
+    Uses the run's test split, or other data. Prints each metric with its 95 % interval, and the scores per
+    class. Needs no teacher.
     """
     with console.report_errors(as_json):
+        import torch
+
         from mtkd_cli.cli.run_argument import student_of
-        from mtkd_cli.cli.tables import table
         from mtkd_cli.distributed.devices import resolve_device
         from mtkd_cli.inference.evaluate import score
-        from mtkd_cli.interfaces.significant_digits import shown
-        from mtkd_cli.report import by_chance
-        from mtkd_cli.report.metric_names import spelt
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
+        if threads:
+            torch.set_num_threads(threads)
         target = resolve_device(device)
         student = student_of(run, trust_code)
         with stdout_on_stderr():
             found = score(student, overrides or [], split, target)
+        if output:
+            _write(found, Path(output))
         if as_json:
             console.print_json(found)
-            return
-        console.print_status(
-            f"{found['run']} on {found['data']}, {found['split']}: {found['samples']} samples"
-        )
-        if found["drawn_anew"]:
-            console.warn(["the data options differ from the run's: training samples may be in this split"])
-        low, high = found["interval"]
-        interval = "-" if low is None else f"{shown(low)} to {shown(high)}"
-        rows = [
-            [
-                spelt(name),
-                by_chance.cell(name, value, found["by_chance"]),
-                interval if name == found["metric"] else "",
-            ]
-            for name, value in found["scores"].items()
+        else:
+            _print(found)
+        if output and not as_json:
+            console.print_status(f"wrote {output}")
+
+
+def _write(found: dict[str, Any], file: Path) -> None:
+    from mtkd_cli.files import atomic
+
+    with atomic.disk_errors(file):
+        atomic.write_json(file, found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    from mtkd_cli.cli.tables import table
+    from mtkd_cli.interfaces.significant_digits import shown
+    from mtkd_cli.report import by_chance
+    from mtkd_cli.report.metric_names import spelt
+
+    console.print_status(f"{found['run']} on {found['data']}, {found['split']}: {found['samples']} samples")
+    if found["drawn_anew"]:
+        console.warn(["the data options differ from the run's: training samples may be in this split"])
+    rows = []
+    for name, value in found["scores"].items():
+        low, high = found["intervals"][name]
+        interval = "-" if low is None or high is None else f"{shown(low)} to {shown(high)}"
+        rows.append([spelt(name), by_chance.cell(name, value, found["by_chance"]), interval])
+    console.print_result(table(rows, ["metric", "value", "95 % interval"]))
+    if note := by_chance.note(found["by_chance"]):
+        console.print_result(note)
+    if classes := found["classes"]:
+        headings = list(classes[0])
+        cells = [
+            [row["class"], *(_cell(key, row[key]) for key in headings if key != "class")] for row in classes
         ]
-        console.print_result(table(rows, ["metric", "value", "95 % interval"]))
-        if note := by_chance.note(found["by_chance"]):
-            console.print_result(note)
+        columns = [key if key in ("class", "labels") else spelt(key) for key in headings]
+        console.print_result("")
+        console.print_result(table(cells, columns))
+
+
+def _cell(key: str, value: float | None) -> str:
+    from mtkd_cli.interfaces.significant_digits import shown
+
+    if value is None:
+        return "-"
+    return f"{value:,}" if key == "labels" else shown(value)
