@@ -25,11 +25,16 @@ MOST_GROUPS = 500
 """Maximum number of groups of samples that are left out in turn."""
 
 
-def groups_of(samples: int) -> list[NDArray[np.int64]]:
-    """Return the groups of sample indices to leave out in turn: single samples, or random groups of many."""
-    if samples <= MOST_GROUPS:
+def groups_of(samples: int, most: int = MOST_GROUPS) -> list[NDArray[np.int64]]:
+    """Return the groups of sample indices to leave out in turn: single samples, or random groups of many.
+
+    Args:
+        samples: number of samples.
+        most: maximum number of groups.
+    """
+    if samples <= most:
         return [np.array([sample]) for sample in range(samples)]
-    return np.array_split(counter_rng.permutation(samples, "jackknife"), MOST_GROUPS)
+    return np.array_split(counter_rng.permutation(samples, "jackknife"), most)
 
 
 def without_each(metric: Callable[[NDArray[np.int64]], float], samples: int) -> Numbers:

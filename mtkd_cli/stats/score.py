@@ -20,6 +20,10 @@ NEAR = 1e-4
 """Relative tolerance between a metric and the mean of its column, for rounding in float32."""
 
 
+GROUPS = 100
+"""Maximum number of groups of samples for the intervals of metrics that do not decide."""
+
+
 @dataclass(frozen=True)
 class Score:
     """A number measured on N samples.
@@ -91,15 +95,13 @@ def estimates(task: Task, statistics: Tensor) -> dict[str, Estimate]:
         PluginError: the primary metric is not the mean of the column that it names.
     """
     values, count = task.metrics(statistics), len(statistics)
-    every = np.arange(count)
-    without = [task.metrics(statistics[np.delete(every, group)]) for group in jackknife.groups_of(count)]
+    every, groups = np.arange(count), jackknife.groups_of(count, GROUPS)
+    without = [task.metrics(statistics[np.delete(every, group)]) for group in groups]
     found = {
         name: jackknife.interval(value, np.array([each[name] for each in without]), count)
         for name, value in values.items()
     }
-    if task.primary.mean_of is not None:
-        found[task.primary.name] = score_of(task, statistics).estimate()
-    return found
+    return {**found, task.primary.name: score_of(task, statistics).estimate()}
 
 
 def mean_of(sums: Numbers, counts: Numbers) -> Score:

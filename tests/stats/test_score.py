@@ -44,7 +44,7 @@ def test_every_metric_has_an_interval_as_wide_as_that_of_resampling() -> None:
     resampled = bootstrap((nll,), np.mean, random_state=0, n_resamples=2000).confidence_interval
     assert intervals["nll"].value == pytest.approx(nll.mean(), rel=1e-6)
     width = intervals["nll"].high - intervals["nll"].low
-    assert width == pytest.approx(resampled.high - resampled.low, rel=0.1)
+    assert width == pytest.approx(resampled.high - resampled.low, rel=0.2)
 
 
 def test_samples_without_a_label_do_not_count() -> None:
