@@ -39,6 +39,7 @@ class Item:
         last_used: time of the last use by a run, in seconds since 1970.
         is_complete: whether it is complete; leftovers and partly recorded arrays are not.
         rounding: largest rounding error of recorded outputs, in words; empty if unknown.
+        model: model of its teacher or student, ``provider:model``; empty for data.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Item:
     last_used: float
     is_complete: bool
     rounding: str = ""
+    model: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the item for JSON."""
@@ -55,6 +57,7 @@ class Item:
             "kind": self.kind,
             "name": self.folder.name,
             "what": self.what,
+            "model": self.model,
             "bytes": self.bytes,
             "age_seconds": round(time.time() - self.last_used),
             "complete": self.is_complete,
@@ -143,7 +146,7 @@ def _read_item(kind: str, folder: Path) -> Item | None:
         done = len(recorded_outputs.read_checksums(folder)) >= _shard_count(key)
         rounding = _rounding_text(folder, key)
     size = sum(stat.st_size for stat in stats)
-    return Item(kind, folder, _describe(kind, key), size, used, done, rounding)
+    return Item(kind, folder, _describe(kind, key), size, used, done, rounding, _find(key, "model"))
 
 
 def _rounding_text(folder: Path, key: dict[str, Any]) -> str:

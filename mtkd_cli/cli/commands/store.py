@@ -16,16 +16,18 @@ store = Application(name="store", no_args_is_help=True, help="List, verify and p
 
 @store.command(name="list")
 def list_(as_json: Json = False) -> None:
-    """List stored items with size and last use."""
+    """List stored items with size and last use, by teacher, the largest first."""
     with console.report_errors(as_json):
         from mtkd_cli.store import inventory
         from mtkd_cli.store.content_store import root
 
-        found = [item.as_dict() for item in inventory.list_items()]
+        items = inventory.list_items()
         if as_json:
-            console.print_json({"folder": str(root()), "items": found})
+            console.print_json({"folder": str(root()), "items": [item.as_dict() for item in items]})
             return
-        console.print_result(_table(found, f"{root()}: {_size(sum(item['bytes'] for item in found))}"))
+        from mtkd_cli.cli.render.stored_items import stored_items
+
+        console.print_result(stored_items(items, str(root())))
 
 
 @store.command()
@@ -130,14 +132,3 @@ def _size(count: float) -> str:
     from mtkd_cli.report.units import bytes_in_words
 
     return bytes_in_words(count)
-
-
-def _table(items: list[dict[str, Any]], title: str) -> Any:
-    from mtkd_cli.cli.tables import table
-
-    def row(item: dict[str, Any]) -> list[str]:
-        what = ", ".join(filter(None, (item["what"], item.get("rounding"))))
-        what = what if item["complete"] else f"{what} (incomplete)"
-        return [item["kind"], what, _size(item["bytes"]), f"{item['age_seconds'] / 86400:.1f} days ago"]
-
-    return table([row(item) for item in items], ["kind", "what", "size", "last used"], title)

@@ -29,7 +29,14 @@ def recorded() -> None:
 def test_lists_verifies_and_prunes_recordings() -> None:
     listed = json.loads(mtkd("store", "list", "--json").stdout)["items"]
     assert sum(item["kind"] == "outputs" for item in listed) == 6
-    assert "mlp:8, train view 0" in mtkd("store", "list").stdout
+    assert {item["model"] for item in listed} == {"mlp:8", "mlp:4"}
+    shown = mtkd("store", "list", COLUMNS="200").stdout.splitlines()
+    owners = [line for line in shown if line.startswith("teacher ")]
+    sizes = {model: sum(i["bytes"] for i in listed if i["model"] == model) for model in ("mlp:8", "mlp:4")}
+    assert [line.split()[1] for line in owners] == sorted(sizes, key=lambda model: -sizes[model])
+    under = shown[shown.index(owners[0]) + 1 : shown.index(owners[1])]
+    assert "outputs, train view 0" in under[0], "the largest item of the teacher"
+    assert len(under) == sum(item["model"] == owners[0].split()[1] for item in listed)
 
     compared = json.loads(mtkd("store", "verify", "digits", *SMALL, "--json").stdout)["compared"]
     assert len(compared) == 6
