@@ -10,22 +10,36 @@ SHOWN = 5
 
 
 class MtkdError(Exception):
-    """An expected failure. Shown as up to three lines, never as a traceback.
+    """An expected failure. ``str()`` has all of it; the command line never shows a traceback.
 
     Args:
         what: what happened, in one line.
         where: file, recipe key, teacher or sample.
         hint: what to do.
+
+    Attributes:
+        problems: the single failures, of an error that collects several.
     """
 
     exit_code: ClassVar[int] = 1
     code: ClassVar[str] = "error"
+    problems: Sequence[MtkdError] = ()
 
     def __init__(self, what: str, where: str = "", hint: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.hint = hint
+
+    def __str__(self) -> str:
+        return "\n".join([self.what, *self.details()])
+
+    def details(self) -> list[str]:
+        """Return the lines below ``what``: place, hint, and the lines of each problem."""
+        lines = [f"  {name}: {text}" for name, text in (("where", self.where), ("do", self.hint)) if text]
+        for problem in self.problems:
+            lines += [f"- {problem.what}", *problem.details()]
+        return lines
 
     def as_dict(self) -> dict[str, str]:
         """Return the error as ``--json`` prints it."""

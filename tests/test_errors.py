@@ -7,6 +7,7 @@ from mtkd_cli.errors import (
     MtkdError,
     RecipeError,
     RecipeKeyError,
+    ResumeError,
     TrainingError,
     UsageError,
     first_line,
@@ -37,9 +38,26 @@ def test_recipe_error_has_every_problem() -> None:
     problems = [RecipeKeyError("one", "r: a"), RecipeKeyError("two", "r: b")]
     error = RecipeError("r.yaml", [*problems])
     assert error.exit_code == 2
-    assert str(error) == "the recipe has 2 problems"
     assert [p["message"] for p in error.as_dict()["problems"]] == ["one", "two"]
-    assert str(RecipeError("r.yaml", problems[:1])) == "the recipe has 1 problem"
+    assert str(RecipeError("r.yaml", problems[:1])).startswith("the recipe has 1 problem\n")
+
+
+def test_text_of_an_error_has_what_where_and_hint() -> None:
+    assert str(DataError("broken", "a.png", "delete it")) == "broken\n  where: a.png\n  do: delete it"
+    assert str(UsageError("wrong")) == "wrong"
+    problems = [RecipeKeyError("one", "r: a", "did you mean 'b'?"), RecipeKeyError("two", "r: b")]
+    assert str(RecipeError("r.yaml", [*problems])).splitlines() == [
+        "the recipe has 2 problems",
+        "  where: r.yaml",
+        "- one",
+        "  where: r: a",
+        "  do: did you mean 'b'?",
+        "- two",
+        "  where: r: b",
+    ]
+    assert "undo the changes" in str(ResumeError("r", [UsageError("lr: 0.1 was 0.2")]))
+    assert "- lr: 0.1 was 0.2" in str(ResumeError("r", [UsageError("lr: 0.1 was 0.2")]))
+    assert first_line(problems[0]) == "one", "messages that quote an error stay one line"
 
 
 @pytest.mark.parametrize(("message", "line"), [("", "TimeoutError"), ("\n", "TimeoutError"), ("a\nb", "a")])

@@ -13,7 +13,7 @@ import typer
 from mtkd_cli.distributed import first_failure
 from mtkd_cli.distributed.parent_watch import PARENT
 from mtkd_cli.distributed.signals import Interrupted
-from mtkd_cli.errors import MtkdError, RecipeError, ResumeError, StoppedError, type_and_first_line
+from mtkd_cli.errors import MtkdError, StoppedError, type_and_first_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -119,17 +119,8 @@ def print_error(error: MtkdError, as_json: bool) -> None:
         print_json({"error": error.as_dict()})
         return
     print_status(f"error: {error.what}", style="bold red")
-    _print_details(error)
-    for problem in error.problems if isinstance(error, RecipeError | ResumeError) else ():
-        print_status(f"- {problem.what}")
-        _print_details(problem)
-
-
-def _print_details(error: MtkdError) -> None:
-    if error.where:
-        print_status(f"  where: {error.where}")
-    if error.hint:
-        print_status(f"  do: {error.hint}")
+    for line in error.details():
+        print_status(line)
 
 
 def _unexpected(error: BaseException) -> MtkdError:

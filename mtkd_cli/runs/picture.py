@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.data.subset import sample_rows
+from mtkd_cli.errors import type_and_first_line
 from mtkd_cli.training.context import Context
 
 if TYPE_CHECKING:
@@ -36,5 +37,5 @@ def draw_picture(
             targets = torch.from_numpy(test.samples.targets[rows])
             return task.picture(test.samples.read(rows), shown, targets)
     except Exception as error:  # a task is a plugin
-        context.progress.say(f"no picture of predictions: {type(error).__name__}: {error}")
+        context.progress.say(f"no picture of predictions: {type_and_first_line(error)}")
         return None

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mtkd_cli.errors import type_and_first_line
 from mtkd_cli.interfaces.tracker import Tracker
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.training.events import RunListener
@@ -71,5 +72,5 @@ class TrackerThread(RunListener):
                 call(tracker)
         except (Exception, SystemExit) as error:
             self._warn(
-                f"the tracker {self.name!r} failed and gets no more events: {type(error).__name__}: {error}"
+                f"the tracker {self.name!r} failed and gets no more events: {type_and_first_line(error)}"
             )

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli.errors import UsageError, nearest_or_all
+from mtkd_cli.errors import UsageError, nearest_or_all, type_and_first_line
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
 PREFIX = "python:"
@@ -35,7 +35,7 @@ def load_attribute(reference: str) -> Any:
             )
     except (Exception, SystemExit) as error:
         raise UsageError(
-            f"{module_name} cannot be imported: {type(error).__name__}: {error}",
+            f"{module_name} cannot be imported: {type_and_first_line(error)}",
             where=reference,
             hint="run the file with python to see the full traceback",
         ) from error

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.errors import PluginError
+from mtkd_cli.errors import PluginError, type_and_first_line
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Task, TaskData
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.specs import TaskSpec
@@ -62,7 +62,7 @@ def make_task(spec: TaskSpec, options: dict[str, Any]) -> Task:
         except PluginError:  # an incomplete task, whatever its labels
             raise
         except Exception as error:
-            reasons.append(f"{type(error).__name__}: {error}")
+            reasons.append(type_and_first_line(error))
     reason = "; ".join(dict.fromkeys(reasons))
     raise NotCheckedError(
         f"the task {spec.name!r} takes neither class numbers nor values as labels: {reason}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from mtkd_cli.errors import MtkdError, UsageError
+from mtkd_cli.errors import MtkdError, UsageError, first_line, type_and_first_line
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_duplicates, specs_of
 from mtkd_cli.recipe.options import check_options
@@ -100,7 +100,7 @@ def _load(spec: Spec) -> Any:
     try:
         return spec.load()
     except Exception as error:
-        reason = f"{spec.factory}: {type(error).__name__}: {error}"
+        reason = f"{spec.factory}: {type_and_first_line(error)}"
         raise BrokenRuleError(f"{spec.name!r} breaks the rule 'it can be imported': {reason}") from error
 
 
@@ -122,7 +122,7 @@ def _check_recipe(spec: RecipeSpec) -> None:
     try:
         resolve(validate(yaml12.load(spec.load(), spec.name), spec.name), installed(), spec.name)
     except (MtkdError, OSError) as error:
-        problems = [problem.what for problem in getattr(error, "problems", ())] or [str(error)]
+        problems = [problem.what for problem in getattr(error, "problems", ())] or [first_line(error)]
         raise BrokenRuleError(
             f"the recipe {spec.name!r} breaks the rule 'it can be read': {'; '.join(problems)}"
         ) from error

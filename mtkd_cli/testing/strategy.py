@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtkd_cli.errors import type_and_first_line
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_labels import without_labels
@@ -90,7 +91,7 @@ def _declared_needs(bench: Bench) -> None:
             rest = tuple(g for g in OPTIONAL_INPUTS if g not in (need, *bench.spec.needs))
             if need not in bench.spec.needs and _works(bench, rest):
                 raise bench.broken(rule, f"it uses {need!r} but does not declare it") from error
-        raise bench.broken("no exceptions", f"{type(error).__name__}: {error}") from error
+        raise bench.broken("no exceptions", type_and_first_line(error)) from error
 
 
 def _works(bench: Bench, withheld: tuple[str, ...]) -> bool:

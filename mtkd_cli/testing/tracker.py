@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli.errors import MtkdError
+from mtkd_cli.errors import MtkdError, type_and_first_line
 from mtkd_cli.specs import TrackerSpec
 from mtkd_cli.testing.broken import NotCheckedError, require
 
@@ -49,5 +49,5 @@ def check_tracker(factory: Callable[[], Any], spec: TrackerSpec) -> None:
             except MtkdError as error:
                 raise NotCheckedError(f"{error.what}; {error.hint}") from error
             except Exception as error:
-                require(False, who, "it follows a run", f"{method}: {type(error).__name__}: {error}")
+                require(False, who, "it follows a run", f"{method}: {type_and_first_line(error)}")
             require(given == arguments, who, "arguments are not changed", f"{method} changes one")

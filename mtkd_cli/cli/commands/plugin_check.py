@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mtkd_cli.errors import PluginError, UsageError, nearest_or_all
+from mtkd_cli.errors import PluginError, UsageError, nearest_or_all, type_and_first_line
 from mtkd_cli.plugin.registry import Plugin, Registered, Registry, installed, normalize_name
 from mtkd_cli.recipe.reader import apply
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
@@ -66,7 +66,7 @@ def _row(name: str, kind: str, plugin: Plugin, call: Any) -> dict[str, Any]:
     except UsageError:
         raise
     except Exception as error:  # a plugin may raise anything
-        result, message = "broken", f"{type(error).__name__}: {error}"
+        result, message = "broken", type_and_first_line(error)
     return {
         "name": name,
         "kind": kind,
