@@ -91,7 +91,7 @@ Generated from the types in `mtkd_cli/report/`.
 
 `report.json`, `audit.json` and `comparison.json` have a `format` number. mtkd reads files of earlier
 versions, also those without a number, and refuses files with a later one. `--json` prints a result as its
-file has it; `api.distill` returns the same, and trackers receive the same.
+file has it; `mtkd.distill` returns the same, and trackers receive the same.
 
 `Number` is a number, or `null` where it is undefined (R2 of labels that are all the same). `Scores` are
 numbers by metric, the one that decides first. An `Estimate` has a `value` and the ends of its 95 % interval,

@@ -1,8 +1,6 @@
 """mtkd from Python: the commands as functions. Importing this imports no torch.
 
-from mtkd_cli import api
-report = api.distill("digits", train={"epochs": 3}, strategy="mean")
-student = api.load_student(f"runs/{report['run']}")
+The package ``mtkd`` re-exports the functions for users; plugins import them from here.
 """
 
 from __future__ import annotations

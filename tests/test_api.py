@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import mtkd
+import mtkd_cli
 from mtkd_cli import api
 from mtkd_cli.errors import RecipeError
 
@@ -50,7 +52,23 @@ def test_the_files_of_a_student_are_those_that_decide_its_answers(
     assert api.student_files(first) == found
 
 
-@pytest.mark.parametrize("module", ["mtkd_cli.api", "mtkd_teachers.run"])
+def test_the_package_has_every_function_of_the_api() -> None:
+    functions = {
+        n for n, f in vars(api).items() if getattr(f, "__module__", "") == api.__name__ and n[0] != "_"
+    }
+    assert functions <= set(mtkd.__all__)
+    assert all(getattr(mtkd, name) is getattr(api, name) for name in functions)
+    assert mtkd.__version__ == mtkd_cli.__version__
+
+
+def test_an_error_says_what_where_and_what_to_do() -> None:
+    with pytest.raises(mtkd.MtkdError) as caught:
+        mtkd.distill("digits", train={"epoch": 3})
+    for said in ("unknown key 'epoch'", "digits: train.epoch", "did you mean 'epochs'?"):
+        assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("module", ["mtkd", "mtkd_cli.api", "mtkd_teachers.run"])
 def test_importing_it_imports_no_torch(module: str) -> None:
     code = f"import sys, {module}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -146,7 +146,7 @@ def _read_item(kind: str, folder: Path) -> Item | None:
         done = len(recorded_outputs.read_checksums(folder)) >= _shard_count(key)
         rounding = _rounding_text(folder, key)
     size = sum(stat.st_size for stat in stats)
-    return Item(kind, folder, _describe(kind, key), size, used, done, rounding, _find(key, "model"))
+    return Item(kind, folder, _describe(kind, key), size, used, done, rounding, _find_model(key, "model"))
 
 
 def _rounding_text(folder: Path, key: dict[str, Any]) -> str:

@@ -53,7 +53,8 @@ def test_a_new_strategy_goes_all_the_way_and_a_broken_plugin_does_not_hinder_it(
     mtkd(python, "plugins", "new", "mtkd-broken", "--kind", "tracker")
     Path("mtkd-broken/mtkd_broken.py").write_text(BROKEN)
     said = mtkd(python, "install", *OFFLINE, "-e", "./mtkd-broken")
-    assert "mtkd-broken 0.1.0 is installed, but broken: ModuleNotFoundError" in said
+    assert "mtkd-broken 0.1.0 is installed, but broken: " in said
+    assert "mtkd_broken.py:1: ModuleNotFoundError" in "".join(said.split("\n"))
 
     (row,) = [line for line in mtkd(python, "list", "strategies").splitlines() if line.startswith("mine ")]
     assert "mtkd-mine 0.1.0" in row

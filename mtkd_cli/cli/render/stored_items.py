@@ -45,7 +45,7 @@ def _owner(item: Item) -> str:
 
 def _what(item: Item) -> str:
     parts = [item.kind, item.what.removeprefix(item.model).removeprefix(", "), item.rounding]
-    return ", ".join(filter(None, parts)) + ("" if item.complete else " (incomplete)")
+    return ", ".join(filter(None, parts)) + ("" if item.is_complete else " (incomplete)")
 
 
 def _last_used(item: Item) -> str:
