@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli import __version__
-from mtkd_cli.cli import console
+from mtkd_cli.cli import completion, console
 from mtkd_cli.cli.application import Application
 from mtkd_cli.cli.commands.audit import audit
 from mtkd_cli.cli.commands.compare import compare
@@ -68,7 +68,9 @@ def create(with_plugins: bool = True) -> typer.Typer:
     if with_plugins:
         from mtkd_cli.plugin.registry import installed
 
-        console.warn(installed().add_commands(app))
+        failed = installed().add_commands(app)
+        if not completion.is_active():
+            console.warn(failed)
     return app
 
 

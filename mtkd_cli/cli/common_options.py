@@ -6,8 +6,14 @@ from typing import Annotated
 
 import typer
 
-Recipe = Annotated[str, typer.Argument(help="Recipe file or name of a built-in recipe.")]
-Run = Annotated[str, typer.Argument(help="A run's folder, or its name in runs/.")]
+from mtkd_cli.cli.completion import complete_recipe, complete_run
+
+Recipe = Annotated[
+    str, typer.Argument(help="Recipe file or name of a built-in recipe.", autocompletion=complete_recipe)
+]
+Run = Annotated[
+    str, typer.Argument(help="A run's folder, or its name in runs/.", autocompletion=complete_run)
+]
 Device = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option(min=0, help="Number of CPU threads. 0: the default of torch.")]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]

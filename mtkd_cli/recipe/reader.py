@@ -67,6 +67,15 @@ def validate(raw: dict[str, Any], source: str) -> Recipe:
         raise RecipeError(source, explain(error, source)) from error
 
 
+def load_raw(reference: str, registry: Registry) -> Any:
+    """Return the content of a recipe as it is written, not validated.
+
+    Raises:
+        UsageError: there is no such recipe, or it is not YAML or TOML.
+    """
+    return _load_raw(reference, registry)[0]
+
+
 def _load_raw(reference: str, registry: Registry) -> tuple[Any, str, str]:
     """Return the parsed YAML or TOML of a recipe, its source for messages, and its name."""
     path = Path(reference)

@@ -105,6 +105,15 @@ def test_a_shell_completes_commands() -> None:
     assert loaded.isdisjoint(HEAVY)
 
 
+@pytest.mark.parametrize("typed", ["distill dig", "distill digits strategy=", "evaluate s", "show c"])
+def test_completion_imports_no_torch(typed: str) -> None:
+    given = {"_MTKD_COMPLETE": "complete_bash", "COMP_WORDS": f"mtkd {typed}"}
+    given["COMP_CWORD"] = str(len(typed.split()))
+    code, loaded, _ = start(**given)
+    assert code == 0
+    assert "torch" not in loaded
+
+
 def test_a_reader_that_stops_early_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(
         ["/bin/sh", "-c", f"{sys.executable} -m mtkd_cli list --json | head -n 1"],

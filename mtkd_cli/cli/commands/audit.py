@@ -8,13 +8,17 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Json, Recipe, Threads
+from mtkd_cli.cli.completion import complete_override
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of
 
 
 def audit(
     recipe: Recipe,
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="e.g. strategy=confidence")
+        list[str] | None,
+        typer.Argument(
+            autocompletion=complete_override, metavar="KEY=VALUE...", help="e.g. strategy=confidence"
+        ),
     ] = None,
     name: Annotated[
         str, typer.Option(help="Name of the audit. Default: the time and the recipe's name.")

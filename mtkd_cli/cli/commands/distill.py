@@ -9,6 +9,7 @@ import typer
 from mtkd_cli.cli import console
 from mtkd_cli.cli.baseline_option import Baseline, NoBaseline, baseline_of
 from mtkd_cli.cli.common_options import Device, Json, Recipe, Threads
+from mtkd_cli.cli.completion import complete_override, complete_resumable
 from mtkd_cli.cli.process_options import (
     Nodes,
     Processes,
@@ -28,11 +29,19 @@ from mtkd_cli.errors import UsageError
 def distill(
     recipe: Recipe = "",
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="e.g. train.epochs=3 strategy=mean")
+        list[str] | None,
+        typer.Argument(
+            autocompletion=complete_override, metavar="KEY=VALUE...", help="e.g. train.epochs=3 strategy=mean"
+        ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the run. Default: the time and the recipe's name.")] = "",
     resume: Annotated[
-        str, typer.Option(metavar="RUN", help="Resume a stopped run, with the run's own recipe.")
+        str,
+        typer.Option(
+            metavar="RUN",
+            autocompletion=complete_resumable,
+            help="Resume a stopped run, with the run's own recipe.",
+        ),
     ] = "",
     auto_resume: Annotated[
         bool,

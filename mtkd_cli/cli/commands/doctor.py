@@ -8,6 +8,7 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Json
+from mtkd_cli.cli.completion import complete_override
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -16,7 +17,8 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor(
     recipe: Annotated[str, typer.Argument(help="Recipe to check as well: a file or a built-in name.")] = "",
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="e.g. data.path=mine")
+        list[str] | None,
+        typer.Argument(autocompletion=complete_override, metavar="KEY=VALUE...", help="e.g. data.path=mine"),
     ] = None,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,

@@ -9,6 +9,7 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Device, Json, Run, Threads
+from mtkd_cli.cli.completion import complete_override
 from mtkd_cli.cli.recipe_argument import TrustCode
 
 
@@ -16,7 +17,11 @@ def evaluate(
     run: Run,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE...", help="Other data, e.g. data=image-folder data.path=mine"),
+        typer.Argument(
+            autocompletion=complete_override,
+            metavar="KEY=VALUE...",
+            help="Other data, e.g. data=image-folder data.path=mine",
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="Split: test, val or train.")] = "test",
     output: Annotated[str, typer.Option(help="File to write the scores to, as JSON.")] = "",

@@ -9,13 +9,19 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Json
+from mtkd_cli.cli.completion import complete_recipe
 from mtkd_cli.errors import UsageError
 
 SCHEMA = "mtkd-recipe.schema.json"
 
 
 def init(
-    recipe: Annotated[str, typer.Argument(help="Name of a built-in recipe, see mtkd list recipes.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a built-in recipe, see mtkd list recipes.", autocompletion=complete_recipe
+        ),
+    ],
     path: Annotated[
         str, typer.Argument(help="File to write. Default: RECIPE.yaml in the current folder.")
     ] = "",

@@ -9,6 +9,7 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Json
+from mtkd_cli.cli.completion import complete_kind
 from mtkd_cli.cli.tables import listing, table
 from mtkd_cli.errors import UsageError, nearest_or_all
 from mtkd_cli.specs import KINDS
@@ -43,7 +44,10 @@ RUNS = "runs"
 
 def list_(
     kind: Annotated[
-        str, typer.Argument(help=", ".join((*KINDS, RUNS)) + ". Default: names of all kinds.")
+        str,
+        typer.Argument(
+            autocompletion=complete_kind, help=", ".join((*KINDS, RUNS)) + ". Default: names of all kinds."
+        ),
     ] = "",
     long: Annotated[bool, typer.Option("--long", help="Show all columns: tasks, needs, plugin.")] = False,
     as_json: Json = False,

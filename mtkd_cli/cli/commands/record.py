@@ -8,6 +8,7 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Device, Json, Recipe, Threads
+from mtkd_cli.cli.completion import complete_override
 from mtkd_cli.cli.process_options import (
     Nodes,
     Processes,
@@ -23,7 +24,8 @@ from mtkd_cli.distributed import signals
 def record(
     recipe: Recipe,
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="e.g. views=4")
+        list[str] | None,
+        typer.Argument(autocompletion=complete_override, metavar="KEY=VALUE...", help="e.g. views=4"),
     ] = None,
     device: Device = "auto",
     threads: Threads = 0,

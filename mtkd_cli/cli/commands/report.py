@@ -8,10 +8,16 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Json
+from mtkd_cli.cli.completion import complete_run
 
 
 def report(
-    result: Annotated[str, typer.Argument(help="Folder, or name in runs/, audits/ or comparisons/.")],
+    result: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, or name in runs/, audits/ or comparisons/.", autocompletion=complete_run
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Write the report pages again.

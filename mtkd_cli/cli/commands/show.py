@@ -9,6 +9,7 @@ import typer
 from mtkd_cli.cli import console
 from mtkd_cli.cli.commands.list import row_of
 from mtkd_cli.cli.common_options import Json
+from mtkd_cli.cli.completion import complete_entry
 from mtkd_cli.cli.tables import table
 from mtkd_cli.errors import UsageError, nearest, nearest_or_all
 from mtkd_cli.specs import KINDS, LossSpec, Option, RecipeSpec, Spec
@@ -31,10 +32,13 @@ def show(
         str,
         typer.Argument(
             metavar="NAME|KIND",
+            autocompletion=complete_entry,
             help="Name, as in mtkd list, or a kind: strategy, task, loss, teacher, data, recipe or tracker.",
         ),
     ],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name, after a kind.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", autocompletion=complete_entry, help="Name, after a kind.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Show the details of one listed entry.

@@ -9,6 +9,7 @@ import typer
 from mtkd_cli.cli import console
 from mtkd_cli.cli.application import Application
 from mtkd_cli.cli.common_options import Json, Threads
+from mtkd_cli.cli.completion import complete_override
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
 store = Application(name="store", no_args_is_help=True, help="List, verify and prune stored outputs.")
@@ -38,7 +39,9 @@ def verify(
             help="Recipe whose teachers are run again to compare outputs. Default: check checksums only."
         ),
     ] = "",
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(autocompletion=complete_override, metavar="KEY=VALUE...")
+    ] = None,
     device: Annotated[str, typer.Option(help="Device of the recording: auto, cpu or cuda.")] = "auto",
     threads: Threads = 0,
     trust_pickle: TrustPickle = None,
