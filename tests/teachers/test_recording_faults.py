@@ -229,7 +229,7 @@ def test_truncated_ledger_line_does_not_affect_others() -> None:
 def test_reports_full_disk_for_run_folder(context: Contexts) -> None:
     run, job = context(*ONE), Run("full")
     run_file = job.folder / "student.safetensors"
-    model = students.build(run)
+    model = students.build_untrained(run)
     job.write_student(model, {"classes": ["a"]})
     before = {path: path.read_bytes() for path in job.folder.iterdir()}
     for write in (
