@@ -73,14 +73,14 @@ def ridge(changes: list[str]) -> tuple[float, float]:
     test = data.test.samples
     scores = []
     for train in (data.train, data.all_labels):
-        x, y = (np.concatenate(parts) for parts in zip(*map(labelled, (train, data.val)), strict=True))
+        x, y = (np.concatenate(parts) for parts in zip(*map(labeled, (train, data.val)), strict=True))
         model = make_pipeline(StandardScaler(), RidgeCV(ALPHAS)).fit(x, y)
         scores.append(root_mean_squared_error(test.targets[:, 0], model.predict(test.read(slice(None)))))
     return scores[0], scores[1]
 
 
-def labelled(split: object) -> tuple[np.ndarray, np.ndarray]:
-    rows = split.labelled
+def labeled(split: object) -> tuple[np.ndarray, np.ndarray]:
+    rows = split.labeled
     return split.samples.read(rows), split.samples.targets[rows, 0]
 
 

@@ -140,8 +140,8 @@ def of_maps(numbers: Numbers) -> Tensor:
 
 def miou(sums: Numbers) -> Numbers:
     """Return the mean IoU from sums of counts."""
-    right, answered, labelled = np.split(sums, 3, axis=-1)
-    union = answered + labelled - right
+    right, answered, labeled = np.split(sums, 3, axis=-1)
+    union = answered + labeled - right
     with np.errstate(invalid="ignore"):
         found: Numbers = np.nanmean(np.where(union > 0, right / union, np.nan), axis=-1)
     return found

@@ -112,7 +112,7 @@ def trajectories(case: str, seed: int, more: Sequence[str]) -> dict[str, list[li
             teachers = prepare_teachers(context, count_views(context.recipe))
             teachers = spoil(teachers, context.task.over_classes) if wrong else teachers
             split = context.data.train
-            labeled = context.training_data(split, split.labelled, view_count=None)
+            labeled = context.training_data(split, split.labeled, view_count=None)
             found["alone"] = trainings(context, labeled, FromLabels(labeled), None)
         strategy = Strategy(context.parts.strategy)
         fit_strategy(strategy, context, teachers)

@@ -39,7 +39,7 @@ def answers_of(panel: Panel) -> Answers | None:
         # K of [B, C] -> [K, B]
         predicted.append(torch.stack([output.argmax(dim=1) for output in panel.answers(rows)]))
         labels.append(panel.targets(rows).long())
-        known.append(torch.stack([task.labelled(target) for target in panel.labels(rows)]))
+        known.append(torch.stack([task.labeled(target) for target in panel.labels(rows)]))
     return Answers(
         torch.cat(predicted, dim=1).numpy(),
         torch.cat(labels).numpy(),

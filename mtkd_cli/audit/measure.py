@@ -17,7 +17,7 @@ from mtkd_cli.audit.teacher_tests import Ensembles, tests_of
 from mtkd_cli.audit.validation_set import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.errors import DataError, MtkdError
 from mtkd_cli.interfaces import Metric
-from mtkd_cli.interfaces.significant_digits import significant
+from mtkd_cli.interfaces.significant_digits import round_significant
 from mtkd_cli.plugin.alternatives import strategy_with
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.report.audit_result import Audit, Change, StrategyFacts
@@ -40,7 +40,7 @@ def audit_of(context: Context, strategies: Sequence[Part]) -> Audit:
     Raises:
         DataError: too few labeled validation samples, or a teacher that cannot be recorded.
     """
-    samples = len(context.data.val.labelled)
+    samples = len(context.data.val.labeled)
     if samples < FEWEST:
         raise DataError(
             f"an audit needs {FEWEST} labeled validation samples, there are {samples}",
@@ -48,7 +48,7 @@ def audit_of(context: Context, strategies: Sequence[Part]) -> Audit:
             hint="raise data.labels or data.val",
         )
     panel = panel_of(context, prepare_teachers(context, 0))
-    found: Audit = significant(audit(panel, _with_own(strategies, context.parts.strategy)))
+    found: Audit = round_significant(audit(panel, _with_own(strategies, context.parts.strategy)))
     return found
 
 

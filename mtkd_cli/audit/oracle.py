@@ -24,7 +24,7 @@ def oracle_of(panel: Panel, alone: Sequence[Outcome]) -> Estimate | str:
     if not panel.task.by_element:
         return f"{spelt(metric.name)} ranks the predictions of all samples together"
     found = panel.outcome(measure_pairs(_right(panel), panel.task))
-    if any(metric.better(outcome.score.value, found.score.value) for outcome in alone):
+    if any(metric.is_better(outcome.score.value, found.score.value) for outcome in alone):
         return "a teacher alone has a better score"
     return found.score.estimate()
 
@@ -38,7 +38,7 @@ def _right(panel: Panel) -> Iterator[tuple[Tensor, Tensor]]:
         if task.over_classes:  # a right prediction of low confidence is right
             error = error + 1e6 * torch.stack([output.argmax(dim=1) != target for output in outputs])
         for k, known in enumerate(panel.labels(rows)):
-            error[k] = error[k].masked_fill(~task.labelled(known), torch.inf)
+            error[k] = error[k].masked_fill(~task.labeled(known), torch.inf)
         best = error.argmin(dim=0)  # [B, *]
         stacked = torch.stack(outputs)  # [K, B, C, *]
         shape = (len(best), 1, *task.elements) if task.elements else (-1, *[1] * (stacked.dim() - 2))

@@ -106,8 +106,8 @@ def _classes(
 def _by_class(panel: Panel, output: Tensor, target: Tensor) -> Tensor:
     """Return labels, right predictions and confidence of each sample by class of the label, ``[B, C, 3]``."""
     task, classes = panel.task, len(panel.context.data.classes)
-    confidence, answer = task.averageable(output).max(dim=1)
-    mask = task.labelled(target)  # [B, *]
+    confidence, answer = task.to_averageable(output).max(dim=1)
+    mask = task.labeled(target)  # [B, *]
     label = torch.where(mask, target.long(), 0)
     # index of sample and class, [labeled elements]
     index = (torch.arange(len(label)).view(-1, *[1] * (label.dim() - 1)) * classes + label)[mask]
@@ -139,7 +139,7 @@ def pairs(panel: Panel) -> tuple[PairFacts, ...]:
     same, seen = torch.zeros(count, count), torch.zeros(count, count)
     for rows in batches(panel.rows):
         answers, target = panel.answers(rows), panel.targets(rows)
-        known = torch.stack([task.labelled(t) for t in panel.labels(rows)])
+        known = torch.stack([task.labeled(t) for t in panel.labels(rows)])
         error = torch.where(known, task.error(answers, target), 0).flatten(2) if known.dim() > 2 else None
         if error is None:
             errors.append(task.error(answers, target).masked_fill(~known, torch.nan))

@@ -95,7 +95,7 @@ class Panel:
         target, known = self.targets(rows), self.batches.known
         if known is None:
             return (target,) * len(self.teachers)
-        return tuple(self.task.within(target, each) for each in known)
+        return tuple(self.task.remove_unknown_labels(target, each) for each in known)
 
     def batch(self, rows: NDArray[np.int64], number: int = 0, labels: bool = True) -> AggregationBatch:
         """Return the input of a strategy for some samples, as at the end of a run."""
@@ -111,7 +111,7 @@ class Panel:
 def panel_of(context: Context, teachers: list[ReadyTeacher]) -> Panel:
     """Return the panel of a recipe's teachers."""
     val = context.data.val
-    return Panel(context, tuple(teachers), make_batches(context, val, teachers), val.labelled)
+    return Panel(context, tuple(teachers), make_batches(context, val, teachers), val.labeled)
 
 
 def ensemble(panel: Panel, part: Part, folds: Sequence[NDArray[np.int64]]) -> Outcome:

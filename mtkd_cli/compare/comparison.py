@@ -12,7 +12,7 @@ from mtkd_cli.compare.row_costs import typical_costs
 from mtkd_cli.compare.sentences import against
 from mtkd_cli.compare.student import Student
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces.significant_digits import significant
+from mtkd_cli.interfaces.significant_digits import round_significant
 from mtkd_cli.report.baseline_names import ALL_LABELS, ALONE, PSEUDO_LABELS
 from mtkd_cli.report.comparison_lead import best_of, lead_of, opponents_of
 from mtkd_cli.report.comparison_result import Comparison, Row, Tuned
@@ -81,7 +81,7 @@ def comparison_of(
         failures=dict(failures or {}),
         tuned=tuple(tuned),
         best_set=best_set,
-        level=significant(look.level),
+        level=round_significant(look.level),
         seeds_seen=tuple(dict(seed) for seed in sorted(seen)),
         students_differ=len({student.report.student.model for student in students}) > 1
         or len({student.report.costs.student.bytes for student in students}) > 1,
@@ -177,7 +177,7 @@ def _summary(name: str, scores: Mapping[Seed, float]) -> Row:
         deviation=spread.deviation if len(values) > 1 else None,
         interval=(spread.low, spread.high) if len(values) >= FEWEST_SEEDS else None,
     )
-    found: Row = significant(row)
+    found: Row = round_significant(row)
     return found
 
 

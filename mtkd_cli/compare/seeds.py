@@ -13,7 +13,7 @@ from typing import Any
 
 from mtkd_cli.compare.tune import validation_rank
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.claim import claim
 from mtkd_cli.report.files import write_pages
@@ -132,10 +132,10 @@ def report_over(
         subject=f"Over {count} seeds, the student",
         no_interval=f"{count} seeds give no interval",
     )
-    spread = f"{shown(min(student))} to {shown(max(student))}"
+    spread = f"{format_number(min(student))} to {format_number(max(student))}"
     shipped = (
         f"Scores are means over seeds; the student's are {spread}. The student kept here is that of seed "
-        f"{seeds[median]}, the median on validation: {spelt(metric.name)} {shown(student[median])}."
+        f"{seeds[median]}, the median on validation: {spelt(metric.name)} {format_number(student[median])}."
     )
     return replace(
         reports[median],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mtkd_cli.interfaces.significant_digits import rounded, shown, significant
+from mtkd_cli.interfaces.significant_digits import format_number, round_significant, rounded
 from mtkd_cli.report.comparison_lead import no_interval
 from mtkd_cli.report.comparison_result import Against, Row
 from mtkd_cli.stats.paired_test import FEWEST_SEEDS
@@ -26,8 +26,8 @@ def against(row: Row, opponent: str, verdict: Verdict, metric: str, look: Look) 
     found = Against(
         word=verdict.word,
         seeds=test.seeds,
-        gain=significant(test.gain),
-        p_holm=significant(verdict.p_holm),
+        gain=round_significant(test.gain),
+        p_holm=round_significant(verdict.p_holm),
         sentence="",
         deviation=rounded(test.deviation),
         low=rounded(test.low),
@@ -39,7 +39,7 @@ def against(row: Row, opponent: str, verdict: Verdict, metric: str, look: Look) 
 
 
 def _sentence(row: Row, opponent: str, test: Against, metric: str, look: Look) -> str:
-    gain, low, high = (shown(part, row.mean, "+") for part in (test.gain, test.low, test.high))
+    gain, low, high = (format_number(part, row.mean, "+") for part in (test.gain, test.low, test.high))
     is_sure = test.word != INCONCLUSIVE
     verdict = f"{test.word} the {opponent}" if is_sure else f"against the {opponent}: {test.word}"
     sentence = f"{row.name} {verdict}: gain {gain} {metric}"

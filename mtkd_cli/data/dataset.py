@@ -14,7 +14,7 @@ from mtkd_cli import counter_rng
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData, TaskData
-from mtkd_cli.interfaces.missing_labels import labelled_rows, none_like
+from mtkd_cli.interfaces.missing_labels import has_label, missing_labels_like
 from mtkd_cli.reading.moments import mean_and_deviation
 from mtkd_cli.recipe.schema import Data
 
@@ -45,9 +45,9 @@ class Split:
         return counter_rng.id_numbers(self.samples.ids)
 
     @cached_property
-    def labelled(self) -> NDArray[np.int64]:
+    def labeled(self) -> NDArray[np.int64]:
         """Indices of the labeled samples."""
-        return np.flatnonzero(labelled_rows(self.samples.targets))
+        return np.flatnonzero(has_label(self.samples.targets))
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,14 @@ def load(source: SourceData, options: Data) -> Dataset:
     _check(source)
     train, test = source.train, source.test
     if test is None:
-        labeled = np.flatnonzero(labelled_rows(train.targets))
+        labeled = np.flatnonzero(has_label(train.targets))
         count = round(options.test * len(labeled))
         held = labeled[draw_in_proportion(strata(train.targets[labeled]), count, "test", options.seed)]
         test, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
     train, val, hidden = _train_and_val(train, source.val, options)
     splits = [Split(n, s, _digest(s)) for n, s in (("train", hidden), ("val", val), ("test", test))]
     for split in splits:
-        if not len(split.labelled):
+        if not len(split.labeled):
             raise DataError(
                 f"the {split.name} split has no labeled sample",
                 where=f"data {options.name}",
@@ -125,7 +125,7 @@ def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[
         val: validation samples of the source, if it has any.
         options: the recipe's ``data``.
     """
-    labeled = np.flatnonzero(labelled_rows(train.targets))
+    labeled = np.flatnonzero(has_label(train.targets))
     budget = len(labeled) if options.labels is None else options.labels
     if budget > len(labeled):
         samples = "training samples" if val else "samples"
@@ -138,9 +138,9 @@ def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[
         count = min(round(options.val * budget), budget)
         held = labeled[draw_in_proportion(strata(train.targets[labeled]), count, "val", options.seed)]
         val, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
-        labeled, budget = np.flatnonzero(labelled_rows(train.targets)), budget - count
+        labeled, budget = np.flatnonzero(has_label(train.targets)), budget - count
     kept = labeled[_draw_evenly(strata(train.targets[labeled]), budget, "labels", options.seed)]
-    targets = none_like(train.targets)
+    targets = missing_labels_like(train.targets)
     targets[kept] = train.targets[kept]
     return train, val, replace(train, targets=targets)
 

@@ -56,7 +56,7 @@ def view(
 def affine(samples: NDArray[np.uint64], number: int, seed: int, augment: Augment) -> Tensor | None:
     """Return the affine map from view to sample coordinates, ``[B, 2, 3]``; None if nothing moves.
 
-    See `Task.moved` for the coordinates and `view` for the arguments.
+    See `Task.transform_labels` for the coordinates and `view` for the arguments.
     """
     moves = augment.flip or _resamples(augment)
     return None if number == PLAIN or not moves else _affine(_draws(samples, number, seed), augment)

@@ -70,13 +70,13 @@ def _problem(file: Path) -> str:
 def check_splits(context: Context) -> Iterator[Finding]:
     """Report the sizes of the splits; warn about classes with few or no labels."""
     data = context.data
-    sizes = [f"{len(split)} {split.name} ({len(split.labelled)} labeled)" for split in data.splits]
+    sizes = [f"{len(split)} {split.name} ({len(split.labeled)} labeled)" for split in data.splits]
     yield Finding("splits", "ok", f"{len(data.classes)} classes; {', '.join(sizes)}")
     yield from _check_sizes(context)
     if not context.task.over_classes or data.train.samples.targets.ndim != 1:
         return
     for split in data.splits:
-        labels = split.samples.targets[split.labelled]
+        labels = split.samples.targets[split.labeled]
         counts = np.bincount(labels, minlength=len(data.classes))
         absent = [name for name, count in zip(data.classes, counts, strict=True) if not count]
         if absent:
@@ -96,7 +96,7 @@ def _check_sizes(context: Context) -> Iterator[Finding]:
         (context.data.val, FEWEST_VALIDATION, chance, "data.val"),
         (context.data.test, jackknife.FEWEST, "the report gives no interval", "data.test"),
     ):
-        count = len(split.labelled)
+        count = len(split.labeled)
         if count < fewest:
             found = f"{split.name} has {count} labeled {'sample' if count == 1 else 'samples'}: {effect}"
             yield Finding("labels", "warn", found, f"increase {key}, or label more samples")

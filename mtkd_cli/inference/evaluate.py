@@ -73,7 +73,7 @@ def score(
         "run": str(student.folder),
         "data": options.name,
         "split": split,
-        "samples": len(part.labelled),
+        "samples": len(part.labeled),
         "drawn_anew": _drawn_anew(student, options),
         "metric": student.task.primary.name,
         "scores": without_nan(measured.metrics),

@@ -92,7 +92,7 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
     if quantize and form != "onnx":
         raise UsageError(f"{form} cannot be quantized", where="--quantize", hint="use --format onnx")
     module = Shippable(student.module).eval()
-    rows = split.labelled
+    rows = split.labeled
     with atomic.disk_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
     with atomic.workplace(file) as folder:
@@ -280,7 +280,7 @@ def _compare(
     nearly equal scores.
     """
     difference = largest = 0.0
-    for part in batches(split.labelled):
+    for part in batches(split.labeled):
         inputs = _inputs(split, part)
         expected, found = own(inputs), other(inputs)
         if expected.shape != found.shape:

@@ -29,7 +29,7 @@ def key_file() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "mtkd" / "key"
 
 
-def signed(facts: Mapping[str, Any], code: Sequence[str]) -> dict[str, Any]:
+def sign(facts: Mapping[str, Any], code: Sequence[str]) -> dict[str, Any]:
     """Return a document with the hashes of the code that it names, and a signature.
 
     A document without local code is returned unchanged. Without a usable key there is no signature.

@@ -22,7 +22,7 @@ from mtkd_cli.inference.code_permission import permit
 from mtkd_cli.inference.run_files import ROOT, STUDENT, weights_file
 from mtkd_cli.inference.student_document import AGAIN, FORMAT, StudentDocument, parsed
 from mtkd_cli.interfaces import Model, ModelRequest, Task, TaskData
-from mtkd_cli.interfaces.missing_labels import none_like
+from mtkd_cli.interfaces.missing_labels import missing_labels_like
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.models.head import with_outputs
@@ -244,7 +244,7 @@ def _build_task(document: StudentDocument, registry: Registry) -> Task:
         factory = spec.load()
     labels, scale = document.labels, document.scale
     kind = labels.dtype if scale is None else np.float64  # distinguishes labels far from 0
-    targets = none_like(np.empty((2, *labels.shape), kind))
+    targets = missing_labels_like(np.empty((2, *labels.shape), kind))
     if scale is not None:
         mean, deviation = (np.array(values[: targets[0].size]) for values in scale)
         targets[:] = np.stack([mean - deviation, mean + deviation]).reshape(targets.shape)
@@ -269,5 +269,5 @@ def _build_model(document: StudentDocument, task: Task, registry: Registry, wher
         classes=document.classes,
         trained=True,
         scale=document.scale,
-        shaped=task.shaped,
+        to_task_shape=task.to_task_shape,
     )

@@ -10,14 +10,14 @@ from mtkd_cli.interfaces.data import DataCache as DataCache
 from mtkd_cli.interfaces.data import DataSource as DataSource
 from mtkd_cli.interfaces.data import Samples as Samples
 from mtkd_cli.interfaces.data import SourceData as SourceData
-from mtkd_cli.interfaces.detector import DetectorAnswer as DetectorAnswer
-from mtkd_cli.interfaces.detector import Wanted as Wanted
+from mtkd_cli.interfaces.detector import DetectionTargets as DetectionTargets
+from mtkd_cli.interfaces.detector import DetectorOutput as DetectorOutput
 from mtkd_cli.interfaces.models import HubFormat as HubFormat
 from mtkd_cli.interfaces.models import InputSpec as InputSpec
 from mtkd_cli.interfaces.models import Model as Model
 from mtkd_cli.interfaces.models import ModelProvider as ModelProvider
 from mtkd_cli.interfaces.models import ModelRequest as ModelRequest
-from mtkd_cli.interfaces.models import Predictions as Predictions
+from mtkd_cli.interfaces.models import PrecomputedOutputs as PrecomputedOutputs
 from mtkd_cli.interfaces.strategy import AggregationBatch as AggregationBatch
 from mtkd_cli.interfaces.strategy import Aggregator as Aggregator
 from mtkd_cli.interfaces.strategy import CombiningAggregator as CombiningAggregator

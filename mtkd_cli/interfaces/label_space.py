@@ -11,7 +11,7 @@ UNKNOWN = -1e9
 """Logit of a class that a teacher does not know; its softmax is exactly 0, without NaN."""
 
 
-def on_classes(outputs: Tensor, alignment: Alignment) -> Tensor:
+def align_logits(outputs: Tensor, alignment: Alignment) -> Tensor:
     """Convert a teacher's logits ``[B, C', *]`` to the task's classes, ``[B, C, *]``.
 
     The probabilities of several outputs for one class are summed; the logit of a class without outputs is
@@ -27,13 +27,13 @@ def on_classes(outputs: Tensor, alignment: Alignment) -> Tensor:
     return torch.stack(columns, dim=1)
 
 
-def restricted(logits: Tensor, known: Tensor) -> Tensor:
+def restrict_logits(logits: Tensor, known: Tensor) -> Tensor:
     """Return logits ``[B, C, *]`` with `UNKNOWN` for the classes outside the mask ``known [C]``."""
     # [C] -> [1, C, *]
     return logits.masked_fill(~known.view(1, -1, *(1,) * (logits.dim() - 2)), UNKNOWN)
 
 
-def speaks(target: Tensor, known: Tensor) -> Tensor:
+def usage_mask_of_labels(target: Tensor, known: Tensor) -> Tensor:
     """Return the mask ``[K, B, *]`` of elements on which each teacher is used.
 
     It is False for labels of a class that the teacher does not know, and True without a label.
@@ -45,9 +45,9 @@ def speaks(target: Tensor, known: Tensor) -> Tensor:
     return known[:, target.clamp(min=0).long()] | (target < 0)
 
 
-def within(target: Tensor, known: Tensor) -> Tensor:
+def remove_unknown_labels(target: Tensor, known: Tensor) -> Tensor:
     """Return labels ``[B, *]`` with -1 for the classes outside the mask ``known [C]``."""
-    return torch.where(speaks(target, known[None])[0], target, -1)
+    return torch.where(usage_mask_of_labels(target, known[None])[0], target, -1)
 
 
 def entropy_share(probabilities: Tensor, output: Tensor) -> Tensor:

@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def present(target: Tensor) -> Tensor:
+def label_mask(target: Tensor) -> Tensor:
     """Return the mask of existing labels, bool, with the target's shape."""
     return torch.isfinite(target) if target.is_floating_point() else target >= 0
 
 
-def any_of(labelled: Tensor) -> Tensor:
+def any_per_sample(labeled: Tensor) -> Tensor:
     """Return the mask ``[B]`` of samples with any True in ``[B, *]``."""
-    return labelled if labelled.dim() == 1 else labelled.flatten(1).any(dim=1)
+    return labeled if labeled.dim() == 1 else labeled.flatten(1).any(dim=1)
 
 
-def labelled_rows(targets: NDArray[Any]) -> NDArray[np.bool_]:
+def has_label(targets: NDArray[Any]) -> NDArray[np.bool_]:
     """Return the mask ``[N]`` of samples with any label."""
     is_label = np.isfinite(targets) if targets.dtype.kind == "f" else targets >= 0  # the targets' shape
     return np.asarray(is_label.any(axis=tuple(range(1, targets.ndim))))
 
 
-def none_like(targets: NDArray[Any]) -> NDArray[Any]:
+def missing_labels_like(targets: NDArray[Any]) -> NDArray[Any]:
     """Return an array of missing labels with the same shape and type."""
     return np.full_like(targets, np.nan if targets.dtype.kind == "f" else -1)
 
 
-def without_labels(target: Tensor) -> Tensor:
+def missing_labels_as(target: Tensor) -> Tensor:
     """Return a tensor of missing labels with the same shape and type."""
     return torch.full_like(target, torch.nan if target.is_floating_point() else -1)

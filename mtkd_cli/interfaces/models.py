@@ -80,7 +80,7 @@ class ModelRequest:
 
 
 @dataclass(frozen=True)
-class Predictions:
+class PrecomputedOutputs:
     """Precomputed outputs of a teacher, one row per sample.
 
     Attributes:
@@ -126,7 +126,7 @@ class Model:
         channels_last: whether it may run in this memory format: faster convolutions, the same outputs up to
             rounding. False for modules that call ``view`` on feature maps.
         scale: mean and deviation ``[C]`` that convert raw outputs to the target's units; None: no conversion.
-        shaped: `Task.shaped` of its task; set by mtkd.
+        to_task_shape: `Task.to_task_shape` of its task; set by mtkd.
         resized: function that returns the model with another number of outputs, for models without ``head``.
         predictions: precomputed outputs of a model that takes sample ids instead of views
             (`TeacherSpec.by_id`); its module is never called.
@@ -146,10 +146,10 @@ class Model:
     trained: bool = False
     channels_last: bool = True
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
-    shaped: Callable[[Any], Any] | None = None
+    to_task_shape: Callable[[Any], Any] | None = None
     resized: Callable[[int], Model] | None = None
     partly: bool = False
-    predictions: Predictions | None = None
+    predictions: PrecomputedOutputs | None = None
     weights: tuple[int, int] | None = None
     outputs: int | None = None
     has_background: bool | None = None

@@ -11,9 +11,9 @@ from torch import Tensor
 from mtkd_cli.interfaces import Prediction, Task
 
 
-def said(task: Task, output: Tensor, classes: Sequence[str]) -> list[Prediction]:
+def describe_predictions(task: Task, output: Tensor, classes: Sequence[str]) -> list[Prediction]:
     """Return the predictions of outputs ``[B, C, *]`` of classes or values, see `Task.predictions`."""
-    values = task.averageable(output)
+    values = task.to_averageable(output)
     if not task.over_classes:
         names = list(classes)[: values.shape[1]]
         rows = [[_round(value, index, task) for index, value in enumerate(row)] for row in values.tolist()]

@@ -15,14 +15,16 @@ def rounded(value: float | None) -> float | None:
     return float(f"{value:.{KEPT}g}") if value is not None and math.isfinite(value) else None
 
 
-def significant(value: Any) -> Any:
+def round_significant(value: Any) -> Any:
     """Round all floats in a value to `KEPT` significant digits, also in dataclasses, dicts and lists."""
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{each.name: significant(getattr(value, each.name)) for each in fields(value)})
+        return replace(
+            value, **{each.name: round_significant(getattr(value, each.name)) for each in fields(value)}
+        )
     if isinstance(value, dict):
-        return {name: significant(part) for name, part in value.items()}
+        return {name: round_significant(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(significant(part) for part in value)
+        return type(value)(round_significant(part) for part in value)
     return float(f"{value:.{KEPT}g}") if isinstance(value, float) else value
 
 
@@ -60,7 +62,9 @@ def supported_digits(size: float, samples: int) -> str:
     return f".{max(kept - before, 0)}f"
 
 
-def shown(value: float | None, size: float | None = None, sign: str = "", samples: int | None = None) -> str:
+def format_number(
+    value: float | None, size: float | None = None, sign: str = "", samples: int | None = None
+) -> str:
     """Return a number as text; ``undefined`` for None and non-finite numbers.
 
     Args:

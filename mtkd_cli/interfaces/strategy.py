@@ -40,16 +40,16 @@ class AggregationBatch:
         answered: ``[K, B]`` bool, samples with finite outputs; None: all. The core gives the others weight 0;
             their outputs are replaced by the mean of the other teachers.
         target: labels; only for strategies that need ``labels``.
-        labelled: ``[B, *]`` bool, the mask of labels; only for strategies that need ``labels``.
+        labeled: ``[B, *]`` bool, the mask of labels; only for strategies that need ``labels``.
         student_output: ``[B, C, *]`` without gradient, or another form that a student has in training (see
-            `Task.shaped`); only for strategies that need ``student``.
+            `Task.to_task_shape`); only for strategies that need ``student``.
         metadata: columns of B values each.
         draw: function ``(name, shape)`` to uniform numbers in [0, 1), determined by seed, step and name.
-        summed: function that sums a tensor over the processes of a training batch, for strategies that need
-            totals of the whole batch. Every process must call it equally often, with the same shape. With one
-            process, and outside training, it returns the tensor.
-        heard_by_label: ``[K, B, *]`` bool, part of `heard` that depends on labels, for strategies that do not
-            receive labels.
+        sum_over_processes: function that sums a tensor over the processes of a training batch, for strategies
+            that need totals of the whole batch. Every process must call it equally often, with the same
+            shape. With one process, and outside training, it returns the tensor.
+        usage_by_label: ``[K, B, *]`` bool, part of `usage_mask` that depends on labels, for strategies that
+            do not receive labels.
     """
 
     outputs: tuple[Tensor, ...]
@@ -62,12 +62,12 @@ class AggregationBatch:
     known: Tensor | None = None
     answered: Tensor | None = None
     target: Tensor | None = None
-    labelled: Tensor | None = None
+    labeled: Tensor | None = None
     student_output: Any = None
     metadata: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     draw: Callable[[str, tuple[int, ...]], Tensor] | None = None
-    summed: Callable[[Tensor], Tensor] = _identity
-    heard_by_label: Tensor | None = None
+    sum_over_processes: Callable[[Tensor], Tensor] = _identity
+    usage_by_label: Tensor | None = None
 
     @cached_property
     def error(self) -> Tensor:
@@ -97,11 +97,11 @@ class AggregationBatch:
         """
         if self.known is None:
             return self.scores
-        if self.target is None or self.labelled is None:
+        if self.target is None or self.labeled is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
-        from mtkd_cli.interfaces.missing_labels import any_of
+        from mtkd_cli.interfaces.missing_labels import any_per_sample
 
-        rows = any_of(self.labelled)
+        rows = any_per_sample(self.labeled)
         found = (self.task.statistics(output, self.target)[rows] for output in self.outputs)
         return tuple(self.task.metrics(each)[self.task.primary.name] for each in found)
 
@@ -113,13 +113,13 @@ class AggregationBatch:
         """
         import torch
 
-        if self.target is None or self.labelled is None:
+        if self.target is None or self.labeled is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
         sums = []
         for output in self.outputs:
             loss = self.task.evaluation_loss(output, self.target)
-            sums.append(torch.where(self.labelled, loss, 0).double().sum().item())
-        count = max(1, int(self.labelled.sum()))
+            sums.append(torch.where(self.labeled, loss, 0).double().sum().item())
+        count = max(1, int(self.labeled.sum()))
         return tuple(total / count for total in sums)
 
     @cached_property
@@ -131,12 +131,12 @@ class AggregationBatch:
         `scores_alone`, then by `losses_alone`. Equal teachers are sorted by name, so that the recipe's order
         never decides.
         """
-        if self.labelled is None:
+        if self.labeled is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
         metric = self.task.primary
-        few = self.known is None and self.labelled.sum() < FEW_LABELS and not self.task.spatial
+        few = self.known is None and self.labeled.sum() < FEW_LABELS and not self.task.spatial
         ranks = [
-            metric.rank(metric.signed(-loss) if few else score, loss)
+            metric.rank(metric.to_larger_better(-loss) if few else score, loss)
             for score, loss in zip(self.scores_alone, self.losses_alone, strict=True)
         ]
         by_name = sorted(range(len(ranks)), key=self.teacher_names.__getitem__)
@@ -160,42 +160,43 @@ class AggregationBatch:
         """The task's statistics ``[N, S]`` of each teacher on labels of classes that it knows."""
         if self.target is None:
             raise LookupError("labels were not asked for: declare needs=('labels',)")
-        from mtkd_cli.interfaces.missing_labels import any_of
+        from mtkd_cli.interfaces.missing_labels import any_per_sample
 
         found = []
         for output, target in zip(self.outputs, self._targets_known, strict=True):
-            rows = any_of(self.task.labelled(target))
+            rows = any_per_sample(self.task.labeled(target))
             found.append(self.task.statistics(output, target)[rows])
         return tuple(found)
 
     @cached_property
-    def heard(self) -> Tensor:
+    def usage_mask(self) -> Tensor:
         """Mask of the elements on which each teacher is used, ``[K, B, *]`` bool.
 
-        It is False for non-finite outputs, and for labels that the teacher cannot predict, see `Task.heard`.
-        The core sets these weights to 0; a strategy that selects one teacher must select among the others.
+        It is False for non-finite outputs, and for labels that the teacher cannot predict, see
+        `Task.usage_mask`. The core sets these weights to 0; a strategy that selects one teacher must select
+        among the others.
         """
         import torch
 
         first = self.outputs[0]
         shape = (len(self.outputs), len(first), *self.task.elements)
-        heard = torch.ones(shape, dtype=torch.bool, device=first.device)
-        for limit in (self._heard_by_label, self.answered):
+        usage_mask = torch.ones(shape, dtype=torch.bool, device=first.device)
+        for limit in (self._usage_by_label, self.answered):
             if limit is not None:
                 # [K, B] or [K, B, *] -> [K, B, *]
-                heard = heard & limit.view(*limit.shape, *(1,) * (heard.dim() - limit.dim()))
-        return heard
+                usage_mask = usage_mask & limit.view(*limit.shape, *(1,) * (usage_mask.dim() - limit.dim()))
+        return usage_mask
 
     @property
-    def any_unheard(self) -> bool:
-        """Whether `heard` may be False for some teacher."""
-        return self.answered is not None or self._heard_by_label is not None
+    def has_unused_teacher(self) -> bool:
+        """Whether `usage_mask` may be False for some teacher."""
+        return self.answered is not None or self._usage_by_label is not None
 
     @cached_property
-    def _heard_by_label(self) -> Tensor | None:
+    def _usage_by_label(self) -> Tensor | None:
         if self.target is None:
-            return self.heard_by_label
-        return self.task.heard(self.outputs, self.target, self.known)
+            return self.usage_by_label
+        return self.task.usage_mask(self.outputs, self.target, self.known)
 
     @cached_property
     def _targets_known(self) -> tuple[Tensor, ...]:
@@ -204,7 +205,7 @@ class AggregationBatch:
             raise LookupError("labels")
         if self.known is None:
             return (self.target,) * len(self.outputs)
-        return tuple(self.task.within(self.target, known) for known in self.known)
+        return tuple(self.task.remove_unknown_labels(self.target, known) for known in self.known)
 
     def alone(self, teacher: int) -> Merged:
         """Return the outputs of one teacher as the only one, for `Task.kd_loss`."""
@@ -224,7 +225,7 @@ class AggregationBatch:
         """Return the batch without the fields of the given needs."""
         batch = self
         if "labels" in needs:
-            batch = replace(batch, target=None, labelled=None, heard_by_label=batch._heard_by_label)
+            batch = replace(batch, target=None, labeled=None, usage_by_label=batch._usage_by_label)
         if "student" in needs:
             batch = replace(batch, student_output=None)
         return batch

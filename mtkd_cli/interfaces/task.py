@@ -60,10 +60,10 @@ class Task(ABC, metaclass=_Complete):
     K teachers, B samples, C outputs. ``*`` stands for ``elements``, the shape of the weights within one
     sample: no dimensions for a class or boxes, ``H, W`` for a map.
 
-    A task sets ``primary`` and ``outputs`` and implements six methods: `averageable`, `as_output`, `kd_loss`,
-    `task_loss`, `statistics` and `metrics`. All other methods and attributes have a default. Override them to
-    change how teachers are merged and measured, how classes and spatial labels are handled, and what reports
-    show.
+    A task sets ``primary`` and ``outputs`` and implements six methods: `to_averageable`, `from_averageable`,
+    `kd_loss`, `task_loss`, `statistics` and `metrics`. All other methods and attributes have a default.
+    Override them to change how teachers are merged and measured, how classes and spatial labels are handled,
+    and what reports show.
 
     Attributes:
         primary: the metric of selections and verdicts.
@@ -79,17 +79,16 @@ class Task(ABC, metaclass=_Complete):
 
         over_classes: whether outputs have classes along dimension 1, and targets are class numbers.
         any_label_space: whether `mix` and `kd_loss` support teachers that know only some of the classes.
-        numbered: whether outputs contain class numbers, see `class_numbers`.
+        has_class_numbers: whether outputs contain class numbers, see `class_numbers`.
         class_score: name of a score per class in `details`, used to weigh teachers per class.
         top_k: default number of recorded classes; None: all.
-        plain_logits: whether `kd_loss` needs only log-probabilities, so that it supports top-k recordings.
-
-        logits: whether outputs are logits, and `as_output` converts probabilities to logits. `error` must
-            then
-            be the negative log-likelihood of a label, also for pixels passed as samples: `calibrate` needs
-            it.
-        spatial: whether labels have coordinates and follow a view's geometry, see `moved`.
-        pictured: number of test samples that `picture` receives.
+        needs_probabilities_only: whether `kd_loss` needs only log-probabilities, so that it supports top-k
+            recordings.
+        logits: whether outputs are logits, and `from_averageable` converts probabilities to logits. `error`
+            must then be the negative log-likelihood of a label, also for pixels passed as samples:
+            `calibrate` needs it.
+        spatial: whether labels have coordinates and follow a view's geometry, see `transform_labels`.
+        pictured_samples: number of test samples that `picture` receives.
     """
 
     primary: Metric
@@ -102,23 +101,23 @@ class Task(ABC, metaclass=_Complete):
 
     over_classes: bool = False
     any_label_space: bool = True
-    numbered: bool = False
+    has_class_numbers: bool = False
     class_score: str = ""
     top_k: int | None = None
-    plain_logits: bool = True
+    needs_probabilities_only: bool = True
 
     logits: bool = False
     spatial: bool = False
-    pictured: int = 8
+    pictured_samples: int = 8
 
     # Methods that every task implements.
 
     @abstractmethod
-    def averageable(self, output: Tensor) -> Tensor:
+    def to_averageable(self, output: Tensor) -> Tensor:
         """Convert an output to numbers that may be averaged over teachers: probabilities, values."""
 
     @abstractmethod
-    def as_output(self, averaged: Tensor) -> Tensor:
+    def from_averageable(self, averaged: Tensor) -> Tensor:
         """Convert averaged numbers back to an output: log-probabilities, values."""
 
     @abstractmethod
@@ -145,7 +144,7 @@ class Task(ABC, metaclass=_Complete):
     def mix(self, merged: Merged) -> Tensor:
         """Return the weighted mixture ``[B, C, *]``, as an output.
 
-        By default, the weighted mean of `averageable`, or the combined output.
+        By default, the weighted mean of `to_averageable`, or the combined output.
 
         Raises:
             PluginError: a teacher knows only some of the classes, which the default does not support.
@@ -160,9 +159,11 @@ class Task(ABC, metaclass=_Complete):
                 where=_location(type(self)),
                 hint="set any_label_space = False in the task, or implement mix() for such teachers",
             )
-        averageable = torch.stack([self.averageable(output) for output in merged.outputs])  # [K, B, C, *]
+        to_averageable = torch.stack(
+            [self.to_averageable(output) for output in merged.outputs]
+        )  # [K, B, C, *]
         weights = merged.weights.unsqueeze(2)  # type: ignore[union-attr]  # [K, B, 1, *]
-        return self.as_output((weights * averageable).sum(dim=0))
+        return self.from_averageable((weights * to_averageable).sum(dim=0))
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Return each teacher's error on the labels, ``[K, B, *]``; 0 for missing labels.
@@ -172,7 +173,7 @@ class Task(ABC, metaclass=_Complete):
         """
         import torch
 
-        plain = self.unweighted()
+        plain = self.without_class_weights()
         return torch.stack([plain.task_loss(output, target) for output in outputs])
 
     def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
@@ -186,10 +187,10 @@ class Task(ABC, metaclass=_Complete):
         from mtkd_cli.interfaces.label_space import entropy_share
 
         if self.over_classes:
-            return torch.stack([entropy_share(self.averageable(output), output) for output in outputs])
+            return torch.stack([entropy_share(self.to_averageable(output), output) for output in outputs])
         return torch.zeros(len(outputs), len(outputs[0]), *self.elements, device=outputs[0].device)
 
-    def unweighted(self) -> Task:
+    def without_class_weights(self) -> Task:
         """Return the task without class weights, which is used to fit and compare teachers.
 
         Class weights are for the student: `task_loss` and `kd_loss` each apply them once.
@@ -202,7 +203,7 @@ class Task(ABC, metaclass=_Complete):
 
     # Form of outputs and labels.
 
-    def shaped(self, output: Any) -> Any:
+    def to_task_shape(self, output: Any) -> Any:
         """Convert a module's output to the task's form, ``[B, C, *]``, on the task's grid.
 
         In training mode, a student's output may have another form that `kd_loss` and `task_loss` support.
@@ -212,26 +213,26 @@ class Task(ABC, metaclass=_Complete):
         """
         return output
 
-    def labelled(self, target: Tensor) -> Tensor:
+    def labeled(self, target: Tensor) -> Tensor:
         """Return the mask of labels, ``[B, *]`` bool; by default, elements with any number of a label."""
-        from mtkd_cli.interfaces.missing_labels import present
+        from mtkd_cli.interfaces.missing_labels import label_mask
 
-        mask, dims = present(target), 1 + len(self.elements)
+        mask, dims = label_mask(target), 1 + len(self.elements)
         # [B, *, ...] -> [B, *]
         return mask.flatten(dims).any(dim=-1) if mask.dim() > dims else mask
 
-    def wrong_label(self, targets: NDArray[Any]) -> tuple[int, str] | None:
+    def find_invalid_label(self, targets: NDArray[Any]) -> tuple[int, str] | None:
         """Return the index of the first invalid label, and the reason; None if all are valid."""
         return None
 
     # Class names, and teachers that know only some of the classes.
 
-    def counted(self, outputs: int) -> int | None:
+    def class_count(self, outputs: int) -> int | None:
         """Return the number of class names for a number of outputs; None if outputs have no class names.
 
         By default, one name per output; None in a task with its own `aligned` and without ``over_classes``.
         """
-        return outputs if self.over_classes or type(self).aligned is Task.aligned else None
+        return outputs if self.over_classes or type(self).align is Task.align else None
 
     def class_numbers(self, output: Tensor) -> Tensor | None:
         """Return the class numbers in outputs ``[B, C, *]``; None if the index of an output is its class.
@@ -241,41 +242,41 @@ class Task(ABC, metaclass=_Complete):
         """
         return None
 
-    def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
+    def align(self, outputs: Tensor, alignment: Alignment) -> Tensor:
         """Convert a teacher's outputs ``[B, C', *]`` to the task's classes, ``[B, C, *]``.
 
         Raises:
             ValueError: an output is for a class without a name; the message names it.
         """
-        from mtkd_cli.interfaces.label_space import on_classes
+        from mtkd_cli.interfaces.label_space import align_logits
 
-        return on_classes(outputs, alignment)
+        return align_logits(outputs, alignment)
 
-    def heard(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
+    def usage_mask(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
         """Return the mask of elements on which each teacher is used, ``[K, B, *]`` bool; None: all.
 
         It must be True for missing labels. By default, it is False for labels of classes that the teacher
         does not know.
         """
-        from mtkd_cli.interfaces.label_space import speaks
+        from mtkd_cli.interfaces.label_space import usage_mask_of_labels
 
-        return None if known is None else speaks(target, known)
+        return None if known is None else usage_mask_of_labels(target, known)
 
-    def restricted(self, output: Tensor, known: Tensor) -> Tensor:
+    def restrict_to_known(self, output: Tensor, known: Tensor) -> Tensor:
         """Return an output ``[B, C, *]`` without information on classes outside the mask ``known [C]``."""
-        from mtkd_cli.interfaces.label_space import restricted
+        from mtkd_cli.interfaces.label_space import restrict_logits
 
-        return restricted(output.float(), known)
+        return restrict_logits(output.float(), known)
 
-    def within(self, target: Tensor, known: Tensor) -> Tensor:
+    def remove_unknown_labels(self, target: Tensor, known: Tensor) -> Tensor:
         """Return the labels without those of classes outside the mask ``known [C]``."""
-        from mtkd_cli.interfaces.label_space import within
+        from mtkd_cli.interfaces.label_space import remove_unknown_labels
 
-        return within(target, known)
+        return remove_unknown_labels(target, known)
 
     # Spatial labels.
 
-    def moved(self, target: Tensor, affine: Tensor) -> Tensor:
+    def transform_labels(self, target: Tensor, affine: Tensor) -> Tensor:
         """Transform labels to the geometry of a view; called only if ``spatial``.
 
         Args:
@@ -293,9 +294,9 @@ class Task(ABC, metaclass=_Complete):
 
         By default, a class with its probability, a map of classes, or a value for each name.
         """
-        from mtkd_cli.interfaces.prediction_text import said
+        from mtkd_cli.interfaces.prediction_text import describe_predictions
 
-        return said(self, output, classes)
+        return describe_predictions(self, output, classes)
 
     def details(self, statistics: Tensor) -> Details:
         """Return the details that a report shows besides the metrics, from statistics ``[N, S]``."""

@@ -45,11 +45,11 @@ class Metric:
         """Name in reports."""
         return self.label or self.name.replace("_", " ")
 
-    def better(self, new: float, old: float) -> bool:
+    def is_better(self, new: float, old: float) -> bool:
         """Whether ``new`` is strictly better than ``old``."""
         return new > old if self.higher_is_better else new < old
 
-    def signed(self, value: float) -> float:
+    def to_larger_better(self, value: float) -> float:
         """Return the value with the sign for which larger is better; applied twice, it returns the value."""
         return value if self.higher_is_better else -value
 
@@ -58,7 +58,9 @@ class Metric:
 
         NaN ranks last.
         """
-        return tuple(-math.inf if math.isnan(part) else part for part in (self.signed(value), -loss))  # type: ignore[return-value]
+        return tuple(
+            -math.inf if math.isnan(part) else part for part in (self.to_larger_better(value), -loss)
+        )  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtkd_cli.interfaces import Merged
-from mtkd_cli.interfaces.label_space import restricted
+from mtkd_cli.interfaces.label_space import restrict_logits
 from mtkd_cli.losses.class_mixture import mixed
 from mtkd_cli.losses.kl import kl_divergence
 
@@ -59,6 +59,6 @@ def loss_to_teachers(loss: DistillationLoss, student: Tensor, merged: Merged, te
     for k, output in enumerate(merged.outputs):
         teacher = output.float()
         target = F.softmax(teacher / temperature, dim=1) if loss.to_mixture else teacher
-        own = student if merged.known is None else restricted(student, merged.known[k])
+        own = student if merged.known is None else restrict_logits(student, merged.known[k])
         losses.append(merged.weights[k] * loss.distance(own, target, temperature))
     return torch.stack(losses).sum(dim=0)

@@ -36,7 +36,9 @@ def build_student(part: ModelPart, student: Student, data: Dataset, task: Task, 
     model = with_checkpoint(model, student.checkpoint, where, part.trusted, key=student.checkpoint_key)
     model = with_outputs(model, task.outputs, where, seed)
     spec = complete_input(model.input, student.input, data.input)
-    return replace(model, classes=data.classes, input=spec, scale=task.scale, shaped=task.shaped)
+    return replace(
+        model, classes=data.classes, input=spec, scale=task.scale, to_task_shape=task.to_task_shape
+    )
 
 
 def build_model(

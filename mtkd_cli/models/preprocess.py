@@ -151,7 +151,7 @@ class Prepared(nn.Module):
         module: maps preprocessed views to raw outputs.
         spec: its input.
         scale: see `Model.scale`.
-        shaped: see `Task.shaped`.
+        to_task_shape: see `Task.to_task_shape`.
     """
 
     def __init__(
@@ -159,13 +159,13 @@ class Prepared(nn.Module):
         module: nn.Module,
         spec: InputSpec,
         scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
-        shaped: Callable[[Any], Any] | None = None,
+        to_task_shape: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__()
         self.module = module
         self.spec = spec
         self.scale = scale
-        self.shaped = shaped
+        self.to_task_shape = to_task_shape
 
     def forward(self, views: Tensor) -> Any:
         """Return the module's outputs on ``[B, C, H, W]`` views (0 to 1), or on ``[B, F]``."""
@@ -176,10 +176,10 @@ class Prepared(nn.Module):
         if self.scale is not None:
             mean, deviation = (_double(values, output) for values in self.scale)
             output = output.double() * deviation + mean
-        return output if self.shaped is None else self.shaped(output)
+        return output if self.to_task_shape is None else self.to_task_shape(output)
 
 
 def with_preprocessing(model: Model) -> Prepared:
     """Return the model's module with its preprocessing."""
     module = model.module.to(memory_format=torch.channels_last) if model.channels_last else model.module
-    return Prepared(module, model.input, model.scale, model.shaped)
+    return Prepared(module, model.input, model.scale, model.to_task_shape)

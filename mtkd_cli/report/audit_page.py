@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.report import by_chance
 from mtkd_cli.report.audit_result import Audit, Change, Estimate
 from mtkd_cli.report.calibration_column import with_temperatures
@@ -192,7 +192,7 @@ def _changes(changes: Sequence[Change], title: str, facts: Audit) -> Section:
 def _number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "-"
-    return shown(value) if abs(value) < 100 else f"{value:,.1f}"
+    return format_number(value) if abs(value) < 100 else f"{value:,.1f}"
 
 
 def _span(found: Estimate) -> str:
@@ -204,5 +204,5 @@ def _signed(found: Estimate) -> str:
     if not math.isfinite(found.value):
         return "-"
     size = max(abs(each) for each in (found.value, *ends) if math.isfinite(each))
-    written = " to ".join(shown(end, size) if math.isfinite(end) else "-" for end in ends)
-    return f"{shown(found.value, size, '+')} ({written})"
+    written = " to ".join(format_number(end, size) if math.isfinite(end) else "-" for end in ends)
+    return f"{format_number(found.value, size, '+')} ({written})"

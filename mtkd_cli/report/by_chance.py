@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.run_result import RunResult
 
@@ -24,11 +24,13 @@ def cell(
     samples: int | None = None,
 ) -> str:
     """Return a score for a table, with its value by chance in brackets; for size and samples see `shown`."""
-    score = shown(value, size, samples=samples)
+    score = format_number(value, size, samples=samples)
     if metric not in by_chance:
         return score
     chance = (
-        f"{by_chance[metric]:.3g}" if samples is None else shown(by_chance[metric], size, samples=samples)
+        f"{by_chance[metric]:.3g}"
+        if samples is None
+        else format_number(by_chance[metric], size, samples=samples)
     )
     return f"{score} ({chance})"
 

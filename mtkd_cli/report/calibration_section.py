@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.report.charts import diagonal
 from mtkd_cli.report.compared_answers import compared_answers
 from mtkd_cli.report.page import Figure, Grid, Section
@@ -36,7 +36,7 @@ def calibration_section(report: RunResult) -> Section | None:
     caption += f"bins with fewer than {FEWEST} are not drawn."
     first, bins = next(iter(found.items()))
     rows = [
-        [f"{confidence:.2f}", shown(right, 1, samples=count), f"{count:,}"]
+        [f"{confidence:.2f}", format_number(right, 1, samples=count), f"{count:,}"]
         for confidence, right, count in bins
     ]
     header = ["mean confidence", "share that is right", "answers"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.report.baseline_names import ALL_LABELS, FAIR, PHRASES, phrase_of
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.run_result import Margin, PrimaryMetric, Verdict
@@ -42,7 +42,7 @@ def claim(
     samples = _with_visible_ends(student, fair, samples)
     sentence = _sentence(metric, student, fair, over, subject, no_interval, samples)
     if ALL_LABELS in against:
-        reached = shown(against[ALL_LABELS].score, student, samples=samples)
+        reached = format_number(against[ALL_LABELS].score, student, samples=samples)
         sentence += (
             f" With all labels, the same student has {reached}: an upper reference, not a fair baseline."
         )
@@ -67,7 +67,7 @@ def _sentence(
     numbers = [
         _numbers(kind, fair[kind], student, over, samples) for kind, over in zip(fair, overs, strict=False)
     ]
-    scores = f"{spelt(metric.name)} {shown(student, samples=samples)} against {' and '.join(numbers)}"
+    scores = f"{spelt(metric.name)} {format_number(student, samples=samples)} against {' and '.join(numbers)}"
     if all(margin.interval is None for margin in fair.values()):
         return f"No claim, since {no_interval or 'there is no interval'}: {scores}."
     sign = 1 if metric.higher_is_better else -1
@@ -93,7 +93,7 @@ def _with_visible_ends(student: float, against: Mapping[str, Margin], samples: i
     """Return the number of samples; None if its digits would round an end of an interval to 0."""
     ends = [end for margin in against.values() for end in margin.interval or ()]
     hidden = any(
-        end and not float(shown(end, student, samples=samples)) for end in ends if math.isfinite(end)
+        end and not float(format_number(end, student, samples=samples)) for end in ends if math.isfinite(end)
     )
     return None if hidden else samples
 
@@ -102,10 +102,10 @@ def _numbers(kind: str, margin: Margin, student: float, over: str, samples: int 
     """Return ``0.8776 alone (+0.0871; 95 % interval over test samples +0.0631 to +0.1112)``."""
     ends = ""
     if margin.interval:
-        low, high = (shown(end, student, "+", samples) for end in margin.interval)
+        low, high = (format_number(end, student, "+", samples) for end in margin.interval)
         ends = f"; {over}{low} to {high}"
     score, difference = (
-        shown(margin.score, student, samples=samples),
-        shown(margin.difference, student, "+", samples),
+        format_number(margin.score, student, samples=samples),
+        format_number(margin.difference, student, "+", samples),
     )
     return f"{score} {PHRASES[kind]} ({difference}{ends})"

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.report.comparison_result import Opponent, Row
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.run_result import PrimaryMetric
@@ -50,9 +50,11 @@ def lead_of(rows: Sequence[Row], metric: PrimaryMetric, best_set: Sequence[int] 
     verdict = next((f"{test.sentence}." for test in first.against.values()), "")
     sentences = [best_set_sentence(rows, best_set)]
     if best_set and _most_seeds(rows) < FEWEST_SEEDS:
-        return f"{_too_few(rows)} Best mean {name}: {best.name}, {shown(best.mean)}."
+        return f"{_too_few(rows)} Best mean {name}: {best.name}, {format_number(best.mean)}."
     if not best.runs:
-        sentences.append(f"Nothing has a better mean {name} than the {best.name}, {shown(best.mean)}.")
+        sentences.append(
+            f"Nothing has a better mean {name} than the {best.name}, {format_number(best.mean)}."
+        )
     elif not verdict:
         sentences.append(f"{best.name} has the best mean {name}; no baseline was trained.")
     return " ".join(filter(None, [*sentences, verdict]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.report.comparison_columns import earlier_look, latency_column, standing
 from mtkd_cli.report.comparison_result import Against, Comparison, Opponent, Row
 from mtkd_cli.report.cost_plot import CostPoint, cost_plot
@@ -24,7 +24,7 @@ def comparison_page(facts: Comparison, name: str) -> str:
     metric, higher = spelt(facts.metric.name), facts.metric.higher_is_better
     best = facts.rows[facts.best]
     tiles = [
-        Tile("best mean", shown(best.mean), best.name),
+        Tile("best mean", format_number(best.mean), best.name),
         *_best_set(facts),
         *map(_beaten, facts.opponents),
         Tile("seeds", str(facts.seeds), f"{facts.test_samples:,} test samples"),
@@ -73,9 +73,9 @@ def _cells(facts: Comparison, index: int, row: Row) -> list[str]:
     costs = row.costs or Costs()
     return [
         row.name,
-        shown(row.mean),
+        format_number(row.mean),
         standing(facts, index),
-        "\u00a0to\u00a0".join(shown(end, row.mean) for end in row.interval) if row.interval else "-",
+        "\u00a0to\u00a0".join(format_number(end, row.mean) for end in row.interval) if row.interval else "-",
         str(len(row.scores)),
         bytes_in_words(costs.bytes),
         milliseconds(costs.latency_ms),
@@ -95,7 +95,7 @@ def _verdicts(facts: Comparison) -> Section:
 
 
 def _verdict(test: Against | None, mean: float) -> str:
-    return "" if test is None else f"{shown(test.gain, mean, '+')} {test.word}"
+    return "" if test is None else f"{format_number(test.gain, mean, '+')} {test.word}"
 
 
 def _costs(facts: Comparison, metric: str) -> Section:
@@ -127,7 +127,7 @@ def _cost_figure(facts: Comparison, metric: str, label: str, costs: Mapping[str,
 
 def _seeds(facts: Comparison) -> Section:
     rows = [
-        [row.name, _settings(seed), shown(score)]
+        [row.name, _settings(seed), format_number(score)]
         for row in facts.rows
         for seed, score in zip(row.seeds, row.scores, strict=True)
     ]
@@ -139,8 +139,8 @@ def _tuned(facts: Comparison) -> Section:
         [
             _settings(found.method),
             _settings(found.settings),
-            shown(found.score),
-            shown(found.loss),
+            format_number(found.score),
+            format_number(found.loss),
             str(len(found.trials)),
         ]
         for found in facts.tuned

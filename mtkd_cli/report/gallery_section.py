@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.report.gallery import (
     ALL_WRONG,
     LARGEST_ERRORS,
@@ -103,7 +103,7 @@ def _row(who: str, answer: GalleryAnswer) -> CardRow:
     if answer.confidence is not None:
         number = f"{100 * answer.confidence:.0f} %"
     elif answer.score is not None:
-        number = shown(answer.score, samples=100)
+        number = format_number(answer.score, samples=100)
     else:
         number = ""
     return CardRow(who.removeprefix("teacher "), answer.text, number, answer.right)

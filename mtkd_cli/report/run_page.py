@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.report import by_chance
 from mtkd_cli.report.baseline_names import FAIR, phrase_of, title_of
 from mtkd_cli.report.calibration_column import with_temperatures
@@ -94,7 +94,7 @@ def _ends(report: RunResult, interval: tuple[float, float], sign: str = "") -> s
 
 
 def _percent(report: RunResult, share: float | None) -> str:
-    return "-" if share is None else f"{shown(100 * share, 100, samples=report.data.test)} %"
+    return "-" if share is None else f"{format_number(100 * share, 100, samples=report.data.test)} %"
 
 
 def _times(ratio: float | None) -> str:
@@ -184,7 +184,7 @@ def _classes(report: RunResult) -> Section | None:
 
 
 def _share(value: float, samples: int) -> str:
-    return "-" if math.isnan(value) else shown(value, 1, samples=samples)
+    return "-" if math.isnan(value) else format_number(value, 1, samples=samples)
 
 
 def _points(report: RunResult) -> Section | None:

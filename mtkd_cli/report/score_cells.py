@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.report import by_chance
 from mtkd_cli.report.run_result import RunResult
 
@@ -23,4 +23,4 @@ def score_cells(result: RunResult) -> dict[str, list[str]]:
 
 def score_text(result: RunResult, value: float | None, sign: str = "") -> str:
     """Return a primary score, or with a ``sign`` a difference of scores, with the digits of the student's."""
-    return shown(value, result.scores.student[result.metric.name], sign, result.data.test)
+    return format_number(value, result.scores.student[result.metric.name], sign, result.data.test)

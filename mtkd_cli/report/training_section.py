@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.report.baseline_names import title_of
 from mtkd_cli.report.charts import lines
 from mtkd_cli.report.metric_names import spelt
@@ -76,4 +76,4 @@ def _result(trial: Mapping[str, Any], metric: str, samples: int) -> list[str]:
     if "failed" in trial:
         return [f"failed: {trial['failed']}", "-"]
     values = [trial.get(metric), trial.get("val_loss")]
-    return ["-" if value is None else shown(value, samples=samples) for value in values]
+    return ["-" if value is None else format_number(value, samples=samples) for value in values]

@@ -65,7 +65,7 @@ def _yield_baselines(choice: BaselineChoice, context: Context) -> Iterator[Basel
     if pseudo_labels.are_useful(context):
         yield Baseline("pseudo-labels")
     teachers_saw_all = any(t.fit is not None and t.fit.labels == "all" for t in context.recipe.teachers)
-    if teachers_saw_all and len(context.data.all_labels.labelled) > len(context.data.train.labelled):
+    if teachers_saw_all and len(context.data.all_labels.labeled) > len(context.data.train.labeled):
         yield Baseline("all-labels")
 
 
@@ -91,7 +91,7 @@ def train_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
             else:
                 searched = _with_chosen_rate(context) if baseline.has_one_candidate else context
                 split = baseline.labels(context)
-                data = context.training_data(split, split.labelled, view_count=None)
+                data = context.training_data(split, split.labeled, view_count=None)
                 student = train_best_candidate(searched, data, FromLabels(data), baseline.phase, checkpoints)
             weights.write(empty / "student.safetensors", student.model.module.state_dict())
             facts = {"settings": student.settings, "trials": student.trials, "curve": student.curve}

@@ -183,7 +183,7 @@ class Run:
                 digest = hashing.file_sha256(part)
                 atomic.publish(part, self.folder / WEIGHTS)
                 checksummed_json.write(
-                    self.folder / STUDENT, own_runs.signed({**facts, "weights": digest}, code)
+                    self.folder / STUDENT, own_runs.sign({**facts, "weights": digest}, code)
                 )
         finally:
             part.unlink(missing_ok=True)

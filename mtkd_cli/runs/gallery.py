@@ -71,24 +71,26 @@ def _gallery(
 ) -> tuple[Gallery, Image | None]:
     task, test = context.task, context.data.test
     wrong = wrong_answers(task, statistics)
-    examined = np.arange(len(test.labelled))
+    examined = np.arange(len(test.labeled))
     if wrong is not None:
         kinds = groups_of_wrong(wrong)
         ordered = {
-            kind: _most_confident(task, context.data.classes, outputs[by], test.labelled[positions])
+            kind: _most_confident(task, context.data.classes, outputs[by], test.labeled[positions])
             for kind, (by, positions) in kinds.items()
         }
         counts = {kind: len(positions) for kind, (_, positions) in kinds.items()}
     else:
-        examined = sample_rows(examined[_is_scorable(test.samples.targets[test.labelled])], SCORED)
+        examined = sample_rows(examined[_is_scorable(test.samples.targets[test.labeled])], SCORED)
         scores = scores_of_samples(task, {who: each[examined] for who, each in statistics.items()})
-        found = groups_of_scores({who: task.primary.signed(1) * each for who, each in scores.items()})
-        ordered = {kind: test.labelled[examined[positions[:PER_GROUP]]] for kind, positions in found.items()}
+        found = groups_of_scores(
+            {who: task.primary.to_larger_better(1) * each for who, each in scores.items()}
+        )
+        ordered = {kind: test.labeled[examined[positions[:PER_GROUP]]] for kind, positions in found.items()}
         counts = {kind: len(positions) for kind, positions in found.items()}
     rows = np.concatenate([*ordered.values(), np.zeros(0, dtype=np.int64)])
     if not len(rows):
         return Gallery(len(examined)), None
-    positions = np.searchsorted(test.labelled, rows)
+    positions = np.searchsorted(test.labeled, rows)
     each = {who: statistics[who][positions] for who in statistics}
     samples, predictions = _samples(context, outputs, each, rows, shares=wrong is not None)
     sheet = sheet_of(context.data, rows, predictions)

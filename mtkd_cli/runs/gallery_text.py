@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.interfaces import Prediction
-from mtkd_cli.interfaces.significant_digits import significant
+from mtkd_cli.interfaces.significant_digits import round_significant
 
 MAX_PARTS = 4
 """Maximum number of classes, boxes or values in a text."""
@@ -81,7 +81,7 @@ def telling_values(data: Dataset, inputs: NDArray[Any]) -> list[dict[str, float 
 def _cell(value: float, categories: Sequence[str]) -> float | str:
     if categories:
         return categories[int(value)] if 0 <= value < len(categories) else "-"
-    return float(significant(float(value)))
+    return float(round_significant(float(value)))
 
 
 def _shares(shares: Mapping[str, float]) -> str:

@@ -30,7 +30,7 @@ def draw_picture(
         answers: function from rows of the test split to outputs, by model.
     """
     test, task = context.data.test, context.task
-    rows = sample_rows(test.labelled, task.pictured)
+    rows = sample_rows(test.labeled, task.pictured_samples)
     try:
         with torch.no_grad():
             shown = {who: answer(rows) for who, answer in answers.items()}

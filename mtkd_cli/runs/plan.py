@@ -73,7 +73,7 @@ def make_plan(
             "channels": data.input.channels,
             "columns": len(data.input.columns),
             "train": len(data.train),
-            "train_labelled": len(data.train.labelled),
+            "train_labelled": len(data.train.labeled),
             "val": len(data.val),
             "test": len(data.test),
         },

@@ -32,7 +32,7 @@ def refuse_top_k(recipe: Recipe, task: Task) -> None:
             where="loss.temperature",
             hint="set loss.temperature=1, or remove store.top_k",
         )
-    if not task.plain_logits:
+    if not task.needs_probabilities_only:
         other = use_another_loss(recipe.task.name, every_logit=False)
         raise UsageError(
             "this distillation loss needs every logit, but store.top_k keeps only a few",
@@ -44,7 +44,7 @@ def refuse_top_k(recipe: Recipe, task: Task) -> None:
 def refuse_wrong_labels(data: dataset.Dataset, task: Task) -> None:
     """Raise if a label is invalid for the task; the error names the sample."""
     for split in (data.all_labels, data.val, data.test):
-        if wrong := task.wrong_label(split.samples.targets):
+        if wrong := task.find_invalid_label(split.samples.targets):
             row, what = wrong
             raise DataError(what, f"{split.name}, sample {split.samples.ids[row]}", "correct the label")
 
@@ -61,7 +61,7 @@ def refuse_few_samples(context: Context, baselines: bool, processes: int | None 
         UsageError: a batch of the student, of a baseline or of a teacher's fit is too small.
     """
     train, recipe = context.data.train, context.recipe
-    for samples in (len(train), *([len(train.labelled)] if baselines else [])):
+    for samples in (len(train), *([len(train.labeled)] if baselines else [])):
         require_minimum_batch(samples, recipe.train.batch_size, processes)
     for fit in (teacher.fit for teacher in recipe.teachers if teacher.fit):
         require_minimum_batch(

@@ -58,8 +58,8 @@ class OnlyTeacher:
 def are_useful(context: Context) -> bool:
     """Whether there are enough training samples without a label."""
     train = context.data.train
-    unlabeled = len(train) - len(train.labelled)
-    return unlabeled >= max(MIN_UNLABELED, MIN_UNLABELED_SHARE * len(train.labelled))
+    unlabeled = len(train) - len(train.labeled)
+    return unlabeled >= max(MIN_UNLABELED, MIN_UNLABELED_SHARE * len(train.labeled))
 
 
 def pseudo_label_key(context: Context) -> dict[str, Any]:
@@ -94,11 +94,11 @@ def _choose_source(context: Context, alone: Model) -> tuple[Callable[[Step], Ten
     losses = {"self-training": measure(row_predictor(module, val, context.device), val, task).loss}
     spread: dict[str, Tensor] = {}
     if label_spreading.is_possible(context):
-        targets = torch.from_numpy(val.samples.targets)[val.labelled]
+        targets = torch.from_numpy(val.samples.targets)[val.labeled]
         for alpha, (outputs, val_outputs) in group.broadcast(_spread_once(context)).items():
             name = f"label spreading, alpha {alpha:g}"
             spread[name] = outputs
-            losses[name] = measure_pairs([(val_outputs[val.labelled], targets)], task).loss
+            losses[name] = measure_pairs([(val_outputs[val.labeled], targets)], task).loss
     best = min(losses, key=losses.__getitem__)
     others = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items() if name != best)
     source = f"{best} (validation loss {losses[best]:.4g}" + (f"; {others})" if others else ")")

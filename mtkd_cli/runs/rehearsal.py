@@ -52,7 +52,7 @@ class TriedTeacher:
 def choose_rows(context: Context) -> NDArray[np.int64]:
     """Return the rows of the validation split that the strategy is tried on, ``[B]``."""
     count = min(SAMPLES, MAX_VALUES // max(1, context.task.outputs * int(np.prod(context.task.elements))))
-    return sample_rows(context.data.val.labelled, count)
+    return sample_rows(context.data.val.labeled, count)
 
 
 def try_teacher(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.interfaces import Metric, Task
-from mtkd_cli.interfaces.significant_digits import shown, significant
+from mtkd_cli.interfaces.significant_digits import format_number, round_significant
 from mtkd_cli.plugin.alternatives import strategy_with
 from mtkd_cli.recipe import schema as recipe
 from mtkd_cli.report.against_teachers import against_teachers
@@ -62,16 +62,18 @@ class Scored:
 
     def scores(self) -> Mapping[str, float]:
         """Return the metrics, rounded to significant digits."""
-        return {name: significant(value) for name, value in self.metrics.items()}
+        return {name: round_significant(value) for name, value in self.metrics.items()}
 
     def answers(self, task: Task) -> Answers:
         """Return the details of the outputs that a report shows besides the metrics."""
         found = task.details(self.statistics)
         return Answers(
-            per_class={name: tuple(map(significant, values)) for name, values in found.per_class.items()},
+            per_class={
+                name: tuple(map(round_significant, values)) for name, values in found.per_class.items()
+            },
             confusion=found.confusion if len(found.confusion) <= MAX_CLASSES else (),
             reliability=found.reliability,
-            by_chance={name: significant(value) for name, value in found.by_chance.items()},
+            by_chance={name: round_significant(value) for name, value in found.by_chance.items()},
             points=found.points,
         )
 
@@ -144,9 +146,9 @@ def make_report(
             name=wanted.data.name,
             classes=data.classes,
             train=len(data.train),
-            train_labelled=len(data.train.labelled),
-            val=len(data.val.labelled),
-            test=len(data.test.labelled),
+            train_labelled=len(data.train.labeled),
+            val=len(data.val.labeled),
+            test=len(data.test.labeled),
         ),
         teachers=tuple(_describe_teacher(teacher, warnings[teacher.name], context) for teacher in teachers),
         views="live" if views is None else views,
@@ -169,7 +171,7 @@ def _interval(task: Task, statistics: Tensor) -> tuple[float, float] | None:
     """Return the 95 % interval of the primary metric over test samples; None with too few samples."""
     found = score_of(task, statistics).estimate()
     known = math.isfinite(found.low) and math.isfinite(found.high)
-    return (significant(found.low), significant(found.high)) if known else None
+    return (round_significant(found.low), round_significant(found.high)) if known else None
 
 
 def _describe_training(student: TrainedStudent, model: str) -> Training:
@@ -214,10 +216,10 @@ def labels_seen(teacher: recipe.Teacher, context: Context) -> str:
     fit = teacher.fit
     if fit is None:
         return DECLARED[teacher.saw]
-    count = len(context.data.train.labelled)
+    count = len(context.data.train.labeled)
     here = f"the student's {count}"
     if fit.labels == "all":
-        every = len(context.data.all_labels.labelled)
+        every = len(context.data.all_labels.labeled)
         here = f"all {every} training labels, of which the student sees {count}"
     return f"{here}; before: {DECLARED[teacher.saw]}" if teacher.saw else here
 
@@ -258,7 +260,7 @@ def _compare_with_ensemble(metric: Metric, student: float, ensemble: float, samp
     if not metric.higher_is_better:
         return f"Its {spelt(metric.name)} is {student / ensemble:.2f} times the ensemble's."
     verb = "keeps" if student <= ensemble else "reaches"
-    percent = shown(100 * student / ensemble, 100, samples=samples)
+    percent = format_number(100 * student / ensemble, 100, samples=samples)
     return f"It {verb} {percent} % of the ensemble's {spelt(metric.name)}."
 
 
@@ -273,15 +275,15 @@ def _compare_with_best_teacher(task: Task, scores: Scores) -> str:
     choose = max if metric.higher_is_better else min
     name = choose(alone, key=alone.__getitem__)
     ensemble = scores.ensemble.metrics[metric.name]
-    if not metric.better(alone[name], ensemble):
+    if not metric.is_better(alone[name], ensemble):
         return ""
     samples = len(scores.ensemble.statistics)
     found = _difference(task, scores.teachers[name].statistics, scores.ensemble.statistics)
-    scored = [shown(score, ensemble, samples=samples) for score in (ensemble, alone[name])]
+    scored = [format_number(score, ensemble, samples=samples) for score in (ensemble, alone[name])]
     if not found.sure or found.p * len(alone) >= LEVEL:
         both = f"the ensemble ({scored[0]}) and {name} alone ({scored[1]})"
         return f"No clear difference between {both}."
-    low, high = (shown(end, ensemble, "+", samples) for end in (found.low, found.high))
+    low, high = (format_number(end, ensemble, "+", samples) for end in (found.low, found.high))
     return (
         f"The ensemble ({scored[0]}) does not beat its best teacher, {name} ({scored[1]}; 95 % interval of "
         f"the difference {low} to {high}); strategy={strategy_with('best-teacher')} chooses a teacher on "

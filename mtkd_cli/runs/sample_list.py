@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.interfaces import Task
-from mtkd_cli.interfaces.missing_labels import labelled_rows
+from mtkd_cli.interfaces.missing_labels import has_label
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.runs.pipeline import load_data
 
@@ -41,7 +41,7 @@ def list_samples(parts: Resolved) -> Iterator[ListedSample]:
     data, task = load_data(parts)
     for split in data.splits:
         samples = split.samples
-        labeled = labelled_rows(samples.targets)
+        labeled = has_label(samples.targets)
         for row, name in enumerate(samples.ids):
             path = str(samples.files[row]) if samples.files else ""
             label = _label(samples.targets[row], data.classes, task) if labeled[row] else ()
@@ -56,7 +56,7 @@ def _label(target: NDArray[Any], classes: tuple[str, ...], task: Task) -> tuple[
         classes: names of the classes or values.
         task: the task.
     """
-    if task.numbered:
+    if task.has_class_numbers:
         numbers = target[:, 4]  # boxes: the last column is the class number
     elif task.over_classes:
         numbers = target

@@ -22,7 +22,7 @@ def fit_strategy(strategy: Strategy, context: Context, teachers: list[ReadyTeach
     """Fit a strategy to the labeled validation samples, if its spec needs it."""
     val = context.data.val
     rows = sample_rows(
-        val.labelled, MAX_VALUES // (len(teachers) * max(1, _max_values_per_sample(teachers, "val")))
+        val.labeled, MAX_VALUES // (len(teachers) * max(1, _max_values_per_sample(teachers, "val")))
     )
     outputs = tuple(teacher.recorded_outputs("val", PLAIN, rows) for teacher in teachers)
     target = torch.from_numpy(val.samples.targets[rows])

@@ -94,7 +94,7 @@ def resolve_kd_ratio(context: Context) -> float:
     if context.recipe.loss.kd_ratio != "auto":
         return float(context.recipe.loss.kd_ratio)
     train = context.data.train
-    return 0.9 if len(train.labelled) < len(train) / 2 else 0.5
+    return 0.9 if len(train.labeled) < len(train) / 2 else 0.5
 
 
 def train_best_candidate(

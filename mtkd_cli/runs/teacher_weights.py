@@ -54,7 +54,7 @@ def measure_weights(
     # [C + 1, K + 1]: a row for each class and one for all; a column for each teacher and one for the count
     sums = torch.zeros(len(classes) + 1, len(teachers) + 1, dtype=torch.float64)
     predict = row_predictor(copy_to_device(with_preprocessing(student), context.device), val, context.device)
-    for rows in batches(val.labelled):
+    for rows in batches(val.labeled):
         outputs = tuple(
             teacher.recorded_outputs("val", PLAIN, rows) for teacher in teachers
         )  # K of [B, C, *]
@@ -63,7 +63,7 @@ def measure_weights(
         if weights is None:
             return None
         # [B, *]: labeled positions that are taught by some teacher
-        mask = task.labelled(target) & (weights.sum(dim=0) > 0)
+        mask = task.labeled(target) & (weights.sum(dim=0) > 0)
         sums[-1] += _sum_where(weights, mask)
         for index in range(len(classes)):
             sums[index] += _sum_where(weights, mask & (target == index))

@@ -38,7 +38,7 @@ def storage_options(recipe: Recipe, task: Task) -> dict[str, Any]:
     """
     kind = VALUES if not task.logits else CLASSES if task.over_classes else LABELS
     own = task.precision or ("fp32" if kind == VALUES else "fp16")
-    whole = recipe.loss.temperature != 1 or recipe.calibrate or not task.plain_logits
+    whole = recipe.loss.temperature != 1 or recipe.calibrate or not task.needs_probabilities_only
     return {
         "precision": own if recipe.store.precision == "auto" else recipe.store.precision,
         "top_k": (None if whole else task.top_k) if recipe.store.top_k == "auto" else recipe.store.top_k,

@@ -77,7 +77,7 @@ def labeled_outputs(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Te
     task, split = context.task, context.data.val
     known = torch.tensor([teacher.alignment.known])  # [1, C]
     count = MAX_VALUES // task.outputs
-    rows = sample_rows(split.labelled, count)
+    rows = sample_rows(split.labeled, count)
     pixels = counter_rng.permutation(math.prod(task.elements), "calibrate")
     pixel_index = torch.from_numpy(np.sort(pixels[: max(1, count // max(1, len(rows)))]))
     outputs, targets = [torch.empty(0, task.outputs)], []
@@ -90,8 +90,8 @@ def labeled_outputs(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Te
             # [B, C, *] -> [B, C, P] -> [B * P, C], and [B, *] -> [B * P]
             output = output.flatten(2)[..., pixel_index].movedim(1, 2).flatten(0, 1)
             target = target.flatten(1)[:, pixel_index].flatten()
-        usable = task.labelled(target)
-        mask = task.heard((output,), target, None if known.all() else known)  # [1, B, *], or None
+        usable = task.labeled(target)
+        mask = task.usage_mask((output,), target, None if known.all() else known)  # [1, B, *], or None
         usable = usable if mask is None else usable & mask[0]
         outputs.append(output[usable])
         targets.append(target[usable])

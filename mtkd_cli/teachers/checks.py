@@ -62,20 +62,20 @@ def validate_live(
         thorough: try other input specifications in any case.
     """
     val, task = context.data.val, context.task
-    first = _validation_outputs(model, name, val.labelled[:1], alignment, context)
+    first = _validation_outputs(model, name, val.labeled[:1], alignment, context)
     limit = max(1, MAX_VALUES // max(1, first.numel()))
 
     def compute_outputs(module: Model, rows: NDArray[np.int64]) -> Tensor:
         return _validation_outputs(module, name, rows, alignment, context)
 
-    rows = sample_rows(val.labelled, min(LIVE_SAMPLES, limit))
+    rows = sample_rows(val.labeled, min(LIVE_SAMPLES, limit))
     target = torch.from_numpy(val.samples.targets[rows])
     with torch.inference_mode():
         found = validate_outputs(compute_outputs(model, rows), target, task, context.data.classes, alignment)
         is_unclear = found.skill is not None and found.skill < CLEAR_SKILL
         if model.predictions is not None or not (found.doubts or is_unclear or thorough):
             return found
-        rows = sample_rows(val.labelled, min(SAMPLES, limit))
+        rows = sample_rows(val.labeled, min(SAMPLES, limit))
         target = torch.from_numpy(val.samples.targets[rows])
         better = better_input(
             model, context.data.input, task, lambda other: compute_outputs(other, rows), target
@@ -97,14 +97,14 @@ def _validation_outputs(
     batches = np.array_split(rows, math.ceil(len(rows) / BATCH))
     with memory_errors(f"teacher {name!r}, batches of {BATCH}", MEMORY_HINT):
         outputs = torch.cat([at_least_float32(outputs_of(val, batch, PLAIN)).cpu() for batch in batches])
-    return context.task.aligned(outputs, alignment)
+    return context.task.align(outputs, alignment)
 
 
 def validate_recorded(teacher: ReadyTeacher, context: Context) -> TeacherValidation:
     """Score a teacher's recorded outputs on labeled validation samples."""
     val = context.data.val
     values = max(1, math.prod(teacher.arrays[val.name, PLAIN].layout.shape))
-    rows = sample_rows(val.labelled, min(RECORDED_SAMPLES, max(1, MAX_VALUES // values)))
+    rows = sample_rows(val.labeled, min(RECORDED_SAMPLES, max(1, MAX_VALUES // values)))
     outputs = teacher.recorded_outputs(val.name, PLAIN, rows)
     target = torch.from_numpy(val.samples.targets[rows])
     return validate_outputs(outputs, target, context.task, context.data.classes, teacher.alignment)

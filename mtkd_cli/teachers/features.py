@@ -69,7 +69,7 @@ class FeatureExtractor(nn.Module):
         module = copy.deepcopy(model.module)
         parent, _, name = model.head.rpartition(".")
         setattr(module.get_submodule(parent), name, nn.Identity())
-        self.model = with_preprocessing(replace(model, module=module, scale=None, shaped=None))
+        self.model = with_preprocessing(replace(model, module=module, scale=None, to_task_shape=None))
 
     def forward(self, views: Tensor) -> Tensor:
         """Return the features of views ``[B, C, H, W]``."""

@@ -53,7 +53,7 @@ def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context) -> Mod
     fit, fit_key = teacher.entry.fit, teacher.fit_key
     if fit is None or fit_key is None:
         return model
-    context = replace(context, task=context.task.unweighted())
+    context = replace(context, task=context.task.without_class_weights())
     chosen = create_fit_split(fit, context.data, context.recipe.data)
     steps = chosen.steps(fit)
     with context.progress.phase(f"fit {teacher.name}", steps), fill_once_together("fitted", fit_key) as empty:
@@ -123,9 +123,9 @@ def _fit_head(model: Model, chosen: FitSplit, context: Context) -> _FitJob:
     head = model.module.get_submodule(model.head)
     tail = _Tail(tail_of(model), with_preprocessing(model).to_task_form).to(context.device)
     features = _head_inputs(model, head, split, rows, context)
-    val_features = _head_inputs(model, head, val, val.labelled, context)
+    val_features = _head_inputs(model, head, val, val.labeled, context)
     index = np.zeros(len(val), dtype=np.int64)  # row in val -> row in val_features
-    index[val.labelled] = np.arange(len(val.labelled))
+    index[val.labeled] = np.arange(len(val.labeled))
 
     def evaluate(candidate: nn.Module) -> Evaluation:
         with torch.no_grad():

@@ -48,13 +48,13 @@ def create_fit_split(fit: Fit, data: Dataset, options: Data) -> FitSplit:
     """
     no_rows = np.empty(0, dtype=np.int64)
     if fit.labels == "student":
-        return FitSplit(data.train, data.train.labelled, data.val, no_rows)
+        return FitSplit(data.train, data.train.labeled, data.val, no_rows)
     all_labels = data.all_labels
-    hidden = np.setdiff1d(all_labels.labelled, data.train.labelled)
-    count = min(round(HELD_OUT_SHARE * len(all_labels.labelled)), MAX_HELD_OUT, len(hidden))
-    if count <= len(data.val.labelled):
-        return FitSplit(all_labels, all_labels.labelled, data.val, no_rows)
+    hidden = np.setdiff1d(all_labels.labeled, data.train.labeled)
+    count = min(round(HELD_OUT_SHARE * len(all_labels.labeled)), MAX_HELD_OUT, len(hidden))
+    if count <= len(data.val.labeled):
+        return FitSplit(all_labels, all_labels.labeled, data.val, no_rows)
     groups = strata(all_labels.samples.targets[hidden])
     held_out = np.sort(hidden[draw_in_proportion(groups, count, "fit validation", options.seed)])
     val = replace(all_labels, name="val", samples=all_labels.samples.take(held_out))
-    return FitSplit(all_labels, np.setdiff1d(all_labels.labelled, held_out), val, held_out)
+    return FitSplit(all_labels, np.setdiff1d(all_labels.labeled, held_out), val, held_out)

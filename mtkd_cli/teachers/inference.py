@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import view
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import Model, Predictions
+from mtkd_cli.interfaces import Model, PrecomputedOutputs
 from mtkd_cli.interfaces.missing_outputs import broadcast_per_sample, has_nonfinite
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.teachers.prediction_keys import match_rows
@@ -52,7 +52,7 @@ def outputs_by_id(model: Model, splits: Sequence[Split], where: str, on_nan: str
     """
     predictions: Any = model.predictions
     rows_of = _match_rows(predictions, splits, where)
-    to_task_form = model.shaped or (lambda rows: rows)
+    to_task_form = model.to_task_shape or (lambda rows: rows)
     gaps = has_nonfinite(torch.from_numpy(predictions.rows))
     if gaps.all():
         raise DataError(
@@ -89,7 +89,7 @@ def outputs_by_id(model: Model, splits: Sequence[Split], where: str, on_nan: str
 
 
 def _match_rows(
-    predictions: Predictions, splits: Sequence[Split], where: str
+    predictions: PrecomputedOutputs, splits: Sequence[Split], where: str
 ) -> dict[str, NDArray[np.int64]]:
     """Return the row of each sample's prediction, ``[N]`` by split name; see `match_rows`."""
     rows: dict[str, int] = {}
@@ -128,7 +128,7 @@ def _match_rows(
     return {name: np.array(indices, dtype=np.int64) for name, indices in matched.items()}
 
 
-def _row_text(predictions: Predictions, row: int) -> str:
+def _row_text(predictions: PrecomputedOutputs, row: int) -> str:
     return f"{predictions.file}, row {predictions.lines[row]}"
 
 

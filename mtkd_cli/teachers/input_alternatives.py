@@ -108,7 +108,7 @@ def better_input(
         gain = losses - _losses(outputs, target, task)
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
         is_clear = gain.mean() > MIN_STANDARD_ERRORS * error
-        if is_better and is_clear and (best is None or metric.better(other_score, best[0])):
+        if is_better and is_clear and (best is None or metric.is_better(other_score, best[0])):
             best = other_score, other
     if best is None:
         return None
@@ -125,7 +125,7 @@ def _score(outputs: Tensor, target: Tensor, task: Task) -> float:
 
 def _losses(outputs: Tensor, target: Tensor, task: Task) -> NDArray[np.float64]:
     """Return the mean evaluation loss of each sample, ``[N]``."""
-    labeled = task.labelled(target)
+    labeled = task.labeled(target)
     loss = torch.where(labeled, task.evaluation_loss(outputs, target), 0).double().reshape(len(labeled), -1)
     counts = labeled.reshape(len(labeled), -1).sum(dim=1).clamp(min=1)
     return np.asarray((loss.sum(dim=1) / counts).numpy(), dtype=np.float64)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Model, Predictions, Task
+from mtkd_cli.interfaces import Model, PrecomputedOutputs, Task
 from mtkd_cli.models.build import build_model, with_checkpoint
 from mtkd_cli.models.head import with_outputs
 from mtkd_cli.models.preprocess import complete_input
@@ -26,7 +26,7 @@ TOLERANCE = 2e-3
 """Largest allowed deviation of a sum of probabilities from 1: fp16 and text files round them."""
 
 
-def check_predictions(predictions: Predictions, teacher: Teacher, task: Task, where: str) -> None:
+def check_predictions(predictions: PrecomputedOutputs, teacher: Teacher, task: Task, where: str) -> None:
     """Raise if a recipe uses predictions like a model, or does not declare their kind.
 
     Raises:
@@ -66,18 +66,18 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
     where = f"teacher {teacher.name!r} ({teacher.model})"
     seed = teacher.fit.seed if teacher.fit else 0
     own = declared_classes(teacher, where, data.classes)
-    if teacher.background and not task.numbered:
+    if teacher.background and not task.has_class_numbers:
         raise UsageError(
             "background: applies to detectors only", where, "remove it; classes: names every output"
         )
-    listed = task.numbered and own is not None and lists_background(own, data.classes)
+    listed = task.has_class_numbers and own is not None and lists_background(own, data.classes)
     outputs = len(own) - listed if own else task.outputs  # without the background
     background = listed or teacher.background == "first"
     build = partial(build_model, part, teacher.input, data, outputs, pretrained, seed)
     model = build(background)
     if model.predictions is not None:
         check_predictions(model.predictions, teacher, task, where)
-    undecided = task.numbered and not background and teacher.background is None
+    undecided = task.has_class_numbers and not background and teacher.background is None
     alternative = partial(build, background=True) if undecided else None
     model = with_checkpoint(
         model, teacher.checkpoint, where, part.trusted, alternative, teacher.checkpoint_key
@@ -102,7 +102,7 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
         model = replace(model, classes=data.classes, scale=task.scale)
     classes = own or model.classes
     spec = complete_input(model.input, teacher.input, data.input)
-    return replace(model, classes=classes, input=spec, shaped=_to_task_form(task, teacher, where))
+    return replace(model, classes=classes, input=spec, to_task_shape=_to_task_form(task, teacher, where))
 
 
 def _to_task_form(task: Task, teacher: Teacher, where: str) -> Callable[[Any], Any]:
@@ -111,13 +111,13 @@ def _to_task_form(task: Task, teacher: Teacher, where: str) -> Callable[[Any], A
         hint = "use logits or probabilities" if task.logits else "remove it"
         raise UsageError(f"outputs: {teacher.outputs} does not apply to this task", where, hint)
     if teacher.outputs != "probabilities" and not (teacher.outputs is None and task.over_classes):
-        return task.shaped
+        return task.to_task_shape
     if teacher.outputs is None:
-        return lambda output: _require_logits(task.shaped(output), where)
+        return lambda output: _require_logits(task.to_task_shape(output), where)
 
     def convert(output: Any) -> Any:
-        probabilities = task.shaped(output).float()
-        round_trip = task.averageable(task.as_output(probabilities))
+        probabilities = task.to_task_shape(output).float()
+        round_trip = task.to_averageable(task.from_averageable(probabilities))
         if not torch.allclose(round_trip, probabilities, atol=TOLERANCE, rtol=0):
             low, high = probabilities.min().item(), probabilities.max().item()
             kind = "probabilities that sum to 1" if task.over_classes else "probabilities"
@@ -126,7 +126,7 @@ def _to_task_form(task: Task, teacher: Teacher, where: str) -> Callable[[Any], A
                 where=where,
                 hint="set outputs: logits, or remove outputs:",
             )
-        return task.as_output(probabilities)
+        return task.from_averageable(probabilities)
 
     return convert
 

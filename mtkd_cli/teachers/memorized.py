@@ -67,7 +67,7 @@ def _statistics(teacher: ReadyTeacher, splits: Sequence[Split], context: Context
     for split in splits:
         if not teacher.by_id and (split.name, PLAIN) not in teacher.arrays:
             continue  # live teacher: nothing was recorded
-        rows = sample_rows(split.labelled, SAMPLES)
+        rows = sample_rows(split.labeled, SAMPLES)
         for batch in np.array_split(rows, -(-len(rows) // BATCH)):
             output = teacher.recorded_outputs(split.name, PLAIN, batch)
             is_finite = torch.isfinite(output).flatten(1).all(dim=1)

@@ -41,7 +41,7 @@ def merged_distance(
     if context.task.spatial or data.view_count is None:
         return None
     task, split, temperature = context.task, data.split, context.recipe.loss.temperature
-    unlabeled = np.setdiff1d(data.rows, split.labelled)
+    unlabeled = np.setdiff1d(data.rows, split.labeled)
     rows = shuffled_sample_rows(unlabeled if len(unlabeled) >= MIN_UNLABELED else data.rows, SAMPLES)
 
     def distance(module: nn.Module) -> float:

@@ -95,7 +95,7 @@ class ReadyTeacher:
             DataError: the outputs do not fit the alignment.
         """
         try:
-            aligned = self.task.aligned(outputs, self.alignment)
+            aligned = self.task.align(outputs, self.alignment)
         except ValueError as error:
             raise DataError(
                 f"the teacher gives {error}",
@@ -115,7 +115,7 @@ def align_teacher(
     """
     task = context.task
     mapping = None if teacher.fit else teacher.map
-    alignment = align_classes(classes, context.data.classes, task.counted(outputs), teacher.name, mapping)
+    alignment = align_classes(classes, context.data.classes, task.class_count(outputs), teacher.name, mapping)
     # a fitted teacher may have spare outputs
     return replace(alignment, named=None) if teacher.fit else alignment
 

@@ -75,7 +75,7 @@ def probe_teacher(model: Model, teacher: Teacher, splits: Sequence[Split], conte
             f"teacher {teacher.name}: the module normalizes its images itself, after input: mean and std are "
             "applied; remove them unless the weights were trained with both"
         )
-    if not context.task.numbered or teacher.fit:
+    if not context.task.has_class_numbers or teacher.fit:
         return ProbeResult(model, shape, tuple(remarks))
     data = context.data.classes
     names = model.classes or data
@@ -163,7 +163,7 @@ def _check_predictions(
             try:
                 output = look_up(split, rows, PLAIN)
                 found = context.task.class_numbers(output)
-            except ValueError as error:  # raised by `Task.shaped`
+            except ValueError as error:  # raised by `Task.to_task_shape`
                 raise DataError(f"the file gives {error}", where, "is it made for this task?") from error
             shape = tuple(output.shape[1:])
             numbers |= set() if found is None else set(found.tolist())
@@ -202,7 +202,7 @@ def _to_task_form(module: Prepared, raw: Any, task: Task, where: str) -> Any:
         return module.to_task_form(raw)
     except DataError:
         raise
-    except Exception as error:  # a ValueError comes from `Task.shaped`
+    except Exception as error:  # a ValueError comes from `Task.to_task_shape`
         details = str(error).partition("; ")[2] or (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(
             f"the teacher gives {_describe(raw)}; {details}", where, _form_hint(raw, task)

@@ -104,8 +104,8 @@ def validate_outputs(
     """
     known = torch.tensor(alignment.known)
     if not known.all():
-        target = task.within(target, known)
-    labeled = task.labelled(target)
+        target = task.remove_unknown_labels(target, known)
+    labeled = task.labeled(target)
     # [N]: samples with a label and finite outputs
     usable = labeled.reshape(len(labeled), -1).any(dim=1) & ~has_nonfinite(outputs)
     outputs, target = outputs[usable], target[usable]
@@ -148,7 +148,7 @@ def _check_skill(
 ) -> Doubt | None:
     """Return a doubt if a score does not beat those against shuffled labels."""
     metric = task.primary
-    as_good = sum(not metric.better(score, chance_score) for chance_score in chance_scores)
+    as_good = sum(not metric.is_better(score, chance_score) for chance_score in chance_scores)
     is_chance = (1 + as_good) / (1 + len(chance_scores)) > LEVEL
     if not is_chance and skill >= MIN_SKILL:
         return None

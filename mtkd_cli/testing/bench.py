@@ -53,8 +53,8 @@ class Bench:
         strategy = self.create()
         if "validation" in self.spec.needs:
             target = targets_for(self.task)
-            labelled = self.task.labelled(target)
-            strategy.fit(replace(batch, target=target, labelled=labelled, progress=0.0, student_output=None))
+            labeled = self.task.labeled(target)
+            strategy.fit(replace(batch, target=target, labeled=labeled, progress=0.0, student_output=None))
         return strategy
 
     def ask(self, strategy: Any, batch: AggregationBatch, withheld: tuple[str, ...] | None = None) -> Any:

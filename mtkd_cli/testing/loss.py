@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtkd_cli.interfaces.label_space import restricted
+from mtkd_cli.interfaces.label_space import restrict_logits
 from mtkd_cli.specs import LossSpec
 from mtkd_cli.testing.batches import CLASSES, SAMPLES, SIDE, TEMPERATURE, random_outputs
 from mtkd_cli.testing.broken import require
@@ -74,7 +74,9 @@ def _check_partial(who: str, loss: Callable[[Tensor, Tensor], Any], student: Ten
     known = torch.ones(teacher.shape[1], dtype=torch.bool)
     known[0] = False
     leaf = student.clone().requires_grad_()
-    (found,) = torch.autograd.grad(loss(restricted(leaf, known), restricted(teacher, known)).sum(), leaf)
+    (found,) = torch.autograd.grad(
+        loss(restrict_logits(leaf, known), restrict_logits(teacher, known)).sum(), leaf
+    )
     is_zero = bool(found.isfinite().all() and (found[:, 0] == 0).all())
     require(
         is_zero,

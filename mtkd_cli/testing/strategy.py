@@ -12,7 +12,7 @@ from torch import Tensor
 from mtkd_cli.errors import type_and_first_line
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.label_space import UNKNOWN
-from mtkd_cli.interfaces.missing_labels import without_labels
+from mtkd_cli.interfaces.missing_labels import missing_labels_as
 from mtkd_cli.plugin.registry import installed
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import random_state
@@ -105,11 +105,11 @@ def _works(bench: Bench, withheld: tuple[str, ...]) -> bool:
 def _weighting(bench: Bench) -> None:
     batch = bench.batch()
     assert batch.target is not None  # noqa: S101  # what `batch_for` promises
-    unlabeled = without_labels(batch.target)
+    unlabeled = missing_labels_as(batch.target)
     bench.checked(batch, "plain outputs")
     bench.checked(bench.batch(outputs=tuple(output.half() for output in batch.outputs)), "fp16 outputs")
     bench.checked(
-        bench.batch(target=unlabeled, labelled=bench.task.labelled(unlabeled)), "unlabeled samples only"
+        bench.batch(target=unlabeled, labeled=bench.task.labeled(unlabeled)), "unlabeled samples only"
     )
 
 

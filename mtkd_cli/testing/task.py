@@ -51,7 +51,7 @@ def _shapes(who: str, task: Task) -> None:
         "uncertainty": (task.uncertainty(outputs), (TEACHERS, *each)),
         "kd_loss": (task.kd_loss(outputs[0], _weighted(task, outputs), TEMPERATURE), each),
         "task_loss": (task.task_loss(outputs[0], target), each),
-        "labelled": (task.labelled(target), each),
+        "labeled": (task.labeled(target), each),
         "mix": (task.mix(_weighted(task, outputs)), tuple(outputs[0].shape)),
     }
     for name, (value, shape) in found.items():
@@ -64,7 +64,7 @@ def _shapes(who: str, task: Task) -> None:
 
 def _without_labels(who: str, task: Task) -> None:
     outputs, target = _outputs(task), targets_for(task, every=2)
-    unlabeled = ~task.labelled(target)  # [B, *]
+    unlabeled = ~task.labeled(target)  # [B, *]
     for name, loss in (
         ("error", task.error(outputs, target)),
         ("task_loss", task.task_loss(outputs[0], target)),
@@ -136,10 +136,12 @@ def _combined(who: str, task: Task) -> None:
 
 def _mixing(who: str, task: Task) -> None:
     output = outputs_for(task, 0)
-    plain, mixed = (task.averageable(o) for o in (output, task.mix(replace(_weighted(task, (output,) * 2)))))
+    plain, mixed = (
+        task.to_averageable(o) for o in (output, task.mix(replace(_weighted(task, (output,) * 2))))
+    )
     same = bool(torch.allclose(plain, mixed, atol=1e-4))
     require(same, who, "mixing two equal outputs returns that output", "the mixture differs")
-    restored = task.averageable(task.as_output(plain))
+    restored = task.to_averageable(task.from_averageable(plain))
     same = bool(torch.allclose(plain, restored, atol=1e-4))
     require(same, who, "as_output inverts averageable", "the result differs")
 

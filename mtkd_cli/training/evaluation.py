@@ -17,7 +17,7 @@ from mtkd_cli.data.subset import shuffled_sample_rows
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.distributed import group
 from mtkd_cli.interfaces import FEW_LABELS, Task
-from mtkd_cli.interfaces.missing_labels import without_labels
+from mtkd_cli.interfaces.missing_labels import missing_labels_as
 from mtkd_cli.interfaces.missing_outputs import broadcast_per_sample, fill_gaps, has_nonfinite
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.recipe.schema import Augment
@@ -102,7 +102,7 @@ def measure(
         gaps: skip samples with non-finite outputs, like samples without a label.
     """
     targets = torch.from_numpy(split.samples.targets)
-    every_batch = batches(split.labelled)
+    every_batch = batches(split.labeled)
     own_batches = every_batch[group.own_slice(len(every_batch))]
     pairs = ((predict(batch), targets[batch]) for batch in own_batches)
     return measure_pairs((_unlabel_gaps(*pair) for pair in pairs) if gaps else pairs, task)
@@ -112,7 +112,7 @@ def _unlabel_gaps(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Replace non-finite outputs by 0, and remove the labels of these samples."""
     (finite,), _ = fill_gaps((output,))
     return finite, torch.where(
-        broadcast_per_sample(has_nonfinite(output), target), without_labels(target), target
+        broadcast_per_sample(has_nonfinite(output), target), missing_labels_as(target), target
     )
 
 
@@ -121,7 +121,7 @@ def measure_pairs(pairs: Iterable[tuple[Tensor, Tensor]], task: Task) -> Measure
     columns: list[tuple[Tensor, Tensor, Tensor]] = []
     with torch.no_grad():
         for output, target in pairs:
-            labeled = task.labelled(target)
+            labeled = task.labeled(target)
             loss = torch.where(labeled, task.evaluation_loss(output, target), 0)
             # [B, *] -> [B]: sum of the losses, and number of labeled elements
             sums = loss.double().reshape(len(labeled), -1).sum(dim=1)
@@ -149,7 +149,7 @@ def judge(module: nn.Module, measured: Measured, task: Task, distance: float | N
         labeled = measured.counts > 0
         losses = (measured.losses[labeled] / measured.counts[labeled]).double().numpy()
     return Evaluation(
-        Measurement(metric.signed(value), measured.loss, losses, distance), measured.metrics, module
+        Measurement(metric.to_larger_better(value), measured.loss, losses, distance), measured.metrics, module
     )
 
 

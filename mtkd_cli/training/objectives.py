@@ -16,7 +16,7 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import PluginError
 from mtkd_cli.interfaces import AggregationBatch, Merged, Task
-from mtkd_cli.interfaces.missing_labels import without_labels
+from mtkd_cli.interfaces.missing_labels import missing_labels_as
 from mtkd_cli.interfaces.missing_outputs import fill_gaps
 from mtkd_cli.losses import feature_loss
 from mtkd_cli.models.feature_projectors import WithFeatures
@@ -33,7 +33,7 @@ class FromLabels:
     def __call__(self, output: Any, step: Step) -> Losses:
         """Return the losses of the outputs of a step."""
         target, task = self.data.labels(step), self.data.task
-        return Losses(share_of_mean(task.task_loss(output, target), task.labelled(target)))
+        return Losses(share_of_mean(task.task_loss(output, target), task.labeled(target)))
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class FromTeachers:
         kd = task.kd_loss(output, merged, self.temperature)
         # [K, B, *] -> [B, *]: 0 where every teacher is ignored
         total_weight = torch.ones_like(kd) if merged.weights is None else merged.weights.sum(dim=0)
-        task_loss = share_of_mean(task.task_loss(output, target), task.labelled(target))
+        task_loss = share_of_mean(task.task_loss(output, target), task.labeled(target))
         weights, kd_loss = merged.weights, share_of_mean(kd, total_weight > 0)
         if self.hints is not None:
             kd_loss = kd_loss + self.hints.loss(features, merged.weights, step)
@@ -153,7 +153,7 @@ class Batches:
         """Return the batch of the samples at ``indices``; without a target, no sample is labeled."""
         device = outputs[0].device
         if target is None:
-            target = without_labels(torch.from_numpy(self.split.samples.targets[indices])).to(device)
+            target = missing_labels_as(torch.from_numpy(self.split.samples.targets[indices])).to(device)
         outputs, answered = fill_gaps(outputs) if self.gaps else (outputs, None)
         has_weights = any(weight is not None for weight in self.declared)
         weights = (
@@ -172,11 +172,13 @@ class Batches:
             known=None if self.known is None else self.known.to(device),
             answered=answered,
             target=target,
-            labelled=self.task.labelled(target),
+            labeled=self.task.labeled(target),
             student_output=student,
             metadata={name: column[indices] for name, column in self.split.samples.metadata.items()},
             draw=lambda name, shape: self._random(name, shape, len(indices), step).to(device),
-            summed=group.all_reduce_sum if step and step.own_slice is not None else lambda tensor: tensor,
+            sum_over_processes=group.all_reduce_sum
+            if step and step.own_slice is not None
+            else lambda tensor: tensor,
         )
 
     def _random(self, name: str, shape: tuple[int, ...], samples: int, step: Step | None) -> Tensor:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.training.events import RunEvents, RunListener
 from mtkd_cli.training.progress_bar import PhaseDisplay
 from mtkd_cli.training.time_left import TimeLeft, format_seconds
@@ -228,7 +228,7 @@ class Progress:
     def on_evaluation(self, row: dict[str, float]) -> None:
         """Show one evaluation and pass it on."""
         metric = next(((name, value) for name, value in row.items() if name not in NOT_METRICS), None)
-        self._phase.score = () if metric is None else (f"{metric[0]} {shown(metric[1])}",)
+        self._phase.score = () if metric is None else (f"{metric[0]} {format_number(metric[1])}",)
         self.events.epoch_finished({**self._label, **row})
 
     def _numbered(self, title: str) -> str:

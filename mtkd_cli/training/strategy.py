@@ -53,8 +53,8 @@ class Strategy:
         given = batch.without(*self.withheld)
         before = [output._version for output in batch.outputs]
         merged = self._call_strategy(given)
-        if batch.any_unheard:
-            weights = mask_weights(self._weights_of(merged), batch.heard, batch.declared_weights)
+        if batch.has_unused_teacher:
+            weights = mask_weights(self._weights_of(merged), batch.usage_mask, batch.declared_weights)
             merged = replace(merged, weights=weights)
         if before != [output._version for output in batch.outputs]:
             raise self._error("changed the teachers' outputs in place")
@@ -153,7 +153,7 @@ class Strategy:
         return "fix your code" if is_local else "use another strategy, or report the bug to its author"
 
 
-def mask_weights(weights: Tensor, heard: Tensor, declared: Tensor | None = None) -> Tensor:
+def mask_weights(weights: Tensor, usage_mask: Tensor, declared: Tensor | None = None) -> Tensor:
     """Set the weights of ignored teachers to 0 and rescale the others to sum to 1; all 0 if none is left.
 
     Where all the weight is on ignored teachers, the others share it equally, so that a label which some
@@ -161,12 +161,16 @@ def mask_weights(weights: Tensor, heard: Tensor, declared: Tensor | None = None)
 
     Args:
         weights: weights of the strategy, ``[K, B, *]``.
-        heard: mask of teachers that are not ignored, ``[K, B, *]``, see `AggregationBatch.heard`.
+        usage_mask: mask of teachers that are not ignored, ``[K, B, *]``, see `AggregationBatch.usage_mask`.
         declared: ``weight`` keys of the recipe, ``[K]``, or None.
     """
-    masked = weights * heard
+    masked = weights * usage_mask
     # [K] -> [K, 1, ...]: teachers that may replace the ignored ones
-    fallback = heard if declared is None else heard & (declared > 0).view(-1, *(1,) * (heard.dim() - 1))
+    fallback = (
+        usage_mask
+        if declared is None
+        else usage_mask & (declared > 0).view(-1, *(1,) * (usage_mask.dim() - 1))
+    )
     # [B, *]: positions where all the weight was on ignored teachers
     unheard = (masked.sum(dim=0) == 0) & (weights.sum(dim=0) > 0)
     masked = torch.where(unheard, fallback.to(masked.dtype), masked)

@@ -60,7 +60,7 @@ class TrainingData:
             return labels
         ids, number = self.split.id_numbers[rows], self.view_number(step.epoch)
         moves = affine(ids, number, self.view_seed, self.augment)
-        return labels if moves is None else self.task.moved(labels, moves.to(labels.device))
+        return labels if moves is None else self.task.transform_labels(labels, moves.to(labels.device))
 
     def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
         """Return the teachers' aligned outputs on a step's views, K of ``[B, C, *]``; none by default."""

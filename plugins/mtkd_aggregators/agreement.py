@@ -39,27 +39,27 @@ class Agreement:
         """Return ``[K, B]``, the same for every sample."""
         if batch.student_output is None:
             raise LookupError("student")
-        gradients, heard = _mean_gradients(batch)
-        weights = torch.zeros(len(heard), dtype=torch.float64)
-        if not heard.any():
-            heard[:] = True  # all teachers are ignored here; the core sets their weights to 0
-        weights[heard] = torch.from_numpy(_min_norm_weights(gradients[heard].numpy(), self.c))
+        gradients, usage_mask = _mean_gradients(batch)
+        weights = torch.zeros(len(usage_mask), dtype=torch.float64)
+        if not usage_mask.any():
+            usage_mask[:] = True  # all teachers are ignored here; the core sets their weights to 0
+        weights[usage_mask] = torch.from_numpy(_min_norm_weights(gradients[usage_mask].numpy(), self.c))
         first = batch.outputs[0]
         return weights.float().to(first.device)[:, None].expand(-1, len(first))
 
 
 def _mean_gradients(batch: AggregationBatch) -> tuple[Tensor, Tensor]:
     """Return each teacher's mean gradient over the batch ``[K, C]``, and whether it is used there ``[K]``."""
-    heard = batch.heard
+    usage_mask = batch.usage_mask
     sums = []
-    for teacher, mask in enumerate(heard):
+    for teacher, mask in enumerate(usage_mask):
         with torch.enable_grad():
             student: Tensor = batch.student_output.detach().double().requires_grad_()
             loss = batch.task.kd_loss(student, batch.alone(teacher), batch.temperature)
             (gradient,) = torch.autograd.grad(torch.where(mask, loss, 0).sum(), student)
         # sum over samples and pixels: [B, C, *] -> [C]; append the number of elements -> [C + 1]
         sums.append(torch.cat([gradient.transpose(0, 1).flatten(1).sum(dim=1), mask.sum().double()[None]]))
-    total = batch.summed(torch.stack(sums)).cpu()
+    total = batch.sum_over_processes(torch.stack(sums)).cpu()
     count = total[:, -1:]
     return total[:, :-1] / count.clamp(min=1), count[:, 0] > 0
 

@@ -21,32 +21,32 @@ class Confidence:
 
     def fit(self, validation: AggregationBatch) -> None:
         """Compute each teacher's mean weight over the labeled samples."""
-        labeled = validation.labelled
+        labeled = validation.labeled
         if labeled is None or not labeled.any():
             raise DataError("confidence needs labeled samples", where="strategy", hint="use entropy or mean")
         # keep the labeled elements: [K, B, *] -> [K, N]
-        heard = validation.heard[:, labeled]
-        weights = _weights_from_errors(validation.error[:, labeled].double(), heard)
-        means = weights.sum(dim=1) / heard.sum(dim=1).clamp(min=1)
+        usage_mask = validation.usage_mask[:, labeled]
+        weights = _weights_from_errors(validation.error[:, labeled].double(), usage_mask)
+        means = weights.sum(dim=1) / usage_mask.sum(dim=1).clamp(min=1)
         means = means / means.sum()
         self.mean_weights = dict(zip(validation.teacher_names, means.tolist(), strict=True))
 
     def weights(self, batch: AggregationBatch) -> Tensor:
         """Return ``[K, B, *]``."""
-        if batch.labelled is None:
+        if batch.labeled is None:
             raise LookupError("labels")
-        weights = _weights_from_errors(batch.error, batch.heard)
+        weights = _weights_from_errors(batch.error, batch.usage_mask)
         mean_weights = torch.tensor(
             [self.mean_weights[name] for name in batch.teacher_names], device=weights.device
         )
         # [K] -> [K, 1, *], to broadcast over samples and pixels
-        mean_weights = mean_weights.to(weights.dtype).view(-1, *(1,) * batch.labelled.dim())
-        return torch.where(batch.labelled, weights, mean_weights)
+        mean_weights = mean_weights.to(weights.dtype).view(-1, *(1,) * batch.labeled.dim())
+        return torch.where(batch.labeled, weights, mean_weights)
 
 
-def _weights_from_errors(error: Tensor, heard: Tensor) -> Tensor:
-    """Return weights ``[K, B, *]`` from errors ``[K, B, *]``; 0 where ``heard [K, B, *]`` is False."""
-    others = heard.sum(dim=0) - 1
-    share = torch.softmax(error.masked_fill(~heard, -torch.inf), dim=0)
+def _weights_from_errors(error: Tensor, usage_mask: Tensor) -> Tensor:
+    """Return weights ``[K, B, *]`` from errors ``[K, B, *]``; 0 where ``usage_mask [K, B, *]`` is False."""
+    others = usage_mask.sum(dim=0) - 1
+    share = torch.softmax(error.masked_fill(~usage_mask, -torch.inf), dim=0)
     weights = torch.where(others > 0, (1 - share) / others.clamp(min=1), 1.0)
-    return torch.where(heard, weights, 0.0).nan_to_num(nan=0.0)
+    return torch.where(usage_mask, weights, 0.0).nan_to_num(nan=0.0)

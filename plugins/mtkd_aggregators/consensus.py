@@ -60,9 +60,12 @@ class Consensus:
             shared = batch.known[first] & batch.known[second]
             # with a single class, all distributions are equal
             comparable = int(shared.sum()) >= (2 if batch.task.over_classes else 1)
-            both = batch.task.restricted(both[0], shared), batch.task.restricted(both[1], shared)
+            both = (
+                batch.task.restrict_to_known(both[0], shared),
+                batch.task.restrict_to_known(both[1], shared),
+            )
         full_weight = torch.ones(1, len(both[0]), *batch.task.elements, device=both[0].device)
-        task = batch.task.unweighted()
+        task = batch.task.without_class_weights()
         average = task.mix(Merged(both, torch.cat([full_weight, full_weight]) / 2))
         to_first, to_second = (task.kd_loss(average, Merged((output,), full_weight), 1.0) for output in both)
         distance = (to_first + to_second) / 2

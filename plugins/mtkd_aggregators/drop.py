@@ -31,7 +31,7 @@ class Drop:
         )
         shape = tuple(losses.shape[1:])
         drawn = torch.stack([batch.random(f"keep {name}", shape) for name in batch.teacher_names])
-        heard = batch.heard
-        losses = losses.masked_fill(~heard, -torch.inf)
-        kept = heard & ((drawn.to(losses.device) >= self.p) | (losses == losses.max(dim=0).values))
+        usage_mask = batch.usage_mask
+        losses = losses.masked_fill(~usage_mask, -torch.inf)
+        kept = usage_mask & ((drawn.to(losses.device) >= self.p) | (losses == losses.max(dim=0).values))
         return kept.float() / kept.sum(dim=0).clamp(min=1)

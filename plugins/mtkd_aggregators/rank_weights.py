@@ -26,10 +26,10 @@ def rank_weights(
     """
     first = batch.outputs[0]
     all_usable = torch.ones(len(batch.outputs), len(first), dtype=torch.bool, device=first.device)
-    heard = batch.heard if batch.any_unheard else all_usable
+    usage_mask = batch.usage_mask if batch.has_unused_teacher else all_usable
     indices = [batch.teacher_names.index(name) for name in order]
     # ranks of the usable teachers, written back to the batch's order: [K, B, *]
-    ranks = torch.empty(heard.shape, device=first.device)
-    ranks[indices] = heard[indices].cumsum(dim=0).float() - 1
-    distance = (position(heard.sum(dim=0).clamp(min=1)) - ranks).abs()
-    return (1 - distance).clamp(min=0) * heard
+    ranks = torch.empty(usage_mask.shape, device=first.device)
+    ranks[indices] = usage_mask[indices].cumsum(dim=0).float() - 1
+    distance = (position(usage_mask.sum(dim=0).clamp(min=1)) - ranks).abs()
+    return (1 - distance).clamp(min=0) * usage_mask

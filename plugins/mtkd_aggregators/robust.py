@@ -48,7 +48,7 @@ class Majority:
         """Return ``[K, B, *]``."""
         probabilities = _averageable(batch)
         votes = torch.nn.functional.one_hot(probabilities.argmax(dim=2), probabilities.shape[2])
-        votes = votes * batch.heard.unsqueeze(-1)
+        votes = votes * batch.usage_mask.unsqueeze(-1)
         # [K, B, *, C] -> votes per class [B, *, C]
         count = votes.sum(dim=0)
         winners = (votes * (count == count.max(dim=-1, keepdim=True).values)).sum(dim=-1).float()
@@ -57,7 +57,7 @@ class Majority:
 
 def _averageable(batch: AggregationBatch) -> Tensor:
     """Return ``[K, B, C, *]`` probabilities or values."""
-    return torch.stack([batch.task.averageable(output) for output in batch.outputs])
+    return torch.stack([batch.task.to_averageable(output) for output in batch.outputs])
 
 
 def _as_output(batch: AggregationBatch, averaged: Tensor) -> Tensor:
@@ -65,4 +65,4 @@ def _as_output(batch: AggregationBatch, averaged: Tensor) -> Tensor:
     if batch.task.over_classes:
         total = averaged.sum(dim=1, keepdim=True)
         averaged = torch.where(total > TINY, averaged / total.clamp(min=TINY), 1 / averaged.shape[1])
-    return batch.task.as_output(averaged)
+    return batch.task.from_averageable(averaged)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import AggregationBatch, Merged
-from mtkd_cli.interfaces.missing_labels import any_of
+from mtkd_cli.interfaces.missing_labels import any_per_sample
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.losses import mean_over
 
@@ -33,11 +33,11 @@ class Stacking:
         Raises:
             DataError: no validation sample has a label.
         """
-        target, labeled = validation.target, validation.labelled
+        target, labeled = validation.target, validation.labeled
         if target is None or labeled is None or not labeled.any():
             raise DataError("stacking needs labeled samples", where="strategy", hint="use consensus or mean")
         # keep the samples with any label: [B, C, *] -> [N, C, *]
-        samples = any_of(labeled)
+        samples = any_per_sample(labeled)
         count = int(samples.sum())  # images count, not pixels: the pixels of an image are alike
         outputs = tuple(at_least_float32(output[samples]) for output in validation.outputs)
         shape = (len(outputs), len(outputs[0]), *validation.task.elements)

@@ -71,10 +71,10 @@ class Weighted:
 
 def _mean_errors(validation: AggregationBatch) -> Tensor:
     """Return each teacher's mean error ``[K]`` over the labels of classes that it knows."""
-    labeled = validation.task.labelled(validation.target)  # type: ignore[arg-type]
-    heard = validation.heard & labeled
-    error = torch.where(heard, validation.error.double(), 0).flatten(1)
-    return error.sum(dim=1) / heard.flatten(1).sum(dim=1).clamp(min=1)
+    labeled = validation.task.labeled(validation.target)  # type: ignore[arg-type]
+    usage_mask = validation.usage_mask & labeled
+    error = torch.where(usage_mask, validation.error.double(), 0).flatten(1)
+    return error.sum(dim=1) / usage_mask.flatten(1).sum(dim=1).clamp(min=1)
 
 
 def _class_scores(validation: AggregationBatch) -> dict[str, Tensor]:
@@ -92,5 +92,5 @@ def _class_scores(validation: AggregationBatch) -> dict[str, Tensor]:
 
 def _expected_score(batch: AggregationBatch, output: Tensor, scores: Tensor) -> Tensor:
     """Return ``sum_c p(c) score_c`` of each element: ``[B, C, *]`` and ``[C]`` -> ``[B, *]``."""
-    probabilities = batch.task.averageable(output)
+    probabilities = batch.task.to_averageable(output)
     return torch.einsum("bc...,c->b...", probabilities, scores.to(probabilities))

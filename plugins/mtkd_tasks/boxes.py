@@ -87,14 +87,14 @@ def best_first(answer: Tensor, most: int = MOST) -> Tensor:
     return torch.cat([best, empty_row.expand(len(best), padding, 6)], dim=1)
 
 
-def moved(target: Tensor, affine: Tensor) -> Tensor:
+def transform_boxes(target: Tensor, affine: Tensor) -> Tensor:
     """Return labeled boxes in a view, ``[B, M, 5]``; a rotated box becomes its axis-aligned bounding box.
 
     Boxes are clipped to the view, and removed if less than `VISIBLE` of their area is left.
 
     Args:
         target: ``[B, M, 5]``, boxes of the original samples.
-        affine: ``[B, 2, 3]``, view to sample, see `Task.moved`.
+        affine: ``[B, 2, 3]``, view to sample, see `Task.transform_labels`.
     """
     x1, y1, x2, y2 = (target[..., :4] * 2 - 1).unbind(dim=-1)
     # four corners of each box, from -1 to 1: [B, M, 4, 2]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mtkd_cli.interfaces import Columns, Details, LossOptions, Merged, Metric, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
-from mtkd_cli.interfaces.missing_labels import present
+from mtkd_cli.interfaces.missing_labels import label_mask
 from mtkd_cli.losses import cross_entropy, loss_to_teachers, registered_loss, standardized
 from mtkd_tasks.calibration_error import calibrated_error, calibration_error
 from mtkd_tasks.grid import Words, grid, image_of
@@ -50,9 +50,9 @@ class Classification(OverClasses):
         super().__init__(data, loss)
         self.kd, self.standardize = registered_loss(kd, "classification", loss_options), standardize
         self.any_label_space = self.kd.any_label_space and not standardize
-        self.plain_logits = not (self.kd.needs_every_logit or standardize)
+        self.needs_probabilities_only = not (self.kd.needs_every_logit or standardize)
 
-    def shaped(self, output: Any) -> Tensor:
+    def to_task_shape(self, output: Any) -> Tensor:
         """Return logits ``[B, C]``."""
         if not isinstance(output, Tensor):
             raise ValueError(f"a {type(output).__name__}; the task needs a tensor (samples, classes)")
@@ -79,13 +79,13 @@ class Classification(OverClasses):
 
         All NaN for unlabeled samples. The nll is infinite for a class that a teacher does not know.
         """
-        probabilities, nll = self.averageable(output), cross_entropy(output.float(), target)
+        probabilities, nll = self.to_averageable(output), cross_entropy(output.float(), target)
         unknown = output.gather(1, target.clamp(min=0).long()[:, None])[:, 0] == UNKNOWN
         nll = nll.masked_fill(unknown, math.inf)
         confidence, answer = probabilities.max(dim=1)
         right = (answer == target).float()
         found = self.columns.pack(right=right, nll=nll, confidence=confidence, answer=answer, label=target)
-        return found.masked_fill(~present(target)[:, None], math.nan)
+        return found.masked_fill(~label_mask(target)[:, None], math.nan)
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
         """Return accuracy, negative log-likelihood in nats, and calibration error (ECE sweep)."""

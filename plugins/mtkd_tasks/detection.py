@@ -16,13 +16,13 @@ from mtkd_cli.interfaces import (
     Alignment,
     Columns,
     Details,
+    DetectionTargets,
     LossOptions,
     Merged,
     Metric,
     Prediction,
     Task,
     TaskData,
-    Wanted,
 )
 from mtkd_tasks import boxes
 from mtkd_tasks.average_precision import average_precision, columns_of, facts
@@ -37,7 +37,7 @@ OUTSIDE = 1e-4
 class Detection(Task):
     """Learns labeled boxes, and the teachers' merged boxes weighted by their scores.
 
-    In training mode a student returns a `mtkd_cli.interfaces.DetectorAnswer`.
+    In training mode a student returns a `mtkd_cli.interfaces.DetectorOutput`.
 
     Args:
         data: class names and labels.
@@ -50,7 +50,7 @@ class Detection(Task):
     primary = Metric("map", higher_is_better=True)
     spatial = True
     by_element = False
-    numbered = True
+    has_class_numbers = True
     precision = "fp32"
     columns: Columns
 
@@ -65,7 +65,7 @@ class Detection(Task):
         self.fusion = Fusion(fusion, iou, least)
         self.fusion_cache = FusionCache()
 
-    def shaped(self, output: Any) -> Any:
+    def to_task_shape(self, output: Any) -> Any:
         """Return boxes ``[B, 100, 6]``, best first; the output of a student in training is not changed."""
         if hasattr(output, "loss"):
             return output
@@ -77,7 +77,7 @@ class Detection(Task):
             raise ValueError(f"{tuple(output.shape)}; the task needs (samples, boxes, 6)")
         return boxes.best_first(output)
 
-    def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
+    def align(self, outputs: Tensor, alignment: Alignment) -> Tensor:
         """Return boxes with the task's class numbers; boxes of other classes are removed.
 
         Raises:
@@ -116,7 +116,7 @@ class Detection(Task):
             raise ValueError("boxes in pixels; the task needs shares of the sides, from 0 to 1")
         return real[:, 5].long()
 
-    def restricted(self, output: Tensor, known: Tensor) -> Tensor:
+    def restrict_to_known(self, output: Tensor, known: Tensor) -> Tensor:
         """Return the boxes of known classes."""
         labels = output[..., 5].long()
         return boxes.without(output, (labels >= 0) & ~known[labels.clamp(min=0)])
@@ -130,11 +130,11 @@ class Detection(Task):
             found.append(Prediction({"boxes": len(named)}, boxes=named))
         return found
 
-    def labelled(self, target: Tensor) -> Tensor:
+    def labeled(self, target: Tensor) -> Tensor:
         """Return which samples are labeled, ``[B]``; a labeled sample may have no boxes."""
         return torch.isfinite(target[..., 4]).any(dim=1)
 
-    def wrong_label(self, targets: NDArray[Any]) -> tuple[int, str] | None:
+    def find_invalid_label(self, targets: NDArray[Any]) -> tuple[int, str] | None:
         """Return the first sample with an invalid box and the reason, or None."""
         if targets.ndim != 3 or targets.shape[2] != 5:
             return 0, f"labels {targets.shape[1:]}; detection needs (boxes, 5): x1, y1, x2, y2, class number"
@@ -158,24 +158,24 @@ class Detection(Task):
                 return int(sample), f"{what}: {numbers}, class {targets[sample, box, 4]:g}"
         return None
 
-    def heard(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
+    def usage_mask(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
         """Return None: every teacher is used on every image, for the classes that it knows."""
         return None
 
-    def within(self, target: Tensor, known: Tensor) -> Tensor:
+    def remove_unknown_labels(self, target: Tensor, known: Tensor) -> Tensor:
         """Return the labeled boxes of known classes."""
         label = target[..., 4]
         removed = (label >= 0) & ~known[label.nan_to_num(nan=-1).clamp(min=0).long()]
         return torch.cat([target[..., :4], torch.where(removed, -1, label).unsqueeze(-1)], dim=-1)
 
-    def moved(self, target: Tensor, affine: Tensor) -> Tensor:
-        """Return the labeled boxes in a view, see `boxes.moved`."""
-        return boxes.moved(target, affine)
+    def transform_labels(self, target: Tensor, affine: Tensor) -> Tensor:
+        """Return the labeled boxes in a view, see `boxes.transform_boxes`."""
+        return boxes.transform_boxes(target, affine)
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Return minus the log of each teacher's similarity to the labels, ``[K, B]``; 0 without a label."""
         return torch.stack([self._distance(output, self._targets(target)) for output in outputs]).where(
-            self.labelled(target), torch.zeros((), device=target.device)
+            self.labeled(target), torch.zeros((), device=target.device)
         )
 
     def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
@@ -189,7 +189,7 @@ class Detection(Task):
         bits = (scores * entropy).sum(dim=2) / total.clamp(min=1e-12) / np.log(2)
         return torch.where(total > 0, bits, 1).clamp(0, 1)
 
-    def averageable(self, output: Tensor) -> Tensor:
+    def to_averageable(self, output: Tensor) -> Tensor:
         """Raise `UsageError`: the numbers of boxes cannot be averaged."""
         raise UsageError(
             "boxes cannot be averaged",
@@ -197,14 +197,14 @@ class Detection(Task):
             hint="use a strategy that weighs teachers; mtkd list strategies --long shows what each needs",
         )
 
-    def as_output(self, averaged: Tensor) -> Tensor:
-        """Raise `UsageError`, like `averageable`."""
-        return self.averageable(averaged)
+    def from_averageable(self, averaged: Tensor) -> Tensor:
+        """Raise `UsageError`, like `to_averageable`."""
+        return self.to_averageable(averaged)
 
     def mix(self, merged: Merged) -> Tensor:
         """Return the merged boxes, ``[B, 100, 6]``, from the cache if the same outputs were merged before."""
         if merged.weights is None:
-            return self.averageable(merged.outputs[0])
+            return self.to_averageable(merged.outputs[0])
         known = merged.known
         if known is None:
             known = torch.ones(len(merged.outputs), self.outputs, dtype=torch.bool)
@@ -215,10 +215,12 @@ class Detection(Task):
     def kd_loss(self, student_output: Any, merged: Merged, temperature: float) -> Tensor:
         """Return the loss to the merged boxes, ``[B]``: the student's own in training, else the distance."""
         answer = self.mix(merged)
-        spoken = None
+        target_classes = None
         if merged.known is not None and merged.weights is not None:
-            spoken = ((merged.weights > 0).T.unsqueeze(-1) & merged.known.to(answer.device)).any(dim=1)
-        wanted = Wanted(answer[..., :4], answer[..., 5].long(), answer[..., 4], spoken)
+            target_classes = ((merged.weights > 0).T.unsqueeze(-1) & merged.known.to(answer.device)).any(
+                dim=1
+            )
+        wanted = DetectionTargets(answer[..., :4], answer[..., 5].long(), answer[..., 4], target_classes)
         if isinstance(student_output, Tensor):
             return temperature**2 * self._distance(student_output, wanted)
         loss: Tensor = student_output.loss(wanted, temperature)
@@ -230,12 +232,12 @@ class Detection(Task):
             loss = self._distance(student_output, self._targets(target))
         else:
             loss = student_output.loss(self._targets(target, self.label_score), 1.0)
-        return torch.where(self.labelled(target), loss, 0)
+        return torch.where(self.labeled(target), loss, 0)
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the statistics for average precision, ``[B, 300 + C]``; NaN without labels."""
         found = facts(output, target, self.outputs)
-        return found.masked_fill(~self.labelled(target)[:, None], torch.nan)
+        return found.masked_fill(~self.labeled(target)[:, None], torch.nan)
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
         """Return mAP (mean over overlaps from 0.5 to 0.95), AP50 and AP75, over labeled classes."""
@@ -265,15 +267,15 @@ class Detection(Task):
         has_label = ~self.columns.unpack(statistics)["labeled"][:, 0].isnan()
         return average_precision(statistics[has_label], self.outputs)
 
-    def _targets(self, target: Tensor, label_score: float = 1.0) -> Wanted:
+    def _targets(self, target: Tensor, label_score: float = 1.0) -> DetectionTargets:
         """Return labeled boxes as targets with the score ``label_score``."""
         labels = target[..., 4].nan_to_num(nan=-1).long()
-        return Wanted(target[..., :4].nan_to_num(), labels, (labels >= 0) * label_score)
+        return DetectionTargets(target[..., :4].nan_to_num(), labels, (labels >= 0) * label_score)
 
-    def _distance(self, answer: Tensor, wanted: Wanted) -> Tensor:
-        """Return minus the log of the similarity, ``[B]``, for the classes in ``wanted.spoken``."""
-        if wanted.spoken is not None:
+    def _distance(self, answer: Tensor, wanted: DetectionTargets) -> Tensor:
+        """Return minus the log of the similarity, ``[B]``, for the classes in ``wanted.target_classes``."""
+        if wanted.target_classes is not None:
             labels = answer[..., 5].long()
-            unspoken = ~wanted.spoken.gather(1, labels.clamp(min=0)) & (labels >= 0)
-            answer = boxes.without(answer, unspoken)
+            outside_targets = ~wanted.target_classes.gather(1, labels.clamp(min=0)) & (labels >= 0)
+            answer = boxes.without(answer, outside_targets)
         return -boxes.likeness(answer.float(), wanted.boxes, wanted.labels, wanted.scores.float()).log()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Alignment, Columns, Details, LossOptions, Merged, Metric, Task, TaskData
-from mtkd_cli.interfaces.missing_labels import any_of, present
+from mtkd_cli.interfaces.missing_labels import any_per_sample, label_mask
 from mtkd_cli.losses.class_weights import reweighted
 from mtkd_cli.losses.distillation import KL, loss_to_teachers
 
@@ -56,31 +56,31 @@ class MultiLabel(Task):
         self.weights = torch.tensor(given)
         self.positive = balance if loss.class_weights == "balanced" else torch.ones(classes)
 
-    def unweighted(self) -> MultiLabel:
+    def without_class_weights(self) -> MultiLabel:
         """Return the task without weights."""
         plain = copy.copy(self)
         plain.weights, plain.positive = torch.ones_like(self.weights), torch.ones_like(self.positive)
         return plain
 
-    def shaped(self, output: Any) -> Tensor:
+    def to_task_shape(self, output: Any) -> Tensor:
         """Return logits ``[B, C]``."""
         if not isinstance(output, Tensor) or output.dim() != 2:
             raise ValueError(f"{getattr(output, 'shape', type(output))}; the task needs (samples, classes)")
         return output
 
-    def counted(self, outputs: int) -> int:
+    def class_count(self, outputs: int) -> int:
         """Return one class for each output."""
         return outputs
 
-    def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
+    def align(self, outputs: Tensor, alignment: Alignment) -> Tensor:
         """Return a teacher's logits by class, ``[B, C]``; the largest if several outputs map to a class."""
         nothing = torch.zeros_like(outputs[:, 0])
         columns = [outputs[:, list(g)].amax(dim=1) if g else nothing for g in alignment.groups]
         return torch.stack(columns, dim=1)
 
-    def labelled(self, target: Tensor) -> Tensor:
+    def labeled(self, target: Tensor) -> Tensor:
         """Return which samples have a label of any class, ``[B]``."""
-        return any_of(present(target))
+        return any_per_sample(label_mask(target))
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Return each teacher's cross-entropy against the labels, ``[K, B]``."""
@@ -88,19 +88,19 @@ class MultiLabel(Task):
 
     def uncertainty(self, outputs: Sequence[Tensor]) -> Tensor:
         """Return each teacher's mean entropy over the classes, ``[K, B]``, 0 to 1."""
-        return torch.stack([_entropy(self.averageable(o)).mean(dim=1) / math.log(2) for o in outputs])
+        return torch.stack([_entropy(self.to_averageable(o)).mean(dim=1) / math.log(2) for o in outputs])
 
-    def averageable(self, output: Tensor) -> Tensor:
+    def to_averageable(self, output: Tensor) -> Tensor:
         """Return the probability of each class, ``[B, C]``."""
         return output.float().sigmoid()
 
-    def as_output(self, averaged: Tensor) -> Tensor:
+    def from_averageable(self, averaged: Tensor) -> Tensor:
         """Return logits ``[B, C]``."""
         return averaged.clamp(TINY, 1 - TINY).logit()
 
     def mix(self, merged: Merged) -> Tensor:
         """Return the logits of the weighted mean of the teachers' probabilities."""
-        return self.as_output(self._target(merged, 1.0))
+        return self.from_averageable(self._target(merged, 1.0))
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return the divergence to the mixture, ``[B]``, the mean over classes, times temperature squared.
@@ -165,7 +165,7 @@ def _cross_entropy(logits: Tensor, target: Tensor, positive: Tensor | None = Non
 
 def _mean_over_labeled(values: Tensor, target: Tensor) -> Tensor:
     """Return the mean over the labeled classes, ``[B]``; 0 if no class is labeled."""
-    has_label = present(target)
+    has_label = label_mask(target)
     total: Tensor = torch.where(has_label, values, 0).sum(dim=1)
     return total / has_label.sum(dim=1).clamp(min=1)
 
@@ -189,7 +189,7 @@ def _average_precision(logits: Tensor, labels: Tensor) -> Tensor:
     """
     scores, order = logits.sort(dim=0, descending=True)  # both [N, C]
     labels = labels.gather(0, order)
-    has_label = present(labels)
+    has_label = label_mask(labels)
     hits = torch.where(has_label, labels, 0)
     precision = hits.cumsum(dim=0) / has_label.cumsum(dim=0).clamp(min=1)
     # [N, C]: for each sample, the last row with the same score
@@ -202,6 +202,6 @@ def _average_precision(logits: Tensor, labels: Tensor) -> Tensor:
 
 def _f1(logits: Tensor, labels: Tensor) -> Tensor:
     """Return F1 of each class at probability 0.5, ``[C]``; NaN without positive labels and predictions."""
-    has_label = present(labels)
+    has_label = label_mask(labels)
     predicted, true = (logits >= 0) & has_label, (labels == 1) & has_label
     return 2 * (predicted & true).sum(dim=0) / (predicted.sum(dim=0) + true.sum(dim=0))

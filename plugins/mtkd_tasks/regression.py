@@ -19,8 +19,8 @@ from torch import Tensor
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Alignment, Columns, Details, LossOptions, Merged, Metric, Task, TaskData
-from mtkd_cli.interfaces.label_space import on_classes
-from mtkd_cli.interfaces.missing_labels import any_of, present
+from mtkd_cli.interfaces.label_space import align_logits
+from mtkd_cli.interfaces.missing_labels import any_per_sample, label_mask
 from mtkd_cli.reading.moments import mean_and_deviation
 from mtkd_tasks.gaussian import MAX_VARIANCE, MIN_VARIANCE, mixture, nll
 
@@ -48,7 +48,7 @@ class Regression(Task):
     """
 
     precision = "fp64"
-    pictured = 300
+    pictured_samples = 300
     any_label_space = False
     columns: Columns
 
@@ -71,7 +71,7 @@ class Regression(Task):
         self.scale = (self.mean + more[0], self.deviation + more[1])
         self.primary = Metric("rmse" if len(self.names) == 1 else "nrmse", higher_is_better=False)
 
-    def shaped(self, output: Any) -> Tensor:
+    def to_task_shape(self, output: Any) -> Tensor:
         """Return values ``[B, T]``, or with ``nll`` means and log-variances ``[B, 2T]``.
 
         A module may return a pair (mean, variance); missing variances are 0.
@@ -88,11 +88,11 @@ class Regression(Task):
         variance = torch.zeros_like(values) if variance is None else variance
         return torch.cat([values, variance.clamp(min=TINY).log()], dim=1)
 
-    def counted(self, outputs: int) -> int:
+    def class_count(self, outputs: int) -> int:
         """Return the number of targets for a number of outputs."""
         return outputs // self.parts
 
-    def aligned(self, outputs: Tensor, alignment: Alignment) -> Tensor:
+    def align(self, outputs: Tensor, alignment: Alignment) -> Tensor:
         """Return a teacher's outputs in the order of the data's targets.
 
         Raises:
@@ -100,13 +100,13 @@ class Regression(Task):
         """
         if any(len(group) > 1 for group in alignment.groups):
             raise DataError("several values are mapped to one target", "map", "map one value to each target")
-        return torch.cat([on_classes(part, alignment) for part in outputs.chunk(self.parts, dim=1)], dim=1)
+        return torch.cat([align_logits(part, alignment) for part in outputs.chunk(self.parts, dim=1)], dim=1)
 
-    def labelled(self, target: Tensor) -> Tensor:
+    def labeled(self, target: Tensor) -> Tensor:
         """Return which samples have a label of any target, ``[B]``."""
-        return any_of(present(target))
+        return any_per_sample(label_mask(target))
 
-    def heard(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
+    def usage_mask(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
         """Return which teachers are within the gate of the label, ``[K, B]``; None without a gate."""
         if self.gate is None:
             return None
@@ -125,14 +125,14 @@ class Regression(Task):
         )
         return variances / (1 + variances)
 
-    def averageable(self, output: Tensor) -> Tensor:
+    def to_averageable(self, output: Tensor) -> Tensor:
         """Return values ``[B, T]``; with ``nll`` values and variances ``[B, 2T]``."""
         if self.objective != "nll":
             return output.double()
         mean, log_variance = output.double().chunk(2, dim=1)
         return torch.cat([mean, log_variance.clamp(max=MOST).exp()], dim=1)
 
-    def as_output(self, averaged: Tensor) -> Tensor:
+    def from_averageable(self, averaged: Tensor) -> Tensor:
         """Return values ``[B, T]``; with ``nll`` values and log-variances ``[B, 2T]``."""
         if self.objective != "nll":
             return averaged
@@ -144,11 +144,11 @@ class Regression(Task):
         if merged.combined is not None:
             return merged.combined
         weights = merged.weights[..., None]  # type: ignore[index]
-        outputs = torch.stack([self.averageable(output) for output in merged.outputs])
+        outputs = torch.stack([self.to_averageable(output) for output in merged.outputs])
         if self.objective != "nll":
             return (weights * outputs).sum(dim=0)
         mean, variance = outputs.chunk(2, dim=2)
-        return self.as_output(torch.cat(mixture(mean, variance, weights), dim=1))
+        return self.from_averageable(torch.cat(mixture(mean, variance, weights), dim=1))
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return the loss to the teachers, ``[B]``; values are not softened, so the temperature is 1.
@@ -207,7 +207,7 @@ class Regression(Task):
         count = len(self.names)
         answer, wanted = output[:, :count], target[:, :count]
         # Mask before the arithmetic: gradients through NaN are NaN, even if multiplied by 0.
-        off = torch.where(present(wanted), answer.double() - wanted.double().nan_to_num(), 0)
+        off = torch.where(label_mask(wanted), answer.double() - wanted.double().nan_to_num(), 0)
         return off / _like(self.deviation, off)
 
     def _log_variance(self, output: Tensor) -> Tensor:
@@ -266,14 +266,14 @@ def _like(values: tuple[float, ...], output: Tensor) -> Tensor:
 
 def _first(label: Tensor) -> Tensor:
     """Return the first label of each target, ``[T]``; 0 if there is none."""
-    has_label = present(label)
+    has_label = label_mask(label)
     first = label.gather(0, has_label.int().argmax(dim=0, keepdim=True))[0]
     return first.nan_to_num()
 
 
 def _over_targets(values: Tensor, target: Tensor) -> Tensor:
     """Return the mean over the labeled targets, ``[B]``; 0 if there are none."""
-    has_label = present(target)
+    has_label = label_mask(target)
     total: Tensor = torch.where(has_label, values, 0).sum(dim=1)
     return total / has_label.sum(dim=1).clamp(min=1)
 

@@ -43,13 +43,16 @@ class Segmentation(OverClasses):
     def __init__(self, data: TaskData, loss: LossOptions, kd: str = "kl", **loss_options: Any) -> None:
         super().__init__(data, loss)
         self.kd = registered_loss(kd, "segmentation", loss_options)
-        self.any_label_space, self.plain_logits = self.kd.any_label_space, not self.kd.needs_every_logit
-        self.top_k = TOP_K if self.plain_logits else None
+        self.any_label_space, self.needs_probabilities_only = (
+            self.kd.any_label_space,
+            not self.kd.needs_every_logit,
+        )
+        self.top_k = TOP_K if self.needs_probabilities_only else None
         side = data.input.size or 1
         self.elements = (side, side)
         self.columns = Columns(wide=dict.fromkeys(("right", "answered", "labeled"), self.outputs))
 
-    def shaped(self, output: Any) -> Tensor:
+    def to_task_shape(self, output: Any) -> Tensor:
         """Return logits ``[B, C, H, W]``, resized to the grid; one foreground logit becomes two classes."""
         if isinstance(output, Mapping):
             output = output.get("out", output.get("logits"))
@@ -64,7 +67,7 @@ class Segmentation(OverClasses):
             logits = F.interpolate(logits, size=self.elements, mode="bilinear", align_corners=False)
         return logits
 
-    def moved(self, target: Tensor, affine: Tensor) -> Tensor:
+    def transform_labels(self, target: Tensor, affine: Tensor) -> Tensor:
         """Return masks in a view, by nearest-neighbor sampling."""
         masks = target[:, None].float()
         positions = F.affine_grid(affine.float(), list(masks.shape), align_corners=False)
@@ -95,14 +98,14 @@ class Segmentation(OverClasses):
             raise ValueError("neither weights nor a combined output")
         loss = student.new_zeros(len(student))
         for number, (output, weight) in enumerate(zip(merged.outputs, merged.weights, strict=True)):
-            heard = classes if merged.known is None else classes * merged.known[number].to(classes)
+            usage_mask = classes if merged.known is None else classes * merged.known[number].to(classes)
             each = self.kd.distance(student, output.float(), temperature)  # [B, C]
-            loss = loss + weight.mean(dim=(1, 2)) * (each * heard).mean(dim=1)
+            loss = loss + weight.mean(dim=(1, 2)) * (each * usage_mask).mean(dim=1)
         return loss
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the numbers of correct, predicted and labeled pixels of each class, ``[B, 3 C]``."""
-        has_label = self.labelled(target)
+        has_label = self.labeled(target)
         answer, label = output.argmax(dim=1), target.long()
         right = has_label & (answer == label)
         return self.columns.pack(

@@ -35,7 +35,7 @@ class OverClasses(Task):
         self.label_smoothing = loss.label_smoothing
         self.class_weights = _class_weights(loss.class_weights, self.outputs, data.targets)
 
-    def unweighted(self) -> OverClasses:
+    def without_class_weights(self) -> OverClasses:
         """Return the task without class weights."""
         plain = copy.copy(self)
         plain.class_weights = None
@@ -49,17 +49,17 @@ class OverClasses(Task):
         """Return each teacher's cross-entropy against the label, ``[K, B, *]``; 0 without a label."""
         return torch.stack([cross_entropy(output.float(), target) for output in outputs])
 
-    def averageable(self, output: Tensor) -> Tensor:
+    def to_averageable(self, output: Tensor) -> Tensor:
         """Return probabilities ``[B, C, *]``."""
         return F.softmax(output.float(), dim=1)
 
-    def as_output(self, averaged: Tensor) -> Tensor:
+    def from_averageable(self, averaged: Tensor) -> Tensor:
         """Return log-probabilities ``[B, C, *]``."""
         return averaged.clamp(min=TINY).log()
 
     def mix(self, merged: Merged) -> Tensor:
         """Return the log of the weighted mean of the teachers' probabilities, ``[B, C, *]``."""
-        return self.as_output(mixed(merged))
+        return self.from_averageable(mixed(merged))
 
     def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
         """Return the cross-entropy to the labels, ``[B, *]``; 0 where the label is -1."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import box_iou, generalized_box_iou_loss
 
-from mtkd_cli.interfaces import Wanted
+from mtkd_cli.interfaces import DetectionTargets
 
 SAME_OBJECT = 0.5
 """Overlap above which two target boxes are the same object, which may have several classes."""
@@ -58,7 +58,7 @@ class DenseAnswer:
     background: bool = False
     focus: float = 2.0
 
-    def loss(self, wanted: Wanted, temperature: float) -> Tensor:
+    def loss(self, wanted: DetectionTargets, temperature: float) -> Tensor:
         """Return the loss of each sample ``[B]``: classes, boxes (GIoU), centerness, over the sum of scores.
 
         The target of a class at a point is the score of its box (soft target). Boxes that overlap by more
@@ -86,9 +86,11 @@ class DenseAnswer:
         soft = torch.zeros_like(self.logits[..., int(self.background) :])
         soft = soft.scatter_reduce(2, labels.unsqueeze(1).expand_as(value), value, "amax")
         if self.background:
-            class_loss = self._softmax_loss(soft, score > 0, assignment.ignored, wanted.spoken, temperature)
+            class_loss = self._softmax_loss(
+                soft, score > 0, assignment.ignored, wanted.target_classes, temperature
+            )
         else:
-            class_loss = self._sigmoid_loss(soft, assignment.ignored, wanted.spoken, temperature)
+            class_loss = self._sigmoid_loss(soft, assignment.ignored, wanted.target_classes, temperature)
         # box of each point: [B, M, 4] -> [B, P, 4]
         matched = boxes.gather(1, chosen.unsqueeze(2).expand(-1, -1, 4))
         total = class_loss + (score * self._box_loss(matched, score > 0)).sum(dim=1)
@@ -113,15 +115,15 @@ class DenseAnswer:
         return loss.masked_scatter(positive, losses)
 
     def _sigmoid_loss(
-        self, soft: Tensor, ignored: Tensor | None, spoken: Tensor | None, temperature: float
+        self, soft: Tensor, ignored: Tensor | None, target_classes: Tensor | None, temperature: float
     ) -> Tensor:
         """Return the quality focal loss of each sample ``[B]``; see `_softmax_loss` for the arguments."""
         logits = self.logits / temperature
         target = soften(soft, temperature)
         focus = (target - logits.sigmoid()).abs() ** self.focus
         loss = focus * F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        if spoken is not None:
-            loss = loss * spoken.unsqueeze(1)
+        if target_classes is not None:
+            loss = loss * target_classes.unsqueeze(1)
         if ignored is not None:
             loss = loss * ~ignored.unsqueeze(2)
         return temperature**2 * loss.sum(dim=(1, 2))
@@ -131,7 +133,7 @@ class DenseAnswer:
         soft: Tensor,
         positive: Tensor,
         ignored: Tensor | None,
-        spoken: Tensor | None,
+        target_classes: Tensor | None,
         temperature: float,
     ) -> Tensor:
         """Return the cross-entropy of each sample ``[B]``, over positive and hard negative points.
@@ -140,12 +142,12 @@ class DenseAnswer:
             soft: ``[B, P, C]``, target scores without the background.
             positive: ``[B, P]`` bool, points that have a target box.
             ignored: ``[B, P]`` bool, see `Assignment`.
-            spoken: ``[B, C]`` bool, classes that count; None: all.
+            target_classes: ``[B, C]`` bool, classes that count; None: all.
             temperature: softening of both sides.
         """
         logits = self.logits / temperature
-        if spoken is not None:
-            logits = logits.masked_fill(~F.pad(spoken, (1, 0), value=True).unsqueeze(1), MASKED_LOGIT)
+        if target_classes is not None:
+            logits = logits.masked_fill(~F.pad(target_classes, (1, 0), value=True).unsqueeze(1), MASKED_LOGIT)
         # the background has the remaining probability: [B, P, C] -> [B, P, 1 + C]
         background = (1 - soft.sum(dim=2, keepdim=True)).clamp(min=0)
         target = torch.cat([background, soft], dim=2) ** (1 / temperature)

@@ -16,7 +16,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.ssd import SSD
 from torchvision.ops import batched_nms
 
-from mtkd_cli.interfaces import InputSpec, Wanted
+from mtkd_cli.interfaces import DetectionTargets, InputSpec
 from mtkd_teachers.dense_answer import DenseAnswer
 from mtkd_teachers.fixed_boxes import suppress
 from mtkd_teachers.target_assignment import assign_by_center, assign_by_overlap
@@ -196,14 +196,14 @@ class TwoStageAnswer:
     features: dict[str, Tensor]
     size: tuple[int, int]
 
-    def loss(self, wanted: Wanted, temperature: float) -> Tensor:
+    def loss(self, wanted: DetectionTargets, temperature: float) -> Tensor:
         """Return the sum of the four losses of each sample, ``[B]``.
 
         Only boxes with a score of `CERTAIN` or more are targets; the temperature is not used.
         """
         return torch.stack([self._sample_loss(number, wanted) for number in range(len(self.images))])
 
-    def _sample_loss(self, number: int, wanted: Wanted) -> Tensor:
+    def _sample_loss(self, number: int, wanted: DetectionTargets) -> Tensor:
         certain = (wanted.labels[number] >= 0) & (wanted.scores[number] >= CERTAIN)
         height, width = self.size
         scale = wanted.boxes.new_tensor([width, height, width, height])

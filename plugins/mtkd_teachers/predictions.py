@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mtkd_cli.errors import DataError, missing_path, nearest_or_all
-from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, Predictions
+from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, PrecomputedOutputs
 from mtkd_cli.reading.csv_format import detect_separator, with_decimal_points, without_escape
 from mtkd_cli.reading.table_encoding import MISSING, parse_number
 from mtkd_cli.reading.tables import csv_rows, parquet
@@ -54,7 +54,7 @@ class PredictionsProvider:
         keys, names, rows, lines = READERS[path.suffix](path)
         if not len(keys):
             raise DataError("the file has no predictions", str(path), f"it needs {SHAPE}")
-        predictions = Predictions(path, tuple(keys), rows, lines)
+        predictions = PrecomputedOutputs(path, tuple(keys), rows, lines)
         classes = tuple(names) if names else None
         return Model(nn.Identity(), InputSpec(), classes=classes, trained=True, predictions=predictions)
 

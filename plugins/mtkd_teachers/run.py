@@ -20,7 +20,7 @@ class RunProvider:
             student.model,
             classes=student.classes,
             trained=True,
-            shaped=None,
+            to_task_shape=None,
             outputs=None,
             has_background=False,  # mtkd trained it: classes count from 0
         )

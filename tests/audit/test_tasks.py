@@ -61,7 +61,7 @@ def test_audit_of_segmentation(audited: Callable[..., Any]) -> None:
     facts, context = audited("digit-scenes-seg", *MAPS)
     assert (facts.metric, facts.samples) == ("miou", 12)
     assert facts.oracle.value >= max(t.score.value for t in facts.teachers)
-    masks = context.data.val.samples.targets[context.data.val.labelled]
+    masks = context.data.val.samples.targets[context.data.val.labeled]
     counts = np.bincount(masks[masks >= 0], minlength=11).tolist()
     assert labels_of(facts) == [counts, counts]
     assert 0 < facts.pairs[0].agreement <= 1
@@ -77,7 +77,7 @@ def test_audit_of_detection_has_no_oracle(
     assert facts.oracle is None
     assert facts.not_measured["oracle"].startswith("mAP ranks the predictions of all samples")
     assert "oracle" not in {finding.about for finding in facts.findings}
-    boxes = context.data.val.samples.targets[context.data.val.labelled][..., 4]
+    boxes = context.data.val.samples.targets[context.data.val.labeled][..., 4]
     counts = np.bincount(boxes[boxes >= 0].astype(int), minlength=10).tolist()
     assert labels_of(facts) == [counts, counts]
     assert {c.teacher for c in facts.left_out} == {t.name for t in facts.teachers}
@@ -89,7 +89,7 @@ def test_audit_of_detection_has_no_oracle(
 def test_audit_of_several_labels_per_sample(audited: Callable[..., Any]) -> None:
     Path("several.yaml").write_text(SEVERAL)
     facts, context = audited("several.yaml")
-    there = context.data.val.samples.targets[context.data.val.labelled] == 1
+    there = context.data.val.samples.targets[context.data.val.labeled] == 1
     assert labels_of(facts) == [there.sum(axis=0).tolist()] * 2
     assert facts.oracle is None
 

@@ -71,17 +71,17 @@ def test_label_budget_includes_validation_and_is_even_over_classes() -> None:
 
 def test_hides_labels_except_in_all_labels() -> None:
     data = load(source([50, 50]), Data(name="x", labels=20))
-    assert len(data.train.labelled) == 16
+    assert len(data.train.labeled) == 16
     assert len(data.train) == 76
-    assert (np.delete(data.train.samples.targets, data.train.labelled) == -1).all()
-    assert len(data.all_labels.labelled) == 76
+    assert (np.delete(data.train.samples.targets, data.train.labeled) == -1).all()
+    assert len(data.all_labels.labeled) == 76
     assert data.all_labels.samples.ids == data.train.samples.ids
     assert data.all_labels.digest == data.train.digest
 
 
 def test_no_budget_keeps_every_label() -> None:
     data = load(source([50, 50], unlabeled=7), Data(name="x"))
-    assert len(data.train.labelled) == len(data.train) - 7
+    assert len(data.train.labeled) == len(data.train) - 7
 
 
 def test_keeps_splits_of_source() -> None:
@@ -112,7 +112,7 @@ def test_label_budget_counts_training_labels_beside_source_validation() -> None:
 def test_splits_depend_on_data_seed_only() -> None:
     def ids(seed: int) -> list[tuple[str, ...]]:
         data = load(source([40, 40]), Data(name="x", labels=20, seed=seed))
-        kept = tuple(data.train.samples.ids[i] for i in data.train.labelled)
+        kept = tuple(data.train.samples.ids[i] for i in data.train.labeled)
         return [*(split.samples.ids for split in data.splits), kept]
 
     assert ids(0) == ids(0)

@@ -206,7 +206,7 @@ def test_own_runs_need_no_option_until_their_code_changes(own: Path, mtkd: Mtkd)
 def test_a_run_of_another_user_is_not_own(own: Path, mtkd: Mtkd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(Path("another").absolute()))
     refused(mtkd("evaluate", own))
-    own_runs.signed({}, ["python:mine.py:build"])  # this user has a key, another one
+    own_runs.sign({}, ["python:mine.py:build"])  # this user has a key, another one
     refused(mtkd("evaluate", own))
 
 

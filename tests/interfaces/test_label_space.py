@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, LossOptions, Merged, TaskData
-from mtkd_cli.interfaces.label_space import UNKNOWN, on_classes
+from mtkd_cli.interfaces.label_space import UNKNOWN, align_logits
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.options import check_options
 from mtkd_cli.recipe.resolve import Part
@@ -33,7 +33,7 @@ def numbers(*shape: int, seed: int = 0) -> Tensor:
 
 def partial_answers(truth: Tensor) -> tuple[Tensor, Tensor]:
     """Return what two teachers answer that know classes 0 to 2, and 2 to 4, of the true logits."""
-    return on_classes(truth[:, :3], FIRST), on_classes(truth[:, 2:], SECOND)
+    return align_logits(truth[:, :3], FIRST), align_logits(truth[:, 2:], SECOND)
 
 
 def batch(outputs: tuple[Tensor, ...], target: list[int] | None = None, **changes: Any) -> AggregationBatch:
@@ -47,7 +47,7 @@ def batch(outputs: tuple[Tensor, ...], target: list[int] | None = None, **change
         task=classification(),
         known=KNOWN,
         target=labels,
-        labelled=labels >= 0,
+        labeled=labels >= 0,
         student_output=numbers(len(labels), 5, seed=9),
         draw=lambda name, shape: torch.full(shape, 0.25),
     )
@@ -131,7 +131,7 @@ def test_confidence_compares_only_those_who_know_the_class(registry: Registry) -
     """Two that know the label share it by their errors; the third has no say in how."""
     known = torch.tensor([[True] * 5, [True] * 5, [True, True, False, False, False]])
     sure, unsure = torch.tensor([[0.0, 0, 0, 4, 0]]), torch.tensor([[0.0, 0, 0, 1, 0]])
-    outputs = (sure, unsure, on_classes(torch.zeros(1, 2), Alignment(((0,), (1,), (), (), ()))))
+    outputs = (sure, unsure, align_logits(torch.zeros(1, 2), Alignment(((0,), (1,), (), (), ()))))
     asked = strategy(registry, "confidence")
     both = batch(outputs, [3], known=known)
     asked.fit(both)
@@ -165,7 +165,7 @@ def test_finer_classes_are_summed() -> None:
     outputs = numbers(4, 3)
     p = outputs.softmax(1)
     torch.testing.assert_close(
-        on_classes(outputs, found).softmax(1), torch.stack([p[:, 1], p[:, 0] + p[:, 2]], 1)
+        align_logits(outputs, found).softmax(1), torch.stack([p[:, 1], p[:, 0] + p[:, 2]], 1)
     )
 
 
@@ -204,7 +204,7 @@ def test_what_is_not_known_is_said_with_the_nearest_name() -> None:
 
 def test_the_mixture_is_the_most_likely_one() -> None:
     """No small change of it explains what teachers that disagree said any better."""
-    outputs = (on_classes(numbers(20, 3) * 2, FIRST), on_classes(numbers(20, 3, seed=1) * 2, SECOND))
+    outputs = (align_logits(numbers(20, 3) * 2, FIRST), align_logits(numbers(20, 3, seed=1) * 2, SECOND))
     weights = torch.softmax(numbers(2, 20, seed=2), dim=0)
     q = classification().mix(Merged(outputs, weights, known=KNOWN)).double().exp()
 

@@ -38,7 +38,7 @@ def batch(*outputs: torch.Tensor) -> AggregationBatch:
         task=TASK,
         answered=answered,
         target=target,
-        labelled=target >= 0,
+        labeled=target >= 0,
         student_output=torch.zeros(len(target), 5),
         draw=lambda name, shape: counter_rng.torch_uniform(shape, name),
     )

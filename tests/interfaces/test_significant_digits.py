@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from mtkd_cli.interfaces.significant_digits import rounded, shown, without_nan
+from mtkd_cli.interfaces.significant_digits import format_number, rounded, without_nan
 
 
 @pytest.mark.parametrize("value", [1.23456789e-18, 0.123456789, 1234567.89, -3.3e-7, 0.0])
@@ -21,7 +21,7 @@ def test_what_is_not_finite_is_none_in_json() -> None:
 
 
 def test_numbers_for_people_show_enough_digits() -> None:
-    assert [shown(v) for v in (0.96481, 54.1234567, 0.0, 0.0045, 1.41123e-19, 1234567.8)] == [
+    assert [format_number(v) for v in (0.96481, 54.1234567, 0.0, 0.0045, 1.41123e-19, 1234567.8)] == [
         "0.9648",
         "54.1235",
         "0.0000",
@@ -29,6 +29,6 @@ def test_numbers_for_people_show_enough_digits() -> None:
         "1.411e-19",
         "1234568",
     ]
-    assert shown(0.00712, 0.9648, "+") == "+0.0071"  # a difference of scores, as they are written
-    assert shown(7.12e-22, 1.4e-19, "+") == "+7.12e-22"
-    assert shown(None) == shown(math.nan) == "undefined"
+    assert format_number(0.00712, 0.9648, "+") == "+0.0071"  # a difference of scores, as they are written
+    assert format_number(7.12e-22, 1.4e-19, "+") == "+7.12e-22"
+    assert format_number(None) == format_number(math.nan) == "undefined"

@@ -22,10 +22,10 @@ class Rates(Task):
     primary = Metric("mae", higher_is_better=False)
     outputs = 2
 
-    def averageable(self, output: Tensor) -> Tensor:
+    def to_averageable(self, output: Tensor) -> Tensor:
         return output.exp()
 
-    def as_output(self, averaged: Tensor) -> Tensor:
+    def from_averageable(self, averaged: Tensor) -> Tensor:
         return averaged.log()
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
@@ -51,7 +51,7 @@ def test_all_methods_that_are_missing_are_named() -> None:
 
     with pytest.raises(PluginError) as found:
         Empty()  # type: ignore[abstract]
-    names = ("averageable", "as_output", "kd_loss", "task_loss", "statistics", "metrics")
+    names = ("to_averageable", "from_averageable", "kd_loss", "task_loss", "statistics", "metrics")
     assert "the task Empty lacks the methods" in found.value.what
     assert all(f"{name}()" in found.value.what for name in names)
     assert found.value.where.startswith(f"{__file__}: ")
@@ -60,7 +60,11 @@ def test_all_methods_that_are_missing_are_named() -> None:
 
 def test_attributes_may_be_set_by_the_class_or_by_its_constructor() -> None:
     class Bare(Task):
-        averageable, as_output, kd_loss = Rates.averageable, Rates.as_output, Rates.kd_loss
+        to_averageable, from_averageable, kd_loss = (
+            Rates.to_averageable,
+            Rates.from_averageable,
+            Rates.kd_loss,
+        )
         task_loss, statistics, metrics = Rates.task_loss, Rates.statistics, Rates.metrics
 
         def __init__(self, outputs: int | None) -> None:
@@ -100,7 +104,7 @@ def test_maps_are_mixed_pixel_by_pixel() -> None:
     mixed = Map().mix(Merged(outputs, weights))
     torch.testing.assert_close(mixed.exp(), torch.tensor([[[[1.0, 2.0]], [[1.0, 2.0]]]]))
     assert Map().uncertainty(outputs).shape == (2, 1, 1, 2)
-    assert Map().labelled(torch.tensor([[[0, -1]]])).tolist() == [[[True, False]]]
+    assert Map().labeled(torch.tensor([[[0, -1]]])).tolist() == [[[True, False]]]
 
 
 def test_the_default_mixture_refuses_teachers_that_know_some_classes_only() -> None:
@@ -118,7 +122,7 @@ def test_the_error_is_the_loss_to_the_labels_without_class_weights() -> None:
         def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
             return self.factor * super().task_loss(student_output, target)
 
-        def unweighted(self) -> Task:
+        def without_class_weights(self) -> Task:
             plain = copy.copy(self)
             plain.factor = 1.0
             return plain
@@ -130,15 +134,15 @@ def test_the_error_is_the_loss_to_the_labels_without_class_weights() -> None:
 
 def test_a_label_is_there_where_any_of_its_numbers_is() -> None:
     target = torch.tensor([[1.0, math.nan], [math.nan, math.nan], [0.0, 0.0]])
-    assert Rates().labelled(target).tolist() == [True, False, True]
-    assert Rates().labelled(torch.tensor([0, -1])).tolist() == [True, False]
+    assert Rates().labeled(target).tolist() == [True, False, True]
+    assert Rates().labeled(torch.tensor([0, -1])).tolist() == [True, False]
 
 
 def test_uncertainty_is_the_entropy_of_classes_and_0_of_values() -> None:
     class Classes(Rates):
         over_classes = True
 
-        def averageable(self, output: Tensor) -> Tensor:
+        def to_averageable(self, output: Tensor) -> Tensor:
             return output.softmax(dim=1)
 
     sure, even = logs([1 - 2e-9, 1e-9, 1e-9]), torch.zeros(1, 3)
@@ -151,8 +155,8 @@ def test_uncertainty_is_the_entropy_of_classes_and_0_of_values() -> None:
 
 def test_one_name_an_output_unless_the_task_aligns_them_itself() -> None:
     class Boxes(Rates):
-        def aligned(self, outputs: Tensor, alignment: Alignment) -> Any:
+        def align(self, outputs: Tensor, alignment: Alignment) -> Any:
             return outputs
 
-    assert Rates().counted(3) == 3
-    assert Boxes().counted(3) is None
+    assert Rates().class_count(3) == 3
+    assert Boxes().class_count(3) is None

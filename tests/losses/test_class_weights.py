@@ -127,11 +127,11 @@ def test_a_weight_of_0_is_a_class_that_is_not_learned() -> None:
 
 
 def test_without_class_weights_nothing_changes() -> None:
-    assert classes().unweighted().class_weights is None  # type: ignore[attr-defined]
+    assert classes().without_class_weights().class_weights is None  # type: ignore[attr-defined]
     teacher, student = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
     merged = Merged((teacher,), torch.ones(1, 3))
     plain = classes(weighted=False).kd_loss(student, merged, 2.0)
-    assert torch.equal(classes().unweighted().kd_loss(student, merged, 2.0), plain)
+    assert torch.equal(classes().without_class_weights().kd_loss(student, merged, 2.0), plain)
 
 
 def test_consensus_compares_teachers_without_class_weights() -> None:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.report import results
 from mtkd_cli.report.gallery import Gallery, GalleryAnswer, GalleryGroup, GallerySample
 from mtkd_cli.report.gallery_section import MAX_BYTES, gallery_section
@@ -202,16 +202,16 @@ def test_durations_are_read_easily() -> None:
 
 def test_numbers_have_the_digits_of_their_sample_size() -> None:
     value = 0.96481
-    assert [shown(value, samples=n) for n in (9, 99, 540, 10_000, 10**6)] == [
+    assert [format_number(value, samples=n) for n in (9, 99, 540, 10_000, 10**6)] == [
         "0.96",
         "0.96",
         "0.965",
         "0.9648",
         "0.9648",
     ]
-    assert shown(1.0, samples=540) == "1.000"
-    assert shown(58.931, samples=133) == "58.9"
-    assert shown(0.0123, 0.96, "+", 540) == "+0.012"
-    assert shown(-0.0001, 0.96, samples=540) == "0.000"
-    assert shown(math.nan, samples=5) == "undefined"
-    assert shown(3e-9, samples=540) == "3e-09"
+    assert format_number(1.0, samples=540) == "1.000"
+    assert format_number(58.931, samples=133) == "58.9"
+    assert format_number(0.0123, 0.96, "+", 540) == "+0.012"
+    assert format_number(-0.0001, 0.96, samples=540) == "0.000"
+    assert format_number(math.nan, samples=5) == "undefined"
+    assert format_number(3e-9, samples=540) == "3e-09"

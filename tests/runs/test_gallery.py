@@ -36,8 +36,8 @@ def context_of(
 
 
 def made(context: Any, outputs: dict[str, torch.Tensor]) -> tuple[Gallery, Any]:
-    targets = torch.from_numpy(context.data.test.samples.targets[context.data.test.labelled])
-    labeled = context.data.test.labelled
+    targets = torch.from_numpy(context.data.test.samples.targets[context.data.test.labeled])
+    labeled = context.data.test.labeled
     statistics = {}
     for who, output in outputs.items():
         missing = ~torch.isfinite(output[labeled]).flatten(1).all(dim=1)

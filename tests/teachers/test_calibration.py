@@ -78,16 +78,16 @@ def test_ignores_unknown_labels_and_nonfinite_outputs(context: Contexts) -> None
     names = [str(number) for number in range(10)]
     partly = replace(teacher, alignment=align_classes(names, [*names[:6], *"uvwx"], 10, "a"))
     outputs, target = calibration.labeled_outputs(partly, context_)
-    labels = context_.data.val.samples.targets[context_.data.val.labelled]
+    labels = context_.data.val.samples.targets[context_.data.val.labeled]
     assert len(target) == (labels < 6).sum() < len(labels)
     assert target.max() < 6
     assert outputs.shape == (len(target), 10)
-    val, gone = teacher.arrays["val", PLAIN], int(context_.data.val.labelled[0])
+    val, gone = teacher.arrays["val", PLAIN], int(context_.data.val.labeled[0])
     rows = val.rows.copy()
     rows[gone] = torch.nan
     holed = replace(teacher, arrays={("val", PLAIN): replace(val, rows=rows)})
     outputs, target = calibration.labeled_outputs(holed, context_)
-    assert len(outputs) == len(target) == len(context_.data.val.labelled) - 1
+    assert len(outputs) == len(target) == len(context_.data.val.labeled) - 1
     assert torch.isfinite(outputs).all()
 
 

@@ -20,21 +20,21 @@ def dataset(samples: int, labels: int | None) -> tuple[Dataset, Data]:
 def test_holds_out_hidden_labels_of_every_class() -> None:
     data, options = dataset(1000, labels=100)
     chosen = create_fit_split(Fit(labels="all"), data, options)
-    assert len(chosen.val.labelled) == len(chosen.held_out) == round(0.1 * len(data.all_labels.labelled))
+    assert len(chosen.val.labeled) == len(chosen.held_out) == round(0.1 * len(data.all_labels.labeled))
     assert set(np.bincount(chosen.val.samples.targets)) == {
         len(chosen.held_out) // 10,
         len(chosen.held_out) // 10 + 1,
     }
     assert not set(chosen.held_out) & set(chosen.rows)
-    assert set(chosen.held_out) | set(chosen.rows) == set(data.all_labels.labelled)
-    assert not set(chosen.held_out) & set(data.train.labelled), "the student's labels are all trained on"
+    assert set(chosen.held_out) | set(chosen.rows) == set(data.all_labels.labeled)
+    assert not set(chosen.held_out) & set(data.train.labeled), "the student's labels are all trained on"
     assert [data.train.samples.ids[row] for row in chosen.held_out] == list(chosen.val.samples.ids)
 
 
 def test_held_out_samples_do_not_reduce_steps() -> None:
     data, options = dataset(1000, labels=100)
     fit = Fit(labels="all", epochs=3, batch_size=10)
-    assert create_fit_split(fit, data, options).steps(fit) == 3 * -(-len(data.all_labels.labelled) // 10)
+    assert create_fit_split(fit, data, options).steps(fit) == 3 * -(-len(data.all_labels.labeled) // 10)
 
 
 def test_limits_held_out_samples() -> None:
@@ -51,4 +51,4 @@ def test_uses_data_validation_split_otherwise(labels: int | None, seen: str) -> 
     assert chosen.val is data.val
     assert not len(chosen.held_out)
     expected = data.all_labels if seen == "all" else data.train
-    assert np.array_equal(chosen.rows, expected.labelled)
+    assert np.array_equal(chosen.rows, expected.labeled)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Alignment
-from mtkd_cli.interfaces.label_space import UNKNOWN, on_classes, speaks
+from mtkd_cli.interfaces.label_space import UNKNOWN, align_logits, usage_mask_of_labels
 from mtkd_cli.teachers.label_alignment import align_classes
 
 TASK = ("ant", "bee", "cat")
@@ -49,14 +49,14 @@ def test_rejects_duplicate_name_in_use() -> None:
 
 def test_sums_probabilities_of_mapped_outputs() -> None:
     outputs = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    found = on_classes(outputs, Alignment(((0, 2), (1,)))).softmax(dim=1)
+    found = align_logits(outputs, Alignment(((0, 2), (1,)))).softmax(dim=1)
     p = outputs.softmax(dim=1)
     torch.testing.assert_close(found, torch.stack([p[:, 0] + p[:, 2], p[:, 1]], dim=1))
 
 
 def test_unknown_class_has_zero_probability() -> None:
     outputs = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
-    found = on_classes(outputs, Alignment(((1,), (), (0,))))
+    found = align_logits(outputs, Alignment(((1,), (), (0,))))
     assert (found[:, 1] == UNKNOWN).all()
     torch.testing.assert_close(found.softmax(dim=1)[:, [2, 0]], outputs.softmax(dim=1))
     assert (found.softmax(dim=1)[:, 1] == 0).all()
@@ -64,5 +64,5 @@ def test_unknown_class_has_zero_probability() -> None:
 
 def test_teacher_is_ignored_on_unknown_labels() -> None:
     known = torch.tensor([[True, True, False], [False, True, True]])
-    heard = speaks(torch.tensor([0, 1, 2, -1]), known)
-    assert heard.tolist() == [[True, True, False, True], [False, True, True, True]]
+    usage_mask = usage_mask_of_labels(torch.tensor([0, 1, 2, -1]), known)
+    assert usage_mask.tolist() == [[True, True, False, True], [False, True, True, True]]

@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
-from mtkd_cli.interfaces.label_space import UNKNOWN, restricted
+from mtkd_cli.interfaces.label_space import UNKNOWN, restrict_logits
 from mtkd_cli.teachers.temperature import MAX_TEMPERATURE, divide_by_temperature, fit_temperature
 from mtkd_tasks.classification import Classification
 from mtkd_tasks.multilabel import MultiLabel
@@ -86,7 +86,7 @@ def test_derivative_of_the_posterior_is_zero() -> None:
 
 def test_predictions_and_unknown_classes_stay() -> None:
     logits, _ = drawn()
-    logits = restricted(logits, torch.tensor([True, True, False, True, False]))
+    logits = restrict_logits(logits, torch.tensor([True, True, False, True, False]))
     for temperature in (1 / MAX_TEMPERATURE, 0.7, 3.0, MAX_TEMPERATURE):
         after = divide_by_temperature(logits, temperature)
         assert torch.equal(after.argmax(dim=1), logits.argmax(dim=1))

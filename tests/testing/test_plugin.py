@@ -111,7 +111,7 @@ def test_reports_broken_task_rule(task: type, rule: str) -> None:
 
 def test_reports_missing_task_methods() -> None:
     class Half(Task):
-        averageable, as_output = Classification.averageable, Classification.as_output
+        to_averageable, from_averageable = Classification.to_averageable, Classification.from_averageable
 
     rule = r"it is complete.*Half lacks the methods kd_loss\(\), metrics\(\), statistics\(\), task_loss\(\)"
     with pytest.raises(BrokenRuleError, match=rule):

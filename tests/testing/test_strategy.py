@@ -76,8 +76,8 @@ def in_half_precision(batch: AggregationBatch) -> Tensor:
 
 
 def nan_without_labels(batch: AggregationBatch) -> Tensor:
-    assert batch.labelled is not None
-    return torch.where(batch.labelled, uniform(batch), torch.nan)
+    assert batch.labeled is not None
+    return torch.where(batch.labeled, uniform(batch), torch.nan)
 
 
 def from_torch(batch: AggregationBatch) -> Tensor:

@@ -136,8 +136,8 @@ def test_strategy_receives_samples_of_step_without_gradient() -> None:
     assert received.metadata["source"].tolist() == [40, 10, 20]
     assert received.target is not None
     assert received.target.tolist() == [1, -1, 2]
-    assert received.labelled is not None
-    assert received.labelled.tolist() == [True, False, True]
+    assert received.labeled is not None
+    assert received.labeled.tolist() == [True, False, True]
     assert torch.equal(received.outputs[1], TEACHERS[1][[4, 1, 2]])
     assert (received.progress, received.temperature) == (0.25, 2.0)
     assert received.student_output is not None
@@ -146,8 +146,8 @@ def test_strategy_receives_samples_of_step_without_gradient() -> None:
 
 def test_batch_without_target_is_unlabeled() -> None:
     given = batches()(TEACHERS, np.arange(6), None)
-    assert given.labelled is not None
-    assert not given.labelled.any()
+    assert given.labeled is not None
+    assert not given.labeled.any()
 
 
 @pytest.mark.parametrize(

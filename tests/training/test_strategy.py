@@ -28,7 +28,7 @@ def batch(teachers: int = 2, samples: int = 4) -> AggregationBatch:
         progress=0.0,
         task=TASK,
         target=target,
-        labelled=target >= 0,
+        labeled=target >= 0,
         student_output=torch.randn(samples, 3),
     )
 
@@ -142,7 +142,7 @@ def test_withholds_undeclared_inputs(needs: tuple[str, ...]) -> None:
 
     strategy(needs, weights=note).merge(batch())
     (given,) = seen
-    assert (given.target is not None) == (given.labelled is not None) == ("labels" in needs)
+    assert (given.target is not None) == (given.labeled is not None) == ("labels" in needs)
     assert (given.student_output is not None) == ("student" in needs)
     if "labels" not in needs:
         with pytest.raises(LookupError, match="declare needs"):

@@ -68,7 +68,7 @@ def _write(found: dict[str, Any], file: Path) -> None:
 
 def _print(found: dict[str, Any]) -> None:
     from mtkd_cli.cli.tables import table
-    from mtkd_cli.interfaces.significant_digits import shown
+    from mtkd_cli.interfaces.significant_digits import format_number
     from mtkd_cli.report import by_chance
     from mtkd_cli.report.metric_names import spelt
 
@@ -78,7 +78,7 @@ def _print(found: dict[str, Any]) -> None:
     rows = []
     for name, value in found["scores"].items():
         low, high = found["intervals"][name]
-        interval = "-" if low is None or high is None else f"{shown(low)} to {shown(high)}"
+        interval = "-" if low is None or high is None else f"{format_number(low)} to {format_number(high)}"
         rows.append([spelt(name), by_chance.cell(name, value, found["by_chance"]), interval])
     console.print_result(table(rows, ["metric", "value", "95 % interval"]))
     if note := by_chance.note(found["by_chance"]):
@@ -94,8 +94,8 @@ def _print(found: dict[str, Any]) -> None:
 
 
 def _cell(key: str, value: float | None) -> str:
-    from mtkd_cli.interfaces.significant_digits import shown
+    from mtkd_cli.interfaces.significant_digits import format_number
 
     if value is None:
         return "-"
-    return f"{value:,}" if key == "labels" else shown(value)
+    return f"{value:,}" if key == "labels" else format_number(value)

@@ -76,12 +76,11 @@ def export(
         console.print_status(
             f"largest difference from the student on {done.samples} test samples: {done.difference:.2e}"
         )
-        from mtkd_cli.interfaces.significant_digits import shown
+        from mtkd_cli.interfaces.significant_digits import format_number
 
         name = student.task.primary.name
-        console.print_result(
-            f"{spelt(name)} {shown(done.scores[name])}, the student's {shown(done.student[name])}"
-        )
+        score, own = (format_number(scores[name]) for scores in (done.scores, done.student))
+        console.print_result(f"{spelt(name)} {score}, the student's {own}")
 
 
 def _export_to_hub(student: LoadedStudent, folder: Path, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from mtkd_cli.compare.runner import Trainer
 from mtkd_cli.compare.student import Student
 from mtkd_cli.compare.tune import Range, ranges_of, require_optuna, tune, validation_rank, with_settings
 from mtkd_cli.inference.run_files import ROOT as RUNS
-from mtkd_cli.interfaces.significant_digits import shown
+from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.recipe.load import load
 from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
 from mtkd_cli.report import results
@@ -158,12 +158,13 @@ def comparison_table(comparison: Comparison, width: int | None = None) -> Table:
     # the first columns are the most important ones
     columns = {
         "student": [row.name for row in rows],
-        "mean": [shown(row.mean) for row in rows],
+        "mean": [format_number(row.mean) for row in rows],
         "best?": [standing(comparison, index) for index in range(len(rows))],
         "size": [bytes_in_words(each.bytes) for each in costs],
         "latency": [milliseconds(each.latency_ms) for each in costs],
         "95 % interval": [
-            " to ".join(shown(end, row.mean) for end in row.interval) if row.interval else "-" for row in rows
+            " to ".join(format_number(end, row.mean) for end in row.interval) if row.interval else "-"
+            for row in rows
         ],
         "seeds": [str(len(row.scores)) for row in rows],
     }

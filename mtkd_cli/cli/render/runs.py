@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.tables import records
-from mtkd_cli.interfaces.significant_digits import shown, without_nan
+from mtkd_cli.interfaces.significant_digits import format_number, without_nan
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.units import bytes_in_words
 from mtkd_cli.runs.listing import ListedRun
@@ -48,8 +48,8 @@ def run_as_dict(run: ListedRun) -> dict[str, Any]:
 def _row(run: ListedRun) -> dict[str, Any]:
     result = run.result
     when = datetime.datetime.fromtimestamp(run.changed).strftime("%Y-%m-%d %H:%M")
-    score = f"{shown(run.score)} {spelt(result.metric.name)}" if result else "-"
-    gain = shown(run.gain, run.score, "+") if run.gain is not None else "-"
+    score = f"{format_number(run.score)} {spelt(result.metric.name)}" if result else "-"
+    gain = format_number(run.gain, run.score, "+") if run.gain is not None else "-"
     size = bytes_in_words(result.costs.student.bytes) if result else "-"
     state = console.cell(run.state, STYLES[run.state])
     return {

@@ -47,7 +47,7 @@ def batch(outputs: Sequence[Tensor], target: Sequence[int] | None = None, **more
             "teacher_names": tuple("abcdef"[: len(outputs)]),
             "task": task(classes),
             "target": labels,
-            "labelled": None if labels is None else labels >= 0,
+            "labeled": None if labels is None else labels >= 0,
             **more,
         },
     )

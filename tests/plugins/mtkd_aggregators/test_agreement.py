@@ -143,7 +143,7 @@ def test_processes_share_weights_of_whole_batch() -> None:
     shared: list[Any] = [None, None]
 
     def weights(process: int) -> Tensor:
-        def summed(tensor: Tensor) -> Tensor:
+        def sum_over_processes(tensor: Tensor) -> Tensor:
             shared[process] = tensor
             barrier.wait(timeout=60)
             total: Tensor = shared[0] + shared[1]
@@ -151,7 +151,7 @@ def test_processes_share_weights_of_whole_batch() -> None:
 
         rows = parts[process]
         mine = batch([output[rows] for output in outputs], student[rows])
-        return Agreement(0.6).weights(replace(mine, summed=summed))
+        return Agreement(0.6).weights(replace(mine, sum_over_processes=sum_over_processes))
 
     with ThreadPoolExecutor(2) as processes:
         found = torch.cat(list(processes.map(weights, range(2))), dim=1)
@@ -168,9 +168,9 @@ def test_sums_over_processes_only_in_training() -> None:
     in_training = Step(0, 0, 0.0, rows, torch.empty(0), slice(0, 2), 4)
     elsewhere = replace(in_training, own_slice=None, batch=0)
     answers = (torch.zeros(2, CLASSES),)
-    assert batches(answers, rows, None, step=in_training).summed is group.all_reduce_sum
+    assert batches(answers, rows, None, step=in_training).sum_over_processes is group.all_reduce_sum
     for step in (elsewhere, None):
-        assert batches(answers, rows, None, step=step).summed is not group.all_reduce_sum
+        assert batches(answers, rows, None, step=step).sum_over_processes is not group.all_reduce_sum
 
 
 def test_map_weights_use_gradient_of_mean_loss() -> None:

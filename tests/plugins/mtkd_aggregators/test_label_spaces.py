@@ -51,7 +51,7 @@ def batch(seed: int, known: Tensor, size: float, progress: float = 0.5) -> Aggre
         task=TASK,
         known=known,
         target=target,
-        labelled=target >= 0,
+        labeled=target >= 0,
         student_output=drawn[-1],
         metadata={"source": np.array(["photo", "sketch", "film"] * (SAMPLES // 3))},
         draw=lambda name, shape: counter_rng.torch_uniform(shape, seed, name),
@@ -75,7 +75,7 @@ def test_only_teachers_that_know_the_label_have_weight(registry: Registry, name:
         asked = batch(seed, known, size, progress)
         used = strategy(registry, name)
         every = torch.arange(SAMPLES) % CLASSES
-        used.fit(replace(asked, target=every, labelled=every >= 0, student_output=None))
+        used.fit(replace(asked, target=every, labeled=every >= 0, student_output=None))
         weights = used.merge(asked).weights
         assert weights is not None
         target = asked.target
@@ -97,7 +97,7 @@ def test_next_best_teacher_replaces_ignored_one(registry: Registry) -> None:
     answers[1][3:7] *= -1
     answers[2][:, 0] = UNKNOWN
     asked = replace(
-        batch(0, known, 1.0, progress=1.0), outputs=tuple(answers), target=labels, labelled=labels >= 0
+        batch(0, known, 1.0, progress=1.0), outputs=tuple(answers), target=labels, labeled=labels >= 0
     )
     for name in ("best", "progressive"):
         used = strategy(registry, name)
@@ -122,11 +122,13 @@ def test_random_draws_among_teachers_that_know_the_label(registry: Registry) -> 
 
 def test_weight_of_ignored_teachers_is_redistributed() -> None:
     weights = torch.tensor([[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
-    heard = torch.tensor([[True, False, False, True], [True, True, False, True], [True, True, False, True]])
+    usage_mask = torch.tensor(
+        [[True, False, False, True], [True, True, False, True], [True, True, False, True]]
+    )
     expected = [[1.0, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0]]
-    assert mask_weights(weights, heard).tolist() == expected, "a sample with all weights 0 keeps them"
+    assert mask_weights(weights, usage_mask).tolist() == expected, "a sample with all weights 0 keeps them"
     declared = torch.tensor([1.0, 1.0, 0.0])
-    assert mask_weights(weights, heard, declared)[:, 1].tolist() == [0.0, 1.0, 0.0]
+    assert mask_weights(weights, usage_mask, declared)[:, 1].tolist() == [0.0, 1.0, 0.0]
 
 
 def test_heard_mask_is_available_without_labels() -> None:
@@ -134,9 +136,9 @@ def test_heard_mask_is_available_without_labels() -> None:
     known[0, 1] = False
     whole = batch(0, known, 1.0)
     withheld = whole.without("labels", "student")
-    assert withheld.target is None and withheld.labelled is None
-    assert torch.equal(withheld.heard, whole.heard)
-    assert not withheld.heard[0, 1]
+    assert withheld.target is None and withheld.labeled is None
+    assert torch.equal(withheld.usage_mask, whole.usage_mask)
+    assert not withheld.usage_mask[0, 1]
 
 
 @pytest.mark.parametrize("shared", [0, 1])
@@ -145,7 +147,7 @@ def test_consensus_skips_pairs_with_too_few_shared_classes(registry: Registry, s
     known = torch.zeros(3, CLASSES, dtype=torch.bool)
     known[0, :3] = known[1, :3] = True
     known[2, 3 - shared :] = True
-    asked = replace(batch(1, known, 3.0), target=None, labelled=None)
+    asked = replace(batch(1, known, 3.0), target=None, labeled=None)
     weights = strategy(registry, "consensus").merge(asked).weights
     torch.testing.assert_close(weights, torch.full((3, SAMPLES), 1 / 3))
 
@@ -154,7 +156,7 @@ def test_consensus_median_over_comparable_pairs(registry: Registry) -> None:
     """Teacher c shares no class with a, so only its distance to b counts."""
     known = torch.zeros(3, CLASSES, dtype=torch.bool)
     known[0, :3] = known[1, :] = known[2, 3:] = True
-    asked = replace(batch(1, known, 3.0), target=None, labelled=None)
+    asked = replace(batch(1, known, 3.0), target=None, labeled=None)
     weights = strategy(registry, "consensus").merge(asked).weights
     assert weights is not None
 

@@ -36,7 +36,7 @@ def batch(
         progress=1.0,
         task=Classification(TaskData(CLASSES, np.arange(4), InputSpec()), LossOptions()),
         target=labels,
-        labelled=labels >= 0,
+        labeled=labels >= 0,
         known=known,
     )
 
@@ -95,7 +95,7 @@ def test_ranks_lower_errors_first() -> None:
         progress=1.0,
         task=task,
         target=targets,
-        labelled=task.labelled(targets),
+        labeled=task.labeled(targets),
     )
     assert given.ranking == (1, 0)
 

@@ -41,7 +41,7 @@ def batch(
             TaskData(tuple(map(str, range(CLASSES))), np.zeros(1, dtype=np.int64), InputSpec()), LossOptions()
         ),
         target=labels,
-        labelled=None if labels is None else labels >= 0,
+        labeled=None if labels is None else labels >= 0,
         draw=lambda name, shape: counter_rng.torch_uniform(shape, "test", step, name),
         **more,
     )

@@ -29,7 +29,7 @@ def fitted(task: Task, outputs: list[Tensor], target: Tensor) -> NDArray[np.floa
         progress=1.0,
         task=task,
         target=target,
-        labelled=task.labelled(target),
+        labeled=task.labeled(target),
     )
     stacking = create("stacking")
     stacking.fit(batch)

@@ -29,7 +29,7 @@ def batch(target: Tensor, *outputs: Tensor, task: Task = TASK) -> AggregationBat
         progress=0.0,
         task=task,
         target=target,
-        labelled=target >= 0,
+        labeled=target >= 0,
     )
 
 

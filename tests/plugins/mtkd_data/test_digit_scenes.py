@@ -62,12 +62,12 @@ def test_digits_stay_visible() -> None:
 
 def test_loads_with_hidden_labels() -> None:
     data = load(scenes("segmentation"), Data(name="digit-scenes", labels=6, val=0.5))
-    assert len(data.train.labelled) == 3
-    assert len(data.val.labelled) == 3
-    assert (data.train.samples.targets[data.train.labelled] >= 0).all()
+    assert len(data.train.labeled) == 3
+    assert len(data.val.labeled) == 3
+    assert (data.train.samples.targets[data.train.labeled] >= 0).all()
 
 
 def test_hides_boxes_of_unlabeled_scenes() -> None:
     data = load(scenes("detection"), Data(name="digit-scenes", labels=4, val=0.5))
-    assert len(data.train.labelled) == 2
+    assert len(data.train.labeled) == 2
     assert np.isnan(data.train.samples.targets).all(axis=(1, 2)).sum() == len(data.train) - 2

@@ -34,4 +34,4 @@ def test_digest_is_deterministic(tmp_path: Path) -> None:
         load(Digits().load(cache_in(tmp_path)), Data(name="digits", labels=100)) for _ in range(2)
     )
     assert [s.digest for s in first.splits] == [s.digest for s in second.splits]
-    assert len(first.train.labelled) + len(first.val) == 100
+    assert len(first.train.labeled) + len(first.val) == 100

@@ -80,7 +80,7 @@ def test_void_pixels_and_images_without_masks_are_unlabeled(folder: Path, tmp_pa
     assert np.array_equal(train.targets[0], np.where(HALVES, -1, 2))
     assert train.ids[-1] == "unlabelled/x.png"
     data = load_data(load(folder, unlabeled=str(tmp_path / "more")), Data(name="x", val=0.25, test=0.25))
-    assert (len(data.train), len(data.train.labelled)) == (3, 2)
+    assert (len(data.train), len(data.train.labeled)) == (3, 2)
 
 
 def test_crops_masks_like_images_without_blending(folder: Path) -> None:

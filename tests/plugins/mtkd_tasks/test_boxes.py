@@ -11,7 +11,7 @@ from torch import Tensor
 from mtkd_cli.counter_rng import id_numbers
 from mtkd_cli.data.views import affine, view
 from mtkd_cli.recipe.schema import Augment
-from mtkd_tasks.boxes import best_first, empty, from_lists, likeness, moved, overlap
+from mtkd_tasks.boxes import best_first, empty, from_lists, likeness, overlap, transform_boxes
 
 NOTHING = [0.0, 0.0, 0.0, 0.0, -1.0]
 
@@ -29,15 +29,15 @@ def test_overlap_is_intersection_over_union() -> None:
 def test_flip_mirrors_boxes_and_keeps_empty_rows() -> None:
     flip = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])
     target = rows([0.1, 0.2, 0.3, 0.6, 4], [0.0, 0.0, 1.0, 1.0, 2], NOTHING)
-    shown = moved(target, flip)
+    shown = transform_boxes(target, flip)
     assert torch.allclose(shown, rows([0.7, 0.2, 0.9, 0.6, 4], [0, 0, 1, 1, 2], NOTHING), atol=1e-6)
-    assert torch.allclose(moved(shown, flip), target, atol=1e-6)
+    assert torch.allclose(transform_boxes(shown, flip), target, atol=1e-6)
 
 
 def test_clips_boxes_and_removes_hidden_ones() -> None:
     right_by_half = torch.tensor([[[1.0, 0, -1.0], [0, 1, 0]]])  # position 0 moves to 0.5
     target = rows([0.3, 0.0, 0.7, 1.0, 1], [0.45, 0.0, 0.95, 1.0, 2], [0.0, 0.0, 0.5, 0.5, 3])
-    shown = moved(target, right_by_half)
+    shown = transform_boxes(target, right_by_half)
     assert shown[0, 0].tolist() == pytest.approx([0.8, 0, 1, 1, 1])
     assert shown[0, 1, 4] == -1  # a tenth of its area is left
     assert shown[0, 2].tolist() == pytest.approx([0.5, 0, 1, 0.5, 3])
@@ -45,7 +45,7 @@ def test_clips_boxes_and_removes_hidden_ones() -> None:
 
 def test_hidden_labels_stay_hidden() -> None:
     target = torch.full((1, 2, 5), math.nan)
-    assert moved(target, torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])).isnan().all()
+    assert transform_boxes(target, torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])).isnan().all()
 
 
 @pytest.mark.parametrize("number", range(1, 6))
@@ -61,7 +61,7 @@ def test_boxes_follow_image(number: int) -> None:
     places = affine(ids, number, 0, augment)
     assert places is not None
     seen = (shown[0, 0] > 0.5).nonzero()
-    found = moved(target, places)[0, 0, :4] * size
+    found = transform_boxes(target, places)[0, 0, :4] * size
     expected = torch.cat([seen.amin(0).flip(0), seen.amax(0).flip(0) + 1]).float()
     assert (found - expected).abs().max() <= 1
 

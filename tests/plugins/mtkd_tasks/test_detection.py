@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.errors import RecipeError, UsageError
-from mtkd_cli.interfaces import AggregationBatch, Alignment, InputSpec, LossOptions, Merged, TaskData, Wanted
+from mtkd_cli.interfaces import (
+    AggregationBatch,
+    Alignment,
+    DetectionTargets,
+    InputSpec,
+    LossOptions,
+    Merged,
+    TaskData,
+)
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.load import load
 from mtkd_tasks.boxes import best_first, empty
@@ -40,16 +48,16 @@ def merged(*outputs: Tensor, known: Tensor | None = None) -> Merged:
 class Recorder:
     """A student in training that records its targets."""
 
-    asked: list[tuple[Wanted, float]] = field(default_factory=list)
+    asked: list[tuple[DetectionTargets, float]] = field(default_factory=list)
 
-    def loss(self, wanted: Wanted, temperature: float) -> Tensor:
+    def loss(self, wanted: DetectionTargets, temperature: float) -> Tensor:
         self.asked.append((wanted, temperature))
         return torch.ones(len(wanted.boxes))
 
 
 def test_samples_without_boxes_are_labeled() -> None:
     target = torch.tensor([[[*BOX, 0]], [NOTHING], [HIDDEN]])
-    assert task().labelled(target).tolist() == [True, True, False]
+    assert task().labeled(target).tolist() == [True, True, False]
     student = Recorder()
     assert task().task_loss(student, target).tolist() == [1, 1, 0]
     wanted, temperature = student.asked[0]
@@ -66,7 +74,7 @@ def test_targets_have_merged_scores() -> None:
     assert wanted.boxes[0, 0].tolist() == pytest.approx(BOX)
     assert wanted.scores[0, 0].item() == pytest.approx(0.4)
     assert wanted.labels[0, :2].tolist() == [1, -1]
-    assert (temperature, wanted.spoken) == (2.0, None)
+    assert (temperature, wanted.target_classes) == (2.0, None)
 
 
 def test_classes_unknown_to_all_teachers_are_unspoken() -> None:
@@ -74,8 +82,8 @@ def test_classes_unknown_to_all_teachers_are_unspoken() -> None:
     student = Recorder()
     task().kd_loss(student, merged(answer([*BOX, 0.8, 1]), answer(), known=known), 1.0)
     wanted, _ = student.asked[0]
-    assert wanted.spoken is not None
-    assert wanted.spoken.tolist() == [[True, True, False]]
+    assert wanted.target_classes is not None
+    assert wanted.target_classes.tolist() == [[True, True, False]]
     assert wanted.scores[0, 0].item() == pytest.approx(0.8)  # only the first teacher knows dogs
 
 
@@ -93,7 +101,7 @@ def test_classes_unknown_to_all_teachers_are_unspoken() -> None:
 )
 def test_rejects_invalid_labels(row: list[float], what: str) -> None:
     targets = np.array([[[*BOX, 0], NOTHING], [HIDDEN, HIDDEN], [[*BOX, 0], row]], dtype=np.float32)
-    wrong = task().wrong_label(targets)
+    wrong = task().find_invalid_label(targets)
     assert wrong is not None
     assert wrong[0] == 2
     assert what in wrong[1]
@@ -101,12 +109,12 @@ def test_rejects_invalid_labels(row: list[float], what: str) -> None:
 
 def test_accepts_border_boxes_empty_images_and_hidden_labels() -> None:
     targets = np.array([[[0, 0, 1, 1, 2]], [NOTHING], [HIDDEN]], dtype=np.float32)
-    assert task().wrong_label(targets) is None
+    assert task().find_invalid_label(targets) is None
 
 
 def test_aligns_boxes_by_class_name() -> None:
     own = answer([*BOX, 0.9, 0], [*BOX, 0.8, 4], [*OTHER, 0.7, 2], [*OTHER, 0.6, 3])
-    found = task().aligned(own, Alignment(((2,), (), (0, 3))))[0]
+    found = task().align(own, Alignment(((2,), (), (0, 3))))[0]
     there = found[found[:, 4] > 0]
     assert there[:, 4:].tolist() == [
         pytest.approx([0.9, 2]),
@@ -135,7 +143,7 @@ def test_uncertainty_is_entropy_and_1_without_boxes() -> None:
 def batch(*outputs: Tensor, target: Tensor, **more: object) -> AggregationBatch:
     names = tuple("abc"[: len(outputs)])
     whole = AggregationBatch(outputs, names, ("s",) * len(target), 1.0, 0.0, task(), target=target)
-    return replace(whole, labelled=task().labelled(target), **more)  # type: ignore[arg-type]
+    return replace(whole, labeled=task().labeled(target), **more)  # type: ignore[arg-type]
 
 
 def test_scores_teachers_on_known_classes() -> None:
@@ -144,7 +152,7 @@ def test_scores_teachers_on_known_classes() -> None:
     asked = batch(answer([*BOX, 0.9, 0]), answer([*BOX, 0.9, 0]), target=target, known=known)
     assert asked.scores == pytest.approx((1.0, 0.5))
     assert asked.error[0, 0] < 0.1 < asked.error[1, 0]
-    assert asked.heard.all()
+    assert asked.usage_mask.all()
 
 
 @pytest.mark.parametrize("name", ["mean", "weighted", "confidence", "entropy", "consensus", "best", "drop"])
@@ -196,9 +204,9 @@ def test_metrics_skip_unlabeled_samples() -> None:
 
 def test_rejects_outputs_of_other_shapes() -> None:
     with pytest.raises(ValueError, match=r"\(4, 3\).*boxes, 6"):
-        task().shaped(torch.zeros(4, 3))
+        task().to_task_shape(torch.zeros(4, 3))
     with pytest.raises(ValueError, match="a dict"):
-        task().shaped({})
+        task().to_task_shape({})
 
 
 def test_picture_has_column_per_model() -> None:

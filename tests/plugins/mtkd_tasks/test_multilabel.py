@@ -42,7 +42,7 @@ def test_losses_skip_unlabeled_classes() -> None:
     output, target = logits([0.8, 0.4], [0.5, 0.9]), torch.tensor([[1.0, NAN], [NAN, NAN]])
     torch.testing.assert_close(task().task_loss(output, target), torch.tensor([-math.log(0.8), 0.0]))
     torch.testing.assert_close(task().error([output], target), torch.tensor([[-math.log(0.8), 0.0]]))
-    assert task().labelled(target).tolist() == [True, False]
+    assert task().labeled(target).tolist() == [True, False]
 
 
 def test_class_weights() -> None:
@@ -75,7 +75,7 @@ def test_kd_is_divergence_to_mixture(
 
 
 def test_aligns_several_outputs_to_one_class() -> None:
-    aligned = task().aligned(torch.tensor([[1.0, -2.0, 3.0]]), Alignment(((1, 2), (0,))))
+    aligned = task().align(torch.tensor([[1.0, -2.0, 3.0]]), Alignment(((1, 2), (0,))))
     assert aligned.tolist() == [[3.0, 1.0]]
 
 

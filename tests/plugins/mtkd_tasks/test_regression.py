@@ -57,7 +57,7 @@ def batch(
         progress=0.5,
         task=made,
         target=target,
-        labelled=None if target is None else made.labelled(target),
+        labeled=None if target is None else made.labeled(target),
         draw=lambda name, shape: counter_rng.torch_uniform(shape, "test", name),
         **more,
     )
@@ -107,7 +107,7 @@ def test_missing_label_has_no_gradient() -> None:
         assert torch.isfinite(gradient).all()
         assert gradient[0, 0] != 0
         assert (gradient[1] == 0).all()
-    assert made.labelled(target).tolist() == [True, False]
+    assert made.labeled(target).tolist() == [True, False]
 
 
 def test_nll_matches_torch() -> None:
@@ -153,23 +153,23 @@ def test_kd_gradient_is_weighted_sum_over_teachers(objective: str) -> None:
 def test_accepts_mean_variance_pair_or_mean() -> None:
     made = task(objective="nll")
     assert_close(
-        made.shaped((torch.tensor([1.0]), torch.tensor([4.0]))), torch.tensor([[1.0, math.log(4.0)]])
+        made.to_task_shape((torch.tensor([1.0]), torch.tensor([4.0]))), torch.tensor([[1.0, math.log(4.0)]])
     )
-    assert made.shaped(column(1.0))[0].tolist() == pytest.approx([1.0, math.log(1e-300)])
-    assert task().shaped((column(1.0), column(4.0))).tolist() == [[1.0]]
+    assert made.to_task_shape(column(1.0))[0].tolist() == pytest.approx([1.0, math.log(1e-300)])
+    assert task().to_task_shape((column(1.0), column(4.0))).tolist() == [[1.0]]
     for invalid, message in ((torch.zeros(2, 3), "2, 3"), (torch.zeros(2, 3, 4), "2, 3, 4"), ("x", "a str")):
         with pytest.raises(ValueError, match=message):
-            made.shaped(invalid)
+            made.to_task_shape(invalid)
 
 
 def test_aligns_values_to_targets() -> None:
     pair, swapped = [[1.0, 10.0], [2.0, 20.0]], Alignment(((1,), (0,)))
-    assert task(pair).aligned(torch.tensor([[20.0, 2.0]]), swapped).tolist() == [[2.0, 20.0]]
-    both = task(pair, objective="nll").aligned(torch.tensor([[20.0, 2.0, -1.0, -2.0]]), swapped)
+    assert task(pair).align(torch.tensor([[20.0, 2.0]]), swapped).tolist() == [[2.0, 20.0]]
+    both = task(pair, objective="nll").align(torch.tensor([[20.0, 2.0, -1.0, -2.0]]), swapped)
     assert both.tolist() == [[2.0, 20.0, -2.0, -1.0]]
-    assert task(pair, objective="nll").counted(4) == 2
+    assert task(pair, objective="nll").class_count(4) == 2
     with pytest.raises(DataError, match="several values"):
-        task().aligned(torch.ones(1, 2), Alignment(((0, 1),)))
+        task().align(torch.ones(1, 2), Alignment(((0, 1),)))
 
 
 def test_weighted_uses_inverse_variance(registry: Registry) -> None:
@@ -251,12 +251,14 @@ def test_metrics_are_invariant_to_offset_and_unit(offset: float, scale: float) -
     answer = label + np.array([0.25, -0.5, 0.0, 1.0])
     moved, predicted = ((values * scale + offset)[:, None] for values in (label, answer))
     made = Regression(TaskData(("a",), moved, InputSpec()), LossOptions())
-    found = made.metrics(made.statistics(made.shaped(torch.from_numpy(predicted)), torch.from_numpy(moved)))
+    found = made.metrics(
+        made.statistics(made.to_task_shape(torch.from_numpy(predicted)), torch.from_numpy(moved))
+    )
     squares = np.square(answer - label)
     r2 = 1 - squares.sum() / np.square(label - label.mean()).sum()
     assert found["r2"] == pytest.approx(r2, rel=1e-3)
     assert found["rmse"] == pytest.approx(math.sqrt(squares.mean()) * scale, rel=1e-3)
-    standard = Prepared(nn.Identity(), InputSpec(raw=True), made.scale, made.shaped)
+    standard = Prepared(nn.Identity(), InputSpec(raw=True), made.scale, made.to_task_shape)
     back = standard(torch.from_numpy((label - label.mean()) / label.std())[:, None].float())
     np.testing.assert_allclose((back.numpy() - offset) / scale, label[:, None], atol=1e-3)
     loss = made.task_loss(torch.from_numpy(predicted), torch.from_numpy(moved))

@@ -45,7 +45,7 @@ def test_unlabeled_pixels_do_not_count() -> None:
     given = task(class_weights=(1.0, 2.0, 3.0, 4.0, 5.0))
     assert (given.task_loss(output, target)[ignored] == 0).all()
     assert (given.error([output], target)[0][ignored] == 0).all()
-    assert torch.equal(given.labelled(target), ~ignored)
+    assert torch.equal(given.labeled(target), ~ignored)
     assert torch.equal(given.statistics(output, target), given.statistics(other, target))
 
 
@@ -164,7 +164,7 @@ def test_mask_follows_image(augment: dict[str, Any]) -> None:
     for number in (1, 2):
         places = affine(ids, number, 0, policy)
         assert places is not None
-        moved = given.moved(masks, places)
+        moved = given.transform_labels(masks, places)
         for label in range(5):
             image = ((masks == label) * 255).to(torch.uint8)[:, None].numpy()
             shown = view(image, ids, number, 0, policy)[:, 0]
@@ -176,27 +176,27 @@ def test_moved_pixels_stay_unlabeled() -> None:
     target = torch.full((2, SIDE, SIDE), -1, dtype=torch.int16)
     places = affine(np.arange(2, dtype=np.uint64), 1, 0, Augment(rotate=30.0))
     assert places is not None
-    assert torch.equal(task().moved(target, places), target)
+    assert torch.equal(task().transform_labels(target, places), target)
 
 
 def test_resizes_outputs_to_grid() -> None:
     small = torch.arange(4.0).view(1, 1, 2, 2).expand(1, 5, 2, 2)
-    shaped = task().shaped({"out": small, "aux": None})
-    assert shaped.shape == (1, 5, SIDE, SIDE)
-    assert (shaped[0, 0, 0, 0], shaped[0, 0, -1, -1]) == (0, 3)
-    assert task().shaped(small.repeat(1, 1, 3, 3)).shape == (1, 5, SIDE, SIDE)
+    to_task_shape = task().to_task_shape({"out": small, "aux": None})
+    assert to_task_shape.shape == (1, 5, SIDE, SIDE)
+    assert (to_task_shape[0, 0, 0, 0], to_task_shape[0, 0, -1, -1]) == (0, 3)
+    assert task().to_task_shape(small.repeat(1, 1, 3, 3)).shape == (1, 5, SIDE, SIDE)
 
 
 def test_one_foreground_logit_becomes_two_classes() -> None:
     logit = torch.randn(2, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    shaped = task(classes=("background", "crack")).shaped(logit)
-    torch.testing.assert_close(shaped.softmax(1)[:, 1], logit[:, 0].sigmoid())
+    to_task_shape = task(classes=("background", "crack")).to_task_shape(logit)
+    torch.testing.assert_close(to_task_shape.softmax(1)[:, 1], logit[:, 0].sigmoid())
 
 
 @pytest.mark.parametrize("output", [torch.zeros(2, 5), "a mask", {"boxes": torch.zeros(1)}])
 def test_rejects_outputs_of_other_shapes(output: object) -> None:
     with pytest.raises(ValueError, match="the task needs"):
-        task().shaped(output)
+        task().to_task_shape(output)
 
 
 def recipe(temperature: float = 1, calibrate: bool = False, **store: Any) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import detection
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import Model, ModelRequest, Wanted
+from mtkd_cli.interfaces import DetectionTargets, Model, ModelRequest
 from mtkd_teachers.dense_answer import DenseAnswer, centerness, soften
 from mtkd_teachers.detectors import as_detector, copy_matching_weights
 from mtkd_teachers.python import PythonProvider
@@ -29,12 +29,14 @@ SIDE = 64
 BOXES = torch.tensor([[[0.1, 0.1, 0.5, 0.5], [0.4, 0.5, 0.9, 0.9]]])
 
 
-def target_boxes(scores: tuple[float, float] = (1.0, 1.0), spoken: Tensor | None = None) -> Wanted:
-    return Wanted(BOXES, torch.tensor([[1, 2]]), torch.tensor([scores]), spoken)
+def target_boxes(
+    scores: tuple[float, float] = (1.0, 1.0), target_classes: Tensor | None = None
+) -> DetectionTargets:
+    return DetectionTargets(BOXES, torch.tensor([[1, 2]]), torch.tensor([scores]), target_classes)
 
 
-def no_boxes() -> Wanted:
-    return Wanted(BOXES * 0, torch.tensor([[-1, -1]]), torch.zeros(1, 2))
+def no_boxes() -> DetectionTargets:
+    return DetectionTargets(BOXES * 0, torch.tensor([[-1, -1]]), torch.zeros(1, 2))
 
 
 def tiny(name: str = "16", outputs: int = 3, size: int = 32) -> Model:
@@ -75,7 +77,10 @@ def test_matches_torchvision_at_any_size_and_trains(name: str) -> None:
     assert boxes[:count, 4].tolist() == pytest.approx(expected["scores"][:count].tolist(), abs=1e-4)
     assert boxes[:count, 5].tolist() == (expected["labels"][:count] - int(background)).tolist()
     loss = module.train()(torch.rand(2, 3, SIDE, SIDE)).loss(
-        Wanted(BOXES.repeat(2, 1, 1), torch.tensor([[1, 2], [-1, -1]]), torch.tensor([[1.0, 1], [0, 0]])), 1.0
+        DetectionTargets(
+            BOXES.repeat(2, 1, 1), torch.tensor([[1, 2], [-1, -1]]), torch.tensor([[1.0, 1], [0, 0]])
+        ),
+        1.0,
     )
     assert loss.shape == (2,)
     loss.sum().backward()
@@ -150,7 +155,7 @@ def dense(logits: Tensor, **more: Any) -> DenseAnswer:
 
 def test_class_target_is_box_score() -> None:
     places = dense(torch.zeros(1, 4, 2))
-    one = Wanted(places.boxes[:, :1], torch.tensor([[1]]), torch.tensor([[0.7]]))
+    one = DetectionTargets(places.boxes[:, :1], torch.tensor([[1]]), torch.tensor([[0.7]]))
     soft = torch.zeros(1, 4, 2)
     soft[0, 0, 1] = 0.7
     plain = nn.functional.binary_cross_entropy_with_logits(torch.zeros(1, 4, 2), soft, reduction="none")
@@ -164,8 +169,10 @@ def test_uncertain_box_does_not_take_a_point() -> None:
     places = assign_by_center(torch.tensor([[0.4, 0.4, 0.6, 0.6]]), [1], 1.5)
     answer = DenseAnswer(torch.zeros(1, 1, 2), BOXES[:, :1], torch.tensor([[0.5, 0.5]]), places, focus=0.0)
     large, small = [0.2, 0.2, 0.8, 0.8], [0.45, 0.45, 0.56, 0.56]
-    both = Wanted(torch.tensor([[large, small]]), torch.tensor([[0, 1]]), torch.tensor([[0.9, 0.02]]))
-    only = Wanted(torch.tensor([[large]]), torch.tensor([[0]]), torch.tensor([[0.9]]))
+    both = DetectionTargets(
+        torch.tensor([[large, small]]), torch.tensor([[0, 1]]), torch.tensor([[0.9, 0.02]])
+    )
+    only = DetectionTargets(torch.tensor([[large]]), torch.tensor([[0]]), torch.tensor([[0.9]]))
     assert answer.loss(both, 1.0).item() == pytest.approx(answer.loss(only, 1.0).item(), rel=1e-4)
 
 
@@ -173,7 +180,7 @@ def test_overlapping_boxes_give_both_classes() -> None:
     logits = torch.zeros(1, 4, 2, requires_grad=True)
     box = dense(logits).boxes[:, 1:2].expand(-1, 2, -1)
     dense(logits, focus=0.0).loss(
-        Wanted(box, torch.tensor([[0, 1]]), torch.tensor([[0.9, 0.7]])), 1.0
+        DetectionTargets(box, torch.tensor([[0, 1]]), torch.tensor([[0.9, 0.7]])), 1.0
     ).backward()
     assert logits.grad is not None
     assert (logits.grad[0, 1] < 0).all()  # both logits increase
@@ -184,7 +191,9 @@ def test_overlapping_boxes_give_both_classes() -> None:
 def test_unspoken_classes_have_no_gradient(background: bool) -> None:
     logits = torch.zeros(1, 4, 2 + background, requires_grad=True)
     answer = dense(logits, background=background)
-    silent = Wanted(answer.boxes[:, :1], torch.tensor([[0]]), torch.ones(1, 1), torch.tensor([[True, False]]))
+    silent = DetectionTargets(
+        answer.boxes[:, :1], torch.tensor([[0]]), torch.ones(1, 1), torch.tensor([[True, False]])
+    )
     answer.loss(silent, 1.0).backward()
     assert logits.grad is not None
     assert (logits.grad[..., -1] == 0).all()

@@ -22,17 +22,17 @@ class Counts(Task):
     def __init__(self, data: TaskData, loss: LossOptions) -> None:
         self.outputs = len(data.classes)
 
-    def averageable(self, output: Tensor) -> Tensor:
+    def to_averageable(self, output: Tensor) -> Tensor:
         """Return rates, which may be averaged; log-rates may not."""
         return output.float().clamp(-LARGEST, LARGEST).exp()
 
-    def as_output(self, averaged: Tensor) -> Tensor:
+    def from_averageable(self, averaged: Tensor) -> Tensor:
         """Return log-rates."""
         return averaged.clamp(min=SMALLEST).log()
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return the deviance from the teachers' mean rate, ``[B]``."""
-        return deviance(student_output, self.averageable(self.mix(merged)))
+        return deviance(student_output, self.to_averageable(self.mix(merged)))
 
     def task_loss(self, student_output: Tensor, target: Tensor) -> Tensor:
         """Return the deviance from the labels, ``[B]``; 0 without a label."""
@@ -40,8 +40,8 @@ class Counts(Task):
 
     def statistics(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the deviance and mean absolute error of each sample, ``[B, 2]``; NaN without a label."""
-        errors = (self.averageable(output) - target).abs().nanmean(dim=1)
-        losses = torch.where(self.labelled(target), self.task_loss(output, target), torch.nan)
+        errors = (self.to_averageable(output) - target).abs().nanmean(dim=1)
+        losses = torch.where(self.labeled(target), self.task_loss(output, target), torch.nan)
         return torch.stack([losses, errors], dim=1)
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
