@@ -203,13 +203,31 @@ def test_a_calibration_error_stands_beside_that_of_a_calibrated_model(facts: dic
     for teacher in facts["scores"]["teachers"].values():
         teacher["ece"] = 0.3  # an older run kept no more of it
     result = run_result(facts)
-    for text in (run_page(result, "", None), model_card(result), shown(table(result))):
+    for text in (run_page(result, "", None), model_card(result), shown(table(result, 200))):
         assert text.count("0.021 (0.016)") == 3
         assert "0.30 (" not in text
         assert "what a perfectly calibrated model" in " ".join(text.split())
 
 
-def shown(rows: Table) -> str:
-    console = Console(width=200, record=True, file=io.StringIO())
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_summary_breaks_no_word(facts: dict[str, Any], width: int) -> None:
+    result = run_result(facts)
+    lines = shown(table(result, width), width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert any("student, distilled" in line for line in lines)
+    (first,) = (line for line in lines if "student, distilled" in line)
+    assert re.search(r"\d\.\d", first), "the score stands beside the name"
+
+
+def test_summary_folds_long_names(facts: dict[str, Any]) -> None:
+    teachers = facts["scores"]["teachers"]
+    teachers["a" * 100] = teachers.pop(next(iter(teachers)))
+    lines = shown(table(run_result(facts), 60), 60).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert sum("aaaa" in line for line in lines) > 1
+
+
+def shown(rows: Table, width: int = 200) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(rows)
     return console.export_text()

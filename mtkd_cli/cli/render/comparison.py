@@ -30,6 +30,7 @@ from mtkd_cli.report.comparison_lead import best_set_sentence
 from mtkd_cli.report.comparison_result import Comparison, Tuned
 from mtkd_cli.report.costs import Costs
 from mtkd_cli.report.files import write_pages
+from mtkd_cli.report.fitting_columns import fitting_columns
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.units import bytes_in_words, milliseconds
 from mtkd_cli.runs import names
@@ -168,12 +169,7 @@ def comparison_table(comparison: Comparison, width: int | None = None) -> Table:
         ],
         "seeds": [str(len(row.scores)) for row in rows],
     }
-    left, kept = width or Console().width, list[str]()
-    for name, cells in columns.items():
-        left -= max(map(len, [name, *cells])) + (3 if kept else 0)
-        if kept and left < 0:
-            break
-        kept.append(name)
+    kept = fitting_columns(columns, width or Console().width)
     title = f"{spelt(comparison.metric.name)} on {comparison.test_samples} test samples, {comparison.seeds} "
     title += "seed" if comparison.seeds == 1 else "seeds"
     return table(list(zip(*(columns[name] for name in kept), strict=True)), kept, title, whole=kept)
