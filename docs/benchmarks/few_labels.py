@@ -85,7 +85,7 @@ def note(report: dict[str, Any]) -> str:
         f"{report['scores']['student']['parameters']:,} parameters and the same number of steps. *Alone*, "
         "*pseudo-labels* and *distilled* have the same labels (a fraction of them for validation) and choose "
         "from the same learning rates on validation; *pseudo-labels* learns the unlabeled samples without a "
-        "teacher. *All labels* is the upper reference: the student trained on the labels that the teachers "
+        "teacher. *All labels* is a reference: the student trained on the labels that the teachers "
         "were fitted on, hidden from the others, at the rate chosen for *alone*. A dash: every training "
         "sample has a label."
     )

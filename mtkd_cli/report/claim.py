@@ -44,7 +44,8 @@ def claim(
     if ALL_LABELS in against:
         reached = format_number(against[ALL_LABELS].score, student, samples=samples)
         sentence += (
-            f" With all labels, the same student has {reached}: an upper reference, not a fair baseline."
+            f" With all labels, the same student has {reached}: a reference that sees more labels, not a "
+            "fair baseline."
         )
     if strongest is None:
         return Verdict(None, None, None, sentence, against)

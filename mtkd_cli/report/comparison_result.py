@@ -58,7 +58,7 @@ class Row:
         method: key and value of the settings of the method.
         runs: names of its runs; empty for a baseline.
         against: the tests, by opponent.
-        reference: whether it saw more labels than the methods: an upper reference, not a fair baseline.
+        reference: whether it saw more labels than the methods, so that it is not a fair baseline.
         key: digest of the runs' recipe without seeds; empty for a baseline.
         costs: size and median latency of the student; None in files of earlier versions.
     """

@@ -28,8 +28,8 @@ class Baseline:
     Attributes:
         kind: ``alone``: on the labels of the distilled student. ``pseudo-labels``: on these, and on
             pseudo-labels of all training samples. ``all-labels``: on all labels that teachers were fitted
-            to, at the learning rate chosen for ``alone``; an upper reference, not a fair baseline. The kind
-            is also its key in a report, and the kind of its folder in the store.
+            to, at the learning rate chosen for ``alone``; a reference that sees more labels, not a fair
+            baseline. The kind is also its key in a report, and the kind of its folder in the store.
     """
 
     kind: Literal["alone", "pseudo-labels", "all-labels"]
@@ -73,8 +73,8 @@ def train_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
     """Return the student of a baseline; train it unless it is in the store.
 
     A baseline has live views, as many optimizer steps as the distilled student, a checkpoint chosen on
-    validation, and the same candidates. The upper reference has one candidate, the one chosen for the student
-    alone, to save time.
+    validation, and the same candidates. The reference on all labels has one candidate, the one chosen for
+    the student alone, to save time.
     """
     key = baseline_key(baseline, context)
     with fill_once_together(baseline.kind, key) as empty:

@@ -55,7 +55,9 @@ def test_the_strongest_fair_baseline_counts_and_the_reference_never_does() -> No
     found = claim(ACCURACY, 0.9, dict(each), over="test samples")
     assert (found.baseline, found.difference) == ("pseudo-labels", 0.05)
     assert "worse" not in found.sentence
-    assert found.sentence.endswith("the same student has 1.0000: an upper reference, not a fair baseline.")
+    assert found.sentence.endswith(
+        "the same student has 1.0000: a reference that sees more labels, not a fair baseline."
+    )
     assert claim(ERROR, 0.9, dict(each), over="test samples").baseline == "alone"
 
 
