@@ -30,16 +30,16 @@ def mtkd_check() -> Callable[..., Any]:
 
         if isinstance(subject, ModuleType):
             return testing.check_plugin(subject)
-        specs = [subject] if isinstance(subject, Spec) else _called(subject)
+        specs = [subject] if isinstance(subject, Spec) else _call(subject)
         return [testing.check(spec, options) for spec in specs]
 
     return check
 
 
-def _called(name: str) -> list[Spec]:
-    from mtkd_cli.plugin.registry import installed
+def _call(name: str) -> list[Spec]:
+    from mtkd_cli.plugin.registry import load_registry
 
-    entries = installed().entries
+    entries = load_registry().entries
     found = [entry.spec for entry in entries if name in (entry.spec.name, entry.full_name)]
     if not found:
         known = {entry.spec.name for entry in entries}

@@ -34,9 +34,9 @@ def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name in ("MTKD_PLUGINS", "MTKD_DISABLE_PLUGINS", "COLUMNS", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    plugin_registry.installed.cache_clear()
+    plugin_registry.load_registry.cache_clear()
     yield
-    plugin_registry.installed.cache_clear()
+    plugin_registry.load_registry.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginWr
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
         (info / "entry_points.txt").write_text(f"[mtkd]\n{point or distribution} = {module}\n")
         monkeypatch.syspath_prepend(str(site))
-        plugin_registry.installed.cache_clear()
+        plugin_registry.load_registry.cache_clear()
         return site
 
     yield write

@@ -21,7 +21,7 @@ from typing import Any
 from tables import markdown, versions
 from wrong_teacher import recipe_in
 
-from mtkd_cli.stats.paired_test import LEVEL, paired
+from mtkd_cli.stats.paired_test import LEVEL, paired_t_test
 
 HERE = Path(__file__).parent
 STRATEGIES = "mean,weighted,confidence,consensus,stacking,majority,median"
@@ -82,7 +82,7 @@ def page(audit: dict[str, Any], comparison: dict[str, Any]) -> str:
             ]
         )
     best, use = ranked[0], by_name[audit["recommended"]]
-    test = paired([a - b for a, b in zip(best["scores"], use["scores"], strict=True)])
+    test = paired_t_test([a - b for a, b in zip(best["scores"], use["scores"], strict=True)])
     within = "within the noise of" if test.p >= LEVEL else "significantly below"
     tested = [row for row in ranked if STUDENT_ALONE in row["against"]]
     sure = sum(row["against"][STUDENT_ALONE]["word"] == "BEATS" for row in tested)

@@ -9,8 +9,8 @@ import numpy as np
 from error_rates_share import drawn, percentile, share
 
 from mtkd_cli import counter_rng
-from mtkd_cli.audit.recommend import recommended
-from mtkd_cli.audit.sure_findings import harms_of, overconfident
+from mtkd_cli.audit.recommend import recommend
+from mtkd_cli.audit.sure_findings import find_overconfident, harms_of
 from mtkd_cli.report.audit_result import Change
 
 
@@ -49,7 +49,7 @@ def accusations(rng: np.random.Generator, samples: int, bad: bool) -> tuple[set[
         right = sum(share * n for _, share, n in teacher.reliability) / samples
         if sum(mean * n for mean, _, n in teacher.reliability) / samples - right > 0.1:
             before.add(teacher.name)
-    return set(harms_of(changes)) | set(overconfident(facts)), before
+    return set(harms_of(changes)) | set(find_overconfident(facts)), before
 
 
 def recommendations(simulations: int) -> Iterator[list[str]]:
@@ -60,7 +60,7 @@ def recommendations(simulations: int) -> Iterator[list[str]]:
             rng = counter_rng.generator("recommend", samples, number)
             outputs, target = models.teachers(rng, samples, False, 10)
             measured = {f"s{k}": models.outcome(output, target) for k, output in enumerate(outputs)}
-            after += recommended(measured, "s0", True) != "s0"
+            after += recommend(measured, "s0", True) != "s0"
             columns = [m.measured.statistics[:, 0].double().numpy() for m in measured.values()]
             best = columns[max(range(10), key=lambda k: (columns[k].mean(), -measured[f"s{k}"].loss.value))]
             gap = best - columns[0]

@@ -11,7 +11,7 @@ from error_rates_share import drawn, percentile, share
 from mtkd_cli import counter_rng
 from mtkd_cli.report.costs import Costs
 from mtkd_cli.runs.report_facts import Scored, Scores, make_verdict
-from mtkd_cli.stats.estimate import independent
+from mtkd_cli.stats.estimate import independent_difference
 from mtkd_cli.stats.score import score_of
 
 
@@ -92,5 +92,5 @@ def memorized(simulations: int) -> Iterator[list[str]]:
             right = (models.with_ones((rng.random(samples) < 0.8).astype(float)) for _ in range(2))
             sides = map(models.of_right, right)
             seen, unseen = (score_of(models.CLASSES, side).estimate(0.99) for side in sides)
-            after += independent(seen, unseen).low > 0
+            after += independent_difference(seen, unseen).low > 0
         yield ["accuracy .8", str(samples), "-", share(after, simulations)]

@@ -13,7 +13,7 @@ from mtkd_cli import counter_rng
 from mtkd_cli.compare.pairing import best_set_of
 from mtkd_cli.report.comparison_result import Row
 from mtkd_cli.report.run_result import PrimaryMetric
-from mtkd_cli.stats.paired_test import Paired, paired
+from mtkd_cli.stats.paired_test import Paired, paired_t_test
 from mtkd_cli.stats.sequential import MOST_SEEDS, Look
 from mtkd_cli.stats.verdict import BEATS, DOES_NOT_BEAT, INCONCLUSIVE, Verdict, judge
 
@@ -50,7 +50,7 @@ def tests_of(scores: Numbers) -> list[Paired]:
     Args:
         scores: scores of the methods and of the student alone, ``[methods + 1, seeds]``.
     """
-    return [paired(list(gains)) for gains in scores[:-1] - scores[-1:]]
+    return [paired_t_test(list(gains)) for gains in scores[:-1] - scores[-1:]]
 
 
 def has_first(scores: Numbers, look: Look) -> bool:
@@ -148,13 +148,13 @@ def advice(simulations: int) -> Iterator[list[str]]:
         advised_before, advised_now, settled, numbers = 0, 0, 0, []
         for number in range(simulations):
             gains = counter_rng.generator("advice", int(10 * gain), number).normal(gain, size=MOST_SEEDS)
-            first = judge([paired(list(gains[:3]))], Look(3))[0]
+            first = judge([paired_t_test(list(gains[:3]))], Look(3))[0]
             if first.word != INCONCLUSIVE:
                 continue
             advised_before += known(first.paired, 1) is not None
             if first.seeds_to_settle is not None:
                 numbers.append(first.seeds_to_settle)
-                test = paired(list(gains[: first.seeds_to_settle]))
+                test = paired_t_test(list(gains[: first.seeds_to_settle]))
                 settled += judge([test], Look(test.seeds, 3))[0].word != INCONCLUSIVE
         advised_now = len(numbers)
         typical = f"{np.median(numbers):.0f}" if numbers else "-"

@@ -87,7 +87,7 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
         oracle=None if isinstance(oracle, str) else oracle,
         strategies=tuple(
             _facts(name, measured[name], named[name], _verdict(name, choice, needed[name], len(panel.rows)))
-            for name in _ranked(measured, higher)
+            for name in _rank(measured, higher)
         ),
         not_measured=not_measured,
         left_out=out,
@@ -177,7 +177,7 @@ def _ensembles(
     return found, not_measured
 
 
-def _ranked(measured: Mapping[str, Outcome], higher_is_better: bool) -> list[str]:
+def _rank(measured: Mapping[str, Outcome], higher_is_better: bool) -> list[str]:
     """Return the strategies, best score first; equal ones by loss (see `Metric.rank`)."""
     rank = Metric("score", higher_is_better).rank
     return sorted(measured, key=lambda n: rank(measured[n].score.value, measured[n].loss.value), reverse=True)

@@ -34,7 +34,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits_}f} %"
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Return names for a sentence: ``a, b, c, d and 3 more``."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

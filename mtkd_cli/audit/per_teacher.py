@@ -26,7 +26,9 @@ FEWEST = 5
 
 def outcomes(panel: Panel) -> list[Outcome]:
     """Return the outcome of each teacher alone, on the labels of the classes that it knows."""
-    return [panel.outcome(measure_pairs(_alone(panel, k), panel.task)) for k in range(len(panel.teachers))]
+    return [
+        panel.outcome(measure_pairs(_measure_alone(panel, k), panel.task)) for k in range(len(panel.teachers))
+    ]
 
 
 def on_every_label(panel: Panel, alone: list[Outcome]) -> list[Outcome]:
@@ -46,7 +48,7 @@ def _whole(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield mixture(panel.task, panel.batch(rows).alone(teacher)), panel.targets(rows)
 
 
-def _alone(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _measure_alone(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:
     for rows in batches(panel.rows):
         yield panel.only([teacher]).answers(rows)[0], panel.labels(rows)[teacher]
 
@@ -92,7 +94,7 @@ def _classes(
         rows = zip(names, counts, strength, strict=True)
         return tuple(ClassFacts(name, count, s, None, None, False) for name, count, s in rows), []
     found = torch.cat(
-        [_by_class(panel, output, target) for output, target in _alone(panel, teacher)]
+        [_by_class(panel, output, target) for output, target in _measure_alone(panel, teacher)]
     )  # [N, C, 3]: labels, right predictions and confidence
     facts = []
     for name, value, (count, right, confidence) in zip(

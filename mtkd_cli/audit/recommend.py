@@ -35,7 +35,7 @@ class Choice:
     as_good: tuple[str, ...]
 
 
-def recommended(measured: Mapping[str, Outcome], own: str, higher_is_better: bool) -> str:
+def recommend(measured: Mapping[str, Outcome], own: str, higher_is_better: bool) -> str:
     """Return the name of the strategy to use, of strategies that are equally simple; see `choose`."""
     return choose(measured, own, higher_is_better).strategy
 

@@ -55,22 +55,22 @@ def with_wrong_classes(
         p_wrong: p value of each teacher and class: small if it is wrong on more than half of the samples;
             None if there are too few.
     """
-    of_classes = [_corrected(*pair) for pair in zip(teachers, p_wrong, strict=True)]
+    of_classes = [_correct_p_values(*pair) for pair in zip(teachers, p_wrong, strict=True)]
     of_teachers = holm([min(found.values(), default=1.0) for found in of_classes])
 
-    def marked(facts: ClassFacts, p: float, p_teacher: float) -> ClassFacts:
+    def mark_sure(facts: ClassFacts, p: float, p_teacher: float) -> ClassFacts:
         return replace(facts, surely_wrong=p < LEVEL and p_teacher < LEVEL)
 
     return tuple(
         replace(
             teacher,
-            classes=tuple(marked(facts, found.get(c, 1.0), p) for c, facts in enumerate(teacher.classes)),
+            classes=tuple(mark_sure(facts, found.get(c, 1.0), p) for c, facts in enumerate(teacher.classes)),
         )
         for teacher, found, p in zip(teachers, of_classes, of_teachers, strict=True)
     )
 
 
-def _corrected(teacher: TeacherFacts, p_wrong: Sequence[float | None]) -> dict[int, float]:
+def _correct_p_values(teacher: TeacherFacts, p_wrong: Sequence[float | None]) -> dict[int, float]:
     """Return the corrected p value of each class on which a teacher is confident."""
     tested = {
         c: p
@@ -80,7 +80,7 @@ def _corrected(teacher: TeacherFacts, p_wrong: Sequence[float | None]) -> dict[i
     return dict(zip(tested, holm(list(tested.values())), strict=True))
 
 
-def overconfident(teachers: Sequence[TeacherFacts]) -> dict[str, tuple[float, float]]:
+def find_overconfident(teachers: Sequence[TeacherFacts]) -> dict[str, tuple[float, float]]:
     """Return mean confidence and accuracy of the teachers that are surely overconfident.
 
     If each prediction were right with its confidence as probability, so few right ones would be rare. The

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mtkd_cli.audit.class_order import ClassOrder
-from mtkd_cli.audit.number_text import SHOWN, listed, percent, span
+from mtkd_cli.audit.number_text import SHOWN, join_names, percent, span
 from mtkd_cli.audit.overrides import teacher_key, without_teacher
 from mtkd_cli.audit.sure_findings import Harm
 from mtkd_cli.audit.teacher_tests import TeacherTests
@@ -30,7 +30,7 @@ def findings_on_teachers(
     for teacher in audit.teachers:
         name = teacher.name
         if name in tests.class_orders:
-            yield _permuted(audit, name, tests.class_orders[name], output_of_class.get(name))
+            yield _find_permuted(audit, name, tests.class_orders[name], output_of_class.get(name))
         elif name in tests.one_answer:
             yield _one_answer(audit, name, tests)
         else:
@@ -48,12 +48,12 @@ def _on_quality(audit: Audit, teacher: TeacherFacts, tests: TeacherTests) -> Ite
     elif harm:
         yield _harmful(audit, name, harm)
     if name in tests.overconfident and not is_wrong:
-        yield _overconfident(audit, name, *tests.overconfident[name])
+        yield _find_overconfident(audit, name, *tests.overconfident[name])
     if name in tests.redundant and not is_wrong and not harm:
-        yield _redundant(audit, name, tests.redundant[name])
+        yield _find_redundant(audit, name, tests.redundant[name])
 
 
-def _permuted(audit: Audit, name: str, found: ClassOrder, outputs: tuple[int, ...] | None) -> Finding:
+def _find_permuted(audit: Audit, name: str, found: ClassOrder, outputs: tuple[int, ...] | None) -> Finding:
     pairs = [
         f"its {audit.classes[found.order[label]]!r} is {audit.classes[label]!r}"
         for label in found.moved[:SHOWN]
@@ -88,7 +88,7 @@ def _one_answer(audit: Audit, name: str, tests: TeacherTests) -> Finding:
 
 def _helps_on_some(audit: Audit, name: str, classes: tuple[str, ...]) -> Finding:
     sentence = (
-        f"`{name}` helps on {listed([repr(c) for c in classes])}, but elsewhere the ensemble is better "
+        f"`{name}` helps on {join_names([repr(c) for c in classes])}, but elsewhere the ensemble is better "
         "without it."
     )
     action = "Weigh teachers by class, and compare."
@@ -98,7 +98,7 @@ def _helps_on_some(audit: Audit, name: str, classes: tuple[str, ...]) -> Finding
 
 def _confidently_wrong(audit: Audit, teacher: TeacherFacts, harm: Harm | None) -> Finding:
     wrong = [c for c in teacher.classes if c.surely_wrong]
-    worst = listed([f"{c.name!r} {percent(c.right or 0)} right" for c in wrong])
+    worst = join_names([f"{c.name!r} {percent(c.right or 0)} right" for c in wrong])
     confidence = sum(c.confidence or 0 for c in wrong) / len(wrong)
     sentence = (
         f"`{teacher.name}` is confidently wrong on {len(wrong)} of {len(teacher.classes)} classes ({worst}; "
@@ -135,7 +135,7 @@ def _leave_out(
     return Finding(severity, about, sentence, f"Leave out `{name}`.", name, override, evidence)
 
 
-def _overconfident(audit: Audit, name: str, confidence: float, right: float) -> Finding:
+def _find_overconfident(audit: Audit, name: str, confidence: float, right: float) -> Finding:
     sentence = (
         f"`{name}` is overconfident: its mean confidence is {percent(confidence)}, and {percent(right)} of "
         "its predictions are right."
@@ -147,7 +147,7 @@ def _overconfident(audit: Audit, name: str, confidence: float, right: float) -> 
     return Finding("warning", "overconfident", sentence, action, name, "calibrate=true", evidence)
 
 
-def _redundant(audit: Audit, name: str, kept: str) -> Finding:
+def _find_redundant(audit: Audit, name: str, kept: str) -> Finding:
     (pair,) = (p for p in audit.pairs if set(p.teachers) == {name, kept})
     same = (
         ""

@@ -13,7 +13,7 @@ from mtkd_cli.audit.class_help import classes_helped
 from mtkd_cli.audit.class_order import ClassOrder, class_orders
 from mtkd_cli.audit.one_answer import OneAnswer, one_answer
 from mtkd_cli.audit.redundant import redundant_pairs, to_leave_out
-from mtkd_cli.audit.sure_findings import Harm, harms_of, overconfident
+from mtkd_cli.audit.sure_findings import Harm, find_overconfident, harms_of
 from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.report.audit_result import Change, PairFacts, TeacherFacts
 
@@ -82,8 +82,8 @@ def tests_of(
         one_answer={names[k]: each for k, each in one_answer(answers).items()} if answers else {},
         class_orders={names[k]: each for k, each in class_orders(answers, folds).items()} if answers else {},
         harms=harms_of(changes),
-        overconfident=overconfident(teachers),
-        helped=_helped(ensembles, answers, folds),
+        overconfident=find_overconfident(teachers),
+        helped=_test_help(ensembles, answers, folds),
         redundant={
             name: kept
             for name, kept in alike.items()
@@ -92,7 +92,7 @@ def tests_of(
     )
 
 
-def _helped(
+def _test_help(
     ensembles: Ensembles, answers: Answers | None, folds: Sequence[NDArray[np.int64]]
 ) -> dict[str, tuple[str, ...]]:
     together = ensembles.together.score.right

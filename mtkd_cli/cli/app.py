@@ -66,9 +66,9 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.add_typer(store)
     app.command()(version)
     if with_plugins:
-        from mtkd_cli.plugin.registry import installed
+        from mtkd_cli.plugin.registry import load_registry
 
-        failed = installed().add_commands(app)
+        failed = load_registry().add_commands(app)
         if not completion.is_active():
             console.warn(failed)
     return app

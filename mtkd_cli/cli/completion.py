@@ -32,14 +32,14 @@ def is_active() -> bool:
 
 def _quiet(complete: Complete) -> Complete:
     @functools.wraps(complete)
-    def guarded(*arguments: Any, **named: Any) -> Found:
+    def guard(*arguments: Any, **named: Any) -> Found:
         try:
             found = complete(*arguments, **named)
             return [(word, textwrap.shorten(said, HELP_WIDTH, placeholder=" …")) for word, said in found]
         except Exception:  # a traceback would be printed into the line
             return []
 
-    return guarded  # type: ignore[return-value]
+    return guard  # type: ignore[return-value]
 
 
 @_quiet
@@ -59,7 +59,7 @@ def complete_override(ctx: typer.Context, incomplete: str) -> Found:
 
     Bash splits words at ``=`` and replaces only the part after it; other shells replace the whole word.
     """
-    from mtkd_cli.plugin.registry import installed
+    from mtkd_cli.plugin.registry import load_registry
     from mtkd_cli.recipe.keys import keys_of
 
     words = [str(word) for word in ctx.params.get("overrides") or ()]
@@ -69,7 +69,7 @@ def complete_override(ctx: typer.Context, incomplete: str) -> Found:
     elif _bash_word() == "=" and words:  # bash, after KEY=
         before, words = f"{words[-1]}=", words[:-1]
     text = before + incomplete
-    keys = keys_of(str(ctx.params.get("recipe") or ""), _joined(words), installed())
+    keys = keys_of(str(ctx.params.get("recipe") or ""), _join(words), load_registry())
     name, equals, _ = text.partition("=")
     matching = [key for key in keys if (key.name == name if equals else key.name.startswith(name))]
     if len(matching) == 1:
@@ -107,9 +107,11 @@ def complete_entry(incomplete: str) -> Found:
 
 
 def _entries(kinds: Iterable[str]) -> Found:
-    from mtkd_cli.plugin.registry import installed
+    from mtkd_cli.plugin.registry import load_registry
 
-    return [(entry.spec.name, entry.spec.summary) for kind in kinds for entry in installed().listing(kind)]
+    return [
+        (entry.spec.name, entry.spec.summary) for kind in kinds for entry in load_registry().listing(kind)
+    ]
 
 
 def _bash_word() -> str:
@@ -120,7 +122,7 @@ def _bash_word() -> str:
     return words[int(index)] if index.isdecimal() and int(index) < len(words) else ""
 
 
-def _joined(words: list[str]) -> list[str]:
+def _join(words: list[str]) -> list[str]:
     """Return overrides that bash split at ``=`` as they were typed."""
     found: list[str] = []
     for index, word in enumerate(words):

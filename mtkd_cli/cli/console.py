@@ -101,7 +101,7 @@ def report_errors(as_json: bool) -> Iterator[None]:
         code = StoppedError.exit_code if isinstance(stop, Interrupted) else 130
         _fail(StoppedError("interrupted", hint=hint), as_json, code)
     except Exception as error:
-        _fail(_unexpected(error), as_json, 1, error)
+        _fail(_unexpected_error(error), as_json, 1, error)
 
 
 def _fail(error: MtkdError, as_json: bool, code: int, cause: Exception | None = None) -> NoReturn:
@@ -123,7 +123,7 @@ def print_error(error: MtkdError, as_json: bool) -> None:
         print_status(line)
 
 
-def _unexpected(error: BaseException) -> MtkdError:
+def _unexpected_error(error: BaseException) -> MtkdError:
     return MtkdError(
         f"unexpected {type_and_first_line(error)}",
         hint="run mtkd --debug … to see the traceback",

@@ -18,7 +18,7 @@ from mtkd_cli.report.comparison_lead import best_of, lead_of, opponents_of
 from mtkd_cli.report.comparison_result import Comparison, Row, Tuned
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.run_result import PrimaryMetric
-from mtkd_cli.stats.paired_test import FEWEST_SEEDS, paired
+from mtkd_cli.stats.paired_test import FEWEST_SEEDS, paired_t_test
 from mtkd_cli.stats.sequential import Look
 from mtkd_cli.stats.verdict import Verdict, judge
 
@@ -58,8 +58,8 @@ def comparison_of(
         for kind in (*OPPONENTS, ALL_LABELS)
     }
     opponents: dict[str, Scores] = {name: baselines[kind] for kind, name in OPPONENTS.items()}
-    opponents[BEST_TEACHER] = {m: scores[best] for m in by_method if (best := _opponent(m, by_method))}
-    verdicts = {name: _judged(scores, found, metric, test, look) for name, found in opponents.items()}
+    opponents[BEST_TEACHER] = {m: scores[best] for m in by_method if (best := _find_reference(m, by_method))}
+    verdicts = {name: _judge(scores, found, metric, test, look) for name, found in opponents.items()}
     varying = _varying(list(by_method))
     rows = (
         *(row for kind in baselines for row in _baseline_rows(kind, by_method, baselines[kind], varying)),
@@ -92,13 +92,13 @@ def _seed(student: Student) -> Seed:
     return tuple(sorted(student.cell.seeds))
 
 
-def _opponent(method: Method, methods: Collection[Method]) -> Method | None:
+def _find_reference(method: Method, methods: Collection[Method]) -> Method | None:
     """Return the best single teacher of a method; None for itself."""
     best = best_teacher_for(method, methods)
     return None if best is None or best[0] == method[0] else best
 
 
-def _judged(
+def _judge(
     scores: Scores, opponents: Scores, metric: PrimaryMetric, test: int, look: Look
 ) -> dict[Method, Verdict]:
     """Return the verdicts of all methods that have an opponent, tested together."""
@@ -168,7 +168,7 @@ def _row(
 
 def _summary(name: str, scores: Mapping[Seed, float]) -> Row:
     values = list(scores.values())
-    spread = paired(values)
+    spread = paired_t_test(values)
     row = Row(
         name=name,
         scores=tuple(values),

@@ -11,7 +11,7 @@ from mtkd_cli.compare.looks import as_seed
 from mtkd_cli.report.comparison_result import Row
 from mtkd_cli.report.run_result import PrimaryMetric
 from mtkd_cli.stats.multiple import not_surely_worse
-from mtkd_cli.stats.paired_test import Paired, paired
+from mtkd_cli.stats.paired_test import Paired, paired_t_test
 from mtkd_cli.stats.sequential import Look
 
 Seed = TypeVar("Seed", bound=Hashable)
@@ -34,7 +34,7 @@ def paired_by_seed(
     sign = 1 if metric.higher_is_better else -1
     # one test sample changes a share by 1 / test
     resolution = statistics.fmean(abs(others[seed]) for seed in shared) / max(1, test)
-    return paired([sign * (scores[seed] - others[seed]) for seed in shared], resolution)
+    return paired_t_test([sign * (scores[seed] - others[seed]) for seed in shared], resolution)
 
 
 def best_set_of(rows: Sequence[Row], metric: PrimaryMetric, test: int, look: Look) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from mtkd_cli.runs.folder import Run
 from mtkd_cli.runs.start import find_finished_report, load_context, resume_hint, settings_of_run
 from mtkd_cli.runs.view_count import count_views
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
-from mtkd_cli.stats.paired_test import FEWEST_SEEDS, paired
+from mtkd_cli.stats.paired_test import FEWEST_SEEDS, paired_t_test
 from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from mtkd_cli.training.context import Context
 
@@ -152,6 +152,6 @@ def report_over(
 
 def _margin(student: Sequence[float], baseline: Sequence[float], smallest: float) -> Margin:
     """Return the mean difference, with Student's interval over seeds."""
-    found = paired([first - second for first, second in zip(student, baseline, strict=True)], smallest)
+    found = paired_t_test([first - second for first, second in zip(student, baseline, strict=True)], smallest)
     interval = (found.low, found.high) if found.seeds >= FEWEST_SEEDS else None
     return Margin(statistics.fmean(baseline), found.gain, interval)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mtkd_cli.interfaces.significant_digits import format_number, round_significant, rounded
+from mtkd_cli.interfaces.significant_digits import format_number, round_or_none, round_significant
 from mtkd_cli.report.comparison_lead import no_interval
 from mtkd_cli.report.comparison_result import Against, Row
 from mtkd_cli.stats.paired_test import FEWEST_SEEDS
@@ -29,10 +29,10 @@ def against(row: Row, opponent: str, verdict: Verdict, metric: str, look: Look) 
         gain=round_significant(test.gain),
         p_holm=round_significant(verdict.p_holm),
         sentence="",
-        deviation=rounded(test.deviation),
-        low=rounded(test.low),
-        high=rounded(test.high),
-        p=rounded(test.p),
+        deviation=round_or_none(test.deviation),
+        low=round_or_none(test.low),
+        high=round_or_none(test.high),
+        p=round_or_none(test.p),
         seeds_to_settle=verdict.seeds_to_settle,
     )
     return replace(found, sentence=_sentence(row, opponent, found, metric, look))

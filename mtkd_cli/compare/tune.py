@@ -99,7 +99,7 @@ def tune(
     for _ in range(trials):
         trial = study.ask()
         chosen = {
-            key: _formatted(trial.suggest_float(key, r.low, r.high, log=r.log)) for key, r in ranges.items()
+            key: _format(trial.suggest_float(key, r.low, r.high, log=r.log)) for key, r in ranges.items()
         }
         try:
             rank = validated(with_settings(cell, chosen))
@@ -126,7 +126,7 @@ def with_settings(cell: Cell, settings: Mapping[str, str]) -> Cell:
     return replace(cell, overrides=(*cell.overrides, *more))
 
 
-def _formatted(value: float) -> str:
+def _format(value: float) -> str:
     """Return a number with the three digits that a recipe shows."""
     return f"{value:.3g}"
 

@@ -51,7 +51,7 @@ def check_images(part: Part) -> Iterator[Finding]:
     if bad:
         hint = "remove or replace them; data.on_bad_sample: skip ignores up to 1 %"
         yield Finding(
-            "files", "fail", f"{len(bad)} of {len(files)} images cannot be read: {_shortened(bad)}", hint
+            "files", "fail", f"{len(bad)} of {len(files)} images cannot be read: {_shorten(bad)}", hint
         )
     else:
         yield Finding("files", "ok", f"all {len(files)} images can be read")
@@ -81,11 +81,11 @@ def check_splits(context: Context) -> Iterator[Finding]:
         absent = [name for name, count in zip(data.classes, counts, strict=True) if not count]
         if absent:
             hint = "metrics ignore them" if split.name != "train" else "the student cannot learn them"
-            yield Finding("labels", "warn", f"{split.name} has no sample of {_shortened(absent)}", hint)
+            yield Finding("labels", "warn", f"{split.name} has no sample of {_shorten(absent)}", hint)
         few = [name for name, n in zip(data.classes, counts, strict=True) if 0 < n < FEWEST]
         if few and split.name == "train":
             yield Finding(
-                "labels", "warn", f"fewer than {FEWEST} labels of {_shortened(few)}", "label more samples"
+                "labels", "warn", f"fewer than {FEWEST} labels of {_shorten(few)}", "label more samples"
             )
 
 
@@ -113,13 +113,13 @@ def check_duplicates(context: Context) -> Iterator[Finding]:
     if conflicting:
         names = [" and ".join(ids[row] for row in rows[:2]) for rows in conflicting]
         yield Finding(
-            "duplicates", "warn", f"same content, different labels: {_shortened(names)}", "fix the labels"
+            "duplicates", "warn", f"same content, different labels: {_shorten(names)}", "fix the labels"
         )
     if duplicates:
         count = sum(len(rows) - 1 for rows in duplicates)
         names = [" and ".join(ids[row] for row in rows[:2]) for rows in duplicates]
         yield Finding(
-            "duplicates", "warn", f"{count} duplicate training samples: {_shortened(names)}", "remove them"
+            "duplicates", "warn", f"{count} duplicate training samples: {_shorten(names)}", "remove them"
         )
     else:
         yield Finding("duplicates", "ok", "no duplicate training samples")
@@ -134,7 +134,7 @@ def check_duplicates(context: Context) -> Iterator[Finding]:
         names = [split.samples.ids[row] for row in shared]
         status: Status = "fail" if share > MOST_LEAKED else "warn"
         yield Finding(
-            f"leakage {split.name}", status, summary + _shortened(names), "remove them from one split"
+            f"leakage {split.name}", status, summary + _shorten(names), "remove them from one split"
         )
 
 
@@ -153,7 +153,7 @@ def _rows_by_hash(split: Split) -> dict[bytes, list[int]]:
     return found
 
 
-def _shortened(names: list[str]) -> str:
+def _shorten(names: list[str]) -> str:
     """Return the first names as a list, with the number of the others."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

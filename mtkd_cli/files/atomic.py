@@ -50,16 +50,16 @@ def publish(part: Path, path: Path) -> None:
 def workplace(path: Path) -> Iterator[Path]:
     """Yield a temporary folder next to ``path``; folders that killed processes left are removed."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{WORK}"):
-        with _locked(left) as is_free:
+        with _try_lock(left) as is_free:
             if is_free:
                 shutil.rmtree(left, ignore_errors=True)
     made = tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=WORK)
-    with made as folder, _locked(Path(folder)):
+    with made as folder, _try_lock(Path(folder)):
         yield Path(folder)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
+def _try_lock(folder: Path) -> Iterator[bool]:
     """Lock a folder within the block; yield whether no other process holds its lock."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -36,7 +36,7 @@ def permit(code: Sequence[str], facts: Mapping[str, Any], where: str, trust_code
     named = ", ".join(map(_describe, code))
     if not trust_code:
         own = own_runs.is_signed(facts)
-        other = own_runs.changed(facts, code) if own else code
+        other = own_runs.list_changed_code(facts, code) if own else code
         if other:
             what = "Python code that was changed or removed since you ran it" if own else "Python code"
             raise DataError(

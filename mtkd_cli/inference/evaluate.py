@@ -17,8 +17,8 @@ from mtkd_cli.errors import DataError, RecipeError, UsageError
 from mtkd_cli.inference.code_permission import announce, permit
 from mtkd_cli.inference.student import LoadedStudent
 from mtkd_cli.interfaces import Details, Task
-from mtkd_cli.interfaces.significant_digits import rounded, without_nan
-from mtkd_cli.plugin.registry import Registry, installed
+from mtkd_cli.interfaces.significant_digits import round_or_none, without_nan
+from mtkd_cli.plugin.registry import Registry, load_registry
 from mtkd_cli.recipe.reader import apply
 from mtkd_cli.recipe.resolve import find_data
 from mtkd_cli.recipe.schema import Data
@@ -58,7 +58,7 @@ def score(
     if split not in SPLITS:
         raise UsageError(f"no split {split!r}", "--split", f"use {', '.join(SPLITS)}")
     options = options_of(student, overrides)
-    data = load_data(student, options, registry or installed())
+    data = load_data(student, options, registry or load_registry())
     part = for_student(student, data, {s.name: s for s in data.splits}[split])
     module = student.module.to(device)
     measured = measure(row_predictor(module, part, device), part, student.task)
@@ -66,7 +66,9 @@ def score(
     details = student.task.details(measured.statistics)
     found = estimates(student.task, measured.statistics)
     intervals = {
-        name: [None, None] if name in details.by_chance else [rounded(each.low), rounded(each.high)]
+        name: [None, None]
+        if name in details.by_chance
+        else [round_or_none(each.low), round_or_none(each.high)]
         for name, each in found.items()
     }
     return {

@@ -99,7 +99,7 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
         part = folder / f"part{ENDINGS[form]}"
         with quiet(), atomic.disk_errors(file):
             run = _write(student, module, form, part, _inputs(split, sample_rows(rows, 3)))
-        boxes = one_by_one(student)
+        boxes = needs_single_samples(student)
         own_answer = _one_at_a_time(student.answer) if boxes else student.answer
         scale = student.model.scale
         difference, largest = _compare(own_answer, run, split, boxes, scale)
@@ -111,7 +111,7 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
             )
         if quantize:
             part = _quantize(part, student)
-            run = _load_onnx(part, one_by_one(student))
+            run = _load_onnx(part, needs_single_samples(student))
             difference, _ = _compare(own_answer, run, split, boxes, scale)
         scores = measure(_row_predictor(run, split), split, student.task).metrics
         own = measure(_row_predictor(own_answer, split), split, student.task).metrics
@@ -120,7 +120,7 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
     return Exported(file, difference, len(rows), without_nan(scores), without_nan(own))
 
 
-def about(student: LoadedStudent) -> dict[str, Any]:
+def describe_export(student: LoadedStudent) -> dict[str, Any]:
     """Return a description of the file for its users: task, classes, input and output."""
     facts = student.facts
     reads = facts["reads"]
@@ -131,7 +131,7 @@ def about(student: LoadedStudent) -> dict[str, Any]:
         "classes": list(student.classes),
         "input": {
             "name": INPUT,
-            "shape": [1 if one_by_one(student) and size == "batch" else size for size in shape],
+            "shape": [1 if needs_single_samples(student) and size == "batch" else size for size in shape],
             "type": "float64" if table else "uint8",
             "channels": None if table else {1: "grey", 3: "RGB"}.get(reads["channels"]),
             "fit": None if table else reads["fit"],
@@ -144,7 +144,7 @@ def about(student: LoadedStudent) -> dict[str, Any]:
     }
 
 
-def one_by_one(student: LoadedStudent) -> bool:
+def needs_single_samples(student: LoadedStudent) -> bool:
     """Whether the exported file takes one sample at a time, as detectors do: shapes depend on the image."""
     output = student.answer(
         np.zeros((1, *_input_shape(student)), np.float64 if student.takes == "table" else np.uint8)
@@ -160,13 +160,15 @@ def _input_shape(student: LoadedStudent) -> tuple[int, ...]:
 def _write(student: LoadedStudent, module: nn.Module, form: str, part: Path, example: NDArray[Any]) -> Run:
     """Write the file and return a function that runs it."""
     if form == "safetensors":
-        metadata = {"mtkd": json.dumps({**student.facts, **{"about": about(student)}}, sort_keys=True)}
+        metadata = {
+            "mtkd": json.dumps({**student.facts, **{"about": describe_export(student)}}, sort_keys=True)
+        }
         weights.write(part, student.model.module.state_dict(), metadata)
         return _load_safetensors(part, student)
-    single = one_by_one(student)
+    single = needs_single_samples(student)
     given = torch.from_numpy(np.ascontiguousarray(example[:1] if single else example))
     dynamic = None if single else {INPUT: {0: torch.export.Dim.DYNAMIC}}
-    metadata = {"mtkd": json.dumps(about(student))}
+    metadata = {"mtkd": json.dumps(describe_export(student))}
     try:
         program = torch.export.export(module, (given,), dynamic_shapes=dynamic, strict=False)
         if form == "pt2":
@@ -213,7 +215,7 @@ def _quantize(part: Path, student: LoadedStudent) -> Path:
         )
         model = onnx.load(small)
         if not any(entry.key == "mtkd" for entry in model.metadata_props):
-            onnx.helper.set_model_props(model, {"mtkd": json.dumps(about(student))})
+            onnx.helper.set_model_props(model, {"mtkd": json.dumps(describe_export(student))})
             onnx.save(model, small)
     return small
 

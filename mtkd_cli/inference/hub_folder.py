@@ -14,7 +14,7 @@ import torch
 
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.files import atomic
-from mtkd_cli.inference.export import about
+from mtkd_cli.inference.export import describe_export
 from mtkd_cli.inference.run_files import HUB_WEIGHTS, STUDENT, weights_file
 from mtkd_cli.inference.student import LoadedStudent, load_student
 
@@ -49,7 +49,7 @@ def description(student: LoadedStudent, folder: Path) -> Description:
         config = own.config(student.model.input, student.classes)
         if config is not None:
             return Description(own.library, config, own.usage.format(folder=folder.name))
-    return Description("mtkd", about(student), USAGE.format(folder=folder.name))
+    return Description("mtkd", describe_export(student), USAGE.format(folder=folder.name))
 
 
 def write(student: LoadedStudent, folder: Path, described: Description, card: str) -> list[Path]:

@@ -50,7 +50,7 @@ def is_signed(facts: Mapping[str, Any]) -> bool:
     return hmac.compare_digest(facts[SIGNATURE].encode(), _signature(rest, key).encode())
 
 
-def changed(facts: Mapping[str, Any], code: Sequence[str]) -> list[str]:
+def list_changed_code(facts: Mapping[str, Any], code: Sequence[str]) -> list[str]:
     """Return the code references in a signed document whose source has changed."""
     hashes = facts.get(CODE) or {}
     return [

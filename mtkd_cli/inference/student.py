@@ -20,14 +20,14 @@ from mtkd_cli.errors import DataError, MtkdError, UsageError, nearest
 from mtkd_cli.files import checksummed_json
 from mtkd_cli.inference.code_permission import permit
 from mtkd_cli.inference.run_files import ROOT, STUDENT, weights_file
-from mtkd_cli.inference.student_document import AGAIN, FORMAT, StudentDocument, parsed
+from mtkd_cli.inference.student_document import AGAIN, FORMAT, StudentDocument, parse_document
 from mtkd_cli.interfaces import Model, ModelRequest, Task, TaskData
 from mtkd_cli.interfaces.missing_labels import missing_labels_like
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.models.head import with_outputs
 from mtkd_cli.models.preprocess import Prepared, with_preprocessing
-from mtkd_cli.plugin.registry import Registry, installed
+from mtkd_cli.plugin.registry import Registry, load_registry
 from mtkd_cli.reading import images
 from mtkd_cli.recipe.options import check_options
 from mtkd_cli.recipe.resolve import ModelPart, Part
@@ -98,7 +98,7 @@ class LoadedStudent:
         return at_least_float32(output)
 
 
-def described(context: Context, model: Model, scores: Mapping[str, float]) -> dict[str, Any]:
+def describe_student(context: Context, model: Model, scores: Mapping[str, float]) -> dict[str, Any]:
     """Return the content of ``student.json``: everything that `load_student` needs besides the weights.
 
     An undefined score (R2 of a constant target) is None.
@@ -160,8 +160,8 @@ def load_student(
     tensors = _load_weights(weights_file(folder), document.weights)
     permit(document.model_code, facts, str(folder), trust_code)
     try:
-        task = _build_task(document, registry or installed())
-        model = _build_model(document, task, registry or installed(), str(folder))
+        task = _build_task(document, registry or load_registry())
+        model = _build_model(document, task, registry or load_registry(), str(folder))
     except (MtkdError, MemoryError):
         raise
     except Exception as error:  # a plugin may raise anything on invalid values
@@ -184,7 +184,7 @@ def read_document(folder: Path) -> tuple[dict[str, Any], StudentDocument]:
         if path.is_symlink():
             raise DataError("links are not allowed in a run folder", where=str(path), hint=AGAIN)
     facts = checksummed_json.read(folder / STUDENT, hint=UNFINISHED)
-    return facts, parsed(facts, str(folder))
+    return facts, parse_document(facts, str(folder))
 
 
 def student_files(run: str | Path) -> list[Path]:

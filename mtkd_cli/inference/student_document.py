@@ -114,7 +114,7 @@ class StudentDocument(_Part):
         return self
 
 
-def parsed(facts: Mapping[str, Any], where: str) -> StudentDocument:
+def parse_document(facts: Mapping[str, Any], where: str) -> StudentDocument:
     """Return the validated document.
 
     Raises:

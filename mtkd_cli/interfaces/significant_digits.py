@@ -10,7 +10,7 @@ KEPT = 7
 """Number of significant digits in a report."""
 
 
-def rounded(value: float | None) -> float | None:
+def round_or_none(value: float | None) -> float | None:
     """Round a number to `KEPT` significant digits; return None for None and non-finite numbers."""
     return float(f"{value:.{KEPT}g}") if value is not None and math.isfinite(value) else None
 

@@ -9,7 +9,7 @@ from mtkd_cli.losses.cwd import channel_divergence as channel_divergence
 from mtkd_cli.losses.dist import relational as relational
 from mtkd_cli.losses.distillation import DistillationLoss as DistillationLoss
 from mtkd_cli.losses.distillation import loss_to_teachers as loss_to_teachers
-from mtkd_cli.losses.dkd import decoupled as decoupled
+from mtkd_cli.losses.dkd import dkd_loss as dkd_loss
 from mtkd_cli.losses.features import feature_loss as feature_loss
 from mtkd_cli.losses.kl import kl_divergence as kl_divergence
 from mtkd_cli.losses.mean import mean_over as mean_over

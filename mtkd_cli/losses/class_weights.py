@@ -14,7 +14,7 @@ SMALLEST = 1e-12
 """Minimum weight in the logarithm, so that it is finite."""
 
 
-def reweighted(merged: Merged, class_weights: Tensor) -> tuple[Merged, Tensor]:
+def apply_class_weights(merged: Merged, class_weights: Tensor) -> tuple[Merged, Tensor]:
     """Return the teachers' outputs shifted by class weights, and the weight of each element, ``[B, *]``.
 
     For labels drawn from ``p``, the loss with class weights ``w`` is ``-sum_c w_c p_c log q_c = W CE(w p / W,

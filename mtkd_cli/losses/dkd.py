@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def decoupled(
+def dkd_loss(
     student: Tensor, teacher: Tensor, temperature: float, alpha: float = 1.0, beta: float = 2.0
 ) -> Tensor:
     """Return the decoupled distillation loss (DKD, CVPR 2022, arXiv 2203.08679), ``[B, *]``, times T^2.

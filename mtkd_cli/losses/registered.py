@@ -8,7 +8,7 @@ from typing import Any
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.losses.distillation import DistillationLoss
-from mtkd_cli.plugin.registry import installed
+from mtkd_cli.plugin.registry import load_registry
 from mtkd_cli.specs import LossSpec
 
 
@@ -43,7 +43,7 @@ def registered_loss(name: str, task: str, options: Mapping[str, Any]) -> Distill
 
 
 def _spec_of(name: str) -> LossSpec:
-    spec = installed().find("losses", name).spec
+    spec = load_registry().find("losses", name).spec
     if not isinstance(spec, LossSpec):
         raise TypeError(spec)
     return spec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mtkd_cli.errors import join_first
-from mtkd_cli.plugin.registry import Registry, installed
+from mtkd_cli.plugin.registry import Registry, load_registry
 from mtkd_cli.specs import AggregatorSpec, LossSpec
 
 
@@ -17,7 +17,7 @@ def strategy_with(role: str, registry: Registry | None = None) -> str:
     Raises:
         LookupError: no strategy has the role.
     """
-    entries = (registry or installed()).listing("strategies")
+    entries = (registry or load_registry()).listing("strategies")
     named = [e for e in entries if isinstance(e.spec, AggregatorSpec) and e.spec.role == role]
     if not named:
         raise LookupError(f"no strategy has the role {role!r}")
@@ -33,7 +33,7 @@ def use_a_weighing_strategy(task: str = "", averages: bool = True) -> str:
     """
     names = [
         entry.spec.name
-        for entry in installed().listing("strategies")
+        for entry in load_registry().listing("strategies")
         if isinstance(entry.spec, AggregatorSpec) and _is_usable(entry.spec, task, averages)
     ]
     return f"use a strategy that weighs teachers: {join_first(names)}"
@@ -55,7 +55,7 @@ def use_another_loss(task: str, every_logit: bool = True, any_label_space: bool 
     """
     names = [
         entry.spec.name
-        for entry in installed().listing("losses")
+        for entry in load_registry().listing("losses")
         if isinstance(entry.spec, LossSpec)
         and task in entry.spec.tasks
         and (every_logit or not entry.spec.needs_every_logit)

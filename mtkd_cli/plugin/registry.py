@@ -200,7 +200,7 @@ def built_in_name(kind: str, name: str, others: Sequence[str]) -> str:
 
 
 @functools.cache
-def installed() -> Registry:
+def load_registry() -> Registry:
     """Return the result of `discover`, cached for this process."""
     return discover()
 

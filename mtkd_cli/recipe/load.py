@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mtkd_cli.plugin.registry import Registry, installed
+from mtkd_cli.plugin.registry import Registry, load_registry
 from mtkd_cli.recipe.former_keys import former_keys
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import Resolved, local_references, resolve
-from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
+from mtkd_cli.recipe.trusted_files import check_trusted_files, warnings, with_trusted_files
 
 
 def load(
@@ -36,12 +36,12 @@ def load(
         UsageError: no such recipe, or no model is loaded from a trusted file.
         RecipeError: the recipe is invalid; has all its problems.
     """
-    plugins = registry or installed()
+    plugins = registry or load_registry()
     warn(plugins.warnings())
     recipe, name = read(source, overrides, plugins)
     warn([f"this recipe runs local code: {reference}" for reference in local_references(recipe)])
     parts = replace(resolve(recipe, plugins, source), name=name)
     warn(former_keys(parts))
-    files = checked(trust_pickle, [parts])
+    files = check_trusted_files(trust_pickle, [parts])
     warn(warnings(files))
-    return trusting(parts, files, trust_code)
+    return with_trusted_files(parts, files, trust_code)

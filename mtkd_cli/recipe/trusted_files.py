@@ -12,7 +12,7 @@ from mtkd_cli.recipe.resolve import Resolved
 OPTION = "--trust-pickle"
 
 
-def checked(files: Iterable[str | Path], recipes: Sequence[Resolved]) -> frozenset[Path]:
+def check_trusted_files(files: Iterable[str | Path], recipes: Sequence[Resolved]) -> frozenset[Path]:
     """Return the absolute paths of trusted files.
 
     Args:
@@ -42,7 +42,7 @@ def warnings(files: frozenset[Path]) -> list[str]:
     return [f"code in this file may run: {file}" for file in sorted(files)]
 
 
-def trusting(parts: Resolved, files: frozenset[Path], trust_code: bool) -> Resolved:
+def with_trusted_files(parts: Resolved, files: frozenset[Path], trust_code: bool) -> Resolved:
     """Return a recipe whose models may run code in the given files.
 
     Args:

@@ -37,7 +37,7 @@ def audit_page(facts: Audit, name: str) -> str:
     use = next((s for s in facts.strategies if s.name == facts.recommended), facts.strategies[0])
     best = next((t for t in facts.teachers if t.name == facts.best_teacher), facts.teachers[0])
     tiles = [
-        Tile(*_recommended(facts), f"{metric} {_number(use.score.value)}"),
+        Tile(*_find_recommendation(facts), f"{metric} {_number(use.score.value)}"),
         Tile("best teacher", _number(best.whole.value), best.name),
         *([Tile("oracle", _number(oracle.value), "the right teacher for each sample")] if oracle else []),
         Tile("validation samples", f"{facts.samples:,}", "for all numbers here"),
@@ -64,7 +64,7 @@ def audit_page(facts: Audit, name: str) -> str:
     return page(name, subtitle, lead, tiles, shown_)
 
 
-def _recommended(facts: Audit) -> tuple[str, str]:
+def _find_recommendation(facts: Audit) -> tuple[str, str]:
     """Return the title and the name of the recommendation."""
     if facts.recommended_teacher:
         return "recommended: one teacher", facts.recommended_teacher
@@ -150,8 +150,8 @@ def _pairs(facts: Audit) -> Section | None:
     agreement = {frozenset(p.teachers): p.agreement for p in facts.pairs}
     correlation = {frozenset(p.teachers): p.error_correlation for p in facts.pairs}
     drawn = [
-        _between(facts, agreement, "How often two teachers predict the same class."),
-        _between(facts, correlation, "Correlation of the errors of two teachers."),
+        _interval_text(facts, agreement, "How often two teachers predict the same class."),
+        _interval_text(facts, correlation, "Correlation of the errors of two teachers."),
     ]
     return Section(
         "Pairs of teachers",
@@ -161,7 +161,9 @@ def _pairs(facts: Audit) -> Section | None:
     )
 
 
-def _between(facts: Audit, values: Mapping[frozenset[str], float | None], caption: str) -> Figure | None:
+def _interval_text(
+    facts: Audit, values: Mapping[frozenset[str], float | None], caption: str
+) -> Figure | None:
     """Return values of pairs as a matrix of teachers; None with fewer than three, or without values."""
     names = [t.name for t in facts.teachers]
     known = {pair: value for pair, value in values.items() if value is not None}
@@ -184,7 +186,9 @@ def _classes(facts: Audit) -> Section | None:
 
 
 def _changes(changes: Sequence[Change], title: str, facts: Audit) -> Section:
-    rows = [[c.teacher, c.strategy, *map(_signed, c.as_measured(facts.higher_is_better))] for c in changes]
+    rows = [
+        [c.teacher, c.strategy, *map(_signed_text, c.as_measured(facts.higher_is_better))] for c in changes
+    ]
     header = ["teacher", "strategy", f"change of {spelt(facts.metric)}", "change of the loss"]
     return Section(title, grids=[Grid(rows, header, "with 95 % intervals")] if rows else [])
 
@@ -199,7 +203,7 @@ def _span(found: Estimate) -> str:
     return "\u00a0to\u00a0".join(_number(end) for end in (found.low, found.high))
 
 
-def _signed(found: Estimate) -> str:
+def _signed_text(found: Estimate) -> str:
     ends = (found.low, found.high)
     if not math.isfinite(found.value):
         return "-"

@@ -78,15 +78,17 @@ def _sentence(
     worse = [kind for kind in fair if max(ends[kind]) < 0]
     unclear = [kind for kind in fair if kind not in better and kind not in worse]
     clauses = [
-        f"{word} {_listed(kinds, 'than')}" for word, kinds in (("better", better), ("worse", worse)) if kinds
+        f"{word} {_join_names(kinds, 'than')}"
+        for word, kinds in (("better", better), ("worse", worse))
+        if kinds
     ]
     claims = [f"{subject} is {' and '.join(clauses)}"] if clauses else []
     if unclear:
-        claims.append(f"{'no' if claims else 'No'} clear difference {_listed(unclear, 'to')}")
+        claims.append(f"{'no' if claims else 'No'} clear difference {_join_names(unclear, 'to')}")
     return f"{'; '.join(claims)}: {scores}."
 
 
-def _listed(kinds: Iterable[str], word: str) -> str:
+def _join_names(kinds: Iterable[str], word: str) -> str:
     return " and ".join(f"{word} {phrase_of(kind)}" for kind in kinds)
 
 

@@ -26,7 +26,7 @@ def comparison_page(facts: Comparison, name: str) -> str:
     tiles = [
         Tile("best mean", format_number(best.mean), best.name),
         *_best_set(facts),
-        *map(_beaten, facts.opponents),
+        *map(_list_beaten, facts.opponents),
         Tile("seeds", str(facts.seeds), f"{facts.test_samples:,} test samples"),
     ]
     sections = [
@@ -34,7 +34,7 @@ def comparison_page(facts: Comparison, name: str) -> str:
         _costs(facts, metric),
         _verdicts(facts),
         _seeds(facts),
-        _tuned(facts),
+        _tuning_section(facts),
         Section("Failed", text=[f"{cell}: {why}" for cell, why in facts.failures.items()]),
     ]
     subtitle = f"comparison · {facts.task} · {metric}, {'higher' if higher else 'lower'} is better"
@@ -49,7 +49,7 @@ def _best_set(facts: Comparison) -> list[Tile]:
     return [Tile("not surely worse than the best", f"{len(facts.best_set)} of {candidates}")]
 
 
-def _beaten(opponent: Opponent) -> Tile:
+def _list_beaten(opponent: Opponent) -> Tile:
     others = [f"{count} {word}" for word, count in opponent.words.items() if word != BEATS]
     beaten = f"{opponent.words.get(BEATS, 0)} of {opponent.tested}"
     return Tile(f"surely beat the {opponent.name}", beaten, ", ".join(others))
@@ -134,7 +134,7 @@ def _seeds(facts: Comparison) -> Section:
     return Section("Every student", grids=[Grid(rows, ["student", "seeds", spelt(facts.metric.name)])])
 
 
-def _tuned(facts: Comparison) -> Section:
+def _tuning_section(facts: Comparison) -> Section:
     rows = [
         [
             _settings(found.method),

@@ -54,7 +54,7 @@ def run_of_before(facts: Facts) -> dict[str, Any]:
     }
 
 
-def audit_of_before(facts: Facts) -> dict[str, Any]:
+def upgrade_audit(facts: Facts) -> dict[str, Any]:
     """Return the facts of an ``audit.json`` of formats 1 (mtkd 0.1 and 0.2) and 2 as `Audit` has them.
 
     Raises:

@@ -10,7 +10,7 @@ from mtkd_cli.report.audit_page import audit_page
 from mtkd_cli.report.audit_result import Audit
 from mtkd_cli.report.comparison_page import comparison_page
 from mtkd_cli.report.model_card import model_card
-from mtkd_cli.report.results import GALLERY, PICTURE, RECIPE, Result, verified
+from mtkd_cli.report.results import GALLERY, PICTURE, RECIPE, Result, read_verified
 from mtkd_cli.report.run_page import run_page
 from mtkd_cli.report.run_result import RunResult
 
@@ -49,7 +49,7 @@ def _pages(result: Result, folder: Path) -> dict[str, str]:
 
 def _of_run(result: RunResult, folder: Path) -> dict[str, str]:
     found = [name for name in (RECIPE, PICTURE, GALLERY) if (folder / name).is_file()]
-    contents = {name: verified(folder, name) for name in found}
+    contents = {name: read_verified(folder, name) for name in found}
     text = contents.get(RECIPE, b"").decode("utf-8")
     picture, sheet = (folder / name if name in contents else None for name in (PICTURE, GALLERY))
     page = run_page(result, text, picture, sheet)

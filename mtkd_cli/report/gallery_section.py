@@ -25,7 +25,7 @@ from mtkd_cli.report.gallery import (
     GallerySample,
 )
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.report.page import Card, CardGroup, CardRow, Section, embedded
+from mtkd_cli.report.page import Card, CardGroup, CardRow, Section, embed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -124,7 +124,7 @@ def _pictures(gallery: Gallery, sheet: Path | None) -> list[dict[str, Markup]]:
     side = image.width // len(names)
     pictures = [
         {
-            name: _embedded(image.crop(_corners(x, y, side)), f"{name} of {sample.id}")
+            name: _embed(image.crop(_corners(x, y, side)), f"{name} of {sample.id}")
             for x, name in enumerate(names)
         }
         for y, sample in enumerate(samples)
@@ -137,18 +137,18 @@ def _corners(x: int, y: int, side: int) -> tuple[int, int, int, int]:
     return x * side, y * side, (x + 1) * side, (y + 1) * side
 
 
-def _embedded(image: Image, description: str) -> Markup:
+def _embed(image: Image, description: str) -> Markup:
     """Return a picture inside the page."""
     from PIL import features
 
     if image.width <= SMALL or not features.check("webp"):
-        return embedded(_saved(image, "PNG", optimize=True), description)
+        return embed(_encode(image, "PNG", optimize=True), description)
     # photos are smaller with loss, drawings and enlarged pixels without
-    contents = [_saved(image, "WEBP", quality=80), _saved(image, "WEBP", lossless=True)]
-    return embedded(min(contents, key=len), description, "webp")
+    contents = [_encode(image, "WEBP", quality=80), _encode(image, "WEBP", lossless=True)]
+    return embed(min(contents, key=len), description, "webp")
 
 
-def _saved(image: Image, kind: str, **options: Any) -> bytes:
+def _encode(image: Image, kind: str, **options: Any) -> bytes:
     content = io.BytesIO()
     image.save(content, kind, **options)
     return content.getvalue()

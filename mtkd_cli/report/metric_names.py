@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mtkd_cli.interfaces import Metric
-from mtkd_cli.plugin.registry import installed
+from mtkd_cli.plugin.registry import load_registry
 from mtkd_cli.specs import TaskSpec
 
 
@@ -18,6 +18,6 @@ def spelt(metric: str) -> str:
 
 def _labels() -> dict[str, str]:
     """Return the labels by metric; a built-in task overrides a third-party one."""
-    entries = sorted(installed().listing("tasks"), key=lambda entry: entry.plugin.builtin)
+    entries = sorted(load_registry().listing("tasks"), key=lambda entry: entry.plugin.builtin)
     specs = [entry.spec for entry in entries if isinstance(entry.spec, TaskSpec)]
     return {metric.name: metric.shown for spec in specs for metric in spec.metrics}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.plugin.registry import installed
+from mtkd_cli.plugin.registry import load_registry
 from mtkd_cli.report import by_chance
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.outcome import outcome_of
@@ -103,7 +103,7 @@ def _hub_task(report: RunResult) -> str | None:
 
 def _spec(kind: str, name: str) -> Spec | None:
     try:
-        return installed().find(kind, name).spec
+        return load_registry().find(kind, name).spec
     except UsageError:  # local code, or a plugin that is no longer installed
         return None
 

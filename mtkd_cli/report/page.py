@@ -121,7 +121,7 @@ def page(
     """Return the page as HTML. All texts are escaped; its policy forbids scripts and requests."""
     source = importlib.resources.files("mtkd_cli.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters["marked"] = marked
+    environment.filters["marked"] = mark_code
     return environment.from_string(source).render(
         title=title,
         subtitle=subtitle,
@@ -133,14 +133,14 @@ def page(
     )
 
 
-def marked(text: str) -> Markup:
+def mark_code(text: str) -> Markup:
     """Return an escaped sentence with text between backticks as code."""
     plain, *rest = re.split(r"`([^`]+)`", text)
     codes = (element("code", code) + escape(after) for code, after in zip(rest[::2], rest[1::2], strict=True))
     return escape(plain) + Markup("").join(codes)
 
 
-def embedded(content: bytes, description: str, kind: str = "png") -> Markup:
+def embed(content: bytes, description: str, kind: str = "png") -> Markup:
     """Return a picture inside the page, by default of a PNG file."""
     source = f"data:image/{kind};base64," + base64.b64encode(content).decode()
     tag = element("img", src=source, alt=description)

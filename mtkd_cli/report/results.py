@@ -49,7 +49,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     REPORT: Kind(RunResult, run_result.FORMAT, earlier_versions.run_of_before),
-    AUDIT: Kind(Audit, audit_result.FORMAT, earlier_versions.audit_of_before),
+    AUDIT: Kind(Audit, audit_result.FORMAT, earlier_versions.upgrade_audit),
     COMPARISON: Kind(Comparison, comparison_result.FORMAT, earlier_versions.comparison_of_before),
 }
 """The kinds, by the name of their file."""
@@ -106,12 +106,12 @@ def parsed(facts: Any, path: Path) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise _damaged(path, what) from error
+        raise _damage_error(path, what) from error
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        raise _damage_error(path, f"{type(error).__name__}: {error}") from error
 
 
-def _damaged(path: Path, what: str) -> DataError:
+def _damage_error(path: Path, what: str) -> DataError:
     return DataError(
         f"the report {path.name} lacks something: {what}",
         where=str(path),
@@ -126,10 +126,10 @@ def load(path: Path) -> Any:
         DataError: it is not JSON, lacks something, or a later version of mtkd wrote it.
         OSError: it cannot be read.
     """
-    return _loaded(path, path.read_bytes())
+    return _load(path, path.read_bytes())
 
 
-def _loaded(path: Path, content: bytes) -> Any:
+def _load(path: Path, content: bytes) -> Any:
     try:
         facts = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -145,7 +145,7 @@ def read(folder: Path) -> Result:
     """
     for name in (AUDIT, COMPARISON):
         if (folder / name).is_file() and not (folder / REPORT).is_file():
-            found: Result = _loaded(folder / name, verified(folder, name))
+            found: Result = _load(folder / name, read_verified(folder, name))
             return found
     return read_report(folder)
 
@@ -169,7 +169,7 @@ def read_report(folder: Path) -> RunResult:
             where=str(folder),
             hint=f"finish it: mtkd distill --resume {folder.name}",
         )
-    found: RunResult = _loaded(path, verified(folder, REPORT))
+    found: RunResult = _load(path, read_verified(folder, REPORT))
     return found
 
 
@@ -187,7 +187,7 @@ def read_recipe(folder: Path) -> Facts:
     return recipe
 
 
-def verified(folder: Path, name: str) -> bytes:
+def read_verified(folder: Path, name: str) -> bytes:
     """Return the content of a result.
 
     Files that the manifest does not name (an older mtkd wrote it) are returned as they are.

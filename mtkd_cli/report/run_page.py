@@ -15,7 +15,7 @@ from mtkd_cli.report.compared_answers import compared_answers
 from mtkd_cli.report.gallery_section import gallery_section
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.outcome import HELPED, HURT, outcome_of
-from mtkd_cli.report.page import Badge, Figure, Grid, Section, Tile, embedded, page
+from mtkd_cli.report.page import Badge, Figure, Grid, Section, Tile, embed, page
 from mtkd_cli.report.run_result import Margin, RunResult
 from mtkd_cli.report.score_bars import Bar, score_bars
 from mtkd_cli.report.score_cells import score_cells, score_text
@@ -202,7 +202,7 @@ def _points(report: RunResult) -> Section | None:
 def _pictures(picture: Path | None) -> Section | None:
     if picture is None:
         return None
-    drawn = embedded(picture.read_bytes(), "predictions and labels")
+    drawn = embed(picture.read_bytes(), "predictions and labels")
     return Section("Predictions", figures=[Figure(drawn, "Test samples: labels, and what each answers.")])
 
 

@@ -29,11 +29,11 @@ def training_section(report: RunResult) -> Section:
     drawn = lines("losses of the distilled student", losses, "optimizer step", "loss")
     notes = [f"{title_of(kind)}: {each.note}." for kind, each in report.baselines.items() if each.note]
     grids = [_trials(report)] if report.student.trials else []
-    text = [*filter(None, [_chosen(report)]), *notes]
+    text = [*filter(None, [_describe_chosen(report)]), *notes]
     return Section("Training", text, grids, [scores, Figure(drawn, "Losses of the distilled student.")])
 
 
-def _chosen(report: RunResult) -> str:
+def _describe_chosen(report: RunResult) -> str:
     """Return the chosen settings of all students, and the seed, in words."""
     students = {"distilled": report.student, **report.baselines}
     rates = [f"{name} {each.chosen['lr']:g}" for name, each in students.items() if "lr" in each.chosen]

@@ -13,7 +13,7 @@ from torch import Tensor
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.interfaces import Prediction, Task
 from mtkd_cli.interfaces.missing_outputs import fill_gaps, has_nonfinite
-from mtkd_cli.interfaces.significant_digits import rounded
+from mtkd_cli.interfaces.significant_digits import round_or_none
 from mtkd_cli.report.gallery import (
     ALL_WRONG,
     LARGEST_ERRORS,
@@ -200,7 +200,7 @@ def _samples(
             GalleryAnswer(
                 answer_text(prediction),
                 _confidence(prediction),
-                None if scores is None else rounded(float(scores[number])),
+                None if scores is None else round_or_none(float(scores[number])),
                 None if right is None else bool(right[number]),
             )
             if answered[number]
@@ -223,4 +223,4 @@ def _samples(
 
 def _confidence(prediction: Prediction) -> float | None:
     found = prediction.facts.get("confidence")
-    return None if found is None else rounded(float(found))
+    return None if found is None else round_or_none(float(found))

@@ -27,7 +27,7 @@ def answer_text(prediction: Prediction) -> str:
     """Return a prediction in words: a class, the classes of a map, boxes, or values."""
     if prediction.boxes is not None:
         found = [(name, score) for name, score, *_ in prediction.boxes if score >= MIN_SCORE]
-        return _joined([f"{name}{NO_BREAK}({score:.2f})" for name, score in found]) or "no boxes"
+        return _join([f"{name}{NO_BREAK}({score:.2f})" for name, score in found]) or "no boxes"
     if prediction.mask is not None:
         return _shares(prediction.scores)
     first = next(iter(prediction.facts.values()), "")
@@ -51,7 +51,7 @@ def label_text(target: NDArray[Any], classes: Sequence[str]) -> str:
         return _shares(dict(zip(classes, (counts / max(1, counts.sum())).tolist(), strict=True)))
     if target.ndim == 2:
         names = Counter(classes[int(label)] for label in target[:, 4] if label >= 0)
-        return _joined([name if n == 1 else f"{n} × {name}" for name, n in names.items()]) or "no boxes"
+        return _join([name if n == 1 else f"{n} × {name}" for name, n in names.items()]) or "no boxes"
     return _values(dict(zip(classes, np.atleast_1d(target).tolist(), strict=False)))
 
 
@@ -87,7 +87,7 @@ def _cell(value: float, categories: Sequence[str]) -> float | str:
 def _shares(shares: Mapping[str, float]) -> str:
     """Return ``background (93 %), cat (7 %)``, the largest first; without those below half a percent."""
     present = sorted(((share, name) for name, share in shares.items() if share >= 0.005), reverse=True)
-    return _joined([f"{name}{NO_BREAK}({100 * share:.0f}{NO_BREAK}%)" for share, name in present])
+    return _join([f"{name}{NO_BREAK}({100 * share:.0f}{NO_BREAK}%)" for share, name in present])
 
 
 def _values(values: Mapping[str, float]) -> str:
@@ -97,10 +97,10 @@ def _values(values: Mapping[str, float]) -> str:
     items: Iterable[tuple[str, float]] = values.items()
     if len(values) > MAX_PARTS:
         items = sorted(items, key=lambda item: -math.inf if math.isnan(item[1]) else item[1], reverse=True)
-    return _joined([f"{name} {_number(value)}" for name, value in items])
+    return _join([f"{name} {_number(value)}" for name, value in items])
 
 
-def _joined(parts: Sequence[str]) -> str:
+def _join(parts: Sequence[str]) -> str:
     more = f", and {len(parts) - MAX_PARTS} more" if len(parts) > MAX_PARTS else ""
     return ", ".join(parts[:MAX_PARTS]) + more
 

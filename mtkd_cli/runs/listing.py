@@ -68,7 +68,7 @@ class ListedRun:
 def runs(root: Path = ROOT) -> list[ListedRun]:
     """Return the runs in a folder, the last changed first. Folders that are not runs are left out."""
     folders = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
-    found = [_listed(folder) for folder in folders if _is_run(folder)]
+    found = [_describe_run(folder) for folder in folders if _is_run(folder)]
     return sorted(found, key=lambda run: (-run.changed, run.name))
 
 
@@ -76,7 +76,7 @@ def _is_run(folder: Path) -> bool:
     return (folder / results.MANIFEST).is_file() or (folder / results.RECIPE).is_file()
 
 
-def _listed(folder: Path) -> ListedRun:
+def _describe_run(folder: Path) -> ListedRun:
     stats = [path.stat() for path in folder.rglob("*") if path.is_file()]
     size = sum(stat.st_size for stat in stats)
     manifest: Mapping[str, Any] = {}

@@ -12,7 +12,7 @@ from mtkd_cli.data import dataset
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import resolve_device
-from mtkd_cli.inference.student import described, local_code
+from mtkd_cli.inference.student import describe_student, local_code
 from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
@@ -175,7 +175,7 @@ def _write_results(context: Context, run: Run, done: _Results) -> RunResult:
             gallery,
             run.timing,
         )
-    facts = described(context, student.model, done.scores.student.metrics)
+    facts = describe_student(context, student.model, done.scores.student.metrics)
     run.write_student(student.model, facts, local_code(context))
     run.write_picture(draw_picture(context, done.outputs))
     run.write_picture(sheet, results.GALLERY)

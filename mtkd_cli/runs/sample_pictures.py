@@ -75,10 +75,10 @@ def sheet_of(
     elif predictions["student"][0].mask is not None and targets.ndim == 3:
         columns["label"] = [_mask(target) for target in targets]
         columns |= {who: [_mask(p.mask) for p in predictions[who]] for who in DRAWN}
-        columns = {who: list(map(_bounded, each)) for who, each in columns.items()}
+        columns = {who: list(map(_shrink_to_fit, each)) for who, each in columns.items()}
         colors = {name: _hex(number) for number, name in classes.items()}
     else:
-        columns["image"] = list(map(_bounded, columns["image"]))
+        columns["image"] = list(map(_shrink_to_fit, columns["image"]))
     side = max(columns[next(iter(columns))][0].size)
     sheet = Image.new("RGB", (len(columns) * side, len(rows) * side))
     for x, column in enumerate(columns.values()):
@@ -99,7 +99,7 @@ def _image(pixels: NDArray[Any]) -> Image:
     return Image.fromarray(np.ascontiguousarray(three.transpose(1, 2, 0)))
 
 
-def _bounded(image: Image) -> Image:
+def _shrink_to_fit(image: Image) -> Image:
     """Return an image of at most `MAX_SIDE` pixels a side."""
     from PIL import Image
 

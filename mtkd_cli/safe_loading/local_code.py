@@ -59,7 +59,7 @@ def source_hash(reference: str) -> str:
     if not name.endswith(".py"):
         with contextlib.suppress(ImportError, ValueError):
             found = importlib.util.find_spec(name)
-            files = _beside(Path(found.origin)) if found and found.origin else []
+            files = _imported_siblings(Path(found.origin)) if found and found.origin else []
     digest = hashlib.sha256()
     for source in files:
         digest.update(source.read_bytes())
@@ -72,10 +72,10 @@ def source_files(reference: str) -> list[Path]:
     Empty if the reference names an installed module.
     """
     name = reference.removeprefix(PREFIX).rpartition(":")[0]
-    return _beside(Path(name)) if name.endswith(".py") else []
+    return _imported_siblings(Path(name)) if name.endswith(".py") else []
 
 
-def _beside(path: Path) -> list[Path]:
+def _imported_siblings(path: Path) -> list[Path]:
     return sorted(_closure(path.resolve())) if path.is_file() else []
 
 

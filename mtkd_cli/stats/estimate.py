@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mtkd_cli.interfaces.significant_digits import rounded
+from mtkd_cli.interfaces.significant_digits import round_or_none
 
 LEVEL = 0.95
 """Confidence level of printed intervals."""
@@ -30,7 +30,7 @@ class Estimate:
     def as_dict(self) -> dict[str, float]:
         """Return the finite numbers for JSON."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
-        return {name: kept for name, number in numbers.items() if (kept := rounded(number)) is not None}
+        return {name: kept for name, number in numbers.items() if (kept := round_or_none(number)) is not None}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Difference(Estimate):
         return Difference(-self.value, -self.high, -self.low, self.p)
 
 
-def independent(first: Estimate, second: Estimate) -> Estimate:
+def independent_difference(first: Estimate, second: Estimate) -> Estimate:
     """Return the difference of two numbers measured on different samples, at the level of their intervals.
 
     Method of variance estimates recovery (Zou and Donner 2008; for two shares it is Newcombe's interval):

@@ -41,7 +41,7 @@ class Paired:
         return self.p / 2 if self.gain > 0 else 1 - self.p / 2
 
 
-def paired(gains: Sequence[float], resolution: float = 0.0) -> Paired:
+def paired_t_test(gains: Sequence[float], resolution: float = 0.0) -> Paired:
     """Return the paired t test of gains, one per seed.
 
     Args:

@@ -40,10 +40,10 @@ class Look:
     @property
     def level(self) -> float:
         """Significance level of this look. The levels of all looks add up to 5 % at most."""
-        return max(0.0, spent(self.seeds) - spent(self.seen))
+        return max(0.0, cumulative_level(self.seeds) - cumulative_level(self.seen))
 
 
-def spent(seeds: int) -> float:
+def cumulative_level(seeds: int) -> float:
     """Return the level that all looks with up to so many seeds may use; 0 below three seeds."""
     return LEVEL * (1 - HALF_AT / 2 / seeds) if seeds >= FEWEST_SEEDS else 0.0
 

@@ -12,7 +12,7 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.stats.estimate import independent
+from mtkd_cli.stats.estimate import independent_difference
 from mtkd_cli.stats.score import score_of
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
@@ -50,9 +50,9 @@ def memorization_warnings(teacher: ReadyTeacher, saw: str | None, context: Conte
         return []
     before, after = (score_of(context.task, each).estimate(LEVEL) for each in (seen, unseen))
     if metric.higher_is_better:
-        gap, threshold = independent(before, after), MIN_DIFFERENCE
+        gap, threshold = independent_difference(before, after), MIN_DIFFERENCE
     else:
-        gap, threshold = independent(after, before), MIN_DIFFERENCE * after.value
+        gap, threshold = independent_difference(after, before), MIN_DIFFERENCE * after.value
     if not (gap.low > 0 and gap.value >= threshold):
         return []
     return [

@@ -13,7 +13,7 @@ from torch import Tensor
 from mtkd_cli import counter_rng
 from mtkd_cli.errors import PluginError, type_and_first_line
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, Task, TaskData
-from mtkd_cli.plugin.registry import installed
+from mtkd_cli.plugin.registry import load_registry
 from mtkd_cli.specs import TaskSpec
 from mtkd_cli.testing.broken import NotCheckedError
 
@@ -36,7 +36,7 @@ def random_outputs(*shape: int, key: tuple[str | int, ...] = ()) -> Tensor:
 
 def task_of(name: str) -> Task:
     """Return an installed task for five classes (or values)."""
-    spec = installed().find("tasks", name).spec
+    spec = load_registry().find("tasks", name).spec
     if not isinstance(spec, TaskSpec):
         raise TypeError(spec)
     return make_task(spec, {option.name: option.default for option in spec.options})

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from mtkd_cli.errors import MtkdError, UsageError, first_line, type_and_first_line
-from mtkd_cli.plugin.registry import installed
+from mtkd_cli.plugin.registry import load_registry
 from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_duplicates, specs_of
 from mtkd_cli.recipe.options import check_options
 from mtkd_cli.specs import (
@@ -120,7 +120,7 @@ def _check_recipe(spec: RecipeSpec) -> None:
     from mtkd_cli.recipe.resolve import resolve
 
     try:
-        resolve(validate(yaml12.load(spec.load(), spec.name), spec.name), installed(), spec.name)
+        resolve(validate(yaml12.load(spec.load(), spec.name), spec.name), load_registry(), spec.name)
     except (MtkdError, OSError) as error:
         problems = [problem.what for problem in getattr(error, "problems", ())] or [first_line(error)]
         raise BrokenRuleError(

@@ -13,7 +13,7 @@ from mtkd_cli.errors import type_and_first_line
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.label_space import UNKNOWN
 from mtkd_cli.interfaces.missing_labels import missing_labels_as
-from mtkd_cli.plugin.registry import installed
+from mtkd_cli.plugin.registry import load_registry
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import random_state
 from mtkd_cli.testing.batches import task_of
@@ -54,7 +54,7 @@ def check_strategy(
     if task is not None:
         _check(Bench(aggregator_factory, spec, task, declared_weights))
         return ("the given one",)
-    own = [entry.spec.name for entry in installed().listing("tasks") if entry.plugin.builtin]
+    own = [entry.spec.name for entry in load_registry().listing("tasks") if entry.plugin.builtin]
     done, missing = [], []
     for name in spec.tasks or own:
         try:
@@ -156,7 +156,7 @@ def _identical_teachers(bench: Bench) -> None:
         )
 
 
-def _permuted(bench: Bench) -> None:
+def _permute_teachers(bench: Bench) -> None:
     batch = bench.batch()
     answer = bench.checked(batch, "plain outputs")
     for order in ([2, 0, 1], [1, 0, 2]):
@@ -199,7 +199,7 @@ RULES: tuple[Callable[[Bench], None], ...] = (
     _repeatable,
     _one_teacher,
     _identical_teachers,
-    _permuted,
+    _permute_teachers,
     _partial,
     _extreme,
 )

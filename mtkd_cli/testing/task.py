@@ -39,7 +39,7 @@ def check_task(spec: TaskSpec, options: dict[str, Any] | None = None) -> None:
         raise BrokenRuleError(
             f"{who} breaks the rule 'it is complete': {error.what}; {error.hint}"
         ) from error
-    for rule in (*RULES, *((_combined,) if spec.averages else ())):
+    for rule in (*RULES, *((_combine,) if spec.averages else ())):
         rule(who, task)
 
 
@@ -49,10 +49,10 @@ def _shapes(who: str, task: Task) -> None:
     found = {
         "error": (task.error(outputs, target), (TEACHERS, *each)),
         "uncertainty": (task.uncertainty(outputs), (TEACHERS, *each)),
-        "kd_loss": (task.kd_loss(outputs[0], _weighted(task, outputs), TEMPERATURE), each),
+        "kd_loss": (task.kd_loss(outputs[0], _weigh(task, outputs), TEMPERATURE), each),
         "task_loss": (task.task_loss(outputs[0], target), each),
         "labeled": (task.labeled(target), each),
-        "mix": (task.mix(_weighted(task, outputs)), tuple(outputs[0].shape)),
+        "mix": (task.mix(_weigh(task, outputs)), tuple(outputs[0].shape)),
     }
     for name, (value, shape) in found.items():
         got = tuple(value.shape)
@@ -82,8 +82,8 @@ def _finite(who: str, task: Task) -> None:
             task.error(outputs, target),
             task.uncertainty(outputs),
             task.task_loss(outputs[0], target),
-            task.mix(_weighted(task, outputs)),
-            _gradient(task, _weighted(task, outputs)),
+            task.mix(_weigh(task, outputs)),
+            _gradient(task, _weigh(task, outputs)),
         ]
         finite = all(bool(torch.isfinite(value).all()) for value in values)
         require(finite, who, "finite", f"with {name} outputs a result is NaN or infinity")
@@ -92,7 +92,7 @@ def _finite(who: str, task: Task) -> None:
 def _learns(who: str, task: Task) -> None:
     student = outputs_for(task, "student").requires_grad_()
     losses = {
-        "kd_loss": task.kd_loss(student, _weighted(task, _outputs(task)), TEMPERATURE),
+        "kd_loss": task.kd_loss(student, _weigh(task, _outputs(task)), TEMPERATURE),
         "task_loss": task.task_loss(student, targets_for(task)),
     }
     for name, loss in losses.items():
@@ -102,7 +102,7 @@ def _learns(who: str, task: Task) -> None:
 
 def _one_strength(who: str, task: Task) -> None:
     output = outputs_for(task, 0)
-    one, three = (_gradient(task, _weighted(task, (output,) * k)) for k in (1, TEACHERS))
+    one, three = (_gradient(task, _weigh(task, (output,) * k)) for k in (1, TEACHERS))
     require(
         bool((one - three).norm() <= NEAR * one.norm()),
         who,
@@ -112,8 +112,8 @@ def _one_strength(who: str, task: Task) -> None:
 
 
 def _no_gradient_at_teacher(who: str, task: Task) -> None:
-    other = _gradient(task, _weighted(task, (outputs_for(task, 0),)))
-    equal = _gradient(task, _weighted(task, (outputs_for(task, "student"),)))
+    other = _gradient(task, _weigh(task, (outputs_for(task, 0),)))
+    equal = _gradient(task, _weigh(task, (outputs_for(task, "student"),)))
     require(
         bool(equal.norm() <= 1e-4 * other.norm()),
         who,
@@ -122,9 +122,9 @@ def _no_gradient_at_teacher(who: str, task: Task) -> None:
     )
 
 
-def _combined(who: str, task: Task) -> None:
+def _combine(who: str, task: Task) -> None:
     output = outputs_for(task, 0)
-    weighted = _gradient(task, _weighted(task, (output,)))
+    weighted = _gradient(task, _weigh(task, (output,)))
     combined = _gradient(task, Merged((output,), combined=output))
     require(
         bool((weighted - combined).norm() <= NEAR * weighted.norm()),
@@ -136,9 +136,7 @@ def _combined(who: str, task: Task) -> None:
 
 def _mixing(who: str, task: Task) -> None:
     output = outputs_for(task, 0)
-    plain, mixed = (
-        task.to_averageable(o) for o in (output, task.mix(replace(_weighted(task, (output,) * 2))))
-    )
+    plain, mixed = (task.to_averageable(o) for o in (output, task.mix(replace(_weigh(task, (output,) * 2)))))
     same = bool(torch.allclose(plain, mixed, atol=1e-4))
     require(same, who, "mixing two equal outputs returns that output", "the mixture differs")
     restored = task.to_averageable(task.from_averageable(plain))
@@ -192,7 +190,7 @@ def _outputs(task: Task) -> tuple[Tensor, ...]:
     return tuple(outputs_for(task, k) for k in range(TEACHERS))
 
 
-def _weighted(task: Task, outputs: tuple[Tensor, ...]) -> Merged:
+def _weigh(task: Task, outputs: tuple[Tensor, ...]) -> Merged:
     weights = torch.full((len(outputs), SAMPLES, *task.elements), 1 / len(outputs))
     return Merged(outputs, weights)
 

@@ -141,9 +141,9 @@ class Progress:
             yield self
         if phase.worked:
             facts = [f"done in {time.monotonic() - phase.started:.1f} s", *phase.notes]
-            self.say(f"{self._numbered(name)}: {'  '.join(facts)}")
+            self.say(f"{self._with_number(name)}: {'  '.join(facts)}")
         elif phase.finished_before:
-            self.say(f"{self._numbered(name)}: already finished, reused")
+            self.say(f"{self._with_number(name)}: already finished, reused")
 
     def advance(self, amount: int = 1, notes: Notes = tuple) -> None:
         """Advance the current phase by units that this process completed."""
@@ -161,7 +161,7 @@ class Progress:
         elif is_due:
             left = f", about {phase.left} left" if phase.left else ""
             facts = [f"{100 * phase.share:.0f} %{left}", *phase.notes]
-            self.say(f"{self._numbered(phase.title)}: {'  '.join(facts)}")
+            self.say(f"{self._with_number(phase.title)}: {'  '.join(facts)}")
         if is_due:
             phase.shown_at, phase.shown_share = now, phase.share
 
@@ -231,7 +231,7 @@ class Progress:
         self._phase.score = () if metric is None else (f"{metric[0]} {format_number(metric[1])}",)
         self.events.epoch_finished({**self._label, **row})
 
-    def _numbered(self, title: str) -> str:
+    def _with_number(self, title: str) -> str:
         """Return the title of the current phase with its number: ``phase 3 of 8: distill``."""
         if self._phase.name not in self._expected:
             return title
@@ -239,7 +239,7 @@ class Progress:
 
     def _display(self) -> PhaseDisplay:
         phase = self._phase
-        return PhaseDisplay(self._numbered(phase.title), phase.share, phase.left, phase.notes)
+        return PhaseDisplay(self._with_number(phase.title), phase.share, phase.left, phase.notes)
 
 
 class _ConsoleLines(RunListener):

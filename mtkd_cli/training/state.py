@@ -70,7 +70,7 @@ class Training:
         tensors = {f"model/{name}": tensor for name, tensor in self.module.state_dict().items()}
         if self.averaged is not None:
             tensors |= {f"average/{name}": tensor for name, tensor in self.averaged.state_dict().items()}
-        for prefix, ranked in self._selected().items():
+        for prefix, ranked in self._select().items():
             module: nn.Module = ranked.evaluation.module
             tensors |= {f"{prefix}/{name}": tensor for name, tensor in module.state_dict().items()}
         for number, state in self.optimizer.state_dict()["state"].items():
@@ -82,13 +82,13 @@ class Training:
         """Return the rest of the state, for JSON."""
         return {
             "done": self.done,
-            "selection": {name: _ranked_as_dict(ranked) for name, ranked in self._selected().items()},
+            "selection": {name: _ranked_as_dict(ranked) for name, ranked in self._select().items()},
             "recent": [measurement.as_dict() for measurement in self.recent],
             "curve": self.curve,
             "sums": self.loss_sums.tolist(),
         }
 
-    def _selected(self) -> dict[str, RankedEvaluation]:
+    def _select(self) -> dict[str, RankedEvaluation]:
         """Return the evaluations of the selection by their prefix in a checkpoint."""
         if self.selection is None:
             return {}

@@ -152,7 +152,7 @@ def mtkd_register_losses() -> list[LossSpec]:
         LossSpec(
             "dkd",
             "Two weighted KL divergences: the target class against the rest, and among the other classes.",
-            "mtkd_cli.losses.dkd:decoupled",
+            "mtkd_cli.losses.dkd:dkd_loss",
             tasks=("classification",),
             options=(
                 Option("alpha", float, 1.0, "weight of the target class", minimum=0),

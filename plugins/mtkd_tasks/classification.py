@@ -65,7 +65,7 @@ class Classification(OverClasses):
 
         Class weights are applied to the teachers first, so they have the same effect in every loss.
         """
-        merged, counts = self.reweighted(merged)
+        merged, counts = self.apply_class_weights(merged)
         student = student_output.float()
         if self.standardize:
             student = standardized(student)
@@ -89,7 +89,7 @@ class Classification(OverClasses):
 
     def metrics(self, statistics: Tensor) -> dict[str, float]:
         """Return accuracy, negative log-likelihood in nats, and calibration error (ECE sweep)."""
-        found = self._measured(statistics)
+        found = self._measure(statistics)
         right, confidence = found["right"], found["confidence"]
         return {
             "accuracy": right.mean().item(),
@@ -99,7 +99,7 @@ class Classification(OverClasses):
 
     def details(self, statistics: Tensor) -> Details:
         """Return recall and precision of each class, confusions, reliability, and the ECE by chance."""
-        found = self._measured(statistics)
+        found = self._measure(statistics)
         right, confidence = found["right"], found["confidence"]
         pairs = found["label"].long() * self.outputs + found["answer"].long()  # one number per pair
         confusion = torch.bincount(pairs, minlength=self.outputs**2).view(self.outputs, self.outputs)
@@ -116,7 +116,7 @@ class Classification(OverClasses):
             by_chance={"ece": calibrated_error(confidence.numpy())},
         )
 
-    def _measured(self, statistics: Tensor) -> dict[str, Tensor]:
+    def _measure(self, statistics: Tensor) -> dict[str, Tensor]:
         """Return the columns of the labeled samples, in float64."""
         has_label = ~self.columns.unpack(statistics)["right"].isnan()
         return self.columns.unpack(statistics[has_label].double())

@@ -15,7 +15,7 @@ from torch import Tensor
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import Alignment, Columns, Details, LossOptions, Merged, Metric, Task, TaskData
 from mtkd_cli.interfaces.missing_labels import any_per_sample, label_mask
-from mtkd_cli.losses.class_weights import reweighted
+from mtkd_cli.losses.class_weights import apply_class_weights
 from mtkd_cli.losses.distillation import KL, loss_to_teachers
 
 TINY = 1e-7
@@ -114,7 +114,7 @@ class MultiLabel(Task):
             weights=None if merged.weights is None else merged.weights[..., None],
         )
         balance = torch.stack([torch.ones_like(self.positive), self.positive])
-        shifted, counts = reweighted(both, balance)  # [B, 2, C] and [B, C]
+        shifted, counts = apply_class_weights(both, balance)  # [B, 2, C] and [B, C]
         gap = counts * loss_to_teachers(KL, _binary_logits(student_output), shifted, temperature)
         return (self.weights.to(gap.device) * gap).mean(dim=1)
 

@@ -29,7 +29,8 @@ class Segmentation(OverClasses):
     Args:
         data: class names, labels, and the side of the grid.
         loss: label smoothing, and class weights of both losses. With a loss that compares whole maps they
-            weigh the classes, because the constant that `reweighted` adds to a class map has no effect there.
+            weigh the classes, because the constant that `apply_class_weights` adds to a class map has no
+            effect there.
         kd: name of the distillation loss.
         loss_options: options of the registered losses, by their keys in a recipe.
     """
@@ -80,7 +81,7 @@ class Segmentation(OverClasses):
         if self.kd.whole_maps:
             loss = self._whole_map_loss(student, merged, temperature)  # [B]
             return loss.view(-1, 1, 1).expand(-1, *self.elements)
-        merged, counts = self.reweighted(merged)
+        merged, counts = self.apply_class_weights(merged)
         return counts * loss_to_teachers(self.kd, student, merged, temperature)
 
     def _whole_map_loss(self, student: Tensor, merged: Merged, temperature: float) -> Tensor:

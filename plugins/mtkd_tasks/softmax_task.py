@@ -15,7 +15,7 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import LossOptions, Merged, Task, TaskData
 from mtkd_cli.losses import cross_entropy
 from mtkd_cli.losses.class_mixture import mixed
-from mtkd_cli.losses.class_weights import reweighted
+from mtkd_cli.losses.class_weights import apply_class_weights
 
 TINY = torch.finfo(torch.float32).tiny
 
@@ -41,9 +41,11 @@ class OverClasses(Task):
         plain.class_weights = None
         return plain
 
-    def reweighted(self, merged: Merged) -> tuple[Merged, Tensor | float]:
+    def apply_class_weights(self, merged: Merged) -> tuple[Merged, Tensor | float]:
         """Return the teachers with the class weights applied, and the weight of each element, ``[B, *]``."""
-        return (merged, 1.0) if self.class_weights is None else reweighted(merged, self.class_weights)
+        return (
+            (merged, 1.0) if self.class_weights is None else apply_class_weights(merged, self.class_weights)
+        )
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Return each teacher's cross-entropy against the label, ``[K, B, *]``; 0 without a label."""

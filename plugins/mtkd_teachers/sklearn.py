@@ -167,7 +167,7 @@ def load(path: Path, where: str, trusted: bool = False) -> Any:
     """
     refuse_bomb(path)
     estimator = (
-        _from_skops(path, where, trusted) if zipfile.is_zipfile(path) else _unpickled(path, where, trusted)
+        _from_skops(path, where, trusted) if zipfile.is_zipfile(path) else _unpickle(path, where, trusted)
     )
     if problem := find_invalid_tree(estimator):
         raise DataError(f"the file is damaged or manipulated: {problem}", where, "save it again")
@@ -204,7 +204,7 @@ def _replacement(unknown: Sequence[str]) -> str:
     return "use scikit-learn's own estimators and functions, or "
 
 
-def _unpickled(path: Path, where: str, trusted: bool) -> Any:
+def _unpickle(path: Path, where: str, trusted: bool) -> Any:
     if not trusted:
         raise DataError(
             "not a skops file; a file of joblib or pickle can run code when it is loaded",

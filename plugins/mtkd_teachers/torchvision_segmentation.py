@@ -47,10 +47,10 @@ def build(request: ModelRequest) -> Model:
         classes=classes if request.pretrained else None,
         trained=request.pretrained,
     )
-    return replace(model, resized=_resized(model)) if name.startswith("lraspp") else model
+    return replace(model, resized=_with_outputs(model)) if name.startswith("lraspp") else model
 
 
-def _resized(model: Model) -> Callable[[int], Model]:
+def _with_outputs(model: Model) -> Callable[[int], Model]:
     """Return a function that replaces both heads of LR-ASPP in place."""
 
     def resized(outputs: int) -> Model:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.audit.recommend import recommended
-from mtkd_cli.audit.sure_findings import harms_of, overconfident
+from mtkd_cli.audit.recommend import recommend
+from mtkd_cli.audit.sure_findings import find_overconfident, harms_of
 from mtkd_cli.audit.validation_set import Outcome
 from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
 from mtkd_cli.report.audit_result import Change, TeacherFacts
@@ -47,7 +47,7 @@ def accused(outputs: list[Tensor], target: Tensor) -> set[str]:
         changes[str(k)] = Change("mean", str(k), *gains)
         reliability = TASK.details(TASK.statistics(output, target)).reliability
         facts.append(TeacherFacts(str(k), "", one, one, {}, reliability, ()))
-    return set(harms_of(changes)) | set(overconfident(facts))
+    return set(harms_of(changes)) | set(find_overconfident(facts))
 
 
 @pytest.mark.parametrize("samples", [20, 60])
@@ -73,5 +73,5 @@ def test_own_strategy_stays_if_all_are_equally_good() -> None:
     for _ in range(60):
         outputs, target = teachers(rng, 30, 5)
         measured_ = {f"s{k}": outcome([output], target) for k, output in enumerate(outputs)}
-        moved.append(recommended(measured_, "s0", True) != "s0")
+        moved.append(recommend(measured_, "s0", True) != "s0")
     assert np.mean(moved) <= 0.05 + 2 * (0.05 * 0.95 / 60) ** 0.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtkd_cli.audit.recommend import best_of, choose, keep, recommended
+from mtkd_cli.audit.recommend import best_of, choose, keep, recommend
 from mtkd_cli.specs import AggregatorSpec
 
 from .outcomes import outcome
@@ -91,8 +91,8 @@ def test_mixture_is_preferred_to_one_teacher_of_equal_score() -> None:
         "median": outcome(0.9, 0.32, noise=0.2),
         "mean": outcome(0.5, 0.90, EVEN),
     }
-    assert recommended(tie, "mean", True) == "weighted"
-    assert recommended(tie, "best", True) == "best", "the own strategy stays if no other is surely better"
+    assert recommend(tie, "mean", True) == "weighted"
+    assert recommend(tie, "best", True) == "best", "the own strategy stays if no other is surely better"
 
 
 def test_best_teacher_has_the_best_score_then_the_lowest_loss_then_the_first_name() -> None:

@@ -11,7 +11,7 @@ from mtkd_cli.audit.class_order import class_orders
 from mtkd_cli.audit.measure import folds_of
 from mtkd_cli.audit.one_answer import one_answer
 from mtkd_cli.audit.redundant import redundant_pairs, to_leave_out
-from mtkd_cli.audit.sure_findings import harms_of, overconfident, with_wrong_classes
+from mtkd_cli.audit.sure_findings import find_overconfident, harms_of, with_wrong_classes
 from mtkd_cli.report.audit_result import Change, ClassFacts, PairFacts, TeacherFacts
 from mtkd_cli.stats.estimate import Difference
 
@@ -139,9 +139,9 @@ def calibrated(name: str, right: int, count: int, confidence: float) -> TeacherF
 
 def test_overconfidence_is_rare_for_a_calibrated_teacher() -> None:
     """12 of 20 at .75: 10 % of calibrated teachers have so few; 40 of 100: about none."""
-    assert overconfident([calibrated("first", 12, 20, 0.75)]) == {}
-    assert overconfident([calibrated("first", 40, 100, 0.75)]) == {"first": (0.75, 0.4)}
-    assert overconfident([calibrated("first", 69, 100, 0.75)]) == {}
+    assert find_overconfident([calibrated("first", 12, 20, 0.75)]) == {}
+    assert find_overconfident([calibrated("first", 40, 100, 0.75)]) == {"first": (0.75, 0.4)}
+    assert find_overconfident([calibrated("first", 69, 100, 0.75)]) == {}
 
 
 def test_more_classes_need_more_evidence_of_a_wrong_class() -> None:

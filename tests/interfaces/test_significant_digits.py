@@ -5,16 +5,16 @@ import math
 
 import pytest
 
-from mtkd_cli.interfaces.significant_digits import format_number, rounded, without_nan
+from mtkd_cli.interfaces.significant_digits import format_number, round_or_none, without_nan
 
 
 @pytest.mark.parametrize("value", [1.23456789e-18, 0.123456789, 1234567.89, -3.3e-7, 0.0])
 def test_seven_digits_are_kept_at_any_scale(value: float) -> None:
-    assert rounded(value) == pytest.approx(value, rel=1e-6, abs=0)
+    assert round_or_none(value) == pytest.approx(value, rel=1e-6, abs=0)
 
 
 def test_what_is_not_finite_is_none_in_json() -> None:
-    assert rounded(math.nan) is rounded(math.inf) is rounded(None) is None
+    assert round_or_none(math.nan) is round_or_none(math.inf) is round_or_none(None) is None
     assert json.dumps(without_nan({"a": [math.nan, 1.5, {"b": -math.inf}], "c": 2}), allow_nan=False) == (
         '{"a": [null, 1.5, {"b": null}], "c": 2}'
     )

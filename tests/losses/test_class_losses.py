@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtkd_cli.interfaces import InputSpec, LossOptions, Merged, TaskData
-from mtkd_cli.losses import decoupled, kl_divergence, relational, squared_logits, standardized
+from mtkd_cli.losses import dkd_loss, kl_divergence, relational, squared_logits, standardized
 from mtkd_tasks.classification import Classification
 
 KINDS = ("kl", "mse", "dkd", "dist")
@@ -30,8 +30,8 @@ def test_decoupled_is_kl_where_the_others_weigh_what_the_teacher_gives_them(
     """``KL(p || q) = KL(target against rest) + (1 - p_target) KL(among the rest)``."""
     student, teacher = logits(seed, 6, 5), logits(seed + 1, 6, 5)
     p = torch.softmax(teacher / temperature, 1)
-    of_target = decoupled(student, teacher, temperature, 1.0, 0.0)
-    among = decoupled(student, teacher, temperature, 0.0, 1.0)
+    of_target = dkd_loss(student, teacher, temperature, 1.0, 0.0)
+    among = dkd_loss(student, teacher, temperature, 0.0, 1.0)
     expected = kl_divergence(student, p, temperature)
     torch.testing.assert_close(of_target + (1 - p.max(1).values) * among, expected, atol=1e-4, rtol=1e-4)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from mtkd_cli.errors import RecipeError, UsageError
 from mtkd_cli.interfaces import Merged
 from mtkd_cli.losses import DistillationLoss, loss_to_teachers, registered_loss
-from mtkd_cli.plugin.registry import Registry, installed
+from mtkd_cli.plugin.registry import Registry, load_registry
 from mtkd_cli.recipe.former_keys import former_keys
 from mtkd_cli.recipe.reader import read
 from mtkd_cli.recipe.resolve import resolve
@@ -42,7 +42,7 @@ def logits(seed: int) -> Tensor:
 def registry_with_l1(plugin: PluginWriter) -> Registry:
     """The built-in plugins and a third-party loss whose name is not a Python identifier."""
     plugin("mine", LOSS.format(name="l-1", module="mine_0"))
-    return installed()
+    return load_registry()
 
 
 def test_third_party_loss_needs_one_file(registry_with_l1: Registry) -> None:
@@ -65,7 +65,7 @@ def test_only_supported_tasks_offer_a_loss(registry_with_l1: Registry) -> None:
 
 def test_built_in_loss_keeps_its_name(plugin: PluginWriter) -> None:
     plugin("other", LOSS.format(name="kl", module="other_0"))
-    (kd,) = [o for o in installed().find("tasks", "classification").spec.options if o.name == "kd"]
+    (kd,) = [o for o in load_registry().find("tasks", "classification").spec.options if o.name == "kd"]
     assert {"kl", "other:kl"} <= set(kd.choices)
     assert registered_loss("kl", "classification", {}).to_mixture
     assert not registered_loss("other:kl", "classification", {}).to_mixture
@@ -108,9 +108,9 @@ def test_weighted_loss_sums_teachers_over_their_known_classes() -> None:
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("name", installed().names("losses"))
+@pytest.mark.parametrize("name", load_registry().names("losses"))
 def test_built_in_losses_pass_the_check(name: str) -> None:
-    assert "logits of" in check(installed().find("losses", name).spec)
+    assert "logits of" in check(load_registry().find("losses", name).spec)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from mtkd_cli.distributed import first_failure, group, signals
 from mtkd_cli.distributed.gradients import sum_gradients
 from mtkd_cli.errors import DataError, EngineError, UsageError
 from mtkd_cli.interfaces import InputSpec, LossOptions, Samples, Task, TaskData
-from mtkd_cli.plugin.registry import installed
+from mtkd_cli.plugin.registry import load_registry
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.recipe.schema import Augment, Train
 from mtkd_cli.store import content_store
@@ -76,7 +76,7 @@ def trained(dense: bool, strategy: str, place: Path, stop_at: int | None = None)
             module, evaluation.measure(lambda rows: module(inputs[rows]), split, task), task
         )
 
-    found = installed().find("strategies", strategy)
+    found = load_registry().find("strategies", strategy)
     part = Part(found.spec, found.plugin, {o.name: o.default for o in found.spec.options}, found.spec.load)
     about = Batches(task, split, ("a", "b"), (None, None), 2.0, seed=0)
     merging = Strategy(part)

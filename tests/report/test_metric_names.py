@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mtkd_cli.plugin.registry import installed
+from mtkd_cli.plugin.registry import load_registry
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.specs import TaskSpec
 
@@ -43,9 +43,9 @@ def test_third_party_task_labels_its_metrics(plugin: PluginWriter) -> None:
     assert spelt("map") == "mAP", "built-in tasks override the label"
 
 
-@pytest.mark.parametrize("name", installed().names("tasks"))
+@pytest.mark.parametrize("name", load_registry().names("tasks"))
 def test_built_in_tasks_list_their_primary_metric_first(name: str) -> None:
-    spec = installed().find("tasks", name).spec
+    spec = load_registry().find("tasks", name).spec
     assert isinstance(spec, TaskSpec)
     first = spec.metrics[0]
     assert spec.primary.startswith(

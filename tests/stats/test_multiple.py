@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mtkd_cli import counter_rng
-from mtkd_cli.stats.estimate import Estimate, independent
+from mtkd_cli.stats.estimate import Estimate, independent_difference
 from mtkd_cli.stats.multiple import holm, not_surely_worse
-from mtkd_cli.stats.paired_test import paired
+from mtkd_cli.stats.paired_test import paired_t_test
 
 
 def test_holms_correction_by_hand() -> None:
@@ -19,7 +19,7 @@ def test_holms_correction_by_hand() -> None:
 
 def best_of(scores: np.ndarray) -> list[int]:
     """Which rows of ``[methods, seeds]`` are not surely worse than another."""
-    return not_surely_worse(len(scores), lambda a, b: paired(list(scores[a] - scores[b])).p_positive)
+    return not_surely_worse(len(scores), lambda a, b: paired_t_test(list(scores[a] - scores[b])).p_positive)
 
 
 def test_of_ten_equal_methods_the_best_is_seldom_left_out() -> None:
@@ -39,7 +39,7 @@ def test_a_difference_of_other_samples_is_newcombes() -> None:
     """Newcombe (1998), method 10: 56 of 70 less 48 of 80 is 0.0524 to 0.3339."""
     from mtkd_cli.stats.shares import share
 
-    found = independent(share(56, 70), share(48, 80))
+    found = independent_difference(share(56, 70), share(48, 80))
     assert found.value == pytest.approx(0.2)
     assert (found.low, found.high) == (pytest.approx(0.0524, abs=1e-4), pytest.approx(0.3339, abs=1e-4))
-    assert not independent(Estimate(1, 0, 2), Estimate(0, -np.inf, np.inf)).sure
+    assert not independent_difference(Estimate(1, 0, 2), Estimate(0, -np.inf, np.inf)).sure

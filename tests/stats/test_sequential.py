@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mtkd_cli import counter_rng
-from mtkd_cli.stats.paired_test import Paired, paired
+from mtkd_cli.stats.paired_test import Paired, paired_t_test
 from mtkd_cli.stats.sequential import LIKELY, Look, seeds_to_settle
 
 
@@ -35,14 +35,14 @@ def test_following_the_advice_keeps_the_error_rate() -> None:
     wrong = again = 0
     for _ in range(2000):
         gains = draws.normal(size=30)
-        first, look = paired(list(gains[:3])), Look(3)
+        first, look = paired_t_test(list(gains[:3])), Look(3)
         if first.p < look.level:
             wrong += 1
             continue
         advised = seeds_to_settle(first, 1, look)
         if advised is not None:
             again += 1
-            wrong += paired(list(gains[:advised])).p < Look(advised, 3).level
+            wrong += paired_t_test(list(gains[:advised])).p < Look(advised, 3).level
     assert again < 500, "seeds are rarely advised where there is nothing to find"
     assert wrong / 2000 <= 0.05 + 2 * (0.05 * 0.95 / 2000) ** 0.5
 
@@ -52,10 +52,10 @@ def test_advised_seeds_mostly_settle_a_real_gain(effect: float) -> None:
     draws = counter_rng.generator("real", int(effect)).normal(effect, 1.0, size=(400, 30))
     found = []
     for gains in draws:
-        first, look = paired(list(gains[:3])), Look(3)
+        first, look = paired_t_test(list(gains[:3])), Look(3)
         advised = seeds_to_settle(first, 1, look)
         if first.p >= look.level and advised is not None:
-            found.append(paired(list(gains[:advised])).p < Look(advised, 3).level)
+            found.append(paired_t_test(list(gains[:advised])).p < Look(advised, 3).level)
     assert len(found) > 100
     assert np.mean(found) >= 0.65
 
@@ -81,11 +81,11 @@ def test_chance_is_the_predictive_one() -> None:
 
 @pytest.mark.parametrize("gains", [[0.5], [0.5, 0.6], [0.0, 0.0, 0.0], [0.001, -0.0009, 0.0]])
 def test_no_advice_without_a_likely_number(gains: list[float]) -> None:
-    assert seeds_to_settle(paired(gains), 1, Look(len(gains))) is None
+    assert seeds_to_settle(paired_t_test(gains), 1, Look(len(gains))) is None
 
 
 def test_more_methods_need_more_seeds() -> None:
-    first = paired([0.9, 2.0, 1.0])
+    first = paired_t_test([0.9, 2.0, 1.0])
     one, four = (seeds_to_settle(first, family, Look(3)) for family in (1, 4))
     assert one is not None
     assert four is None or four > one

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from mtkd_cli import counter_rng
-from mtkd_cli.stats.paired_test import paired
+from mtkd_cli.stats.paired_test import paired_t_test
 from mtkd_cli.stats.sequential import Look
 from mtkd_cli.stats.verdict import BEATS, DOES_NOT_BEAT, INCONCLUSIVE, judge
 
 
 def word(gains: list[float], resolution: float = 0.0, seen: int = 0) -> str:
-    return judge([paired(gains, resolution)], Look(len(gains), seen))[0].word
+    return judge([paired_t_test(gains, resolution)], Look(len(gains), seen))[0].word
 
 
 def test_large_gain_beats_and_large_loss_does_not_beat() -> None:
@@ -22,7 +22,7 @@ def test_large_gain_beats_and_large_loss_does_not_beat() -> None:
 
 def test_two_seeds_are_inconclusive() -> None:
     assert word([0.1, 0.1001]) == INCONCLUSIVE
-    assert judge([paired([0.1, 0.1001])], Look(2))[0].seeds_to_settle is None
+    assert judge([paired_t_test([0.1, 0.1001])], Look(2))[0].seeds_to_settle is None
     assert judge([], Look(2)) == []
 
 
@@ -47,7 +47,7 @@ def test_grids_of_equal_methods_rarely_have_a_winner(methods: int) -> None:
     seed = draws.normal(0, 0.01, size=(500, 1, 3))
     alone = seed + draws.normal(0.9, 0.005, size=(500, 1, 3))
     scores = seed + draws.normal(0.9, 0.005, size=(500, methods, 3))
-    grids = (judge([paired(list(gains)) for gains in grid], Look(3)) for grid in scores - alone)
+    grids = (judge([paired_t_test(list(gains)) for gains in grid], Look(3)) for grid in scores - alone)
     assert sum(any(verdict.word == BEATS for verdict in grid) for grid in grids) <= 18
 
 
@@ -60,7 +60,7 @@ def test_equal_methods_with_few_test_samples_rarely_beat_each_other() -> None:
 
 
 def test_p_is_corrected_for_the_number_of_methods() -> None:
-    strong, weak = paired([0.030, 0.034, 0.026]), paired([0.02, 0.01, 0.03])
+    strong, weak = paired_t_test([0.030, 0.034, 0.026]), paired_t_test([0.02, 0.01, 0.03])
     assert judge([strong], Look(3))[0].word == BEATS
     among = judge([strong, weak, weak, weak, weak], Look(3))
     assert among[0].p_holm == pytest.approx(5 * strong.p)

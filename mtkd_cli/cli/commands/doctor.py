@@ -34,12 +34,12 @@ def doctor(
         from mtkd_cli.cli.tables import table
         from mtkd_cli.doctor.environment import check_environment
         from mtkd_cli.doctor.recipe import check_recipe
-        from mtkd_cli.plugin.registry import installed
+        from mtkd_cli.plugin.registry import load_registry
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
         parts = parts_of(recipe, overrides or [], trust_pickle, trust_code) if recipe else None
         with stdout_on_stderr():
-            findings = check_environment(installed())
+            findings = check_environment(load_registry())
             findings += check_recipe(parts) if parts else []
         if as_json:
             console.print_json({"findings": [finding.as_dict() for finding in findings]})

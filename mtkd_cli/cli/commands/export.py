@@ -53,7 +53,7 @@ def export(
         from mtkd_cli.inference.evaluate import for_student, load_data, options_of
         from mtkd_cli.inference.export import ENDINGS
         from mtkd_cli.inference.export import export as exported
-        from mtkd_cli.plugin.registry import installed
+        from mtkd_cli.plugin.registry import load_registry
         from mtkd_cli.report.metric_names import spelt
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
@@ -67,7 +67,7 @@ def export(
         default = student.folder / f"exported{small}{ENDINGS[format]}"
         file = Path(output) if output else default
         with stdout_on_stderr():
-            data = load_data(student, options_of(student, overrides or []), installed())
+            data = load_data(student, options_of(student, overrides or []), load_registry())
             done = exported(student, format, file, for_student(student, data, data.test), bool(quantize))
         if as_json:
             console.print_json(done.as_dict())

@@ -35,9 +35,9 @@ def init(
     Keeps the comments. Never overwrites a file.
     """
     with console.report_errors(as_json):
-        from mtkd_cli.plugin.registry import installed
+        from mtkd_cli.plugin.registry import load_registry
 
-        text = installed().find("recipes", recipe).spec.load()
+        text = load_registry().find("recipes", recipe).spec.load()
         target = Path(path or f"{recipe.rpartition(':')[2]}.yaml")
         files = {target: text}
         if schema:

@@ -58,14 +58,14 @@ def list_(
     plugin of an entry is shown if it is not built in.
     """
     with console.report_errors(as_json):
-        from mtkd_cli.plugin.registry import installed
+        from mtkd_cli.plugin.registry import load_registry
 
         if kind == RUNS:
             _list_runs(as_json)
             return
         if kind and kind not in KINDS:
             raise UsageError(f"unknown kind {kind!r}", hint=nearest_or_all(kind, [*KINDS, RUNS]))
-        registry = installed()
+        registry = load_registry()
         console.warn(registry.warnings())
         kinds = [kind] if kind else list(KINDS)
         if as_json:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mtkd_cli.errors import PluginError, UsageError, nearest_or_all, type_and_first_line
-from mtkd_cli.plugin.registry import Plugin, Registered, Registry, installed, normalize_name
+from mtkd_cli.plugin.registry import Plugin, Registered, Registry, load_registry, normalize_name
 from mtkd_cli.recipe.reader import apply
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.testing import BrokenRuleError, NotCheckedError, check
@@ -24,7 +24,7 @@ def check_named(name: str, options: Sequence[str]) -> list[dict[str, Any]]:
         UsageError: the name or an option is unknown.
         PluginError: the plugin is broken or blocked.
     """
-    registry = installed()
+    registry = load_registry()
     entries = _find_entries(registry, name)
     given: dict[str, Any] = {}
     for option in options:

@@ -30,9 +30,9 @@ def listing(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand:
         return
     with console.report_errors(as_json):
-        from mtkd_cli.plugin.registry import installed
+        from mtkd_cli.plugin.registry import load_registry
 
-        registry = installed()
+        registry = load_registry()
         if as_json:
             console.print_json([{**asdict(plugin), "remedy": plugin.remedy} for plugin in registry.plugins])
             return

@@ -46,9 +46,9 @@ def show(
     Prints its options, and its formula and paper if it has any; of a recipe, the file itself.
     """
     with console.report_errors(as_json):
-        from mtkd_cli.plugin.registry import installed
+        from mtkd_cli.plugin.registry import load_registry
 
-        registry = installed()
+        registry = load_registry()
         console.warn(registry.warnings())
         kind, name = (kind_or_name, name) if name else (_kind_of(registry, kind_or_name), kind_or_name)
         plural = SINGULAR.get(kind, kind)

@@ -23,7 +23,7 @@ from mtkd_cli.compare.tune import Range, ranges_of, require_optuna, tune, valida
 from mtkd_cli.inference.run_files import ROOT as RUNS
 from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.recipe.load import load
-from mtkd_cli.recipe.trusted_files import checked, trusting, warnings
+from mtkd_cli.recipe.trusted_files import check_trusted_files, warnings, with_trusted_files
 from mtkd_cli.report import results
 from mtkd_cli.report.comparison_columns import earlier_look, standing
 from mtkd_cli.report.comparison_lead import best_set_sentence
@@ -46,7 +46,7 @@ NOT_TRAINED = (-math.inf, -math.inf)
 def compare_runs(runs: Sequence[str], name: str, as_json: bool) -> None:
     """Compare finished runs."""
     students = students_of(runs)
-    found = comparison_of(students, seen=_seen(students))
+    found = comparison_of(students, seen=_validation_reports(students))
     _save(found, name or f"runs-{content_store.digest({'runs': sorted(runs)})[:10]}", as_json)
 
 
@@ -77,17 +77,19 @@ def compare_grid(
         methods = grid.methods(first.recipe.strategy.name, len(first.recipe.teachers), best_teacher)
         cells = grid.cells(methods)
         # check every recipe before the first training
-        trusted = checked(trust_pickle, [load(recipe, cell.overrides, warn=warn) for cell in cells])
+        trusted = check_trusted_files(
+            trust_pickle, [load(recipe, cell.overrides, warn=warn) for cell in cells]
+        )
         console.warn(warnings(trusted))
         progress = Progress(Console(stderr=True))
         trainer = Trainer(
             names.valid_part(first.name),
-            lambda changes: trusting(load(recipe, changes), trusted, trust_code),
+            lambda changes: with_trusted_files(load(recipe, changes), trusted, trust_code),
             device,
             progress,
             baseline,
         )
-        tuned = _tuned(trainer, cells[: len(methods)], ranges, trials, seed) if ranges else {}
+        tuned = _tune_methods(trainer, cells[: len(methods)], ranges, trials, seed) if ranges else {}
         chosen = [with_settings(cell, tuned[cell.method].settings) if tuned else cell for cell in cells]
         trained = trainer.train_all(chosen)
     students = [
@@ -96,19 +98,19 @@ def compare_grid(
         if each.report is not None
     ]
     failures = {" ".join(each.cell.overrides): each.failure for each in trained if each.report is None}
-    found = comparison_of(students, failures, list(tuned.values()), _seen(students))
+    found = comparison_of(students, failures, list(tuned.values()), _validation_reports(students))
     key = {"recipe": recipe, "overrides": sorted(overrides), "tune": [sorted(ranges), trials, seed]}
     default = f"{names.valid_part(first.name)}-{content_store.digest(key)[:10]}"
     _save(replace(found, recipe=first.recipe.as_dict(), grid=tuple(overrides)), name or default, as_json)
 
 
-def _seen(students: Sequence[Student]) -> Seeds:
+def _validation_reports(students: Sequence[Student]) -> Seeds:
     """Return the seeds with which these methods were compared before."""
     seeds = frozenset(tuple(sorted(student.cell.seeds)) for student in students)
     return seen_before(ROOT, {student.key for student in students}, seeds)
 
 
-def _tuned(
+def _tune_methods(
     trainer: Trainer, cells: Sequence[Cell], ranges: Mapping[str, Range], trials: int, seed: int
 ) -> dict[tuple[tuple[str, str], ...], Tuned]:
     """Return the tuned settings of each method, found with the first seeds of the grid."""

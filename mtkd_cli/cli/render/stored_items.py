@@ -30,7 +30,7 @@ def stored_items(items: Sequence[Item], folder: str) -> Table:
     for owner, members in sorted(groups.items(), key=lambda group: -_bytes(group[1])):
         rows.append([owner, f"{len(members)} items", bytes_in_words(_bytes(members)), ""])
         rows += [
-            ["", _what(item), bytes_in_words(item.bytes), _last_used(item)]
+            ["", _describe(item), bytes_in_words(item.bytes), _last_used(item)]
             for item in sorted(members, key=lambda item: -item.bytes)
         ]
     title = f"{folder}: {bytes_in_words(_bytes(items))}"
@@ -43,7 +43,7 @@ def _owner(item: Item) -> str:
     return f"teacher {item.model}" if item.model else "data"
 
 
-def _what(item: Item) -> str:
+def _describe(item: Item) -> str:
     parts = [item.kind, item.what.removeprefix(item.model).removeprefix(", "), item.rounding]
     return ", ".join(filter(None, parts)) + ("" if item.is_complete else " (incomplete)")
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from mtkd_cli import counter_rng
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, TaskData
 from mtkd_cli.interfaces.label_space import UNKNOWN
-from mtkd_cli.plugin.registry import Registry, installed
+from mtkd_cli.plugin.registry import Registry, load_registry
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.training.strategy import Strategy, mask_weights
 from mtkd_tasks.classification import Classification
@@ -25,7 +25,7 @@ OPTIONS: dict[str, dict[str, Any]] = {"route": {"by": "source", "map": {"photo":
 TASK = Classification(TaskData(tuple("uvwxyz"), np.arange(CLASSES), InputSpec()), LossOptions())
 WEIGHTINGS = sorted(
     entry.spec.name
-    for entry in installed().listing("strategies")
+    for entry in load_registry().listing("strategies")
     if entry.plugin.builtin and entry.spec.name not in ("mean-logit", "median", "trimmed-mean")
 )
 
