@@ -123,9 +123,9 @@ def test_strategy_is_measured_on_samples_whose_labels_it_does_not_see(
         "    needs = ('labels', 'validation')\n"
         "    def fit(self, validation):\n"
         "        self.seen = set(validation.sample_ids)\n"
-        "        assert validation.labelled.all() and len(self.seen) == 80\n"
+        "        assert validation.labeled.all() and len(self.seen) == 80\n"
         "    def weights(self, batch):\n"
-        "        assert not self.seen & set(batch.sample_ids) and not batch.labelled.any()\n"
+        "        assert not self.seen & set(batch.sample_ids) and not batch.labeled.any()\n"
         "        return torch.full((len(batch.outputs), len(batch.sample_ids)), 1 / len(batch.outputs))\n"
     )
     facts = results.as_json(

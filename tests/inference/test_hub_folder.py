@@ -52,9 +52,9 @@ def test_refuses_int8_and_existing_folder(mtkd: Mtkd, run: Path, tmp_path: Path,
 
 
 def test_timm_student_loads_in_timm(
-    distil: Callable[..., dict[str, Any]], mtkd: Mtkd, tmp_path: Path
+    distill: Callable[..., dict[str, Any]], mtkd: Mtkd, tmp_path: Path
 ) -> None:
-    distil("student={model: 'timm:test_efficientnet', input: {size: 32}}", "train.epochs=1", name="small")
+    distill("student={model: 'timm:test_efficientnet', input: {size: 32}}", "train.epochs=1", name="small")
     assert mtkd("export", "small", "--format", "hub", "--output", tmp_path / "mine").exit_code == 0
     model = timm.create_model(f"local-dir:{tmp_path / 'mine'}", pretrained=True).eval()
     student = load_student("small")

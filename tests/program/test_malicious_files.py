@@ -124,7 +124,7 @@ def test_of_a_student_that_says_it_is_made_of_another_file(provider: str) -> Non
     zipped_pickle(Path("a.pt"))
     request = {"model": "a.pt", "channels": 1, "size": 8, "outputs": 10}
     a_run(provider=f"mtkd:{provider}", request=request)
-    assert "builds no students" in refused("evaluate", "evil")
+    assert "cannot build students" in refused("evaluate", "evil")
 
 
 def test_of_a_student_that_says_that_its_file_is_trusted() -> None:

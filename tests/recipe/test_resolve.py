@@ -56,7 +56,7 @@ def test_splits_model_at_first_colon(registry: Registry) -> None:
         ),
         ({"student": "mlp:"}, ("'mlp:' is not a model", "r: student.model", "write provider:model; ")),
         ({"teachers": ["tim:x"]}, ("no 'tim' in teachers", "r: teachers.0.model", "did you mean 'timm'?")),
-        ({"trackers": ["wandb"]}, ("no 'wandb' in trackers", "r: trackers.0", "known: ")),
+        ({"trackers": ["nonsense"]}, ("no 'nonsense' in trackers", "r: trackers.0", "known: ")),
         ({"data": "image-folder"}, ("the key 'path' is missing", "r: data", "folder with class folders")),
         (
             {"teachers": ["mlp:8", "mlp:8"]},

@@ -72,7 +72,7 @@ def test_labels_with_places_get_moves_that_they_follow(
     by_id = with_predictions(run.parts, registry)
     assert automatic.resolve_auto(by_id, run.data, run.task).augment == Augment()
     _, reason = automatic.choose_augmentation(by_id, run.data, run.task)
-    assert "plain view only" in reason
+    assert "only for the plain view" in reason
 
 
 def test_what_a_recipe_says_is_taken_as_it_is(context: Contexts) -> None:

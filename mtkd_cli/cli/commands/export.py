@@ -100,4 +100,4 @@ def _export_to_hub(student: LoadedStudent, folder: Path, as_json: bool) -> None:
         return
     for path in written:
         console.print_status(f"wrote {path}, {path.stat().st_size:,} bytes")
-    console.print_status(f"push it: hf upload USER/NAME {folder}")
+    console.print_status("docs/using-the-student.md shows how to publish it on a model hub")

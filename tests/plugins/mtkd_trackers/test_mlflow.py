@@ -21,8 +21,8 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return uri
 
 
-def test_logs_parameters_curves_and_scores(distil: Callable[..., dict[str, Any]]) -> None:
-    report = distil("trackers=[{name: mlflow, experiment: mine}]", "train.lr=[0.01,0.02]", name="watched")
+def test_logs_parameters_curves_and_scores(distill: Callable[..., dict[str, Any]]) -> None:
+    report = distill("trackers=[{name: mlflow, experiment: mine}]", "train.lr=[0.01,0.02]", name="watched")
     client = MlflowClient()
     experiment = client.get_experiment_by_name("mine")
     assert experiment is not None

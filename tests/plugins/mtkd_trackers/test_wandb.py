@@ -15,13 +15,13 @@ from mtkd_trackers.wandb import WeightsAndBiases
 
 
 def test_logs_every_row_offline(
-    distil: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    distill: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     logged: list[dict[str, Any]] = []
     original = wandb.Run.log
     monkeypatch.setattr(wandb.Run, "log", lambda run, row: (logged.append(row), original(run, row))[1])
-    report = distil("trackers=[{name: wandb, project: mine}]", "train.lr=[0.01,0.02]", name="watched")
+    report = distill("trackers=[{name: wandb, project: mine}]", "train.lr=[0.01,0.02]", name="watched")
     rows = [json.loads(line) for line in Path("runs/watched/metrics.jsonl").read_text().splitlines()]
     expected = [
         {f"{curve_name(row)}/{name}": value for name, value in numbers_of(row).items()}
