@@ -248,7 +248,13 @@ class TrackerSpec(Spec):
 
 @dataclass(frozen=True)
 class RecipeSpec(Spec):
-    """A built-in recipe; ``factory`` is ``"package:file.yaml"``."""
+    """A built-in recipe; ``factory`` is ``"package:file.yaml"``.
+
+    Attributes:
+        own_data: whether it needs data of the user, whose path must be written into it first.
+    """
+
+    own_data: bool = False
 
     kind: ClassVar[str] = "recipes"
 

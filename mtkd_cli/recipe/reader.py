@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from mtkd_cli.errors import MtkdError, RecipeError, UsageError
 from mtkd_cli.files import yaml12
 from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.recipe.placeholders import unfilled
 from mtkd_cli.recipe.resolve import unknown_names
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.recipe.shorthand import LISTS, SHORTHAND
@@ -31,7 +32,8 @@ def read(reference: str, overrides: Sequence[str], registry: Registry) -> tuple[
 
     Raises:
         UsageError: no such recipe, or the file is not YAML or TOML.
-        RecipeError: an override or the recipe is invalid; has all problems, unknown plugins included.
+        RecipeError: an override or the recipe is invalid, or a value is not filled in; has all problems,
+            unknown plugins included.
 
     """
     raw, source, name = _load_raw(reference, registry)
@@ -47,7 +49,7 @@ def read(reference: str, overrides: Sequence[str], registry: Registry) -> tuple[
             apply(raw, override)
         except UsageError as error:
             problems.append(error)
-    if problems:
+    if problems := problems or unfilled(raw, source):
         raise RecipeError(source, problems)
     try:
         return validate(raw, source), name

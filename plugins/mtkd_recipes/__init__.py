@@ -32,6 +32,31 @@ def mtkd_register_recipes() -> list[RecipeSpec]:
             "imagenet-teachers",
             "Your own folder of images: three ImageNet teachers with new heads, a small pretrained student.",
             "mtkd_recipes:imagenet-teachers.yaml",
+            own_data=True,
+        ),
+        RecipeSpec(
+            "image-folder",
+            "Template for your own folder of images per class: two small teachers, a smaller student.",
+            "mtkd_recipes:image-folder.yaml",
+            own_data=True,
+        ),
+        RecipeSpec(
+            "table",
+            "Template for your own CSV or Parquet table, classification or regression: two small teachers.",
+            "mtkd_recipes:table.yaml",
+            own_data=True,
+        ),
+        RecipeSpec(
+            "coco",
+            "Template for your own boxes in COCO format: two small detectors, a smaller student.",
+            "mtkd_recipes:coco.yaml",
+            own_data=True,
+        ),
+        RecipeSpec(
+            "mask-folder",
+            "Template for your own images and masks: two small U-Nets, a smaller student.",
+            "mtkd_recipes:mask-folder.yaml",
+            own_data=True,
         ),
         RecipeSpec(
             "digit-scenes-seg",

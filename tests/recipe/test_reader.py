@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from mtkd_cli.errors import MtkdError, RecipeError, UsageError
 from mtkd_cli.files import yaml12
-from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.plugin.registry import Registry, discover
 from mtkd_cli.recipe.load import load
+from mtkd_cli.recipe.placeholders import unfilled_keys
 from mtkd_cli.recipe.reader import apply, read, validate
 from mtkd_cli.recipe.resolve import resolve, unknown_names
 from mtkd_cli.recipe.schema import Data, Recipe, Teacher
+from mtkd_cli.specs import RecipeSpec
 
 YAML = """
 task: classification
@@ -50,9 +52,25 @@ def test_built_in_name_wins_over_folder(registry: Registry) -> None:
     assert read("mtkd:digits", [], registry) == (recipe, "digits")
 
 
-def test_built_in_recipes_are_valid(registry: Registry) -> None:
-    for name in registry.names("recipes"):
-        assert load(name, [], registry).name == name
+@pytest.mark.parametrize("name", [e.spec.name for e in discover(third_party=False).listing("recipes")])
+def test_built_in_recipes_are_valid_once_filled_in(name: str, registry: Registry) -> None:
+    raw = yaml12.load(registry.find("recipes", name).spec.load(), name)
+    filled = [f"{key}=mine" for key in unfilled_keys(raw)]
+    assert load(name, filled, registry).name == name
+    if filled:
+        with pytest.raises(RecipeError) as raised:
+            load(name, [], registry)
+        assert [problem.where for problem in raised.value.problems] == [
+            f"{name}: {key.partition('=')[0]}" for key in filled
+        ]
+
+
+def test_only_recipes_for_own_data_have_values_to_fill_in(registry: Registry) -> None:
+    for entry in registry.listing("recipes"):
+        own_data = cast("RecipeSpec", entry.spec).own_data
+        assert own_data or not list(unfilled_keys(yaml12.load(entry.spec.load(), entry.spec.name)))
+    marked = {e.spec.name for e in registry.listing("recipes") if cast("RecipeSpec", e.spec).own_data}
+    assert marked == {"image-folder", "imagenet-teachers", "table", "coco", "mask-folder"}
 
 
 @pytest.mark.parametrize(

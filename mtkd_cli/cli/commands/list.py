@@ -30,7 +30,7 @@ EXTRA: dict[str, dict[str, Callable[[Any], str]]] = {
     },
     "teachers": {"example": lambda s: s.example, "student": lambda s: "yes" if s.trainable else "no"},
     "data": {"tasks": lambda s: ", ".join(s.tasks) or "all"},
-    "recipes": {},
+    "recipes": {"needs your data": lambda s: "yes" if s.own_data else "no"},
     "trackers": {},
 }
 """Columns of each kind besides name, summary and plugin."""
