@@ -92,8 +92,13 @@ class Spec:
 
     def load(self) -> Any:
         """Import and return the implementation. No other method of a spec imports it."""
-        module, _, attribute = self.factory.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return imported(self.factory)
+
+
+def imported(reference: str) -> Any:
+    """Import and return what ``"module:attribute"`` names."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 @dataclass(frozen=True)
@@ -211,6 +216,12 @@ class TeacherSpec(Spec):
         tasks: names of the supported tasks; empty means all.
         by_id: whether its models look up outputs by sample id (`Model.predictions`) instead of seeing views.
         local_code: whether a model is Python code, ``FILE:ATTRIBUTE``, whose source affects its outputs.
+        endings: endings of the files it loads, lower case (``.onnx``); for folders, the name of a file in
+            them. ``mtkd init --teacher`` finds the provider by them.
+        guess: ``"module:function"`` that looks into such a file without running code in it:
+            ``(path, task) -> Sequence[TeacherGuess]``, ``task`` being ``""`` if unknown. Empty: every file
+            with such an ending is the model ``provider:path``.
+        small: reference of a small model that ``mtkd init`` suggests as a student.
     """
 
     example: str = ""
@@ -220,6 +231,9 @@ class TeacherSpec(Spec):
     tasks: tuple[str, ...] = ()
     by_id: bool = False
     local_code: bool = False
+    endings: tuple[str, ...] = ()
+    guess: str = ""
+    small: str = ""
 
     kind: ClassVar[str] = "teachers"
 
@@ -231,10 +245,14 @@ class DataSpec(Spec):
     Attributes:
         tasks: names of the tasks that it has targets for.
         inputs: kind of its samples: ``"image"`` or ``"table"``.
+        guess: ``"module:function"`` that recognizes the source's layout, for ``mtkd init --data``:
+            ``(path, task) -> Sequence[DataGuess]``, ``task`` being ``""`` if unknown. Several guesses mean
+            that the path contains several data sets.
     """
 
     tasks: tuple[str, ...] = ()
     inputs: str = "image"
+    guess: str = ""
 
     kind: ClassVar[str] = "data"
 

@@ -100,6 +100,14 @@ def dump(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
+def dump_inline(value: Any) -> str:
+    """Return ``value`` as YAML in one line, to be written after a key."""
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=10**9
+    )
+    return text.removesuffix("...\n").strip()
+
+
 class _Dumper(yaml.SafeDumper):
     """SafeDumper that quotes strings which YAML 1.2 would read as numbers."""
 

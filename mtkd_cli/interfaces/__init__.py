@@ -12,6 +12,9 @@ from mtkd_cli.interfaces.data import Samples as Samples
 from mtkd_cli.interfaces.data import SourceData as SourceData
 from mtkd_cli.interfaces.detector import DetectionTargets as DetectionTargets
 from mtkd_cli.interfaces.detector import DetectorOutput as DetectorOutput
+from mtkd_cli.interfaces.guesses import FILL_IN as FILL_IN
+from mtkd_cli.interfaces.guesses import DataGuess as DataGuess
+from mtkd_cli.interfaces.guesses import TeacherGuess as TeacherGuess
 from mtkd_cli.interfaces.models import HubFormat as HubFormat
 from mtkd_cli.interfaces.models import InputSpec as InputSpec
 from mtkd_cli.interfaces.models import Model as Model

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtkd_cli.errors import MtkdError, RecipeKeyError
-
-FILL_IN = "FILL-IN"
-"""Word that marks a value to fill in, in recipes for own data and in those that ``mtkd init`` drafts."""
+from mtkd_cli.interfaces import FILL_IN
 
 
 def unfilled(raw: Any, source: str) -> list[MtkdError]:

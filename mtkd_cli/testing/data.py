@@ -15,6 +15,7 @@ from mtkd_cli.interfaces import DataCache, Samples, SourceData
 from mtkd_cli.specs import DataSpec
 from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.testing.broken import NotCheckedError, require
+from mtkd_cli.testing.guesses import check_guess
 
 
 def check_data(factory: Callable[..., Any], spec: DataSpec) -> None:
@@ -29,6 +30,7 @@ def check_data(factory: Callable[..., Any], spec: DataSpec) -> None:
         NotCheckedError: the files of the source are missing.
     """
     who = f"the data source {spec.name!r}"
+    check_guess(who, spec)
     arguments = (
         {"task": spec.tasks[0]} if spec.tasks and "task" in inspect.signature(factory).parameters else {}
     )

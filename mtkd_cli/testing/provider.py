@@ -17,6 +17,7 @@ from mtkd_cli.recipe.schema import Input
 from mtkd_cli.specs import TeacherSpec
 from mtkd_cli.testing.batches import random_outputs
 from mtkd_cli.testing.broken import NotCheckedError, require
+from mtkd_cli.testing.guesses import check_guess
 
 SIDE = 32
 OUTPUTS = 5
@@ -37,6 +38,7 @@ def check_provider(factory: Callable[[], Any], spec: TeacherSpec, model: str | N
     """
     who = f"the provider {spec.name!r}"
     _check_requirements(spec)
+    check_guess(who, spec)
     _check_unknown_model(who, factory())
     name = (model or spec.example).removeprefix(f"{spec.name}:")
     if not name:

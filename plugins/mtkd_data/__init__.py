@@ -52,6 +52,7 @@ def mtkd_register_data() -> list[DataSpec]:
             "coco",
             "Boxes in COCO format: a JSON file and a folder of images.",
             "mtkd_data.coco:Coco",
+            guess="mtkd_data.guess_coco:guess",
             tasks=("detection",),
             options=(
                 Option("annotations", str, None, "JSON file with the training annotations", required=True),
@@ -116,6 +117,7 @@ def mtkd_register_data() -> list[DataSpec]:
             "image-folder",
             "A folder with one folder of PNG or JPEG images per class.",
             "mtkd_data.image_folder:ImageFolder",
+            guess="mtkd_data.guess_class_folders:guess",
             tasks=("classification",),
             options=(
                 Option(
@@ -133,6 +135,7 @@ def mtkd_register_data() -> list[DataSpec]:
             "image-table",
             "Images listed in a CSV or Parquet file, with values, classes or several 0/1 labels.",
             "mtkd_data.image_table:ImageTable",
+            guess="mtkd_data.guess_tables:guess_image_table",
             options=(
                 Option(
                     "path",
@@ -154,6 +157,7 @@ def mtkd_register_data() -> list[DataSpec]:
             "table",
             "A CSV or Parquet file of numbers and categories, one sample per row.",
             "mtkd_data.table:Table",
+            guess="mtkd_data.guess_tables:guess_table",
             inputs="table",
             options=(
                 Option(
@@ -181,6 +185,7 @@ def mtkd_register_data() -> list[DataSpec]:
             "voc",
             "Boxes in Pascal VOC format: one XML file per image.",
             "mtkd_data.voc:Voc",
+            guess="mtkd_data.guess_voc:guess_boxes",
             tasks=("detection",),
             options=(
                 Option("path", str, None, "folder that contains Annotations and JPEGImages", required=True),
@@ -194,6 +199,7 @@ def mtkd_register_data() -> list[DataSpec]:
             "mask-folder",
             "A folder of images and a folder of masks with the same names: gray or palette PNG.",
             "mtkd_data.mask_folder:MaskFolder",
+            guess="mtkd_data.guess_masks:guess",
             tasks=("segmentation",),
             options=(
                 Option(
@@ -226,6 +232,7 @@ def mtkd_register_data() -> list[DataSpec]:
             "voc-segmentation",
             "Masks of Pascal VOC's 21 classes, from an existing VOCdevkit folder.",
             "mtkd_data.voc_segmentation:VocSegmentation",
+            guess="mtkd_data.guess_voc:guess_masks",
             tasks=("segmentation",),
             options=(
                 Option("path", str, None, "folder that contains VOCdevkit", required=True),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures import own_data
+
 HEAVY = ("torch", "torchvision", "timm", "numpy", "sklearn", "PIL", "safetensors", "scipy", "torchmetrics")
 SCRIPT = """
 import sys
@@ -75,6 +77,18 @@ def test_more_of_looking_around_imports_no_torch(arguments: list[str]) -> None:
     code, loaded, _ = start(*arguments)
     assert code == 0
     assert "torch" not in loaded
+
+
+def test_drafting_a_recipe_without_weights_imports_no_torch() -> None:
+    own_data.class_folders(Path("photos"), count=1)
+    own_data.mask_folders(Path("seg"), count=1)
+    own_data.coco(Path("det"))
+    own_data.voc(Path("voc"))
+    own_data.table(Path("t.csv"), ["a", "b"])
+    for path in ("photos", "seg", "det", "voc", "t.csv"):
+        code, loaded, _ = start("init", "--data", path)
+        assert code == 0
+        assert "torch" not in loaded, path
 
 
 def test_everything_can_be_listed_where_torch_is_not_installed() -> None:
