@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from mtkd_cli.errors import UsageError, join_first
+from mtkd_cli.errors import UsageError, join_first, missing_path
 from mtkd_cli.files import yaml12
 from mtkd_cli.interfaces import FILL_IN, TeacherGuess
 from mtkd_cli.plugin.registry import Registry
@@ -135,6 +136,8 @@ def _add_data(lines: _Lines, found: FoundData, unlabeled: str) -> None:
     lines.add("name", found.spec.name, guess.reason, "  ", "data")
     options = dict(guess.options)
     why = dict(guess.why)
+    if unlabeled and not Path(unlabeled).exists():
+        raise missing_path(unlabeled, "--unlabeled", "file or folder")
     if unlabeled:
         takes = any(option.name == "unlabeled" and option.type is str for option in found.spec.options)
         if not takes:

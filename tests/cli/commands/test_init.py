@@ -243,6 +243,7 @@ def test_never_overwrites_and_refuses_what_it_cannot_use() -> None:
         (["--data", "photos", "x.txt"], "x.txt is not the name of a recipe"),
         (["--data", "photos", "digits", "x.yaml"], "'digits' is another"),
         (["--data", "nowhere", "x.yaml"], "no file or folder nowhere"),
+        (["--data", "photos", "--unlabeled", "nowhere", "x.yaml"], "no file or folder nowhere"),
         (["--data", "photos", "--teacher", "nothing.onnx", "x.yaml"], "no file nothing.onnx"),
         (["--data", "photos", "--teacher", "mine.yaml", "x.yaml"], "no provider for image inputs loads"),
         (["--data", "photos", "--task", "segmentation", "x.yaml"], "no data source recognizes photos"),
