@@ -8,7 +8,7 @@ from dataclasses import replace
 from mtkd_cli.compare.grid import Method, best_teacher_for, label_of
 from mtkd_cli.compare.looks import Seed
 from mtkd_cli.compare.pairing import best_set_of, paired_by_seed
-from mtkd_cli.compare.row_costs import typical_costs
+from mtkd_cli.compare.row_costs import training_steps, typical_costs
 from mtkd_cli.compare.sentences import against
 from mtkd_cli.compare.student import Student
 from mtkd_cli.errors import DataError
@@ -158,6 +158,7 @@ def _row(
         runs=tuple(student.run for student in students),
         key=students[0].key,
         costs=typical_costs([student.report.costs.student for student in students]),
+        steps=training_steps(students[0].report.student),
     )
     tests = {who: each[method] for who, each in verdicts.items() if method in each}
     return replace(
@@ -198,12 +199,14 @@ def _baseline_rows(kind: str, by_method: ByMethod, found: Scores, varying: Seque
         name = f"{title}, {suffix}" if suffix else title
         costs = [student.report.costs.baselines.get(kind) for student in by_method[methods[0]].values()]
         known = [each for each in costs if each is not None]
+        trainings = [student.report.baselines.get(kind) for student in by_method[methods[0]].values()]
         rows.append(
             replace(
                 _summary(name, dict(scores)),
                 method=settings,
                 reference=kind not in OPPONENTS,
                 costs=typical_costs(known) if known else None,
+                steps=training_steps(trainings[0]) if trainings and trainings[0] else None,
             )
         )
     return rows

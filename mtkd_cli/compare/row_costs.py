@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from mtkd_cli.report.costs import Costs
+from mtkd_cli.report.run_result import Training
 
 
 def typical_costs(costs: Sequence[Costs]) -> Costs:
@@ -28,3 +29,8 @@ def typical_costs(costs: Sequence[Costs]) -> Costs:
 def _median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.median(known) if known and len(known) == len(values) else None
+
+
+def training_steps(training: Training) -> int | None:
+    """Return the optimizer steps of a training, from the last row of its curve; None without a curve."""
+    return int(training.curve[-1]["step"]) if training.curve else None

@@ -56,7 +56,7 @@ def _list_beaten(opponent: Opponent) -> Tile:
 
 
 def _scores(facts: Comparison, metric: str) -> Section:
-    header = ["student", f"mean {metric}", "among the best", "95 % interval", "seeds", "size"]
+    header = ["student", f"mean {metric}", "among the best", "95 % interval", "seeds", "steps", "size"]
     values = {row.name: row.mean for row in facts.rows}
     spans = {row.name: row.interval for row in facts.rows if row.interval}
     seeds = {row.name: row.scores for row in facts.rows}
@@ -77,6 +77,7 @@ def _cells(facts: Comparison, index: int, row: Row) -> list[str]:
         standing(facts, index),
         "\u00a0to\u00a0".join(format_number(end, row.mean) for end in row.interval) if row.interval else "-",
         str(len(row.scores)),
+        "-" if row.steps is None else f"{row.steps:,}",
         bytes_in_words(costs.bytes),
         milliseconds(costs.latency_ms),
     ]

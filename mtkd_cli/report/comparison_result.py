@@ -61,6 +61,7 @@ class Row:
         reference: whether it saw more labels than the methods, so that it is not a fair baseline.
         key: digest of the runs' recipe without seeds; empty for a baseline.
         costs: size and median latency of the student; None in files of earlier versions.
+        steps: optimizer steps of one training; None if unknown.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Row:
     reference: bool = False
     key: str = ""
     costs: Costs | None = None
+    steps: int | None = None
 
 
 @dataclass(frozen=True)

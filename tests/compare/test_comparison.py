@@ -240,6 +240,14 @@ def test_rows_have_the_size_and_median_latency() -> None:
     assert row(comparison_of(mixed), "mean").costs == Costs(parameters=10, bytes=40)
 
 
+def test_rows_have_the_steps_of_one_training() -> None:
+    runs = students("mean", [0.9, 0.91, 0.9])
+    assert row(comparison_of(runs), "mean").steps is None  # no curve in these reports
+    training = replace(runs[0].report.student, curve=({"step": 20}, {"step": 1200}))
+    first = replace(runs[0], report=replace(runs[0].report, student=training))
+    assert row(comparison_of([first, *runs[1:]]), "mean").steps == 1200
+
+
 def test_lowest_loss_breaks_ties_of_trials() -> None:
     losses = iter([0.9, 0.5, 0.1, 0.3, math.nan])
 
