@@ -214,7 +214,7 @@ def test_restarts_killed_process_and_stops_on_signal(tmp_path: Path) -> None:
         (_, victim) = children(process.pid)
         os.kill(victim, signal.SIGKILL)
         wait_for(tmp_path, "runs/run/log.txt")
-        while "resuming after step" not in (tmp_path / "runs/run/log.txt").read_text():
+        while "resuming: distill, step" not in (tmp_path / "runs/run/log.txt").read_text():
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
