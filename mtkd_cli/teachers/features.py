@@ -107,9 +107,9 @@ def require_last_layer(model: Model, name: str) -> None:
     """
     if not model.head:
         raise UsageError(
-            f"the teacher {name!r} has no last layer whose input could be learnt from",
+            f"the teacher {name!r} has no last layer, so it has no features to learn from",
             where="loss.features",
-            hint="leave loss.features out, or that teacher",
+            hint="remove loss.features, or this teacher",
         )
 
 

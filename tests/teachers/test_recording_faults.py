@@ -164,7 +164,7 @@ def test_reports_full_disk_and_resumes_later(tmp_path: Path, monkeypatch: pytest
         assert FILE_TOO_LARGE in result.stderr
         assert "bytes are free" in result.stderr
         assert f"where: {folder}" in result.stderr
-        assert "do: make room" in result.stderr
+        assert "do: free space" in result.stderr
         assert not [*folder.rglob("*.partial"), *folder.rglob("*.npy.*")]
         assert not inventory.damaged_items()
         assert mtkd("record", "digits", *ONE).exit_code == 0

@@ -88,15 +88,14 @@ def test_empty_cell_is_nan_and_overflow_is_infinite() -> None:
     assert list(found.lines) == [2, 3]
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("comma", [False, True])
+@pytest.mark.parametrize(
+    ("separator", "comma"), [(",", False), (";", False), (";", True), ("\t", False), ("\t", True)]
+)
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_reads_other_separators_and_decimal_commas(
     separator: str, comma: bool, mark: str, newline: str
 ) -> None:
-    if comma and separator == ",":
-        pytest.skip("needs another separator")
     text = CSV.replace(",", separator).replace(".", "," if comma else ".").replace("\n", newline)
     text = text.replace(",png", ".png")
     Path("p.csv").write_bytes((mark + text).encode())
