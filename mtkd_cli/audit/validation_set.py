@@ -54,7 +54,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Panel:
-    """K teachers on the N labelled validation samples.
+    """K teachers on the N labeled validation samples.
 
     Attributes:
         rows: the samples, in the order of all measurements.
