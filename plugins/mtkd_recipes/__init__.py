@@ -20,7 +20,7 @@ def mtkd_register_recipes() -> list[RecipeSpec]:
         ),
         RecipeSpec(
             "digits",
-            "Scanned digits: 100 labels, three small teachers; offline, under a minute.",
+            "Scanned digits: 100 labels, three small teachers; offline, one to two minutes.",
             "mtkd_recipes:digits.yaml",
         ),
         RecipeSpec(
