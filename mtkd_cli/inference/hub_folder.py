@@ -20,7 +20,7 @@ from mtkd_cli.inference.student import LoadedStudent, load_student
 
 USAGE = """import mtkd
 
-for answer in mtkd.predict("{folder}", ["photo.jpg"]):
+for answer in mtkd.predict("{folder}", ["{file}"]):
     print(answer)
 """
 CONFIG, CARD = "config.json", "README.md"
@@ -49,7 +49,8 @@ def description(student: LoadedStudent, folder: Path) -> Description:
         config = own.config(student.model.input, student.classes)
         if config is not None:
             return Description(own.library, config, own.usage.format(folder=folder.name))
-    return Description("mtkd", describe_export(student), USAGE.format(folder=folder.name))
+    file = "rows.csv" if student.takes == "table" else "photo.jpg"
+    return Description("mtkd", describe_export(student), USAGE.format(folder=folder.name, file=file))
 
 
 def write(student: LoadedStudent, folder: Path, described: Description, card: str) -> list[Path]:

@@ -198,7 +198,7 @@ def _checks(found: FoundData, named: Sequence[tuple[str, TeacherGuess]]) -> tupl
         if guess.outputs not in (None, len(classes)):
             checks.append(
                 f"{name}: it has {guess.outputs} outputs, the data {len(classes)} classes: set classes: to "
-                "the names of its outputs"
+                "the names of its outputs, or fit: head to replace its last layer"
             )
         else:
             order = join_first(classes)

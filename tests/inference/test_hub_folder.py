@@ -36,6 +36,12 @@ def test_folder_loads_as_the_run_does(mtkd: Mtkd, run: Path, tmp_path: Path) -> 
     assert config["classes"] == list(map(str, range(10)))
 
 
+def test_usage_names_the_kind_of_file(distill: Callable[..., dict[str, Any]], mtkd: Mtkd) -> None:
+    distill("train={epochs: 1, lr: 0.01}", "student=mlp:4", recipe="diabetes", name="rows")
+    assert mtkd("export", "rows", "--format", "hub", "--output", "mine").exit_code == 0
+    assert 'mtkd.predict("mine", ["rows.csv"])' in Path("mine/README.md").read_text()
+
+
 def test_changed_weights_are_refused(mtkd: Mtkd, run: Path, tmp_path: Path) -> None:
     mtkd("export", run, "--format", "hub", "--output", tmp_path / "mine")
     weights = tmp_path / "mine" / "model.safetensors"
