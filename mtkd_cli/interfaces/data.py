@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -112,6 +112,27 @@ class DataCache(Protocol):
 
         Raises:
             DataError: the disk is full, read-only or otherwise unusable.
+        """
+
+    def describe_files(
+        self,
+        paths: Sequence[Path],
+        describe: Callable[[bytes], tuple[Any, ...]],
+        dtype: np.dtype[Any],
+        version: str,
+    ) -> NDArray[Any]:
+        """Return a record about the content of each file, ``[N]``.
+
+        Each file is read once. Later calls compare sizes and times of change, and read a random sample.
+
+        Args:
+            paths: the files.
+            describe: function from the content of a file to the fields of its record.
+            dtype: structured type of a record.
+            version: name and version of ``describe``; a change describes all files anew.
+
+        Raises:
+            DataError: a file cannot be read.
         """
 
     def mapped(self, path: Path) -> NDArray[Any]:

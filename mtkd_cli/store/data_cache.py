@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.store import content_store, mapped_arrays
+from mtkd_cli.store import content_store, described_files, mapped_arrays
 
 KIND = "images"
 
@@ -34,6 +35,16 @@ class StoreCache:
     def keep(self, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
         """Return the folder of ``key``; if it is missing, create it and fill it with ``write``."""
         return content_store.keep(KIND, key, write)
+
+    def describe_files(
+        self,
+        paths: Sequence[Path],
+        describe: Callable[[bytes], tuple[Any, ...]],
+        dtype: np.dtype[Any],
+        version: str,
+    ) -> NDArray[Any]:
+        """Return a record about the content of each file, ``[N]``, reading only what changed."""
+        return described_files.describe_files(paths, describe, dtype, version)
 
     def mapped(self, path: Path) -> NDArray[Any]:
         """Return the memory-mapped array of a ``.npy`` file; while it exists, pruning keeps the file."""

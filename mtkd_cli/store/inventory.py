@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.files import atomic
-from mtkd_cli.store import content_store, mapped_arrays, recorded_outputs
+from mtkd_cli.store import content_store, file_manifest, mapped_arrays, recorded_outputs
 from mtkd_cli.store.rounding import describe_rounding
 from mtkd_cli.store.row_format import Layout
 
-KINDS = ("outputs", "fitted", "alone", "pseudo-labels", "all-labels", "teachers", "images")
+KINDS = ("outputs", "fitted", "alone", "pseudo-labels", "all-labels", "teachers", "images", "files")
 """Kinds of content: the folders of the store."""
 
 FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.(partial|unfinished)")
@@ -114,6 +114,8 @@ def _remove(folder: Path) -> bool:
 
 
 def _is_intact(item: Item) -> bool:
+    if item.kind == "files":
+        return file_manifest.load(item.folder) is not None
     if item.kind != "outputs":
         return content_store.is_intact(item.folder)
     samples = _read_key(item.folder).get("samples")
@@ -176,6 +178,8 @@ def _describe(kind: str, key: dict[str, Any]) -> str:
     model = _find_model(key, "model")
     if kind == "outputs":
         return f"{model}, {key.get('split')} view {key.get('view')}, {key.get('samples')} samples"
+    if kind == "files":
+        return f"records of {key.get('files')} files in {key.get('root')}"
     if kind == "images":
         return f"images at {key['size']} px" if "size" in key else "files of a data source"
     return str(model or f"{key.get('size')} px")

@@ -103,6 +103,9 @@ def test_sources_use_given_cache(picture: Path, tmp_path: Path) -> None:
             write(tmp_path / "mine")
             return tmp_path / "mine"
 
+        def describe_files(self, paths: Any, describe: Any, dtype: Any, version: str) -> Any:
+            return np.array([describe(path.read_bytes()) for path in paths], dtype)
+
         def mapped(self, path: Path) -> Any:
             return np.load(path, mmap_mode="r")
 
