@@ -41,6 +41,7 @@ class Option:
         choices: allowed strings; empty allows all.
         required: whether the key must be set.
         aliases: former spellings of the key, which still work.
+        pair: whether a list of two values is allowed too, such as [height, width].
     """
 
     name: str
@@ -52,6 +53,7 @@ class Option:
     choices: tuple[str, ...] = ()
     required: bool = False
     aliases: tuple[str, ...] = ()
+    pair: bool = False
 
     def __post_init__(self) -> None:
         if self.type not in OPTION_TYPES:

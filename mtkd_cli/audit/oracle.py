@@ -44,4 +44,4 @@ def _right(panel: Panel) -> Iterator[tuple[Tensor, Tensor]]:
         shape = (len(best), 1, *task.elements) if task.elements else (-1, *[1] * (stacked.dim() - 2))
         # [B, *] -> [B, C, *]
         index = best.reshape(shape).expand_as(stacked[0])
-        yield stacked.gather(0, index[None])[0], target
+        yield from panel.on_frames(stacked.gather(0, index[None])[0], rows)

@@ -26,9 +26,7 @@ FEWEST = 5
 
 def outcomes(panel: Panel) -> list[Outcome]:
     """Return the outcome of each teacher alone, on the labels of the classes that it knows."""
-    return [
-        panel.outcome(measure_pairs(_measure_alone(panel, k), panel.task)) for k in range(len(panel.teachers))
-    ]
+    return [panel.outcome(measure_pairs(_scored(panel, k), panel.task)) for k in range(len(panel.teachers))]
 
 
 def on_every_label(panel: Panel, alone: list[Outcome]) -> list[Outcome]:
@@ -45,7 +43,12 @@ def on_every_label(panel: Panel, alone: list[Outcome]) -> list[Outcome]:
 
 def _whole(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:
     for rows in batches(panel.rows):
-        yield mixture(panel.task, panel.batch(rows).alone(teacher)), panel.targets(rows)
+        yield from panel.on_frames(mixture(panel.task, panel.batch(rows).alone(teacher)), rows)
+
+
+def _scored(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:
+    for rows in batches(panel.rows):
+        yield from panel.on_frames(panel.only([teacher]).answers(rows)[0], rows, teacher)
 
 
 def _measure_alone(panel: Panel, teacher: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -18,7 +18,7 @@ from mtkd_cli.stats.estimate import Difference
 from mtkd_cli.stats.score import Score, mean_of, score_of
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
-from mtkd_cli.training.evaluation import Measured, batches, measure_pairs
+from mtkd_cli.training.evaluation import Measured, batches, measure_pairs, on_frames
 from mtkd_cli.training.loop import Step
 from mtkd_cli.training.objectives import Batches
 from mtkd_cli.training.strategy import Strategy, mixture
@@ -90,6 +90,28 @@ class Panel:
         """Return the labels of some samples."""
         return torch.from_numpy(self.context.data.val.samples.targets[rows])
 
+    def on_frames(
+        self, output: Tensor, rows: NDArray[np.int64], teacher: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield outputs and labels on the original images, see `mtkd_cli.training.evaluation.on_frames`.
+
+        Args:
+            output: outputs of the samples.
+            rows: the samples.
+            teacher: only labels of classes that this teacher knows; None: all.
+        """
+        val, known = self.context.data.val, self.batches.known
+        if teacher is None or known is None:
+            return on_frames(output, self.targets(rows), rows, val, self.task)
+        return on_frames(
+            output,
+            self.labels(rows)[teacher],
+            rows,
+            val,
+            self.task,
+            lambda labels: self.task.remove_unknown_labels(labels, known[teacher]),
+        )
+
     def labels(self, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
         """Return the labels of some samples for each teacher, only of classes that it knows."""
         target, known = self.targets(rows), self.batches.known
@@ -145,7 +167,7 @@ def ensemble(panel: Panel, part: Part, folds: Sequence[NDArray[np.int64]]) -> Ou
                     weights.append(
                         answer.weights.flatten(2).mean(dim=2) if answer.weights.dim() > 2 else answer.weights
                     )
-                yield mixture(panel.task, answer), panel.targets(rows)
+                yield from panel.on_frames(mixture(panel.task, answer), rows)
 
     with torch.no_grad():
         found = measure_pairs(merged(), panel.task)

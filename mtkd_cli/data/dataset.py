@@ -209,8 +209,14 @@ def _check_targets(split: Samples, name: str, classes: int) -> None:
 
 
 def _digest(samples: Samples) -> str:
+    """Return the SHA-256 of ids and inputs; of the encoded files where the source has their digests."""
     digest = hashlib.sha256()
     digest.update("\x1f".join(samples.ids).encode())
+    if samples.contents is not None:
+        contents = samples.contents if samples.rows is None else samples.contents[samples.rows]
+        digest.update(samples.decoder.encode())
+        digest.update(np.ascontiguousarray(contents).data)
+        return digest.hexdigest()
     digest.update(str(((len(samples), *samples.inputs.shape[1:]), str(samples.inputs.dtype))).encode())
     for start in range(0, len(samples), 4096):
         digest.update(np.ascontiguousarray(samples.read(slice(start, start + 4096))).data)
@@ -231,7 +237,8 @@ def _statistics(train: Samples, columns: tuple[Column, ...]) -> InputSpec:
     share = counts / counts.sum(axis=1, keepdims=True)
     mean = share @ values  # [C, 256] @ [256] -> [C]
     std = np.sqrt(np.maximum(share @ values**2 - mean**2, 1e-6))
-    return _input_spec(int(train.inputs.shape[-1]), mean, std)
+    height, width = inputs.shape[2:]
+    return _input_spec(height if height == width else (height, width), mean, std)
 
 
 def _table_statistics(rows: NDArray[Any], columns: tuple[Column, ...]) -> InputSpec:
@@ -247,7 +254,9 @@ def _table_statistics(rows: NDArray[Any], columns: tuple[Column, ...]) -> InputS
     return InputSpec(1, tuple(map(float, mean)), tuple(map(float, std)), channels, columns=columns)
 
 
-def _input_spec(size: int, mean: NDArray[np.float64], std: NDArray[np.float64]) -> InputSpec:
+def _input_spec(
+    size: int | tuple[int, int], mean: NDArray[np.float64], std: NDArray[np.float64]
+) -> InputSpec:
     return InputSpec(
         size=size,
         channels=len(mean),

@@ -1,12 +1,13 @@
 """Views: one deterministic augmentation of a sample, a function of (seed, sample id, number).
 
 Torchvision's v2 transforms draw one set of parameters for a whole batch. Here each sample has its own
-parameters, drawn from counters, and the batch is transformed at once: one affine resampling for all geometric
-changes, then contrast and brightness.
+parameters, drawn from counters, and the batch is transformed at once: a random crop of the original image,
+one affine resampling for all other geometric changes, then contrast and brightness.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,58 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counter_rng
+from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed.devices import to_device
+from mtkd_cli.interfaces import Samples, WindowReader
+from mtkd_cli.reading.images import crop_windows
 from mtkd_cli.recipe.schema import Augment
 
 PLAIN = 0
 """Number of the view without augmentation."""
-DRAWS = 10
-"""Random numbers for each view; their columns are used in `_affine` and `_color`."""
+DRAWS = 14
+"""Random numbers for each view; their columns are used in `_affine`, `_color` and `_windows`."""
+ASPECT = math.log(4 / 3)
+"""Largest logarithm of a random crop's aspect ratio, relative to its image's (Szegedy et al., CVPR 2015)."""
+
+
+def views_of(
+    split: Split,
+    rows: slice | NDArray[np.int64],
+    number: int,
+    seed: int,
+    augment: Augment,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Return one view of each sample, ``[B, C, H, W]`` float32 in [0, 1], or rows of a table ``[B, F]``.
+
+    Args:
+        split: split with the samples.
+        rows: the samples.
+        number: number of the view; 0 is the sample without augmentation.
+        seed: ``views.seed`` of the recipe.
+        augment: the augmentation's ranges.
+        device: device of the result.
+    """
+    ids = split.id_numbers[rows]
+    return view(read_inputs(split, rows, number, seed, augment), ids, number, seed, augment, device)
+
+
+def read_inputs(
+    split: Split, rows: slice | NDArray[np.int64], number: int, seed: int, augment: Augment
+) -> NDArray[Any]:
+    """Return the inputs of one view before `view`: whole images, or random crops of the original images.
+
+    See `views_of` for the arguments.
+    """
+    samples = split.samples
+    if number == PLAIN or augment.resized_crop == 1 or samples.inputs.ndim == 2:
+        return samples.read(rows)
+    windows = _windows(split.id_numbers[rows], number, seed, augment)
+    reader = _original_images(samples)
+    if reader is None:
+        return crop_windows(samples.read(rows), windows)
+    indices = np.arange(len(samples))[rows]
+    return reader.read_windows(indices if samples.rows is None else samples.rows[indices], windows)
 
 
 def view(
@@ -36,7 +82,7 @@ def view(
     """Return one view of each image, ``[B, C, H, W]`` float32 in [0, 1]; rows of a table are not changed.
 
     Args:
-        inputs: ``[B, C, H, W]`` uint8, or ``[B, F]``.
+        inputs: ``[B, C, H, W]`` uint8, or ``[B, F]``, from `read_inputs`.
         samples: ``[B]``, id numbers from `counter_rng.id_numbers`.
         number: number of the view; 0 is the image without augmentation.
         seed: ``views.seed`` of the recipe.
@@ -53,18 +99,84 @@ def view(
     return _color(_geometry(pixels, draws, augment), draws, augment)
 
 
-def affine(samples: NDArray[np.uint64], number: int, seed: int, augment: Augment) -> Tensor | None:
-    """Return the affine map from view to sample coordinates, ``[B, 2, 3]``; None if nothing moves.
+def affine(
+    samples: NDArray[np.uint64], number: int, seed: int, augment: Augment, aspect: float = 1.0
+) -> Tensor | None:
+    """Return the affine map from view to its inputs' coordinates, ``[B, 2, 3]``; None if nothing moves.
 
     See `Task.transform_labels` for the coordinates and `view` for the arguments.
+
+    Args:
+        samples: ``[B]``, id numbers.
+        number: number of the view.
+        seed: seed of the views.
+        augment: the augmentation's ranges.
+        aspect: height of the images divided by their width.
     """
     moves = augment.flip or _resamples(augment)
-    return None if number == PLAIN or not moves else _affine(_draws(samples, number, seed), augment)
+    return None if number == PLAIN or not moves else _affine(_draws(samples, number, seed), augment, aspect)
+
+
+def window_affine(
+    split: Split, rows: NDArray[np.int64], number: int, seed: int, augment: Augment
+) -> Tensor | None:
+    """Return the affine map from `read_inputs` to the samples' grid, ``[B, 2, 3]``; None if they are equal.
+
+    A random crop is a part of the original image; the labels are on the grid, on which the original image
+    may be padded or cropped.
+    """
+    if number == PLAIN or augment.resized_crop == 1:
+        return None
+    windows = torch.from_numpy(_windows(split.id_numbers[rows], number, seed, augment))  # [B, 4]
+    on_grid, of_frame = [], _original_images(split.samples) is not None
+    for row, window in zip(rows.tolist(), windows, strict=True):
+        placement = split.samples.placement(row) if of_frame else None
+        on_grid.append(window if placement is None else placement.boxes_to_grid(window))
+    left, top, right, bottom = (torch.stack(on_grid) * 2 - 1).unbind(dim=1)  # from -1 to 1
+    zero = torch.zeros_like(left)
+    x = torch.stack([(right - left) / 2, zero, (right + left) / 2], dim=1)
+    y = torch.stack([zero, (bottom - top) / 2, (bottom + top) / 2], dim=1)
+    return torch.stack([x, y], dim=1).float()  # 2 times [B, 3] -> [B, 2, 3]
+
+
+def compose(outer: Tensor | None, inner: Tensor | None) -> Tensor | None:
+    """Return the affine map ``outer(inner(x))`` of maps ``[B, 2, 3]``; None is the identity."""
+    if outer is None or inner is None:
+        return inner if outer is None else outer
+    inner = inner.to(outer)
+    linear = outer[:, :, :2] @ inner[:, :, :2]
+    shift = outer[:, :, :2] @ inner[:, :, 2:] + outer[:, :, 2:]
+    return torch.cat([linear, shift], dim=2)
+
+
+def _original_images(samples: Samples) -> WindowReader | None:
+    """Return the reader of the original images; None if random crops are parts of the grid.
+
+    Labels cover the grid only, so the parts of an image that ``fit: crop`` cuts have none.
+    """
+    frames = samples.frames
+    if frames is not None and frames.labels is not None and frames.fit == "crop":
+        return None
+    return samples.windows
 
 
 def _draws(samples: NDArray[np.uint64], number: int, seed: int) -> Tensor:
     """Return the random numbers of each sample's view in [0, 1), ``[B, DRAWS]``."""
     return torch.from_numpy(counter_rng.uniform(samples, DRAWS, "view", seed, number))
+
+
+def _windows(samples: NDArray[np.uint64], number: int, seed: int, augment: Augment) -> NDArray[np.float64]:
+    """Return left, top, right, bottom of a random crop of each image, relative to its sides, ``[B, 4]``.
+
+    The area is uniform between the smallest share and 1, the logarithm of the aspect ratio uniform, the
+    position uniform. A side that exceeds the image is cut.
+    """
+    draws = counter_rng.uniform(samples, DRAWS, "view", seed, number).astype(np.float64)[:, 10:]
+    area = augment.resized_crop + (1 - augment.resized_crop) * draws[:, 0]
+    aspect = np.exp(ASPECT * (2 * draws[:, 1] - 1))
+    width, height = np.minimum(np.sqrt(area * aspect), 1), np.minimum(np.sqrt(area / aspect), 1)
+    left, top = (1 - width) * draws[:, 2], (1 - height) * draws[:, 3]
+    return np.stack([left, top, left + width, top + height], axis=1)
 
 
 def _resamples(augment: Augment) -> bool:
@@ -74,7 +186,7 @@ def _resamples(augment: Augment) -> bool:
 
 def _geometry(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:
     """Return the pixels ``[B, C, H, W]`` after flip, rotation, zoom, crop and shift."""
-    matrix = _affine(draws, augment)  # [B, 2, 3]
+    matrix = _affine(draws, augment, pixels.shape[2] / pixels.shape[3])  # [B, 2, 3]
     if not _resamples(augment):
         # The first entry of a flipped view is -1: mirror these samples exactly.
         return torch.where(matrix[:, 0, 0, None, None, None] < 0, pixels.flip(-1), pixels)
@@ -82,8 +194,14 @@ def _geometry(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _affine(draws: Tensor, augment: Augment) -> Tensor:
-    """Return the affine matrices ``[B, 2, 3]`` from view to sample, in coordinates from -1 to 1."""
+def _affine(draws: Tensor, augment: Augment, aspect: float) -> Tensor:
+    """Return the affine matrices ``[B, 2, 3]`` from view to sample, in coordinates from -1 to 1.
+
+    Args:
+        draws: ``[B, DRAWS]``.
+        augment: the augmentation's ranges.
+        aspect: height of the images divided by their width; rotations are in pixels.
+    """
     signed = draws * 2 - 1  # [B, DRAWS], -1 to 1
     flip = torch.where(draws[:, 0] < 0.5, -1.0, 1.0) if augment.flip else torch.ones_like(draws[:, 0])
     side = augment.crop + (1 - augment.crop) * draws[:, 1]  # share of the image's side that is shown
@@ -94,7 +212,10 @@ def _affine(draws: Tensor, augment: Augment) -> Tensor:
     shift_x = rest * signed[:, 4] + 2 * augment.shift * signed[:, 5]
     shift_y = rest * signed[:, 6] + 2 * augment.shift * signed[:, 7]
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    rows = [torch.stack([flip * cos, -sin, shift_x], 1), torch.stack([flip * sin, cos, shift_y], 1)]
+    rows = [
+        torch.stack([flip * cos, -sin * aspect, shift_x], 1),
+        torch.stack([flip * sin / aspect, cos, shift_y], 1),
+    ]
     return torch.stack(rows, 1)  # 2 times [B, 3] -> [B, 2, 3]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from mtkd_cli.data.dataset import Dataset, Split
 from mtkd_cli.errors import DataError, RecipeError, UsageError
 from mtkd_cli.inference.code_permission import announce, permit
 from mtkd_cli.inference.student import LoadedStudent
-from mtkd_cli.interfaces import Details, Task
+from mtkd_cli.interfaces import Details, FrameLabels, Task
 from mtkd_cli.interfaces.significant_digits import round_or_none, without_nan
 from mtkd_cli.plugin.registry import Registry, load_registry
 from mtkd_cli.recipe.reader import apply
@@ -166,8 +166,25 @@ def for_student(student: LoadedStudent, data: Dataset, split: Split) -> Split:
             hint=f"it has {', '.join(student.classes[:10])}",
         )
     numbers = np.array([student.classes.index(name) for name in data.classes])
-    targets = _renumber(split.samples.targets, numbers, student.task)
-    return replace(split, samples=replace(split.samples, targets=targets))
+    samples = split.samples
+    targets, frames = _renumber(samples.targets, numbers, student.task), samples.frames
+    if frames is not None and frames.labels is not None:
+        frames = replace(frames, labels=_Renumbered(frames.labels, numbers, student.task))
+    return replace(split, samples=replace(samples, targets=targets, frames=frames))
+
+
+@dataclass(frozen=True)
+class _Renumbered:
+    """Labels on the original images with other class numbers; see `_renumber` for the attributes."""
+
+    labels: FrameLabels
+    numbers: NDArray[np.int64]
+    task: Task
+
+    def __getitem__(self, row: int) -> NDArray[Any]:
+        """Return the label of a row."""
+        renumbered: NDArray[Any] = _renumber(self.labels[row][None], self.numbers, self.task)[0]
+        return renumbered
 
 
 def _renumber(targets: NDArray[Any], numbers: NDArray[np.int64], task: Task) -> NDArray[Any]:

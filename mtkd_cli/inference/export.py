@@ -19,6 +19,7 @@ from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import DataError, MtkdError, UsageError, first_line
 from mtkd_cli.files import atomic
 from mtkd_cli.inference.student import LoadedStudent
+from mtkd_cli.interfaces import sides
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.models.preprocess import Prepared
@@ -125,7 +126,7 @@ def describe_export(student: LoadedStudent) -> dict[str, Any]:
     facts = student.facts
     reads = facts["reads"]
     table = student.takes == "table"
-    shape = ["batch", len(reads["columns"])] if table else ["batch", reads["channels"], *[reads["size"]] * 2]
+    shape = ["batch", len(reads["columns"])] if table else ["batch", reads["channels"], *sides(reads["size"])]
     return {
         "task": facts["task"]["name"].rpartition(":")[2],
         "classes": list(student.classes),
@@ -154,7 +155,9 @@ def needs_single_samples(student: LoadedStudent) -> bool:
 
 def _input_shape(student: LoadedStudent) -> tuple[int, ...]:
     reads = student.facts["reads"]
-    return (len(reads["columns"]),) if student.takes == "table" else (reads["channels"], *[reads["size"]] * 2)
+    if student.takes == "table":
+        return (len(reads["columns"]),)
+    return reads["channels"], *sides(reads["size"])
 
 
 def _write(student: LoadedStudent, module: nn.Module, form: str, part: Path, example: NDArray[Any]) -> Run:

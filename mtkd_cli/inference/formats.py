@@ -21,9 +21,6 @@ from mtkd_cli.inference.predict import Answered
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters that start a formula in a spreadsheet."""
 
-UNSEEN = 255
-"""Class number of pixels outside the student's input."""
-
 CORNERS = ("x1", "y1", "x2", "y2")
 
 
@@ -55,14 +52,9 @@ def boxes_in_pixels(answered: Answered, threshold: float) -> list[tuple[str, flo
     prediction = answered.prediction
     if prediction is None or prediction.boxes is None:
         return []
-    left, top, right, bottom = answered.shown
-    wide, high = right - left, bottom - top
+    wide, high = answered.size
     return [
-        (
-            name,
-            score,
-            [_round_pixel(c) for c in (left + x1 * wide, top + y1 * high, left + x2 * wide, top + y2 * high)],
-        )
+        (name, score, [_round_pixel(corner) for corner in (x1 * wide, y1 * high, x2 * wide, y2 * high)])
         for name, score, x1, y1, x2, y2 in prediction.boxes
         if score >= threshold
     ]
@@ -130,16 +122,12 @@ def coco(answers: Iterable[Answered], classes: Sequence[str], threshold: float) 
 
 
 def write_mask(mask: NDArray[np.uint8], answered: Answered, folder: Path) -> Path:
-    """Write a mask of class numbers as a PNG with the upright image's size, and return its path.
+    """Write a mask of class numbers ``[H, W]`` as a PNG, and return its path.
 
     Raises:
         UsageError: the file exists.
     """
-    left, top, right, bottom = (round(side) for side in answered.shown)
-    whole = np.full((answered.size[1], answered.size[0]), UNSEEN, dtype=np.uint8)
-    shown = Image.fromarray(mask).resize((right - left, bottom - top), Image.Resampling.NEAREST)
-    whole[top:bottom, left:right] = np.asarray(shown)
-    picture = Image.frombytes("P", answered.size, whole.tobytes())
+    picture = Image.frombytes("P", answered.size, np.ascontiguousarray(mask).tobytes())
     picture.putpalette(palette())
     content = io.BytesIO()
     picture.save(content, "PNG")

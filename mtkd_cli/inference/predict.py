@@ -31,15 +31,14 @@ class Answered:
         file: path of the file; for a row of a table with its line number: ``a.csv:7``.
         prediction: the prediction; None if the file cannot be read.
         problem: reason why the file cannot be read.
-        size: width and height of the upright image, in pixels; (0, 0) for a row.
-        shown: part of the upright image that is the student's input: left, top, right, bottom, in pixels.
+        size: width and height of the upright image, in pixels; (0, 0) for a row. Masks and boxes cover the
+            whole image.
     """
 
     file: str
     prediction: Prediction | None
     problem: str = ""
     size: tuple[int, int] = (0, 0)
-    shown: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -120,14 +119,23 @@ def _read_rows(student: LoadedStudent, file: Path) -> Iterator[_Item]:
 
 
 def _predict_batch(student: LoadedStudent, items: Sequence[_Item]) -> Iterator[Answered]:
-    inputs = [item.inputs for item in items if item.inputs is not None]
-    answers = iter(
-        student.task.predictions(student.answer(np.stack(inputs)), student.classes) if inputs else ()
-    )
+    read = [item for item in items if item.inputs is not None]
+    answers = _predictions(student, read) if read else iter(())
     for item in items:
         prediction = None if item.inputs is None else next(answers)
-        shown = images.visible_box(item.size, student.facts["reads"]["fit"])
-        yield Answered(item.name, prediction, item.problem, item.size, shown)
+        yield Answered(item.name, prediction, item.problem, item.size)
+
+
+def _predictions(student: LoadedStudent, items: Sequence[_Item]) -> Iterator[Prediction]:
+    """Yield the predictions for readable items; masks and boxes on the original images."""
+    task, classes = student.task, student.classes
+    output = student.answer(np.stack([item.inputs for item in items if item.inputs is not None]))
+    if not task.spatial:
+        yield from task.predictions(output, classes)
+        return
+    for index, item in enumerate(items):
+        on_frame = task.to_frame(output[index : index + 1], student.placement(item.size))
+        yield from task.predictions(on_frame, classes)
 
 
 def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

@@ -21,7 +21,7 @@ from mtkd_cli.files import checksummed_json
 from mtkd_cli.inference.code_permission import permit
 from mtkd_cli.inference.run_files import ROOT, STUDENT, weights_file
 from mtkd_cli.inference.student_document import AGAIN, FORMAT, StudentDocument, parse_document
-from mtkd_cli.interfaces import Model, ModelRequest, Task, TaskData
+from mtkd_cli.interfaces import Model, ModelRequest, Placement, Task, TaskData, place, sides
 from mtkd_cli.interfaces.missing_labels import missing_labels_like
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
@@ -73,14 +73,14 @@ class LoadedStudent:
         return with_preprocessing(self.model).eval().requires_grad_(False)
 
     def read(self, file: str | Path) -> NDArray[np.uint8]:
-        """Decode an image file like the training data, ``[C, S, S]`` uint8.
+        """Decode an image file like the training data, ``[C, H, W]`` uint8.
 
         Raises:
             DataError: the file cannot be decoded.
         """
         reads, path = self.facts["reads"], Path(file)
         try:
-            return images.decode(path, reads["size"], reads["channels"], reads["fit"])
+            return images.decode(path, sides(reads["size"]), reads["channels"], reads["fit"])
         except MemoryError:
             raise
         except Exception as error:
@@ -90,8 +90,17 @@ class LoadedStudent:
                 hint="use a PNG or JPEG file",
             ) from error
 
+    def placement(self, size: tuple[int, int]) -> Placement:
+        """Return where an image lies on the grid of the inputs.
+
+        Args:
+            size: width and height of the upright image, in pixels.
+        """
+        reads = self.facts["reads"]
+        return place((size[1], size[0]), sides(reads["size"]), reads["fit"])
+
     def answer(self, inputs: NDArray[Any]) -> Tensor:
-        """Return the outputs ``[B, C, *]`` for images ``[B, C, S, S]`` uint8, or table rows ``[B, F]``."""
+        """Return the outputs ``[B, C, *]`` for images ``[B, C, H, W]`` uint8, or table rows ``[B, F]``."""
         shown = torch.from_numpy(np.require(inputs, requirements=["C", "W"]))
         with torch.inference_mode():
             output: Tensor = self.module(shown if shown.dim() == 2 else shown.float().div_(255))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces.data import Column
 from mtkd_cli.interfaces.models import InputSpec
+from mtkd_cli.interfaces.placement import Fit, sides
 from mtkd_cli.recipe.schema import Data, Loss
 from mtkd_cli.safe_loading.local_code import PREFIX
 
@@ -23,6 +24,7 @@ Name = Annotated[str, Field(min_length=1, max_length=4096)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Channels = Annotated[int, Field(ge=1, le=1_000_000)]
 Side = Annotated[int, Field(ge=1, le=65_536)]
+Size = Side | tuple[Side, Side]
 Length = Annotated[int, Field(ge=0, le=1_000_000)]
 MAX_LABEL = 100_000_000
 """Maximum size of the label of one sample, in numbers."""
@@ -39,7 +41,7 @@ class Request(_Part):
 
     model: Name
     channels: Channels
-    size: Side
+    size: Size
     outputs: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -69,11 +71,11 @@ class Reads(InputSpec):
 
     Attributes:
         kind: ``image`` or ``table``.
-        fit: conversion of an image to a square: ``crop`` or ``stretch``.
+        fit: how an image fills the grid, see `mtkd_cli.interfaces.placement.Fit`.
     """
 
     kind: Literal["image", "table"]
-    fit: Literal["crop", "stretch"]
+    fit: Fit
 
 
 class StudentDocument(_Part):
@@ -141,7 +143,7 @@ def _check_input(spec: InputSpec) -> None:
     numbers = (*spec.mean, *spec.std, *spec.range, spec.crop)
     if not all(map(math.isfinite, numbers)) or not 0 < spec.crop <= 1:
         raise ValueError("an input has an invalid mean, std, range or crop")
-    if not (spec.size is None or 1 <= spec.size <= 65_536):
+    if not all(1 <= side <= 65_536 for side in sides(spec.size or 1)):
         raise ValueError("an input has an invalid size")
     if not (spec.channels is None or 1 <= spec.channels <= 1_000_000):
         raise ValueError("an input has an invalid number of channels")

@@ -8,8 +8,12 @@ from mtkd_cli.interfaces.columns import Columns as Columns
 from mtkd_cli.interfaces.data import Column as Column
 from mtkd_cli.interfaces.data import DataCache as DataCache
 from mtkd_cli.interfaces.data import DataSource as DataSource
+from mtkd_cli.interfaces.data import FrameLabels as FrameLabels
+from mtkd_cli.interfaces.data import Frames as Frames
+from mtkd_cli.interfaces.data import Reader as Reader
 from mtkd_cli.interfaces.data import Samples as Samples
 from mtkd_cli.interfaces.data import SourceData as SourceData
+from mtkd_cli.interfaces.data import WindowReader as WindowReader
 from mtkd_cli.interfaces.detector import DetectionTargets as DetectionTargets
 from mtkd_cli.interfaces.detector import DetectorOutput as DetectorOutput
 from mtkd_cli.interfaces.guesses import FILL_IN as FILL_IN
@@ -21,6 +25,9 @@ from mtkd_cli.interfaces.models import Model as Model
 from mtkd_cli.interfaces.models import ModelProvider as ModelProvider
 from mtkd_cli.interfaces.models import ModelRequest as ModelRequest
 from mtkd_cli.interfaces.models import PrecomputedOutputs as PrecomputedOutputs
+from mtkd_cli.interfaces.placement import Placement as Placement
+from mtkd_cli.interfaces.placement import place as place
+from mtkd_cli.interfaces.placement import sides as sides
 from mtkd_cli.interfaces.strategy import AggregationBatch as AggregationBatch
 from mtkd_cli.interfaces.strategy import Aggregator as Aggregator
 from mtkd_cli.interfaces.strategy import CombiningAggregator as CombiningAggregator

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from mtkd_cli.interfaces.placement import Placement, place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,30 +27,103 @@ class Column:
     categories: tuple[str, ...] = ()
 
 
+class Reader(Protocol):
+    """Inputs with random access by row. NumPy arrays and memory maps are readers.
+
+    Reading must be thread-safe and always return the same values for a row.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(M, C, H, W)``, or ``(M, F)`` for table rows."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values, uint8 for images."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions, 4 for images."""
+
+    def __len__(self) -> int:
+        """Return M."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Return the inputs at a slice or at ``[B]`` row numbers, ``[B, C, H, W]`` or ``[B, F]``."""
+
+
+class WindowReader(Protocol):
+    """Reads parts of the original images at full resolution, for random crops."""
+
+    def read_windows(self, rows: NDArray[np.int64], windows: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Return parts of the images at ``rows``, each resized to the grid, ``[B, C, H, W]``.
+
+        Args:
+            rows: ``[B]`` row numbers.
+            windows: ``[B, 4]``, left, top, right, bottom of each part, relative to the original image.
+        """
+
+
+class FrameLabels(Protocol):
+    """Labels on the original images, from which scores are computed."""
+
+    def __getitem__(self, row: int, /) -> NDArray[Any]:
+        """Return the label of a row: a mask ``[H, W]`` (-1: no label), or boxes ``[M, 5]``.
+
+        Boxes are x1, y1, x2, y2 relative to the frame, and the class number.
+        """
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The original images of samples, see `mtkd_cli.interfaces.placement`.
+
+    Attributes:
+        sizes: ``[M, 2]``, height and width of the upright images, in pixels.
+        fit: how the images fill the grid, see `mtkd_cli.interfaces.placement.Fit`.
+        labels: labels on the original images by row; None for tasks without spatial labels.
+    """
+
+    sizes: NDArray[np.int32]
+    fit: str
+    labels: FrameLabels | None = None
+
+
 @dataclass(frozen=True)
 class Samples:
     """Samples of one split.
 
-    A missing label is -1 in integers, NaN in floats (`mtkd_cli.interfaces.missing_labels`).
+    A missing label is -1 in integers, NaN in floats (`mtkd_cli.interfaces.missing_labels`). A row is an index
+    into what all splits of a source share: ``inputs``, ``contents``, ``frames`` and ``windows``.
 
     Attributes:
         ids: N unique names, stable between runs.
         inputs: images ``[M, C, H, W]`` uint8, or table rows ``[M, F]`` float64 (or float32), one value per
-            column, NaN if missing; an array or a memory map.
+            column, NaN if missing; an array, a memory map or another `Reader`.
         targets: one label per sample, in the form of the task: ``[N]`` class numbers, ``[N, T]`` float
-            values, ``[N, H, W]`` integer masks, ``[N, M, 5]`` float boxes.
+            values, ``[N, H, W]`` integer masks, ``[N, M, 5]`` float boxes. Masks and boxes are on the grid
+            of ``inputs``.
         metadata: columns of N values (source, group), for strategies that route by them.
-        rows: ``[N]``, row of ``inputs`` for each sample; None: in order. With it, splits share one memory map
-            without copies.
+        rows: ``[N]``, row of each sample; None: in order. With it, splits share one memory map without
+            copies.
         files: the file of each sample; ``()`` if samples have no files of their own, for `mtkd samples`.
+        contents: ``[M, 32]`` uint8, SHA-256 of each sample's encoded file. With it, no pixels are read to
+            identify the samples.
+        decoder: how ``contents`` become ``inputs``: size, fit, version; part of the samples' identity.
+        frames: the original images, if images may not fill the grid or labels are spatial.
+        windows: reads parts of the original images; None: parts are taken from ``inputs``.
     """
 
     ids: tuple[str, ...]
-    inputs: NDArray[Any]
+    inputs: NDArray[Any] | Reader
     targets: NDArray[Any]
     metadata: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     rows: NDArray[np.int64] | None = None
-    files: tuple[Path, ...] = ()
+    files: Sequence[Path] = ()
+    contents: NDArray[np.uint8] | None = None
+    decoder: str = ""
+    frames: Frames | None = None
+    windows: WindowReader | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -58,13 +133,28 @@ class Samples:
         chosen: NDArray[Any] = self.inputs[where if self.rows is None else self.rows[where]]
         return chosen
 
+    def row(self, index: int) -> int:
+        """Return the row of a sample."""
+        return index if self.rows is None else int(self.rows[index])
+
+    def placement(self, index: int) -> Placement | None:
+        """Return where a sample's original image lies on the grid; None if the grid is the original."""
+        if self.frames is None:
+            return None
+        height, width = self.frames.sizes[self.row(index)]
+        rows, columns = self.inputs.shape[2:]
+        return place((int(height), int(width)), (rows, columns), self.frames.fit)
+
     def take(self, indices: NDArray[np.int64]) -> Samples:
         """Return the samples at ``indices``, in that order."""
-        metadata = {name: column[indices] for name, column in self.metadata.items()}
-        ids = tuple(self.ids[i] for i in indices)
-        rows = indices if self.rows is None else self.rows[indices]
-        files = tuple(self.files[i] for i in indices) if self.files else ()
-        return Samples(ids, self.inputs, self.targets[indices], metadata, rows, files)
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in indices),
+            targets=self.targets[indices],
+            metadata={name: column[indices] for name, column in self.metadata.items()},
+            rows=indices if self.rows is None else self.rows[indices],
+            files=tuple(self.files[i] for i in indices) if self.files else (),
+        )
 
 
 @dataclass(frozen=True)
@@ -77,8 +167,8 @@ class SourceData:
         val: validation samples; None: split off ``train``.
         test: test samples; None: split off ``train``.
         columns: columns of a table; empty: numbers without names.
-        fit: conversion of images to squares, see `mtkd_cli.reading.images.decode`; the student's input files
-            are converted in the same way.
+        fit: how images fill the grid, see `mtkd_cli.interfaces.placement.Fit`; the student's input files are
+            converted in the same way.
     """
 
     classes: tuple[str, ...]

@@ -19,7 +19,7 @@ class InputSpec:
     """Preprocessing of a view: images ``[B, C, H, W]`` with values 0 to 1, or table rows ``[B, F]``.
 
     Attributes:
-        size: side of the square input, in pixels; None: the data's. 1 for tables.
+        size: side of the square input, or height and width, in pixels; None: the data's. 1 for tables.
         mean: mean per channel, which is subtracted; empty: the data's.
         std: standard deviation per channel, which divides; empty: the data's.
         channels: 1 for gray, 3 for RGB; for a table the number of encoded columns, see ``columns``. None: the
@@ -34,7 +34,7 @@ class InputSpec:
         raw: whether the model takes table rows as in the data, see `Samples`.
     """
 
-    size: int | None = None
+    size: int | tuple[int, int] | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     channels: int | None = None
@@ -53,7 +53,7 @@ class ModelRequest:
     Attributes:
         model: name of the model, after ``provider:``.
         channels: channels of the model's input; for a table the number of encoded columns.
-        size: side of the model's input, in pixels; 1 for a table.
+        size: side of the model's square input, or height and width, in pixels; 1 for a table.
         outputs: number of outputs that the task needs.
         pretrained: whether to load the provider's trained weights.
         columns: columns of the data's table.
@@ -66,7 +66,7 @@ class ModelRequest:
 
     model: str
     channels: int
-    size: int
+    size: int | tuple[int, int]
     outputs: int
     pretrained: bool
     columns: tuple[Column, ...] = ()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtkd_cli.errors import PluginError
 from mtkd_cli.interfaces.columns import Columns
+from mtkd_cli.interfaces.placement import Placement
 from mtkd_cli.interfaces.types import Alignment, Details, Merged, Metric, Prediction
 
 if TYPE_CHECKING:
@@ -286,6 +287,17 @@ class Task(ABC, metaclass=_Complete):
                 to 1 (as in `torch.nn.functional.affine_grid`).
         """
         return target
+
+    def to_frame(self, output: Tensor, placement: Placement) -> Tensor:
+        """Return outputs ``[B, C, *]`` on the original image, on which scores are computed.
+
+        Called only if ``spatial``; by default, the output itself.
+
+        Args:
+            output: outputs on the grid, of samples with this placement.
+            placement: where the original image lies on the grid.
+        """
+        return output
 
     # Predictions and reports.
 

@@ -164,7 +164,7 @@ class Prediction:
     Attributes:
         facts: texts and numbers by name; the first one is the prediction.
         scores: a number for each class or value, by name; may be empty.
-        mask: ``[H, W]`` class numbers, on the task's grid; None for tasks without maps.
+        mask: ``[H, W]`` class numbers, with the size of the outputs; None for tasks without maps.
         boxes: (class name, score, x1, y1, x2, y2), corners relative to the sides; None for tasks without
             boxes.
     """

@@ -9,7 +9,7 @@ from torch import nn
 
 from mtkd_cli import counter_rng
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import Model
+from mtkd_cli.interfaces import Model, sides
 
 
 def tail_of(model: Model) -> nn.Module:
@@ -92,8 +92,8 @@ def with_outputs(model: Model, outputs: int, where: str, seed: int) -> Model:
 
 def _initialize_lazy_head(model: Model) -> None:
     """Run the model once, so that a lazy head gets its number of input features."""
-    size, channels = model.input.size or 224, model.input.channels or 3
+    size, channels = sides(model.input.size or 224), model.input.channels or 3
     training = model.module.training
     with torch.no_grad():
-        model.module.eval()(torch.zeros(1, channels, size, size))
+        model.module.eval()(torch.zeros(1, channels, *size))
     model.module.train(training)

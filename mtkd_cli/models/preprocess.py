@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import InputSpec, Model
+from mtkd_cli.interfaces import InputSpec, Model, sides
 from mtkd_cli.recipe.schema import Input
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -81,28 +81,28 @@ def prepare(views: Tensor, spec: InputSpec) -> Tensor:
         spec: the model's complete input.
 
     Returns:
-        ``[B, C', S, S]``, or ``[B, F']``.
+        ``[B, C', H, W]``, or ``[B, F']``.
     """
     if views.dim() == 2:
         return views if spec.raw else _encode_columns(views, spec)
     pixels = _with_channels(views, spec.channels or views.shape[1])  # [B, C', H, W]
-    size = spec.size or views.shape[-1]
-    # Resize to R, so that the center crop of the share ``spec.crop`` has the side S.
-    resized = math.floor(size / spec.crop + 1e-6)
-    if pixels.shape[-1] != resized or pixels.shape[-2] != resized:
+    size = sides(spec.size or (views.shape[2], views.shape[3]))
+    # Resize to R, so that the center crop of the share ``spec.crop`` has the size (H, W).
+    resized = [math.floor(side / spec.crop + 1e-6) for side in size]
+    if list(pixels.shape[2:]) != resized:
         nearest = spec.interpolation == "nearest"
         pixels = F.interpolate(
             pixels,
-            size=(resized, resized),
+            size=resized,
             mode=spec.interpolation,
             antialias=not nearest,
             align_corners=None if nearest else False,
         )
         if spec.interpolation == "bicubic":
             pixels = pixels.clamp(0, 1)
-    if resized != size:
-        start = round((resized - size) / 2)  # [B, C', R, R] -> [B, C', S, S]
-        pixels = pixels[..., start : start + size, start : start + size]
+    if resized != list(size):
+        top, left = (round((whole - side) / 2) for whole, side in zip(resized, size, strict=True))
+        pixels = pixels[..., top : top + size[0], left : left + size[1]]  # [B, C', R, R'] -> [B, C', H, W]
     if spec.order == "bgr" and pixels.shape[1] == 3:
         pixels = pixels.flip(1)
     low, high = spec.range

@@ -1,15 +1,18 @@
-"""Decode an image file to a square array: EXIF orientation applied, white background, 8 bits per channel."""
+"""Decode an image to the grid of inputs: EXIF orientation applied, white background, 8 bits per channel."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
+from mtkd_cli.interfaces.placement import place, sides
 
 FORMAT = 1
 """Version of the decoder; increase it when a file would decode to other bytes."""
@@ -18,6 +21,8 @@ FORMATS = ("PNG", "JPEG")
 ENDINGS = (".png", ".jpg", ".jpeg")
 ORIENTATION = 0x0112
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
+PADDING = 114
+"""Gray level of the area that an image does not fill, as in the letterboxed inputs of YOLO."""
 
 
 @contextmanager
@@ -29,23 +34,73 @@ def refuse_bombs() -> Iterator[None]:
         yield
 
 
-def decode(file: Path, size: int, channels: int, fit: str = "crop") -> NDArray[np.uint8]:
-    """Return an image, ``[C, S, S]``.
+def decode(
+    file: Path | BinaryIO,
+    size: int | tuple[int, int],
+    channels: int,
+    fit: str = "crop",
+    window: Sequence[float] | None = None,
+) -> NDArray[np.uint8]:
+    """Return an image on the grid, ``[C, H, W]``.
 
     Args:
-        file: a PNG or JPEG file.
-        size: side S in pixels.
+        file: a PNG or JPEG file, or its opened content.
+        size: height and width of the grid in pixels; one number for a square.
         channels: number of channels C: 3 for RGB, 1 for gray.
-        fit: ``crop`` takes the center square, ``stretch`` ignores the aspect ratio.
+        fit: how the image fills the grid, see `mtkd_cli.interfaces.placement.Fit`.
+        window: left, top, right, bottom of a part of the image, relative to its sides; the part is stretched
+            to the grid, and ``fit`` is not used.
     """
+    height, width = sides(size)
     with Image.open(file, formats=FORMATS) as opened:
+        _refuse_bomb(opened)
         upright = to_8_bit(ImageOps.exif_transpose(opened)).convert("RGB" if channels == 3 else "L")
-        if fit == "crop":
-            image = ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC)
-        else:
-            image = upright.resize((size, size), Image.Resampling.BICUBIC)
-    # [S, S] or [S, S, C] -> [C, S, S]
+        image = _fitted(upright, (height, width), fit) if window is None else _part(upright, size, window)
+    # [H, W] or [H, W, C] -> [C, H, W]
     return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+
+
+def crop_windows(pixels: NDArray[np.uint8], windows: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return a part of each image, resized to the size of the image, ``[B, C, H, W]``.
+
+    Args:
+        pixels: ``[B, C, H, W]``.
+        windows: ``[B, 4]``, left, top, right, bottom of each part, relative to the sides.
+    """
+    parts = np.empty_like(pixels)
+    for part, image, window in zip(parts, pixels, windows.tolist(), strict=True):
+        for channel, plane in zip(part, image, strict=True):
+            channel[:] = np.asarray(_part(Image.fromarray(plane), plane.shape, window))
+    return parts
+
+
+def _refuse_bomb(image: Image.Image) -> None:
+    """Raise on an image above PIL's limit, for which PIL itself only warns."""
+    if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels, a decompression bomb")
+
+
+def _fitted(upright: Image.Image, size: tuple[int, int], fit: str) -> Image.Image:
+    """Return an image of (height, width) ``size``."""
+    height, width = size
+    if fit == "crop":
+        return ImageOps.fit(upright, (width, height), Image.Resampling.BICUBIC)
+    placement = place((upright.height, upright.width), size, fit)
+    rows, columns = (int(side) for side in placement.resized)
+    resized = upright.resize((columns, rows), Image.Resampling.BICUBIC)
+    if placement.fills_grid:
+        return resized
+    padded = Image.new(upright.mode, (width, height), (PADDING,) * len(upright.getbands()))
+    top, left = (int(edge) for edge in placement.offset)
+    padded.paste(resized, (left, top))
+    return padded
+
+
+def _part(upright: Image.Image, size: int | tuple[int, int], window: Sequence[float]) -> Image.Image:
+    height, width = sides(size)
+    left, top, right, bottom = window
+    box = (left * upright.width, top * upright.height, right * upright.width, bottom * upright.height)
+    return upright.resize((width, height), Image.Resampling.BICUBIC, box)
 
 
 def to_8_bit(image: Image.Image) -> Image.Image:
@@ -58,7 +113,7 @@ def to_8_bit(image: Image.Image) -> Image.Image:
     return image
 
 
-def failure_reason(error: Exception, file: Path) -> str:
+def failure_reason(error: Exception, file: Path | str) -> str:
     """Return a short reason why a file cannot be decoded.
 
     Args:
@@ -71,23 +126,8 @@ def failure_reason(error: Exception, file: Path) -> str:
     return (text.splitlines() or [type(error).__name__])[0]
 
 
-def upright_size(file: Path) -> tuple[int, int]:
+def upright_size(file: Path | BinaryIO) -> tuple[int, int]:
     """Return width and height in pixels after the EXIF rotation, read from the header only."""
     with Image.open(file, formats=FORMATS) as opened:
         is_rotated = opened.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
         return (opened.height, opened.width) if is_rotated else opened.size
-
-
-def visible_box(size: tuple[int, int], fit: str) -> tuple[float, float, float, float]:
-    """Return the part of an image that `decode` keeps: left, top, right, bottom in pixels.
-
-    Args:
-        size: width and height of the image in pixels.
-        fit: see `decode`.
-    """
-    width, height = size
-    if fit != "crop":
-        return 0.0, 0.0, float(width), float(height)
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    return left, top, left + side, top + side

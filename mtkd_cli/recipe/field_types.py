@@ -19,6 +19,8 @@ Candidates = Annotated[
 
 Positive = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, le=65_536)]
+"""Height or width of images, in pixels."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 

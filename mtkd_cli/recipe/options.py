@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mtkd_cli.errors import MtkdError, RecipeKeyError, nearest_or_all
@@ -53,6 +54,10 @@ def _convert(value: Any, option: Option) -> Any:
     """
     if value is None and not option.required:
         return None
+    if option.pair and isinstance(value, list | tuple):
+        if len(value) != 2:
+            raise ValueError(f"must be one value or a list of two, it is {value!r}")
+        return [_convert(each, replace(option, pair=False, required=True)) for each in value]
     if option.type is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             value = float(value)

@@ -24,6 +24,7 @@ from mtkd_cli.recipe.field_types import (
     Positive,
     PositiveInt,
     Share,
+    Side,
     as_tuple,
 )
 from mtkd_cli.recipe.field_types import is_auto as is_auto
@@ -108,6 +109,13 @@ class Augment(Section):
     crop: float = Field(
         1.0, gt=0, le=1, description="Smallest side of a random crop, as a share of the side."
     )
+    resized_crop: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Smallest random crop of the original image, as a share of its area, with an aspect "
+        "ratio between 3/4 and 4/3 of the image's; it is stretched to the size of the data. 1: no crop.",
+    )
     brightness: float = Field(0.0, ge=0, le=1, description="Largest change of brightness, as a share.")
     contrast: float = Field(0.0, ge=0, le=1, description="Largest change of contrast, as a share.")
 
@@ -115,7 +123,9 @@ class Augment(Section):
 class Input(Section):
     """Preprocessing of a model's images; missing keys take the model's values."""
 
-    size: int | None = Field(None, ge=1, description="Side of the square input, in pixels.")
+    size: Side | tuple[Side, Side] | None = Field(
+        None, description="Side of the square input in pixels, or [height, width]."
+    )
     mean: tuple[float, ...] | None = Field(
         None, description="Mean per channel, which is subtracted, in units of range."
     )

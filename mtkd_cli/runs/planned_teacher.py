@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mtkd_cli.data.views import PLAIN, view
+from mtkd_cli.data.views import PLAIN, views_of
 from mtkd_cli.models.cost import count_weights
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.runs.rehearsal import TriedTeacher, try_teacher
@@ -106,7 +106,7 @@ def measure_seconds_per_sample(context: Context, module: Callable[[torch.Tensor]
     """Return the time of one sample in a forward pass of a batch, in seconds: the shortest of a few."""
     train = context.data.train
     rows = np.arange(min(TIMED_SAMPLES, len(train)))
-    views = view(train.samples.read(rows), train.id_numbers[rows], PLAIN, 0, context.recipe.augment)
+    views = views_of(train, rows, PLAIN, 0, context.recipe.augment)
     with torch.inference_mode():
         module(views[:2])
         seconds = []

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mtkd_cli.data.views import PLAIN, view
+from mtkd_cli.data.views import PLAIN, views_of
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.build import build_student
@@ -175,7 +175,7 @@ def build_trainable(context: Context, features: Sequence[int] = ()) -> nn.Module
     module: nn.Module = with_preprocessing(model)
     if features:
         split = context.data.val
-        example = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment())
+        example = views_of(split, slice(2), PLAIN, 0, Augment())
         module = Guided(model, features, example, context.recipe.train.seed)
     return convert_sync_batchnorm_if_requested(
         module.to(context.device), context.recipe.train, context.device

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtkd_cli.data.views import PLAIN, view
+from mtkd_cli.data.views import PLAIN, views_of
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.errors import UsageError
@@ -143,7 +143,7 @@ def _record(
     require_last_layer(model, name)
     split, recipe = context.data.train, context.recipe
     module = FeatureExtractor(model).to(context.device).eval().requires_grad_(False)
-    views = view(split.samples.read(slice(2)), split.id_numbers[:2], PLAIN, 0, Augment(), context.device)
+    views = views_of(split, slice(2), PLAIN, 0, Augment(), context.device)
     with torch.inference_mode():
         layout = Layout((int(module(views).shape[1]),), "fp32")
     jobs = [

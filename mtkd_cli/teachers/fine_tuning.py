@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -145,6 +145,11 @@ class _FeatureData(TrainingData):
     """
 
     features: Tensor
+
+    def with_views(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """Yield each step with its features."""
+        for step in steps:
+            yield replace(step, views=self.views(step))
 
     def views(self, step: Step) -> Tensor:
         """Return the features of a step's samples, ``[B, D]``."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.data.views import view
+from mtkd_cli.data.views import views_of
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Model, PrecomputedOutputs
 from mtkd_cli.interfaces.missing_outputs import broadcast_per_sample, has_nonfinite
@@ -28,8 +28,7 @@ def outputs_by_view(module: nn.Module, recipe: Recipe, device: torch.device) -> 
     """Return a function ``(split, rows, view) -> outputs`` that runs a module on the samples' views."""
 
     def compute(split: Split, rows: Rows, number: int) -> Tensor:
-        samples, ids = split.samples.read(rows), split.id_numbers[rows]
-        views = view(samples, ids, number, recipe.views.seed, recipe.augment, device)
+        views = views_of(split, rows, number, recipe.views.seed, recipe.augment, device)
         with torch.inference_mode():
             output: Tensor = module(views)
         return output

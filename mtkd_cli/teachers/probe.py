@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import sample_rows
-from mtkd_cli.data.views import PLAIN, view
+from mtkd_cli.data.views import PLAIN, views_of
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import Model, Task
 from mtkd_cli.interfaces.missing_outputs import has_nonfinite
@@ -36,7 +36,7 @@ MORE_SAMPLES = 32
 def sample_views(split: Split) -> Tensor:
     """Return the plain views of a few samples, evenly spaced in a split."""
     rows = sample_view_rows(split)
-    return view(split.samples.read(rows), split.id_numbers[rows], PLAIN, 0, Augment())
+    return views_of(split, rows, PLAIN, 0, Augment())
 
 
 def sample_view_rows(split: Split) -> NDArray[np.int64]:
@@ -134,7 +134,7 @@ def _more_numbers(module: Prepared, split: Split, task: Task, where: str) -> Ite
     rows = sample_rows(np.arange(len(split)), MORE_SAMPLES)
     for start in range(0, len(rows), SAMPLES):
         batch = rows[start : start + SAMPLES]
-        views = view(split.samples.read(batch), split.id_numbers[batch], PLAIN, 0, Augment())
+        views = views_of(split, batch, PLAIN, 0, Augment())
         with torch.inference_mode():
             output = _to_task_form(module, _raw_output(module, views, where), task, where)
         yield _class_numbers(output, task, where)

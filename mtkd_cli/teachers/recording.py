@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
@@ -21,7 +22,7 @@ from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
-from mtkd_cli.interfaces import Model, Task
+from mtkd_cli.interfaces import Model, Task, sides
 from mtkd_cli.interfaces.missing_outputs import broadcast_per_sample, has_nonfinite
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.models.batchnorm_folding import fold_batchnorm
@@ -121,9 +122,9 @@ class RecordingJob:
         return recorded_outputs.additional_bytes(self.key, self.layout, len(self.split))
 
 
-def batch_size(input_size: int, device: torch.device) -> int:
-    """Return the batch size for a teacher whose inputs have ``input_size`` pixels per side."""
-    fitting = max(8, VALUES_PER_BATCH // (3 * input_size**2))
+def batch_size(input_size: int | tuple[int, int], device: torch.device) -> int:
+    """Return the batch size for a teacher with inputs of a size in pixels."""
+    fitting = max(8, VALUES_PER_BATCH // (3 * math.prod(sides(input_size))))
     return int(min(MAX_BATCH.get(device.type, 256), fitting))
 
 

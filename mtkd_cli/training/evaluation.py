@@ -23,6 +23,7 @@ from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.training.batchnorm_statistics import reestimate_batchnorm
 from mtkd_cli.training.loop import Evaluation
+from mtkd_cli.training.read_ahead import DEPTH, is_in_memory, read_ahead
 from mtkd_cli.training.selection import Measurement
 
 BATCH = 256
@@ -61,8 +62,10 @@ def plain_views(
     split: Split, rows: NDArray[np.int64] | None = None, device: torch.device | str = "cpu"
 ) -> Iterator[Tensor]:
     """Yield view 0 of the samples at ``rows`` (default: all), in `batches`."""
-    for batch in batches(np.arange(len(split)) if rows is None else rows):
-        yield view(split.samples.read(batch), split.id_numbers[batch], PLAIN, 0, Augment(), device)
+    every_batch = batches(np.arange(len(split)) if rows is None else rows)
+    depth = 0 if is_in_memory(split.samples) else DEPTH
+    for batch, inputs in read_ahead(split.samples.read, every_batch, depth):
+        yield view(inputs, split.id_numbers[batch], PLAIN, 0, Augment(), device)
 
 
 def row_predictor(
@@ -91,7 +94,7 @@ def copy_to_device(module: nn.Module, device: torch.device) -> nn.Module:
 def measure(
     predict: Callable[[NDArray[np.int64]], Tensor], split: Split, task: Task, gaps: bool = False
 ) -> Measured:
-    """Evaluate outputs on the labeled samples of a split.
+    """Evaluate outputs on the labeled samples of a split, on the original images.
 
     Several processes each evaluate some of the `batches`.
 
@@ -104,8 +107,43 @@ def measure(
     targets = torch.from_numpy(split.samples.targets)
     every_batch = batches(split.labeled)
     own_batches = every_batch[group.own_slice(len(every_batch))]
-    pairs = ((predict(batch), targets[batch]) for batch in own_batches)
+    pairs = (
+        pair
+        for batch in own_batches
+        for pair in on_frames(predict(batch), targets[batch], batch, split, task)
+    )
     return measure_pairs((_unlabel_gaps(*pair) for pair in pairs) if gaps else pairs, task)
+
+
+def on_frames(
+    output: Tensor,
+    target: Tensor,
+    rows: NDArray[np.int64],
+    split: Split,
+    task: Task,
+    select: Callable[[Tensor], Tensor] = lambda labels: labels,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield outputs and labels on the original images; together all samples, in order.
+
+    Scores are computed from these: a score on the grid would be one of other labels than everyone else's.
+
+    Args:
+        output: outputs on the grid, ``[B, C, *]``.
+        target: labels on the grid, which are yielded if they are those of the original images.
+        rows: the samples, ``[B]``.
+        split: split with the samples.
+        task: task of the outputs.
+        select: function applied to the labels of the original images, as it was to ``target``.
+    """
+    frames = split.samples.frames
+    if frames is None or frames.labels is None or not task.spatial:
+        yield output, target
+        return
+    for index, row in enumerate(rows.tolist()):
+        placement = split.samples.placement(row)
+        labels = torch.from_numpy(np.ascontiguousarray(frames.labels[split.samples.row(row)]))
+        one = output[index : index + 1]
+        yield one if placement is None else task.to_frame(one, placement), select(labels[None])
 
 
 def _unlabel_gaps(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

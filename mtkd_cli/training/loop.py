@@ -155,11 +155,10 @@ def train(
     module.train()
     forward = compile_if_requested(module, settings)
     with signals.defer() as stopping:
-        for number, (epoch, indices) in zip(range(training.done, steps), batches, strict=False):
-            own_slice = group.own_slice(len(indices))
-            own = indices[own_slice]
-            step = Step(number, epoch, number / steps, own, own_slice=own_slice, batch=len(indices))
-            step = replace(step, views=data.views(step))
+        planned = zip(range(training.done, steps), batches, strict=False)
+        own_steps = (_own_step(number, steps, epoch, indices) for number, (epoch, indices) in planned)
+        for step in data.with_views(own_steps):
+            number, epoch = step.number, step.epoch
             counter_rng.seed_torch("step", settings.seed, number, *([group.rank()] if group.rank() else []))
             with autocast(settings, step.views.device):
                 output = forward(step.views)
@@ -189,6 +188,12 @@ def train(
     if checkpointer is not None:
         checkpointer.keep_last()
     return Trained(training.selection, tuple(training.curve))
+
+
+def _own_step(number: int, steps: int, epoch: int, indices: NDArray[np.int64]) -> Step:
+    """Return a step with this process's share of a batch."""
+    own_slice = group.own_slice(len(indices))
+    return Step(number, epoch, number / steps, indices[own_slice], own_slice=own_slice, batch=len(indices))
 
 
 def _reduce(module: nn.Module, losses: Losses, stop: bool) -> tuple[Losses, bool]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.data.views import affine, view
+from mtkd_cli.data.views import affine, compose, read_inputs, view, window_affine
 from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.training.loop import Step
+from mtkd_cli.training.read_ahead import is_in_memory, read_ahead
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,26 @@ class TrainingData:
         """Return the number of the view used in an epoch."""
         return epoch + 1 if self.view_count is None else epoch % self.view_count
 
+    def with_views(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """Yield each step with its views; files are read and decoded ahead."""
+        if is_in_memory(self.split.samples):
+            for step in steps:
+                yield replace(step, views=self.views(step))
+            return
+        for step, inputs in read_ahead(self._read, steps):
+            yield replace(step, views=self._view(step, inputs))
+
     def views(self, step: Step) -> Tensor:
         """Return the views of a step's samples, ``[B, C, H, W]``."""
+        return self._view(step, self._read(step))
+
+    def _read(self, step: Step) -> NDArray[Any]:
         rows, number = self.rows[step.indices], self.view_number(step.epoch)
-        samples, ids = self.split.samples.read(rows), self.split.id_numbers[rows]
-        return view(samples, ids, number, self.view_seed, self.augment, self.device)
+        return read_inputs(self.split, rows, number, self.view_seed, self.augment)
+
+    def _view(self, step: Step, inputs: NDArray[Any]) -> Tensor:
+        ids, number = self.split.id_numbers[self.rows[step.indices]], self.view_number(step.epoch)
+        return view(inputs, ids, number, self.view_seed, self.augment, self.device)
 
     def labels(self, step: Step) -> Tensor:
         """Return the labels of a step's samples, transformed like their views."""
@@ -59,7 +77,9 @@ class TrainingData:
         if not self.task.spatial:
             return labels
         ids, number = self.split.id_numbers[rows], self.view_number(step.epoch)
-        moves = affine(ids, number, self.view_seed, self.augment)
+        height, width = self.split.samples.inputs.shape[2:]
+        moves = affine(ids, number, self.view_seed, self.augment, height / width)
+        moves = compose(window_affine(self.split, rows, number, self.view_seed, self.augment), moves)
         return labels if moves is None else self.task.transform_labels(labels, moves.to(labels.device))
 
     def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:

@@ -3,38 +3,69 @@
 from mtkd_cli.hookspecs import hookimpl
 from mtkd_cli.specs import DataSpec, Option
 
-DECODED = (
-    Option("size", int, 224, "side of the square images, in pixels", minimum=8, maximum=1024),
-    Option("channels", int, 3, "3 for RGB, 1 for gray", minimum=1, maximum=3),
-    Option(
-        "on_bad_sample",
-        str,
-        "error",
-        "unreadable images: error, or skip (at most 1 % of a split, listed on stderr)",
-        choices=("error", "skip"),
-    ),
-    Option(
-        "workers", int, 4, "number of decoding threads; does not change the result", minimum=1, maximum=256
-    ),
-)
-"""Options of the sources that decode images."""
+
+def decoding(size: int, fit: str, most: int = 1024) -> tuple[Option, ...]:
+    """Return the options of sources that decode images.
+
+    Args:
+        size: default of ``size``.
+        fit: default of ``fit``.
+        most: largest ``size``.
+    """
+    return (
+        Option(
+            "size",
+            int,
+            size,
+            "side of the images in pixels, or [height, width]",
+            minimum=8,
+            maximum=most,
+            pair=True,
+        ),
+        Option("channels", int, 3, "3 for RGB, 1 for gray", minimum=1, maximum=3),
+        Option(
+            "fit",
+            str,
+            fit,
+            "how an image fills size: crop (cut what is outside), stretch, or pad (show all, add gray)",
+            choices=("crop", "stretch", "pad"),
+        ),
+        Option(
+            "on_bad_sample",
+            str,
+            "error",
+            "unreadable images: error, or skip (at most 1 % of a split, listed on stderr)",
+            choices=("error", "skip"),
+        ),
+        Option(
+            "workers",
+            int,
+            4,
+            "number of decoding threads; does not change the result",
+            minimum=1,
+            maximum=256,
+        ),
+        Option(
+            "cache",
+            str,
+            "auto",
+            "decoded images: on disk, in memory, none (decode on demand), or auto by what fits; same result",
+            choices=("auto", "memory", "disk", "none"),
+        ),
+    )
+
+
+WHOLE = decoding(224, "crop")
+"""Options of sources whose labels are for whole images."""
+
+MASKED = decoding(224, "pad", 2048)
+"""Options of sources of masks."""
 
 BOXED = (
     Option("unlabeled", str, None, "folder of unlabeled images", aliases=("unlabelled",)),
-    Option(
-        "size",
-        int,
-        320,
-        "side of the square images, in pixels; images are stretched",
-        minimum=8,
-        maximum=2048,
-    ),
-    Option("channels", int, 3, "3 for RGB, 1 for gray", minimum=1, maximum=3),
-    Option(
-        "workers", int, 4, "number of decoding threads; does not change the result", minimum=1, maximum=256
-    ),
+    *decoding(320, "pad", 2048),
 )
-"""Options of the sources of images with boxes."""
+"""Options of sources of boxes."""
 
 
 @hookimpl
@@ -128,7 +159,7 @@ def mtkd_register_data() -> list[DataSpec]:
                     required=True,
                 ),
                 Option("unlabeled", str, None, "folder of unlabeled images", aliases=("unlabelled",)),
-                *DECODED,
+                *WHOLE,
             ),
         ),
         DataSpec(
@@ -149,7 +180,7 @@ def mtkd_register_data() -> list[DataSpec]:
                 Option(
                     "images", str, None, "folder that file names are relative to; default: the table's folder"
                 ),
-                *DECODED,
+                *WHOLE,
                 Option("separator", str, ",", "cell separator of CSV files"),
             ),
         ),
@@ -225,7 +256,7 @@ def mtkd_register_data() -> list[DataSpec]:
                     "images without a mask: error, or unlabeled (formerly unlabelled)",
                     choices=("error", "unlabeled", "unlabelled"),
                 ),
-                *DECODED,
+                *MASKED,
             ),
         ),
         DataSpec(
@@ -240,7 +271,7 @@ def mtkd_register_data() -> list[DataSpec]:
                 Option(
                     "unlabeled", bool, False, "use the images without a mask too", aliases=("unlabelled",)
                 ),
-                *DECODED,
+                *MASKED,
             ),
         ),
         DataSpec(
@@ -256,7 +287,7 @@ def mtkd_register_data() -> list[DataSpec]:
                     "folder that contains oxford-iiit-pet, or that folder itself",
                     required=True,
                 ),
-                *DECODED,
+                *MASKED,
             ),
         ),
     ]

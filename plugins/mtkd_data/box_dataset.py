@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import DataCache, Samples
+from mtkd_cli.interfaces import DataCache, Placement, Samples, place
+from mtkd_cli.reading.encoded_images import ImageFiles
 from mtkd_cli.reading.image_folders import list_images
-from mtkd_cli.reading.images import FORMATS
+from mtkd_cli.reading.image_reader import DecodeOptions
 from mtkd_data import unlabeled_ids
-from mtkd_data.image_cache import cached_images
+from mtkd_data.image_cache import read_images
 
-ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
-"""EXIF tag of the orientation, and its values that swap width and height."""
+VISIBLE = 0.3
+"""Minimum fraction of a box that must be on the grid; otherwise it is no label for training."""
 
 MAX_OVERHANG = 0.01
 """How far a box may extend beyond its image, relative to the side; at least two pixels. It is clipped."""
@@ -57,15 +58,6 @@ class BoxedImage:
     boxes: tuple[Box, ...] | None
 
 
-@dataclass(frozen=True)
-class DecodeOptions:
-    """Side of the decoded images in pixels, number of channels, and number of decoding threads."""
-
-    size: int
-    channels: int
-    workers: int
-
-
 def unlabeled_images(folder: Path) -> list[BoxedImage]:
     """Return the images in a folder, at any depth, as unlabeled images.
 
@@ -86,52 +78,67 @@ def unlabeled_images(folder: Path) -> list[BoxedImage]:
 
 
 def to_samples(cache: DataCache, images: Sequence[BoxedImage], options: DecodeOptions) -> Samples:
-    """Return the images as samples: stretched to a square, with boxes relative to the sides.
+    """Return the images as samples; targets are on the grid, the labels of the frames untouched.
 
     Raises:
         DataError: there are no images, an image cannot be read, or a box is invalid.
     """
     if not images:
         raise DataError("no images", where="data", hint="fix the annotation file")
+    for image in images:
+        if not image.file.is_file():
+            raise DataError(
+                f"image {image.file.name} not found",
+                where=str(image.file),
+                hint="check the folder of images",
+            )
+    decoded = read_images(cache, ImageFiles([image.file for image in images], cache), options)
+    readable = [images[row] for row in decoded.rows]
     # [N, M, 5] for the largest number of boxes M; NaN: unlabeled image
-    max_boxes = max((len(image.boxes or ()) for image in images), default=0)
-    targets = np.full((len(images), max(1, max_boxes), 5), np.nan, dtype=np.float32)
-    for row, image in zip(targets, images, strict=True):
-        size = _upright_size(image)
+    max_boxes = max((len(image.boxes or ()) for image in readable), default=0)
+    labels = np.full((len(readable), max(1, max_boxes), 5), np.nan, dtype=np.float32)
+    targets = labels.copy()
+    for index, image in enumerate(readable):
+        size = int(decoded.sizes[index, 1]), int(decoded.sizes[index, 0])
+        _check_size(image, size)
         if image.boxes is not None:
-            row[:] = 0, 0, 0, 0, -1  # padding
-            for index, box in enumerate(image.boxes):
-                row[index] = *_relative_corners(box, size), box.label
-    files = [image.file for image in images]
-    pixels, _ = cached_images(
-        cache, files, options.size, options.channels, options.workers, skip=False, fit="stretch"
+            labels[index] = targets[index] = 0, 0, 0, 0, -1  # padding
+            for number, box in enumerate(image.boxes):
+                labels[index, number] = *_relative_corners(box, size), box.label
+            on_grid = boxes_on_grid(labels[index], place(size[::-1], options.grid, options.fit))
+            targets[index, : len(on_grid)] = on_grid
+    return decoded.to_samples(
+        [image.id for image in readable], targets, [image.file for image in readable], labels=labels
     )
-    return Samples(tuple(image.id for image in images), pixels, targets, files=tuple(files))
 
 
-def _upright_size(image: BoxedImage) -> tuple[int, int]:
-    """Return width and height of the upright image, which its boxes refer to."""
-    try:
-        with Image.open(image.file, formats=FORMATS) as opened:
-            size = opened.size[::-1] if opened.getexif().get(ORIENTATION) in SIDEWAYS else opened.size
-    except FileNotFoundError as error:
-        raise DataError(
-            f"image {image.file.name} not found",
-            where=str(image.file),
-            hint="check the folder of images",
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"the image cannot be read: {error}", where=str(image.file), hint="remove or replace it"
-        ) from error
+def boxes_on_grid(labels: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
+    """Return boxes ``[n, 5]`` relative to the grid, without those that it cuts to less than `VISIBLE`.
+
+    Args:
+        labels: ``[M, 5]``, boxes relative to the frame; a row with the class -1 is padding.
+        placement: where the image lies on the grid.
+    """
+    boxes = labels[labels[:, 4] >= 0].astype(np.float64)
+    if placement.fills_grid:
+        return boxes.astype(np.float32)
+    corners = placement.boxes_to_grid(torch.from_numpy(boxes[:, :4])).numpy()
+    clipped = corners.clip(0, 1)
+    shown, whole = (np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (clipped, corners))
+    kept = shown >= VISIBLE * whole
+    on_grid: NDArray[np.float32] = np.concatenate([clipped, boxes[:, 4:]], axis=1)[kept].astype(np.float32)
+    return on_grid
+
+
+def _check_size(image: BoxedImage, size: tuple[int, int]) -> None:
+    """Raise if the annotation says another width and height than the upright image has."""
     if image.size is not None and image.size != size:
-        actual, annotated = ("{} x {}".format(*sides) for sides in (size, image.size))
+        actual, annotated = ("{} x {}".format(*each) for each in (size, image.size))
         raise DataError(
             f"the image has {actual} pixels, but its annotation says {annotated}",
             where=str(image.file),
             hint="fix the annotation; its boxes would be at the wrong position",
         )
-    return size
 
 
 def _relative_corners(box: Box, size: tuple[int, int]) -> NDArray[np.float64]:

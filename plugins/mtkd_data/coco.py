@@ -10,7 +10,8 @@ from typing import Any
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside
-from mtkd_data.box_dataset import Box, BoxedImage, DecodeOptions, to_samples, unlabeled_images
+from mtkd_data.box_dataset import Box, BoxedImage, to_samples, unlabeled_images
+from mtkd_data.decode_options import decode_options
 
 FILE_NAME_HINT = "file_name must be a path relative to the folder of images, data.images"
 SECTIONS = ("images", "categories", "annotations")
@@ -30,9 +31,7 @@ class Coco:
         val_images: folder of the validation images; None: ``images``.
         test_images: folder of the test images; None: ``images``.
         unlabeled: folder of unlabeled images, or None.
-        size: side of the square that images are stretched to, in pixels.
-        channels: 3 for RGB, 1 for gray.
-        workers: number of decoding threads; does not change the result.
+        decoding: size, channels, fit, on_bad_sample, workers and cache, see `decode_options`.
     """
 
     def __init__(
@@ -44,9 +43,7 @@ class Coco:
         val_images: str | None,
         test_images: str | None,
         unlabeled: str | None,
-        size: int,
-        channels: int,
-        workers: int,
+        **decoding: Any,
     ) -> None:
         self.files = {
             name: (Path(file), Path(folder or images))
@@ -58,7 +55,7 @@ class Coco:
             if file is not None
         }
         self.unlabeled = Path(unlabeled) if unlabeled else None
-        self.options = DecodeOptions(size, channels, workers)
+        self.options = decode_options(**decoding)
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the training samples, and validation and test samples if they have files."""
@@ -75,7 +72,9 @@ class Coco:
         }
         images["train"] += unlabeled_images(self.unlabeled) if self.unlabeled else []
         splits = {name: to_samples(cache, split, self.options) for name, split in images.items()}
-        return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"), fit="stretch")
+        return SourceData(
+            classes, splits["train"], splits.get("val"), splits.get("test"), fit=self.options.fit
+        )
 
 
 def _read_json(file: Path) -> Mapping[str, Any]:

@@ -1,11 +1,10 @@
-"""Decode many images into one array file, with several threads, in the order of the files."""
+"""Decode many images into one array, with several threads, in their order."""
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,55 +13,71 @@ from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.reading import images
+from mtkd_cli.reading.encoded_images import EncodedImages
+from mtkd_cli.reading.image_reader import DecodeOptions
 
 
-def decode_all(
-    files: Sequence[Path],
-    target: Path,
-    size: int,
-    channels: int,
-    workers: int,
-    max_bad: int,
-    fit: str = "crop",
-) -> dict[int, str]:
-    """Write the readable images to ``target [M, C, S, S]``; return why the others cannot be read, by index.
-
-    Args:
-        files: image files.
-        target: ``.npy`` file to write.
-        size: side of the images, in pixels.
-        channels: 3 for RGB, 1 for gray.
-        workers: number of threads.
-        max_bad: maximum number of unreadable images.
-        fit: how to make images square, see `images.decode`.
+def decode_into(
+    encoded: EncodedImages, options: DecodeOptions, max_bad: int
+) -> tuple[NDArray[np.uint8], dict[int, str]]:
+    """Return the readable images in memory, ``[M, C, H, W]``, and why the others cannot be read, by row.
 
     Raises:
         DataError: more than ``max_bad`` images cannot be read.
-
     """
-    bad: dict[int, str] = {}
+    pixels = np.empty((len(encoded), options.channels, *options.grid), dtype=np.uint8)
+    bad = _decode_all(encoded, pixels, options, max_bad)
+    return pixels[: len(encoded) - len(bad)], bad
+
+
+def decode_to_file(
+    encoded: EncodedImages, target: Path, options: DecodeOptions, max_bad: int
+) -> dict[int, str]:
+    """Write the readable images to ``target [M, C, H, W]``; return why the others cannot be read, by row.
+
+    Args:
+        encoded: N encoded images.
+        target: ``.npy`` file to write.
+        options: how to decode them.
+        max_bad: maximum number of unreadable images.
+
+    Raises:
+        DataError: more than ``max_bad`` images cannot be read.
+    """
     unfinished = target.with_name("part.npy")
-    shape = (len(files), channels, size, size)
+    shape = (len(encoded), options.channels, *options.grid)
     pixels = _allocate(unfinished, shape)
-    decode = partial(_decode_or_reason, size=size, channels=channels, fit=fit)
-    with images.refuse_bombs(), ThreadPoolExecutor(workers) as pool:
-        for index, image in enumerate(pool.map(decode, files)):
-            if not isinstance(image, str):
-                pixels[index - len(bad)] = image
-                continue
-            bad[index] = image
-            if len(bad) > max_bad:
-                pool.shutdown(cancel_futures=True)
-                raise _unreadable(files[index], bad, max_bad)
+    bad = _decode_all(encoded, pixels, options, max_bad)
     pixels.flush()
     if not bad:
         unfinished.rename(target)
         return bad
-    # drop the unused rows at the end: [N, C, S, S] -> [M, C, S, S]
-    readable = _allocate(target, (len(files) - len(bad), *shape[1:]))
+    # drop the unused rows at the end: [N, C, H, W] -> [M, C, H, W]
+    readable = _allocate(target, (len(encoded) - len(bad), *shape[1:]))
     readable[:] = pixels[: len(readable)]
     readable.flush()
     unfinished.unlink()
+    return bad
+
+
+def _decode_all(
+    encoded: EncodedImages, pixels: NDArray[np.uint8], options: DecodeOptions, max_bad: int
+) -> dict[int, str]:
+    """Write the readable images to the first rows of ``pixels``; return why the others cannot be read."""
+    bad: dict[int, str] = {}
+
+    def decode(row: int) -> NDArray[np.uint8] | str:
+        return _decode_or_reason(encoded, row, options)
+
+    with ThreadPoolExecutor(options.workers) as pool:
+        for row, image in enumerate(pool.map(decode, range(len(encoded)))):
+            if not isinstance(image, str):
+                pixels[row - len(bad)] = image
+                continue
+            bad[row] = image
+            if len(bad) > max_bad:
+                pool.shutdown(cancel_futures=True)
+                raise unreadable(encoded.name(row), image, max_bad)
     return bad
 
 
@@ -77,26 +92,33 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     return array
 
 
-def _decode_or_reason(file: Path, size: int, channels: int, fit: str) -> NDArray[np.uint8] | str:
-    """Return the pixels ``[C, S, S]``, or why the image cannot be read."""
+def _decode_or_reason(encoded: EncodedImages, row: int, options: DecodeOptions) -> NDArray[np.uint8] | str:
+    """Return the pixels ``[C, H, W]``, or why the image cannot be read."""
     try:
-        return images.decode(file, size, channels, fit)
+        content = io.BytesIO(encoded.read(row))
+        return images.decode(content, options.grid, options.channels, options.fit)
     except MemoryError:
         raise
     except Exception as error:
-        return images.failure_reason(error, file)
+        return images.failure_reason(error, encoded.name(row))
 
 
-def _unreadable(file: Path, bad: dict[int, str], max_bad: int) -> DataError:
-    last = bad[max(bad)]
+def unreadable(name: str, reason: str, max_bad: int) -> DataError:
+    """Return the error for an unreadable image, the first one or one more than may be skipped.
+
+    Args:
+        name: name of the image.
+        reason: why it cannot be read.
+        max_bad: maximum number of unreadable images.
+    """
     if not max_bad:
         return DataError(
-            f"the image cannot be read: {last}",
-            where=str(file),
+            f"the image cannot be read: {reason}",
+            where=name,
             hint="remove or replace it, or set data.on_bad_sample: skip",
         )
     return DataError(
-        f"more than {max_bad} images of a split cannot be read; the last one: {last}",
-        where=str(file),
+        f"more than {max_bad} images of a split cannot be read; the last one: {reason}",
+        where=name,
         hint="at most 1 % are skipped; remove or replace the unreadable images",
     )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.errors import DataError, UsageError, missing_path
+from mtkd_cli.errors import DataError, missing_path
 from mtkd_cli.interfaces import DataCache, Samples, SourceData
+from mtkd_cli.reading.encoded_images import ImageFiles
 from mtkd_cli.reading.image_folders import list_folders, list_images
 from mtkd_data import unlabeled_ids
 from mtkd_data.class_folders import class_images, resolve_folders
-from mtkd_data.image_cache import cached_images
+from mtkd_data.decode_options import decode_options
+from mtkd_data.image_cache import read_images
 
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 """Accepted folder names of each split."""
@@ -39,33 +42,20 @@ class SplitFiles:
 class ImageFolder:
     """Class folders, or split folders that contain class folders.
 
-    Images are rotated upright (EXIF), get a white background where they are transparent, are resized by
-    their shorter side and cropped to a square. Hidden files and folders are ignored. The metadata column
-    ``folder`` is the first folder below the class folder, for strategies such as ``route``. Class folders
-    and single images may be links; a link must not lead to another class or out of its folder.
+    Images are rotated upright (EXIF), get a white background where they are transparent, and are resized;
+    by default by their shorter side, and the middle is kept. Hidden files and folders are ignored. The
+    metadata column ``folder`` is the first folder below the class folder, for strategies such as ``route``.
+    Class folders and single images may be links; a link must not lead to another class or out of its folder.
 
     Args:
         path: folder with class folders or split folders.
         unlabeled: folder of unlabeled images, at any depth, or None.
-        size: side of the images, in pixels.
-        channels: 3 for RGB, 1 for gray.
-        on_bad_sample: ``error``, or ``skip`` to skip unreadable images.
-        workers: number of decoding threads; does not change the result.
-
+        decoding: size, channels, fit, on_bad_sample, workers and cache, see `decode_options`.
     """
 
-    def __init__(
-        self, path: str, unlabeled: str | None, size: int, channels: int, on_bad_sample: str, workers: int
-    ) -> None:
-        if channels not in (1, 3):
-            raise UsageError(
-                f"invalid number of channels {channels}",
-                where="data.channels",
-                hint="use 3 for RGB or 1 for gray",
-            )
+    def __init__(self, path: str, unlabeled: str | None, **decoding: Any) -> None:
         self.path, self.unlabeled = Path(path), Path(unlabeled) if unlabeled else None
-        self.size, self.channels, self.workers = size, channels, workers
-        self.skip = on_bad_sample == "skip"
+        self.options = decode_options(**decoding)
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the splits that have folders; the recipe's fractions split off the others."""
@@ -90,7 +80,9 @@ class ImageFolder:
         splits = {
             name: self._split(cache, name, root, classes, len(roots) > 1) for name, root in roots.items()
         }
-        return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"))
+        return SourceData(
+            classes, splits["train"], splits.get("val"), splits.get("test"), fit=self.options.fit
+        )
 
     def _roots(self) -> dict[str, Path]:
         """Return the folder of each split; only ``train`` if the folder contains class folders."""
@@ -114,13 +106,13 @@ class ImageFolder:
         self, cache: DataCache, name: str, root: Path, classes: tuple[str, ...], named: bool
     ) -> Samples:
         listed = self._list_files(name, root, classes, named)
-        images, readable = cached_images(
-            cache, listed.files, self.size, self.channels, self.workers, self.skip
+        images = read_images(cache, ImageFiles(listed.files, cache), self.options)
+        return images.to_samples(
+            [listed.ids[row] for row in images.rows],
+            listed.targets[images.rows],
+            [listed.files[row] for row in images.rows],
+            {"folder": np.array(listed.folders)[images.rows]},
         )
-        ids = tuple(listed.ids[index] for index in readable)
-        metadata = {"folder": np.array(listed.folders)[readable]}
-        files = tuple(listed.files[index] for index in readable)
-        return Samples(ids, images, listed.targets[readable], metadata, files=files)
 
     def _list_files(self, name: str, root: Path, classes: tuple[str, ...], named: bool) -> SplitFiles:
         """Return the files of a split; ``named`` says whether ids start with its name."""

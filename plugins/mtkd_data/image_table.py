@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import DataCache, Samples, SourceData
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import DataCache, SourceData
+from mtkd_cli.reading.encoded_images import ImageFiles
 from mtkd_cli.reading.image_folders import file_inside
 from mtkd_cli.reading.tables import Frame, read_splits
-from mtkd_data.image_cache import cached_images
+from mtkd_data.decode_options import decode_options
+from mtkd_data.image_cache import read_images
 from mtkd_data.targets import names_and_targets
 
 FILE_NAME_HINT = "file names must be relative to the table's folder or data.images, and inside it"
@@ -23,11 +26,8 @@ class ImageTable:
         target: label columns; None: all except the file column.
         file: column of file names; None: the first column.
         images: folder that file names are relative to; None: the table's folder.
-        size: side of the images, in pixels.
-        channels: 3 for RGB, 1 for gray.
-        on_bad_sample: ``error``, or ``skip`` to skip unreadable images.
-        workers: number of decoding threads; does not change the result.
         separator: cell separator of CSV files.
+        decoding: size, channels, fit, on_bad_sample, workers and cache, see `decode_options`.
     """
 
     def __init__(
@@ -37,22 +37,12 @@ class ImageTable:
         target: list[str] | None,
         file: str | None,
         images: str | None,
-        size: int,
-        channels: int,
-        on_bad_sample: str,
-        workers: int,
         separator: str,
+        **decoding: Any,
     ) -> None:
-        if channels not in (1, 3):
-            raise UsageError(
-                f"invalid number of channels {channels}",
-                where="data.channels",
-                hint="use 3 for RGB or 1 for gray",
-            )
         self.task, self.path, self.target, self.file = task, Path(path), target, file
         self.images, self.separator = Path(images) if images else None, separator
-        self.size, self.channels, self.workers = size, channels, workers
-        self.skip = on_bad_sample == "skip"
+        self.options = decode_options(**decoding)
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the splits that have files; the recipe's fractions split off the others."""
@@ -64,16 +54,15 @@ class ImageTable:
         splits = {}
         for split, frame in frames.items():
             files = self._files(frame, heading)
-            images, readable = cached_images(cache, files, self.size, self.channels, self.workers, self.skip)
+            images = read_images(cache, ImageFiles(files, cache), self.options)
             cells = frame.columns[heading]
             prefix = f"{split}/" if len(frames) > 1 else ""
-            splits[split] = Samples(
-                tuple(prefix + cells[row] for row in readable),
-                images,
-                targets[split][readable],
-                files=tuple(files[row] for row in readable),
+            splits[split] = images.to_samples(
+                [prefix + cells[row] for row in images.rows],
+                targets[split][images.rows],
+                [files[row] for row in images.rows],
             )
-        return SourceData(names, splits["train"], splits.get("val"), splits.get("test"))
+        return SourceData(names, splits["train"], splits.get("val"), splits.get("test"), fit=self.options.fit)
 
     def _files(self, frame: Frame, heading: str) -> list[Path]:
         """Return the image file of each row.

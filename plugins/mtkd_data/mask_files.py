@@ -1,4 +1,4 @@
-"""Read masks, palette or gray PNG files of class numbers; crop and resize them like their images."""
+"""Read masks, palette or gray PNG files of class numbers, and fit them to the grid like their images."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -15,45 +15,49 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from mtkd_cli.errors import DataError, first_line
-from mtkd_cli.interfaces import DataCache
-from mtkd_data.image_cache import file_hashes
+from mtkd_cli.interfaces import DataCache, place
+from mtkd_cli.reading.image_reader import DecodeOptions
 
 FORMAT = 1
 """Version of the decoder: increase it when the same file gives other numbers."""
 
-SIDEWAYS = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
-
-ORIENTATION = 0x0112
+DIGEST = np.dtype([("sha256", np.uint8, 32)])
 
 
 def cached_masks(
-    cache: DataCache, pairs: Sequence[tuple[Path, Path]], size: int, workers: int
+    cache: DataCache, masks: Sequence[Path], sizes: NDArray[np.int32], options: DecodeOptions
 ) -> tuple[NDArray[np.uint16], list[list[int]]]:
-    """Return the masks ``[N, S, S]`` and the values that occur in each file; cached by file content.
+    """Return the masks on the grid ``[N, H, W]`` and the values that occur in each file.
+
+    They are cached by file content. Values outside the image (``pad``) are 0.
 
     Args:
         cache: cache of decoded masks.
-        pairs: mask and image file of each sample; masks are PNG files.
-        size: side of the masks, in pixels; they are center-cropped like the images, with nearest neighbors.
-        workers: number of decoding threads.
+        masks: PNG file of each sample.
+        sizes: ``[N, 2]``, height and width of the images.
+        options: how the images are decoded; masks are resized with nearest neighbors.
 
     Raises:
         DataError: a file is not a mask, or its size differs from its image.
     """
-    if not pairs:
-        return np.zeros((0, size, size), dtype=np.uint16), []
-    masks, images = zip(*pairs, strict=True)
+    if not masks:
+        return np.zeros((0, *options.grid), dtype=np.uint16), []
+    digests = cache.describe_files(masks, _digest, DIGEST, "sha256")["sha256"]
+    height, width = options.grid
     key = {
-        "masks": hashlib.sha256("".join(file_hashes([*masks, *images])).encode()).hexdigest(),
-        "size": size,
+        "masks": hashlib.sha256(digests.tobytes() + sizes.astype("<i4").tobytes()).hexdigest(),
+        "size": height if height == width else [height, width],
         "decoder": FORMAT,
         "pillow": PIL.__version__,
+        **({} if options.fit == "crop" else {"fit": options.fit}),
     }
 
     def write(folder: Path) -> None:
-        with ThreadPoolExecutor(workers) as pool:
-            decoded = list(pool.map(partial(_read, size=size), masks, images))
+        def read(mask: Path, size: NDArray[np.int32]) -> tuple[NDArray[np.uint16], list[int]]:
+            return _read(mask, (int(size[0]), int(size[1])), options)
+
+        with ThreadPoolExecutor(options.workers) as pool:
+            decoded = list(pool.map(read, masks, sizes))
         np.save(folder / "masks.npy", np.stack([fitted for fitted, _ in decoded]))
         (folder / "values.json").write_text(json.dumps([values for _, values in decoded]))
 
@@ -61,18 +65,35 @@ def cached_masks(
     return np.load(folder / "masks.npy"), json.loads((folder / "values.json").read_text())
 
 
-def _read(mask: Path, image: Path, size: int) -> tuple[NDArray[np.uint16], list[int]]:
-    """Return a mask ``[S, S]`` and the values in the uncropped file."""
+def _digest(content: bytes) -> tuple[Any, ...]:
+    return (np.frombuffer(hashlib.sha256(content).digest(), np.uint8),)
+
+
+def _read(mask: Path, size: tuple[int, int], options: DecodeOptions) -> tuple[NDArray[np.uint16], list[int]]:
+    """Return a mask on the grid ``[H, W]``, and the values in the whole file."""
     numbers = read_mask(mask)
-    width, height = _upright_size(image)
-    if numbers.shape != (height, width):
+    if numbers.shape != size:
         raise DataError(
-            f"the mask has {numbers.shape[1]} x {numbers.shape[0]} pixels, its image {width} x {height}",
+            f"the mask has {numbers.shape[1]} x {numbers.shape[0]} pixels, its image {size[1]} x {size[0]}",
             where=str(mask),
             hint="a mask must have the size of its image",
         )
-    fitted = ImageOps.fit(Image.fromarray(numbers), (size, size), Image.Resampling.NEAREST)
-    return np.asarray(fitted).astype(np.uint16), [int(value) for value in np.unique(numbers)]
+    return fit_mask(numbers, options).astype(np.uint16), [int(value) for value in np.unique(numbers)]
+
+
+def fit_mask(numbers: NDArray[np.int32], options: DecodeOptions) -> NDArray[np.int32]:
+    """Return a mask on the grid ``[H, W]``, placed like its image; 0 outside the image."""
+    whole, (height, width) = Image.fromarray(numbers), options.grid
+    if options.fit == "crop":
+        return np.asarray(ImageOps.fit(whole, (width, height), Image.Resampling.NEAREST))
+    placement = place(numbers.shape, options.grid, options.fit)
+    rows, columns = (int(side) for side in placement.resized)
+    top, left = (int(edge) for edge in placement.offset)
+    fitted = np.zeros(options.grid, dtype=np.int32)
+    fitted[top : top + rows, left : left + columns] = np.asarray(
+        whole.resize((columns, rows), Image.Resampling.NEAREST)
+    )
+    return fitted
 
 
 def read_mask(file: Path) -> NDArray[np.int32]:
@@ -99,9 +120,3 @@ def read_mask(file: Path) -> NDArray[np.int32]:
             where=str(file),
             hint="masks must be PNG files; replace it, or remove it and its image",
         ) from error
-
-
-def _upright_size(file: Path) -> tuple[int, int]:
-    with Image.open(file) as image:
-        width, height = image.size
-        return (height, width) if image.getexif().get(ORIENTATION) in SIDEWAYS else (width, height)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mtkd_cli.errors import DataError, UsageError, missing_path
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import list_folders, list_images
 from mtkd_data import unlabeled_ids
+from mtkd_data.decode_options import decode_options
 from mtkd_data.image_folder import SPLITS
-from mtkd_data.masked_images import NO_LABEL, DecodeOptions, MaskedImages, Pair, read_pairs
+from mtkd_data.masked_images import NO_LABEL, MaskedImages, Pair, read_pairs
 
 CLASS_FILE = "classes.txt"
 VOID = 255
@@ -28,10 +30,7 @@ class MaskFolder:
         ignore: values of pixels without a label; None: 255.
         unlabeled: folder of images without masks, at any depth, or None.
         missing: ``error``, or ``unlabeled`` to use images without a mask as unlabeled images.
-        size: side of images and masks, in pixels.
-        channels: 3 for RGB, 1 for gray.
-        on_bad_sample: ``error``, or ``skip`` to skip unreadable images.
-        workers: number of decoding threads; does not change the result.
+        decoding: size, channels, fit, on_bad_sample, workers and cache, see `decode_options`.
     """
 
     def __init__(
@@ -42,15 +41,12 @@ class MaskFolder:
         ignore: list[int] | None,
         unlabeled: str | None,
         missing: str,
-        size: int,
-        channels: int,
-        on_bad_sample: str,
-        workers: int,
+        **decoding: Any,
     ) -> None:
         self.path, self.unlabeled = Path(path), Path(unlabeled) if unlabeled else None
         self.classes, self.values, self.ignore = classes, values, ignore
         self.allow_missing = missing != "error"
-        self.options = DecodeOptions(size, channels, workers, on_bad_sample == "skip")
+        self.options = decode_options(**decoding)
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the splits that have folders; the recipe's fractions split off the others."""
@@ -69,7 +65,9 @@ class MaskFolder:
         masked = {split: read_pairs(cache, listed, self.options) for split, listed in pairs.items()}
         class_of_value = self._class_of_value(names, masked)
         samples = {split: part.to_samples(class_of_value) for split, part in masked.items()}
-        return SourceData(names, samples[first], samples.get("val"), samples.get("test"))
+        return SourceData(
+            names, samples[first], samples.get("val"), samples.get("test"), fit=self.options.fit
+        )
 
     def _class_names(self) -> tuple[str, ...]:
         file, names = self.path / CLASS_FILE, self.classes

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import DataCache, Samples
-from mtkd_data.image_cache import cached_images
-from mtkd_data.mask_files import cached_masks
+from mtkd_cli.errors import DataError
+from mtkd_cli.interfaces import DataCache, Placement, Samples, place
+from mtkd_cli.reading.encoded_images import ImageFiles
+from mtkd_cli.reading.image_reader import DecodeOptions
+from mtkd_data.image_cache import SplitImages, read_images
+from mtkd_data.mask_files import cached_masks, read_mask
 
 NO_LABEL = -1
 
@@ -27,21 +29,29 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class DecodeOptions:
-    """Side of images and masks in pixels, channels, decoding threads, whether to skip unreadable images."""
+class MaskLabels:
+    """Class numbers of the untouched masks; implements `mtkd_cli.interfaces.FrameLabels`.
 
-    size: int
-    channels: int
-    workers: int
-    skip: bool = False
+    Attributes:
+        masks: mask file of each row; None for unlabeled samples.
+        sizes: ``[M, 2]``, height and width of the images.
+        class_of_value: ``[65536]``, class number of each value in the masks, -1: no label.
+    """
 
-    def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise UsageError(
-                f"invalid number of channels {self.channels}",
-                where="data.channels",
-                hint="use 3 for RGB or 1 for gray",
-            )
+    masks: tuple[Path | None, ...]
+    sizes: NDArray[np.int32]
+    class_of_value: NDArray[np.int16]
+
+    def __getitem__(self, row: int) -> NDArray[np.int16]:
+        """Return the mask of a row, ``[H, W]``.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        file = self.masks[row]
+        if file is None:
+            return np.full(tuple(self.sizes[row]), NO_LABEL, dtype=np.int16)
+        return self.class_of_value[read_mask(file)]
 
 
 @dataclass(frozen=True)
@@ -50,13 +60,13 @@ class MaskedImages:
 
     Attributes:
         pairs: N samples, without those whose images are unreadable.
-        images: ``[N, C, S, S]``.
-        masks: ``[M, S, S]``, of the samples that have a mask.
-        values: values in each of the M uncropped mask files.
+        images: images of the samples.
+        masks: ``[M, H, W]``, masks on the grid of the samples that have one.
+        values: values in each of the M mask files.
     """
 
     pairs: tuple[Pair, ...]
-    images: NDArray[np.uint8]
+    images: SplitImages
     masks: NDArray[np.uint16]
     values: list[list[int]]
 
@@ -79,15 +89,31 @@ class MaskedImages:
                         where=f"sample {self.pairs[number].id}: {self.pairs[number].mask}",
                         hint="fix the mask, or data.classes, data.values or data.ignore",
                     )
-        # lookup table from values to classes, applied to all masks at once: [M, S, S] -> [M, S, S]
+        # lookup table from values to classes, applied to all masks at once: [M, H, W] -> [M, H, W]
         table = np.full(2**16, NO_LABEL, dtype=np.int16)
         for value, label in classes.items():
             table[value] = label
-        targets = np.full((len(self.pairs), *self.images.shape[2:]), NO_LABEL, dtype=np.int16)
+        options, sizes = self.images.options, self.images.sizes
+        targets = np.full((len(self.pairs), *options.grid), NO_LABEL, dtype=np.int16)
         if with_mask:
             targets[with_mask] = table[self.masks]
-        ids, files = tuple(pair.id for pair in self.pairs), tuple(pair.image for pair in self.pairs)
-        return Samples(ids, self.images, targets, files=files)
+        if options.fit == "pad":
+            for target, (height, width) in zip(targets, sizes.tolist(), strict=True):
+                _unlabel_padding(target, place((height, width), options.grid, options.fit))
+        return self.images.to_samples(
+            [pair.id for pair in self.pairs],
+            targets,
+            [pair.image for pair in self.pairs],
+            labels=MaskLabels(tuple(pair.mask for pair in self.pairs), sizes, table),
+        )
+
+
+def _unlabel_padding(target: NDArray[np.int16], placement: Placement) -> None:
+    """Remove the labels outside the image from a mask on the grid ``[H, W]``, in place."""
+    (top, left), (rows, columns) = placement.offset, placement.resized
+    inside = target[int(top) : int(top + rows), int(left) : int(left + columns)].copy()
+    target[:] = NO_LABEL
+    target[int(top) : int(top + rows), int(left) : int(left + columns)] = inside
 
 
 def read_pairs(cache: DataCache, pairs: Sequence[Pair], options: DecodeOptions) -> MaskedImages:
@@ -96,13 +122,11 @@ def read_pairs(cache: DataCache, pairs: Sequence[Pair], options: DecodeOptions) 
     Raises:
         DataError: a file cannot be read, or a mask and its image differ in size.
     """
-    files = [pair.image for pair in pairs]
-    images, readable = cached_images(
-        cache, files, options.size, options.channels, options.workers, options.skip
-    )
-    good = tuple(pairs[number] for number in readable)
-    with_mask = [(pair.mask, pair.image) for pair in good if pair.mask is not None]
-    masks, values = cached_masks(cache, with_mask, options.size, options.workers)
+    images = read_images(cache, ImageFiles([pair.image for pair in pairs], cache), options)
+    good = tuple(pairs[row] for row in images.rows)
+    with_mask = [index for index, pair in enumerate(good) if pair.mask is not None]
+    files = [pair.mask for pair in good if pair.mask is not None]
+    masks, values = cached_masks(cache, files, images.sizes[with_mask], options)
     return MaskedImages(good, images, masks, values)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mtkd_cli.interfaces import DataCache, SourceData
-from mtkd_data.masked_images import NO_LABEL, DecodeOptions, Pair, read_pairs
+from mtkd_data.decode_options import decode_options
+from mtkd_data.masked_images import NO_LABEL, Pair, read_pairs
 from mtkd_data.voc_segmentation import read_list, to_pair
 
 FOLDER = "oxford-iiit-pet"
@@ -19,16 +21,13 @@ class OxfordPet:
 
     Args:
         path: folder that contains ``oxford-iiit-pet``, or that folder itself.
-        size: side of images and masks, in pixels.
-        channels: 3 for RGB, 1 for gray.
-        on_bad_sample: ``error``, or ``skip`` to skip unreadable images.
-        workers: number of decoding threads; does not change the result.
+        decoding: size, channels, fit, on_bad_sample, workers and cache, see `decode_options`.
     """
 
-    def __init__(self, path: str, size: int, channels: int, on_bad_sample: str, workers: int) -> None:
+    def __init__(self, path: str, **decoding: Any) -> None:
         subfolder = Path(path) / FOLDER
         self.root = subfolder if subfolder.is_dir() else Path(path)
-        self.options = DecodeOptions(size, channels, workers, on_bad_sample == "skip")
+        self.options = decode_options(**decoding)
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the training and the test set."""
@@ -36,7 +35,7 @@ class OxfordPet:
             read_pairs(cache, self._pairs(name), self.options).to_samples(CLASS_OF_VALUE)
             for name in ("trainval", "test")
         )
-        return SourceData(CLASSES, train, test=test)
+        return SourceData(CLASSES, train, test=test, fit=self.options.fit)
 
     def _pairs(self, split: str) -> list[Pair]:
         masks = self.root / "annotations" / "trimaps"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside
-from mtkd_data.box_dataset import Box, BoxedImage, DecodeOptions, to_samples, unlabeled_images
+from mtkd_data.box_dataset import Box, BoxedImage, to_samples, unlabeled_images
+from mtkd_data.decode_options import decode_options
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 LIST_HINT = "each line must be the name of an image in JPEGImages, without suffix"
@@ -26,9 +28,7 @@ class Voc:
         path: folder of the data set.
         classes: class names in order; None: all in the training set, sorted.
         unlabeled: folder of unlabeled images, or None.
-        size: side of the square that images are stretched to, in pixels.
-        channels: 3 for RGB, 1 for gray.
-        workers: number of decoding threads; does not change the result.
+        decoding: size, channels, fit, on_bad_sample, workers and cache, see `decode_options`.
     """
 
     def __init__(
@@ -36,13 +36,11 @@ class Voc:
         path: str,
         classes: list[str] | None,
         unlabeled: str | None,
-        size: int,
-        channels: int,
-        workers: int,
+        **decoding: Any,
     ) -> None:
         self.path, self.classes = Path(path), tuple(classes or ())
         self.unlabeled = Path(unlabeled) if unlabeled else None
-        self.options = DecodeOptions(size, channels, workers)
+        self.options = decode_options(**decoding)
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the samples of each split."""
@@ -63,7 +61,9 @@ class Voc:
         }
         images["train"] += unlabeled_images(self.unlabeled) if self.unlabeled else []
         splits = {name: to_samples(cache, split, self.options) for name, split in images.items()}
-        return SourceData(classes, splits["train"], splits.get("val"), splits.get("test"), fit="stretch")
+        return SourceData(
+            classes, splits["train"], splits.get("val"), splits.get("test"), fit=self.options.fit
+        )
 
     def _files(self, folder: Path) -> dict[str, list[Path]]:
         """Return the annotation files of each split."""

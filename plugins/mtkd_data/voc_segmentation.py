@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside, list_images
 from mtkd_data import unlabeled_ids
-from mtkd_data.masked_images import NO_LABEL, DecodeOptions, Pair, read_pairs
+from mtkd_data.decode_options import decode_options
+from mtkd_data.masked_images import NO_LABEL, Pair, read_pairs
 
 CLASSES = [
     "background",
@@ -43,10 +45,7 @@ class VocSegmentation:
         path: folder that contains ``VOCdevkit``.
         year: year of the challenge.
         unlabeled: whether to use the images of neither list as unlabeled training images.
-        size: side of images and masks, in pixels.
-        channels: 3 for RGB, 1 for gray.
-        on_bad_sample: ``error``, or ``skip`` to skip unreadable images.
-        workers: number of decoding threads; does not change the result.
+        decoding: size, channels, fit, on_bad_sample, workers and cache, see `decode_options`.
     """
 
     def __init__(
@@ -54,14 +53,11 @@ class VocSegmentation:
         path: str,
         year: str,
         unlabeled: bool,
-        size: int,
-        channels: int,
-        on_bad_sample: str,
-        workers: int,
+        **decoding: Any,
     ) -> None:
         self.root = Path(path) / "VOCdevkit" / f"VOC{year}"
         self.unlabeled = unlabeled
-        self.options = DecodeOptions(size, channels, workers, on_bad_sample == "skip")
+        self.options = decode_options(**decoding)
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the training and the test set."""
@@ -74,7 +70,7 @@ class VocSegmentation:
         train, test = (
             read_pairs(cache, split, self.options).to_samples(class_of_value) for split in pairs.values()
         )
-        return SourceData(tuple(CLASSES), train, test=test)
+        return SourceData(tuple(CLASSES), train, test=test, fit=self.options.fit)
 
     def _pairs(self, split: str) -> list[Pair]:
         names = read_list(self.root / "ImageSets" / "Segmentation" / f"{split}.txt")

@@ -20,6 +20,7 @@ from mtkd_cli.interfaces import (
     LossOptions,
     Merged,
     Metric,
+    Placement,
     Prediction,
     Task,
     TaskData,
@@ -167,6 +168,13 @@ class Detection(Task):
         label = target[..., 4]
         removed = (label >= 0) & ~known[label.nan_to_num(nan=-1).clamp(min=0).long()]
         return torch.cat([target[..., :4], torch.where(removed, -1, label).unsqueeze(-1)], dim=-1)
+
+    def to_frame(self, output: Tensor, placement: Placement) -> Tensor:
+        """Return boxes relative to the original image, clipped to it; boxes outside it are removed."""
+        if placement.fills_grid:
+            return output
+        moved = torch.cat([placement.boxes_to_frame(output[..., :4]), output[..., 4:]], dim=-1)
+        return boxes.best_first(boxes.without(moved, boxes.area(moved) <= 0))
 
     def transform_labels(self, target: Tensor, affine: Tensor) -> Tensor:
         """Return the labeled boxes in a view, see `boxes.transform_boxes`."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
-from mtkd_cli.interfaces import Columns, Details, LossOptions, Merged, Metric, TaskData
+from mtkd_cli.interfaces import Columns, Details, LossOptions, Merged, Metric, Placement, TaskData, sides
 from mtkd_cli.losses import loss_to_teachers, registered_loss
 from mtkd_cli.reading.class_colors import mask_image
 from mtkd_tasks.grid import grid, image_of
@@ -49,8 +49,7 @@ class Segmentation(OverClasses):
             not self.kd.needs_every_logit,
         )
         self.top_k = TOP_K if self.needs_probabilities_only else None
-        side = data.input.size or 1
-        self.elements = (side, side)
+        self.elements = sides(data.input.size or 1)
         self.columns = Columns(wide=dict.fromkeys(("right", "answered", "labeled"), self.outputs))
 
     def to_task_shape(self, output: Any) -> Tensor:
@@ -74,6 +73,10 @@ class Segmentation(OverClasses):
         positions = F.affine_grid(affine.float(), list(masks.shape), align_corners=False)
         moved = F.grid_sample(masks, positions, mode="nearest", padding_mode="border", align_corners=False)
         return moved[:, 0].to(target.dtype)
+
+    def to_frame(self, output: Tensor, placement: Placement) -> Tensor:
+        """Return logits on the original image, ``[B, C, H, W]``: without padding, resized bilinearly."""
+        return placement.maps_to_frame(output.float())
 
     def kd_loss(self, student_output: Tensor, merged: Merged, temperature: float) -> Tensor:
         """Return the distillation loss of the recipe, ``[B, H, W]``, times temperature squared."""

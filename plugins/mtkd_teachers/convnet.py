@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, sides
 from mtkd_teachers.sizes import sizes_in
 
 SMALLEST_SIDE = 4
@@ -17,7 +17,7 @@ class ConvNetProvider:
         """Return an untrained net with ``request.outputs`` outputs."""
         widths = sizes_in(request.model, "convnet", "8-16-32")
         blocks: list[nn.Module] = []
-        before, side = request.channels, request.size
+        before, side = request.channels, min(sides(request.size))
         for width in widths:
             blocks += [
                 nn.Conv2d(before, width, 3, padding=1, bias=False),

@@ -271,8 +271,8 @@ def _group_by_sample(rows: Tensor, sample: Tensor, samples: int) -> Tensor:
     return answer
 
 
-def input_spec(detector: nn.Module, size: int) -> InputSpec:
-    """Return a detector's input: the normalization of its own transform, and ``size`` pixels a side."""
+def input_spec(detector: nn.Module, size: int | tuple[int, int]) -> InputSpec:
+    """Return a detector's input: the normalization of its own transform, and its size in pixels."""
     own = vars(detector.get_submodule("transform"))
     return InputSpec(size=size, channels=3, mean=tuple(own["image_mean"]), std=tuple(own["image_std"]))
 

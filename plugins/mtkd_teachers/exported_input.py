@@ -40,19 +40,13 @@ class GraphInput:
             path: file of the model, used in messages.
 
         Raises:
-            DataError: the model takes images that are not square.
+            DataError: only one side of the images is fixed.
         """
         if len(self.shape) == 2:
             return InputSpec(size=1, raw=True)
         _, *rest = self.shape
         channels, height, width = (rest[2], *rest[:2]) if self.is_channels_last else rest
-        if height != width:
-            raise DataError(
-                f"the model takes images of {height} x {width}; mtkd needs square images",
-                where=str(path),
-                hint="export it for a square or a dynamic size",
-            )
-        return InputSpec(size=height, channels=channels, mean=(0.0,), std=(1.0,))
+        return InputSpec(size=size_of(height, width, str(path)), channels=channels, mean=(0.0,), std=(1.0,))
 
     def run(self, graph: Callable[[Tensor], Tensor], views: Tensor) -> Tensor:
         """Return the outputs for ``[B, C, H, W]`` or ``[B, F]``, in chunks if the batch size is limited."""
@@ -72,3 +66,20 @@ def _run_padded(graph: Callable[[Tensor], Tensor], chunk: Tensor, count: int | N
     missing = 0 if count is None else count - len(chunk)
     padded = torch.cat([chunk, chunk[-1:].expand(missing, *chunk.shape[1:])]) if missing else chunk
     return graph(padded)[: len(chunk)]
+
+
+def size_of(height: int | None, width: int | None, where: str) -> int | tuple[int, int] | None:
+    """Return the size of a model's images: one number for a square, None if it is dynamic.
+
+    Raises:
+        DataError: only one side is fixed.
+    """
+    if height is None or width is None:
+        if height == width:
+            return None
+        raise DataError(
+            f"the model takes images of {height or 'any'} x {width or 'any'} pixels",
+            where,
+            "export it for a fixed or a dynamic size",
+        )
+    return height if height == width else (height, width)

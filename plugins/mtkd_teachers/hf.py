@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mtkd_cli.errors import DataError, UsageError, first_line
+from mtkd_cli.errors import DataError, first_line
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_cli.safe_loading.optional_imports import need
 
@@ -123,14 +123,12 @@ def _input(folder: Path, config: Any, where: str) -> InputSpec:
     resized = _side(processor.get("size")) or getattr(config, "image_size", None)
     crop = _side(processor.get("crop_size")) if processor.get("do_center_crop") else None
     size = crop or resized
-    if size is not None and not isinstance(size, int):
-        raise UsageError(
-            f"the model takes images of {size}; mtkd needs square images", where, "use another model"
-        )
     normalized = processor.get("do_normalize", bool(processor))
     rescaled = processor.get("do_rescale", True)
-    fraction = crop / resized if crop and isinstance(resized, int) and crop <= resized else 1.0
-    if size is not None and size < UNCROPPED:
+    fraction = 1.0
+    if isinstance(crop, int) and isinstance(resized, int) and crop <= resized:
+        fraction = crop / resized
+    if isinstance(size, int) and size < UNCROPPED:
         fraction = processor.get("crop_pct") or fraction
     return InputSpec(
         size=size,
@@ -144,10 +142,10 @@ def _input(folder: Path, config: Any, where: str) -> InputSpec:
 
 
 def _side(size: Any) -> Any:
-    """Return the side of a square in pixels, ``H x W`` as text if it is not square, or None."""
+    """Return the side of a square in pixels, (height, width) if it is not square, or None."""
     if not isinstance(size, dict):
         return size
     if "shortest_edge" in size:
         return size["shortest_edge"]
     height, width = size.get("height"), size.get("width")
-    return height if height == width else f"{height} x {width}"
+    return height if height == width else (height, width)

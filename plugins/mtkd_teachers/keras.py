@@ -13,6 +13,7 @@ from mtkd_cli.errors import DataError, UsageError, first_line, missing_path
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 from mtkd_cli.safe_loading.optional_imports import need
+from mtkd_teachers.exported_input import size_of
 
 
 class KerasProvider:
@@ -89,10 +90,8 @@ def _input(shape: Any, where: str) -> InputSpec:
     """Return the input for a shape ``(None, H, W, C)``; None stands for a dynamic dimension.
 
     Raises:
-        DataError: the model does not take square images of 1 or 3 channels.
+        DataError: the model does not take images of 1 or 3 channels.
     """
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] not in (1, 3):
         raise DataError(f"the model takes {shape}; a teacher takes images (None, H, W, 1 or 3)", where)
-    if shape[1] != shape[2]:
-        raise DataError(f"the model takes images of {shape[1]} x {shape[2]}; mtkd needs square images", where)
-    return InputSpec(size=shape[1], channels=shape[3], mean=(0.0,), std=(1.0,))
+    return InputSpec(size=size_of(shape[1], shape[2], where), channels=shape[3], mean=(0.0,), std=(1.0,))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import nn
 
-from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, sides
 from mtkd_teachers.sizes import sizes_in
 
 
@@ -13,7 +15,7 @@ class MlpProvider:
 
     def build(self, request: ModelRequest) -> Model:
         """Return an untrained net with ``request.outputs`` outputs."""
-        before = request.channels * request.size**2
+        before = request.channels * math.prod(sides(request.size))
         layers: list[nn.Module] = []
         for width in sizes_in(request.model, "mlp", "64-64"):
             layers += [nn.Linear(before, width), nn.ReLU(inplace=True)]

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from torch import nn
 
 from mtkd_cli.errors import DataError, UsageError, first_line, nearest_or_all
-from mtkd_cli.interfaces import InputSpec, Model, ModelRequest
+from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, sides
 from mtkd_teachers.safe_torch_load import tensors_only
 
 EXAMPLE = "smp:unet/resnet34, or smp:unet/resnet18?encoder_depth=3&decoder_channels=64-32-16"
@@ -65,9 +65,9 @@ class SmpProvider:
         step = int(module.encoder.output_stride)
         has_weights = request.pretrained and weights
         mean, std = _normalization(where, encoder, weights) if has_weights else ((), ())
-        spec = InputSpec(
-            size=math.ceil(request.size / step) * step, channels=request.channels, mean=mean, std=std
-        )
+        height, width = (math.ceil(side / step) * step for side in sides(request.size))
+        size = height if height == width else (height, width)
+        spec = InputSpec(size=size, channels=request.channels, mean=mean, std=std)
         return Model(module, spec, head="segmentation_head.0", partly=True)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from mtkd_cli.errors import DataError, UsageError, nearest, nearest_or_all
-from mtkd_cli.interfaces import HubFormat, InputSpec, Model, ModelRequest
+from mtkd_cli.interfaces import HubFormat, InputSpec, Model, ModelRequest, sides
 from mtkd_teachers.safe_torch_load import tensors_only
 
 TIMEOUT = 10.0
@@ -75,14 +75,15 @@ def hub_config(module: nn.Module, spec: InputSpec, classes: Sequence[str]) -> di
     if spec.range != (0.0, 1.0) or spec.order != "rgb":
         return None
     own: dict[str, Any] = vars(module)["pretrained_cfg"]
-    channels, side = spec.channels or own["input_size"][0], spec.size or own["input_size"][-1]
+    channels = spec.channels or own["input_size"][0]
+    height, width = sides(spec.size or own["input_size"][1:])
     return {
         "architecture": own["architecture"],
         "num_classes": len(classes),
         "num_features": vars(module)["num_features"],
         "label_names": list(classes),
         "pretrained_cfg": {
-            "input_size": [channels, side, side],
+            "input_size": [channels, height, width],
             "fixed_input_size": own.get("fixed_input_size", False),
             "interpolation": spec.interpolation,
             "crop_pct": spec.crop,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,8 @@ class Data(TrainingData):
     inputs: Tensor
     teachers: tuple[Tensor, ...]
 
-    def views(self, step: Step) -> Tensor:
-        return self.inputs[step.indices]
+    def with_views(self, steps: Iterable[Step]) -> Iterator[Step]:
+        return (replace(step, views=self.inputs[step.indices]) for step in steps)
 
     def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
         return tuple(teacher[step.indices] for teacher in self.teachers)

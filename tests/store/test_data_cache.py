@@ -14,11 +14,13 @@ import pytest
 from PIL import Image
 
 from mtkd_cli.interfaces import DataCache, Samples, SourceData
+from mtkd_cli.reading.encoded_images import ImageFiles
+from mtkd_cli.reading.image_reader import DecodeOptions
 from mtkd_cli.specs import DataSpec
 from mtkd_cli.store import content_store, inventory
 from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.testing import check_data
-from mtkd_data.image_cache import cached_images
+from mtkd_data.image_cache import read_images
 
 KEY = {"source": "mine", "format": 1}
 
@@ -80,7 +82,8 @@ def picture(tmp_path: Path) -> Path:
 
 
 def test_finds_previously_decoded_images(picture: Path) -> None:
-    cached_images(StoreCache(), [picture], 8, 3, 1, skip=False)
+    cache = StoreCache()
+    read_images(cache, ImageFiles([picture], cache), DecodeOptions((8, 8), 3))
     (folder,) = (item.folder for item in inventory.list_items())
     key = json.loads((folder / "key.json").read_text())
     digest = hashlib.sha256(picture.read_bytes()).hexdigest()
@@ -103,14 +106,14 @@ def test_sources_use_given_cache(picture: Path, tmp_path: Path) -> None:
             write(tmp_path / "mine")
             return tmp_path / "mine"
 
-        def describe_files(self, paths: Any, describe: Any, dtype: Any, version: str) -> Any:
-            return np.array([describe(path.read_bytes()) for path in paths], dtype)
-
         def mapped(self, path: Path) -> Any:
             return np.load(path, mmap_mode="r")
 
+        def describe_files(self, paths: Any, describe: Any, dtype: Any, version: str) -> Any:
+            return np.array([describe(path.read_bytes()) for path in paths], dtype)
+
     cache: DataCache = Elsewhere()
-    images, good = cached_images(cache, [picture], 8, 3, 1, skip=False)
-    assert images[0, :, 0, 0].tolist() == [10, 20, 30]
-    assert good.tolist() == [0]
+    images = read_images(cache, ImageFiles([picture], cache), DecodeOptions((8, 8), 3))
+    assert images.inputs[0, :, 0, 0].tolist() == [10, 20, 30]
+    assert images.rows.tolist() == [0]
     assert not content_store.root().exists()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ class Data:
     def __len__(self) -> int:
         return len(INPUTS)
 
-    def views(self, step: Step) -> Tensor:
-        return INPUTS[step.indices]
+    def with_views(self, steps: Iterable[Step]) -> Iterator[Step]:
+        return (replace(step, views=INPUTS[step.indices]) for step in steps)
 
 
 class StoppedError(Exception):

@@ -2,8 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,8 +61,8 @@ class Data:
     def __len__(self) -> int:
         return len(INPUTS)
 
-    def views(self, step: Step) -> Tensor:
-        return INPUTS[step.indices]
+    def with_views(self, steps: Iterable[Step]) -> Iterator[Step]:
+        return (replace(step, views=INPUTS[step.indices]) for step in steps)
 
 
 def labels(output: Tensor, step: Step) -> Losses:

@@ -44,7 +44,7 @@ def coco(change: Change | None = None, **more: Any) -> SourceData:
     options: dict[str, Any] = dict.fromkeys(
         ("val_annotations", "test_annotations", "val_images", "test_images", "unlabeled")
     )
-    options |= {"size": 16, "channels": 3, "workers": 1, **more}
+    options |= {"size": 16, "channels": 3, "fit": "stretch", "workers": 1, **more}
     return Coco("train.json", "images", **options).load(cache_in(Path()))
 
 
@@ -133,7 +133,9 @@ def test_boxes_refer_to_upright_image() -> None:
     content = json.loads(Path("train.json").read_text())
     Path("again.json").write_text(json.dumps(content))
     nothing = dict.fromkeys(("val_annotations", "test_annotations", "val_images", "test_images", "unlabeled"))
-    data = Coco("again.json", "images", **nothing, size=16, channels=3, workers=1).load(cache_in(Path()))
+    data = Coco("again.json", "images", **nothing, size=16, channels=3, fit="stretch", workers=1).load(
+        cache_in(Path())
+    )
     assert data.train.targets[0, 0].tolist() == pytest.approx([0.1, 0.1, 0.35, 0.6, 0])
 
 
