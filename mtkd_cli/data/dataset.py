@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli import counter_rng
+from mtkd_cli.data.inputs import are_in_memory
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import Column, InputSpec, Samples, SourceData, TaskData
+from mtkd_cli.interfaces import Column, DataCache, InputSpec, Samples, SourceData, TaskData
 from mtkd_cli.interfaces.missing_labels import has_label, missing_labels_like
 from mtkd_cli.reading.moments import mean_and_deviation
 from mtkd_cli.recipe.schema import Data
 
+STATISTICS_BATCH = 256
 STATISTICS_SAMPLES = 10_000
 """Maximum number of training samples for the mean and deviation of the inputs."""
 
@@ -83,13 +87,18 @@ class Dataset:
         return TaskData(self.classes, self.train.samples.targets, self.input)
 
 
-def load(source: SourceData, options: Data) -> Dataset:
+def load(source: SourceData, options: Data, cache: DataCache | None = None) -> Dataset:
     """Split the source's samples and hide the labels that the student may not see.
 
     If the source has no validation split, the share ``options.val`` of the labels is for validation, and
     ``options.labels`` counts training and validation labels together. A validation split of the source is
     used whole, and ``options.labels`` counts training labels. Test and validation samples are drawn in
     proportion to the class sizes, visible labels in equal numbers per class.
+
+    Args:
+        source: the data.
+        options: the recipe's ``data``.
+        cache: keeps the mean and deviation of inputs that must be decoded; None: they are computed.
 
     Raises:
         DataError: a split is empty or unlabeled, a label is invalid, an id is used twice, or `options.labels`
@@ -112,7 +121,7 @@ def load(source: SourceData, options: Data) -> Dataset:
                 hint="raise data.labels, data.val or data.test",
             )
     all_labels = Split("train", train, splits[0].digest)
-    statistics = _statistics(train, source.columns)
+    statistics = _kept_statistics(train, source.columns, splits[0].digest, cache)
     return Dataset(source.classes, splits[0], splits[1], splits[2], all_labels, statistics, source.fit)
 
 
@@ -223,21 +232,41 @@ def _digest(samples: Samples) -> str:
     return digest.hexdigest()
 
 
+def _kept_statistics(
+    train: Samples, columns: tuple[Column, ...], digest: str, cache: DataCache | None
+) -> InputSpec:
+    """Return the statistics of the training inputs; those of decoded files are computed once."""
+    if cache is None or are_in_memory(train):
+        return _statistics(train, columns)
+
+    def write(folder: Path) -> None:
+        found = _statistics(train, columns)
+        text = json.dumps({"size": found.size, "mean": found.mean, "std": found.std})
+        (folder / "statistics.json").write_text(text)
+
+    folder = cache.keep({"statistics": digest, "samples": STATISTICS_SAMPLES}, write)
+    kept = json.loads((folder / "statistics.json").read_text())
+    size = kept["size"] if isinstance(kept["size"], int) else tuple(kept["size"])
+    return InputSpec(size, tuple(kept["mean"]), tuple(kept["std"]), len(kept["mean"]))
+
+
 def _statistics(train: Samples, columns: tuple[Column, ...]) -> InputSpec:
     """Return size, channels, mean and deviation of the training inputs."""
-    inputs = train.read(sample_rows(np.arange(len(train)), STATISTICS_SAMPLES))
-    if inputs.ndim == 2:
+    rows = sample_rows(np.arange(len(train)), STATISTICS_SAMPLES)
+    if train.inputs.ndim == 2:
+        inputs = train.read(rows)
         return _table_statistics(inputs, columns or tuple(Column(str(i)) for i in range(inputs.shape[1])))
     # Histogram [C, 256] of the pixel values: exact integer sums, one image at a time.
-    counts = np.zeros((inputs.shape[1], 256), dtype=np.int64)
-    for image in inputs:
-        for channel in range(inputs.shape[1]):
-            counts[channel] += np.bincount(image[channel].ravel(), minlength=256)
+    counts = np.zeros((train.inputs.shape[1], 256), dtype=np.int64)
+    for start in range(0, len(rows), STATISTICS_BATCH):
+        for image in train.read(rows[start : start + STATISTICS_BATCH]):
+            for channel, pixels in enumerate(image):
+                counts[channel] += np.bincount(pixels.ravel(), minlength=256)
     values = np.arange(256) / 255
     share = counts / counts.sum(axis=1, keepdims=True)
     mean = share @ values  # [C, 256] @ [256] -> [C]
     std = np.sqrt(np.maximum(share @ values**2 - mean**2, 1e-6))
-    height, width = inputs.shape[2:]
+    height, width = train.inputs.shape[2:]
     return _input_spec(height if height == width else (height, width), mean, std)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.inputs import are_in_memory
 from mtkd_cli.doctor.finding import Finding, Status
 from mtkd_cli.reading import images
 from mtkd_cli.reading.image_folders import list_images
@@ -145,8 +146,17 @@ def _labels(values: NDArray[Any]) -> set[float]:
 
 
 def _rows_by_hash(split: Split) -> dict[bytes, list[int]]:
-    """Return the rows of a split, grouped by the SHA-256 of their inputs."""
+    """Return the rows of a split, grouped by the SHA-256 of their inputs.
+
+    Of inputs that must be decoded, the files are compared.
+    """
     found: dict[bytes, list[int]] = defaultdict(list)
+    samples = split.samples
+    if samples.contents is not None and not are_in_memory(samples):
+        contents = samples.contents if samples.rows is None else samples.contents[samples.rows]
+        for row, digest in enumerate(contents):
+            found[digest.tobytes()].append(row)
+        return found
     for start in range(0, len(split), 1024):
         for row, sample in enumerate(split.samples.read(slice(start, start + 1024)), start):
             found[hashlib.sha256(np.ascontiguousarray(sample).tobytes()).digest()].append(row)

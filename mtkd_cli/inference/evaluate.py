@@ -133,7 +133,8 @@ def load_data(student: LoadedStudent, options: Data, registry: Registry) -> Data
     part = find_data(options, registry, "data")
     task = student.facts["task"]["name"].rpartition(":")[2]
     more = {"task": task} if part.takes("task") else {}
-    return dataset.load(part.create(**more).load(StoreCache()), options)
+    cache = StoreCache()
+    return dataset.load(part.create(**more).load(cache), options, cache)
 
 
 def for_student(student: LoadedStudent, data: Dataset, split: Split) -> Split:

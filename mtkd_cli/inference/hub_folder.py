@@ -17,6 +17,7 @@ from mtkd_cli.files import atomic
 from mtkd_cli.inference.export import describe_export
 from mtkd_cli.inference.run_files import HUB_WEIGHTS, STUDENT, weights_file
 from mtkd_cli.inference.student import LoadedStudent, load_student
+from mtkd_cli.interfaces import sides
 
 USAGE = """import mtkd
 
@@ -91,9 +92,8 @@ def write(student: LoadedStudent, folder: Path, described: Description, card: st
 def _check(student: LoadedStudent, folder: Path) -> None:
     """Raise `DataError` if the student in a folder does not answer exactly as the student of the run."""
     reads = student.facts["reads"]
-    side = reads["size"]
     table = student.takes == "table"
-    shape = (2, len(reads["columns"])) if table else (2, reads["channels"], side, side)
+    shape = (2, len(reads["columns"])) if table else (2, reads["channels"], *sides(reads["size"]))
     inputs = np.arange(np.prod(shape)).reshape(shape).astype(np.float64 if table else np.uint8)
     expected = student.answer(inputs)
     found = load_student(folder, trust_code=student.trust_code).answer(inputs)

@@ -59,8 +59,9 @@ def load_data(parts: Resolved) -> tuple[Dataset, Task]:
     """Return the data and the task of a resolved recipe, without checking whether they fit the rest of it."""
     recipe: Recipe = parts.recipe
     told = {"task": recipe.task.name} if parts.data.takes("task") else {}
-    source = parts.data.create(**told).load(StoreCache())
-    data = dataset.load(source, recipe.data)
+    cache = StoreCache()
+    source = parts.data.create(**told).load(cache)
+    data = dataset.load(source, recipe.data, cache)
     return data, parts.task.create(data=data.for_task, loss=recipe.loss.for_task)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mtkd_cli.data.inputs import describe_storage
 from mtkd_cli.models.cost import measure_cost
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.runs import automatic, preflight
@@ -71,6 +72,8 @@ def make_plan(
             "kind": "classes" if context.task.over_classes else "targets",
             "size": data.input.size,
             "channels": data.input.channels,
+            "fit": data.fit,
+            "cache": describe_storage(data.train.samples),
             "columns": len(data.input.columns),
             "train": len(data.train),
             "train_labelled": len(data.train.labeled),

@@ -181,6 +181,8 @@ def _describe(kind: str, key: dict[str, Any]) -> str:
     if kind == "files":
         return f"records of {key.get('files')} files in {key.get('root')}"
     if kind == "images":
+        if "statistics" in key:
+            return "mean and deviation of images"
         return f"images at {key['size']} px" if "size" in key else "files of a data source"
     return str(model or f"{key.get('size')} px")
 

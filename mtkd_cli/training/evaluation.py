@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.inputs import are_in_memory
 from mtkd_cli.data.subset import shuffled_sample_rows
 from mtkd_cli.data.views import PLAIN, view
 from mtkd_cli.distributed import group
@@ -23,7 +24,7 @@ from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.training.batchnorm_statistics import reestimate_batchnorm
 from mtkd_cli.training.loop import Evaluation
-from mtkd_cli.training.read_ahead import DEPTH, is_in_memory, read_ahead
+from mtkd_cli.training.read_ahead import DEPTH, read_ahead
 from mtkd_cli.training.selection import Measurement
 
 BATCH = 256
@@ -63,7 +64,7 @@ def plain_views(
 ) -> Iterator[Tensor]:
     """Yield view 0 of the samples at ``rows`` (default: all), in `batches`."""
     every_batch = batches(np.arange(len(split)) if rows is None else rows)
-    depth = 0 if is_in_memory(split.samples) else DEPTH
+    depth = 0 if are_in_memory(split.samples) else DEPTH
     for batch, inputs in read_ahead(split.samples.read, every_batch, depth):
         yield view(inputs, split.id_numbers[batch], PLAIN, 0, Augment(), device)
 

@@ -7,20 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import numpy as np
-
-from mtkd_cli.interfaces import Samples
-
 DEPTH = 2
 """Number of batches that are read ahead; it bounds the memory for them."""
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
-
-
-def is_in_memory(samples: Samples) -> bool:
-    """Whether reading is a copy from memory or a memory map, too fast for a thread to be of use."""
-    return isinstance(samples.inputs, np.ndarray)
 
 
 def read_ahead(

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.inputs import are_in_memory
 from mtkd_cli.data.views import affine, compose, read_inputs, view, window_affine
 from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.training.loop import Step
-from mtkd_cli.training.read_ahead import is_in_memory, read_ahead
+from mtkd_cli.training.read_ahead import read_ahead
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class TrainingData:
 
     def with_views(self, steps: Iterable[Step]) -> Iterator[Step]:
         """Yield each step with its views; files are read and decoded ahead."""
-        if is_in_memory(self.split.samples):
+        if are_in_memory(self.split.samples):
             for step in steps:
                 yield replace(step, views=self.views(step))
             return

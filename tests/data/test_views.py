@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.data.views import PLAIN, view
+from mtkd_cli.data.dataset import Split
+from mtkd_cli.data.views import PLAIN, view, views_of
+from mtkd_cli.interfaces import InputSpec, LossOptions, Samples, TaskData
 from mtkd_cli.recipe.schema import Augment
+from mtkd_cli.store.data_cache import StoreCache
+from mtkd_cli.training.loop import Step
+from mtkd_cli.training.training_data import TrainingData
+from mtkd_data.mask_folder import MaskFolder
+from mtkd_tasks.segmentation import Segmentation
 
 quick = settings(deadline=None, max_examples=30)
 EVERYTHING = Augment(flip=True, shift=0.1, rotate=15, zoom=0.1, crop=0.7, brightness=0.3, contrast=0.4)
@@ -202,3 +211,72 @@ def test_pixels_stay_between_0_and_1(
     assert made.shape == plain.shape
     assert made.min() >= 0
     assert made.max() <= 1
+
+
+def test_rotation_keeps_shapes_in_images_that_are_not_square(draw: Draw) -> None:
+    """A disc in a wide image is still a disc, of the same area, after a rotation."""
+    rows, columns_ = np.mgrid[:40, :80]
+    disc = (((rows - 19.5) ** 2 + (columns_ - 39.5) ** 2) < 15**2).astype(np.uint8)[None, None] * 255
+    draw(ANGLE=1.0)
+    made = view(disc, ids(1), 1, 0, Augment(rotate=60))[0, 0]
+    assert (made - torch.from_numpy(disc[0, 0] / 255)).abs().mean() < 0.02
+
+
+def split_of(tmp_path: Path, fit: str, task: str) -> Split:
+    """One wide and one tall image; red where the class is 1, green where it is 2."""
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    (tmp_path / "classes.txt").write_text("nothing\nred\ngreen\n")
+    for number, (height, width) in enumerate([(60, 96), (90, 50)]):
+        mask = np.zeros((height, width), np.uint8)
+        mask[height // 8 : height // 2, width // 4 : width // 2] = 1
+        mask[height // 2 : 7 * height // 8, width // 2 : 7 * width // 8] = 2
+        pixels = np.stack([(mask == 1) * 255, (mask == 2) * 255, mask * 0], axis=2).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"images/{number}.png")
+        Image.fromarray(mask).save(tmp_path / f"masks/{number}.png")
+    source = MaskFolder(
+        str(tmp_path), None, None, None, None, "error", size=[48, 64], channels=3, fit=fit
+    ).load(StoreCache())
+    return Split(task, source.train, "")
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
+@pytest.mark.parametrize(
+    "augment", [Augment(resized_crop=0.3), Augment(resized_crop=0.3, flip=True, rotate=20, zoom=0.2)]
+)
+def test_masks_follow_random_crops_of_the_original_image(tmp_path: Path, fit: str, augment: Augment) -> None:
+    """In every view, the pixels of a class have its color, up to the pixels at borders."""
+    split = split_of(tmp_path, fit, "train")
+    data = TaskData(("nothing", "red", "green"), split.samples.targets, InputSpec((48, 64), channels=3))
+    task = Segmentation(data, LossOptions())
+    rows = np.arange(2)
+    for number in range(1, 12):
+        step = Step(0, number - 1, 0.0, rows)
+        training = TrainingData(task, split, rows, None, 3, augment, torch.device("cpu"))
+        made, labels = training.views(step), training.labels(step)
+        assert made.shape == (2, 3, 48, 64)
+        assert labels.shape == (2, 48, 64)
+        shown = torch.where(made[:, 0] > 0.5, 1, torch.where(made[:, 1] > 0.5, 2, 0))
+        wrong = ((labels >= 0) & (shown != labels)).float().mean()
+        assert wrong < 0.06, (number, wrong)
+
+
+def test_random_crops_are_functions_of_seed_sample_and_number(tmp_path: Path) -> None:
+    split = split_of(tmp_path, "pad", "train")
+    augment = Augment(resized_crop=0.2)
+    whole = views_of(split, np.arange(2), 3, 7, augment)
+    assert torch.equal(whole[1:], views_of(split, np.array([1]), 3, 7, augment))
+    assert not torch.equal(whole, views_of(split, np.arange(2), 4, 7, augment))
+    assert not torch.equal(whole, views_of(split, np.arange(2), 3, 8, augment))
+    assert torch.equal(
+        views_of(split, slice(None), PLAIN, 7, augment), views_of(split, slice(None), PLAIN, 7, Augment())
+    )
+
+
+def test_random_crops_of_images_without_files() -> None:
+    pixels = np.tile(np.arange(32, dtype=np.uint8) * 8, (2, 1, 32, 1))
+    split = Split("train", Samples(("a", "b"), pixels, np.zeros(2, np.int64)), "")
+    made = views_of(split, np.arange(2), 1, 0, Augment(resized_crop=0.2))
+    assert made.shape == (2, 1, 32, 32)
+    shown = made.amax(dim=(1, 2, 3)) - made.amin(dim=(1, 2, 3))
+    assert (shown <= 248 / 255).all() and (shown < 0.9).any(), "a part of a ramp has a smaller range"

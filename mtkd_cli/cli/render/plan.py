@@ -14,6 +14,7 @@ from mtkd_cli.doctor.plan_checks import check_plan
 from mtkd_cli.errors import join_first
 from mtkd_cli.files import yaml12
 from mtkd_cli.inference.run_files import ROOT
+from mtkd_cli.interfaces import sides
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.units import bytes_in_words, count_in_words
@@ -26,6 +27,9 @@ from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.store import content_store
 from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from mtkd_cli.training.context import Context
+
+KEPT = {"disk": "decoded on disk", "memory": "in memory", "none": "decoded when needed"}
+"""Where decoded inputs are, see `mtkd_cli.data.inputs`."""
 
 
 def plan(
@@ -137,10 +141,19 @@ def _list_warnings(facts: Mapping[str, Any], findings: Sequence[Finding]) -> Ite
     yield "", ""
 
 
+def size_in_words(size: int | Sequence[int]) -> str:
+    """Return the size of an input: one side of a square, or height and width."""
+    height, width = sides((size[0], size[1]) if isinstance(size, Sequence) else size)
+    return f"{height} px" if height == width else f"{height} x {width} px"
+
+
 def _list_facts(facts: Mapping[str, Any]) -> Iterator[str]:
     data, student = facts["data"], facts["student"]
-    shape = f"{data['channels']} x {data['size']} x {data['size']} px"
-    student_input = f"input {student['input_size']} px"
+    height, width = sides(data["size"])
+    where, size = data["cache"]
+    shape = f"{data['channels']} x {height} x {width} px ({data['fit']}), {KEPT[where]}"
+    shape += "" if where == "none" else f" ({bytes_in_words(size)})"
+    student_input = f"input {size_in_words(student['input_size'])}"
     if data["columns"]:
         shape = student_input = f"{data['columns']} columns"
     yield (
@@ -165,7 +178,7 @@ def _describe_teacher(teacher: Mapping[str, Any], facts: Mapping[str, Any]) -> I
     if teacher["input_size"] is None:
         yield f"{teacher['model']}, sample ids"
     else:
-        shown = "table" if facts["data"]["columns"] else f"{teacher['input_size']} px"
+        shown = "table" if facts["data"]["columns"] else size_in_words(teacher["input_size"])
         yield f"{teacher['model']}, {shown}, {count_in_words(teacher['parameters'])} parameters"
     unknown = [label for label, group in teacher["aligned"] if not group]
     count = len(teacher["aligned"])
