@@ -37,12 +37,9 @@ class Listing:
 
     def join_names(self, keep: NDArray[np.bool_]) -> bytes:
         """Return the names of some of the files below the root, each followed by a zero byte."""
-        blocks, start = [], 0
-        for names in _names(self.root, self.paths):
-            kept = keep[start : start + len(names)].tolist()
-            blocks += [name + b"\0" for name, is_kept in zip(names, kept, strict=True) if is_kept]
-            start += len(names)
-        return b"".join(blocks)
+        start = len(self.root)
+        names = (os.fspath(path)[start:] for path in itertools.compress(self.paths, keep.tolist()))
+        return os.fsencode("".join(f"{name}\0" for name in names))
 
 
 def list_files(paths: Sequence[Path]) -> Listing:
@@ -51,31 +48,24 @@ def list_files(paths: Sequence[Path]) -> Listing:
     Raises:
         DataError: a file does not exist or cannot be reached; names the file.
     """
-    first, last = min(map(os.fspath, paths)), max(map(os.fspath, paths))
-    prefix = os.path.commonprefix([first, last])  # noqa: RUF071  (the slash is found below)
+    texts = list(map(os.fspath, paths))
+    prefix = os.path.commonprefix([min(texts), max(texts)])  # noqa: RUF071  (the slash is found below)
     root = prefix[: prefix.rfind("/") + 1]
-    hashes = np.concatenate([name_hashes(names) for names in _names(root, paths)])
-    return Listing(paths, root, hashes, stat_each(paths))
+    return Listing(paths, root, name_hashes([text[len(root) :] for text in texts]), stat_each(texts))
 
 
-def split_names(names: bytes) -> Iterator[list[bytes]]:
+def split_names(names: bytes) -> Iterator[list[str]]:
     """Yield the names of `Listing.join_names` again, in blocks that bound the memory."""
     ends = np.flatnonzero(np.frombuffer(names, np.uint8) == 0) + 1
     blocks = [0, *ends[NAMES_A_BLOCK - 1 :: NAMES_A_BLOCK].tolist(), len(names)]
     for start, end in itertools.pairwise(blocks):
         if start < end:
-            yield names[start : end - 1].split(b"\0")
+            yield os.fsdecode(names[start : end - 1]).split("\0")
 
 
-def name_hashes(names: Sequence[bytes]) -> NDArray[np.int64]:
+def name_hashes(names: Sequence[str]) -> NDArray[np.int64]:
     """Return a 64-bit hash of each name; every process has others.
 
     The chance of any collision among a million names is 1 in 10 million.
     """
     return np.fromiter(map(hash, names), np.int64, len(names))
-
-
-def _names(root: str, paths: Sequence[Path]) -> Iterator[list[bytes]]:
-    """Yield the names of files below their root, in blocks that bound the memory."""
-    for start in range(0, len(paths), NAMES_A_BLOCK):
-        yield [os.fsencode(os.fspath(path)[len(root) :]) for path in paths[start : start + NAMES_A_BLOCK]]

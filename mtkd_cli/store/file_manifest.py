@@ -53,6 +53,8 @@ class Manifest:
     def find(self, hashes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the row of each of N names, given their `name_hashes`, ``[N]``; -1: there is none."""
         own = self.hashes()
+        if np.array_equal(own, hashes):
+            return np.arange(len(own))
         if not len(own):
             return np.full(len(hashes), -1)
         order = np.argsort(own)
@@ -62,9 +64,10 @@ class Manifest:
     def others(self, root: str, hashes: NDArray[np.int64]) -> Manifest:
         """Return the part about files below ``root`` that still exist and have none of the ``hashes``."""
         wanted = np.flatnonzero(~np.isin(self.hashes(), hashes))
-        names = self.names.split(b"\0") if len(wanted) else []
-        rows = [row for row in wanted.tolist() if Path(root, os.fsdecode(names[row])).exists()]
-        return Manifest(b"".join(names[row] + b"\0" for row in rows), self.times[rows], self.records[rows])
+        names = os.fsdecode(self.names).split("\0") if len(wanted) else []
+        rows = [row for row in wanted.tolist() if Path(root, names[row]).exists()]
+        kept = os.fsencode("".join(f"{names[row]}\0" for row in rows))
+        return Manifest(kept, self.times[rows], self.records[rows])
 
 
 def key_of(root: str, version: str, dtype: np.dtype[Any]) -> dict[str, Any]:

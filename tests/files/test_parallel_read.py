@@ -33,7 +33,7 @@ def test_reads_each_selected_file_once(count: int) -> None:
 def test_stats_are_those_of_the_system() -> None:
     paths = write(300)
     os.utime(paths[7], ns=(5, 123_456_789_987_654_321))
-    times = parallel_read.stat_each(paths)
+    times = parallel_read.stat_each(list(map(str, paths)))
     assert times[:, 0].tolist() == list(range(300))
     assert times[7, 1] == 123_456_789_987_654_321
     assert times[7, 2] == paths[7].stat().st_ctime_ns
@@ -43,7 +43,7 @@ def test_names_file_that_cannot_be_read() -> None:
     paths = write(20)
     paths[13].unlink()
     with pytest.raises(DataError, match="cannot be read: No such file") as missing:
-        parallel_read.stat_each(paths)
+        parallel_read.stat_each(list(map(str, paths)))
     paths[13].mkdir()
     with pytest.raises(DataError, match="cannot be read: Is a directory") as folder:
         list(parallel_read.read_each(paths, np.arange(20), lambda index, content: None))

@@ -39,9 +39,9 @@ def test_loads_what_was_saved(count: int) -> None:
     assert np.array_equal(found.times, expected.times)
     assert np.array_equal(found.records, expected.records)
     rows = np.arange(count)[::-1]
-    wanted = [b"some/class/%08d.jpg" % row for row in rows]
+    wanted = [f"some/class/{row:08}.jpg" for row in rows]
     assert np.array_equal(found.find(name_hashes(wanted)), rows)
-    assert found.find(name_hashes([b"other"])).tolist() == [-1]
+    assert found.find(name_hashes(["other"])).tolist() == [-1]
 
 
 def test_any_damage_makes_it_none() -> None:
@@ -92,6 +92,6 @@ def test_others_are_existing_files_of_other_names() -> None:
     for name in ("a", "b"):
         Path(name).touch()
     manifest = Manifest(b"a\0b\0gone\0", np.arange(9).reshape(3, 3), np.zeros(3, FIELDS))
-    others = manifest.others("", name_hashes([b"a", b"new"]))
+    others = manifest.others("", name_hashes(["a", "new"]))
     assert (others.names, others.times.tolist(), len(others)) == (b"b\0", [[3, 4, 5]], 1)
-    assert len(manifest.others("", name_hashes([b"a", b"b"]))) == 0
+    assert len(manifest.others("", name_hashes(["a", "b"]))) == 0
