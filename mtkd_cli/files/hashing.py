@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+BLOCK_BYTES = 2**20
 
 
 def file_sha256(path: Path) -> str:
@@ -20,6 +23,16 @@ def file_sha256(path: Path) -> str:
 def files_sha256(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 of each of some files in a folder, by name."""
     return {name: file_sha256(folder / name) for name in names}
+
+
+def file_and_block_checksums(path: Path) -> tuple[str, list[int]]:
+    """Return the SHA-256 of a file, and the CRC-32 of each of its blocks of `BLOCK_BYTES`."""
+    digest, blocks = hashlib.sha256(), []
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+            blocks.append(zlib.crc32(block))
+    return digest.hexdigest(), blocks
 
 
 def array_sha256(array: NDArray[Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,12 +24,15 @@ def partial_of(folder: Path) -> Path:
 
 
 @contextmanager
-def create(folder: Path, needed: int = 0) -> Iterator[Path]:
+def create(
+    folder: Path, needed: int = 0, checksums: Callable[[Path, Sequence[str]], dict[str, str]] = files_sha256
+) -> Iterator[Path]:
     """Yield an empty folder for files, which is renamed to ``folder`` at the end; on an error it is removed.
 
     Args:
         folder: path that does not exist, or an empty folder.
         needed: size of the files in bytes, if known.
+        checksums: returns the SHA-256 of files in a folder, given their names; may add files of its own.
 
     Raises:
         DataError: the disk is full, read-only or otherwise unusable.
@@ -43,7 +46,7 @@ def create(folder: Path, needed: int = 0) -> Iterator[Path]:
             names = sorted(path.name for path in part.iterdir())
             for name in names:
                 atomic.sync_file(part / name)
-            atomic.write_json(part / MANIFEST, files_sha256(part, names))
+            atomic.write_json(part / MANIFEST, checksums(part, names))
             part.rename(folder)
             atomic.sync_folder(folder.parent)
     except BaseException:
@@ -62,13 +65,35 @@ def check(folder: Path, *required: str) -> None:
         OSError: a file is missing or cannot be read.
         ValueError: a file is damaged; names the file.
     """
+    for name, checksum in read_manifest(folder, *required).items():
+        if checksum != file_sha256(folder / name):
+            raise damaged(name)
+
+
+def read_manifest(folder: Path, *required: str) -> dict[str, str]:
+    """Return the checksum of each file, as it was when the folder was written.
+
+    Args:
+        folder: a folder from `create`.
+        required: names of required files.
+
+    Raises:
+        OSError: there is no manifest, or it cannot be read.
+        ValueError: the manifest is damaged, or lacks a required file.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
     except RecursionError as error:
         raise ValueError(f"{MANIFEST} is nested too deeply") from error
     if not isinstance(manifest, dict):
         raise ValueError(f"{MANIFEST} is not a mapping")
-    for name in dict.fromkeys((*required, *manifest)):
-        # A manifest from elsewhere must not make this read files outside the folder.
-        if name not in manifest or Path(name).name != name or manifest[name] != file_sha256(folder / name):
-            raise ValueError(f"{name} is damaged: its checksum does not match")
+    for name in (*required, *manifest):
+        # A manifest from elsewhere must not make the caller read files outside the folder.
+        if name not in manifest or Path(name).name != name:
+            raise damaged(name)
+    return manifest
+
+
+def damaged(name: str) -> ValueError:
+    """Return the error about a file that is not the one that was written."""
+    return ValueError(f"{name} is damaged: its checksum does not match")

@@ -192,8 +192,9 @@ class DataCache(Protocol):
     def keep(self, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
         """Return the folder for ``key``; call ``write`` to fill it if no earlier run did.
 
-        A folder is used again only if the checksums of all its files match. If several processes need the
-        same key, one of them writes.
+        A folder is used again only if the checksums of its files match. Of a folder above 64 MiB, sizes and
+        times of the files are compared, and a random sample is read. If several processes need the same key,
+        one of them writes.
 
         Args:
             key: JSON values that determine the content: the source's name, the SHA-256 of the files that it

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.files import atomic, whole_folder
+from mtkd_cli.files import atomic, sampled_check, whole_folder
 from mtkd_cli.files.lock import open_locked
 
 KEY = "key.json"
@@ -44,10 +44,10 @@ def digest(key: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def find(kind: str, key: Mapping[str, Any]) -> Path | None:
-    """Return the folder of ``key`` if it is complete and all checksums match, else None."""
+def find(kind: str, key: Mapping[str, Any], read_all: bool = True) -> Path | None:
+    """Return the folder of ``key`` if it `is_intact`, else None."""
     folder = folder_of(kind, key)
-    if not is_intact(folder):
+    if not is_intact(folder, read_all):
         return None
     touch(folder)
     return folder
@@ -59,25 +59,26 @@ def touch(folder: Path) -> None:
         os.utime(folder / KEY)
 
 
-def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
+def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None], read_all: bool = True) -> Path:
     """Return the folder of ``key``; if it is missing, create it and fill it with ``write``.
 
     Args:
         kind: kind of content, see `fill_once`.
         key: content key: everything that affects the content.
         write: function that fills an empty folder.
+        read_all: whether an existing folder is read as a whole, see `is_intact`.
 
     Raises:
         DataError: the disk is full, read-only or otherwise unusable.
     """
-    with fill_once(kind, key) as empty:
+    with fill_once(kind, key, read_all) as empty:
         if empty is not None:
             write(empty)
     return folder_of(kind, key)
 
 
 @contextmanager
-def fill_once(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
+def fill_once(kind: str, key: Mapping[str, Any], read_all: bool = True) -> Iterator[Path | None]:
     """Yield an empty folder that becomes the folder of ``key`` at the end; yield None if that already exists.
 
     If two processes need the same key, the second waits, and then reads the result of the first.
@@ -85,20 +86,21 @@ def fill_once(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
     Args:
         kind: kind of content: the name of a folder in the store, see `mtkd_cli.store.inventory.KINDS`.
         key: content key: everything that affects the content.
+        read_all: whether an existing folder is read as a whole, see `is_intact`.
 
     Raises:
         DataError: the disk is full, read-only or otherwise unusable.
     """
-    if find(kind, key):
+    if find(kind, key, read_all):
         yield None
         return
     folder = folder_of(kind, key)
     with lock_folder(folder):
-        if is_intact(folder):
+        if is_intact(folder, read_all):
             yield None
             return
         shutil.rmtree(folder, ignore_errors=True)
-        with whole_folder.create(folder) as part:
+        with whole_folder.create(folder, checksums=sampled_check.checksums) as part:
             yield part
             atomic.write_json(part / KEY, key)
         shutil.rmtree(unfinished_folder(kind, key), ignore_errors=True)
@@ -154,10 +156,16 @@ def unshared_store_error(folder: Path) -> DataError:
     )
 
 
-def is_intact(folder: Path) -> bool:
-    """Whether a folder is complete and all checksums match."""
+def is_intact(folder: Path, read_all: bool = True) -> bool:
+    """Whether a folder is complete and all checksums match.
+
+    Args:
+        folder: a folder of the store.
+        read_all: False: of a large folder, compare sizes and times, and read a random sample, see
+            `mtkd_cli.files.sampled_check`.
+    """
     try:
-        whole_folder.check(folder, KEY)
+        (whole_folder if read_all else sampled_check).check(folder, KEY)
     except (OSError, ValueError):
         return False
     return True

@@ -28,13 +28,17 @@ class StoreCache:
 
     Attributes:
         folder: folder for files that sources manage themselves.
+        verify_all: whether every file is read again, instead of those that changed and a random sample.
+        say: shows a line to the user.
     """
 
     folder: Path = field(default_factory=_folder)
+    verify_all: bool = False
+    say: Callable[[str], None] = described_files.LOG.info
 
     def keep(self, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
         """Return the folder of ``key``; if it is missing, create it and fill it with ``write``."""
-        return content_store.keep(KIND, key, write)
+        return content_store.keep(KIND, key, write, read_all=self.verify_all)
 
     def describe_files(
         self,
@@ -44,7 +48,7 @@ class StoreCache:
         version: str,
     ) -> NDArray[Any]:
         """Return a record about the content of each file, ``[N]``, reading only what changed."""
-        return described_files.describe_files(paths, describe, dtype, version)
+        return described_files.describe_files(paths, describe, dtype, version, self.verify_all, self.say)
 
     def mapped(self, path: Path) -> NDArray[Any]:
         """Return the memory-mapped array of a ``.npy`` file; while it exists, pruning keeps the file."""

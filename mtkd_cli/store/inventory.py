@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtkd_cli.files import atomic
+from mtkd_cli.files import atomic, sampled_check
 from mtkd_cli.store import content_store, file_manifest, mapped_arrays, recorded_outputs
 from mtkd_cli.store.rounding import describe_rounding
 from mtkd_cli.store.row_format import Layout
@@ -97,8 +97,11 @@ def prune(older_than_days: float | None, larger_than_bytes: int | None) -> tuple
 
 
 def damaged_items() -> list[Item]:
-    """Return complete items whose content does not match its checksums."""
-    return [item for item in list_items() if item.is_complete and not _is_intact(item)]
+    """Return complete items whose content does not match its checksums. The next use notices it, too."""
+    damaged = [item for item in list_items() if item.is_complete and not _is_intact(item)]
+    for item in damaged:
+        sampled_check.forget(item.folder)
+    return damaged
 
 
 def _remove(folder: Path) -> bool:

@@ -13,6 +13,7 @@ import PIL
 import pytest
 from PIL import Image
 
+from mtkd_cli.files import checksummed_json, sampled_check
 from mtkd_cli.interfaces import DataCache, Samples, SourceData
 from mtkd_cli.reading.encoded_images import ImageFiles
 from mtkd_cli.reading.image_reader import DecodeOptions
@@ -117,3 +118,42 @@ def test_sources_use_given_cache(picture: Path, tmp_path: Path) -> None:
     assert images.inputs[0, :, 0, 0].tolist() == [10, 20, 30]
     assert images.rows.tolist() == [0]
     assert not content_store.root().exists()
+
+
+def large(calls: list[Path]) -> Any:
+    def write(folder: Path) -> None:
+        calls.append(folder)
+        np.save(folder / "rows.npy", np.arange(30_000))
+
+    return write
+
+
+def flip_without_trace(path: Path) -> None:
+    """Flip a bit of a kept file, with the times that are known of it."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    kept = checksummed_json.read(path.with_name(sampled_check.VERIFIED))
+    stat = path.stat()
+    kept["files"][path.name]["times"] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+    checksummed_json.write(path.with_name(sampled_check.VERIFIED), kept)
+
+
+@pytest.mark.parametrize("how", ["edited", "verify all", "store verify"])
+def test_damaged_large_folder_is_written_again(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampled_check, "WHOLE_BYTES", 1000)
+    monkeypatch.setattr(sampled_check, "SAMPLE_BLOCKS", 0)
+    calls: list[Path] = []
+    path = StoreCache().keep(KEY, large(calls)) / "rows.npy"
+    if how == "edited":
+        path.write_bytes(bytes(path.stat().st_size))
+    else:
+        flip_without_trace(path)
+        StoreCache().keep(KEY, large(calls))
+        assert len(calls) == 1, "nothing is wrong with its size and times"
+    if how == "store verify":
+        assert [item.folder for item in inventory.damaged_items()] == [path.parent]
+    StoreCache(verify_all=how == "verify all").keep(KEY, large(calls))
+    assert len(calls) == 2
+    assert np.load(path)[-1] == 29_999
+    assert inventory.damaged_items() == []
