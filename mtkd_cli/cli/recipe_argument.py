@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.verify_option import Extent
 from mtkd_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,12 +45,17 @@ def refuse_without_recipe(recipe: str, trust_pickle: Sequence[str] | None, trust
 
 
 def parts_of(
-    recipe: str, overrides: Sequence[str], trusted: Sequence[str] | None = None, trust_code: bool = False
+    recipe: str,
+    overrides: Sequence[str],
+    trusted: Sequence[str] | None = None,
+    trust_code: bool = False,
+    verify: Extent = Extent.SAMPLE,
 ) -> Resolved:
     """Return the parts of a recipe, with warnings on stderr; arguments as `mtkd_cli.recipe.load` has them."""
     from mtkd_cli.recipe.load import load
 
-    return load(recipe, overrides, trust_pickle=trusted or (), trust_code=trust_code, warn=console.warn)
+    parts = load(recipe, overrides, trust_pickle=trusted or (), trust_code=trust_code, warn=console.warn)
+    return replace(parts, verify_all=verify is Extent.ALL)
 
 
 def recipe_of_run(run: str) -> tuple[str, str]:

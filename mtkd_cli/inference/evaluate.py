@@ -38,6 +38,7 @@ def score(
     split: str = "test",
     device: torch.device | str = "cpu",
     registry: Registry | None = None,
+    cache: StoreCache | None = None,
 ) -> dict[str, Any]:
     """Return the metrics of a student on data with 95 % intervals over samples, and its scores per class.
 
@@ -50,6 +51,7 @@ def score(
         split: ``test``, ``val`` or ``train``, of which the labeled samples are used.
         device: device that runs the student.
         registry: available plugins; default: the installed ones.
+        cache: cache of the data source; default: a `StoreCache` that shows nothing.
 
     Raises:
         UsageError: an override or the split is invalid.
@@ -58,7 +60,7 @@ def score(
     if split not in SPLITS:
         raise UsageError(f"no split {split!r}", "--split", f"use {', '.join(SPLITS)}")
     options = options_of(student, overrides)
-    data = load_data(student, options, registry or load_registry())
+    data = load_data(student, options, registry or load_registry(), cache)
     part = for_student(student, data, {s.name: s for s in data.splits}[split])
     module = student.module.to(device)
     measured = measure(row_predictor(module, part, device), part, student.task)
@@ -119,7 +121,9 @@ def options_of(student: LoadedStudent, overrides: Sequence[str]) -> Data:
         raise RecipeError("data", explain(error, "data")) from error
 
 
-def load_data(student: LoadedStudent, options: Data, registry: Registry) -> Dataset:
+def load_data(
+    student: LoadedStudent, options: Data, registry: Registry, cache: StoreCache | None = None
+) -> Dataset:
     """Load the data of a recipe section for the student's task.
 
     Raises:
@@ -133,7 +137,7 @@ def load_data(student: LoadedStudent, options: Data, registry: Registry) -> Data
     part = find_data(options, registry, "data")
     task = student.facts["task"]["name"].rpartition(":")[2]
     more = {"task": task} if part.takes("task") else {}
-    cache = StoreCache()
+    cache = cache or StoreCache()
     return dataset.load(part.create(**more).load(cache), options, cache)
 
 

@@ -65,6 +65,7 @@ class Resolved:
 
     Attributes:
         name: stem of the recipe file, or name of the built-in recipe; used for result folders.
+        verify_all: whether to read all files of the data again, see `mtkd_cli.store.described_files`.
     """
 
     recipe: Recipe
@@ -75,6 +76,7 @@ class Resolved:
     student: ModelPart
     trackers: tuple[Part, ...]
     name: str = ""
+    verify_all: bool = False
 
 
 class _Finder:

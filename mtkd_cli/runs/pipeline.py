@@ -47,7 +47,7 @@ from mtkd_cli.training.strategy import Strategy
 def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     """Load the data and the task of a resolved recipe."""
     recipe: Recipe = parts.recipe
-    data, task = load_data(parts)
+    data, task = load_data(parts, StoreCache(verify_all=parts.verify_all, say=progress.say))
     preflight.refuse_top_k(recipe, task)
     calibration.require_calibratable(recipe, task)
     preflight.refuse_wrong_labels(data, task)
@@ -55,11 +55,16 @@ def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
     return Context(settled, parts, data, task, resolve_device(device), progress)
 
 
-def load_data(parts: Resolved) -> tuple[Dataset, Task]:
-    """Return the data and the task of a resolved recipe, without checking whether they fit the rest of it."""
+def load_data(parts: Resolved, cache: StoreCache | None = None) -> tuple[Dataset, Task]:
+    """Return the data and the task of a resolved recipe, without checking whether they fit the rest of it.
+
+    Args:
+        parts: the resolved recipe.
+        cache: cache of the data source; default: a `StoreCache` that shows nothing.
+    """
     recipe: Recipe = parts.recipe
     told = {"task": recipe.task.name} if parts.data.takes("task") else {}
-    cache = StoreCache()
+    cache = cache or StoreCache()
     source = parts.data.create(**told).load(cache)
     data = dataset.load(source, recipe.data, cache)
     return data, parts.task.create(data=data.for_task, loss=recipe.loss.for_task)

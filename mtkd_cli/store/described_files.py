@@ -117,7 +117,7 @@ def describe_files(
             if is_wrong or not is_known.all():
                 _read_missing(records, is_known, listing, describer, key)
     content_store.touch(folder)
-    if len(again):
+    if verify_all or missing + len(again) < len(paths):
         say(
             f"{len(paths):,} files in {listing.root or '.'}: {missing:,} new or changed, "
             f"{len(again):,} others read again to check them"

@@ -10,6 +10,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Json, Recipe, Threads
 from mtkd_cli.cli.completion import complete_override
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of
+from mtkd_cli.cli.verify_option import Extent, Verify
 
 
 def audit(
@@ -27,6 +28,7 @@ def audit(
         str, typer.Option(help="Device: auto, cpu or cuda. Used to record missing outputs.")
     ] = "auto",
     threads: Threads = 0,
+    verify: Verify = Extent.SAMPLE,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,
     as_json: Json = False,
@@ -36,7 +38,7 @@ def audit(
     Reports each teacher's quality, where teachers disagree, and the score of the ensemble for each strategy.
     """
     with console.report_errors(as_json):
-        parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)
+        parts = parts_of(recipe, overrides or [], trust_pickle, trust_code, verify)
 
         from mtkd_cli.cli.render.audit import run
 

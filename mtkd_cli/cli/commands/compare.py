@@ -10,6 +10,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.baseline_option import Baseline, NoBaseline, baseline_of
 from mtkd_cli.cli.common_options import Device, Json, Threads
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, refuse_without_recipe
+from mtkd_cli.cli.verify_option import Extent, Verify
 from mtkd_cli.errors import UsageError
 from mtkd_cli.runs.baseline_choice import BaselineChoice
 
@@ -42,6 +43,7 @@ def compare(
     ] = True,
     device: Device = "auto",
     threads: Threads = 0,
+    verify: Verify = Extent.SAMPLE,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,
     as_json: Json = False,
@@ -62,6 +64,10 @@ def compare(
                     "--tune needs a recipe", where="--tune", hint="pass a recipe, or remove --tune"
                 )
             refuse_without_recipe("", trust_pickle, trust_code)
+            if verify is Extent.ALL:
+                raise UsageError(
+                    "--verify needs a recipe", where="--verify", hint="pass a recipe, or remove --verify"
+                )
             from mtkd_cli.cli.render.comparison import compare_runs
 
             compare_runs(runs, name, as_json)
@@ -72,5 +78,16 @@ def compare(
         choice = baseline_of(baseline, no_baseline) or BaselineChoice.ALL
         tuning, trusted = (tune, trials, tune_seed), trust_pickle or []
         compare_grid(
-            recipe, more, name, tuning, choice, best_teacher, device, threads, trusted, trust_code, as_json
+            recipe,
+            more,
+            name,
+            tuning,
+            choice,
+            best_teacher,
+            device,
+            threads,
+            trusted,
+            trust_code,
+            as_json,
+            verify_all=verify is Extent.ALL,
         )

@@ -22,6 +22,7 @@ from mtkd_cli.cli.process_options import (
     require_rendezvous,
 )
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, recipe_of_run
+from mtkd_cli.cli.verify_option import Extent, Verify
 from mtkd_cli.distributed import signals
 from mtkd_cli.errors import UsageError
 
@@ -69,6 +70,7 @@ def distill(
     nodes: Nodes = 1,
     rendezvous: Rendezvous = "",
     restarts: Restarts = 3,
+    verify: Verify = Extent.SAMPLE,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,
     as_json: Json = False,
@@ -96,7 +98,7 @@ def distill(
         if seeds > 1:
             refuse_several("--seeds", max(1, processes) * nodes)
         is_resume = bool(resume) or auto_resume or is_restart()
-        parts = parts_of(recipe, changes, trust_pickle, trust_code)
+        parts = parts_of(recipe, changes, trust_pickle, trust_code, verify)
 
         if dry_run:
             require_rendezvous(nodes, rendezvous)

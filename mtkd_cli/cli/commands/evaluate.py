@@ -11,6 +11,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Device, Json, Run, Threads
 from mtkd_cli.cli.completion import complete_override
 from mtkd_cli.cli.recipe_argument import TrustCode
+from mtkd_cli.cli.verify_option import Extent, Verify
 
 
 def evaluate(
@@ -27,6 +28,7 @@ def evaluate(
     output: Annotated[str, typer.Option(help="File to write the scores to, as JSON.")] = "",
     device: Device = "auto",
     threads: Threads = 0,
+    verify: Verify = Extent.SAMPLE,
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
@@ -42,13 +44,15 @@ def evaluate(
         from mtkd_cli.distributed.devices import resolve_device
         from mtkd_cli.inference.evaluate import score
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
+        from mtkd_cli.store.data_cache import StoreCache
 
         if threads:
             torch.set_num_threads(threads)
         target = resolve_device(device)
         student = student_of(run, trust_code)
+        cache = StoreCache(verify_all=verify is Extent.ALL, say=console.print_status)
         with stdout_on_stderr():
-            found = score(student, overrides or [], split, target)
+            found = score(student, overrides or [], split, target, cache=cache)
         if output:
             _write(found, Path(output))
         if as_json:

@@ -18,6 +18,7 @@ from mtkd_cli.cli.process_options import (
     prepare_process,
 )
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of
+from mtkd_cli.cli.verify_option import Extent, Verify
 from mtkd_cli.distributed import signals
 
 
@@ -33,6 +34,7 @@ def record(
     nodes: Nodes = 1,
     rendezvous: Rendezvous = "",
     restarts: Restarts = 3,
+    verify: Verify = Extent.SAMPLE,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,
     as_json: Json = False,
@@ -43,7 +45,7 @@ def record(
     """
     with console.report_errors(as_json), signals.handle():
         prepare_process(processes, nodes)
-        parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)
+        parts = parts_of(recipe, overrides or [], trust_pickle, trust_code, verify)
 
         resume_hint = "Run the same command again; recorded outputs are kept"
         launch_if_several(processes, nodes, rendezvous, restarts, "record", resume_hint)

@@ -50,16 +50,19 @@ def verify(
 ) -> None:
     """Verify all checksums.
 
-    With a recipe, also runs its teachers on some samples and compares their outputs with the recorded ones.
-    Exits with 3 if an item is damaged or differs.
+    Reads everything in the store, and all data files that mtkd read before. With a recipe, also runs its
+    teachers on some samples and compares their outputs with the recorded ones. Exits with 3 if an item or a
+    file is damaged or differs.
     """
     with console.report_errors(as_json):
         from mtkd_cli.errors import DataError
         from mtkd_cli.store import inventory
+        from mtkd_cli.store.verified_files import verify_files
         from mtkd_cli.teachers import verify as verification
 
         refuse_without_recipe(recipe, trust_pickle, trust_code)
         bad = [item.as_dict() for item in inventory.damaged_items()]
+        files = list(verify_files(console.print_status))
         rows: list[dict[str, Any]] = []
         if recipe:
             from mtkd_cli.runs.start import load_context
@@ -75,25 +78,37 @@ def verify(
                     hint="run mtkd record; pass the same --threads and --device as for the recording",
                 )
         if as_json:
-            console.print_json({"damaged": bad, "compared": rows})
+            console.print_json(
+                {"damaged": bad, "files": [each.as_dict() for each in files], "compared": rows}
+            )
         else:
+            for each in files:
+                console.print_status(
+                    f"{each.root}: {each.intact:,} files intact, {each.changed:,} changed and "
+                    f"{each.missing:,} missing since they were read, {len(each.damaged):,} damaged"
+                )
+                for path in each.damaged:
+                    console.print_status(f"damaged, with the same size and times: {path}")
             for row in rows:
                 recording = f"{row['teacher']}, {row['split']} view {row['view']}"
                 rounding = f"; {row['rounding']}" if row["rounding"] else ""
                 console.print_status(f"{recording}: largest difference {row['difference']:.2e}{rounding}")
         different = [row for row in rows if not row["same"]]
-        if (bad or different) and not as_json:
-            first = (
-                bad[0]["what"]
-                if bad
-                else f"{different[0]['teacher']}, {different[0]['split']} view {different[0]['view']}"
-            )
+        damaged = [path for each in files for path in each.damaged]
+        wrong = [
+            *(item["what"] for item in bad),
+            *(f"{row['teacher']}, {row['split']} view {row['view']}" for row in different),
+            *damaged,
+        ]
+        if wrong and not as_json:
+            count = f", and {len(damaged)} damaged data files" if damaged else ""
+            copy = "; restore damaged data files from a copy" if damaged else ""
             raise DataError(
-                f"{len(bad)} damaged and {len(different)} different items",
-                where=first,
-                hint="damaged items are recorded again by the next run that needs them",
+                f"{len(bad)} damaged and {len(different)} different items{count}",
+                where=wrong[0],
+                hint=f"damaged items are recorded again by the next run that needs them{copy}",
             )
-        if bad or different:
+        if wrong:
             raise typer.Exit(DataError.exit_code)
         if not as_json:
             console.print_status("all checksums match")

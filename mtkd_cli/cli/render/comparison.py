@@ -23,6 +23,8 @@ from mtkd_cli.compare.tune import Range, ranges_of, require_optuna, tune, valida
 from mtkd_cli.inference.run_files import ROOT as RUNS
 from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.recipe.load import load
+from mtkd_cli.recipe.resolve import Resolved
+from mtkd_cli.recipe.schema import Data
 from mtkd_cli.recipe.trusted_files import check_trusted_files, warnings, with_trusted_files
 from mtkd_cli.report import results
 from mtkd_cli.report.comparison_columns import earlier_look, standing
@@ -62,6 +64,7 @@ def compare_grid(
     trust_pickle: Sequence[str],
     trust_code: bool,
     as_json: bool,
+    verify_all: bool = False,
 ) -> None:
     """Train a grid of students and compare them. Finished runs are reused."""
     grid, (keys, trials, seed) = grid_of(overrides), tuning
@@ -82,9 +85,17 @@ def compare_grid(
         )
         console.warn(warnings(trusted))
         progress = Progress(Console(stderr=True))
+        verified: list[Data] = []
+
+        def parts_of(changes: Sequence[str]) -> Resolved:
+            parts = with_trusted_files(load(recipe, changes), trusted, trust_code)
+            is_first = parts.recipe.data not in verified  # read all files once, not for every student
+            verified.append(parts.recipe.data)
+            return replace(parts, verify_all=verify_all and is_first)
+
         trainer = Trainer(
             names.valid_part(first.name),
-            lambda changes: with_trusted_files(load(recipe, changes), trusted, trust_code),
+            parts_of,
             device,
             progress,
             baseline,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mtkd_cli.store.data_cache import StoreCache
 from tests.fixtures.command_line import mtkd
 
 SMALL = (
@@ -57,6 +60,26 @@ def test_verify_reports_damaged_array(tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert "1 damaged" in result.stderr
     assert "recorded again" in result.stderr
+
+
+def test_verify_reads_data_files_and_names_damaged_ones() -> None:
+    fields, files = np.dtype([("sha256", np.uint8, 32)]), [Path("a"), Path("b")]
+    for file in files:
+        file.write_text("content")
+    StoreCache().describe_files(files, lambda content: (hashlib.sha256(content).digest(),), fields, "1")
+    result = mtkd("store", "verify")
+    assert result.exit_code == 0
+    assert "2 files intact, 0 changed and 0 missing" in result.stderr
+    StoreCache().describe_files(files, lambda content: (bytes(32),), fields, "wrong")
+    result = mtkd("store", "verify", "--json")
+    assert result.exit_code == 3
+    found = sorted(len(each["damaged"]) for each in json.loads(result.stdout)["files"])
+    assert found == [0, 2]
+    StoreCache().describe_files(files, lambda content: (bytes(32),), fields, "wrong")
+    result = mtkd("store", "verify")
+    assert result.exit_code == 3
+    assert f"damaged, with the same size and times: {files[0].absolute()}" in result.stderr
+    assert "2 damaged data files" in result.stderr
 
 
 def test_prune_needs_a_limit() -> None:
