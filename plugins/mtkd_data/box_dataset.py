@@ -20,7 +20,7 @@ from mtkd_data import unlabeled_ids
 from mtkd_data.image_cache import read_images
 
 VISIBLE = 0.3
-"""Minimum fraction of a box that must be on the grid; otherwise it is no label for training."""
+"""Minimum fraction of a box that must be on the grid; otherwise the training does not use it."""
 
 MAX_OVERHANG = 0.01
 """How far a box may extend beyond its image, relative to the side; at least two pixels. It is clipped."""

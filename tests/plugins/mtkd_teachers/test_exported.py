@@ -187,8 +187,7 @@ def test_rejects_unsupported_models() -> None:
     torch.export.save(torch.export.export(Two(), (VIEWS, VIEWS)), "two.pt2")
     with pytest.raises(DataError, match="takes one batch"):
         build("two.pt2")
-    with pytest.raises(DataError, match="2 x 8; mtkd needs square"):
-        build(export(nn.Flatten(), None, example=torch.rand(2, 3, 2, 8)))
+    assert build(export(nn.Flatten(), None, example=torch.rand(2, 3, 2, 8))).input.size == (2, 8)
     torch.jit.script(Named()).save("named.pt")
     with pytest.raises(DataError, match="returns a dict"):
         build("named.pt").module(VIEWS)

@@ -112,5 +112,9 @@ def test_rejects_unsupported_files() -> None:
         build("bad.onnx")
     with pytest.raises(DataError, match=r"no file gone\.onnx"):
         build("gone.onnx")
-    with pytest.raises(DataError, match="2 x 8; mtkd needs square"):
-        build(write("wide.onnx", ("n", 3, 2, 8)))
+    with pytest.raises(DataError, match="2 x any"):
+        build(write("half.onnx", ("n", 3, 2, "w")))
+
+
+def test_takes_images_that_are_not_square() -> None:
+    assert build(write("wide.onnx", ("n", 3, 2, 8))).input.size == (2, 8)
