@@ -68,6 +68,27 @@ BOXED = (
 """Options of sources of boxes."""
 
 
+SPLIT_PATHS = (
+    Option("val_path", str, None, "file, folder or pattern of the validation split; default: in path"),
+    Option("test_path", str, None, "file, folder or pattern of the test split; default: in path"),
+    Option(
+        "unlabeled",
+        str,
+        None,
+        "file, folder or pattern of samples that are used without labels; default: in path",
+        aliases=("unlabelled",),
+    ),
+)
+"""Options of the sources of shards for the other splits."""
+
+CLASSES = Option(
+    "classes",
+    list,
+    None,
+    "class names in order, or a file of them; default: classes.txt in the folder, else as found",
+)
+
+
 @hookimpl
 def mtkd_register_data() -> list[DataSpec]:
     """Return the built-in data sources."""
@@ -224,6 +245,41 @@ def mtkd_register_data() -> list[DataSpec]:
                     "classes", list, None, "class names in order; default: all in the training set, sorted"
                 ),
                 *BOXED,
+            ),
+        ),
+        DataSpec(
+            "webdataset",
+            "Tar shards in WebDataset's format: images and labels, read in place.",
+            "mtkd_data.webdataset:WebDataset",
+            guess="mtkd_data.guess_shards:guess_webdataset",
+            tasks=("classification",),
+            options=(
+                Option(
+                    "path",
+                    str,
+                    None,
+                    "folder of .tar files, whose names or folders may say train, val, test, unlabeled; or a "
+                    "pattern such as shards/train-{000..009}.tar",
+                    required=True,
+                ),
+                *SPLIT_PATHS,
+                Option(
+                    "label",
+                    str,
+                    None,
+                    "extension of the entry, or field of the .json, with the class; folder: the first folder "
+                    "of the name; default: .cls, or label, cls or class in .json",
+                ),
+                Option("image", str, None, "extension of the images, if samples have several"),
+                CLASSES,
+                Option(
+                    "ids",
+                    str,
+                    "entry",
+                    "sample ids: entry (name of the image), or shard (with the shard's name in front)",
+                    choices=("entry", "shard"),
+                ),
+                *WHOLE,
             ),
         ),
         DataSpec(

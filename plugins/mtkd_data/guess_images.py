@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 from PIL import Image
 
@@ -15,14 +15,17 @@ SAMPLED = 50
 """Maximum number of images whose header is read."""
 
 LARGEST, SMALLEST = 224, 8
+T = TypeVar("T")
 GRAY = ("1", "L", "I", "I;16", "I;16B")
 
 
-def decoding(files: Sequence[Path], largest: int = LARGEST) -> tuple[dict[str, Any], dict[str, str]]:
+def decoding(
+    files: Sequence[Path | BinaryIO], largest: int = LARGEST
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the options ``size`` and ``channels`` and their reasons; both are empty if no image is readable.
 
     Args:
-        files: image files.
+        files: image files, or their opened contents.
         largest: maximum size to suggest, in pixels.
     """
     sides, modes = [], set()
@@ -46,6 +49,6 @@ def decoding(files: Sequence[Path], largest: int = LARGEST) -> tuple[dict[str, A
     return {"size": size, "channels": channels}, why
 
 
-def spread(files: Sequence[Path], count: int) -> Sequence[Path]:
+def spread(files: Sequence[T], count: int) -> Sequence[T]:
     """Return up to ``count`` files, evenly spread over all."""
     return files if len(files) <= count else [files[i * len(files) // count] for i in range(count)]

@@ -49,35 +49,33 @@ def class_names(wanted: Sequence[object] | None, folder: Path) -> tuple[str, ...
 
 
 def class_numbers(
-    train: Sequence[str], others: Sequence[str], names: tuple[str, ...] | None
+    train: Sequence[str], others: Sequence[str], names: tuple[str, ...] | None, are_names: bool = False
 ) -> tuple[tuple[str, ...], Mapping[str, int]]:
     """Return the class names and the number of each valid label; -1 if it means that there is none.
 
-    Labels are class names if all are among the names, else numbers if all are whole numbers. A label without
-    a number is invalid.
+    Labels are numbers if those of the training samples are whole numbers, else names; also names, if whole
+    numbers are out of range but among the names. A label that has no number here is invalid.
 
     Args:
         train: labels of the training samples.
         others: labels of the other samples.
         names: class names in order; None: the numbers from 0 on, or the names in ``train``, sorted.
+        are_names: whether no label is a number.
 
     Raises:
         DataError: there are fewer than two classes, or labels may be meant as names and as numbers.
     """
-    labels = [text for text in dict.fromkeys((*train, *others)) if text not in MISSING]
-    numbers = {text: int(text) for text in labels if text.isdecimal() and len(text) < 10}
-    if names is None:
-        if labels and len(numbers) == len(labels):
-            names = tuple(str(number) for number in range(max(numbers.values()) + 1))
-            if len(names) > MOST_CLASSES:
-                raise DataError(
-                    f"the label {names[-1]} stands for {len(names):,} classes",
-                    where="data.classes",
-                    hint="fix the label, or list the classes; labels count from 0",
-                )
-        else:
-            names = tuple(sorted(text for text in dict.fromkeys(train) if text not in MISSING))
-            numbers = {}
+    train, others = (
+        [text for text in dict.fromkeys(texts) if text not in MISSING] for texts in (train, others)
+    )
+    deciding = train or others
+    numbers = {text: int(text) for text in (*train, *others) if text.isdecimal() and len(text) < 10}
+    are_numbers = bool(deciding) and not are_names and all(text in numbers for text in deciding)
+    if names is None and are_numbers:
+        names = _numbered(max(numbers.values()) + 1)
+    names = tuple(sorted(deciding)) if names is None else names
+    if (invalid := next((name for name in names if name in MISSING), None)) is not None:
+        raise DataError(f"{invalid!r} is not a class name", "data.classes", "rename the class")
     if len(names) < 2:
         found = f"only the class {names[0]!r}" if names else "no classes"
         raise DataError(
@@ -86,15 +84,29 @@ def class_numbers(
             hint="list the classes in data.classes, or set data.label to where the labels are",
         )
     by_name = {name: number for number, name in enumerate(names)}
-    are_names = all(text in by_name for text in labels)
-    are_numbers = len(numbers) == len(labels)
-    in_range = are_numbers and all(number < len(names) for number in numbers.values())
-    if are_names and in_range and any(by_name[text] != number for text, number in numbers.items()):
+    if are_numbers and all(text in by_name for text in deciding):
+        in_range = all(numbers[text] < len(names) for text in deciding)
+        if in_range and any(by_name[text] != numbers[text] for text in deciding):
+            raise DataError(
+                f"the label {deciding[0]} may be a class number or a class name",
+                where="data.classes",
+                hint="name the classes with letters, in the order of the numbers",
+            )
+        are_numbers = in_range
+    meaning = {text: n for text, n in numbers.items() if n < len(names)} if are_numbers else by_name
+    return names, {**meaning, **dict.fromkeys(MISSING, -1)}
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    """Return the names of classes that are numbers.
+
+    Raises:
+        DataError: they are too many.
+    """
+    if count > MOST_CLASSES:
         raise DataError(
-            f"the label {labels[0]} may be a class number or a class name",
+            f"the label {count - 1} stands for {count:,} classes",
             where="data.classes",
-            hint="name the classes with letters, in the order of the numbers",
+            hint="fix the label, or list the classes; labels count from 0",
         )
-    meaning = numbers if are_numbers and not are_names else by_name
-    valid = {text: meaning[text] for text in labels if meaning.get(text, len(names)) < len(names)}
-    return names, {**valid, **dict.fromkeys(MISSING, -1)}
+    return tuple(map(str, range(count)))

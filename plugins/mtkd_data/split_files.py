@@ -6,7 +6,7 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mtkd_cli.errors import DataError, UsageError, missing_path
@@ -92,6 +92,23 @@ def list_files(path: str, endings: Sequence[str], key: str = "data.path") -> lis
             raise missing_path(single, key)
         found += map(Path, matches)
     return list(dict.fromkeys(found))
+
+
+def check_disjoint(splits: Mapping[str, Sequence[Path]]) -> None:
+    """Raise if a file belongs to two splits.
+
+    Raises:
+        DataError: names the file.
+    """
+    split_of: dict[Path, str] = {}
+    for split, files in splits.items():
+        for file in files:
+            if (other := split_of.setdefault(file.resolve(), split)) != split:
+                raise DataError(
+                    f"the file belongs to {other} and {split}",
+                    where=str(file),
+                    hint="set data.path to a pattern without the files of the other splits",
+                )
 
 
 def expand_braces(pattern: str, key: str) -> list[str]:

@@ -31,7 +31,10 @@ def test_labels_are_names_or_numbers(
     expected_names: tuple[str, ...],
     expected: dict[str, int],
 ) -> None:
-    assert class_numbers(train, others, names) == (expected_names, {**expected, "": -1, "-1": -1})
+    found_names, number_of = class_numbers(train, others, names)
+    assert found_names == expected_names
+    assert {label: number_of[label] for label in (*train, *others)} == expected
+    assert (number_of[""], number_of["-1"]) == (-1, -1)
 
 
 @pytest.mark.parametrize(
@@ -39,15 +42,23 @@ def test_labels_are_names_or_numbers(
     [
         (["0", "5"], ("cat", "dog"), "5"),
         (["cat", "cow"], ("cat", "dog"), "cow"),
-        (["0", "cat"], ("cat", "dog"), "0"),
+        (["cat", "0"], ("cat", "dog"), "0"),
+        (["0", "cat"], ("cat", "dog"), "cat"),
         (["0", "-2"], None, "-2"),
+        (["0", "owl"], None, "owl"),
     ],
 )
-def test_invalid_labels_have_no_number(
+def test_labels_of_other_splits_may_be_invalid(
     labels: list[str], names: tuple[str, ...] | None, invalid: str
 ) -> None:
-    train = [label for label in labels if names or label != invalid] + ([] if names else ["1"])
-    assert invalid not in class_numbers(train, labels, names)[1]
+    train = [label for label in labels if label != invalid]
+    number_of = class_numbers([*train, *([] if names else ["1"])], labels, names)[1]
+    assert invalid not in number_of
+    assert all(label in number_of for label in train)
+
+
+def test_labels_may_be_known_to_be_names() -> None:
+    assert class_numbers(["0", "1"], [], ("1", "0"), are_names=True)[1]["0"] == 1
 
 
 @pytest.mark.parametrize(
@@ -57,6 +68,7 @@ def test_invalid_labels_have_no_number(
         (["cat"], None, "only the class 'cat'"),
         (["", "-1"], None, "no classes"),
         (["0"], None, "only the class '0'"),
+        (["a"], ("a", ""), "'' is not a class name"),
         (["0", "123456789"], None, "123,456,790 classes"),
     ],
 )
