@@ -22,7 +22,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
-from tables import interval, write
+from tables import interval, spread, write
 
 HERE = Path(__file__).parent
 BIAS = 80
@@ -75,12 +75,12 @@ def main() -> None:
         rows.append(
             [
                 name,
-                mean_of(found),
-                mean_of(ensembles[name]) if name in ensembles else "",
+                spread(found, ".2f"),
+                spread(ensembles[name], ".2f") if name in ensembles else "",
                 "" if shown else f"{statistics.mean(gains):+.2f} ({low:+.2f} to {high:+.2f})",
             ]
         )
-    alone = "; ".join(f"{name} {mean_of(found)}" for name, found in teachers.items())
+    alone = "; ".join(f"{name} {spread(found, '.2f')}" for name, found in teachers.items())
     write(
         HERE / "bad_teacher.md",
         "A good, a mediocre and a biased teacher",
@@ -102,10 +102,6 @@ def fit_teachers(changes: list[str]) -> None:
     skops.io.dump(make_pipeline(StandardScaler(), Ridge(10)).fit(x, y), "good.skops")
     skops.io.dump(tree, "mediocre.skops")
     skops.io.dump(forest, "biased.skops")
-
-
-def mean_of(values: list[float]) -> str:
-    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from in_process import distil, loaded
 from sklearn.linear_model import LogisticRegression
-from tables import interval, write
+from tables import interval, spread, write
 
 HERE = Path(__file__).parent
 SAW = {"many": None, "some": 120, "few": 60}
@@ -71,15 +71,15 @@ def main() -> None:
             [
                 strategy,
                 calibrate,
-                spread([each["ensemble"]["accuracy"] for each in scores], 4),
-                spread([each["ensemble"]["nll"] for each in scores], 3),
-                spread([each["student"]["accuracy"] for each in scores], 4),
+                spread([each["ensemble"]["accuracy"] for each in scores]),
+                spread([each["ensemble"]["nll"] for each in scores], ".3f"),
+                spread([each["student"]["accuracy"] for each in scores]),
                 f"{statistics.mean(gains):+.4f} ({low:+.4f} to {high:+.4f})" if calibrate == "true" else "",
             ]
         )
-    shown = "; ".join(f"{name} {spread(values, 2)}" for name, values in temperatures.items())
+    shown = "; ".join(f"{name} {spread(values, '.2f')}" for name, values in temperatures.items())
     alone = "; ".join(
-        f"{name} {spread([each['teachers'][name]['accuracy'] for each in found['mean', 'false']], 4)}"
+        f"{name} {spread([each['teachers'][name]['accuracy'] for each in found['mean', 'false']])}"
         for name in SAW
     )
     write(
@@ -119,10 +119,6 @@ def write_teachers(changes: list[str]) -> None:
 
 def pixels(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1) / 255.0
-
-
-def spread(values: list[float], digits: int) -> str:
-    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
 if __name__ == "__main__":

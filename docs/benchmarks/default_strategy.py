@@ -14,7 +14,7 @@ import statistics
 from pathlib import Path
 
 from in_process import distil
-from tables import write
+from tables import spread, write
 
 HERE = Path(__file__).parent
 STRATEGIES = ("mean", "weighted")
@@ -56,8 +56,8 @@ def main() -> None:
                 case,
                 metric,
                 " ".join(f"{value:{digits}}" for value in means),
-                *(_spread(found[strategy], digits) for strategy in STRATEGIES),
-                _spread(differences, f"+{digits}"),
+                *(spread(found[strategy], digits) for strategy in STRATEGIES),
+                spread(differences, f"+{digits}"),
                 " ".join(f"{value:+{digits}}" for value in differences),
             ]
         )
@@ -72,10 +72,6 @@ def main() -> None:
         "seeds; each seed draws labels, teachers and student. Accuracy: higher is better; RMSE: lower is "
         "better. With so few seeds, differences below their spread are noise.",
     )
-
-
-def _spread(values: list[float], digits: str) -> str:
-    return f"{statistics.mean(values):{digits}} ± {statistics.stdev(values):{digits.lstrip('+')}}"
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def main() -> None:
                     f"{ratio:g}",
                     views,
                     f"{statistics.mean(scores):.4f}",
-                    f"{statistics.stdev(scores):.4f}",
+                    f"{statistics.stdev(scores):.4f}" if len(scores) > 1 else "-",
                     f"{statistics.mean(baselines):.4f}",
                     f"{gain:+.4f}",
                 ]

@@ -19,7 +19,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.metrics import root_mean_squared_error
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tables import interval, write
+from tables import interval, spread, write
 
 HERE = Path(__file__).parent
 ALPHAS = np.logspace(-2, 3, 16)
@@ -86,7 +86,7 @@ def labeled(split: object) -> tuple[np.ndarray, np.ndarray]:
 
 def row(labels: int, scores: dict[str, list[float]]) -> list[object]:
     def shown(who: str) -> str:
-        return f"{statistics.mean(scores[who]):.2f} ± {statistics.stdev(scores[who]):.2f}"
+        return spread(scores[who], ".2f")
 
     gains = [a - b for a, b in zip(scores["alone"], scores["student"], strict=True)]
     low, high = interval(gains)

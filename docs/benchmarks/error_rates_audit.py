@@ -184,11 +184,12 @@ def found_bad(simulations: int) -> Iterator[list[str]]:
     for name, (draw, kind) in BAD.items():
         for labels in LABELS:
             found = other = 0
-            for number in range(simulations // 4):
+            count = max(1, simulations // 4)
+            for number in range(count):
                 each = findings(*draw(counter_rng.generator("bad", name, labels, number), labels))
                 found += "t3" in each[kind]
                 other += any(each[k] - {"t3"} for k in (ONE, PERMUTED, SOME))
-            yield [name, str(labels), share(found, simulations // 4), share(other, simulations // 4)]
+            yield [name, str(labels), share(found, count), share(other, count)]
 
 
 def share(count: int, of: int) -> str:

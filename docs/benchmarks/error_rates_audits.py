@@ -17,7 +17,7 @@ from mtkd_cli.report.audit_result import Change
 def audits(simulations: int) -> Iterator[list[str]]:
     """Four calibrated teachers; then three of them and one with random predictions."""
     for samples in (20, 50, 100, 200):
-        count = simulations // 4
+        count = max(1, simulations // 4)
         before = after = found = found_before = 0
         for number in range(count):
             rng = counter_rng.generator("audit", samples, number)
@@ -55,7 +55,7 @@ def accusations(rng: np.random.Generator, samples: int, bad: bool) -> tuple[set[
 def recommendations(simulations: int) -> Iterator[list[str]]:
     """Ten equally good strategies: recommendations of another one."""
     for samples in (20, 50, 200):
-        count, before, after = simulations // 8, 0, 0
+        count, before, after = max(1, simulations // 8), 0, 0
         for number in range(count):
             rng = counter_rng.generator("recommend", samples, number)
             outputs, target = models.teachers(rng, samples, False, 10)

@@ -36,7 +36,7 @@ def verdicts(simulations: int) -> Iterator[list[str]]:
     """Two models that are equally good: "Distillation helped" or "hurt"."""
     for name, (case, sizes, dear) in models.CASES.items():
         for samples in sizes:
-            count = simulations // dear
+            count = max(1, simulations // dear)
             before, after = false_alarms(case, samples, count, name)
             yield [
                 name,
@@ -50,7 +50,7 @@ def coverage(simulations: int) -> Iterator[list[str]]:
     """Intervals of one model's score."""
     for name, (case, true, sizes, dear) in models.SINGLE.items():
         for samples in sizes:
-            count, before, after = simulations // dear, 0, 0
+            count, before, after = max(1, simulations // dear), 0, 0
             for number in range(count):
                 rng = counter_rng.generator("coverage", name, samples, number)
                 first, _ = case.pair(rng, samples)

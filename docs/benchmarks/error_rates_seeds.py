@@ -28,7 +28,7 @@ def comparisons(simulations: int) -> Iterator[list[str]]:
     for tails, noise in models.NOISE.items():
         for methods in (1, 4, 10):
             for seeds in (3, 5, 10):
-                count = simulations // 2
+                count = max(1, simulations // 2)
                 words = {BEATS: 0, DOES_NOT_BEAT: 0}
                 plain = left_out = 0
                 for number in range(count):
@@ -71,7 +71,7 @@ def looks(simulations: int) -> Iterator[list[str]]:
     """Equally good methods: three seeds, then more seeds by some rule, up to ten looks."""
     for methods in (1, 4):
         for name, rule, keeps in RULES:
-            count = simulations // 2
+            count = max(1, simulations // 2)
             again = wrong = left_out = 0
             for number in range(count):
                 rng = counter_rng.generator("looks", methods, number)

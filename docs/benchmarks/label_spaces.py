@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from in_process import distil
 from safetensors.torch import save_file
-from tables import interval, write
+from tables import interval, spread, write
 
 from mtkd_cli import counter_rng
 from mtkd_cli.data import dataset
@@ -134,7 +134,7 @@ def main() -> None:
     rows = [
         [
             name,
-            f"{statistics.mean(found):.4f} ± {statistics.stdev(found):.4f}",
+            spread(found),
             " ".join(f"{score:.4f}" for score in found),
             f"{ensembles[name]:.4f}" if name in ensembles else "",
         ]

@@ -28,6 +28,17 @@ views: 1
 
 
 def main() -> None:
+    """Measure and print, or do the part that the arguments name."""
+    match sys.argv[1:]:
+        case ["checkpoints", count]:
+            write_checkpoints(int(count))
+        case ["record", count]:
+            record(int(count))
+        case _:
+            compare()
+
+
+def compare() -> None:
     one, eight, size = peaks()
     print(f"1 teacher {one:.0f} MiB, 8 teachers {eight:.0f} MiB: {eight / one:.3f} times")
     print(f"the weights of one: {size:.0f} MiB")
@@ -88,10 +99,4 @@ def record(count: int) -> None:
 
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["checkpoints", count]:
-            write_checkpoints(int(count))
-        case ["record", count]:
-            record(int(count))
-        case _:
-            main()
+    main()

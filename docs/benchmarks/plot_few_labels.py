@@ -7,9 +7,9 @@ Reads RECIPE.json and writes docs/images/RECIPE.svg.
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,10 @@ WHO = {
 }
 
 
-def main(recipe: str) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("recipe")
+    recipe = parser.parse_args().recipe
     raw = json.loads((HERE / f"{recipe}.json").read_text())
     budgets = list(raw)
     figure, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
@@ -57,4 +60,4 @@ def accuracies(reports: list[dict[str, Any]], who: str) -> list[float]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

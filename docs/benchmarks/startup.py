@@ -1,10 +1,11 @@
 """Measure the start-up CPU time of mtkd, compared with a hello-world Typer app.
 
-Run it on a quiet machine: python docs/benchmarks/startup.py [REPETITIONS]
+Run it on a quiet machine: python docs/benchmarks/startup.py [--repetitions 21]
 It prints the table of startup.md: the median of user plus system time. The commands run in turns, so that
 changes in the machine's speed affect all of them.
 """
 
+import argparse
 import os
 import platform
 import resource
@@ -38,8 +39,11 @@ def cpu_seconds(command: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main(repetitions: int) -> None:
+def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repetitions", type=int, default=21)
+    repetitions = parser.parse_args().repetitions
     with tempfile.TemporaryDirectory() as folder:
         hello = Path(folder) / "hello.py"
         hello.write_text(HELLO)
@@ -72,4 +76,4 @@ def main(repetitions: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 21)
+    main()

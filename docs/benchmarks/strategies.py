@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from in_process import distil, scores_of
 from safetensors.torch import save_file
-from tables import interval, write
+from tables import interval, spread, write
 
 from mtkd_aggregators import mtkd_register_aggregators
 from mtkd_cli import counter_rng
@@ -123,10 +123,7 @@ def page(arguments: argparse.Namespace, rows: dict[str, Any]) -> None:
         lines.append(
             [
                 strategy,
-                *(
-                    f"{statistics.mean(found[t]):.4f} ± {statistics.stdev(found[t]):.4f}"
-                    for t in ("good", "wrong")
-                ),
+                *(spread(found[teachers]) for teachers in ("good", "wrong")),
                 f"{statistics.mean(change):+.2f}",
                 f"{low:+.2f} to {high:+.2f}",
                 *(f"{statistics.mean(found[f'{t} ensemble']):.4f}" for t in ("good", "wrong")),
@@ -153,7 +150,7 @@ def page(arguments: argparse.Namespace, rows: dict[str, Any]) -> None:
         "validation); accuracy on the 10,000 test images, mean ± standard deviation over "
         f"{arguments.seeds} seeds of training, Student's t over the paired changes. The student has "
         f"{first['parameters']:,} parameters; the baseline, with the same number of steps, "
-        f"reaches {statistics.mean(alone):.4f} ± {statistics.stdev(alone):.4f}. Teachers: "
+        f"reaches {spread(alone)}. Teachers: "
         + ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in first["teachers"].items())
         + f"; the wrong one is {100 * first['sure']:.0f} % confident on average. One learning rate "
         f"(1e-2) for all, {arguments.epochs} epochs without augmentation, T = 2, `kd_ratio` 0.9, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import platform
 import statistics
@@ -10,13 +11,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-T_975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
-"""Student's t, 97.5 % quantile, by degrees of freedom."""
+from scipy.stats import t
+
+
+def spread(values: Sequence[float], digits: str = ".4f") -> str:
+    """Return mean and standard deviation; one value has no deviation.
+
+    Args:
+        values: the values.
+        digits: format of the mean, e.g. ``.4f`` or ``+.2f``.
+    """
+    deviation = f"{statistics.stdev(values):{digits.lstrip('+')}}" if len(values) > 1 else "-"
+    return f"{statistics.mean(values):{digits}} ± {deviation}"
 
 
 def interval(differences: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % interval of the mean of paired differences."""
-    half = T_975[len(differences) - 1] * statistics.stdev(differences) / len(differences) ** 0.5
+    """Return the 95 % interval of the mean of paired differences; NaN for one difference."""
+    if len(differences) < 2:
+        return math.nan, math.nan
+    half = t.ppf(0.975, len(differences) - 1) * statistics.stdev(differences) / len(differences) ** 0.5
     mean = statistics.mean(differences)
     return mean - half, mean + half
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from in_process import distil
-from tables import write
+from tables import spread, write
 
 HERE = Path(__file__).parent
 SET = ("data.samples=12000", "train.epochs=12", "train.lr=1e-2")
@@ -45,7 +45,7 @@ def main() -> None:
     rows = [
         [
             views,
-            f"{statistics.mean(scores[views]):.4f} ± {statistics.stdev(scores[views]):.4f}",
+            spread(scores[views]),
             " ".join(f"{score:.4f}" for score in scores[views]),
             f"{statistics.median(seconds[views]) / base:.1f}",
         ]
