@@ -62,6 +62,8 @@ class ModelRequest:
             counted in ``outputs``.
         trust_code: whether Python code that an earlier run names may run, allowed by the user on the command
             line.
+        detector: whether the task's outputs are boxes with class numbers, so that a model may return all of
+            its outputs by name, see `Task.output_form`.
     """
 
     model: str
@@ -73,6 +75,7 @@ class ModelRequest:
     trusted: frozenset[Path] = frozenset()
     background: bool = False
     trust_code: bool = False
+    detector: bool = False
 
     def trusts(self, file: Path) -> bool:
         """Whether a file may run code while it is loaded."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtkd_cli.errors import PluginError
 from mtkd_cli.interfaces.columns import Columns
+from mtkd_cli.interfaces.output_form import OutputForm, OutputLayout
 from mtkd_cli.interfaces.placement import Placement
 from mtkd_cli.interfaces.types import Alignment, Details, Merged, Metric, Prediction
 
@@ -213,6 +214,26 @@ class Task(ABC, metaclass=_Complete):
             ValueError: the output cannot be converted; the message says what the task needs.
         """
         return output
+
+    def output_form(
+        self,
+        output: Any,
+        declared: OutputLayout,
+        size: int | tuple[int, int],
+        classes: Sequence[str] | None,
+    ) -> OutputForm | None:
+        """Return how to read a teacher's raw outputs; None if `to_task_shape` takes them as they are.
+
+        Args:
+            output: raw outputs of a few samples.
+            declared: what the recipe says about them.
+            size: side of the model's square input, or height and width, in pixels.
+            classes: class names of the outputs; None if unknown.
+
+        Raises:
+            ValueError: they are not in the declared layout; the message says why.
+        """
+        return None
 
     def labeled(self, target: Tensor) -> Tensor:
         """Return the mask of labels, ``[B, *]`` bool; by default, elements with any number of a label."""

@@ -49,6 +49,7 @@ def build_model(
     pretrained: bool,
     seed: int,
     background: bool = False,
+    detector: bool = False,
 ) -> Model:
     """Return the provider's model for the data's input, with initial weights from ``seed``.
 
@@ -60,6 +61,7 @@ def build_model(
         pretrained: whether to ask for pretrained weights.
         seed: seed of the initial weights.
         background: see `ModelRequest.background`.
+        detector: see `ModelRequest.detector`.
     """
     counter_rng.seed_torch("initial weights", seed)
     channels = wanted.channels or data.input.channels or 3
@@ -77,6 +79,7 @@ def build_model(
         trusted=part.trusted,
         background=background,
         trust_code=part.trust_code,
+        detector=detector,
     )
     model: Model = part.create().build(request)
     return model

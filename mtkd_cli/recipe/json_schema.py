@@ -25,6 +25,8 @@ def json_schema() -> dict[str, Any]:
         field["anyOf"] = field.pop("oneOf")
     augment["anyOf"][-1] = {"enum": ["auto", "none"]}
     definitions["Teacher"]["properties"]["fit"]["anyOf"].append({"enum": ["head", "all"]})
+    kinds = ["logits", "probabilities", "values"]
+    definitions["Teacher"]["properties"]["outputs"]["anyOf"].append({"enum": kinds})
     for key in ("lr", "weight_decay"):
         field = definitions["Train"]["properties"][key]
         list_schema = {"type": field.pop("type"), "items": field.pop("items"), "minItems": 1}

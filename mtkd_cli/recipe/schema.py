@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from mtkd_cli.interfaces.output_form import OutputLayout
 from mtkd_cli.interfaces.types import LossOptions
 from mtkd_cli.recipe.field_types import (
     AUTO,
@@ -24,26 +25,14 @@ from mtkd_cli.recipe.field_types import (
     Positive,
     PositiveInt,
     Share,
-    Side,
     as_tuple,
 )
 from mtkd_cli.recipe.field_types import is_auto as is_auto
+from mtkd_cli.recipe.model_io import Input as Input
+from mtkd_cli.recipe.model_io import Outputs as Outputs
+from mtkd_cli.recipe.section import Section as Section
 from mtkd_cli.recipe.shorthand import expand
 from mtkd_cli.specs import NAME as NAME
-
-
-class Section(BaseModel):
-    """A section of a recipe: frozen, with strict keys and types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _frozen_lists(cls, raw: Any) -> Any:
-        """Convert lists to tuples, which are immutable."""
-        if not isinstance(raw, dict):
-            return raw
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
 
 
 class Plug(BaseModel):
@@ -120,36 +109,6 @@ class Augment(Section):
     contrast: float = Field(0.0, ge=0, le=1, description="Largest change of contrast, as a share.")
 
 
-class Input(Section):
-    """Preprocessing of a model's images; missing keys take the model's values."""
-
-    size: Side | tuple[Side, Side] | None = Field(
-        None, description="Side of the square input in pixels, or [height, width]."
-    )
-    mean: tuple[float, ...] | None = Field(
-        None, description="Mean per channel, which is subtracted, in units of range."
-    )
-    std: tuple[Positive, ...] | None = Field(
-        None, description="Standard deviation per channel, which divides, in units of range."
-    )
-    channels: Literal[1, 3] | None = Field(None, description="Channels: 1 gray, 3 RGB.")
-    interpolation: Literal["bilinear", "bicubic", "nearest"] | None = Field(
-        None, description="Method of resizing."
-    )
-    crop: float | None = Field(None, gt=0, le=1, description="Share of the side kept by a center crop.")
-    range: tuple[float, float] | None = Field(
-        None, description="Values of black and white, e.g. [0, 255]; mean and std are in these units."
-    )
-    order: Literal["rgb", "bgr"] | None = Field(None, description="Order of the three channels.")
-
-    @field_validator("range")
-    @classmethod
-    def _rising(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
-        if value is not None and value[0] >= value[1]:
-            raise ValueError("the first value must be the smaller one")
-        return value
-
-
 class Fit(Section):
     """Training of a teacher on the recipe's data before the student's."""
 
@@ -195,8 +154,8 @@ class Teacher(Section):
         "are matched by name.",
     )
     input: Input = Field(default_factory=Input, description="Preprocessing of its images.")
-    outputs: Literal["logits", "probabilities", "values"] | None = Field(
-        None, description="Kind of its outputs: logits (default of classes), probabilities, or values."
+    outputs: Outputs | None = Field(
+        None, description="Its outputs: logits, probabilities, values, or a mapping for a detector."
     )
     weight: float | None = Field(None, ge=0, description="Fixed weight, for strategies that use it.")
     fit: Fit | None = Field(None, description="Training on this data first: head, all, or a mapping.")
@@ -215,6 +174,22 @@ class Teacher(Section):
     @classmethod
     def _short_fit(cls, value: Any) -> Any:
         return {"train": value} if isinstance(value, str) else value
+
+    @field_validator("outputs", mode="before")
+    @classmethod
+    def _short_outputs(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @property
+    def output_kind(self) -> Literal["logits", "probabilities", "values"] | None:
+        """Declared kind of its outputs."""
+        return self.outputs.kind if self.outputs else None
+
+    @property
+    def output_layout(self) -> OutputLayout:
+        """Declared layout of a detector's outputs."""
+        declared = self.outputs.model_dump(exclude={"kind"}) if self.outputs else {}
+        return OutputLayout(**declared)
 
     @field_validator("name")
     @classmethod

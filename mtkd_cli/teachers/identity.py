@@ -8,6 +8,7 @@ from typing import Any
 
 from mtkd_cli.errors import DataError, missing_path
 from mtkd_cli.files import hashing
+from mtkd_cli.interfaces import OutputLayout
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Fit, Student, Teacher
 from mtkd_cli.safe_loading.local_code import source_hash
@@ -38,9 +39,16 @@ def teacher_identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...]
         **_model_identity(part, teacher, f"teacher {teacher.name!r}"),
         "classes": declared_classes(teacher, teacher.name, classes),
         **({"background": teacher.background} if teacher.background else {}),
-        "outputs": teacher.outputs,
+        "outputs": _outputs(teacher),
         "fit": teacher.fit.model_dump(mode="json") if teacher.fit else None,
     }
+
+
+def _outputs(teacher: Teacher) -> str | dict[str, Any] | None:
+    """Return the declared kind of outputs, or all keys of ``outputs:`` if it has more."""
+    if teacher.output_layout == OutputLayout() or teacher.outputs is None:
+        return teacher.output_kind
+    return teacher.outputs.model_dump(mode="json", exclude_none=True)
 
 
 def teacher_key(teacher: Teacher, part: ModelPart, context: Context) -> dict[str, Any]:

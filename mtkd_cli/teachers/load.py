@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Model, PrecomputedOutputs, Task
+from mtkd_cli.interfaces import Model, OutputLayout, PrecomputedOutputs, Task
 from mtkd_cli.models.build import build_model, with_checkpoint
 from mtkd_cli.models.head import with_outputs
 from mtkd_cli.models.preprocess import complete_input
@@ -37,7 +37,7 @@ def check_predictions(predictions: PrecomputedOutputs, teacher: Teacher, task: T
             raise UsageError(f"{key}: does not apply to predictions in a file", where, f"remove {key}:")
     if not task.logits:
         return
-    if teacher.outputs is None:
+    if teacher.output_kind is None:
         raise UsageError(
             "outputs: is missing, so the kind of predictions is unknown",
             where,
@@ -47,7 +47,7 @@ def check_predictions(predictions: PrecomputedOutputs, teacher: Teacher, task: T
     are_distributions = (
         len(rows) and rows.min() >= 0 and np.allclose(rows.sum(axis=1), 1, atol=TOLERANCE, rtol=0)
     )
-    if teacher.outputs == "logits" and task.over_classes and are_distributions:
+    if teacher.output_kind == "logits" and task.over_classes and are_distributions:
         raise UsageError(
             "the file contains probabilities, but outputs: declares logits",
             where,
@@ -70,10 +70,18 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
         raise UsageError(
             "background: applies to detectors only", where, "remove it; classes: names every output"
         )
+    if teacher.output_layout != OutputLayout() and not task.has_class_numbers:
+        raise UsageError(
+            "outputs: layout, boxes, scale, scores, threshold and iou apply to detectors only",
+            where,
+            "set outputs: logits, probabilities or values",
+        )
     listed = task.has_class_numbers and own is not None and lists_background(own, data.classes)
     outputs = len(own) - listed if own else task.outputs  # without the background
     background = listed or teacher.background == "first"
-    build = partial(build_model, part, teacher.input, data, outputs, pretrained, seed)
+    build = partial(
+        build_model, part, teacher.input, data, outputs, pretrained, seed, detector=task.has_class_numbers
+    )
     model = build(background)
     if model.predictions is not None:
         check_predictions(model.predictions, teacher, task, where)
@@ -107,12 +115,12 @@ def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -
 
 def _to_task_form(task: Task, teacher: Teacher, where: str) -> Callable[[Any], Any]:
     """Return a function that converts outputs to the task's form: probabilities become log-probabilities."""
-    if teacher.outputs is not None and (teacher.outputs == "values") is task.logits:
+    if teacher.output_kind is not None and (teacher.output_kind == "values") is task.logits:
         hint = "use logits or probabilities" if task.logits else "remove it"
-        raise UsageError(f"outputs: {teacher.outputs} does not apply to this task", where, hint)
-    if teacher.outputs != "probabilities" and not (teacher.outputs is None and task.over_classes):
+        raise UsageError(f"outputs: {teacher.output_kind} does not apply to this task", where, hint)
+    if teacher.output_kind != "probabilities" and not (teacher.output_kind is None and task.over_classes):
         return task.to_task_shape
-    if teacher.outputs is None:
+    if teacher.output_kind is None:
         return lambda output: _require_logits(task.to_task_shape(output), where)
 
     def convert(output: Any) -> Any:

@@ -68,6 +68,7 @@ def probe_teacher(model: Model, teacher: Teacher, splits: Sequence[Split], conte
     Raises:
         DataError: the teacher fails, or its outputs do not fit the task; the hint names the key to set.
     """
+    model = with_output_form(model, teacher, splits[0], context)
     shape, number_sets = _run_probe(model, teacher.name, splits, context)
     remarks = list(model.notes)
     if model.normalizes and (teacher.input.mean or teacher.input.std):
@@ -99,6 +100,39 @@ def probe_teacher(model: Model, teacher: Teacher, splits: Sequence[Split], conte
     if numbering.classes != names:
         model = replace(model, classes=numbering.classes)
     return ProbeResult(model, shape, tuple(remarks))
+
+
+def with_output_form(model: Model, teacher: Teacher, split: Split, context: Context) -> Model:
+    """Return a detector that reads its raw outputs as they are laid out, with a note about that.
+
+    Raises:
+        DataError: the layout is unknown, or differs from the declared one.
+    """
+    if not context.task.has_class_numbers or model.predictions is not None or teacher.fit:
+        return model
+    where, declared = f"teacher {teacher.name!r}", teacher.output_layout
+    views = sample_views(split)
+    with torch.inference_mode():
+        raw = _raw_output(with_preprocessing(model).cpu().eval(), views, where)
+    try:
+        size = model.input.size or (views.shape[2], views.shape[3])
+        form = context.task.output_form(raw, declared, size, model.classes)
+    except ValueError as error:
+        raise DataError(
+            f"the teacher gives {error}",
+            where,
+            "set outputs: {layout: ...}, or wrap it in a python: function",
+        ) from error
+    if form is None:
+        return model
+    to_task_shape, convert = context.task.to_task_shape, form.convert
+    return replace(
+        model,
+        to_task_shape=lambda output: to_task_shape(convert(output)),
+        notes=(*model.notes, f"teacher {teacher.name}: {form.remark}"),
+        outputs=form.outputs,
+        has_background=form.has_background,
+    )
 
 
 def _run_probe(

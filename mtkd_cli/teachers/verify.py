@@ -21,6 +21,7 @@ from mtkd_cli.teachers.fine_tuning import fit_teacher
 from mtkd_cli.teachers.inference import OutputFunction
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.prepare import output_function
+from mtkd_cli.teachers.probe import with_output_form
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.training.context import Context
 
@@ -42,6 +43,7 @@ def differences(context: Context) -> Iterator[dict[str, Any]]:
         if not arrays or (teacher.fit_key and content_store.find("fitted", teacher.fit_key) is None):
             continue
         model = fit_teacher(load_teacher(teacher.part, teacher.entry, data, context.task), teacher, context)
+        model = with_output_form(model, teacher.entry, data.val, context)
         outputs = output_function(model, teacher.name, [split for split, _, _ in arrays], context)
         for split, number, array in arrays:
             difference, limit = _difference(outputs, split, number, array)

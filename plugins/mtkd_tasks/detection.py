@@ -20,6 +20,8 @@ from mtkd_cli.interfaces import (
     LossOptions,
     Merged,
     Metric,
+    OutputForm,
+    OutputLayout,
     Placement,
     Prediction,
     Task,
@@ -29,6 +31,7 @@ from mtkd_tasks import boxes
 from mtkd_tasks.average_precision import average_precision, columns_of, facts
 from mtkd_tasks.fusion import Fusion
 from mtkd_tasks.fusion_cache import FusionCache
+from mtkd_tasks.recognize_boxes import recognize
 
 CORNERS = ("x1", "y1", "x2", "y2")
 OUTSIDE = 1e-4
@@ -77,6 +80,20 @@ class Detection(Task):
         if output.dim() != 3 or output.shape[2] != 6:
             raise ValueError(f"{tuple(output.shape)}; the task needs (samples, boxes, 6)")
         return boxes.best_first(output)
+
+    def output_form(
+        self,
+        output: Any,
+        declared: OutputLayout,
+        size: int | tuple[int, int],
+        classes: Sequence[str] | None,
+    ) -> OutputForm | None:
+        """Return how to read the outputs of YOLO and DETR models; None for forms of `to_task_shape`."""
+        if hasattr(output, "loss") or (
+            isinstance(output, list | tuple) and all(isinstance(image, dict) for image in output)
+        ):
+            return None
+        return recognize(output, declared, size, classes)
 
     def align(self, outputs: Tensor, alignment: Alignment) -> Tensor:
         """Return boxes with the task's class numbers; boxes of other classes are removed.

@@ -94,7 +94,7 @@ class _Exported(nn.Module):
         """Do nothing."""
         return self
 
-    def forward(self, views: Tensor) -> Tensor:
+    def forward(self, views: Tensor) -> Any:
         """Return the output for ``[B, C, H, W]`` or ``[B, F]``."""
         return self.input.run(self._run, views)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,26 +47,43 @@ class GraphInput:
             return InputSpec(size=1, raw=True)
         _, *rest = self.shape
         channels, height, width = (rest[2], *rest[:2]) if self.is_channels_last else rest
-        return InputSpec(size=size_of(height, width, str(path)), channels=channels, mean=(0.0,), std=(1.0,))
+        limits = (0.0, 255.0) if self.dtype == torch.uint8 else (0.0, 1.0)
+        size = size_of(height, width, str(path))
+        return InputSpec(size=size, channels=channels, mean=(0.0,), std=(1.0,), range=limits)
 
-    def run(self, graph: Callable[[Tensor], Tensor], views: Tensor) -> Tensor:
-        """Return the outputs for ``[B, C, H, W]`` or ``[B, F]``, in chunks if the batch size is limited."""
+    def run(self, graph: Callable[[Tensor], Any], views: Tensor) -> Any:
+        """Return the outputs for ``[B, C, H, W]`` or ``[B, F]``, in chunks if the batch size is limited.
+
+        Args:
+            graph: function from one chunk to an output, or to outputs by name.
+            views: inputs.
+        """
         last = self.is_channels_last
-        inputs = (views.permute(0, 2, 3, 1) if last else views).to(self.dtype).contiguous()
+        pixels = views if self.dtype.is_floating_point else views.round()
+        inputs = (pixels.permute(0, 2, 3, 1) if last else pixels).to(self.dtype).contiguous()
         count = self.shape[0] or self.max_batch or len(inputs)
         outputs = [
             _run_padded(graph, inputs[start : start + count], self.shape[0])
             for start in range(0, len(inputs), count)
         ]
-        answer = at_least_float32(torch.cat(outputs)).to(views.device)
-        return answer.permute(0, 3, 1, 2) if last and answer.dim() == 4 else answer
+        if isinstance(outputs[0], Mapping):
+            names = outputs[0].keys()
+            return {name: self._joined([part[name] for part in outputs], views) for name in names}
+        return self._joined(outputs, views)
+
+    def _joined(self, parts: list[Tensor], views: Tensor) -> Tensor:
+        answer = at_least_float32(torch.cat(parts)).to(views.device)
+        return answer.permute(0, 3, 1, 2) if self.is_channels_last and answer.dim() == 4 else answer
 
 
-def _run_padded(graph: Callable[[Tensor], Tensor], chunk: Tensor, count: int | None) -> Tensor:
+def _run_padded(graph: Callable[[Tensor], Any], chunk: Tensor, count: int | None) -> Any:
     """Return the outputs for a chunk that is padded to ``count`` samples with copies of its last one."""
     missing = 0 if count is None else count - len(chunk)
     padded = torch.cat([chunk, chunk[-1:].expand(missing, *chunk.shape[1:])]) if missing else chunk
-    return graph(padded)[: len(chunk)]
+    output = graph(padded)
+    if isinstance(output, Mapping):
+        return {name: value[: len(chunk)] for name, value in output.items()}
+    return output[: len(chunk)]
 
 
 def size_of(height: int | None, width: int | None, where: str) -> int | tuple[int, int] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from mtkd_cli.errors import DataError, MtkdError, join_first
 from mtkd_cli.interfaces import FILL_IN, TeacherGuess
 from mtkd_cli.safe_loading.optional_imports import need
+from mtkd_teachers.onnx_metadata import class_names
 
 SOFT = ("Softmax", "Sigmoid")
 """Operators whose outputs are probabilities."""
@@ -33,7 +34,7 @@ def guess_onnx(path: Path, task: str) -> list[TeacherGuess]:
     names = [output.name for output in model.graph.output]
     settings: dict[str, Any] = {"model": f"onnx:{path}"}
     why: dict[str, str] = {}
-    if len(names) > 1:
+    if len(names) > 1 and task != "detection":
         settings["model"] = f"onnx:{path}#{FILL_IN}"
         why["model"] = f"output to use, one of: {join_first(names)}"
     last = [node.op_type for node in model.graph.node if names and names[0] in node.output]
@@ -42,13 +43,13 @@ def guess_onnx(path: Path, task: str) -> list[TeacherGuess]:
         why["outputs"] = f"the graph ends with {last[0]}"
     sizes = [dim.dim_value for dim in model.graph.output[0].type.tensor_type.shape.dim] if names else []
     image = any(len(value.type.tensor_type.shape.dim) == 4 for value in model.graph.input)
-    has_classes = any(entry.key == "classes" for entry in model.metadata_props)
+    has_classes = class_names({entry.key: entry.value for entry in model.metadata_props}) is not None
     return [
         TeacherGuess(
             settings,
             "an ONNX file",
             why,
-            outputs=sizes[1] if len(names) == 1 and len(sizes) > 1 and sizes[1] > 0 else None,
+            outputs=sizes[1] if len(names) == 1 and len(sizes) in (2, 4) and sizes[1] > 0 else None,
             has_classes=has_classes,
             checks=(RANGE_CHECK,) if image else (),
         )

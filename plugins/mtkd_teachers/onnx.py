@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,8 +14,14 @@ from mtkd_cli.errors import DataError, UsageError, first_line, missing_path, nea
 from mtkd_cli.interfaces import Model, ModelRequest
 from mtkd_cli.safe_loading.optional_imports import need
 from mtkd_teachers.exported_input import GraphInput
+from mtkd_teachers.onnx_metadata import class_names, image_size
 
-TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(double)": torch.float64}
+TYPES = {
+    "tensor(float)": torch.float32,
+    "tensor(float16)": torch.float16,
+    "tensor(double)": torch.float64,
+    "tensor(uint8)": torch.uint8,
+}
 """Supported input types."""
 
 
@@ -58,16 +62,23 @@ class OnnxProvider:
             raise DataError(
                 f"onnxruntime cannot load the model: {first_line(error)}", where=str(files[0])
             ) from error
-        module = _Session(session, _output(session, request.model), files[0])
-        names = _classes(session.get_modelmeta().custom_metadata_map)
-        weights = _weights(files[0])
-        return Model(module, module.spec, classes=names, trained=True, channels_last=False, weights=weights)
+        module = _Session(session, _outputs(session, request), files[0])
+        metadata = session.get_modelmeta().custom_metadata_map
+        spec = module.spec
+        return Model(
+            module,
+            replace(spec, size=spec.size or image_size(metadata)),
+            classes=class_names(metadata),
+            trained=True,
+            channels_last=False,
+            weights=_weights(files[0]),
+        )
 
 
 class _Session(nn.Module):
     """A torch module that runs an onnxruntime session."""
 
-    def __init__(self, session: Any, output: str, path: Path) -> None:
+    def __init__(self, session: Any, outputs: list[str], path: Path) -> None:
         super().__init__()
         inputs = session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in TYPES or len(inputs[0].shape) not in (2, 4):
@@ -75,9 +86,9 @@ class _Session(nn.Module):
             raise DataError(
                 f"the model takes {given}; a teacher takes one batch of images or table rows",
                 where=str(path),
-                hint="export it with one float input",
+                hint="export it with one input of images, without the original sizes of the images",
             )
-        self.session, self.output, self.name = session, output, inputs[0].name
+        self.session, self.outputs, self.name = session, outputs, inputs[0].name
         shape = tuple(size if isinstance(size, int) else None for size in inputs[0].shape)
         self.input = GraphInput(shape, TYPES[inputs[0].type])
         self.spec = self.input.spec(path)
@@ -85,15 +96,14 @@ class _Session(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> _Session:
         return self  # it has no mutable state
 
-    def forward(self, views: Tensor) -> Tensor:
-        """Return the output for ``[B, C, H, W]`` or ``[B, F]``."""
+    def forward(self, views: Tensor) -> Any:
+        """Return the output for ``[B, C, H, W]`` or ``[B, F]``; several outputs by name."""
         return self.input.run(self._run, views)
 
-    def _run(self, part: Tensor) -> Tensor:
-        answer: np.ndarray[Any, Any] = self.session.run(
-            [self.output], {self.name: part.detach().cpu().numpy()}
-        )[0]
-        return torch.from_numpy(answer)
+    def _run(self, part: Tensor) -> Any:
+        answers = self.session.run(self.outputs, {self.name: part.detach().cpu().numpy()})
+        tensors = [torch.from_numpy(answer) for answer in answers]
+        return tensors[0] if len(tensors) == 1 else dict(zip(self.outputs, tensors, strict=True))
 
 
 def _path(model: str) -> Path:
@@ -144,31 +154,26 @@ def _external_file(path: Path, name: str) -> Path:
     return file
 
 
-def _output(session: Any, model: str) -> str:
-    """Return the name of the output to use.
+def _outputs(session: Any, request: ModelRequest) -> list[str]:
+    """Return the names of the outputs to use: one, or all tensors ``[B, *, *]`` of a detector.
 
     Raises:
         UsageError: the name is unknown, or there are several outputs and no name.
     """
-    names = [output.name for output in session.get_outputs()]
+    outputs = {output.name: output.shape for output in session.get_outputs()}
+    names, model = list(outputs), request.model
     wanted = model.partition("#")[2]
     if wanted and wanted not in names:
         raise UsageError(
             f"the model has no output {wanted!r}", where=f"onnx:{model}", hint=nearest_or_all(wanted, names)
         )
+    if request.detector and not wanted:
+        # a detector may also return feature maps and masks
+        return [name for name, shape in outputs.items() if len(shape) == 3] or names[:1]
     if not wanted and len(names) > 1:
         raise UsageError(
             f"the model has {len(names)} outputs: {', '.join(names)}",
             where=f"onnx:{model}",
             hint=f"choose one: onnx:{model}#{names[0]}",
         )
-    return wanted or names[0]
-
-
-def _classes(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return the class names in the metadata: a JSON list under ``classes``."""
-    try:
-        names = json.loads(metadata.get("classes", ""))
-    except (ValueError, RecursionError):
-        return None
-    return tuple(map(str, names)) if isinstance(names, list) and names else None
+    return [wanted or names[0]]

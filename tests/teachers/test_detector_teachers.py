@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torchmetrics.detection import MeanAveragePrecision
 
-from mtkd_cli.errors import DataError, MtkdError, UsageError
+from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.teachers import outputs, prepare
 from mtkd_cli.training.context import Context
 from tests.fixtures.small_runs import Contexts
@@ -67,6 +67,20 @@ class Rare(Colors):
         return answers
 
 rare = lambda pretrained: Rare(0)
+
+class Yolo(Colors):
+    '''Answers in YOLO's layout [B, 4 + C, N]: centers in pixels, and probabilities of three classes.'''
+
+    def forward(self, images):
+        rows = torch.zeros(len(images), 60, 7)
+        for row, answer in zip(rows, super().forward(images)):
+            x1, y1, x2, y2 = answer["boxes"].T * images.shape[-1]
+            centers = torch.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], dim=1)
+            row[: len(centers), :4] = centers
+            row[torch.arange(len(centers)), 4 + answer["labels"]] = answer["scores"]
+        return rows.transpose(1, 2)
+
+yolo = lambda pretrained: Yolo(0)
 """
 INPUT = "input: {mean: [0.0], std: [1.0]}"
 
@@ -152,6 +166,8 @@ def by_hand(context: Context) -> float:
         ("from_1", "weight: 1"),
         ("from_0", "classes: [red, green, blue], background: none"),
         ("from_2", "classes: [background, unused, red, green, blue]"),
+        ("yolo", "classes: [red, green, blue]"),
+        ("yolo", "outputs: {layout: yolo8, boxes: xywh, scale: pixels}"),
     ],
 )
 def test_class_numberings_score_equally(ready: Any, name: str, keys: str) -> None:
@@ -222,17 +238,42 @@ def test_plan_shows_remarks(ready: Any, context: Contexts) -> None:
     assert "assuming that 0 is the background" in teacher["remarks"][0]
 
 
-def test_rejects_boxes_in_pixels(ready: Any) -> None:
+def test_says_how_it_reads_boxes_in_pixels(ready: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("det.py").write_text(
         "import torch\n"
         "class Pixels(torch.nn.Module):\n"
         "    def forward(self, images):\n"
-        "        return torch.tensor([[[4.0, 4.0, 20.0, 20.0, 0.9, 1.0]]]).repeat(len(images), 1, 1)\n"
+        "        return torch.tensor([[[4.0, 4.0, 20.0, 24.0, 0.9, 1.0]]]).repeat(len(images), 1, 1)\n"
         "def pixels(pretrained):\n"
         "    return Pixels()\n"
     )
-    with pytest.raises(MtkdError, match="boxes in pixels"):
-        ready("pixels")
+    shown: list[str] = []
+    monkeypatch.setattr("mtkd_cli.training.events.RunEvents.line_shown", lambda _, line: shown.append(line))
+    _, teacher = ready("pixels")
+    assert teacher.recorded_outputs("test", 0)[0, 0].tolist() == pytest.approx(
+        [4 / SIDE, 4 / SIDE, 20 / SIDE, 24 / SIDE, 0.9, 1]
+    )
+    assert any("two corners, in pixels of 32" in line for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ("outputs: {layout: detr}", "layout detr needs boxes"),
+        ("outputs: {layout: yolo8}, classes: [red, green, blue, black]", "7 columns for each box"),
+        ("classes: [red, green]", "layout yolo8 with 2 classes needs 6"),
+    ],
+)
+def test_layout_that_does_not_fit(ready: Any, keys: str, reason: str) -> None:
+    with pytest.raises(DataError) as caught:
+        ready("yolo", keys)
+    assert reason in caught.value.what
+    assert "outputs: {layout" in caught.value.hint
+
+
+def test_layout_applies_to_detectors_only(context: Contexts) -> None:
+    with pytest.raises(UsageError, match="apply to detectors only"):
+        prepare.prepare_teachers(context("teachers.0.outputs={layout: yolo8}"), 1)
 
 
 def test_ignored_sample_stays_ignored(ready: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Model, ModelRequest
+from mtkd_cli.interfaces import Model, ModelRequest, OutputLayout
+from mtkd_tasks.recognize_boxes import recognize
 from mtkd_teachers.onnx import OnnxProvider
+from mtkd_teachers.onnx_metadata import class_names, image_size
+from tests.fixtures.detector_files import CLASSES, SIDE, write_detector
 
 GENERATOR = torch.Generator().manual_seed(0)
 WEIGHT = torch.randn(3, 48, generator=GENERATOR)
@@ -118,3 +122,61 @@ def test_rejects_unsupported_files() -> None:
 
 def test_takes_images_that_are_not_square() -> None:
     assert build(write("wide.onnx", ("n", 3, 2, 8))).input.size == (2, 8)
+
+
+def test_detector_in_the_layout_of_yolo_with_its_metadata() -> None:
+    metadata = {"names": "{0: 'red', 1: 'green', 2: 'blue'}", "imgsz": "[32, 32]", "stride": "8"}
+    detector = write_detector("yolo.onnx", "yolo8", metadata)
+    model = OnnxProvider().build(ModelRequest("yolo.onnx", 3, SIDE, 3, True, detector=True))
+    assert (model.classes, model.input.size) == (CLASSES, SIDE)
+    images = torch.rand(3, 3, SIDE, SIDE, generator=GENERATOR)
+    raw = model.module(images)
+    form = recognize(raw, OutputLayout(iou=0.6), SIDE, model.classes)
+    assert form is not None
+    with torch.no_grad():
+        torch.testing.assert_close(form.convert(raw), detector(images), atol=1e-5, rtol=0)
+
+
+def test_detector_with_several_outputs_returns_them_by_name() -> None:
+    write_detector("detr.onnx", "detr")
+    request = ModelRequest("detr.onnx", 3, SIDE, 3, True, detector=True)
+    raw = OnnxProvider().build(request).module(torch.rand(2, 3, SIDE, SIDE))
+    assert {name: tuple(value.shape) for name, value in raw.items()} == {
+        "logits": (2, 80, 3),
+        "pred_boxes": (2, 80, 4),
+    }
+    with pytest.raises(UsageError, match="2 outputs: logits, pred_boxes"):
+        OnnxProvider().build(replace(request, detector=False))
+
+
+def test_bytes_as_input() -> None:
+    write("m.onnx")
+    file = onnx.load("m.onnx")
+    file.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    cast = helper.make_node("Cast", ["x"], ["float"], to=TensorProto.FLOAT)
+    file.graph.node.insert(0, cast)
+    file.graph.node[1].input[0] = "float"
+    onnx.save(file, "m.onnx")
+    model = build("m.onnx")
+    assert model.input.range == (0, 255)
+    pixels = (VIEWS * 255).round()
+    torch.testing.assert_close(model.module(pixels - 0.3), by_hand(pixels), atol=1e-2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "names", "side"),
+    [
+        ({"names": "{0: 'a', 1: 'b'}", "imgsz": "[640, 640]"}, ("a", "b"), 640),
+        ({"names": "['a', 'b']", "imgsz": "640"}, ("a", "b"), 640),
+        ({"names": '{"0": "a", "1": "b"}', "imgsz": "[384, 640]"}, ("a", "b"), (384, 640)),
+        ({"classes": '["a"]', "names": "{0: 'b'}"}, ("a",), None),
+        ({"mtkd": '{"classes": ["a", "b"]}'}, ("a", "b"), None),
+        ({"names": "{0: 'a', 2: 'b'}"}, None, None),
+        ({"names": "__import__('os').system('touch marker')", "imgsz": "x" * 2_000_000}, None, None),
+        ({"names": "(" * 100_000}, None, None),
+    ],
+)
+def test_metadata(metadata: dict[str, str], names: tuple[str, ...] | None, side: int | None) -> None:
+    assert class_names(metadata) == names
+    assert image_size(metadata) == side
+    assert not Path("marker").exists()
