@@ -166,6 +166,29 @@ def mtkd_register_data() -> list[DataSpec]:
             ),
         ),
         DataSpec(
+            "hf-dataset",
+            "Parquet or Arrow files of the Hugging Face library datasets, with images and labels.",
+            "mtkd_data.hf_dataset:HfDataset",
+            guess="mtkd_data.guess_shards:guess_hf_dataset",
+            tasks=("classification",),
+            options=(
+                Option(
+                    "path",
+                    str,
+                    None,
+                    "folder saved with save_to_disk; or folder of .parquet or .arrow files, whose names or "
+                    "folders may say train, validation, test or unlabeled; or a pattern",
+                    required=True,
+                ),
+                *SPLIT_PATHS,
+                Option("image", str, None, "column of images; default: by its type"),
+                Option("label", str, None, "column of labels; default: the ClassLabel, or by its name"),
+                Option("id", str, None, "column of sample ids; default: number of the row in its split"),
+                CLASSES,
+                *WHOLE,
+            ),
+        ),
+        DataSpec(
             "image-folder",
             "A folder with one folder of PNG or JPEG images per class.",
             "mtkd_data.image_folder:ImageFolder",

@@ -39,7 +39,7 @@ class IndexedImages:
 
     Attributes:
         index: positions and facts of the images.
-        copies: for each shard, the copies of its images, or None if they are read in place.
+        copies: for each shard, copies of images, or None if all are read in place.
     """
 
     index: ShardIndex
@@ -57,8 +57,8 @@ class IndexedImages:
         entry, shard = self.index.entries[row], self.index.shard_of(row)
         offset, size = int(entry["offset"]), int(entry["size"])
         copies = self.copies[shard]
-        if copies is not None:
-            return copies[offset : offset + size].tobytes()
+        if offset < 0 and copies is not None:
+            return copies[-1 - offset :][:size].tobytes()
         opened = _open(str(self.index.shards[shard]), self.index.stamps[shard])
         content = os.pread(opened.descriptor, size, offset)
         while 0 < len(content) < size:

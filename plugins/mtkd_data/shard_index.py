@@ -34,10 +34,10 @@ SAID_SECONDS = 30
 ENTRY = np.dtype(
     [("offset", "<i8"), ("size", "<i8"), ("name_end", "<i8"), ("label", "<i4"), ("facts", IMAGE_FACTS)]
 )
-"""Position of an image in its shard (or in the copies), end of its name in all names, number of its label in
-the list of labels (-1: none), and its facts."""
+"""Position of an image in its shard, end of its name in all names, number of its label in the list of labels
+(-1: none), and its facts. The position ``-1 - P`` means P in the copies of the shard's images."""
 
-ENTRIES, NAMES, COPIES, INFO = "entries.npy", "names.npy", "images.npy", "index.json"
+ENTRIES, NAMES, COPIES, INFO = "entries.npy", "names.npy", "copies.npy", "index.json"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ShardIndex:
     Attributes:
         shards: S shards.
         stamps: size and times of the S shards when they were indexed, see `stamp_of`.
-        copies: for each shard, the file with copies of its images, or None if they are read in place.
+        copies: for each shard, the file with copies of images, or None if all are read in place.
         starts: ``[S + 1]``, row of the first image of each shard, and the number of images N.
         entries: ``[N]``, see `ENTRY`.
         names: ``[B]``, all names in UTF-8, one after the other.
@@ -187,7 +187,7 @@ def _say_progress(parts: Iterator[Path], count: int) -> Iterator[Path]:
 def _write_part(folder: Path, rows: Iterator[ImageRow]) -> None:
     """Write the index of one shard into an empty folder, and copies of images that need them."""
     entries, names, labels = bytearray(), bytearray(), dict[str, int]()
-    without, first_without, copied = 0, "", False
+    without, first_without = 0, ""
     with (folder / COPIES).open("wb") as copies:
         start = _write_size(copies, 0)
         for row in rows:
@@ -196,7 +196,7 @@ def _write_part(folder: Path, rows: Iterator[ImageRow]) -> None:
                 continue
             offset = row.offset
             if offset is None:
-                copied, offset = True, copies.tell() - start
+                offset = -1 - (copies.tell() - start) if row.content else 0
                 copies.write(row.content)
             names += row.name.encode()
             label = labels.setdefault(row.label, len(labels)) if row.label else -1
@@ -205,7 +205,7 @@ def _write_part(folder: Path, rows: Iterator[ImageRow]) -> None:
         size = copies.tell() - start
         copies.seek(0)
         _write_size(copies, size)
-    if not copied:
+    if not size:
         (folder / COPIES).unlink()
     np.save(folder / ENTRIES, np.frombuffer(bytes(entries), ENTRY))
     np.save(folder / NAMES, np.frombuffer(bytes(names), np.uint8))
@@ -213,7 +213,7 @@ def _write_part(folder: Path, rows: Iterator[ImageRow]) -> None:
         "labels": list(labels),
         "without_image": without,
         "first_without": first_without,
-        "copied": copied,
+        "copied": size > 0,
     }
     (folder / INFO).write_text(json.dumps(info))
 
