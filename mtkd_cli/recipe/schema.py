@@ -18,6 +18,7 @@ from pydantic import (
 
 from mtkd_cli.interfaces.output_form import OutputLayout
 from mtkd_cli.interfaces.types import LossOptions
+from mtkd_cli.recipe.augment import Augment as Augment
 from mtkd_cli.recipe.field_types import (
     AUTO,
     Candidates,
@@ -84,29 +85,6 @@ class Views(Section):
         if isinstance(value, int) and value < 1:
             raise ValueError("must be at least 1")
         return value
-
-
-class Augment(Section):
-    """Random changes in a view. View 0 is always the plain sample."""
-
-    flip: bool = Field(False, description="Mirror left and right, half of the time.")
-    shift: float = Field(0.0, ge=0, le=0.5, description="Largest shift, as a share of the side.")
-    rotate: float = Field(0.0, ge=0, le=180, description="Largest rotation, in degrees.")
-    zoom: float = Field(
-        0.0, ge=0, lt=1, description="Largest change of size, as a share (0.1: 0.9 to 1.1 times)."
-    )
-    crop: float = Field(
-        1.0, gt=0, le=1, description="Smallest side of a random crop, as a share of the side."
-    )
-    resized_crop: float = Field(
-        1.0,
-        gt=0,
-        le=1,
-        description="Smallest random crop of the original image, as a share of its area, with an aspect "
-        "ratio between 3/4 and 4/3 of the image's; it is stretched to the size of the data. 1: no crop.",
-    )
-    brightness: float = Field(0.0, ge=0, le=1, description="Largest change of brightness, as a share.")
-    contrast: float = Field(0.0, ge=0, le=1, description="Largest change of contrast, as a share.")
 
 
 class Fit(Section):

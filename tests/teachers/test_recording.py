@@ -15,7 +15,7 @@ from mtkd_cli.data.views import affine, view
 from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.models.preprocess import with_preprocessing
-from mtkd_cli.store import inventory, recorded_outputs
+from mtkd_cli.store import content_store, inventory, recorded_outputs
 from mtkd_cli.store import row_format as layout_module
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import prepare, recording
@@ -286,6 +286,15 @@ def test_losses_with_other_formats_record_separately(context: Contexts) -> None:
         )
     ]
     assert [key["store"]["top_k"] for key in keys] == [4, None, None]
+
+
+def test_recordings_of_earlier_versions_remain_valid(context: Contexts) -> None:
+    """The digest was computed by the version in which ``augment`` had its first keys."""
+    digits = "augment={shift: 0.1, rotate: 10, zoom: 0.1}"
+    for change in (digits, digits.replace("}", ", resized_crop: 1}")):
+        run = context("data.labels=100", change)
+        key = recording.key({"w": 1}, run.data.train, 2, run.recipe, run.task)
+        assert content_store.digest(key) == "57cc35bb309fb6a7a216354c9f4fddc7", change
 
 
 def test_rejects_top_k_if_all_logits_are_needed(context: Contexts) -> None:

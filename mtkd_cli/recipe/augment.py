@@ -1,0 +1,50 @@
+"""Schema of the section ``augment``: random changes in a view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from mtkd_cli.recipe.section import Section
+
+FIRST_KEYS = ("flip", "shift", "rotate", "zoom", "crop", "brightness", "contrast")
+"""Keys of the first version, which are always written."""
+
+
+class Augment(Section):
+    """Random changes in a view. View 0 is always the plain sample."""
+
+    flip: bool = Field(False, description="Mirror left and right, half of the time.")
+    shift: float = Field(0.0, ge=0, le=0.5, description="Largest shift, as a share of the side.")
+    rotate: float = Field(0.0, ge=0, le=180, description="Largest rotation, in degrees.")
+    zoom: float = Field(
+        0.0, ge=0, lt=1, description="Largest change of size, as a share (0.1: 0.9 to 1.1 times)."
+    )
+    crop: float = Field(
+        1.0, gt=0, le=1, description="Smallest side of a random crop, as a share of the side."
+    )
+    resized_crop: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Smallest random crop of the original image, as a share of its area, with an aspect "
+        "ratio between 3/4 and 4/3 of the image's; it is stretched to the size of the data. 1: no crop.",
+    )
+    brightness: float = Field(0.0, ge=0, le=1, description="Largest change of brightness, as a share.")
+    contrast: float = Field(0.0, ge=0, le=1, description="Largest change of contrast, as a share.")
+
+    @model_serializer(mode="wrap")
+    def _without_unused_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Return the keys of the first version, and the later ones that are set.
+
+        This is part of the content key of recorded outputs: a new key must not invalidate those of recipes
+        without it.
+        """
+        written: dict[str, Any] = serialize(self)
+        default = {name: field.default for name, field in type(self).model_fields.items()}
+        return {
+            name: value
+            for name, value in written.items()
+            if name in FIRST_KEYS or getattr(self, name) != default[name]
+        }
