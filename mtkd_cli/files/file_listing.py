@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +38,10 @@ class Listing:
     def join_names(self, keep: NDArray[np.bool_]) -> bytes:
         """Return the names of some of the files below the root, each followed by a zero byte."""
         start = len(self.root)
-        names = (os.fspath(path)[start:] for path in itertools.compress(self.paths, keep.tolist()))
-        return os.fsencode("".join(f"{name}\0" for name in names))
+        paths = itertools.compress(self.paths, keep.tolist())
+        names = (f"{os.fspath(path)[start:]}\0" for path in paths)
+        blocks = iter(lambda: "".join(itertools.islice(names, NAMES_A_BLOCK)), "")
+        return b"".join(map(os.fsencode, blocks))
 
 
 def list_files(paths: Sequence[Path]) -> Listing:
@@ -51,7 +53,7 @@ def list_files(paths: Sequence[Path]) -> Listing:
     texts = list(map(os.fspath, paths))
     prefix = os.path.commonprefix([min(texts), max(texts)])  # noqa: RUF071  (the slash is found below)
     root = prefix[: prefix.rfind("/") + 1]
-    return Listing(paths, root, name_hashes([text[len(root) :] for text in texts]), stat_each(texts))
+    return Listing(paths, root, name_hashes(text[len(root) :] for text in texts), stat_each(texts))
 
 
 def split_names(names: bytes) -> Iterator[list[str]]:
@@ -63,9 +65,9 @@ def split_names(names: bytes) -> Iterator[list[str]]:
             yield os.fsdecode(names[start : end - 1]).split("\0")
 
 
-def name_hashes(names: Sequence[str]) -> NDArray[np.int64]:
+def name_hashes(names: Iterable[str]) -> NDArray[np.int64]:
     """Return a 64-bit hash of each name; every process has others.
 
     The chance of any collision among a million names is 1 in 10 million.
     """
-    return np.fromiter(map(hash, names), np.int64, len(names))
+    return np.fromiter(map(hash, names), np.int64)

@@ -25,7 +25,7 @@ from mtkd_cli.store import content_store
 KIND = "files"
 """Folder of all manifests in the store."""
 
-NAME = "manifest.npy"
+NAME = "manifest.bin"
 DIGEST_BYTES = 32
 
 

@@ -30,7 +30,9 @@ def test_reads_each_selected_file_once(count: int) -> None:
     assert done[-1:] == [count][:count]
 
 
-def test_stats_are_those_of_the_system() -> None:
+@pytest.mark.parametrize("remote_seconds", [0.0, 10.0])
+def test_stats_are_those_of_the_system(remote_seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel_read, "REMOTE_SECONDS", remote_seconds)
     paths = write(300)
     os.utime(paths[7], ns=(5, 123_456_789_987_654_321))
     times = parallel_read.stat_each(list(map(str, paths)))
