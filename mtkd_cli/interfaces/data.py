@@ -189,6 +189,14 @@ class DataCache(Protocol):
     def folder(self) -> Path:
         """A persistent folder for files that the source manages itself, such as downloads."""
 
+    @property
+    def verify_all(self) -> bool:
+        """Whether to read all files again, instead of a random sample of those that did not change."""
+
+    @property
+    def say(self) -> Callable[[str], None]:
+        """A function that shows a line to the user, about work that takes long."""
+
     def keep(self, key: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
         """Return the folder for ``key``; call ``write`` to fill it if no earlier run did.
 

@@ -91,6 +91,11 @@ def _feature(features: Mapping[str, Any], name: str) -> str:
     return str(features.get(name, {}).get("_type", ""))
 
 
+def has_images(schema: Any) -> bool:
+    """Whether a ``pyarrow.Schema`` has a column of images."""
+    return any(_is_image(field.type) for field in schema)
+
+
 def _is_image(kind: Any) -> bool:
     """Whether a type can hold images: bytes, or a struct with a field ``bytes``."""
     import pyarrow

@@ -13,7 +13,7 @@ from typing import Any
 from mtkd_cli.errors import DataError, first_line
 from mtkd_cli.reading.image_folders import file_inside
 from mtkd_cli.safe_loading.decompression_limits import refuse_content
-from mtkd_data.arrow_columns import ImageColumns
+from mtkd_data.arrow_columns import ImageColumns, has_images
 from mtkd_data.shard_index import ImageRow
 
 ROWS = 64
@@ -32,6 +32,14 @@ def read_schema(path: Path) -> Any:
     """
     with _opened(path) as (schema, _):
         return schema
+
+
+def holds_images(path: Path) -> bool:
+    """Whether a file is a Parquet file with a column of images; False if it cannot be read."""
+    try:
+        return path.suffix == ".parquet" and has_images(read_schema(path))
+    except DataError:
+        return False
 
 
 def table_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ from mtkd_cli.reading.image_folders import list_folders, list_images
 from mtkd_cli.reading.images import ENDINGS as IMAGES
 from mtkd_cli.reading.table_encoding import MISSING
 from mtkd_cli.reading.tables import ENDINGS, SPLITS, Frame, read
+from mtkd_data.arrow_images import holds_images
 from mtkd_data.guess_images import decoding
 from mtkd_data.guess_target import Target, guess_target
 from mtkd_data.table import MAX_CATEGORIES
@@ -40,6 +41,8 @@ def _tables(path: Path) -> Iterator[tuple[Path, Frame]]:
     files = [file for file in files if file.suffix in ENDINGS and file.is_file()]
     train = [file for file in files if file.stem in SPLITS["train"]]
     for file in train if path.is_dir() and train else files:
+        if holds_images(file):
+            continue
         separator = detect_separator(file) if file.suffix == ".csv" else ","
         yield path if file in train and path.is_dir() else file, read(file, separator)
 

@@ -59,7 +59,7 @@ class IndexedImages:
         copies = self.copies[shard]
         if offset < 0 and copies is not None:
             return copies[-1 - offset :][:size].tobytes()
-        opened = _open(str(self.index.shards[shard]), self.index.stamps[shard])
+        opened = _open(self.index.files[shard], self.index.stamps[shard])
         content = os.pread(opened.descriptor, size, offset)
         while 0 < len(content) < size:
             more = os.pread(opened.descriptor, size - len(content), offset + len(content))
@@ -89,7 +89,7 @@ def open_images(
 ) -> IndexedImages:
     """Return the images of shards, after reading a random sample of them again.
 
-    If one of them differs, the shards are indexed again.
+    If one of them differs, the shards are indexed again. With `DataCache.verify_all`, all of them are read.
 
     Args:
         cache: cache of the index.
@@ -108,8 +108,13 @@ def open_images(
             continue
         copies = tuple(None if copy is None else cache.mapped(copy) for copy in index.copies)
         images = IndexedImages(index, copies)
-        different = _find_difference(images)
+        rows = _rows_to_check(len(images), cache.verify_all)
+        different = next((row for row in rows if not _is_unchanged(images, row)), None)
         if different is None:
+            cache.say(
+                f"{len(images):,} images in {len(shards):,} shards: {index.new:,} shards new or changed, "
+                f"{len(rows):,} images read again to check them"
+            )
             if count := index.without_image:
                 what = "left out %d of %d samples, which have no PNG or JPEG image; the first is %s"
                 log.warning(what, count, count + len(index), index.first_without)
@@ -119,14 +124,16 @@ def open_images(
     raise DataError("the shards change while they are read", str(shards[0].parent), "check the disk")
 
 
-def _find_difference(images: IndexedImages) -> int | None:
-    """Return a row whose content differs from the index, among a random sample; None if all are equal."""
-    count = min(CHECKED, len(images))
-    for row in random.SystemRandom().sample(range(len(images)), count):
-        expected = images.index.entries[row]["facts"]["sha256"].tobytes()
-        if hashlib.sha256(images.read(row)).digest() != expected:
-            return row
-    return None
+def _rows_to_check(count: int, check_all: bool) -> Sequence[int]:
+    """Return all rows, or a random sample, another one at every start: no result depends on it."""
+    if check_all:
+        return range(count)
+    return random.SystemRandom().sample(range(count), min(CHECKED, count))
+
+
+def _is_unchanged(images: IndexedImages, row: int) -> bool:
+    expected: bytes = images.index.entries[row]["facts"]["sha256"].tobytes()
+    return hashlib.sha256(images.read(row)).digest() == expected
 
 
 class _OpenFile:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,24 +61,28 @@ class ShardIndex:
     """The images of several shards, in order.
 
     Attributes:
-        shards: S shards.
+        shards: S shards, as the user names them.
+        files: their absolute paths.
         stamps: size and times of the S shards when they were indexed, see `stamp_of`.
         copies: for each shard, the file with copies of images, or None if all are read in place.
         starts: ``[S + 1]``, row of the first image of each shard, and the number of images N.
         entries: ``[N]``, see `ENTRY`.
         names: ``[B]``, all names in UTF-8, one after the other.
         labels: texts of the labels.
+        new: number of shards that were read now.
         without_image: number of samples without an image.
         first_without: shard and name of the first of them.
     """
 
     shards: tuple[Path, ...]
+    files: tuple[str, ...]
     stamps: tuple[tuple[int, ...], ...]
     copies: tuple[Path | None, ...]
     starts: NDArray[np.int64]
     entries: NDArray[Any]
     names: NDArray[np.uint8]
     labels: tuple[str, ...]
+    new: int
     without_image: int
     first_without: str
 
@@ -116,7 +119,7 @@ def index_shards(
     workers: int,
     generation: int = 0,
 ) -> tuple[ShardIndex, Path]:
-    """Return the index of shards and its folder in the cache; shards that are not in the cache are read.
+    """Return the index of shards, and its folder in the cache. Shards that are not in the cache are read.
 
     Args:
         cache: cache of indexes, one for each shard and one for all.
@@ -129,24 +132,28 @@ def index_shards(
     Raises:
         DataError: a shard is invalid.
     """
+    files = tuple(str(path.absolute()) for path in shards)
     stamps = tuple(stamp_of(path.stat()) for path in shards)
     version = {"version": VERSION, "decoder": FORMAT, "generation": generation, **settings}
-    keys = [
-        {"shard": str(path.absolute()), "stamp": stamp, **version}
-        for path, stamp in zip(shards, stamps, strict=True)
-    ]
+    keys = [{"shard": file, "stamp": stamp, **version} for file, stamp in zip(files, stamps, strict=True)]
 
     def keep_part(number: int) -> Path:
-        return cache.keep(keys[number], lambda folder: _write_part(folder, read(shards[number])))
+        def write(folder: Path) -> None:
+            is_new[number] = True
+            _write_part(folder, read(shards[number]))
+
+        return cache.keep(keys[number], write)
 
     def keep_parts() -> list[Path]:
         with ThreadPoolExecutor(workers) as pool:
             try:
-                return list(_say_progress(pool.map(keep_part, range(len(shards))), len(shards)))
+                parts = pool.map(keep_part, range(len(shards)))
+                return list(_say_progress(parts, len(shards), cache.say))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
 
+    is_new = [False] * len(shards)
     listed = hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()
     folder = cache.keep(
         {"shards": listed, "count": len(keys), **version}, lambda folder: _merge(folder, shards, keep_parts())
@@ -161,12 +168,14 @@ def index_shards(
     return (
         ShardIndex(
             tuple(shards),
+            files,
             stamps,
             tuple(copies),
             np.concatenate([[0], np.cumsum(info["counts"])]).astype(np.int64),
             cache.mapped(folder / ENTRIES),
             cache.mapped(folder / NAMES),
             tuple(info["labels"]),
+            sum(is_new),
             info["without_image"],
             info["first_without"],
         ),
@@ -174,13 +183,13 @@ def index_shards(
     )
 
 
-def _say_progress(parts: Iterator[Path], count: int) -> Iterator[Path]:
+def _say_progress(parts: Iterator[Path], count: int, say: Callable[[str], None]) -> Iterator[Path]:
     started = said = time.monotonic()
     for done, part in enumerate(parts, 1):
         yield part
         if (now := time.monotonic()) - said > SAID_SECONDS:
             left = max(1, round((now - started) * (count - done) / done / 60))
-            logging.getLogger("mtkd").info("indexing %d shards once: %d done, %d min left", count, done, left)
+            say(f"reading {count:,} shards once: {done:,} done, {left} min left")
             said = now
 
 

@@ -17,6 +17,7 @@ from mtkd_cli.errors import DataError, MtkdError, UsageError
 from mtkd_cli.interfaces import FILL_IN, SourceData
 from mtkd_cli.testing import cache_in
 from mtkd_data.guess_shards import guess_hf_dataset
+from mtkd_data.guess_tables import guess_table
 from mtkd_data.hf_dataset import HfDataset
 from mtkd_data.image_folder import ImageFolder
 from tests.fixtures import own_data
@@ -337,6 +338,7 @@ def test_init_recognizes_tables_of_images() -> None:
     assert found.options == {"path": "d", "size": 12, "channels": 3}
     assert (found.splits, found.classes) == (("val",), ("cat", "dog"))
     assert guess_hf_dataset(Path("p"), "")[0].options["label"] == FILL_IN
+    assert guess_table(Path("p"), "") == [], "a table of images is not a table of numbers"
     write_parquet(Path("t/train.parquet"), pyarrow.table({"a": [1, 2]}))
     own_data.class_folders(Path("photos"), count=1)
     for path in ("t", "t/train.parquet", "photos", "d/dataset_dict.json"):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mtkd_cli.errors import DataError
+from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.testing import cache_in
 from mtkd_data import indexed_images, shard_index
 from mtkd_data.indexed_images import IndexedImages, open_images
@@ -108,6 +109,26 @@ def test_change_that_keeps_size_and_times_is_found(
     reads = Reads()
     images(shards, reads)
     assert reads.paths == [], "the new index is kept, and the wrong one is not used again"
+
+
+def test_all_images_are_read_again_if_asked(
+    shards: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shard_index, "stamp_of", lambda status: (status.st_size,))
+    monkeypatch.setattr(indexed_images, "stamp_of", lambda status: (status.st_size,))
+    monkeypatch.setattr(indexed_images, "CHECKED", 0)
+    entry = images(shards).index.entries[12]
+    with shards[2].open("r+b") as file:
+        file.seek(int(entry["offset"]) + 50)
+        file.write(b"x")
+    for verify_all, found in ((False, ""), (True, "2.tar: 0012.png changed")):
+        said: list[str] = []
+        cache = StoreCache(Path(), verify_all, said.append)
+        with caplog.at_level(logging.WARNING, "mtkd"):
+            open_images(cache, shards, Reads(), {"source": "test"}, workers=2)
+        assert found in caplog.text
+        assert bool(found) == bool(caplog.text)
+    assert said == ["15 images in 3 shards: 3 shards new or changed, 15 images read again to check them"]
 
 
 def test_shard_that_changes_while_in_use_is_an_error(shards: list[Path]) -> None:
