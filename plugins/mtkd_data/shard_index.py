@@ -135,7 +135,10 @@ def index_shards(
     files = tuple(str(path.absolute()) for path in shards)
     stamps = tuple(stamp_of(path.stat()) for path in shards)
     version = {"version": VERSION, "decoder": FORMAT, "generation": generation, **settings}
-    keys = [{"shard": file, "stamp": stamp, **version} for file, stamp in zip(files, stamps, strict=True)]
+    keys = [
+        {"shard": file.encode("utf-8", "backslashreplace").decode(), "stamp": stamp, **version}
+        for file, stamp in zip(files, stamps, strict=True)
+    ]
 
     def keep_part(number: int) -> Path:
         def write(folder: Path) -> None:

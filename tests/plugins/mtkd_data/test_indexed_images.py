@@ -189,6 +189,16 @@ def test_samples_without_an_image_are_named(caplog: pytest.LogCaptureFixture) ->
         )
 
 
+def test_folder_whose_name_is_not_utf8(shards: list[Path]) -> None:
+    folder = Path(b"caf\xe9".decode("utf-8", "surrogateescape"))
+    try:
+        folder.mkdir()
+    except (OSError, UnicodeError):
+        return  # the file system does not allow such names
+    found = images([shards[0].rename(folder / "0.tar")])
+    assert found.read(4) == encoded(4)
+
+
 def test_images_that_are_not_stored_as_they_are_are_copied(shards: list[Path]) -> None:
     def read(path: Path) -> Iterator[ImageRow]:
         return (ImageRow(row.name, row.label, row.content) for row in tar_images(path, None, None))
