@@ -30,7 +30,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "hf",
-            "An image classifier of Hugging Face transformers, from a folder or the hub.",
+            "A classifier, detector or segmenter of Hugging Face transformers, from a folder or the hub.",
             "mtkd_teachers.hf:HfProvider",
             endings=("config.json",),
             guess="mtkd_teachers.guess_files:guess_hf",
