@@ -158,6 +158,12 @@ def type_and_first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
 
 
+def short_repr(value: object) -> str:
+    """Return a value as Python writes it, of at most 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for the most similar known word, or ``''`` if none is similar."""
     import difflib  # only needed for error messages

@@ -42,6 +42,7 @@ class Option:
         required: whether the key must be set.
         aliases: former spellings of the key, which still work.
         pair: whether a list of two values is allowed too, such as [height, width].
+        reason: why numbers outside the range do not work, as the end of the message of such a number.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Option:
     required: bool = False
     aliases: tuple[str, ...] = ()
     pair: bool = False
+    reason: str = ""
 
     def __post_init__(self) -> None:
         if self.type not in OPTION_TYPES:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli import __version__
-from mtkd_cli.cli import completion, console
+from mtkd_cli.cli import completion, console, streams, unexpected
 from mtkd_cli.cli.application import Application
 from mtkd_cli.cli.commands.audit import audit
 from mtkd_cli.cli.commands.compare import compare
@@ -76,16 +76,20 @@ def create(with_plugins: bool = True) -> typer.Typer:
 
 def run() -> None:
     """Run the command line with the arguments of this process."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # never crash on a character the terminal cannot encode
-            stream.reconfigure(errors="backslashreplace")
+    streams.prepare()
     arguments = sys.argv[1:]
     options = list(itertools.takewhile(lambda argument: argument.startswith("-"), arguments))
     command = arguments[len(options) : len(options) + 1]
-    app = create(with_plugins=not {*options, *command} & set(WITHOUT_PLUGINS))
-    if "--json" in sys.argv:
-        _run_for_json(app)
-    app()
+    as_json = "--json" in sys.argv
+    try:
+        with console.report_errors(as_json):
+            unexpected.require_working_directory()
+            app = create(with_plugins=not {*options, *command} & set(WITHOUT_PLUGINS))
+            if as_json:
+                _run_for_json(app)
+            app()
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
 
 
 def _run_for_json(app: typer.Typer) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli.completion import complete_recipe, complete_run
+from mtkd_cli.cli.number_limits import at_most
 
 Recipe = Annotated[
     str, typer.Argument(help="Recipe file or name of a built-in recipe.", autocompletion=complete_recipe)
@@ -15,5 +16,12 @@ Run = Annotated[
     str, typer.Argument(help="A run's folder, or its name in runs/.", autocompletion=complete_run)
 ]
 Device = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
-Threads = Annotated[int, typer.Option(min=0, help="Number of CPU threads. 0: the default of torch.")]
+Threads = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        callback=at_most(4096, "no machine has so many cores"),
+        help="Number of CPU threads. 0: the default of torch.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from mtkd_cli.cli import streams, unexpected
 from mtkd_cli.distributed import first_failure
 from mtkd_cli.distributed.parent_watch import PARENT
 from mtkd_cli.distributed.signals import Interrupted
-from mtkd_cli.errors import MtkdError, StoppedError, type_and_first_line
+from mtkd_cli.errors import MtkdError, StoppedError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -88,7 +90,10 @@ def report_errors(as_json: bool) -> Iterator[None]:
     A traceback is shown only with ``--debug``.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # flush now, so that a full disk raises here and not at the exit
     except (typer.Exit, typer.Abort):
         raise
     except BrokenPipeError:
@@ -101,7 +106,11 @@ def report_errors(as_json: bool) -> Iterator[None]:
         code = StoppedError.exit_code if isinstance(stop, Interrupted) else 130
         _fail(StoppedError("interrupted", hint=hint), as_json, code)
     except Exception as error:
-        _fail(_unexpected_error(error), as_json, 1, error)
+        if streams.is_unwritable(error):
+            streams.discard_stdout()
+            as_json = False
+        explained = unexpected.explain(error)
+        _fail(explained, as_json, explained.exit_code, error)
 
 
 def _fail(error: MtkdError, as_json: bool, code: int, cause: Exception | None = None) -> NoReturn:
@@ -114,17 +123,16 @@ def _fail(error: MtkdError, as_json: bool, code: int, cause: Exception | None = 
 
 
 def print_error(error: MtkdError, as_json: bool) -> None:
-    """Print an error on stderr, or as JSON on stdout."""
-    if as_json:
-        print_json({"error": error.as_dict()})
-        return
-    print_status(f"error: {error.what}", style="bold red")
-    for line in error.details():
-        print_status(line)
-
-
-def _unexpected_error(error: BaseException) -> MtkdError:
-    return MtkdError(
-        f"unexpected {type_and_first_line(error)}",
-        hint="run mtkd --debug … to see the traceback",
-    )
+    """Print an error on stderr, or as JSON on stdout if that can be written."""
+    try:
+        if as_json:
+            print_json({"error": error.as_dict()})
+            return
+    except OSError as full:
+        if not streams.is_unwritable(full):
+            raise
+        streams.discard_stdout()
+    with contextlib.suppress(OSError):  # stderr on a full disk: the exit code is left
+        print_status(f"error: {error.what}", style="bold red")
+        for line in error.details():
+            print_status(line)

@@ -10,21 +10,41 @@ from typing import Annotated
 import typer
 
 from mtkd_cli.cli import console
+from mtkd_cli.cli.number_limits import at_most
 from mtkd_cli.distributed import first_failure
 from mtkd_cli.distributed.parent_watch import end_with_parent
 from mtkd_cli.errors import UsageError
 
 Processes = Annotated[
-    int, typer.Option(min=0, help="Number of processes on this machine. 0: as the run had, or one.")
+    int,
+    typer.Option(
+        min=0,
+        callback=at_most(256, "each process needs a core and memory of its own"),
+        help="Number of processes on this machine. 0: as the run had, or one.",
+    ),
 ]
-Nodes = Annotated[int, typer.Option(min=1, help="Number of machines. Run the same command on each of them.")]
+Nodes = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        callback=at_most(1000, "every step waits for all of them"),
+        help="Number of machines. Run the same command on each of them.",
+    ),
+]
 Rendezvous = Annotated[
     str,
     typer.Option(
         metavar="HOST:PORT", help="Address where the machines connect: one of them and a free port."
     ),
 ]
-Restarts = Annotated[int, typer.Option(min=0, help="Maximum number of restarts after a process dies.")]
+Restarts = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        callback=at_most(1000, "a run that dies so often does not end"),
+        help="Maximum number of restarts after a process dies.",
+    ),
+]
 
 
 def launch_if_several(

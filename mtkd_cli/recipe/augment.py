@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from mtkd_cli.recipe.limits import Limits
 from mtkd_cli.recipe.section import Section
 
 FIRST_KEYS = ("flip", "shift", "rotate", "zoom", "crop", "brightness", "contrast")
@@ -18,16 +19,14 @@ class Augment(Section):
     flip: bool = Field(False, description="Mirror left and right, half of the time.")
     shift: float = Field(0.0, ge=0, le=0.5, description="Largest shift, as a share of the side.")
     rotate: float = Field(0.0, ge=0, le=180, description="Largest rotation, in degrees.")
-    zoom: float = Field(
-        0.0, ge=0, lt=1, description="Largest change of size, as a share (0.1: 0.9 to 1.1 times)."
+    zoom: Annotated[float, Limits(0, 0.99, "a view has at least one pixel")] = Field(
+        0.0, description="Largest change of size, as a share (0.1: 0.9 to 1.1 times)."
     )
-    crop: float = Field(
-        1.0, gt=0, le=1, description="Smallest side of a random crop, as a share of the side."
+    crop: Annotated[float, Limits(0.01, 1, "it is a share", "a crop has at least one pixel")] = Field(
+        1.0, description="Smallest side of a random crop, as a share of the side."
     )
-    resized_crop: float = Field(
+    resized_crop: Annotated[float, Limits(0.01, 1, "it is a share", "a crop has at least one pixel")] = Field(
         1.0,
-        gt=0,
-        le=1,
         description="Smallest random crop of the original image, as a share of its area, with an aspect "
         "ratio between 3/4 and 4/3 of the image's; it is stretched to the size of the data. 1: no crop.",
     )

@@ -6,22 +6,30 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from mtkd_cli.recipe.limits import Limits
+
 
 def as_tuple(value: Any) -> Any:
     """Return the items of a list, or a single value, as a tuple."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-Candidates = Annotated[
-    tuple[Annotated[float, Field(ge=0, le=1000)], ...], BeforeValidator(as_tuple), Field(min_length=1)
-]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Limits(0, 1000, "training would diverge")]
+Candidates = Annotated[tuple[Rate, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=100)]
 """One value, or several; validation selects one of them."""
 
-Positive = Annotated[float, Field(gt=0)]
-PositiveInt = Annotated[int, Field(ge=1)]
-Side = Annotated[int, Field(ge=1, le=65_536)]
-"""Height or width of images, in pixels."""
-Share = Annotated[float, Field(ge=0, lt=1)]
+BatchSize = Annotated[int, Limits(1, 1_000_000, "a batch must fit into memory")]
+Epochs = Annotated[int, Limits(1, 1_000_000, "the training would not end")]
+ImageSize = Annotated[int, Limits(1, 4096, "larger images do not fit into memory")]
+PixelValue = Annotated[float, Limits(-1e6, 1e6, "pixels are smaller", "pixels are larger")]
+Deviation = Annotated[float, Limits(1e-6, 1e6, "pixels are smaller", "pixels are divided by it")]
+Samples = Annotated[int, Limits(2, 1_000_000_000, "no data set is so large")]
+Seed = Annotated[int, Limits(0, 2**63 - 1, "a seed has 63 bits")]
+Temperature = Annotated[
+    float, Limits(0.001, 1000, "all classes would be equally likely", "it divides logits")
+]
+Weight = Annotated[float, Limits(0, 1e6, "weights are relative; use smaller ones for the others")]
 
 
 Value = TypeVar("Value")

@@ -29,7 +29,8 @@ def json_schema() -> dict[str, Any]:
     definitions["Teacher"]["properties"]["outputs"]["anyOf"].append({"enum": kinds})
     for key in ("lr", "weight_decay"):
         field = definitions["Train"]["properties"][key]
-        list_schema = {"type": field.pop("type"), "items": field.pop("items"), "minItems": 1}
-        field.pop("minLength", None)  # pydantic adds the keyword for strings
-        field["anyOf"] = [list_schema, {"type": "number"}]
+        number = field.pop("items")
+        # pydantic adds the keywords of strings
+        limits = {"minItems": field.pop("minLength", 1), "maxItems": field.pop("maxLength")}
+        field["anyOf"] = [{"type": field.pop("type"), "items": number, **limits}, number]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "mtkd recipe"}

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from mtkd_cli.recipe.field_types import Positive, Side
+from mtkd_cli.recipe.field_types import Deviation, ImageSize, PixelValue
+from mtkd_cli.recipe.limits import Limits
 from mtkd_cli.recipe.section import Section
 
 
 class Input(Section):
     """Preprocessing of a model's images; missing keys take the model's values."""
 
-    size: Side | tuple[Side, Side] | None = Field(
+    size: ImageSize | tuple[ImageSize, ImageSize] | None = Field(
         None, description="Side of the square input in pixels, or [height, width]."
     )
-    mean: tuple[float, ...] | None = Field(
+    mean: tuple[PixelValue, ...] | None = Field(
         None, description="Mean per channel, which is subtracted, in units of range."
     )
-    std: tuple[Positive, ...] | None = Field(
+    std: tuple[Deviation, ...] | None = Field(
         None, description="Standard deviation per channel, which divides, in units of range."
     )
     channels: Literal[1, 3] | None = Field(None, description="Channels: 1 gray, 3 RGB.")
     interpolation: Literal["bilinear", "bicubic", "nearest"] | None = Field(
         None, description="Method of resizing."
     )
-    crop: float | None = Field(None, gt=0, le=1, description="Share of the side kept by a center crop.")
-    range: tuple[float, float] | None = Field(
+    crop: Annotated[float, Limits(0.1, 1, "it is a share", "images are resized to size / crop")] | None = (
+        Field(None, description="Share of the side kept by a center crop.")
+    )
+    range: tuple[PixelValue, PixelValue] | None = Field(
         None, description="Values of black and white, e.g. [0, 255]; mean and std are in these units."
     )
     order: Literal["rgb", "bgr"] | None = Field(None, description="Order of the three channels.")

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mtkd_cli.errors import MtkdError, RecipeKeyError, nearest_or_all
+from mtkd_cli.errors import MtkdError, RecipeKeyError, nearest_or_all, short_repr
+from mtkd_cli.recipe.limits import Limits
 from mtkd_cli.specs import Option
 
 
@@ -52,7 +53,7 @@ def _convert(value: Any, option: Option) -> Any:
     Raises:
         ValueError: the value has the wrong type, is not one of the choices, not finite or out of range.
     """
-    if value is None and not option.required:
+    if value is None and option.default is None and not option.required:
         return None
     if option.pair and isinstance(value, list | tuple):
         if len(value) != 2:
@@ -66,14 +67,14 @@ def _convert(value: Any, option: Option) -> Any:
     if option.type is list and isinstance(value, str | int | float) and not isinstance(value, bool):
         value = [value]
     if not isinstance(value, option.type) or (option.type is int and isinstance(value, bool)):
-        raise ValueError(f"must be {option.type.__name__}, it is {value!r}")
+        raise ValueError(f"must be {option.type.__name__}, it is {short_repr(value)}")
     if option.choices and value not in option.choices:
-        raise ValueError(f"must be one of {', '.join(option.choices)}, it is {value!r}")
+        raise ValueError(f"must be one of {', '.join(option.choices)}, it is {short_repr(value)}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"must be a finite number, it is {value!r}")
-    number: Any = value
-    if option.minimum is not None and number < option.minimum:
-        raise ValueError(f"must be at least {option.minimum:g}, it is {value!r}")
-    if option.maximum is not None and number > option.maximum:
-        raise ValueError(f"must be at most {option.maximum:g}, it is {value!r}")
-    return value
+        raise ValueError(f"must be a finite number, it is {short_repr(value)}")
+    low = -math.inf if option.minimum is None else option.minimum
+    high = math.inf if option.maximum is None else option.maximum
+    try:
+        return Limits(low, high, option.reason, option.reason).check(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; it is {short_repr(value)}") from None

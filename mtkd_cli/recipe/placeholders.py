@@ -1,4 +1,4 @@
-"""Find the values of a recipe that the user must fill in before it can run."""
+"""Find the texts of a recipe that no run can use: placeholders to fill in, and NUL characters."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from mtkd_cli.errors import MtkdError, RecipeKeyError
 from mtkd_cli.interfaces import FILL_IN
 
 
-def unfilled(raw: Any, source: str) -> list[MtkdError]:
-    """Return a problem for each value of a recipe that contains the placeholder.
+def unusable_texts(raw: Any, source: str) -> list[MtkdError]:
+    """Return a problem for each value of a recipe that contains the placeholder or NUL.
 
     Args:
         raw: the parsed recipe, after overrides.
         source: name of the recipe, for messages.
     """
-    return [
+    problems: list[MtkdError] = [
         RecipeKeyError(
             f"{key} is not filled in",
             f"{source}: {key}",
@@ -24,12 +24,22 @@ def unfilled(raw: Any, source: str) -> list[MtkdError]:
         )
         for key in unfilled_keys(raw)
     ]
+    for key in _keys_with(raw, "\0"):
+        problems.append(
+            RecipeKeyError(f"{key} contains the character NUL", f"{source}: {key}", "remove the character")
+        )
+    return problems
 
 
-def unfilled_keys(value: Any, key: str = "") -> Iterator[str]:
+def unfilled_keys(value: Any) -> Iterator[str]:
     """Yield the dotted key of each value that contains the placeholder."""
-    if isinstance(value, str) and FILL_IN in value:
+    return _keys_with(value, FILL_IN)
+
+
+def _keys_with(value: Any, text: str, key: str = "") -> Iterator[str]:
+    """Yield the dotted key of each value that contains a text."""
+    if isinstance(value, str) and text in value:
         yield key
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, item in items:
-        yield from unfilled_keys(item, f"{key}.{name}".lstrip("."))
+        yield from _keys_with(item, text, f"{key}.{name}".lstrip("."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from mtkd_cli.errors import MtkdError, RecipeError, UsageError
 from mtkd_cli.files import yaml12
 from mtkd_cli.plugin.registry import Registry
-from mtkd_cli.recipe.placeholders import unfilled
+from mtkd_cli.recipe.placeholders import unusable_texts
 from mtkd_cli.recipe.resolve import unknown_names
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.recipe.shorthand import LISTS, SHORTHAND
@@ -49,7 +50,7 @@ def read(reference: str, overrides: Sequence[str], registry: Registry) -> tuple[
             apply(raw, override)
         except UsageError as error:
             problems.append(error)
-    if problems := problems or unfilled(raw, source):
+    if problems := problems or unusable_texts(raw, source):
         raise RecipeError(source, problems)
     try:
         return validate(raw, source), name
@@ -100,7 +101,11 @@ def _load_raw(reference: str, registry: Registry) -> tuple[Any, str, str]:
 
 def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):  # reading a pipe or a device would wait, or never end
+            kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "a pipe or a device"
+            raise UsageError(f"the recipe is {kind}", where=str(path), hint="pass a YAML or TOML file")
+        if facts.st_size > MAX_BYTES:
             raise UsageError(
                 f"the file is too large for a recipe: more than {MAX_BYTES:,} bytes",
                 where=str(path),

@@ -285,14 +285,13 @@ def _incompatibilities(
             "mtkd list teachers shows which providers can",
         )
     for index, teacher in enumerate(recipe.teachers):
-        if teacher.fit and teacher.classes is not None:
-            problems.append(
-                RecipeKeyError(
-                    f"the teacher {teacher.name!r} has both fit and classes",
-                    f"{source}: teachers.{index}.classes",
-                    "remove classes: a fitted teacher has the data's classes",
+        for key in ("classes", "map"):
+            if teacher.fit and getattr(teacher, key) is not None:
+                add(
+                    f"the teacher {teacher.name!r} has both fit and {key}",
+                    f"teachers.{index}.{key}",
+                    f"remove {key}: a fitted teacher has the data's classes; or remove fit",
                 )
-            )
     names = [teacher.name for teacher in recipe.teachers]
     for index, name in enumerate(names):
         if name in names[:index]:

@@ -21,14 +21,20 @@ from mtkd_cli.interfaces.types import LossOptions
 from mtkd_cli.recipe.augment import Augment as Augment
 from mtkd_cli.recipe.field_types import (
     AUTO,
+    BatchSize,
     Candidates,
+    Epochs,
     OrAuto,
-    Positive,
-    PositiveInt,
+    Rate,
+    Samples,
+    Seed,
     Share,
+    Temperature,
+    Weight,
     as_tuple,
 )
 from mtkd_cli.recipe.field_types import is_auto as is_auto
+from mtkd_cli.recipe.limits import Limits
 from mtkd_cli.recipe.model_io import Input as Input
 from mtkd_cli.recipe.model_io import Outputs as Outputs
 from mtkd_cli.recipe.section import Section as Section
@@ -60,31 +66,26 @@ class Data(Plug):
     test: Share = Field(
         0.2, description="Share of the labeled samples used for the test, if the source has no test split."
     )
-    labels: int | None = Field(
+    labels: Samples | None = Field(
         None,
-        ge=2,
         description="Number of labels to keep; others are hidden. For training and validation together, or "
         "for training alone if the source has a validation split.",
     )
-    seed: int = Field(0, ge=0, description="Seed of the splits and of the choice of labels.")
+    seed: Seed = Field(0, description="Seed of the splits and of the choice of labels.")
 
 
 class Views(Section):
     """Number of views of each sample that are recorded."""
 
-    count: int | Literal["auto", "live"] = Field(
+    count: Annotated[
+        int | Literal["auto", "live"],
+        Limits(1, 1000, "each is recorded; views: live has a new one each epoch"),
+    ] = Field(
         "auto",
         description="Recorded views per sample; auto: 1 without augmentation, else up to 8, by the number of "
         "epochs; live: a new view each epoch.",
     )
-    seed: int = Field(0, ge=0, description="Seed of the views; independent of train.seed.")
-
-    @field_validator("count")
-    @classmethod
-    def _at_least_one(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("must be at least 1")
-        return value
+    seed: Seed = Field(0, description="Seed of the views; independent of train.seed.")
 
 
 class Fit(Section):
@@ -94,14 +95,14 @@ class Fit(Section):
     labels: Literal["student", "all"] = Field(
         "student", description="Training labels that it sees: the student's, or all, including hidden ones."
     )
-    epochs: int = Field(20, ge=1, description="Passes over its labeled samples.")
-    batch_size: OrAuto[PositiveInt] = Field(
+    epochs: Epochs = Field(20, description="Passes over its labeled samples.")
+    batch_size: OrAuto[BatchSize] = Field(
         AUTO,
         description="Samples per step; auto: 8 to 64, so that an epoch has at least 20 steps if it can.",
     )
-    lr: float = Field(3e-3, gt=0, le=1000, description="Peak learning rate of AdamW.")
-    weight_decay: float = Field(1e-2, ge=0, description="Decoupled weight decay.")
-    seed: int = Field(0, ge=0, description="Seed of initial weights, order and views.")
+    lr: Rate = Field(3e-3, gt=0, description="Peak learning rate of AdamW.")
+    weight_decay: Rate = Field(1e-2, description="Decoupled weight decay.")
+    seed: Seed = Field(0, description="Seed of initial weights, order and views.")
 
 
 class Teacher(Section):
@@ -135,7 +136,7 @@ class Teacher(Section):
     outputs: Outputs | None = Field(
         None, description="Its outputs: logits, probabilities, values, or a mapping for a detector."
     )
-    weight: float | None = Field(None, ge=0, description="Fixed weight, for strategies that use it.")
+    weight: Weight | None = Field(None, description="Fixed weight, for strategies that use it.")
     fit: Fit | None = Field(None, description="Training on this data first: head, all, or a mapping.")
     saw: Literal["none", "train", "all"] | None = Field(
         None,
@@ -192,28 +193,27 @@ class Student(Section):
 class Loss(Section):
     """loss = (1 - kd_ratio) * task_loss + kd_ratio * kd_loss; kd_loss includes temperature squared."""
 
-    temperature: Positive = Field(1.0, description="Softening of teachers and student in kd_loss.")
-    kd_ratio: float | Literal["auto"] = Field(
+    temperature: Temperature = Field(1.0, description="Softening of teachers and student in kd_loss.")
+    kd_ratio: Annotated[float | Literal["auto"], Limits(0, 1, "it is a share")] = Field(
         "auto",
         description="Share of kd_loss. auto: 0.9 if under half of the samples are labeled, else 0.5.",
     )
-    features: float = Field(
+    features: Weight = Field(
         0.0,
-        ge=0,
         description="Weight of a loss to the teachers' features, besides kd_loss; needs recorded views.",
     )
     label_smoothing: Share = Field(
         0.0, description="Share of a label that is spread over all classes, in task_loss."
     )
-    class_weights: Literal["balanced"] | tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
+    class_weights: Literal["balanced"] | tuple[Weight, ...] | None = Field(
         None, description="Weight of each class, in both losses: balanced (inverse frequency) or a list."
     )
 
-    @field_validator("kd_ratio")
+    @field_validator("class_weights")
     @classmethod
-    def _share(cls, value: float | str) -> float | str:
-        if isinstance(value, float | int) and not 0 <= value <= 1:
-            raise ValueError("must be between 0 and 1")
+    def _some_weight(cls, value: str | tuple[float, ...] | None) -> str | tuple[float, ...] | None:
+        if isinstance(value, tuple) and not any(value):
+            raise ValueError("at least one weight must be above 0")
         return value
 
     @property
@@ -225,8 +225,8 @@ class Loss(Section):
 class Train(Section):
     """Training of the student; the baselines are trained in the same way."""
 
-    epochs: int = Field(30, ge=1, description="Passes over the training samples, labeled or not.")
-    batch_size: OrAuto[PositiveInt] = Field(
+    epochs: Epochs = Field(30, description="Passes over the training samples, labeled or not.")
+    batch_size: OrAuto[BatchSize] = Field(
         AUTO,
         description="Samples per step; auto: 8 to 64, so that an epoch has at least 20 steps if it can.",
     )
@@ -239,9 +239,11 @@ class Train(Section):
     )
     momentum: Share = Field(0.9, description="Momentum of sgd.")
     warmup: Share = Field(0.05, description="Share of the steps in which the learning rate rises.")
-    clip: float = Field(1.0, ge=0, description="Maximum norm of the gradient; 0: no limit.")
+    clip: Annotated[float, Limits(0, 1e6, "0 sets no limit")] = Field(
+        1.0, description="Maximum norm of the gradient; 0: no limit."
+    )
     ema: Share = Field(0.0, description="Decay of the averaged weights per step; 0: no averaging.")
-    seed: int = Field(0, ge=0, description="Seed of initial weights, sample order and dropout.")
+    seed: Seed = Field(0, description="Seed of initial weights, sample order and dropout.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
         description="Number format of the forward pass; auto: bf16 on a CUDA device that supports it.",
@@ -260,7 +262,7 @@ class Store(Section):
         description="Number format of recorded outputs; auto: fp16 for logits, fp32 for boxes, fp64 for "
         "values.",
     )
-    top_k: int | Literal["auto"] | None = Field(
+    top_k: Annotated[int | Literal["auto"] | None, Limits(1, 1_000_000, "null records all classes")] = Field(
         "auto",
         description="Recorded classes per sample or pixel, and the total of the rest; null: all; "
         "auto: 4 per pixel of a map at loss.temperature 1 without calibrate, else all.",
@@ -269,13 +271,6 @@ class Store(Section):
         "error",
         description="Samples with non-finite teacher outputs: error, or drop to ignore the teacher on them.",
     )
-
-    @field_validator("top_k")
-    @classmethod
-    def _at_least_one(cls, value: int | str | None) -> int | str | None:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("must be at least 1")
-        return value
 
 
 class Recipe(Section):
@@ -290,7 +285,7 @@ class Recipe(Section):
         "none: no changes.",
     )
     fit: Fit = Field(default_factory=Fit, description="Defaults of fit for all teachers.")
-    teachers: tuple[Teacher, ...] = Field(min_length=1)
+    teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=1000)
     calibrate: bool = Field(False, description="Fit one temperature for each teacher on validation.")
     strategy: Plug = Field(
         Plug(name="weighted"),

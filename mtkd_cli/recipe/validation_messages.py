@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from mtkd_cli.errors import MtkdError, RecipeKeyError, nearest_or_all
+from mtkd_cli.errors import MtkdError, RecipeKeyError, nearest_or_all, short_repr
 from mtkd_cli.recipe.schema import Recipe
 
 WORDS = {
@@ -25,6 +25,7 @@ WORDS = {
     "greater_than": "must be greater than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "too_short": "must have at least {min_length} item",
+    "too_long": "must have at most {max_length} items",
     "invalid_key": "a key must be text",
 }
 """Messages by pydantic's error type; other types keep pydantic's message."""
@@ -43,7 +44,18 @@ def explain(error: ValidationError, source: str) -> list[MtkdError]:
         if item["type"] == "too_short" and item["input"]:
             continue  # pydantic counts only valid items; the invalid ones have their own errors
         at_key.setdefault(_key(item), []).append(item)
-    return [_problem(key, items, source) for key, items in at_key.items() if not _is_inherited(key, at_key)]
+    return [
+        _problem(key, items, source)
+        for key, items in at_key.items()
+        if not _is_inherited(key, at_key) and not _is_other_branch(key, items, at_key)
+    ]
+
+
+def _is_other_branch(key: str, items: list[Any], keys: Iterable[str]) -> bool:
+    """Whether a value is not one of the words allowed at a key because it is a list with its own problems."""
+    return all(item["type"] == "literal_error" for item in items) and any(
+        other.startswith(f"{key}.") for other in keys
+    )
 
 
 def _is_inherited(key: str, keys: Iterable[str]) -> bool:
@@ -69,11 +81,11 @@ def _problem(key: str, items: list[Any], source: str) -> MtkdError:
     requirement = " or ".join(dict.fromkeys(_requirement(item) for item in items)).replace(
         " or must be ", " or "
     )
-    shown = repr(list(first["input"]) if isinstance(first["input"], tuple) else first["input"])
+    given = list(first["input"]) if isinstance(first["input"], tuple) else first["input"]
     return RecipeKeyError(
         f"{key or 'the recipe'}: {requirement}",
         where,
-        f"it is {shown if len(shown) < 60 else shown[:57] + '...'}",
+        f"it is {short_repr(given)}",
     )
 
 

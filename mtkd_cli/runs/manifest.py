@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from mtkd_cli.errors import ResumeError, UsageError
+from mtkd_cli.errors import ResumeError, UsageError, short_repr
 from mtkd_cli.files import hashing
 from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.teachers.identity import student_identity
@@ -73,13 +73,13 @@ def refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], run: str) 
     """
     changes = [change for part in COMPARED for change in _differences(before.get(part), now.get(part), part)]
     refused = [
-        UsageError(f"{key}: {_shorten(old)} became {_shorten(new)}", hint=_hint(key))
+        UsageError(f"{key}: {short_repr(old)} became {short_repr(new)}", hint=_hint(key))
         for key, old, new in changes
         if key not in MAY_CHANGE or not MAY_CHANGE[key](old, new)
     ]
     if refused:
         raise ResumeError(run, refused)
-    return [f"{key}: {_shorten(old)} became {_shorten(new)}" for key, old, new in changes]
+    return [f"{key}: {short_repr(old)} became {short_repr(new)}" for key, old, new in changes]
 
 
 def _differences(before: Any, now: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
@@ -96,11 +96,6 @@ def _differences(before: Any, now: Any, key: str) -> Iterator[tuple[str, Any, An
             yield from _differences(old, new, f"{key}.{number}")
     else:
         yield key, before, now
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _hint(key: str) -> str:

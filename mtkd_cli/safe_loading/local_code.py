@@ -105,7 +105,7 @@ def _closure(path: Path) -> set[Path]:
 
 
 def _from_file(path: Path) -> Any:
-    if not path.exists():
+    if not path.is_file():  # reading a pipe or a device might never end
         raise FileNotFoundError(f"no file {path}")
     name = f"mtkd_local_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)

@@ -25,8 +25,17 @@ def memory_errors(where: str, hint: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        message = str(error)
-        if not isinstance(error, MemoryError) and not any(text in message for text in MESSAGES):
-            raise
-        details = (message.splitlines() or [""])[0].rpartition("] ")[2]
-        raise MemoryFullError(f"out of memory: {details}".removesuffix(": "), where, hint) from error
+        if found := memory_error(error, where, hint):
+            raise found from error
+        raise
+
+
+def memory_error(error: Exception, where: str, hint: str) -> MemoryFullError | None:
+    """Return the error to raise when memory is full, see `memory_errors`; None for another error."""
+    if not isinstance(error, MemoryError | RuntimeError):
+        return None
+    message = str(error)
+    if not isinstance(error, MemoryError) and not any(text in message for text in MESSAGES):
+        return None
+    details = (message.splitlines() or [""])[0].rpartition("] ")[2]
+    return MemoryFullError(f"out of memory: {details}".removesuffix(": "), where, hint)

@@ -45,6 +45,8 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
                     0.1,
                     "softmax temperature of the scores, in units of the score",
                     minimum=1e-6,
+                    maximum=1e6,
+                    reason="it divides scores, which are about 1",
                 ),
             ),
             needs=("labels", "validation"),
@@ -92,7 +94,15 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "Per sample, without labels: less weight for teachers that disagree with the others.",
             "mtkd_aggregators.consensus:Consensus",
             options=(
-                Option("tau", float, 0.1, "softmax temperature of the distances, in nats", minimum=1e-3),
+                Option(
+                    "tau",
+                    float,
+                    0.1,
+                    "softmax temperature of the distances, in nats",
+                    minimum=1e-3,
+                    maximum=1e6,
+                    reason="it divides distances, which are about 1",
+                ),
                 Option(
                     "by",
                     str,

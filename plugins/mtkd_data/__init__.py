@@ -3,6 +3,8 @@
 from mtkd_cli.hookspecs import hookimpl
 from mtkd_cli.specs import DataSpec, Option
 
+SIDE = "smaller images show nothing, larger ones do not fit into memory"
+
 
 def decoding(size: int, fit: str, most: int = 1024) -> tuple[Option, ...]:
     """Return the options of sources that decode images.
@@ -21,6 +23,7 @@ def decoding(size: int, fit: str, most: int = 1024) -> tuple[Option, ...]:
             minimum=8,
             maximum=most,
             pair=True,
+            reason=SIDE,
         ),
         Option("channels", int, 3, "3 for RGB, 1 for gray", minimum=1, maximum=3),
         Option(
@@ -135,7 +138,7 @@ def mtkd_register_data() -> list[DataSpec]:
                 Option("scenes", int, 600, "number of training scenes", minimum=10, maximum=99999),
                 Option("test_scenes", int, 300, "number of test scenes", minimum=10, maximum=99999),
                 Option("size", int, 32, "side of a scene, in pixels", minimum=16, maximum=512),
-                Option("scene_seed", int, 0, "random seed of the scenes", minimum=0),
+                Option("scene_seed", int, 0, "random seed of the scenes", minimum=0, maximum=2**63 - 1),
             ),
         ),
         DataSpec(
@@ -162,6 +165,8 @@ def mtkd_register_data() -> list[DataSpec]:
                     None,
                     "number of training images, from the first on; default: all",
                     minimum=10,
+                    maximum=60_000,
+                    reason="there are 60,000",
                 ),
             ),
         ),

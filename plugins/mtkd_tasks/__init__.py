@@ -4,6 +4,8 @@ from mtkd_cli.hookspecs import hookimpl
 from mtkd_cli.interfaces import Metric
 from mtkd_cli.specs import LossSpec, Option, TaskSpec
 
+RELATIVE = "weights are relative, usually near 1"
+
 
 @hookimpl
 def mtkd_register_tasks() -> list[TaskSpec]:
@@ -65,6 +67,8 @@ def mtkd_register_tasks() -> list[TaskSpec]:
                     1.0,
                     "huber: error above which it is linear, in standard deviations",
                     minimum=1e-6,
+                    maximum=1e6,
+                    reason="targets are a few standard deviations apart",
                 ),
                 Option(
                     "gate",
@@ -72,6 +76,8 @@ def mtkd_register_tasks() -> list[TaskSpec]:
                     None,
                     "ignore a teacher whose error on a label is larger than this, in standard deviations",
                     minimum=0,
+                    maximum=1e6,
+                    reason="targets are a few standard deviations apart",
                 ),
             ),
         ),
@@ -155,8 +161,18 @@ def mtkd_register_losses() -> list[LossSpec]:
             "mtkd_cli.losses.dkd:dkd_loss",
             tasks=("classification",),
             options=(
-                Option("alpha", float, 1.0, "weight of the target class", minimum=0),
-                Option("beta", float, 2.0, "weight among the other classes", minimum=0),
+                Option(
+                    "alpha", float, 1.0, "weight of the target class", minimum=0, maximum=1e6, reason=RELATIVE
+                ),
+                Option(
+                    "beta",
+                    float,
+                    2.0,
+                    "weight among the other classes",
+                    minimum=0,
+                    maximum=1e6,
+                    reason=RELATIVE,
+                ),
             ),
             formula="T^2 (alpha KL(target against the rest) + beta KL(among the rest))",
             paper="Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, arXiv 2203.08679",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -169,7 +170,9 @@ def test_reports_all_errors_at_once(registry: Registry) -> None:
         ("list.yaml", "a recipe must be a mapping of keys", "mtkd show recipe"),
         ("empty.yaml", "a recipe must be a mapping of keys", ""),
         ("latin.yaml", "cannot be read", "UTF-8"),
-        ("folder.yaml", "cannot be read", ""),
+        ("folder.yaml", "the recipe is a folder", "pass a YAML or TOML file"),
+        ("pipe.yaml", "the recipe is a pipe or a device", ""),
+        ("device.yaml", "the recipe is a pipe or a device", ""),
         ("bad.toml", "invalid TOML", ""),
         ("deep.toml", "invalid TOML", ""),
         ("huge.yaml", "too large", "check the path"),
@@ -183,6 +186,8 @@ def test_rejects_invalid_file(registry: Registry, reference: str, says: str, hin
     Path("empty.yaml").write_text("# nothing\n")
     Path("latin.yaml").write_bytes("task: caf\xe9".encode("latin-1"))
     Path("folder.yaml").mkdir()
+    os.mkfifo("pipe.yaml")
+    Path("device.yaml").symlink_to("/dev/zero")
     Path("bad.toml").write_text("a = = 1")
     Path("deep.toml").write_text("a = " + "[" * 5000)
     Path("huge.yaml").write_text("# " + "x" * 1_000_001)

@@ -119,7 +119,7 @@ def test_keeps_options_of_plugins() -> None:
         ({"train": {"lr": []}}, "train.lr: must have at least 1 item", "it is []"),
         ({"train": {"lr": float("nan")}}, "train.lr.0: must be a finite number", "it is nan"),
         ({"train": {"optimizer": "adam"}}, "train.optimizer: must be 'adamw' or 'sgd'", "it is 'adam'"),
-        ({"loss": {"kd_ratio": 2}}, "loss.kd_ratio: must be between 0 and 1", "it is 2"),
+        ({"loss": {"kd_ratio": 2}}, "loss.kd_ratio: must be at most 1: it is a share", "it is 2"),
         ({"loss": {"kd_ratio": "most"}}, "loss.kd_ratio: must be a number or 'auto'", "it is 'most'"),
         ({"views": 0}, "views.count: must be at least 1", "it is 0"),
         ({"views": "many"}, "views.count: must be a whole number or 'auto' or 'live'", "it is 'many'"),

@@ -280,8 +280,13 @@ def test_a_run_that_fails_later_keeps_its_rows_and_says_why(
     assert "failed: DataError: the evaluation broke" in Path("runs/late/log.txt").read_text()
 
 
-def test_class_names_of_a_teacher_that_is_fitted_are_refused(distill: Distill) -> None:
-    names = ", ".join(f"'{9 - number}'" for number in range(10))
+@pytest.mark.parametrize(
+    ("key", "value"), [("classes", [str(9 - n) for n in range(10)]), ("map", "{'3': x}")]
+)
+def test_label_space_of_a_teacher_that_is_fitted_is_refused(
+    distill: Distill, key: str, value: object
+) -> None:
     with pytest.raises(RecipeError) as caught:
-        distill(f"teachers.0.classes=[{names}]")
-    assert "both fit and classes" in caught.value.problems[0].what
+        distill(f"teachers.0.{key}={value}")
+    assert f"both fit and {key}" in caught.value.problems[0].what
+    assert "or remove fit" in caught.value.problems[0].hint

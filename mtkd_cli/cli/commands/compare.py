@@ -9,6 +9,7 @@ import typer
 from mtkd_cli.cli import console
 from mtkd_cli.cli.baseline_option import Baseline, NoBaseline, baseline_of
 from mtkd_cli.cli.common_options import Device, Json, Threads
+from mtkd_cli.cli.number_limits import at_most
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, refuse_without_recipe
 from mtkd_cli.cli.verify_option import Extent, Verify
 from mtkd_cli.errors import UsageError
@@ -31,8 +32,22 @@ def compare(
     tune: Annotated[
         str, typer.Option(help="Keys to tune on validation for each method, e.g. temperature,kd_ratio.")
     ] = "",
-    trials: Annotated[int, typer.Option(min=1, help="Number of trials of --tune for each method.")] = 12,
-    tune_seed: Annotated[int, typer.Option(min=0, help="Random seed of --tune.")] = 0,
+    trials: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            callback=at_most(10_000, "each trial trains a student"),
+            help="Number of trials of --tune for each method.",
+        ),
+    ] = 12,
+    tune_seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            callback=at_most(2**32 - 1, "the sampler takes seeds of 32 bits"),
+            help="Random seed of --tune.",
+        ),
+    ] = 0,
     baseline: Baseline = None,
     no_baseline: NoBaseline = False,
     best_teacher: Annotated[

@@ -10,6 +10,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.baseline_option import Baseline, NoBaseline, baseline_of
 from mtkd_cli.cli.common_options import Device, Json, Recipe, Threads
 from mtkd_cli.cli.completion import complete_override, complete_resumable
+from mtkd_cli.cli.number_limits import at_most
 from mtkd_cli.cli.process_options import (
     Nodes,
     Processes,
@@ -54,6 +55,7 @@ def distill(
         int,
         typer.Option(
             min=0,
+            callback=at_most(1000, "each seed trains all students again"),
             help="Train with so many seeds: train.seed and those after it. The median student is kept. "
             "0: one, or as many as the run has.",
         ),

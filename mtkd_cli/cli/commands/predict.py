@@ -9,6 +9,7 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Json, Run
+from mtkd_cli.cli.number_limits import at_most
 from mtkd_cli.cli.recipe_argument import TrustCode
 from mtkd_cli.errors import DataError, UsageError, nearest_or_all
 
@@ -29,8 +30,20 @@ def predict(
     masks: Annotated[
         str, typer.Option(help="Folder for predicted masks, as PNG files with a palette.")
     ] = "masks",
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of a box.")] = 0.3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Number of samples per batch.")] = 64,
+    threshold: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, callback=at_most(1, "scores are probabilities"), help="Minimum score of a box."
+        ),
+    ] = 0.3,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            callback=at_most(1_000_000, "a batch must fit into memory"),
+            help="Number of samples per batch.",
+        ),
+    ] = 64,
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:

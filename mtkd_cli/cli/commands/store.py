@@ -10,6 +10,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.application import Application
 from mtkd_cli.cli.common_options import Json, Threads
 from mtkd_cli.cli.completion import complete_override
+from mtkd_cli.cli.number_limits import at_most
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
 store = Application(name="store", no_args_is_help=True, help="List, verify and prune stored outputs.")
@@ -117,11 +118,20 @@ def verify(
 @store.command()
 def prune(
     days: Annotated[
-        float | None, typer.Option(min=0, help="Remove items that were not used for this many days.")
+        float | None,
+        typer.Option(
+            min=0,
+            callback=at_most(100_000, "no item is so old"),
+            help="Remove items that were not used for this many days.",
+        ),
     ] = None,
     megabytes: Annotated[
         float | None,
-        typer.Option(min=0, help="Remove the least recently used items until this many megabytes are left."),
+        typer.Option(
+            min=0,
+            callback=at_most(10**12, "no disk is so large"),
+            help="Remove the least recently used items until this many megabytes are left.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
