@@ -78,6 +78,7 @@ SMALL = {
     "bad_teacher": Small("--seeds 1", ONE_EPOCH, {"bad_teacher.CASES": first(2)}, "bad_teacher.md"),
     "calibrate": Small("--seeds 1", ONE_EPOCH, {"calibrate.STRATEGIES": ("mean",)}, writes="calibrate.md"),
     "calibration_error": Small("--simulations 1", writes="calibration_error.md"),
+    "decoding": Small("--images 24 --size 32 --workers 1 --rounds 1"),
     "default_strategy": Small(
         "--seeds 1", ONE_EPOCH, {"default_strategy.CASES": first(1)}, "default_strategy.md"
     ),
@@ -103,6 +104,8 @@ SMALL = {
     "label_spaces": Small(
         "--seeds 1", DIGITS, {"label_spaces.CASES": (("mean", 0.9),)}, "label_spaces-digits.md"
     ),
+    "manifest": Small("50"),
+    "many_images": Small("--images 300"),
     "memory": Small("", replace={"memory.MODEL": "mlp:8", "memory.run": lambda _: part_of_memory}),
     "permuted_teacher": Small(
         "",
