@@ -1,14 +1,15 @@
 """Measure how long it takes to identify many small files, at the first start and at later ones.
 
-python docs/benchmarks/manifest.py [FILES] [FOLDER]
+python docs/benchmarks/manifest.py [--files 100000] [--work FOLDER]
 
-Writes FILES small files (default: 100,000) in class folders below a temporary folder in FOLDER, and describes
-them by SHA-256 and size, as the sources of images do. Each start is a new process with the same store. Prints
-the table of manifest.md; the files are deleted at the end.
+Writes small files in class folders below a temporary folder, and describes them by SHA-256 and size, as the
+sources of images do. Each start is a new process with the same store. Prints the table of manifest.md; the
+files are deleted at the end.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -35,8 +36,20 @@ STARTS = {
 }
 
 
-def main(count: int, place: str | None) -> None:
-    """Measure and print."""
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--work", help="folder for the temporary files; default: that of the system")
+    parser.add_argument("--start", nargs=2, metavar=("HOW", "ROOT"), help="measure one start; internal")
+    arguments = parser.parse_args()
+    if arguments.start:
+        measure(arguments.start[0], Path(arguments.start[1]))
+    else:
+        compare(arguments.files, arguments.work)
+
+
+def compare(count: int, place: str | None) -> None:
+    """Measure all starts and print the table."""
     with tempfile.TemporaryDirectory(dir=place) as folder:
         root = Path(folder) / "files"
         write_files(root, count)
@@ -70,7 +83,7 @@ def write_files(root: Path, count: int) -> None:
 
 def start(root: Path, how: str, store: Path) -> dict[str, float]:
     """Run one start in a new process, and return what it measured."""
-    command = [sys.executable, str(Path(__file__).resolve()), "start", how, str(root)]
+    command = [sys.executable, str(Path(__file__).resolve()), "--start", how, str(root)]
     environment = {**os.environ, "MTKD_STORE": str(store)}
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout))
@@ -108,10 +121,4 @@ def memory() -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["start"]:
-        measure(sys.argv[2], Path(sys.argv[3]))
-    else:
-        main(
-            int(sys.argv[1]) if len(sys.argv) > 1 else 100_000,
-            sys.argv[2] if len(sys.argv) > 2 else None,
-        )
+    main()

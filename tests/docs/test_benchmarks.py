@@ -104,7 +104,7 @@ SMALL = {
     "label_spaces": Small(
         "--seeds 1", DIGITS, {"label_spaces.CASES": (("mean", 0.9),)}, "label_spaces-digits.md"
     ),
-    "manifest": Small("50"),
+    "manifest": Small("--files 50 --work ."),
     "many_images": Small("--images 300"),
     "memory": Small("", replace={"memory.MODEL": "mlp:8", "memory.run": lambda _: part_of_memory}),
     "permuted_teacher": Small(
