@@ -64,7 +64,8 @@ def record(
     from mtkd_cli.teachers.prepare import prepare_teachers
     from mtkd_cli.training.progress import Progress
 
-    context = pipeline.prepare(_parts(recipe, overrides, trust_pickle, trust_code), device, Progress())
+    parts = _parts(recipe, overrides, trust_pickle, trust_code)
+    context = pipeline.prepare(parts, device, Progress(), only_teachers=True)
     return [teacher.name for teacher in prepare_teachers(context, view_count.count_views(context.recipe))]
 
 

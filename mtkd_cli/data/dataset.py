@@ -82,6 +82,29 @@ class Dataset:
         return self.train, self.val, self.test
 
     @property
+    def example(self) -> Split:
+        """The split for examples of inputs: validation, or training if it is empty."""
+        return self.val if len(self.val) else self.train
+
+    def require_labels(self, name: str, needed_by: str) -> None:
+        """Raise if a split has no labeled sample.
+
+        Args:
+            name: name of the split.
+            needed_by: what needs its labels, for the message.
+
+        Raises:
+            DataError: names the split.
+        """
+        split = next(split for split in self.splits if split.name == name)
+        if not len(split.labeled):
+            raise DataError(
+                f"the {name} split has no labeled sample; needed by {needed_by}",
+                where="data",
+                hint="add labels, or raise data.labels, data.val or data.test",
+            )
+
+    @property
     def for_task(self) -> TaskData:
         """The data that tasks receive."""
         return TaskData(self.classes, self.train.samples.targets, self.input)
@@ -93,7 +116,8 @@ def load(source: SourceData, options: Data, cache: DataCache | None = None) -> D
     If the source has no validation split, the share ``options.val`` of the labels is for validation, and
     ``options.labels`` counts training and validation labels together. A validation split of the source is
     used whole, and ``options.labels`` counts training labels. Test and validation samples are drawn in
-    proportion to the class sizes, visible labels in equal numbers per class.
+    proportion to the class sizes, visible labels in equal numbers per class. Splits may have no labels, and
+    those that are drawn may be empty: see `Dataset.require_labels`.
 
     Args:
         source: the data.
@@ -101,8 +125,8 @@ def load(source: SourceData, options: Data, cache: DataCache | None = None) -> D
         cache: keeps the mean and deviation of inputs that must be decoded; None: they are computed.
 
     Raises:
-        DataError: a split is empty or unlabeled, a label is invalid, an id is used twice, or `options.labels`
-            exceeds the number of labels.
+        DataError: a split of the source is empty, a label is invalid, an id is used twice, or
+            `options.labels` exceeds the number of labels.
     """
     _check(source)
     train, test = source.train, source.test
@@ -113,13 +137,8 @@ def load(source: SourceData, options: Data, cache: DataCache | None = None) -> D
         test, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
     train, val, hidden = _train_and_val(train, source.val, options)
     splits = [Split(n, s, _digest(s)) for n, s in (("train", hidden), ("val", val), ("test", test))]
-    for split in splits:
-        if not len(split.labeled):
-            raise DataError(
-                f"the {split.name} split has no labeled sample",
-                where=f"data {options.name}",
-                hint="raise data.labels, data.val or data.test",
-            )
+    if not len(splits[0]):
+        raise DataError("the train split is empty", "data", "lower data.val or data.test")
     all_labels = Split("train", train, splits[0].digest)
     statistics = _kept_statistics(train, source.columns, splits[0].digest, cache)
     return Dataset(source.classes, splits[0], splits[1], splits[2], all_labels, statistics, source.fit)

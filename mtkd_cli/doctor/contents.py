@@ -77,6 +77,9 @@ def check_splits(context: Context) -> Iterator[Finding]:
     if not context.task.over_classes or data.train.samples.targets.ndim != 1:
         return
     for split in data.splits:
+        if not len(split.labeled):
+            yield Finding("labels", "ok", f"{split.name} has no labels: only the teachers say what is in it")
+            continue
         labels = split.samples.targets[split.labeled]
         counts = np.bincount(labels, minlength=len(data.classes))
         absent = [name for name, count in zip(data.classes, counts, strict=True) if not count]

@@ -61,6 +61,7 @@ def score(
         raise UsageError(f"no split {split!r}", "--split", f"use {', '.join(SPLITS)}")
     options = options_of(student, overrides)
     data = load_data(student, options, registry or load_registry(), cache)
+    data.require_labels(split, needed_by="its metrics")
     part = for_student(student, data, {s.name: s for s in data.splits}[split])
     module = student.module.to(device)
     measured = measure(row_predictor(module, part, device), part, student.task)

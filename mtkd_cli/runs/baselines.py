@@ -53,7 +53,12 @@ ALONE = Baseline("alone")
 
 
 def list_baselines(choice: BaselineChoice, context: Context) -> tuple[Baseline, ...]:
-    """Return the baselines of the choice that make sense for the data and teachers of a run."""
+    """Return the baselines of the choice that make sense for the data and teachers of a run.
+
+    Without a labeled training sample there are none: they learn from labels.
+    """
+    if not len(context.data.train.labeled):
+        return ()
     return tuple(_yield_baselines(choice, context))
 
 

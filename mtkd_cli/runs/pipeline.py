@@ -44,10 +44,21 @@ from mtkd_cli.training.progress import Progress
 from mtkd_cli.training.strategy import Strategy
 
 
-def prepare(parts: Resolved, device: str, progress: Progress) -> Context:
-    """Load the data and the task of a resolved recipe."""
+def prepare(parts: Resolved, device: str, progress: Progress, only_teachers: bool = False) -> Context:
+    """Load the data and the task of a resolved recipe.
+
+    Args:
+        parts: the resolved recipe.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        progress: shows the progress.
+        only_teachers: whether no student is trained, so that fewer labels are needed.
+
+    Raises:
+        MtkdError: the data is invalid, or lacks labels that the recipe needs.
+    """
     recipe: Recipe = parts.recipe
     data, task = load_data(parts, StoreCache(verify_all=parts.verify_all, say=progress.say))
+    preflight.refuse_missing_labels(recipe, data, only_teachers)
     preflight.refuse_top_k(recipe, task)
     calibration.require_calibratable(recipe, task)
     preflight.refuse_wrong_labels(data, task)
@@ -143,6 +154,7 @@ def _run_phases(
 ) -> _Results:
     """Run every phase that all processes share."""
     preflight.refuse_few_samples(context, baselines=bool(wanted))
+    preflight.remark_missing_labels(context)
     automatic.show_choices(context)
     strategy = Strategy(context.parts.strategy)
     teachers = prepare_teachers(context, views, resolved)

@@ -41,6 +41,46 @@ def refuse_top_k(recipe: Recipe, task: Task) -> None:
         )
 
 
+def refuse_missing_labels(recipe: Recipe, data: dataset.Dataset, only_teachers: bool) -> None:
+    """Raise if a split has no label that the recipe needs.
+
+    A student is selected on validation and reported on test labels. It learns from the teachers alone if no
+    training sample has a label.
+
+    Args:
+        recipe: the recipe.
+        data: its data.
+        only_teachers: whether no student is trained.
+
+    Raises:
+        DataError: names the split, and what needs its labels.
+    """
+    fitted = [teacher.name or teacher.model for teacher in recipe.teachers if teacher.fit]
+    needs = {
+        "train": [f"teacher {name}, which is fitted" for name in fitted],
+        "val": ["calibrate"] if recipe.calibrate else [],
+        "test": [],
+    }
+    if recipe.loss.class_weights == "balanced":
+        needs["train"].append("loss.class_weights: balanced")
+    if recipe.loss.kd_ratio == 0 and not only_teachers:
+        needs["train"].append("loss.kd_ratio: 0, which ignores the teachers")
+    if not only_teachers:
+        needs["val"].append("the choice of the best epoch")
+        needs["test"].append("the report")
+    for split, reasons in needs.items():
+        if reasons:
+            data.require_labels(split, needed_by=reasons[0])
+
+
+def remark_missing_labels(context: Context) -> None:
+    """Show that no training sample has a label, if that is so."""
+    if not len(context.data.train.labeled):
+        context.progress.remark(
+            ["no training sample has a label: the student learns from the teachers alone; no baselines"]
+        )
+
+
 def refuse_wrong_labels(data: dataset.Dataset, task: Task) -> None:
     """Raise if a label is invalid for the task; the error names the sample."""
     for split in (data.all_labels, data.val, data.test):

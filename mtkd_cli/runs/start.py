@@ -101,10 +101,18 @@ def resume_hint(name: str) -> Iterator[None]:
         raise type(stop)(how) from None
 
 
-def load_context(parts: Resolved, device: str, threads: int) -> Context:
-    """Load the data and the task of a recipe, with progress on stderr and the same threads everywhere."""
+def load_context(parts: Resolved, device: str, threads: int, only_teachers: bool = False) -> Context:
+    """Load the data and the task of a recipe, with progress on stderr and the same threads everywhere.
+
+    Args:
+        parts: the resolved recipe.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: number of threads of torch; 0: by the number of processes.
+        only_teachers: whether no student is trained, so that fewer labels are needed.
+    """
     _use_threads(group.broadcast(threads or _threads_per_process()))
-    return pipeline.prepare(parts, device, Progress(Console(stderr=True) if group.is_first() else None))
+    progress = Progress(Console(stderr=True) if group.is_first() else None)
+    return pipeline.prepare(parts, device, progress, only_teachers)
 
 
 def _threads_per_process() -> int:

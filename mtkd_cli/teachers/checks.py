@@ -62,6 +62,8 @@ def validate_live(
         thorough: try other input specifications in any case.
     """
     val, task = context.data.val, context.task
+    if not len(val.labeled):
+        return TeacherValidation({}, 0)
     first = _validation_outputs(model, name, val.labeled[:1], alignment, context)
     limit = max(1, MAX_VALUES // max(1, first.numel()))
 
@@ -103,6 +105,8 @@ def _validation_outputs(
 def validate_recorded(teacher: ReadyTeacher, context: Context) -> TeacherValidation:
     """Score a teacher's recorded outputs on labeled validation samples."""
     val = context.data.val
+    if not len(val.labeled):
+        return TeacherValidation({}, 0)
     values = max(1, math.prod(teacher.arrays[val.name, PLAIN].layout.shape))
     rows = sample_rows(val.labeled, min(RECORDED_SAMPLES, max(1, MAX_VALUES // values)))
     outputs = teacher.recorded_outputs(val.name, PLAIN, rows)

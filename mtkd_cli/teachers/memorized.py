@@ -67,6 +67,8 @@ def _statistics(teacher: ReadyTeacher, splits: Sequence[Split], context: Context
     for split in splits:
         if not teacher.by_id and (split.name, PLAIN) not in teacher.arrays:
             continue  # live teacher: nothing was recorded
+        if not len(split.labeled):
+            continue
         rows = sample_rows(split.labeled, SAMPLES)
         for batch in np.array_split(rows, -(-len(rows) // BATCH)):
             output = teacher.recorded_outputs(split.name, PLAIN, batch)

@@ -69,8 +69,9 @@ def _validate(
             validations[name] = replace(validations[name], doubts=doubts)
         else:
             _show_doubts(name, validations[name], context)
-    table = validation_table(validations, context.task.primary.name)
-    context.progress.remark([], table, about=("validation", validations))
+    if len(context.data.val.labeled):
+        table = validation_table(validations, context.task.primary.name)
+        context.progress.remark([], table, about=("validation", validations))
     return [replace(teacher, validation=validations[teacher.name]) for teacher in teachers]
 
 
@@ -111,7 +112,8 @@ def needed_arrays(context: Context, views: int | None, by_id: bool = False) -> l
     data, number = context.data, views or 0
     if by_id:
         number = 0 if views == 0 else 1
-    return [(data.val, PLAIN), (data.test, PLAIN), *((data.train, view) for view in range(number))]
+    held_out = [(split, PLAIN) for split in (data.val, data.test) if len(split)]
+    return [*held_out, *((data.train, view) for view in range(number))]
 
 
 def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> ReadyTeacher:
@@ -133,7 +135,7 @@ def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> R
     if is_live or not has_facts or missing:
         untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
         model = fit_teacher(untouched, teacher, context)
-        probe = probe_teacher(model, teacher.entry, [context.data.val], context)
+        probe = probe_teacher(model, teacher.entry, [context.data.example], context)
         model, shape = probe.model, probe.shape
         facts = _read_facts(_keep_facts(probe, teacher, context))
         to_record = [(split, number) for split, number in needed if (split.name, number) in missing]
@@ -235,7 +237,7 @@ def output_function(
         return inference.outputs_by_id(model, splits, f"teacher {name!r}", recipe.store.on_nan)
     if not fast:
         return inference.outputs_by_view(with_preprocessing(model).to(device).eval(), recipe, device)
-    module, difference = recording.recording_module(model, sample_views(context.data.val), device)
+    module, difference = recording.recording_module(model, sample_views(context.data.example), device)
     if difference:
         context.progress.events.line_logged(
             f"teacher {name}: folding BatchNorm changed its outputs by at most {difference:.2e}"
@@ -256,7 +258,7 @@ def _keep_facts(probe: ProbeResult, teacher: ResolvedTeacher, context: Context) 
 
     def write(folder: Path) -> None:
         facts = {
-            "costs": asdict(measure_cost(model, sample_views(context.data.val)[:1], context.device)),
+            "costs": asdict(measure_cost(model, sample_views(context.data.example)[:1], context.device)),
             "input_size": model.input.size,
             "outputs": outputs,
             "classes": list(model.classes) if model.classes else None,

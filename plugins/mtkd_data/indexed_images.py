@@ -112,8 +112,8 @@ def open_images(
         different = next((row for row in rows if not _is_unchanged(images, row)), None)
         if different is None:
             cache.say(
-                f"{len(images):,} images in {len(shards):,} shards: {index.new:,} shards new or changed, "
-                f"{len(rows):,} images read again to check them"
+                f"{len(images):,} images in shards, of which {index.new:,} of {len(shards):,} are new or "
+                f"changed; {len(rows):,} images read again to check them"
             )
             if count := index.without_image:
                 what = "left out %d of %d samples, which have no PNG or JPEG image; the first is %s"

@@ -68,6 +68,7 @@ def export(
         file = Path(output) if output else default
         with stdout_on_stderr():
             data = load_data(student, options_of(student, overrides or []), load_registry())
+            data.require_labels("test", needed_by="the comparison with the student")
             done = exported(student, format, file, for_student(student, data, data.test), bool(quantize))
         if as_json:
             console.print_json(done.as_dict())

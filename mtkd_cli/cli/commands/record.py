@@ -57,7 +57,7 @@ def record(
         from mtkd_cli.teachers.prepare import prepare_teachers
 
         with stdout_on_stderr(), group.process_group(device):
-            context = load_context(parts, device, threads)
+            context = load_context(parts, device, threads, only_teachers=True)
             teachers = prepare_teachers(context, count_views(context.recipe))
             if not group.is_first():
                 return

@@ -128,7 +128,9 @@ def test_all_images_are_read_again_if_asked(
             open_images(cache, shards, Reads(), {"source": "test"}, workers=2)
         assert found in caplog.text
         assert bool(found) == bool(caplog.text)
-    assert said == ["15 images in 3 shards: 3 shards new or changed, 15 images read again to check them"]
+    assert said == [
+        "15 images in shards, of which 3 of 3 are new or changed; 15 images read again to check them"
+    ]
 
 
 def test_shard_that_changes_while_in_use_is_an_error(shards: list[Path]) -> None:
