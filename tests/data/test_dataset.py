@@ -191,6 +191,23 @@ def test_rejects_empty_split() -> None:
     ("options", "name"),
     [({"val": 0.0}, "val"), ({"test": 0.0}, "test"), ({"labels": 2, "val": 0.9}, "train")],
 )
-def test_rejects_unlabeled_split(options: dict[str, float], name: str) -> None:
-    with pytest.raises(DataError, match=f"the {name} split has no labeled sample"):
-        load(source([10, 10]), Data(name="x", **options))  # type: ignore[arg-type]
+def test_split_without_labels_is_an_error_where_they_are_needed(options: dict[str, float], name: str) -> None:
+    data = load(source([10, 10]), Data(name="x", **options))  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=f"the {name} split has no labeled sample; needed by the report"):
+        data.require_labels(name, needed_by="the report")
+    for other in {"train", "val", "test"} - {name}:
+        data.require_labels(other, needed_by="the report")
+
+
+def test_samples_without_any_label_are_all_for_training() -> None:
+    data = load(source([0, 0], unlabeled=9), Data(name="x"))
+    assert [len(split) for split in data.splits] == [9, 0, 0]
+    assert data.example is data.train
+
+
+def test_labels_only_in_other_splits() -> None:
+    given_ = SourceData(("a", "b"), samples([0, 0], 9), samples([3, 3], 0, "v"), samples([2, 2], 1, "t"))
+    data = load(given_, Data(name="x"))
+    assert [len(split) for split in data.splits] == [9, 6, 5]
+    assert [len(split.labeled) for split in data.splits] == [0, 6, 4]
+    assert data.example is data.val
