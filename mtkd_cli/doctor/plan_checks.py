@@ -48,7 +48,8 @@ def check_teacher(facts: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding(check, "ok" if known else "warn", summary)
     yield from _check_validation(check, facts["validation"])
     for remark in facts["remarks"]:
-        yield Finding(check, "warn", remark.partition(": ")[2])
+        what, _, hint = remark.removeprefix("warning: ").partition(": ")[2].rpartition("; ")
+        yield Finding(check, "warn", what, hint) if what else Finding(check, "warn", hint)
 
 
 def _check_validation(check: str, validation: Mapping[str, Any] | None) -> Iterator[Finding]:

@@ -23,6 +23,8 @@ from mtkd_cli.recipe.schema import Augment, Teacher
 from mtkd_cli.teachers.background import lists_background, number_classes
 from mtkd_cli.teachers.inference import outputs_by_id
 from mtkd_cli.teachers.recording import nonfinite_error
+from mtkd_cli.teachers.repeatability import doubt_repeatability
+from mtkd_cli.teachers.validation import Doubt
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import batches
 
@@ -31,6 +33,8 @@ SAMPLES = 4
 
 MORE_SAMPLES = 32
 """Maximum number of samples for a detector, if a few do not show how it numbers its classes."""
+
+ANY_BATCH = "it must take a batch of any size, also of one sample; does its code call eval()?"
 
 
 def sample_views(split: Split) -> Tensor:
@@ -69,8 +73,10 @@ def probe_teacher(model: Model, teacher: Teacher, splits: Sequence[Split], conte
         DataError: the teacher fails, or its outputs do not fit the task; the hint names the key to set.
     """
     model = with_output_form(model, teacher, splits[0], context)
-    shape, number_sets = _run_probe(model, teacher.name, splits, context)
+    shape, number_sets, doubt = _run_probe(model, teacher.name, splits, context)
     remarks = list(model.notes)
+    if doubt:
+        remarks.append(f"warning: teacher {teacher.name}: {doubt}")
     if model.normalizes and (teacher.input.mean or teacher.input.std):
         remarks.append(
             f"teacher {teacher.name}: the module normalizes its images itself, after input: mean and std are "
@@ -137,12 +143,12 @@ def with_output_form(model: Model, teacher: Teacher, split: Split, context: Cont
 
 def _run_probe(
     model: Model, name: str, splits: Sequence[Split], context: Context
-) -> tuple[tuple[int, ...], Iterator[set[int]]]:
-    """Return the shape of a teacher's outputs, and an iterator over the class numbers in batches of them."""
+) -> tuple[tuple[int, ...], Iterator[set[int]], Doubt | None]:
+    """Return the shape of a teacher's outputs, the class numbers in batches of them, and a doubt."""
     where, split = f"teacher {name!r}", splits[0]
     if model.predictions is not None:
         shape, numbers = _check_predictions(model, splits, where, context)
-        return shape, iter([numbers])
+        return shape, iter([numbers]), None
     module, views = with_preprocessing(model).cpu().eval(), sample_views(split)
     with torch.inference_mode():
         raw = _raw_output(module, views, where)
@@ -158,9 +164,18 @@ def _run_probe(
     gaps = has_nonfinite(output)
     if context.recipe.store.on_nan == "error" and gaps.any():
         raise nonfinite_error(name, split.samples.ids[sample_view_rows(split)[int(gaps.nonzero()[0])]])
-    return tuple(output.shape[1:]), itertools.chain(
-        [first], _more_numbers(module, split, context.task, where)
-    )
+
+    def answer(some: Tensor) -> Tensor:
+        try:
+            with torch.inference_mode():
+                again: Tensor = _to_task_form(module, _raw_output(module, some, where), context.task, where)
+        except DataError as error:
+            raise DataError(error.what, where, ANY_BATCH) from error
+        return again
+
+    doubt = doubt_repeatability(answer, views, output, context.task.has_class_numbers)
+    more = _more_numbers(module, split, context.task, where)
+    return tuple(output.shape[1:]), itertools.chain([first], more), doubt
 
 
 def _more_numbers(module: Prepared, split: Split, task: Task, where: str) -> Iterator[set[int]]:
