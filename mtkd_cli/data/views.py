@@ -2,7 +2,7 @@
 
 Torchvision's v2 transforms draw one set of parameters for a whole batch. Here each sample has its own
 parameters, drawn from counters, and the batch is transformed at once: a random crop of the original image,
-one affine resampling for all other geometric changes, then contrast and brightness.
+one affine resampling for all other geometric changes, then colors and an erased rectangle.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counter_rng
+from mtkd_cli.data import colors, randaugment, rectangles
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.interfaces import Samples, WindowReader
@@ -25,8 +26,8 @@ from mtkd_cli.recipe.schema import Augment
 
 PLAIN = 0
 """Number of the view without augmentation."""
-DRAWS = 14
-"""Random numbers for each view; their columns are used in `_affine`, `_color` and `_windows`."""
+DRAWS = 21
+"""Random numbers for each view; their columns are used in `_affine`, `_windows`, `_color` and `_erase`."""
 ASPECT = math.log(4 / 3)
 """Largest logarithm of a random crop's aspect ratio, relative to its image's (Szegedy et al., CVPR 2015)."""
 
@@ -95,8 +96,13 @@ def view(
     pixels = batch.float().div_(255)  # uint8 -> [0, 1]
     if number == PLAIN:
         return pixels
-    draws = to_device(_draws(samples, number, seed), device)
-    return _color(_geometry(pixels, draws, augment), draws, augment)
+    draws = to_device(_draws(samples, number, seed), pixels.device)
+    height, width = pixels.shape[2:]
+    moves = _moves(draws, samples, number, seed, augment, height / width)
+    pixels = _color(_geometry(pixels, moves, augment), draws, augment)
+    if augment.randaugment:
+        pixels = randaugment.recolor(pixels, samples, number, seed, augment.randaugment)
+    return _erase(pixels, draws, augment) if augment.erase else pixels
 
 
 def affine(
@@ -113,8 +119,9 @@ def affine(
         augment: the augmentation's ranges.
         aspect: height of the images divided by their width.
     """
-    moves = augment.flip or _resamples(augment)
-    return None if number == PLAIN or not moves else _affine(_draws(samples, number, seed), augment, aspect)
+    if number == PLAIN or not (augment.flip or _resamples(augment)):
+        return None
+    return _moves(_draws(samples, number, seed), samples, number, seed, augment, aspect)
 
 
 def window_affine(
@@ -171,7 +178,7 @@ def _windows(samples: NDArray[np.uint64], number: int, seed: int, augment: Augme
     The area is uniform between the smallest share and 1, the logarithm of the aspect ratio uniform, the
     position uniform. A side that exceeds the image is cut.
     """
-    draws = counter_rng.uniform(samples, DRAWS, "view", seed, number).astype(np.float64)[:, 10:]
+    draws = counter_rng.uniform(samples, DRAWS, "view", seed, number).astype(np.float64)[:, 10:14]
     area = augment.resized_crop + (1 - augment.resized_crop) * draws[:, 0]
     aspect = np.exp(ASPECT * (2 * draws[:, 1] - 1))
     width, height = np.minimum(np.sqrt(area * aspect), 1), np.minimum(np.sqrt(area / aspect), 1)
@@ -181,12 +188,24 @@ def _windows(samples: NDArray[np.uint64], number: int, seed: int, augment: Augme
 
 def _resamples(augment: Augment) -> bool:
     """Whether views need interpolation; a flip alone does not."""
-    return bool(augment.shift or augment.rotate or augment.zoom or augment.crop < 1)
+    moves = augment.shift or augment.rotate or augment.zoom or augment.crop < 1 or augment.randaugment
+    return bool(moves)
 
 
-def _geometry(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:
-    """Return the pixels ``[B, C, H, W]`` after flip, rotation, zoom, crop and shift."""
-    matrix = _affine(draws, augment, pixels.shape[2] / pixels.shape[3])  # [B, 2, 3]
+def _moves(
+    draws: Tensor, samples: NDArray[np.uint64], number: int, seed: int, augment: Augment, aspect: float
+) -> Tensor:
+    """Return the affine map from view to inputs, ``[B, 2, 3]``, including that of RandAugment."""
+    matrix = _affine(draws, augment, aspect)
+    if augment.randaugment is None:
+        return matrix
+    more = randaugment.affine(samples, number, seed, augment.randaugment, aspect)
+    moved = compose(matrix, more)
+    return matrix if moved is None else moved
+
+
+def _geometry(pixels: Tensor, matrix: Tensor, augment: Augment) -> Tensor:
+    """Return the pixels ``[B, C, H, W]`` moved by affine maps ``[B, 2, 3]`` from view to inputs."""
     if not _resamples(augment):
         # The first entry of a flipped view is -1: mirror these samples exactly.
         return torch.where(matrix[:, 0, 0, None, None, None] < 0, pixels.flip(-1), pixels)
@@ -220,12 +239,28 @@ def _affine(draws: Tensor, augment: Augment, aspect: float) -> Tensor:
 
 
 def _color(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:
-    """Return the pixels ``[B, C, H, W]`` after contrast and brightness, clamped to [0, 1]."""
-    signed = (draws * 2 - 1)[:, :, None, None, None]  # [B, DRAWS, 1, 1, 1]: signed[:, i] broadcasts to pixels
+    """Return the pixels ``[B, C, H, W]`` after contrast, brightness, saturation, hue and grayscale."""
+    signed = draws * 2 - 1  # [B, DRAWS], -1 to 1
     if augment.contrast:
-        # One dimension at a time: for a single image, a joint mean is split over threads, in varying order.
-        mean = pixels.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True).mean(dim=1, keepdim=True)
-        pixels = (pixels - mean) * (1 + augment.contrast * signed[:, 8]) + mean
+        mean = colors.mean_of_images(pixels)
+        pixels = (pixels - mean) * (1 + augment.contrast * colors.per_image(signed[:, 8])) + mean
     if augment.brightness:
-        pixels = pixels * (1 + augment.brightness * signed[:, 9])
-    return pixels.clamp(0, 1) if augment.contrast or augment.brightness else pixels
+        pixels = pixels * (1 + augment.brightness * colors.per_image(signed[:, 9]))
+    if augment.contrast or augment.brightness:
+        pixels = pixels.clamp(0, 1)
+    if augment.saturation:
+        pixels = colors.saturate(pixels, 1 + augment.saturation * signed[:, 14])
+    if augment.hue:
+        pixels = colors.rotate_hue(pixels, augment.hue * signed[:, 15])
+    if augment.grayscale:
+        removed = colors.per_image(draws[:, 16]) < augment.grayscale
+        pixels = torch.where(removed, colors.gray(pixels), pixels)
+    return pixels
+
+
+def _erase(pixels: Tensor, draws: Tensor, augment: Augment) -> Tensor:
+    """Return the pixels ``[B, C, H, W]`` with a rectangle of each image's mean brightness."""
+    height, width = pixels.shape[2:]
+    edges = rectangles.erased(draws[:, 17:].double().cpu().numpy(), augment.erase, height, width)
+    mask = torch.from_numpy(rectangles.fill(edges, height, width)).to(pixels.device)
+    return torch.where(mask[:, None], colors.mean_of_images(pixels), pixels)

@@ -13,6 +13,13 @@ FIRST_KEYS = ("flip", "shift", "rotate", "zoom", "crop", "brightness", "contrast
 """Keys of the first version, which are always written."""
 
 
+class RandAugment(Section):
+    """A few random operations in a view, see `mtkd_cli.data.randaugment`."""
+
+    operations: int = Field(2, ge=1, le=14, description="Number of operations, drawn from 14.")
+    magnitude: float = Field(0.3, ge=0, le=1, description="Strength of the operations, 0 to 1.")
+
+
 class Augment(Section):
     """Random changes in a view. View 0 is always the plain sample."""
 
@@ -32,6 +39,18 @@ class Augment(Section):
     )
     brightness: float = Field(0.0, ge=0, le=1, description="Largest change of brightness, as a share.")
     contrast: float = Field(0.0, ge=0, le=1, description="Largest change of contrast, as a share.")
+
+    saturation: float = Field(0.0, ge=0, le=1, description="Largest change of saturation, as a share.")
+    hue: float = Field(
+        0.0, ge=0, le=0.5, description="Largest rotation of the hue, as a share of the circle."
+    )
+    grayscale: float = Field(0.0, ge=0, le=1, description="Probability of removing the colors.")
+    randaugment: RandAugment | None = Field(
+        None, description="RandAugment: each view has a few of 14 operations, such as shear or equalize."
+    )
+    erase: float = Field(
+        0.0, ge=0, le=1, description="Largest erased rectangle, as a share of the image's area."
+    )
 
     @model_serializer(mode="wrap")
     def _without_unused_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.interfaces import Task
+from mtkd_cli.recipe.augment import RandAugment
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Augment, Fit, Recipe, Teacher, is_auto
 from mtkd_cli.runs.view_count import max_affordable_views
@@ -108,7 +109,13 @@ def describe_choices(context: Context) -> list[str]:
 def describe_augment(augment: Augment) -> str:
     """Return an augmentation in words: ``shift 0.06, zoom 0.1``."""
     changed = {key: value for key, value in augment if value != getattr(NONE, key)}
-    return ", ".join(key if value is True else f"{key} {value:g}" for key, value in changed.items()) or "none"
+    return ", ".join(_describe_change(key, value) for key, value in changed.items()) or "none"
+
+
+def _describe_change(key: str, value: Any) -> str:
+    if isinstance(value, RandAugment):
+        return f"{key} {value.operations} x {value.magnitude:g}"
+    return key if value is True else f"{key} {value:g}"
 
 
 def batch_size_warnings(context: Context) -> list[str]:

@@ -17,7 +17,7 @@ from mtkd_cli import counter_rng
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import PLAIN, view, views_of
 from mtkd_cli.interfaces import InputSpec, LossOptions, Samples, TaskData
-from mtkd_cli.recipe.schema import Augment
+from mtkd_cli.recipe.augment import Augment, RandAugment
 from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.training.loop import Step
 from mtkd_cli.training.training_data import TrainingData
@@ -25,7 +25,20 @@ from mtkd_data.mask_folder import MaskFolder
 from mtkd_tasks.segmentation import Segmentation
 
 quick = settings(deadline=None, max_examples=30)
-EVERYTHING = Augment(flip=True, shift=0.1, rotate=15, zoom=0.1, crop=0.7, brightness=0.3, contrast=0.4)
+EVERYTHING = Augment(
+    flip=True,
+    shift=0.1,
+    rotate=15,
+    zoom=0.1,
+    crop=0.7,
+    brightness=0.3,
+    contrast=0.4,
+    saturation=0.5,
+    hue=0.3,
+    grayscale=0.2,
+    randaugment=RandAugment(operations=5, magnitude=0.9),
+    erase=0.4,
+)
 FLIP, SIDE, ZOOM, ANGLE, CROP_X, SHIFT_X, CROP_Y, SHIFT_Y, CONTRAST, BRIGHTNESS = range(10)
 
 Draw = Callable[..., None]
@@ -205,9 +218,10 @@ def test_pixels_stay_between_0_and_1(
     plain = images(4, channels=3)
     if constant is not None:
         plain[:] = constant
-    made = view(
-        plain, ids(4), number, 0, Augment(brightness=brightness, contrast=contrast, crop=crop, rotate=90)
+    changes = EVERYTHING.model_copy(
+        update={"brightness": brightness, "contrast": contrast, "crop": crop, "rotate": 90}
     )
+    made = view(plain, ids(4), number, 0, changes)
     assert made.shape == plain.shape
     assert made.min() >= 0
     assert made.max() <= 1
@@ -280,3 +294,25 @@ def test_random_crops_of_images_without_files() -> None:
     assert made.shape == (2, 1, 32, 32)
     shown = made.amax(dim=(1, 2, 3)) - made.amin(dim=(1, 2, 3))
     assert (shown <= 248 / 255).all() and (shown < 0.9).any(), "a part of a ramp has a smaller range"
+
+
+def test_saturation_hue_and_grayscale_need_colors() -> None:
+    plain = images(4, channels=1)
+    made = view(plain, ids(4), 1, 0, Augment(saturation=1, hue=0.5, grayscale=1))
+    torch.testing.assert_close(made, torch.from_numpy(plain).float() / 255)
+
+
+def test_grayscale_is_a_probability() -> None:
+    made = view(images(400, channels=3), ids(400), 1, 0, Augment(grayscale=0.25))
+    is_gray = (made == made[:, :1]).flatten(1).all(dim=1)
+    assert 0.2 < is_gray.float().mean() < 0.3
+
+
+def test_erases_one_rectangle_with_the_mean() -> None:
+    plain = images(200, side=20)
+    pixels = torch.from_numpy(plain).float() / 255
+    made = view(plain, ids(200), 1, 0, Augment(erase=0.5))
+    changed = made != pixels
+    assert 0.2 < changed.float().mean() < 0.3
+    means = pixels.mean(dim=(1, 2, 3), keepdim=True).expand_as(made)
+    torch.testing.assert_close(made[changed], means[changed])

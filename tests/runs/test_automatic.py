@@ -128,3 +128,9 @@ def test_a_run_records_the_values_and_its_report_says_them(distill: Distill) -> 
     assert report["augment"] == automatic.describe_augment(Augment.model_validate(recipe["augment"]))
     page = Path("runs/r/report.html").read_text()
     assert f"Augmentation: {report['augment']}; batch size {report['batch_size']}." in page
+
+
+def test_describes_every_kind_of_change() -> None:
+    wanted = Augment.model_validate({"flip": True, "shift": 0.1, "randaugment": {"operations": 3}})
+    assert automatic.describe_augment(wanted) == "flip, shift 0.1, randaugment 3 x 0.3"
+    assert automatic.describe_augment(Augment()) == "none"
