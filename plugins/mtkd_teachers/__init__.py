@@ -29,6 +29,14 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             inputs=("image", "table"),
         ),
         TeacherSpec(
+            "fcos",
+            "An FCOS detector on any feature extractor of timm.",
+            "mtkd_teachers.timm_fcos:FcosProvider",
+            example="fcos:timm/mobilenetv3_small_100",
+            requires=("torch", "torchvision", "timm"),
+            tasks=("detection",),
+        ),
+        TeacherSpec(
             "hf",
             "A classifier, detector or segmenter of Hugging Face transformers, from a folder or the hub.",
             "mtkd_teachers.hf:HfProvider",

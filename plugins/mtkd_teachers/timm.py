@@ -34,11 +34,11 @@ class TimmProvider:
         import timm
 
         name = request.model
-        _check_name(name)
+        check_name(name)
         config: dict[str, Any] = timm.get_pretrained_cfg(name).to_dict()
         head = config.get("classifier") or ""
         if request.pretrained:
-            module = _load_trained(name)
+            module = load_trained(name)
         elif isinstance(head, str):
             module = timm.create_model(name)
         else:  # several heads: only timm can change their number of outputs
@@ -105,7 +105,7 @@ def imagenet_classes() -> tuple[str, ...]:
     return tuple(AMBIGUOUS.get(number, name) for number, name in enumerate(names))
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Raise `UsageError` if timm has no such model or no such weights."""
     import timm
 
@@ -125,12 +125,15 @@ def _check_name(name: str) -> None:
         )
 
 
-def _load_trained(name: str) -> nn.Module:
+def load_trained(name: str, **options: Any) -> nn.Module:
     """Return the model with its trained weights.
+
+    Args:
+        name: name of the model, with or without a tag.
+        options: further arguments of `timm.create_model`.
 
     Raises:
         DataError: there are no weights, or they are neither cached nor downloadable.
-
     """
     import timm
 
@@ -143,7 +146,7 @@ def _load_trained(name: str) -> nn.Module:
         )
     try:
         with _offline_if_unreachable(), tensors_only():
-            module: nn.Module = timm.create_model(name, pretrained=True)
+            module: nn.Module = timm.create_model(name, pretrained=True, **options)
     except Exception as error:  # the hub's client raises errors of several libraries
         raise DataError(
             f"the weights of {name} are not in timm's cache and cannot be downloaded: "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,27 +42,8 @@ class TinyFcosProvider:
 
 
 def _model(width: int, depth: int, request: ModelRequest) -> Model:
-    from torchvision.models.detection.anchor_utils import AnchorGenerator
-    from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSHead, FCOSRegressionHead
-
-    from mtkd_teachers.detectors import FcosDetector
-
     class_count = request.outputs + request.background
-    norm = partial(nn.GroupNorm, width // GROUP)
-    head = FCOSHead(width, 1, class_count, num_convs=0)
-    head.classification_head = FCOSClassificationHead(width, 1, class_count, depth, norm_layer=norm)
-    head.regression_head = FCOSRegressionHead(width, 1, depth, norm_layer=norm)
-    for layer in (*head.classification_head.conv, *head.regression_head.conv):
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.constant_(head.regression_head.bbox_reg.bias, INITIAL_REACH)
-    module = FcosDetector(
-        TinyPyramid(request.channels, width),
-        class_count,
-        head=head,
-        anchor_generator=AnchorGenerator(tuple((stride,) for stride in STRIDES), ((1.0,),) * len(STRIDES)),
-        score_thresh=MIN_SCORE,
-    )
+    module = fcos_detector(TinyPyramid(request.channels, width), width, depth, STRIDES, class_count)
     module.focus = 0.0  # small images have few negative points; a focus on hard ones slows down learning
 
     def resized(outputs: int) -> Model:
@@ -82,6 +65,38 @@ def _model(width: int, depth: int, request: ModelRequest) -> Model:
         outputs=class_count,
     )
     return model
+
+
+def fcos_detector(backbone: nn.Module, width: int, depth: int, strides: Sequence[int], outputs: int) -> Any:
+    """Return an untrained `FcosDetector` with group normalization in its head.
+
+    Args:
+        backbone: returns feature maps ``[B, width, h, w]`` by name, finest first.
+        width: channels of the feature maps and the head, a multiple of `GROUP`.
+        depth: number of convolutions of each branch of the head.
+        strides: stride of each feature map, in pixels.
+        outputs: number of classes.
+    """
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSHead, FCOSRegressionHead
+
+    from mtkd_teachers.detectors import FcosDetector
+
+    norm = partial(nn.GroupNorm, width // GROUP)
+    head = FCOSHead(width, 1, outputs, num_convs=0)
+    head.classification_head = FCOSClassificationHead(width, 1, outputs, depth, norm_layer=norm)
+    head.regression_head = FCOSRegressionHead(width, 1, depth, norm_layer=norm)
+    for layer in (*head.classification_head.conv, *head.regression_head.conv):
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.constant_(head.regression_head.bbox_reg.bias, INITIAL_REACH)
+    return FcosDetector(
+        backbone,
+        outputs,
+        head=head,
+        anchor_generator=AnchorGenerator(tuple((stride,) for stride in strides), ((1.0,),) * len(strides)),
+        score_thresh=MIN_SCORE,
+    )
 
 
 class TinyPyramid(nn.Module):
