@@ -311,6 +311,23 @@ def mtkd_register_data() -> list[DataSpec]:
             ),
         ),
         DataSpec(
+            "yolo",
+            "Boxes in YOLO format: data.yaml, and one text file of boxes per image.",
+            "mtkd_data.yolo:Yolo",
+            tasks=("detection",),
+            options=(
+                Option("path", str, None, "the file data.yaml", required=True),
+                Option(
+                    "missing",
+                    str,
+                    "background",
+                    "what an image without a label file is: an image without boxes, or unlabeled",
+                    choices=("background", "unlabeled"),
+                ),
+                *BOXED,
+            ),
+        ),
+        DataSpec(
             "mask-folder",
             "A folder of images and a folder of masks with the same names: gray or palette PNG.",
             "mtkd_data.mask_folder:MaskFolder",

@@ -31,14 +31,16 @@ class Box:
     """One box.
 
     Attributes:
-        corners: x1, y1, x2, y2 in pixels.
+        corners: x1, y1, x2, y2 in pixels, or relative to the sides.
         label: class number.
         where: annotation that it comes from, used in messages.
+        relative: whether the corners are relative to the sides.
     """
 
     corners: tuple[float, float, float, float]
     label: int
     where: str
+    relative: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,15 +149,16 @@ def _relative_corners(box: Box, size: tuple[int, int]) -> NDArray[np.float64]:
     Raises:
         DataError: the box is not finite, has no area, or extends too far beyond the image.
     """
-    x1, y1, x2, y2 = box.corners
+    width, height = size if box.relative else (1, 1)
+    x1, y1, x2, y2 = (c * side for c, side in zip(box.corners, (width, height) * 2, strict=True))
     text = f"x1 {x1:g}, y1 {y1:g}, x2 {x2:g}, y2 {y2:g}"
-    if not all(math.isfinite(corner) for corner in box.corners):
+    if not all(math.isfinite(corner) for corner in (x1, y1, x2, y2)):
         raise DataError(f"a box has NaN or infinity: {text}", box.where, "fix or remove it")
     if x2 <= x1 or y2 <= y1:
         raise DataError(f"a box has no area: {text}", box.where, "fix or remove it")
     sides = np.array([*size, *size], dtype=np.float64)
     tolerance = np.maximum(2, MAX_OVERHANG * sides)
-    corners = np.array(box.corners)
+    corners = np.array([x1, y1, x2, y2])
     clipped = corners.clip(0, sides)
     if (np.abs(corners - clipped) > tolerance).any() or clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
         raise DataError(
