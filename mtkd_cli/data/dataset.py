@@ -16,7 +16,7 @@ from mtkd_cli import counter_rng
 from mtkd_cli.data.inputs import are_in_memory
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import Column, DataCache, InputSpec, Samples, SourceData, TaskData
+from mtkd_cli.interfaces import Column, DataCache, InputSpec, Samples, SourceData, TableFormat, TaskData
 from mtkd_cli.interfaces.missing_labels import has_label, missing_labels_like
 from mtkd_cli.reading.moments import mean_and_deviation
 from mtkd_cli.recipe.schema import Data
@@ -66,6 +66,8 @@ class Dataset:
         all_labels: training split with all labels, for teachers that may see them.
         input: size, channels, mean and deviation of the training inputs.
         fit: see `SourceData.fit`.
+        table: see `SourceData.table`.
+        notes: see `SourceData.notes`.
     """
 
     classes: tuple[str, ...]
@@ -75,6 +77,8 @@ class Dataset:
     all_labels: Split
     input: InputSpec
     fit: str = "crop"
+    table: TableFormat | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:
@@ -141,7 +145,8 @@ def load(source: SourceData, options: Data, cache: DataCache | None = None) -> D
         raise DataError("the train split is empty", "data", "lower data.val or data.test")
     all_labels = Split("train", train, splits[0].digest)
     statistics = _kept_statistics(train, source.columns, splits[0].digest, cache)
-    return Dataset(source.classes, splits[0], splits[1], splits[2], all_labels, statistics, source.fit)
+    dataset = Dataset(source.classes, splits[0], splits[1], splits[2], all_labels, statistics, source.fit)
+    return replace(dataset, table=source.table, notes=source.notes)
 
 
 def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[Samples, Samples, Samples]:

@@ -34,6 +34,8 @@ from mtkd_cli.interfaces.strategy import AggregationBatch as AggregationBatch
 from mtkd_cli.interfaces.strategy import Aggregator as Aggregator
 from mtkd_cli.interfaces.strategy import CombiningAggregator as CombiningAggregator
 from mtkd_cli.interfaces.strategy import FittedAggregator as FittedAggregator
+from mtkd_cli.interfaces.table_format import TableFormat as TableFormat
+from mtkd_cli.interfaces.table_format import TableInput as TableInput
 from mtkd_cli.interfaces.task import Task as Task
 from mtkd_cli.interfaces.tracker import Tracker as Tracker
 from mtkd_cli.interfaces.types import FEW_LABELS as FEW_LABELS

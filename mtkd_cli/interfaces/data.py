@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mtkd_cli.interfaces.placement import Placement, place
+from mtkd_cli.interfaces.table_format import TableFormat
 
 if TYPE_CHECKING:
     import numpy as np
@@ -169,6 +170,8 @@ class SourceData:
         columns: columns of a table; empty: numbers without names.
         fit: how images fill the grid, see `mtkd_cli.interfaces.placement.Fit`; the student's input files are
             converted in the same way.
+        table: format of the files of a table; the student's input files are read in the same way.
+        notes: what the source found out about the files, in sentences, for `mtkd doctor` and the plan.
     """
 
     classes: tuple[str, ...]
@@ -177,6 +180,8 @@ class SourceData:
     test: Samples | None = None
     columns: tuple[Column, ...] = ()
     fit: str = "crop"
+    table: TableFormat | None = None
+    notes: tuple[str, ...] = ()
 
 
 class DataCache(Protocol):
@@ -242,7 +247,10 @@ class DataCache(Protocol):
 
 
 class DataSource(Protocol):
-    """A data source, constructed with its options, and with ``task`` if it has that parameter."""
+    """A data source, constructed with its options, and with ``task`` and ``like`` if it has such parameters.
+
+    ``like`` is the `TableInput` of a student that is evaluated on the source, else None.
+    """
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the samples. Expensive results are kept in ``cache``.

@@ -1,4 +1,4 @@
-"""Encode a table's text cells as numbers for models."""
+"""Encode a table's cells as numbers for models."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, nearest_or_all
 from mtkd_cli.interfaces import Column
+from mtkd_cli.reading.cells import NumberCells, distinct
+from mtkd_cli.reading.numbers import parse_numbers
 from mtkd_cli.reading.tables import Frame
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
-"""Values treated as missing."""
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def encode_table(frame: Frame, columns: Sequence[Column]) -> NDArray[np.float64]:
@@ -27,33 +28,42 @@ def encode_table(frame: Frame, columns: Sequence[Column]) -> NDArray[np.float64]
     Raises:
         DataError: a cell is not a finite number, or its category is not in the training data.
     """
-    rows = np.full((len(frame), len(columns)), np.nan, dtype=np.float64)
+    rows = np.empty((len(frame), len(columns)), dtype=np.float64)
     for index, column in enumerate(columns):
-        codes = {name: code for code, name in enumerate(column.categories)}
-        for row, cell in enumerate(frame.column(column.name)):
-            if cell in MISSING:
-                continue
-            value = codes.get(cell) if codes else parse_number(cell)
-            if value is None:
-                what = "is not in the training data" if codes else "is not a number"
-                hint = nearest_or_all(cell, column.categories) if codes else "fix the cell, or leave it empty"
-                raise DataError(f"{cell!r} {what}", frame.where(row, column.name), hint)
-            if not is_finite_float32(value):
-                raise DataError(
-                    f"{cell!r} is not a finite number", frame.where(row, column.name), "fix the cell"
-                )
-            rows[row, index] = value
+        rows[:, index] = (
+            _encode_categories(frame, column) if column.categories else _numbers(frame, column.name)
+        )
     return rows
 
 
-def parse_number(cell: str) -> float | None:
-    """Return the number in a cell, or None if it is not a number. ``inf`` and ``nan`` are numbers here."""
-    try:
-        return float(cell) if "_" not in cell else None
-    except ValueError:
-        return None
+def _numbers(frame: Frame, name: str) -> NDArray[np.float64]:
+    cells = frame.column(name)
+    found = parse_numbers(cells, frame.format)
+    infinite = np.flatnonzero(np.abs(found.values) > LARGEST)
+    for rows, what in ((found.wrong, "is not a number"), (infinite, "is not a finite number")):
+        if len(rows):
+            row = int(rows[0])
+            hint = "fix the cell, or leave it empty"
+            raise DataError(f"{cells[row]!r} {what}", frame.where(row, name), hint)
+    return found.values
 
 
-def is_finite_float32(value: float) -> bool:
-    """Whether a number is finite after conversion to float32."""
-    return bool(abs(value) <= float(np.finfo(np.float32).max))
+def _encode_categories(frame: Frame, column: Column) -> NDArray[np.float64]:
+    cells = frame.column(column.name)
+    found = distinct(cells)
+    codes = dict.fromkeys(("", *frame.format.missing), np.nan) | {
+        n: i for i, n in enumerate(column.categories)
+    }
+    if isinstance(cells, NumberCells):  # 2.0 is the category 2
+        codes = {f"{name}.0": code for name, code in codes.items()} | codes
+    unknown = [number for number, name in enumerate(found.names) if name not in codes]
+    rows = np.flatnonzero(np.isin(found.codes, unknown))
+    if len(rows):
+        cell = cells[rows[0]]
+        raise DataError(
+            f"{cell!r} is not in the training data",
+            frame.where(int(rows[0]), column.name),
+            nearest_or_all(cell, column.categories),
+        )
+    by_code = np.array([*(codes.get(name, np.nan) for name in found.names), np.nan], dtype=np.float64)
+    return by_code[found.codes]

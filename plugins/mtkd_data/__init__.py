@@ -64,6 +64,33 @@ WHOLE = decoding(224, "crop")
 MASKED = decoding(224, "pad", 2048)
 """Options of sources of masks."""
 
+TABLE = (
+    Option(
+        "separator",
+        str,
+        None,
+        "separator of the cells in CSV files: one character, or comma, semicolon, tab, pipe, space; default: "
+        "found in the file",
+    ),
+    Option("decimal", str, None, "decimal sign: point or comma; default: found in the file"),
+    Option(
+        "thousands",
+        str,
+        None,
+        "separator of thousands: comma, point, apostrophe, space or none; default: any but the decimal sign",
+    ),
+    Option(
+        "missing",
+        list,
+        None,
+        "words that mean a missing value; default: NA, N/A, NaN, null, None, -, ? and alike",
+    ),
+    Option(
+        "encoding", str, None, "encoding of CSV files, such as cp1252; default: UTF-8, or by byte order mark"
+    ),
+)
+"""Options of the sources that read tables."""
+
 BOXED = (
     Option("unlabeled", str, None, "folder of unlabeled images", aliases=("unlabelled",)),
     *decoding(320, "pad", 2048),
@@ -221,7 +248,7 @@ def mtkd_register_data() -> list[DataSpec]:
                     "path",
                     str,
                     None,
-                    "file, or folder with train, val and test files (.csv or .parquet)",
+                    "file, or folder with train, val and test files (.csv, .tsv or .parquet)",
                     required=True,
                 ),
                 Option("target", list, None, "label columns; default: all except the file column"),
@@ -230,7 +257,7 @@ def mtkd_register_data() -> list[DataSpec]:
                     "images", str, None, "folder that file names are relative to; default: the table's folder"
                 ),
                 *WHOLE,
-                Option("separator", str, ",", "cell separator of CSV files"),
+                *TABLE,
             ),
         ),
         DataSpec(
@@ -244,7 +271,7 @@ def mtkd_register_data() -> list[DataSpec]:
                     "path",
                     str,
                     None,
-                    "file, or folder with train, val and test files (.csv or .parquet)",
+                    "file, or folder with train, val and test files (.csv, .tsv or .parquet)",
                     required=True,
                 ),
                 Option("target", list, None, "label column, or list of label columns", required=True),
@@ -258,7 +285,7 @@ def mtkd_register_data() -> list[DataSpec]:
                 Option("categorical", list, None, "columns of numbers to treat as categories"),
                 Option("ignore", list, None, "columns to leave out"),
                 Option("id", str, None, "column of sample ids; default: file and row number"),
-                Option("separator", str, ",", "cell separator of CSV files"),
+                *TABLE,
             ),
         ),
         DataSpec(

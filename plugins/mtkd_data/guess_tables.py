@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import FILL_IN, DataGuess
-from mtkd_cli.reading.csv_format import detect_separator
+from mtkd_cli.reading.decimal_sign import with_decimal_signs
 from mtkd_cli.reading.image_folders import list_folders, list_images
 from mtkd_cli.reading.images import ENDINGS as IMAGES
-from mtkd_cli.reading.table_encoding import MISSING
-from mtkd_cli.reading.tables import ENDINGS, SPLITS, Frame, read
+from mtkd_cli.reading.numbers import parse_numbers
+from mtkd_cli.reading.tables import ENDINGS, SPLITS, Frame, is_table, read
 from mtkd_data.arrow_images import holds_images
+from mtkd_data.column_kinds import MAX_CATEGORIES
 from mtkd_data.guess_images import decoding
 from mtkd_data.guess_target import Target, guess_target
-from mtkd_data.table import MAX_CATEGORIES
 
 SAMPLED = 20
 IDS = ("id", "sample_id", "uuid")
@@ -38,25 +39,23 @@ def guess_image_table(path: Path, task: str) -> list[DataGuess]:
 def _tables(path: Path) -> Iterator[tuple[Path, Frame]]:
     """Yield what to write as ``path``, and the table with the training rows."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    files = [file for file in files if file.suffix in ENDINGS and file.is_file()]
+    files = [file for file in files if is_table(file) and file.is_file()]
     train = [file for file in files if file.stem in SPLITS["train"]]
     for file in train if path.is_dir() and train else files:
         if holds_images(file):
             continue
-        separator = detect_separator(file) if file.suffix == ".csv" else ","
-        yield path if file in train and path.is_dir() else file, read(file, separator)
+        yield path if file in train and path.is_dir() else file, read(file)
 
 
 def _table(source: Path, frame: Frame, task: str) -> DataGuess:
+    frame, options, why = _with_decimal_sign(frame)
     target = guess_target(frame, frame.names, task)
-    options, why = _common(source, frame, target)
+    options, why = _common(source, target, options, why)
     keys = [name for name in frame.names if name.lower() in IDS and _all_differ(frame, name)]
     if len(keys) == 1:
         options["id"], why["id"] = keys[0], "by the column's name; its cells are all different"
     texts = [
-        name
-        for name in frame.names
-        if name not in (*keys, *target.columns) and _too_many_texts(frame.columns[name])
+        name for name in frame.names if name not in (*keys, *target.columns) and _too_many_texts(frame, name)
     ]
     if texts:
         options["ignore"], why["ignore"] = texts, "texts that are different in almost every row"
@@ -66,8 +65,9 @@ def _table(source: Path, frame: Frame, task: str) -> DataGuess:
 
 
 def _image_table(source: Path, frame: Frame, column: str, task: str) -> DataGuess:
+    frame, options, why = _with_decimal_sign(frame)
     target = guess_target(frame, [name for name in frame.names if name != column], task, several=True)
-    options, why = _common(source, frame, target)
+    options, why = _common(source, target, options, why)
     options["file"], why["file"] = column, "its cells are names of image files"
     folder = _image_folder(frame, column)
     if folder is None:
@@ -80,13 +80,19 @@ def _image_table(source: Path, frame: Frame, column: str, task: str) -> DataGues
     return _guess(source, frame, target, options, why)
 
 
-def _common(source: Path, frame: Frame, target: Target) -> tuple[dict[str, Any], dict[str, str]]:
-    options: dict[str, Any] = {"path": str(source), "target": target.value}
-    why = {"target": target.reason, "task": target.task_reason}
-    separator = detect_separator(frame.file) if frame.file.suffix == ".csv" else ","
-    if separator != ",":
-        options["separator"], why["separator"] = separator, "found in the first rows"
-    return options, why
+def _with_decimal_sign(frame: Frame) -> tuple[Frame, dict[str, Any], dict[str, str]]:
+    """Return the table with its decimal sign, and the option to fill in if its numbers do not decide."""
+    try:
+        return with_decimal_signs({"": frame}, frame.names)[""], {}, {}
+    except DataError as error:
+        return frame, {"decimal": FILL_IN}, {"decimal": f"point or comma: {error.what}"}
+
+
+def _common(
+    source: Path, target: Target, options: dict[str, Any], why: dict[str, str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    reasons = {"target": target.reason, "task": target.task_reason}
+    return {"path": str(source), "target": target.value} | options, reasons | why
 
 
 def _guess(
@@ -136,11 +142,9 @@ def _all_differ(frame: Frame, name: str) -> bool:
     return len(set(frame.columns[name])) == len(frame)
 
 
-def _too_many_texts(cells: list[str]) -> bool:
+def _too_many_texts(frame: Frame, name: str) -> bool:
     """Whether a column of texts has about one value per row, such as names."""
-    texts = [cell for cell in cells if cell not in MISSING]
-    try:
-        list(map(float, texts))
-    except ValueError:
-        return len(set(texts)) > min(MAX_CATEGORIES, 0.9 * len(texts)) and len(texts) > SAMPLED
-    return False
+    if not len(parse_numbers(frame.columns[name], frame.format).wrong):
+        return False
+    texts = [cell for cell in frame.columns[name] if cell and cell not in frame.format.missing]
+    return len(set(texts)) > min(MAX_CATEGORIES, 0.9 * len(texts)) and len(texts) > SAMPLED

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mtkd_cli.errors import join_first
 from mtkd_cli.interfaces import FILL_IN
-from mtkd_cli.reading.table_encoding import parse_number
+from mtkd_cli.reading.numbers import parse_numbers
 from mtkd_cli.reading.tables import Frame
 
 CLASS_NAMES = ("class", "label", "category", "classes", "labels", "species")
@@ -57,17 +59,19 @@ def guess_target(frame: Frame, names: Sequence[str], task: str, several: bool = 
         found, reason = (names[0],), "the only column left"
     elif len(named) == 1:
         found, reason = (named[0],), "by the column's name"
-    elif several and task in ("", "multilabel") and all(_is_binary(frame.columns[n]) for n in names):
+    elif several and task in ("", "multilabel") and all(_is_binary(frame, name) for name in names):
         why = "every label column has only 0 and 1"
         return Target(tuple(names), why, ("multilabel",), why, tuple(names))
     else:
         return Target((), f"label column, one of: {join_first(named or names)}")
-    cells = sorted({cell for cell in frame.columns[found[0]] if cell})
-    numbers = [parse_number(cell) for cell in cells]
-    if None in numbers:
+    missing = {"", *frame.format.missing}
+    cells = sorted({cell for cell in frame.columns[found[0]] if cell not in missing})
+    parsed = parse_numbers(frame.columns[found[0]], frame.format)
+    if len(parsed.wrong):
         why = f"{found[0]!r} has {len(cells)} texts as labels"
         return Target(found, reason, ("classification",), why, tuple(cells))
-    if any(number != round(number or 0) for number in numbers) or len(cells) > FEW:
+    numbers = parsed.values[~np.isnan(parsed.values)]
+    if (numbers != np.round(numbers)).any() or len(cells) > FEW:
         return Target(found, reason, ("regression",), f"{found[0]!r} has {len(cells)} different numbers")
     why = f"{found[0]!r} has {len(cells)} different whole numbers"
     if found[0].strip().lower() in CLASS_NAMES or len(cells) == 2:
@@ -75,5 +79,6 @@ def guess_target(frame: Frame, names: Sequence[str], task: str, several: bool = 
     return Target(found, reason, ("classification", "regression"), why)
 
 
-def _is_binary(cells: Sequence[str]) -> bool:
-    return {parse_number(cell) for cell in cells if cell} <= {0, 1}
+def _is_binary(frame: Frame, name: str) -> bool:
+    parsed = parse_numbers(frame.columns[name], frame.format)
+    return not len(parsed.wrong) and {*parsed.values[~np.isnan(parsed.values)].tolist()} <= {0, 1}

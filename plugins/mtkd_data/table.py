@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import Column, DataCache, Samples, SourceData
-from mtkd_cli.reading.table_encoding import MISSING, encode_table, parse_number
+from mtkd_cli.interfaces import DataCache, Samples, SourceData, TableInput
+from mtkd_cli.reading.decimal_sign import with_decimal_signs
+from mtkd_cli.reading.table_encoding import encode_table
 from mtkd_cli.reading.tables import Frame, read, read_splits
 from mtkd_data import unlabeled_ids
+from mtkd_data.column_kinds import column_kind
+from mtkd_data.table_format import describe, table_format
 from mtkd_data.targets import names_and_targets
-
-MAX_CATEGORIES = 1000
 
 
 class Table:
@@ -31,7 +32,12 @@ class Table:
         categorical: columns of numbers to treat as categories.
         ignore: columns to leave out.
         id: column of sample ids; None uses the file and the row number.
-        separator: cell separator of CSV files.
+        separator: cell separator of CSV files; None finds it.
+        decimal: decimal sign; None finds it.
+        thousands: separator of thousands; None: any mark that is not the decimal sign.
+        missing: words that mean a missing value; None: `mtkd_cli.interfaces.table_format.MISSING`.
+        encoding: encoding of CSV files without a byte order mark; None: UTF-8.
+        like: tables of a student to evaluate on these; None: the columns are found in the training rows.
     """
 
     def __init__(
@@ -43,20 +49,37 @@ class Table:
         categorical: list[str] | None,
         ignore: list[str] | None,
         id: str | None,  # noqa: A002
-        separator: str,
+        separator: str | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        missing: list[Any] | None = None,
+        encoding: str | None = None,
+        like: TableInput | None = None,
     ) -> None:
         self.task, self.path, self.target = task, Path(path), [str(name) for name in target]
-        self.unlabeled, self.separator = Path(unlabeled) if unlabeled else None, separator
+        self.unlabeled, self.like = Path(unlabeled) if unlabeled else None, like
         self.categorical, self.ignore, self.id = categorical or [], ignore or [], id
+        self.format = table_format(separator, decimal, thousands, missing, encoding)
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the splits that have files; the recipe's fractions split off the others."""
-        frames = read_splits(self.path, self.separator)
-        names, targets = names_and_targets(self.task, frames, self.target)
+        like = self.like.format if self.like else None
+        frames = read_splits(self.path, self.format, like)
+        labeled = tuple(frames)
         if self.unlabeled:
-            frames[unlabeled_ids.PREFIX] = read(self.unlabeled, self.separator)
+            frames[unlabeled_ids.PREFIX] = read(self.unlabeled, self.format, like)
+        inputs = [column.name for column in self.like.columns] if self.like else self._inputs(frames["train"])
+        numbers = [name for name in inputs if name not in self.categorical]
+        frames = with_decimal_signs(frames, numbers + self._number_targets, like)
+        names, targets = names_and_targets(
+            self.task, {split: frames[split] for split in labeled}, self.target
+        )
         training = [frames[split] for split in ("train", unlabeled_ids.PREFIX) if split in frames]
-        columns = tuple(self._column(name, training) for name in self._inputs(frames["train"]))
+        columns = (
+            self.like.columns
+            if self.like
+            else tuple(column_kind(name, training, name in self.categorical) for name in inputs)
+        )
         splits = {
             split: Samples(
                 self._ids(split, frame), encode_table(frame, columns), self._targets(split, frame, targets)
@@ -66,7 +89,10 @@ class Table:
         train = splits["train"]
         if unlabeled_ids.PREFIX in splits:
             train = _concatenate(train, splits[unlabeled_ids.PREFIX])
-        return SourceData(names, train, splits.get("val"), splits.get("test"), columns)
+        form, notes = frames["train"].format, describe(frames, columns, self.target)
+        return SourceData(
+            names, train, splits.get("val"), splits.get("test"), columns, table=form, notes=notes
+        )
 
     def _inputs(self, train: Frame) -> list[str]:
         """Return the names of the input columns."""
@@ -81,36 +107,9 @@ class Table:
             )
         return names
 
-    def _column(self, name: str, frames: Sequence[Frame]) -> Column:
-        """Return a column with the categories in its training rows.
-
-        Raises:
-            DataError: a text in a column of numbers, or too many categories.
-        """
-        cells = [cell for frame in frames for cell in frame.column(name, "path") if cell not in MISSING]
-        numbers = sum(parse_number(cell) is not None for cell in cells)
-        if name not in self.categorical and numbers == len(cells):
-            return Column(name)
-        if name not in self.categorical and numbers > len(cells) / 2:
-            frame, row = next(
-                (frame, row)
-                for frame in frames
-                for row, cell in enumerate(frame.columns[name])
-                if cell not in MISSING and parse_number(cell) is None
-            )
-            raise DataError(
-                f"{frame.columns[name][row]!r} is not a number, but most cells of the column are",
-                where=frame.where(row, name),
-                hint="fix or empty the cell, or add the column to data.categorical",
-            )
-        categories = tuple(sorted(set(cells)))
-        if len(categories) > MAX_CATEGORIES:
-            raise DataError(
-                f"column {name!r} has {len(categories)} categories; at most {MAX_CATEGORIES} are allowed",
-                where=str(frames[0].file),
-                hint="add it to data.ignore, or set data.id if it contains sample ids",
-            )
-        return Column(name, categories)
+    @property
+    def _number_targets(self) -> list[str]:
+        return [] if self.task == "classification" else self.target
 
     def _ids(self, split: str, frame: Frame) -> tuple[str, ...]:
         if self.id is None:
@@ -122,6 +121,8 @@ class Table:
             raise DataError(
                 f"duplicate sample id {duplicate!r}", frame.where(row, self.id), "rename or remove one"
             )
+        if "" in ids:
+            raise DataError("no sample id", frame.where(ids.index(""), self.id), "give each row its own id")
         return ids
 
     def _targets(self, split: str, frame: Frame, targets: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

@@ -80,7 +80,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
             "predictions",
             "Outputs in a file, by sample id, of a model that cannot run here, such as one behind an API.",
             "mtkd_teachers.predictions:PredictionsProvider",
-            endings=(".csv", ".npz", ".parquet"),
+            endings=(".csv", ".tsv", ".npz", ".parquet"),
             guess="mtkd_teachers.guess_files:guess_predictions",
             example="predictions:answers.csv",
             trainable=False,

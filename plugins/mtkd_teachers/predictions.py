@@ -12,14 +12,17 @@ from torch import nn
 
 from mtkd_cli.errors import DataError, missing_path, nearest_or_all
 from mtkd_cli.interfaces import InputSpec, Model, ModelRequest, PrecomputedOutputs
-from mtkd_cli.reading.csv_format import detect_separator, with_decimal_points, without_escape
-from mtkd_cli.reading.table_encoding import MISSING, parse_number
-from mtkd_cli.reading.tables import csv_rows, parquet
+from mtkd_cli.reading.cells import NumberCells
+from mtkd_cli.reading.csv_format import without_escape
+from mtkd_cli.reading.decimal_sign import with_decimal_signs
+from mtkd_cli.reading.numbers import parse_numbers
+from mtkd_cli.reading.tables import ENDINGS, Frame, read
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 
 KEY = "id"
 """Column of the sample ids; without it, the first column is used."""
 
+NUMBERS = "write all numbers in one way, best with decimal points and without separators of thousands"
 SHAPE = "a column of sample ids or file names, and one numeric column per output"
 
 Table = tuple[Sequence[str], Sequence[str] | None, NDArray[Any], Sequence[int]]
@@ -59,65 +62,30 @@ class PredictionsProvider:
         return Model(nn.Identity(), InputSpec(), classes=classes, trained=True, predictions=predictions)
 
 
-def _read_csv(path: Path) -> Table:
-    separator, marks = detect_separator(path), set[str]()
-    rows = csv_rows(path, separator)
-    _, names = next(rows)
-    key_column = _key_column(names, path)
-    outputs = [name for column, name in enumerate(names) if column != key_column]
-    keys, values, lines = [], [], []
-    for line, cells in rows:
-        keys.append(without_escape(cells.pop(key_column)))
-        if separator != ",":
-            cells = with_decimal_points(cells, marks, f"{path}, row {line}")
-        numbers = _parse_numbers(cells)
-        if None in numbers:
-            wrong = numbers.index(None)
-            raise DataError(
-                f"{cells[wrong]!r} is not a number",
-                f"{path}, row {line}, column {outputs[wrong]!r}",
-                f"it needs {SHAPE}",
-            )
-        values.append(_to_float(np.array(numbers, dtype=np.float64)))
-        lines.append(line)
-    return keys, outputs, np.stack(values) if values else np.empty((0, len(outputs))), lines
+def _read_table(path: Path) -> Table:
+    frame = read(path, allow_empty=True)
+    if len(frame.names) < 2:
+        raise DataError(f"the file has {len(frame.names)} columns", str(path), f"it needs {SHAPE}")
+    key = KEY if KEY in frame.names else frame.names[0]
+    outputs = [name for name in frame.names if name != key]
+    frame = with_decimal_signs({"": frame}, outputs, hint=NUMBERS)[""]
+    columns = [_to_float(_numbers(frame, name)) for name in outputs]
+    keys = (
+        [without_escape(cell) for cell in frame.column(key)] if frame.format.separator else frame.column(key)
+    )
+    return keys, outputs, np.stack(columns, axis=1), frame.lines
 
 
-def _parse_numbers(cells: Sequence[str]) -> Sequence[float | None]:
-    """Return the numbers in cells: NaN for an empty cell, None for other text."""
-    try:
-        return list(map(float, cells))
-    except ValueError:
-        return [np.nan if cell in MISSING else parse_number(cell) for cell in cells]
-
-
-def _read_parquet(path: Path) -> Table:
-    table = parquet(path)
-    key_column = _key_column(table.column_names, path)
-    keys = [str(key) for key in table.column(key_column).to_pylist()]
-    outputs = [name for column, name in enumerate(table.column_names) if column != key_column]
-    columns = []
-    for name in outputs:
-        values = table[name].to_numpy()
-        if values.dtype.kind not in "fiu":
-            kind = table.schema.field(name).type
-            raise DataError(f"column {name!r} contains {kind}, not numbers", str(path), f"it needs {SHAPE}")
-        columns.append(_to_float(values))
-    return keys, outputs, np.stack(columns, axis=1), range(1, len(keys) + 1)
-
-
-def _key_column(names: Sequence[str], path: Path) -> int:
-    """Return the index of the column of sample ids.
-
-    Raises:
-        DataError: duplicate column names, or fewer than two columns.
-    """
-    repeated = next((name for name in names if list(names).count(name) > 1), None)
-    if repeated is not None:
-        raise DataError(f"duplicate column name {repeated!r}", str(path), "rename one of the columns")
-    if len(names) < 2:
-        raise DataError(f"the file has {len(names)} columns", str(path), f"it needs {SHAPE}")
-    return list(names).index(KEY) if KEY in names else 0
+def _numbers(frame: Frame, name: str) -> NDArray[Any]:
+    """Return the numbers in a column ``[N]``, NaN for missing ones."""
+    cells = frame.column(name)
+    if isinstance(cells, NumberCells) and cells.mask is None:
+        return cells.values  # in the type of the file
+    parsed = parse_numbers(cells, frame.format)
+    if len(parsed.wrong):
+        row = int(parsed.wrong[0])
+        raise DataError(f"{cells[row]!r} is not a number", frame.where(row, name), f"it needs {SHAPE}")
+    return parsed.values
 
 
 def _read_npz(path: Path) -> Table:
@@ -179,4 +147,4 @@ def _to_float(values: NDArray[Any]) -> NDArray[Any]:
     return np.where(abs(values) > np.finfo(np.float32).max, np.copysign(np.inf, values), values)
 
 
-READERS = {".csv": _read_csv, ".npz": _read_npz, ".parquet": _read_parquet}
+READERS = {**dict.fromkeys(ENDINGS, _read_table), ".npz": _read_npz}

@@ -99,7 +99,7 @@ def test_table_with_skops_runs() -> None:
     skops.io.dump(LogisticRegression().fit(rows, ["yes", "no"] * 20), "forest.skops")
     recipe, answer = init("--data", "t.csv", "--teacher", "forest.skops")
     assert recipe["data"] == {
-        **{"name": "table", "path": "t.csv", "target": "label", "separator": ";", "id": "id"},
+        **{"name": "table", "path": "t.csv", "target": "label", "id": "id"},
         **{"val": 0.2, "test": 0.2},
     }
     assert any(guess["key"] == "data.target" and guess["reason"] for guess in answer["guessed"])

@@ -27,7 +27,7 @@ def images() -> None:
 def load(text: str, task: str = "regression", **options: Any) -> SourceData:
     Path("pictures/t.csv").write_text(text)
     defaults: dict[str, Any] = {"path": "pictures/t.csv", "target": None, "file": None, "images": None}
-    more = {"size": 8, "channels": 1, "on_bad_sample": "error", "workers": 1, "separator": ","}
+    more = {"size": 8, "channels": 1, "on_bad_sample": "error", "workers": 1}
     return ImageTable(task, **(defaults | more | options)).load(cache_in(Path()))
 
 
@@ -45,6 +45,12 @@ def test_reads_classes_or_several_labels() -> None:
     assert (classes.classes, classes.train.targets.tolist()) == (("dark", "light"), [0, 1, -1])
     labels = load(text, "multilabel", file="where", target=["tall"], images="pictures")
     np.testing.assert_array_equal(labels.train.targets, [[1], [0], [np.nan]])
+
+
+def test_reads_decimal_commas_and_words_for_missing_labels() -> None:
+    found = load("file;age\n200.png;1,5\n0.png;NA\n100.png;1.000\n")
+    np.testing.assert_array_equal(found.train.targets, [[1.5], [np.nan], [1000]])
+    assert "decimal commas" in found.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mtkd_cli.errors import MtkdError
-from mtkd_cli.interfaces import Column, SourceData
+from mtkd_cli.interfaces import Column, SourceData, TableFormat
 from mtkd_cli.plugin.registry import Registry
 from mtkd_cli.recipe.resolve import check_options
 from mtkd_cli.testing import cache_in
@@ -34,7 +34,6 @@ def load(text: str | None = CSV, task: str = "regression", **options: Any) -> So
         "categorical": None,
         "ignore": ["kind", "name"],
         "id": None,
-        "separator": ",",
     }
     return Table(task, **(wanted | options)).load(cache_in(Path()))
 
@@ -63,6 +62,66 @@ def test_classes_come_from_training_rows() -> None:
     assert numbers.classes == ("9", "10")
 
 
+def test_words_for_missing_values_are_no_labels() -> None:
+    text = "x,y\n1,NA\n2,a\n3,-\n4,b\n5,\n6,None\n"
+    found = load(text, task="classification", target=["y"], ignore=None)
+    assert found.classes == ("a", "b")
+    assert found.train.targets.tolist() == [-1, 0, -1, 1, -1, -1]
+    kept = load(text, task="classification", target=["y"], ignore=None, missing=["NA", "-"])
+    assert kept.classes == ("None", "a", "b")
+    values = load("x,y\n1,NA\n2,0.5\n3,nan\n", target=["y"], ignore=None)
+    np.testing.assert_array_equal(values.train.targets, [[np.nan], [0.5], [np.nan]])
+
+
+def test_true_and_false_are_labels() -> None:
+    text = "x,y\n1,True\n2,false\n3,\n4,1\n"
+    found = load(text, task="multilabel", target=["y"], ignore=None)
+    np.testing.assert_array_equal(found.train.targets, [[1], [0], [np.nan], [1]])
+    assert load(text, task="classification", target=["y"], ignore=None).classes == ("1", "True", "false")
+
+
+SPREADSHEET = """\ufeffsep=;\r
+Fläche;Ort;Preis;\r
+1.234,5;Bern;NA;\r
+2,5;"Zürich; West";0,25;\r
+-;;1.000;\r
+;;;\r
+"""
+
+
+def test_reads_what_spreadsheets_write() -> None:
+    Path("t.csv").write_text(SPREADSHEET, newline="")
+    found = load(None, target=["Preis"], ignore=None)
+    assert found.columns == (Column("Fläche"), Column("Ort", ("Bern", "Zürich; West")))
+    np.testing.assert_array_equal(found.train.inputs, [[1234.5, 0], [2.5, 1], [np.nan, np.nan]])
+    np.testing.assert_array_equal(found.train.targets, [[np.nan], [0.25], [1000]])
+    assert found.train.ids == ("train-3", "train-4", "train-5")
+    (note,) = found.notes
+    for part in (
+        *(
+            "separated by ';'",
+            "decimal commas",
+            "thousands are separated by '.'",
+            "missing values are written '-'",
+        ),
+        *("no label where column 'Preis' is 'NA' (1 row)", "categories: Ort", "1 row without any text"),
+    ):
+        assert part in note
+    assert found.table == TableFormat(separator=";", decimal=",")
+
+
+def test_says_nothing_about_plain_tables() -> None:
+    assert load("x,price\n1.5,2\n,3\n", ignore=None).notes == ()
+
+
+def test_numbers_of_ids_and_categories_do_not_decide_about_decimals() -> None:
+    text = "i;zip;x;price\n1,5;1,5;0.5;1\n2,5;2,5;1;2\n"
+    found = load(text, id="i", categorical=["zip"], ignore=None)
+    assert found.columns == (Column("zip", ("1,5", "2,5")), Column("x"))
+    with pytest.raises(MtkdError, match="decimal points"):
+        load(text, ignore=["i"])
+
+
 def test_split_files_and_unlabeled_rows() -> None:
     Path("d").mkdir()
     for name, rows in (("train", "1,u,5\n2,v,6\n"), ("valid", "3,u,7\n"), ("test", "4,v,8\n")):
@@ -82,7 +141,7 @@ def test_parquet_equals_csv() -> None:
     import pyarrow.parquet
 
     table = {
-        "age": [10, None, 30],
+        "age": pyarrow.array([10, None, 30], pyarrow.int8()),
         "town": ["Bern", "Chur", None],
         "rooms": [2, 3, 2],
         "price": [1.5, 2.5, None],
@@ -98,13 +157,14 @@ def test_parquet_equals_csv() -> None:
 @pytest.mark.parametrize(
     ("text", "options", "expected"),
     [
-        ("x,price\n1,2\n2,nan\n", {}, "the target 'nan' is not a finite number|t.csv, row 3, column 'price'"),
+        ("x,price\n1,2\n2,inf\n", {}, "the target 'inf' is not a finite number|t.csv, row 3, column 'price'"),
         ("x,price\n1,2\n2,1e99\n", {}, "not a finite number|row 3"),
+        ("x,price\n1,2\n1e400,3\n", {}, "'1e400' is not a finite number|row 3, column 'x'"),
         ("x,price\n1,2\n2,dear\n", {}, "the target 'dear' is not a number|row 3"),
         (
             "x,price\n1,2\n2,3\nlots,4\n",
             {},
-            "'lots' is not a number, but most cells of the column are|row 4, column 'x'",
+            "1 of 3 cells is not a number, but most are: 'lots' (row 4)|row 4, column 'x'|data.missing",
         ),
         ("x,price\n1,2\n-inf,3\n", {}, "'-inf' is not a finite number|row 3, column 'x'"),
         ("x,price\n1,2\n1,2,3\n", {}, "the row has 3 cells for 2 headings|row 3"),
@@ -114,6 +174,10 @@ def test_parquet_equals_csv() -> None:
         ("x,pryce\n1,2\n", {}, "no column 'price'|data.target|did you mean 'pryce'?"),
         ("x,price\n1,2\n", {"ignore": ["y"]}, "no column 'y'|data.ignore"),
         ("i,x,price\na,1,2\na,3,4\n", {"id": "i"}, "duplicate sample id 'a'|row 3"),
+        ("i,x,price\n,1,2\n", {"id": "i"}, "no sample id|row 2, column 'i'"),
+        ("x;price\n1.234;2\n", {}, "'1.234' may be 1.234 or 1234|row 2, column 'x'|data.decimal"),
+        ("x,price\n2024-01-31,2\n", {}, "dates or times|column 'x'|data.ignore"),
+        ("x,price\n1,2\n", {"separator": ";;"}, "invalid separator ';;'|data.separator"),
         (None, {"path": "gone.csv"}, "no file gone.csv"),
         (None, {"path": "t.txt"}, "no file t.txt"),
     ],
