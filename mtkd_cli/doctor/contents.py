@@ -69,8 +69,10 @@ def _problem(file: Path) -> str:
 
 
 def check_splits(context: Context) -> Iterator[Finding]:
-    """Report the sizes of the splits; warn about classes with few or no labels."""
+    """Report how files were read and the sizes of the splits; warn about classes with few or no labels."""
     data = context.data
+    for note in data.notes:
+        yield Finding("data", "ok", note)
     sizes = [f"{len(split)} {split.name} ({len(split.labeled)} labeled)" for split in data.splits]
     yield Finding("splits", "ok", f"{len(data.classes)} classes; {', '.join(sizes)}")
     yield from _check_sizes(context)

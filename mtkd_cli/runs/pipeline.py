@@ -102,6 +102,8 @@ def distill(context: Context, run: Run, baseline: bool | str) -> RunResult:
         views = run.begin(context.recipe, now)
         events.run_started(context.recipe.as_dict(), run.folder)
         baselines = list_baselines(choice, context)
+        for note in context.data.notes:
+            context.progress.say(note)
         _show_phases(context, list_phases(context, views, resolved, baselines))
         done = _run_phases(context, resolved, group.broadcast(views), baselines, run.checkpoints)
         report = _write_results(context, run, done)

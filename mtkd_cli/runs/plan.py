@@ -79,6 +79,7 @@ def make_plan(
             "train_labelled": len(data.train.labeled),
             "val": len(data.val),
             "test": len(data.test),
+            "notes": list(data.notes),
         },
         "metric": context.task.primary.name,
         "teachers": teachers,

@@ -160,6 +160,7 @@ def _list_facts(facts: Mapping[str, Any]) -> Iterator[str]:
         f"data: {data['name']}, {len(data['classes'])} {data['kind']}, {shape}; {data['train']} to train on "
         f"({data['train_labelled']} labeled), {data['val']} to validate, {data['test']} to test"
     )
+    yield from data["notes"]
     yield (
         f"student: {student['model']}, {student_input}, {student['parameters']:,} parameters, "
         f"{bytes_in_words(student['bytes'])}"
