@@ -16,7 +16,7 @@ from mtkd_cli.data.dataset import Dataset, Split
 from mtkd_cli.errors import DataError, RecipeError, UsageError
 from mtkd_cli.inference.code_permission import announce, permit
 from mtkd_cli.inference.student import LoadedStudent
-from mtkd_cli.interfaces import Details, FrameLabels, Task
+from mtkd_cli.interfaces import Details, FrameLabels, TableInput, Task
 from mtkd_cli.interfaces.significant_digits import round_or_none, without_nan
 from mtkd_cli.plugin.registry import Registry, load_registry
 from mtkd_cli.recipe.reader import apply
@@ -137,7 +137,9 @@ def load_data(
             announce(options.name, "the data")
     part = find_data(options, registry, "data")
     task = student.facts["task"]["name"].rpartition(":")[2]
-    more = {"task": task} if part.takes("task") else {}
+    more: dict[str, Any] = {"task": task} if part.takes("task") else {}
+    if part.takes("like") and student.takes == "table" and student.table_format:
+        more["like"] = TableInput(student.model.input.columns, student.table_format)
     cache = cache or StoreCache()
     return dataset.load(part.create(**more).load(cache), options, cache)
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.inference.student import LoadedStudent
-from mtkd_cli.interfaces import Prediction
+from mtkd_cli.interfaces import Prediction, TableFormat
 from mtkd_cli.reading import images, tables
+from mtkd_cli.reading.decimal_sign import with_decimal_signs
 from mtkd_cli.reading.image_folders import list_images
 from mtkd_cli.reading.table_encoding import encode_table
 
 WORKERS = 4
-TABLES = tables.ENDINGS
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def files_of(student: LoadedStudent, paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
         elif student.takes == "table":
-            found += sorted(file for file in path.iterdir() if file.suffix in TABLES)
+            found += sorted(file for file in path.iterdir() if tables.is_table(file))
         else:
             found += list_images(path)
     return found
@@ -109,13 +109,21 @@ def _read_image(student: LoadedStudent, file: Path) -> _Item:
 
 def _read_rows(student: LoadedStudent, file: Path) -> Iterator[_Item]:
     try:
-        table = tables.read(file)
+        table = _read_table(student, file)
         rows = encode_table(table, student.model.input.columns)
     except DataError as error:
         yield _Item(str(file), None, f"{error.what} ({error.where})")
         return
     for line, row in zip(table.lines, rows, strict=True):
         yield _Item(f"{file}:{line}", row)
+
+
+def _read_table(student: LoadedStudent, file: Path) -> tables.Frame:
+    """Read a table like those that the student was trained on, where the file does not say more."""
+    like = student.table_format
+    table = tables.read(file, TableFormat(missing=like.missing) if like else None, like)
+    numbers = [column.name for column in student.model.input.columns if not column.categories]
+    return with_decimal_signs({"": table}, numbers, like)[""]
 
 
 def _predict_batch(student: LoadedStudent, items: Sequence[_Item]) -> Iterator[Answered]:

@@ -21,7 +21,7 @@ from mtkd_cli.files import checksummed_json
 from mtkd_cli.inference.code_permission import permit
 from mtkd_cli.inference.run_files import ROOT, STUDENT, weights_file
 from mtkd_cli.inference.student_document import AGAIN, FORMAT, StudentDocument, parse_document
-from mtkd_cli.interfaces import Model, ModelRequest, Placement, Task, TaskData, place, sides
+from mtkd_cli.interfaces import Model, ModelRequest, Placement, TableFormat, Task, TaskData, place, sides
 from mtkd_cli.interfaces.missing_labels import missing_labels_like
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
@@ -66,6 +66,12 @@ class LoadedStudent:
     def takes(self) -> str:
         """``image`` or ``table``."""
         return str(self.facts["reads"]["kind"])
+
+    @property
+    def table_format(self) -> TableFormat | None:
+        """Format of the table files that it was trained on, if it is known."""
+        stored = self.facts["reads"].get("table")
+        return TableFormat(**{**stored, "missing": tuple(stored["missing"])}) if stored else None
 
     @cached_property
     def module(self) -> Prepared:
@@ -131,7 +137,10 @@ def describe_student(context: Context, model: Model, scores: Mapping[str, float]
         "classes": list(data.classes),
         "input": asdict(model.input),
         "scale": model.scale,
-        "reads": {"kind": kind, "fit": data.fit, **asdict(data.input)},
+        "reads": {
+            **{"kind": kind, "fit": data.fit, **asdict(data.input)},
+            **({"table": asdict(data.table)} if data.table else {}),
+        },
         "labels": {"shape": list(samples.targets.shape[1:]), "dtype": samples.targets.dtype.name},
         "test": without_nan(dict(scores)),
     }

@@ -14,6 +14,7 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces.data import Column
 from mtkd_cli.interfaces.models import InputSpec
 from mtkd_cli.interfaces.placement import Fit, sides
+from mtkd_cli.interfaces.table_format import TableFormat
 from mtkd_cli.recipe.schema import Data, Loss
 from mtkd_cli.safe_loading.local_code import PREFIX
 
@@ -72,10 +73,12 @@ class Reads(InputSpec):
     Attributes:
         kind: ``image`` or ``table``.
         fit: how an image fills the grid, see `mtkd_cli.interfaces.placement.Fit`.
+        table: format of the files of a table.
     """
 
     kind: Literal["image", "table"]
     fit: Fit
+    table: TableFormat | None = None
 
 
 class StudentDocument(_Part):
