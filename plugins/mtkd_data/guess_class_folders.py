@@ -10,9 +10,8 @@ from mtkd_cli.errors import join_first
 from mtkd_cli.interfaces import DataGuess
 from mtkd_cli.reading.image_folders import list_folders, list_images
 from mtkd_data.guess_images import decoding
-from mtkd_data.image_folder import SPLITS
+from mtkd_data.image_folder import SPLITS, UNLABELED
 
-UNLABELED = ("unlabeled", "unlabelled")
 NOT_CLASSES = re.compile(
     r"(train|val|valid|validation|test)[-_]?[0-9]*"
     r"|images|masks|labels|annotations|jpegimages|segmentation(class|object)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtkd_cli.errors import DataError, missing_path
+from mtkd_cli.errors import DataError, UsageError, missing_path
 from mtkd_cli.interfaces import DataCache, Samples, SourceData
 from mtkd_cli.reading.encoded_images import ImageFiles
 from mtkd_cli.reading.image_folders import list_folders, list_images
@@ -17,9 +18,14 @@ from mtkd_data import unlabeled_ids
 from mtkd_data.class_folders import class_images, resolve_folders
 from mtkd_data.decode_options import decode_options
 from mtkd_data.image_cache import read_images
+from mtkd_data.label_texts import class_names
 
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 """Accepted folder names of each split."""
+
+UNLABELED = ("unlabeled", "unlabelled")
+NONE = "none"
+"""Value of the option ``unlabeled`` for no folder."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,23 @@ class ImageFolder:
     metadata column ``folder`` is the first folder below the class folder, for strategies such as ``route``.
     Class folders and single images may be links; a link must not lead to another class or out of its folder.
 
+    A split without class folders, whose images are directly in its folder, has no labels. A folder
+    ``unlabeled`` beside split folders is used for training, too.
+
     Args:
         path: folder with class folders or split folders.
-        unlabeled: folder of unlabeled images, at any depth, or None.
+        unlabeled: folder of unlabeled images, at any depth; None: ``unlabeled`` beside split folders, if it
+            exists; ``none``: no folder.
+        classes: class names in order, or the name of a file of them; None: those of the folders, sorted.
         decoding: size, channels, fit, on_bad_sample, workers and cache, see `decode_options`.
     """
 
-    def __init__(self, path: str, unlabeled: str | None, **decoding: Any) -> None:
-        self.path, self.unlabeled = Path(path), Path(unlabeled) if unlabeled else None
+    def __init__(
+        self, path: str, unlabeled: str | None, classes: list[Any] | None = None, **decoding: Any
+    ) -> None:
+        self.path, self.classes = Path(path), classes
+        self.find_unlabeled = unlabeled is None
+        self.unlabeled = Path(unlabeled) if unlabeled and unlabeled != NONE else None
         self.options = decode_options(**decoding)
 
     def load(self, cache: DataCache) -> SourceData:
@@ -63,20 +78,9 @@ class ImageFolder:
             if folder is not None and not folder.is_dir():
                 raise missing_path(folder, f"data.{key}", "folder")
         roots = self._roots()
-        classes = tuple(self._classes(roots["train"]))
-        if len(classes) < 2:
-            raise DataError(
-                f"{roots['train']} has {len(classes)} class folders; at least 2 are needed",
-                where="data.path",
-                hint="put the images of each class into a separate folder",
-            )
-        for name, root in roots.items():
-            if unexpected := sorted(set(self._classes(root)) - set(classes)):
-                raise DataError(
-                    f"the class {unexpected[0]!r} is in {root.name} but not in {roots['train'].name}",
-                    where=str(root),
-                    hint="rename or remove the folder" if name != "train" else "",
-                )
+        if self.find_unlabeled:
+            self.unlabeled = _find_unlabeled(self.path, roots, cache.say)
+        classes = self._class_names(roots)
         splits = {
             name: self._split(cache, name, root, classes, len(roots) > 1) for name, root in roots.items()
         }
@@ -97,6 +101,30 @@ class ImageFolder:
                 hint="name the folder of the training images train",
             )
         return {"train": self.path}
+
+    def _class_names(self, roots: Mapping[str, Path]) -> tuple[str, ...]:
+        """Return the class names: those of the option, or the folders of the first split that has some.
+
+        Raises:
+            DataError: there are too few classes, or a split has others.
+        """
+        first = next((root for root in roots.values() if self._classes(root)), roots["train"])
+        classes = class_names(self.classes, self.path) if self.classes else tuple(self._classes(first))
+        if classes is None or len(classes) < 2:
+            raise DataError(
+                f"{first} has {len(self._classes(first))} class folders; at least 2 are needed",
+                where="data.path",
+                hint="put the images of each class into a separate folder; without labels, set data.classes",
+            )
+        known_from = "data.classes" if self.classes else first.name
+        for root in roots.values():
+            if unexpected := sorted(set(self._classes(root)) - set(classes)):
+                raise DataError(
+                    f"the class {unexpected[0]!r} is in {root.name} but not in {known_from}",
+                    where=str(root),
+                    hint="rename or remove the folder",
+                )
+        return classes
 
     def _classes(self, root: Path) -> list[str]:
         excluded = self.unlabeled.resolve() if self.unlabeled else None
@@ -128,11 +156,15 @@ class ImageFolder:
             folders.extend(_first_folder(file.relative_to(inside)) for file in images)
             return len(images)
 
+        prefix = f"{name}/" if named else ""
+        if not self._classes(root):
+            add(root, prefix, root, -1, [file for file in list_images(root) if file.parent == root])
         real = resolve_folders(root, classes)
         for label, label_name in enumerate(classes):
             inside = root / label_name
-            images = class_images(root, label_name, real) if inside.is_dir() else []
-            count = add(root, f"{name}/" if named else "", inside, label, images)
+            if not inside.is_dir():
+                continue
+            count = add(root, prefix, inside, label, class_images(root, label_name, real))
             if not count and name == "train":
                 raise DataError(
                     f"the class {label_name!r} has no PNG or JPEG images",
@@ -150,6 +182,28 @@ class ImageFolder:
         if not files:
             raise DataError("no PNG or JPEG images", where=str(root), hint="add images, or remove the folder")
         return SplitFiles(tuple(files), tuple(ids), np.array(targets, dtype=np.int64), tuple(folders))
+
+
+def _find_unlabeled(path: Path, roots: Mapping[str, Path], say: Callable[[str], None]) -> Path | None:
+    """Return the folder ``unlabeled`` beside split folders, if there is one; show what it is used for.
+
+    Raises:
+        UsageError: it exists in both spellings.
+    """
+    found = [path / name for name in list_folders(path) if name in UNLABELED]
+    if not found:
+        return None
+    if roots["train"] == path:
+        say(f"{found[0]} is a class: if its images have no label, set data.unlabeled: {found[0]}")
+        return None
+    if len(found) > 1:
+        raise UsageError(
+            f"{found[0]} and {found[1]} may be the unlabeled images",
+            "data.unlabeled",
+            "set it to one of them",
+        )
+    say(f"{found[0]} is used for training without labels; data.unlabeled: {NONE} ignores it")
+    return found[0]
 
 
 def _as_utf8(path: Path) -> str:

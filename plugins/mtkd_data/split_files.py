@@ -11,9 +11,10 @@ from pathlib import Path
 
 from mtkd_cli.errors import DataError, UsageError, missing_path
 from mtkd_data.image_folder import SPLITS
+from mtkd_data.image_folder import UNLABELED as UNLABELED_FOLDERS
 
 UNLABELED = "unlabeled"
-NAMES = {**SPLITS, UNLABELED: ("unlabeled", "unlabelled")}
+NAMES = {**SPLITS, UNLABELED: UNLABELED_FOLDERS}
 """Words for each split, as the name of a folder or as a word in the name of a file."""
 
 DEEPEST = 4

@@ -14,6 +14,7 @@ from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.interfaces import SourceData
 from mtkd_cli.reading import images as decoding
 from mtkd_cli.reading.images import decode
+from mtkd_cli.store.data_cache import StoreCache
 from mtkd_cli.testing import cache_in
 from mtkd_data.image_folder import ImageFolder
 
@@ -328,3 +329,74 @@ def test_rejects_linked_image_of_another_class(root: Path, tmp_path: Path) -> No
     with pytest.raises(DataError, match="image of another class") as caught:
         load(root)
     assert caught.value.where == str(root / "cat" / "dog.png")
+
+
+def split_folders(root: Path, *names: str) -> Path:
+    """Write split folders with the classes cat and dog, of two images each."""
+    for name in names:
+        for label in ("cat", "dog"):
+            for number in range(2):
+                save(root / name / label / f"{number}.png")
+    return root
+
+
+@pytest.mark.parametrize("name", ["unlabeled", "unlabelled"])
+def test_unlabeled_folder_beside_splits_is_used_and_said(tmp_path: Path, name: str) -> None:
+    root = split_folders(tmp_path / "d", "train", "val")
+    save(root / name / "deep" / "x.png")
+    said: list[str] = []
+    settings = {"size": 8, "channels": 3, "on_bad_sample": "error", "workers": 2}
+    data = ImageFolder(str(root), None, **settings).load(StoreCache(tmp_path, say=said.append))
+    assert data.train.ids[-1] == "unlabelled/deep/x.png"
+    assert data.train.targets.tolist() == [0, 0, 1, 1, -1]
+    assert any(f"{root / name} is used for training without labels" in line for line in said)
+    assert len(load(root, unlabeled="none").train) == 4
+    save(tmp_path / "more" / "y.png")
+    assert load(root, unlabeled=str(tmp_path / "more")).train.ids[-1] == "unlabelled/y.png"
+
+
+def test_two_unlabeled_folders_are_an_error(tmp_path: Path) -> None:
+    root = split_folders(tmp_path / "d", "train")
+    for name in ("unlabeled", "unlabelled"):
+        save(root / name / "x.png")
+    with pytest.raises(UsageError, match="may be the unlabeled images"):
+        load(root)
+
+
+def test_unlabeled_folder_beside_class_folders_is_a_class_and_said(root: Path) -> None:
+    save(root / "unlabeled" / "x.png")
+    said: list[str] = []
+    settings = {"size": 8, "channels": 3, "on_bad_sample": "error", "workers": 2}
+    data = ImageFolder(str(root), None, **settings).load(StoreCache(root.parent, say=said.append))
+    assert data.classes == ("cat", "dog", "unlabeled")
+    assert "is a class" in said[0]
+
+
+def test_split_without_class_folders_has_no_labels(tmp_path: Path) -> None:
+    root = split_folders(tmp_path / "d", "val", "test")
+    for number in range(3):
+        save(root / "train" / f"{number}.png")
+    data = load(root)
+    assert data.classes == ("cat", "dog")
+    assert data.train.ids == ("train/0.png", "train/1.png", "train/2.png")
+    assert data.train.targets.tolist() == [-1, -1, -1]
+    assert data.val is not None
+    assert data.val.targets.tolist() == [0, 0, 1, 1]
+
+
+def test_flat_folder_needs_class_names(tmp_path: Path) -> None:
+    save(tmp_path / "d" / "a.png")
+    with pytest.raises(DataError, match="0 class folders") as caught:
+        load(tmp_path / "d")
+    assert "data.classes" in caught.value.hint
+    data = load(tmp_path / "d", classes=["cat", "dog"])
+    assert (data.classes, data.train.ids, data.train.targets.tolist()) == (("cat", "dog"), ("a.png",), [-1])
+
+
+def test_class_names_by_option(root: Path) -> None:
+    data = load(root, classes=["owl", "dog", "cat"])
+    assert data.classes == ("owl", "dog", "cat")
+    assert data.train.ids[0] == "dog/0.png"
+    assert data.train.targets.tolist() == [1, 1, 1, 2, 2, 2]
+    with pytest.raises(DataError, match=r"class 'dog' is in data but not in data\.classes"):
+        load(root, classes=["owl", "cat"])
