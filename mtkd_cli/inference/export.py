@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -175,7 +176,9 @@ def _write(student: LoadedStudent, module: nn.Module, form: str, part: Path, exa
     try:
         program = torch.export.export(module, (given,), dynamic_shapes=dynamic, strict=False)
         if form == "pt2":
-            torch.export.save(program, part, extra_files={"mtkd.json": metadata["mtkd"]})
+            content = io.BytesIO()  # torch's own writer ends the process when the disk is full
+            torch.export.save(program, content, extra_files={"mtkd.json": metadata["mtkd"]})
+            part.write_bytes(content.getbuffer())
             return _load_pt2(part, single)
         _require_packages("onnx", "onnxscript", "onnxruntime")
         onnx_program = torch.onnx.export(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +174,14 @@ def test_an_export_that_is_killed_leaves_no_part_and_the_next_one_cleans_up(
     assert mtkd("export", run, "--format", "safetensors").exit_code == 0
     assert (run / "exported.safetensors").exists()
     assert not list(run.glob(".exported*"))
+
+
+@pytest.mark.parametrize("form", ["onnx", "pt2", "safetensors"])
+def test_full_disk_is_an_error_and_leaves_nothing(run: Path, form: str) -> None:
+    """No file may grow beyond 2 kB, as on a full disk; in a process of its own, which an exporter may end."""
+    before = sorted(run.iterdir())
+    limited = f"ulimit -f 4; exec {sys.executable} -m mtkd_cli export {run} --format {form}"
+    done = subprocess.run(["/bin/sh", "-c", limited], capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.startswith("error: the disk failed")
+    assert sorted(run.iterdir()) == before
