@@ -95,7 +95,9 @@ class Layout:
             return np.dtype([("largest", np.float32, positions), ("distance", number, self.shape)])
         if self.top_k is None:
             return np.dtype((number, self.shape))
-        index = np.uint8 if self.shape[0] <= 256 else np.int32
+        # the file's header names the type, so an array with another one is recorded again
+        classes = self.shape[0]
+        index = np.uint8 if classes <= 2**8 else np.uint16 if classes <= 2**16 else np.int32
         entries = (*positions, self.top_k)
         rest = np.float32 if len(self.shape) == 1 else number
         return np.dtype([("index", index, entries), ("log_p", number, entries), ("rest", rest, positions)])

@@ -53,3 +53,13 @@ def test_top_k_keeps_largest_probabilities_and_rest(classes: int, precision: str
         1 - back.gather(1, top).sum(1), 1 - exact.gather(1, top).sum(1), rtol=off, atol=1e-5
     )
     assert (top[:3] == classes - 1).any(dim=1).all()
+
+
+@pytest.mark.parametrize(("classes", "bytes_"), [(256, 1), (257, 2), (65_536, 2), (65_537, 4)])
+def test_class_numbers_take_no_more_bytes_than_needed(classes: int, bytes_: int) -> None:
+    layout = Layout((classes,), "fp16", top_k=2, kind="classes")
+    assert layout.dtype["index"].base.itemsize == bytes_
+    logits = torch.zeros(1, classes)
+    logits[0, -1], logits[0, 1] = 9, 8
+    assert layout.decode(layout.encode(logits)).topk(2).indices.tolist() == [[classes - 1, 1]]
+    assert layout.encode(logits)["index"].tolist() == [[classes - 1, 1]]
