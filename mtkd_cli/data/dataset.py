@@ -138,7 +138,7 @@ def load(source: SourceData, options: Data, cache: DataCache | None = None) -> D
         labeled = np.flatnonzero(has_label(train.targets))
         count = round(options.test * len(labeled))
         held = labeled[draw_in_proportion(strata(train.targets[labeled]), count, "test", options.seed)]
-        test, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
+        test, train = train.take(np.sort(held)), train.take(np.delete(np.arange(len(train)), held))
     train, val, hidden = _train_and_val(train, source.val, options)
     splits = [Split(n, s, _digest(s)) for n, s in (("train", hidden), ("val", val), ("test", test))]
     if not len(splits[0]):
@@ -170,7 +170,7 @@ def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[
     if val is None:
         count = min(round(options.val * budget), budget)
         held = labeled[draw_in_proportion(strata(train.targets[labeled]), count, "val", options.seed)]
-        val, train = train.take(np.sort(held)), train.take(np.setdiff1d(np.arange(len(train)), held))
+        val, train = train.take(np.sort(held)), train.take(np.delete(np.arange(len(train)), held))
         labeled, budget = np.flatnonzero(has_label(train.targets)), budget - count
     kept = labeled[_draw_evenly(strata(train.targets[labeled]), budget, "labels", options.seed)]
     targets = missing_labels_like(train.targets)
@@ -203,11 +203,11 @@ def draw_in_proportion(classes: NDArray[np.int64], count: int, *parts: str | int
 
 def _position_in_class(classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return each sample's position among the samples of its class, and the size of the class, ``[N]``."""
-    position, size = np.zeros_like(classes), np.zeros_like(classes)
-    for label in np.unique(classes):
-        members = np.flatnonzero(classes == label)
-        position[members], size[members] = np.arange(len(members)), len(members)
-    return position, size
+    _, number, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    in_order = np.argsort(number, kind="stable")  # class by class, in the order of the samples
+    position = np.empty_like(classes)
+    position[in_order] = np.arange(len(classes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return position, counts[number]
 
 
 def _check(source: SourceData) -> None:

@@ -148,13 +148,14 @@ class Samples:
 
     def take(self, indices: NDArray[np.int64]) -> Samples:
         """Return the samples at ``indices``, in that order."""
+        chosen = indices.tolist()  # indexing with Python's integers is several times faster
         return replace(
             self,
-            ids=tuple(self.ids[i] for i in indices),
+            ids=tuple([self.ids[i] for i in chosen]),
             targets=self.targets[indices],
             metadata={name: column[indices] for name, column in self.metadata.items()},
             rows=indices if self.rows is None else self.rows[indices],
-            files=tuple(self.files[i] for i in indices) if self.files else (),
+            files=tuple([self.files[i] for i in chosen]) if self.files else (),
         )
 
 

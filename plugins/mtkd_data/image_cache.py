@@ -100,14 +100,14 @@ def read_images(cache: DataCache, encoded: EncodedImages, options: DecodeOptions
     if place == "none":
         if len(bad) > max_bad:
             raise unreadable(encoded.name(row := sorted(bad)[max_bad]), bad[row], max_bad)
-        readable = np.setdiff1d(np.arange(len(facts)), list(bad))
+        readable = np.delete(np.arange(len(facts)), list(bad))
         inputs: NDArray[np.uint8] | Reader = DecodedOnDemand(encoded, options, readable)
     elif place == "memory":
         decoded, bad = decode_into(encoded, options, max_bad)
-        readable, inputs = np.setdiff1d(np.arange(len(facts)), list(bad)), decoded
+        readable, inputs = np.delete(np.arange(len(facts)), list(bad)), decoded
     else:
         decoded, bad = _kept_on_disk(cache, encoded, facts, options, max_bad)
-        readable, inputs = np.setdiff1d(np.arange(len(facts)), list(bad)), decoded
+        readable, inputs = np.delete(np.arange(len(facts)), list(bad)), decoded
     if bad:
         if not options.skip:
             raise unreadable(encoded.name(first := min(bad)), bad[first], 0)
