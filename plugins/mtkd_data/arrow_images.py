@@ -31,6 +31,9 @@ def read_schema(path: Path) -> Any:
         DataError: pyarrow is not installed, or the file cannot be read.
     """
     with _opened(path) as (schema, _):
+        str(schema)  # raises on names that are not UTF-8
+        if len(set(schema.names)) < len(schema):
+            raise DataError("two columns have the same name", str(path), "rename one of them")
         return schema
 
 
@@ -50,8 +53,10 @@ def table_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
     """
     with _opened(path, columns) as (_, batches):
         for batch in batches:
-            for start in range(0, batch.num_rows, ROWS):
-                yield from batch.select(columns).slice(start, ROWS).to_pylist()
+            cells = batch.select(columns)
+            cells.validate(full=True)  # offsets of a damaged Arrow file may point anywhere
+            for start in range(0, cells.num_rows, ROWS):
+                yield from cells.slice(start, ROWS).to_pylist()
 
 
 def arrow_images(path: Path, columns: ImageColumns) -> Iterator[ImageRow]:
@@ -199,7 +204,7 @@ def _opened(path: Path, columns: list[str] | None = None) -> Iterator[tuple[Any,
                 yield whole.schema, batches
                 return
             yield stream.schema, stream
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
         raise DataError(
             f"the file cannot be read: {first_line(error)}", str(path), "copy or write the file again"
         ) from error

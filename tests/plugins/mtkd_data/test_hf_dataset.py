@@ -290,6 +290,26 @@ def test_truncated_files_are_errors(name: str, share: float) -> None:
     assert name in caught.value.where
 
 
+@pytest.mark.parametrize("position", [-4, 0, 4, 8])
+def test_damaged_offsets_are_errors(position: int) -> None:
+    table = image_table(3, label=["cat", "dog", "cat"], features=None)
+    path = write_arrow(Path("x.arrow"), table)
+    lengths = [len(encoded(number)) for number in range(3)]
+    offsets = np.cumsum([0, *lengths], dtype=np.int32).tobytes()
+    content = path.read_bytes()
+    start = content.index(offsets) + 4 + position
+    path.write_bytes(content[:start] + b"\xff\xff\xff\xff" + content[start + 4 :])
+    with pytest.raises(DataError, match="cannot be read"):
+        load("x.arrow")
+
+
+def test_two_columns_with_the_same_name_are_an_error() -> None:
+    table = image_table(2)
+    write_arrow(Path("x.arrow"), table.append_column("label", table["label"]))
+    with pytest.raises(DataError, match="same name"):
+        load("x.arrow")
+
+
 @pytest.mark.parametrize(
     ("file", "text", "what"),
     [
