@@ -14,14 +14,11 @@ from functools import cache
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces.table_format import TableFormat
 from mtkd_cli.reading.cells import JOINT, TextCells
-from mtkd_cli.reading.numbers import number_pattern
+from mtkd_cli.reading.numbers import CELL_BEGIN, CELL_END, number_pattern
 from mtkd_cli.reading.tables import Frame
 
 OTHER = {".": ",", ",": "."}
 HINT = "write all numbers in one way, or set data.decimal to point or comma"
-BEGIN, END = r"(?<![^\0])", r"(?=\0|\Z)"
-"""Begin and end of a cell among joined cells."""
-
 GROUPS = re.compile(r"\.\d{3}\.")
 Found = dict[str, tuple[str, int]]
 """Column and row of a number, by decimal sign or mark."""
@@ -152,16 +149,16 @@ def _has_mostly_numbers(cells: TextCells, form: TableFormat) -> bool:
 @cache
 def _only(thousands: str | None) -> dict[str, re.Pattern[str]]:
     """Return patterns of cells that are numbers with one decimal sign only, by sign."""
-    cell = {sign: number_pattern(sign, thousands) + END for sign in OTHER}
-    return {sign: re.compile(f"{BEGIN}(?!{cell[other]}){cell[sign]}") for sign, other in OTHER.items()}
+    cell = {sign: number_pattern(sign, thousands) + CELL_END for sign in OTHER}
+    return {sign: re.compile(f"{CELL_BEGIN}(?!{cell[other]}){cell[sign]}") for sign, other in OTHER.items()}
 
 
 @cache
 def _both(thousands: str | None) -> dict[str, re.Pattern[str]]:
     """Return patterns of cells with a mark that are numbers with both decimal signs, by mark."""
-    cell = {sign: number_pattern(sign, thousands) + END for sign in OTHER}
+    cell = {sign: number_pattern(sign, thousands) + CELL_END for sign in OTHER}
     return {
-        sign: re.compile(rf"{BEGIN}(?=[^\0]*\{sign})(?={cell[other]}){cell[sign]}")
+        sign: re.compile(rf"{CELL_BEGIN}(?=[^\0]*\{sign})(?={cell[other]}){cell[sign]}")
         for sign, other in OTHER.items()
     }
 
@@ -170,4 +167,4 @@ def _both(thousands: str | None) -> dict[str, re.Pattern[str]]:
 def _number(thousands: str | None) -> re.Pattern[str]:
     """Return the pattern of cells that are numbers with some decimal sign."""
     either = "|".join(number_pattern(sign, thousands) for sign in OTHER)
-    return re.compile(f"{BEGIN}(?:{either}){END}")
+    return re.compile(f"{CELL_BEGIN}(?:{either}){CELL_END}")

@@ -19,6 +19,9 @@ from mtkd_cli.reading.cells import JOINT, Cells, NumberCells, TextCells
 SPACES = " \u00a0\u2009\u202f"
 """Space, no-break space, thin space, narrow no-break space."""
 
+CELL_BEGIN, CELL_END = r"(?<![^\0])", r"(?=\0|\Z)"
+"""Begin and end of a cell among joined cells, in regular expressions."""
+
 GROUPING = f",.'\u2019{SPACES}"
 """Marks that may separate groups of three digits."""
 
@@ -126,15 +129,31 @@ def _with_nan(chunk: str, form: TableFormat, missing: set[str]) -> str:
 
 
 def _parse_usual(text: str, form: TableFormat) -> NDArray[np.float64] | None:
-    """Return the numbers of joined cells if none has groups of digits and all are numbers, else None."""
-    other = "." if form.decimal == "," else ","
-    if other in text or "_" in text:
+    """Return the numbers of joined cells if all are numbers, else None."""
+    decimal = form.decimal or "."
+    for mark in GROUPING:
+        if mark != decimal and mark in text:
+            if not _allows(mark, form) or _misplaced(mark, decimal).search(text):
+                return None
+            text = text.replace(mark, "")
+    if "_" in text:
         return None
     cells = text.replace(",", ".").split(JOINT)
     try:
         return np.fromiter(map(float, cells), np.float64, len(cells))
     except ValueError:
         return None
+
+
+@cache
+def _misplaced(mark: str, decimal: str) -> re.Pattern[str]:
+    """Return the pattern of a cell in which a mark is elsewhere than between groups of digits."""
+    number = number_pattern(decimal, mark) + CELL_END
+    return re.compile(rf"{CELL_BEGIN}(?=[^\0]*{re.escape(mark)})(?!{number})")
+
+
+def _allows(mark: str, form: TableFormat) -> bool:
+    return form.thousands is None or form.thousands == mark
 
 
 def _parse(cell: str, form: TableFormat) -> float | None:
@@ -155,8 +174,7 @@ def thousands_marks(cells: Cells, form: TableFormat) -> set[str]:
     """Return the marks that separate groups of three digits in the numbers of a column."""
     if not isinstance(cells, TextCells):
         return set()
-    allowed = GROUPING if form.thousands is None else form.thousands
-    marks = [mark for mark in allowed if mark != (form.decimal or ".")]
+    marks = [mark for mark in GROUPING if mark != (form.decimal or ".") and _allows(mark, form)]
     return {
         mark for mark in marks for chunk in cells.chunks if mark in chunk and _grouped(mark).search(chunk)
     }
@@ -165,4 +183,4 @@ def thousands_marks(cells: Cells, form: TableFormat) -> set[str]:
 @cache
 def _grouped(mark: str) -> re.Pattern[str]:
     """Return the pattern of the beginning of a number with groups, among joined cells."""
-    return re.compile(rf"(?<![^\0])[+-]?[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}(?!\d)")
+    return re.compile(rf"{CELL_BEGIN}[+-]?[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}(?!\d)")
