@@ -93,7 +93,7 @@ def _feature(features: Mapping[str, Any], name: str) -> str:
 
 def has_images(schema: Any) -> bool:
     """Whether a ``pyarrow.Schema`` has a column of images."""
-    return any(_is_image(field.type) for field in schema)
+    return bool([field.name for field in schema if _is_image(field.type)])
 
 
 def _is_image(kind: Any) -> bool:

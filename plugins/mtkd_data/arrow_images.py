@@ -31,7 +31,7 @@ def read_schema(path: Path) -> Any:
         DataError: pyarrow is not installed, or the file cannot be read.
     """
     with _opened(path) as (schema, _):
-        str(schema)  # raises on names that are not UTF-8
+        has_images(schema)  # raises here on names that are not UTF-8
         if len(set(schema.names)) < len(schema):
             raise DataError("two columns have the same name", str(path), "rename one of them")
         return schema
