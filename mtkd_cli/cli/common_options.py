@@ -21,7 +21,7 @@ Threads = Annotated[
     typer.Option(
         min=0,
         callback=at_most(4096, "no machine has so many cores"),
-        help="Number of CPU threads. 0: the default of torch.",
+        help="Number of CPU threads. 0: all cores, fewer for small networks.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]

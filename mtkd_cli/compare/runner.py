@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mtkd_cli.compare.grid import Cell
+from mtkd_cli.distributed.threads import Threads
 from mtkd_cli.errors import MtkdError
 from mtkd_cli.files import hashing
 from mtkd_cli.recipe.resolve import Resolved
@@ -48,6 +49,7 @@ class Trainer:
         name: name of the recipe, the prefix of run names.
         parts_of: function that resolves the recipe with overrides.
         device: value of ``--device``.
+        threads: CPU threads.
         progress: progress display.
         baseline: baselines to train with each cell.
     """
@@ -55,6 +57,7 @@ class Trainer:
     name: str
     parts_of: Callable[[Sequence[str]], Resolved]
     device: str
+    threads: Threads
     progress: Progress
     baseline: BaselineChoice = BaselineChoice.ALL
 
@@ -88,7 +91,7 @@ class Trainer:
     def train(self, cell: Cell, baseline: BaselineChoice) -> tuple[TrainedCell, bool]:
         """Return the result of a cell, and whether it was trained now. An unfinished run is resumed."""
         quiet = Progress(self.progress.console, shown_remarks=self.progress.shown_remarks)
-        context = pipeline.prepare(self.parts_of(cell.overrides), self.device, quiet)
+        context = pipeline.prepare(self.parts_of(cell.overrides), self.device, quiet, self.threads)
         name = run_name(self.name, cell, context, baseline)
         with content_store.lock_folder(content_store.root() / "cells" / name), Run(name, resume=True) as run:
             report = run.load_finished_report()

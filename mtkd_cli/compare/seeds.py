@@ -47,11 +47,11 @@ def run_seeds(
     with stdout_on_stderr(), resume_hint(name), Run(name, resume) as run:
         if run.begun is not None:
             require_several_seeds(run.begun, name)
-        parts, device, threads, baseline = settings_of_run(run.begun, parts, device, threads, baseline)
+        parts, device, used, baseline = settings_of_run(run.begun, parts, device, threads, baseline)
         report = find_finished_report(run, parts, baseline)
         if report is not None and report.seeds and len(report.seeds.seeds) == seeds:
             return report
-        return distill_seeds(load_context(parts, device, threads), run, seeds, baseline)
+        return distill_seeds(load_context(parts, device, used), run, seeds, baseline)
 
 
 def require_several_seeds(begun: Mapping[str, Any], name: str) -> None:

@@ -1,4 +1,4 @@
-"""Measure the cost of a model: parameters, size and latency."""
+"""Measure the cost of a model: parameters, size, latency, and multiply-adds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import time
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.report.costs import Costs
 
+STEP_PER_FORWARD = 3.0
+"""Cost of a training step in forward passes: one forward, and a backward that costs two."""
 REPEATS, FEWEST, SECONDS = 30, 5, 0.3
 """Timed calls: at most, at least, and for about how long."""
 
@@ -72,3 +75,19 @@ def count_weights(model: Model) -> tuple[int, int]:
     parameters = list(model.module.parameters())
     size = sum(t.numel() * t.element_size() for t in [*parameters, *model.module.buffers()])
     return sum(p.numel() for p in parameters), size
+
+
+def count_macs(module: nn.Module, example: Tensor) -> float:
+    """Return the multiply-adds of one sample in a forward pass: of convolutions, matrices and attention.
+
+    Args:
+        module: the module; it is in eval mode during the pass, and in its present mode afterwards.
+        example: a few inputs, ``[B, C, H, W]`` or ``[B, F]``, on the module's device.
+    """
+    was_training, counter = module.training, FlopCounterMode(display=False)
+    try:
+        with torch.no_grad(), counter:
+            module.eval()(example)
+    finally:
+        module.train(was_training)
+    return float(counter.get_total_flops()) / 2 / len(example)

@@ -12,6 +12,14 @@ def count_in_words(count: int | None) -> str:
     return f"{count:,}" if count else "-"
 
 
+def rounded_count(number: float) -> str:
+    """Return a number with about two digits: ``4.5 million``."""
+    for factor, word in ((1e9, " billion"), (1e6, " million")):
+        if number >= factor:
+            return f"{number / factor:.3g}{word}"
+    return f"{number:,.0f}"
+
+
 def milliseconds(latency: float | None) -> str:
     """Return a latency in words, ``-`` if it is unknown."""
     return "-" if latency is None else f"{latency:.2f} ms"

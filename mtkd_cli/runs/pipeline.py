@@ -12,6 +12,7 @@ from mtkd_cli.data import dataset
 from mtkd_cli.data.dataset import Dataset
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import resolve_device
+from mtkd_cli.distributed.threads import Threads, threads_of_option
 from mtkd_cli.inference.student import describe_student, local_code
 from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.resolve import Resolved
@@ -44,13 +45,20 @@ from mtkd_cli.training.progress import Progress
 from mtkd_cli.training.strategy import Strategy
 
 
-def prepare(parts: Resolved, device: str, progress: Progress, only_teachers: bool = False) -> Context:
+def prepare(
+    parts: Resolved,
+    device: str,
+    progress: Progress,
+    threads: Threads | None = None,
+    only_teachers: bool = False,
+) -> Context:
     """Load the data and the task of a resolved recipe.
 
     Args:
         parts: the resolved recipe.
         device: ``auto``, ``cpu`` or ``cuda``.
         progress: shows the progress.
+        threads: the CPU threads; by default chosen automatically.
         only_teachers: whether no student is trained, so that fewer labels are needed.
 
     Raises:
@@ -63,7 +71,9 @@ def prepare(parts: Resolved, device: str, progress: Progress, only_teachers: boo
     calibration.require_calibratable(recipe, task)
     preflight.refuse_wrong_labels(data, task)
     settled = automatic.resolve_auto(parts, data, task)
-    return Context(settled, parts, data, task, resolve_device(device), progress)
+    return Context(
+        settled, parts, data, task, resolve_device(device), progress, threads or threads_of_option(0)
+    )
 
 
 def load_data(parts: Resolved, cache: StoreCache | None = None) -> tuple[Dataset, Task]:

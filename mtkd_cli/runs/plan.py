@@ -9,19 +9,21 @@ from typing import Any
 import torch
 
 from mtkd_cli.data.inputs import describe_storage
-from mtkd_cli.models.cost import measure_cost
+from mtkd_cli.models.cost import STEP_PER_FORWARD, count_macs, measure_cost
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.runs import automatic, preflight
 from mtkd_cli.runs.baseline_choice import parse_choice
 from mtkd_cli.runs.baselines import Baseline, list_baselines
 from mtkd_cli.runs.phases import list_phases
-from mtkd_cli.runs.planned_teacher import TRAINING_PER_FORWARD, measure_seconds_per_sample, plan_teacher
+from mtkd_cli.runs.planned_teacher import measure_seconds_per_sample, plan_teacher
 from mtkd_cli.runs.rehearsal import try_recipe
 from mtkd_cli.runs.students import build_untrained, plan_steps, resolve_kd_ratio
 from mtkd_cli.teachers.prepare import report_views
+from mtkd_cli.teachers.probe import sample_views
 from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.hyperparameter_search import candidates
+from mtkd_cli.training.step_threads import step_macs, threads_of_step
 from mtkd_cli.training.strategy import Strategy
 
 
@@ -65,6 +67,9 @@ def make_plan(
         for phase in list_phases(context, views, resolved, baselines, seeds)
     ]
     costs = measure_cost(student, torch.zeros(1, *data.train.samples.inputs.shape[1:]), context.device)
+    live_macs = sum(teacher["macs"] for teacher in teachers) if views is None else 0.0
+    macs = count_macs(with_preprocessing(student), sample_views(data.train))
+    work = step_macs(macs, live_macs, recipe.train.batch_size, processes)
     return {
         "data": {
             "name": recipe.data.name,
@@ -90,6 +95,12 @@ def make_plan(
         "batch_size": recipe.train.batch_size,
         "automatic": automatic.describe_choices(context),
         "warnings": automatic.batch_size_warnings(context),
+        "threads": {
+            "student": threads_of_step(context, work),
+            "limit": context.threads.limit,
+            "automatic": context.threads.automatic,
+            "step_macs": work,
+        },
         "steps": plan_steps(context)[0],
         "candidates": len(candidates(recipe.train)),
         "phases": phases,
@@ -105,7 +116,7 @@ def _estimate_trainings(
     train = context.recipe.train
     steps, _ = plan_steps(context)
     tried = len(candidates(train))
-    one = forward_seconds * TRAINING_PER_FORWARD * train.batch_size * steps * seeds
+    one = forward_seconds * STEP_PER_FORWARD * train.batch_size * steps * seeds
     students = {"distill": one * tried}
     for baseline in baselines:
         students[baseline.phase] = one * (1 if baseline.has_one_candidate else tried)

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from mtkd_cli.data.views import PLAIN, views_of
-from mtkd_cli.models.cost import count_weights
+from mtkd_cli.models.cost import STEP_PER_FORWARD, count_macs, count_weights
 from mtkd_cli.models.preprocess import with_preprocessing
+from mtkd_cli.recipe.schema import Fit
 from mtkd_cli.runs.rehearsal import TriedTeacher, try_teacher
 from mtkd_cli.runs.report_facts import labels_seen
 from mtkd_cli.store import content_store
@@ -22,12 +23,11 @@ from mtkd_cli.teachers.fit_split import create_fit_split
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.outputs import align_teacher
 from mtkd_cli.teachers.prepare import find_recorded, needed_arrays
-from mtkd_cli.teachers.probe import probe_teacher
+from mtkd_cli.teachers.probe import probe_teacher, sample_views
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.context import Context
+from mtkd_cli.training.step_threads import step_macs, threads_of_step
 
-TRAINING_PER_FORWARD = 3.0
-"""Cost of a training step in forward passes: one forward, and a backward that costs two."""
 LOOKUP_SECONDS = 1e-6
 """Approximate time to look up one output in a file."""
 TIMED_SAMPLES = 32
@@ -72,11 +72,12 @@ def plan_teacher(
     validation = None
     if fit is None:
         validation = validate_live(model, teacher.name, alignment, context, thorough).as_dict()
+    macs = 0.0 if teacher.by_id else count_macs(with_preprocessing(model), sample_views(data.train))
     passes = 0.0
     if fit and teacher.fit_key and content_store.find("fitted", teacher.fit_key) is None:
         chosen = create_fit_split(fit, data, context.recipe.data)
         seen = len(chosen.rows) + len(chosen.held_out)
-        passes = TRAINING_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
+        passes = STEP_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
     recorded = find_recorded(teacher, wanted, context)
     row = Layout.for_recipe(shape, context.recipe, context.task).dtype.itemsize
     missing = sum(len(split) for split, number in wanted if (split.name, number) not in recorded)
@@ -86,6 +87,8 @@ def plan_teacher(
         "model": teacher.entry.model,
         "input_size": None if teacher.by_id else model.input.size,
         "parameters": None if teacher.by_id else count_weights(model)[0],
+        "macs": macs,
+        "fit_threads": _fit_threads(macs, fit, context) if fit else None,
         "same_classes": alignment.is_identity(len(model.classes or data.classes)),
         "aligned": [
             [label, list(group)] for label, group in zip(data.classes, alignment.groups, strict=True)
@@ -100,6 +103,13 @@ def plan_teacher(
     }
     known = {**facts, "classes": list(model.classes) if model.classes else None}
     return PlannedTeacher(facts, try_teacher(teacher, model, alignment, known, context))
+
+
+def _fit_threads(macs: float, fit: Fit, context: Context) -> int:
+    """Return the number of threads of the steps in which a teacher is fitted."""
+    # a head has no more work than a thread can do
+    work = step_macs(macs, 0.0, fit.batch_size, 1) if fit.train == "all" else 0.0
+    return threads_of_step(context, work)
 
 
 def measure_seconds_per_sample(context: Context, module: Callable[[torch.Tensor], torch.Tensor]) -> float:

@@ -158,8 +158,9 @@ def make_report(
         engine=context.engine,
         versions={n: importlib.metadata.version(n) for n in PACKAGES},
         machine=f"{platform.system()} {platform.machine()}",
-        repeat=f"mtkd distill {ROOT / name / 'recipe.yaml'} --device {context.device.type} "
-        f"--threads {context.engine['threads']}" + _processes_option(context),
+        repeat=f"mtkd distill {ROOT / name / 'recipe.yaml'} --device {context.device.type}"
+        + ("" if context.threads.automatic else f" --threads {context.threads.limit}")
+        + _processes_option(context),
         intervals=scores.each(lambda each: _interval(context.task, each.statistics)),
         timing=timing,
         seed=wanted.train.seed,

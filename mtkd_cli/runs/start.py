@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ import torch
 from rich.console import Console
 
 from mtkd_cli.distributed import group
+from mtkd_cli.distributed.threads import Threads, threads_of_engine, threads_of_option
 from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.run_result import RunResult
@@ -33,7 +33,7 @@ def run_recipe(
         name: name of the run.
         resume: whether to resume the run if it exists, with its device, threads and baselines by default.
         device: ``auto``, ``cpu`` or ``cuda``.
-        threads: number of threads; 0: the default of torch.
+        threads: number of threads; 0: those of the run, or chosen automatically if it is new.
         baseline: baselines to train; None: those of the run, or all if it is new.
 
     Returns:
@@ -44,11 +44,11 @@ def run_recipe(
             _assist(parts, name)
             return None
         with Run(name, resume) as run:
-            parts, device, threads, baseline = settings_of_run(run.begun, parts, device, threads, baseline)
+            parts, device, used, baseline = settings_of_run(run.begun, parts, device, threads, baseline)
             report = find_finished_report(run, parts, baseline)
             begun = (run.begun or {}).get("recipe")
-            group.broadcast(None if report else (device, threads, baseline, begun))
-            return report or pipeline.distill(load_context(parts, device, threads), run, baseline)
+            group.broadcast(None if report else (device, used, baseline, begun))
+            return report or pipeline.distill(load_context(parts, device, used), run, baseline)
 
 
 def settings_of_run(
@@ -57,7 +57,7 @@ def settings_of_run(
     device: str,
     threads: int,
     baseline: BaselineChoice | None,
-) -> tuple[Resolved, str, int, BaselineChoice]:
+) -> tuple[Resolved, str, Threads, BaselineChoice]:
     """Return recipe, device, threads and baselines; those that are not given are the run's.
 
     Args:
@@ -71,7 +71,7 @@ def settings_of_run(
     return (
         replace(parts, recipe=automatic.apply_begun_values(parts.recipe, begun.get("recipe"))),
         begun.get("device", device) if device == "auto" else device,
-        threads or begun.get("engine", {}).get("threads", 0),
+        (None if threads else threads_of_engine(begun.get("engine", {}))) or threads_of_option(threads),
         baseline or read_choice(begun) or BaselineChoice.ALL,
     )
 
@@ -101,26 +101,16 @@ def resume_hint(name: str) -> Iterator[None]:
         raise type(stop)(how) from None
 
 
-def load_context(parts: Resolved, device: str, threads: int, only_teachers: bool = False) -> Context:
+def load_context(parts: Resolved, device: str, threads: Threads, only_teachers: bool = False) -> Context:
     """Load the data and the task of a recipe, with progress on stderr and the same threads everywhere.
 
     Args:
         parts: the resolved recipe.
         device: ``auto``, ``cpu`` or ``cuda``.
-        threads: number of threads of torch; 0: by the number of processes.
+        threads: the CPU threads; those of the first process count.
         only_teachers: whether no student is trained, so that fewer labels are needed.
     """
-    _use_threads(group.broadcast(threads or _threads_per_process()))
+    threads = group.broadcast(threads)
+    torch.set_num_threads(threads.limit)
     progress = Progress(Console(stderr=True) if group.is_first() else None)
-    return pipeline.prepare(parts, device, progress, only_teachers)
-
-
-def _threads_per_process() -> int:
-    """Return the threads of each process on this machine; 0 (the default of torch) if there is only one."""
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or group.size())
-    return max(1, (os.cpu_count() or 1) // processes) if group.size() > 1 else 0
-
-
-def _use_threads(threads: int) -> None:
-    if threads:
-        torch.set_num_threads(threads)
+    return pipeline.prepare(parts, device, progress, threads, only_teachers)

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mtkd_cli.data.views import PLAIN, views_of
+from mtkd_cli.distributed.threads import use_threads
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.build import build_student
@@ -33,6 +34,7 @@ from mtkd_cli.training.hyperparameter_search import (
 from mtkd_cli.training.loop import Losses, Step, Trained, steps_per_epoch, train
 from mtkd_cli.training.objectives import Batches, FromTeachers, Hints
 from mtkd_cli.training.out_of_memory import memory_errors
+from mtkd_cli.training.step_threads import choose_threads
 from mtkd_cli.training.strategy import Strategy
 from mtkd_cli.training.training_data import TrainingData
 
@@ -129,6 +131,7 @@ def train_best_candidate(
     beside = f", {len(recipe.teachers)} live teachers" if recipe.views.count == "live" else ""
     validate = functools.partial(context.validate, distance=distance)
     trials: list[Trial] = []
+    threads = 0
     with progress.phase(name, steps):
         for number, candidate in enumerate(tried, start=1):
             module = build_trainable(context, features)
@@ -137,8 +140,12 @@ def train_best_candidate(
             if len(tried) > 1:
                 watcher = progress.candidate(number, len(tried), describe_candidate(candidate, recipe.train))
             keeper = Checkpointer(checkpoints / f"candidate-{number}", progress.say) if checkpoints else None
+            threads = threads or choose_threads(context, name, module, data, settings.batch_size)
             try:
-                with memory_errors(f"{name}, batches of {settings.batch_size}{beside}", MEMORY_HINT):
+                with (
+                    memory_errors(f"{name}, batches of {settings.batch_size}{beside}", MEMORY_HINT),
+                    use_threads(threads),
+                ):
                     trained = train(
                         module, data, objective, validate, settings, steps, every, watcher, keeper
                     )

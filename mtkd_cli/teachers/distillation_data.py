@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed.devices import to_device
@@ -34,6 +34,10 @@ class DistillationData(TrainingData):
     teachers: tuple[ReadyTeacher, ...] = ()
     features: tuple[TeacherFeatures, ...] = ()
     raise_on_gaps: bool = True
+
+    @property
+    def live_teachers(self) -> tuple[nn.Module, ...]:
+        return tuple(teacher.live for teacher in self.teachers if teacher.live is not None)
 
     def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
         if self.view_count is None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed import group
+from mtkd_cli.distributed.threads import use_threads
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.head import tail_of
@@ -31,6 +32,7 @@ from mtkd_cli.training.evaluation import batches, judge, measure, plain_views, v
 from mtkd_cli.training.loop import Evaluation, Step, steps_per_epoch, train
 from mtkd_cli.training.objectives import FromLabels
 from mtkd_cli.training.out_of_memory import memory_errors
+from mtkd_cli.training.step_threads import choose_threads
 from mtkd_cli.training.training_data import TrainingData
 
 
@@ -63,7 +65,10 @@ def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context) -> Mod
                 content_store.unfinished_folder("fitted", fit_key), context.progress.say
             )
             settings, evaluate_every = _train_settings(fit, len(fitting.data))
-            with _fitting_errors(settings):
+            threads = choose_threads(
+                context, f"fit {teacher.name}", fitting.module, fitting.data, settings.batch_size
+            )
+            with _fitting_errors(settings), use_threads(threads):
                 trained = train(
                     fitting.module,
                     fitting.data,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from mtkd_cli import __version__
 from mtkd_cli.data.dataset import Dataset, Split
 from mtkd_cli.distributed import group
 from mtkd_cli.distributed.devices import device_name
+from mtkd_cli.distributed.threads import Threads, threads_of_option
 from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
@@ -36,6 +37,7 @@ class Context:
         task: the task.
         device: device of the computation.
         progress: display of the run.
+        threads: CPU threads of this process.
     """
 
     recipe: Recipe
@@ -44,6 +46,7 @@ class Context:
     task: Task
     device: torch.device
     progress: Progress
+    threads: Threads = field(default_factory=lambda: threads_of_option(0))
 
     def training_data(self, split: Split, rows: NDArray[np.int64], view_count: int | None) -> TrainingData:
         """Return the training data of some rows of a split.
@@ -70,6 +73,6 @@ class Context:
             "torch": torch.__version__,
             "python": platform.python_version(),
             "device": device_name(self.device),
-            "threads": torch.get_num_threads(),
+            **self.threads.as_dict(),
             **({"processes": group.size()} if group.size() > 1 else {}),
         }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.inputs import are_in_memory
@@ -45,6 +45,11 @@ class TrainingData:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def live_teachers(self) -> tuple[nn.Module, ...]:
+        """Teachers that run in every step; none by default."""
+        return ()
 
     def view_number(self, epoch: int) -> int:
         """Return the number of the view used in an epoch."""

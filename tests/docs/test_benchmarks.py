@@ -126,6 +126,11 @@ SMALL = {
     "strategies": Small(
         "--fashion FASHION --samples 160 --epochs 1 --seeds 1 --only mean", FASHION, writes="strategies.md"
     ),
+    "threads": Small(
+        "--recipes diabetes --rounds 1 --seconds 0.01",
+        replace={"threads.rows": lambda _: rows_of_threads},
+        writes="threads.md",
+    ),
     "views": Small("--data FASHION --seeds 1 --views 1 live", FASHION, writes="views.md"),
 }
 
@@ -244,3 +249,10 @@ def part_of_memory(arguments: list[str], work: Path) -> str:
         patch.setattr(sys, "argv", ["memory.py", *arguments])
         memory.main()
     return printed.getvalue()
+
+
+def rows_of_threads(recipe: str, options: argparse.Namespace, _: str) -> list[list[str]]:
+    """Measure a recipe in this process and return the rows of threads.py."""
+    script = importlib.import_module("threads")
+    models = script.measure(recipe, options.fashion, options.rounds, options.seconds)
+    return [script.row(recipe, *model) for model in models]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mtkd_cli.interfaces import InputSpec, Model
-from mtkd_cli.models.cost import measure_cost
+from mtkd_cli.models.cost import count_macs, measure_cost
 from mtkd_cli.report.costs import Costs, together
 from mtkd_cli.teachers.prepare import prepare_teachers
 from tests.fixtures.small_runs import Contexts
@@ -58,3 +58,14 @@ def test_teachers_are_measured_again_with_another_number_of_threads(context: Con
             assert threads() == count
     finally:
         torch.set_num_threads(before)
+
+
+def test_multiply_adds_of_a_sample() -> None:
+    convolution, norm = torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.BatchNorm2d(8)
+    module = torch.nn.Sequential(convolution, norm, torch.nn.Flatten(), torch.nn.Linear(8 * 5 * 5, 7))
+    for samples in (1, 4):
+        assert count_macs(module, torch.ones(samples, 3, 5, 5)) == 3 * 9 * 8 * 25 + 8 * 25 * 7
+    assert module.training
+    assert norm.training
+    assert norm.num_batches_tracked == 0, "the pass does not change BatchNorm"
+    assert count_macs(torch.nn.Identity().eval(), torch.ones(2, 3)) == 0

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from mtkd_cli.distributed import threads
 from mtkd_cli.runs import metrics_log, pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.store import recorded_outputs
@@ -247,3 +249,24 @@ def test_if_every_checkpoint_is_damaged_the_run_says_so_and_removes_nothing(
     assert damaged.exit_code == 3
     assert "every checkpoint is damaged" in damaged.stderr
     assert sorted(Path("runs/run/checkpoints").rglob("*.safetensors")) == files
+
+
+def test_a_run_goes_on_with_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "MACS_PER_THREAD", 1)  # so that every step uses two
+    automatic = START[: START.index("--threads")]
+    torch.set_num_threads(2)
+    assert mtkd(*automatic, "--no-baseline").exit_code == 0
+    whole = here()
+    shutil.rmtree("runs")
+    shutil.rmtree(os.environ["MTKD_STORE"])
+    with monkeypatch.context() as patch:
+        stop = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+        patch.setattr(Progress, "on_step", at(FITS + 6, Progress.on_step, stop))
+        assert mtkd(*automatic, "--no-baseline").exit_code == 75
+    torch.set_num_threads(1)  # as on a machine with other defaults
+    used: set[int] = set()
+    resumed = at(1, Progress.on_step, lambda: used.add(torch.get_num_threads()))
+    monkeypatch.setattr(Progress, "on_step", resumed)
+    assert mtkd(*RESUME).exit_code == 0
+    assert used == {2}
+    assert here() == whole

@@ -51,13 +51,14 @@ def record(
         launch_if_several(processes, nodes, rendezvous, restarts, "record", resume_hint)
 
         from mtkd_cli.distributed import group
+        from mtkd_cli.distributed.threads import threads_of_option
         from mtkd_cli.runs.start import load_context
         from mtkd_cli.runs.view_count import count_views
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
         from mtkd_cli.teachers.prepare import prepare_teachers
 
         with stdout_on_stderr(), group.process_group(device):
-            context = load_context(parts, device, threads, only_teachers=True)
+            context = load_context(parts, device, threads_of_option(threads), only_teachers=True)
             teachers = prepare_teachers(context, count_views(context.recipe))
             if not group.is_first():
                 return

@@ -66,14 +66,14 @@ def verify(
         files = list(verify_files(console.print_status))
         rows: list[dict[str, Any]] = []
         if recipe:
+            from mtkd_cli.distributed.threads import threads_of_option
             from mtkd_cli.runs.start import load_context
             from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
             parts = parts_of(recipe, overrides or [], trust_pickle, trust_code)
             with stdout_on_stderr():
-                rows = list(
-                    verification.differences(load_context(parts, device, threads, only_teachers=True))
-                )
+                context = load_context(parts, device, threads_of_option(threads), only_teachers=True)
+                rows = list(verification.differences(context))
             if not rows:
                 raise DataError(
                     "no outputs of this recipe are recorded",

@@ -13,6 +13,7 @@ from mtkd_cli.audit import audit_of
 from mtkd_cli.audit.number_text import digits
 from mtkd_cli.cli import console
 from mtkd_cli.cli.tables import table
+from mtkd_cli.distributed.threads import threads_of_option
 from mtkd_cli.plugin.registry import load_registry
 from mtkd_cli.recipe.resolve import Resolved, strategies_for
 from mtkd_cli.report import by_chance, results
@@ -33,7 +34,7 @@ def run(parts: Resolved, name: str, device: str, threads: int, as_json: bool) ->
     """Audit a recipe, write the facts and print them."""
     run_names.folder_of(ROOT, name or "default")
     with stdout_on_stderr():
-        context = load_context(parts, device, threads)
+        context = load_context(parts, device, threads_of_option(threads))
         strategies = strategies_for(parts.recipe.task.name, load_registry(), parts.name)
         audit = audit_of(context, strategies)
     place = run_names.create(ROOT, name or run_names.default_name(ROOT, parts.name))

@@ -20,6 +20,7 @@ from mtkd_cli.compare.looks import Seeds, method_key, seen_before
 from mtkd_cli.compare.runner import Trainer
 from mtkd_cli.compare.student import Student
 from mtkd_cli.compare.tune import Range, ranges_of, require_optuna, tune, validation_rank, with_settings
+from mtkd_cli.distributed.threads import threads_of_option
 from mtkd_cli.inference.run_files import ROOT as RUNS
 from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.recipe.load import load
@@ -72,8 +73,8 @@ def compare_grid(
     ranges = ranges_of(keys)
     if ranges:
         require_optuna()
-    if threads:
-        torch.set_num_threads(threads)
+    used = threads_of_option(threads)
+    torch.set_num_threads(used.limit)
     with stdout_on_stderr():
         warn = console.warner()
         first = load(recipe, grid.fixed, warn=warn)
@@ -97,6 +98,7 @@ def compare_grid(
             names.valid_part(first.name),
             parts_of,
             device,
+            used,
             progress,
             baseline,
         )

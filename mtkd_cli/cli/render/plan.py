@@ -17,7 +17,7 @@ from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.interfaces import sides
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.metric_names import spelt
-from mtkd_cli.report.units import bytes_in_words, count_in_words
+from mtkd_cli.report.units import bytes_in_words, count_in_words, rounded_count
 from mtkd_cli.runs import folder, manifest
 from mtkd_cli.runs.baseline_choice import BaselineChoice, read_choice
 from mtkd_cli.runs.plan import make_plan
@@ -65,12 +65,12 @@ def plan(
     """
     with stdout_on_stderr():
         begun = folder.find_manifest(name, resume) if name else None
-        parts, device, threads, choice = settings_of_run(begun, parts, device, threads, baseline)
+        parts, device, used, choice = settings_of_run(begun, parts, device, threads, baseline)
         seeds = seeds or (begun or {}).get("seeds", 1)
         total = processes * nodes or (begun or {}).get("engine", {}).get("processes", 1) or nodes
         if total > 1:
             refuse_impossible_device(device, total // nodes)
-        context = load_context(parts, device, threads)
+        context = load_context(parts, device, used)
         views, is_finished = count_views(context.recipe), False
         if begun is not None:
             if seeds > 1:
@@ -171,6 +171,12 @@ def _list_facts(facts: Mapping[str, Any]) -> Iterator[str]:
     )
     automatic = f"; chosen automatically: {'; '.join(facts['automatic'])}" if facts["automatic"] else ""
     yield f"augment: {facts['augment']}; batch_size {facts['batch_size']}{automatic}"
+    threads = facts["threads"]
+    if threads["automatic"]:
+        work = f"a training step has {rounded_count(threads['step_macs'])} multiply-adds"
+        yield f"threads: {threads['student']} of {threads['limit']} for the student; {work}"
+    else:
+        yield f"threads: {threads['limit']}, as given"
     yield f"to be recorded: {bytes_in_words(facts['record_bytes'])}, into {content_store.root()}"
 
 
@@ -188,7 +194,8 @@ def _describe_teacher(teacher: Mapping[str, Any], facts: Mapping[str, Any]) -> I
     if unknown:
         yield f"not {join_first(unknown)}"
     if teacher["validation"] is None:
-        yield f"fit: {teacher['fit']}"
+        threads = teacher["fit_threads"]
+        yield f"fit: {teacher['fit']} ({threads} thread{'s' * (threads > 1)})"
     else:
         score = next(iter(teacher["validation"]["metrics"].values()), None)
         yield f"val {spelt(facts['metric'])} {'-' if score is None else f'{score:.3g}'}"
