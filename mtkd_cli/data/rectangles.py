@@ -1,4 +1,4 @@
-"""Rectangles of pixels, one per image, for random erasing."""
+"""Rectangles of pixels, one per image: for random erasing and for cutmix."""
 
 from __future__ import annotations
 
@@ -43,3 +43,22 @@ def erased(draws: NDArray[np.float64], largest: float, height: int, width: int) 
     wide = np.minimum(np.round(np.sqrt(area * aspect)), width)
     left, top = np.floor(draws[:, 2] * (width - wide + 1)), np.floor(draws[:, 3] * (height - tall + 1))
     return np.stack([left, top, left + wide, top + tall], axis=1).astype(np.int64)
+
+
+def cut(draws: NDArray[np.float64], share: NDArray[np.float64], height: int, width: int) -> NDArray[np.int64]:
+    """Return the rectangles of cutmix (Yun et al., ICCV 2019), ``[B, 4]``: centered anywhere, then clipped.
+
+    Args:
+        draws: ``[B, 2]``, uniform random numbers for the center.
+        share: ``[B]``, area of the rectangle before clipping, as a share of the image's.
+        height: H.
+        width: W.
+    """
+    side = np.sqrt(share)
+    edges = []
+    for column, length in enumerate((width, height)):
+        half = (length * side).astype(np.int64) // 2
+        center = (draws[:, column] * length).astype(np.int64)
+        edges.append((np.clip(center - half, 0, length), np.clip(center + half, 0, length)))
+    (left, right), (top, bottom) = edges
+    return np.stack([left, top, right, bottom], axis=1)

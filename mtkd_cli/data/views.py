@@ -2,7 +2,8 @@
 
 Torchvision's v2 transforms draw one set of parameters for a whole batch. Here each sample has its own
 parameters, drawn from counters, and the batch is transformed at once: a random crop of the original image,
-one affine resampling for all other geometric changes, then colors and an erased rectangle.
+one affine resampling for all other geometric changes, then colors, an erased rectangle, and the mixture with
+another sample.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli import counter_rng
-from mtkd_cli.data import colors, randaugment, rectangles
+from mtkd_cli.data import colors, mixing, randaugment, rectangles
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed.devices import to_device
 from mtkd_cli.interfaces import Samples, WindowReader
@@ -50,8 +51,16 @@ def views_of(
         augment: the augmentation's ranges.
         device: device of the result.
     """
+    if is_mixed(number, augment):
+        chosen = np.arange(len(split))[rows]
+        rows = np.concatenate([chosen, mixing.partners(len(split), seed, number)[chosen]])
     ids = split.id_numbers[rows]
     return view(read_inputs(split, rows, number, seed, augment), ids, number, seed, augment, device)
+
+
+def is_mixed(number: int, augment: Augment) -> bool:
+    """Whether a view shows two samples."""
+    return number != PLAIN and augment.mixes
 
 
 def read_inputs(
@@ -80,20 +89,32 @@ def view(
     augment: Augment,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Return one view of each image, ``[B, C, H, W]`` float32 in [0, 1]; rows of a table are not changed.
+    """Return one view of each image, ``[B, C, H, W]`` float32 in [0, 1], or rows of a table ``[B, F]``.
+
+    For a mixed view (`is_mixed`), inputs and samples are those of the B samples, followed by those of their
+    partners. Rows of a table are mixed, but not changed otherwise.
 
     Args:
-        inputs: ``[B, C, H, W]`` uint8, or ``[B, F]``, from `read_inputs`.
-        samples: ``[B]``, id numbers from `counter_rng.id_numbers`.
+        inputs: ``[B, C, H, W]`` uint8, or ``[B, F]``, from `read_inputs`; 2 B for a mixed view.
+        samples: ``[B]``, id numbers from `counter_rng.id_numbers`; ``[2 B]`` for a mixed view.
         number: number of the view; 0 is the image without augmentation.
         seed: ``views.seed`` of the recipe.
         augment: the augmentation's ranges.
         device: device of the result.
     """
     batch = to_device(torch.from_numpy(np.require(inputs, requirements=["C", "W"])), device)
-    if batch.dim() == 2:
-        return batch.clone()
-    pixels = batch.float().div_(255)  # uint8 -> [0, 1]
+    views = batch.clone() if batch.dim() == 2 else _augmented(batch, samples, number, seed, augment)
+    if not is_mixed(number, augment):
+        return views
+    share = mixing.own_share(samples[: len(samples) // 2], number, seed, augment, tuple(views.shape[2:]))
+    return mixing.mix(views, to_device(share, device))
+
+
+def _augmented(
+    images: Tensor, samples: NDArray[np.uint64], number: int, seed: int, augment: Augment
+) -> Tensor:
+    """Return one view of each image ``[B, C, H, W]``, not mixed; see `view` for the arguments."""
+    pixels = images.float().div_(255)  # uint8 -> [0, 1]
     if number == PLAIN:
         return pixels
     draws = to_device(_draws(samples, number, seed), pixels.device)

@@ -41,6 +41,7 @@ from mtkd_cli.interfaces.tracker import Tracker as Tracker
 from mtkd_cli.interfaces.types import FEW_LABELS as FEW_LABELS
 from mtkd_cli.interfaces.types import Alignment as Alignment
 from mtkd_cli.interfaces.types import Details as Details
+from mtkd_cli.interfaces.types import Labels as Labels
 from mtkd_cli.interfaces.types import LossOptions as LossOptions
 from mtkd_cli.interfaces.types import Merged as Merged
 from mtkd_cli.interfaces.types import Metric as Metric

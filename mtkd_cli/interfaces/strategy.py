@@ -39,7 +39,7 @@ class AggregationBatch:
             `mtkd_cli.interfaces.label_space.UNKNOWN`.
         answered: ``[K, B]`` bool, samples with finite outputs; None: all. The core gives the others weight 0;
             their outputs are replaced by the mean of the other teachers.
-        target: labels; only for strategies that need ``labels``.
+        target: labels; only for strategies that need ``labels``. Missing where a mixed view has two labels.
         labeled: ``[B, *]`` bool, the mask of labels; only for strategies that need ``labels``.
         student_output: ``[B, C, *]`` without gradient, or another form that a student has in training (see
             `Task.to_task_shape`); only for strategies that need ``student``.
@@ -49,7 +49,7 @@ class AggregationBatch:
             that need totals of the whole batch. Every process must call it equally often, with the same
             shape. With one process, and outside training, it returns the tensor.
         usage_by_label: ``[K, B, *]`` bool, part of `usage_mask` that depends on labels, for strategies that
-            do not receive labels.
+            do not receive labels, and for samples whose labels are mixed.
     """
 
     outputs: tuple[Tensor, ...]
@@ -194,7 +194,7 @@ class AggregationBatch:
 
     @cached_property
     def _usage_by_label(self) -> Tensor | None:
-        if self.target is None:
+        if self.target is None or self.usage_by_label is not None:
             return self.usage_by_label
         return self.task.usage_mask(self.outputs, self.target, self.known)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mtkd_cli.errors import PluginError
 from mtkd_cli.interfaces.columns import Columns
 from mtkd_cli.interfaces.output_form import OutputForm, OutputLayout
 from mtkd_cli.interfaces.placement import Placement
-from mtkd_cli.interfaces.types import Alignment, Details, Merged, Metric, Prediction
+from mtkd_cli.interfaces.types import Alignment, Details, Labels, Merged, Metric, Prediction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -246,6 +246,26 @@ class Task(ABC, metaclass=_Complete):
     def find_invalid_label(self, targets: NDArray[Any]) -> tuple[int, str] | None:
         """Return the index of the first invalid label, and the reason; None if all are valid."""
         return None
+
+    # Labels of mixed views, which show two samples each.
+
+    def can_mix(self, kind: Literal["mixup", "cutmix"]) -> bool:
+        """Whether `mix_labels` supports a kind of mixed views; by default, unless labels are ``spatial``."""
+        return not self.spatial
+
+    def mix_labels(self, first: Tensor, second: Tensor, share: Tensor) -> Labels:
+        """Return the labels of mixed samples; called only for kinds that `can_mix` supports.
+
+        By default, the losses are mixed: ``share * loss(first) + (1 - share) * loss(second)``.
+
+        Args:
+            first: labels of the samples.
+            second: labels of their partners.
+            share: share of the sample in each element of the mixed sample, ``[B, *]``.
+        """
+        from mtkd_cli.interfaces.mixed_labels import weigh_labels
+
+        return weigh_labels(first, second, share)
 
     # Class names, and teachers that know only some of the classes.
 

@@ -173,3 +173,17 @@ class Prediction:
     scores: Mapping[str, float] = field(default_factory=dict)
     mask: NDArray[Any] | None = None
     boxes: tuple[tuple[str, float, float, float, float, float], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of the samples of a training step.
+
+    Attributes:
+        target: labels that hold for a whole sample or element; missing where two labels share it. Strategies
+            receive these.
+        parts: labels with their shares ``[B, *]``, 0 to 1, which weigh the task loss; empty: only ``target``.
+    """
+
+    target: Tensor
+    parts: tuple[tuple[Tensor, Tensor], ...] = ()

@@ -51,6 +51,25 @@ class Augment(Section):
     erase: float = Field(
         0.0, ge=0, le=1, description="Largest erased rectangle, as a share of the image's area."
     )
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Mix each view with that of another sample; the share is drawn from Beta(mixup, mixup). "
+        "0: no.",
+    )
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Replace a rectangle of each view by that of another sample; its area is drawn from "
+        "Beta(cutmix, cutmix). 0: no.",
+    )
+
+    @property
+    def mixes(self) -> bool:
+        """Whether a view shows two samples."""
+        return self.mixup > 0 or self.cutmix > 0
 
     @model_serializer(mode="wrap")
     def _without_unused_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -8,7 +8,7 @@ addition to the labels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,7 +44,14 @@ class PseudoLabeledData(TrainingData):
     pseudo_labels: Callable[[Step], Tensor] | None = None
 
     def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
-        return () if self.pseudo_labels is None else (self.pseudo_labels(step),)
+        if self.pseudo_labels is None:
+            return ()
+        own, partners = self.pseudo_labels(step), self.partners(step)
+        if partners is None or self.task.spatial:  # predicted from the views
+            return (own,)
+        others = self.pseudo_labels(replace(step, indices=partners))
+        share = self.own_share(step)
+        return (self.task.mix(Merged((own, others), torch.stack([share, 1 - share]))),)
 
 
 class OnlyTeacher:

@@ -26,6 +26,7 @@ from mtkd_cli.teachers.checks import validate_live, validate_recorded, validatio
 from mtkd_cli.teachers.fine_tuning import fit_teacher
 from mtkd_cli.teachers.inference import OutputFunction
 from mtkd_cli.teachers.load import load_teacher
+from mtkd_cli.teachers.mixed_views import require_mixable
 from mtkd_cli.teachers.outputs import ReadyTeacher, align_teacher
 from mtkd_cli.teachers.probe import ProbeResult, probe_teacher, sample_views
 from mtkd_cli.teachers.recording import RecordingJob
@@ -93,8 +94,11 @@ def report_views(teachers: Iterable[ResolvedTeacher], views: int | None, context
     """Report the teachers whose outputs exist for the plain view only, if a run uses other views.
 
     Raises:
-        UsageError: these outputs are maps or boxes, which other views would move.
+        UsageError: these outputs are maps or boxes, which other views would move; or samples are mixed that
+            cannot be, see `require_mixable`.
     """
+    teachers = tuple(teachers)
+    require_mixable(teachers, views, context)
     names = [teacher.name for teacher in teachers if teacher.by_id]
     if not names or views in (0, 1):
         return

@@ -15,7 +15,7 @@ from mtkd_cli import counter_rng
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import PluginError
-from mtkd_cli.interfaces import AggregationBatch, Merged, Task
+from mtkd_cli.interfaces import AggregationBatch, Labels, Merged, Task
 from mtkd_cli.interfaces.missing_labels import missing_labels_as
 from mtkd_cli.interfaces.missing_outputs import fill_gaps
 from mtkd_cli.losses import feature_loss
@@ -32,8 +32,7 @@ class FromLabels:
 
     def __call__(self, output: Any, step: Step) -> Losses:
         """Return the losses of the outputs of a step."""
-        target, task = self.data.labels(step), self.data.task
-        return Losses(share_of_mean(task.task_loss(output, target), task.labeled(target)))
+        return Losses(label_loss(self.data.task, output, self.data.labels(step)))
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,15 @@ class FromTeachers:
 
     def __call__(self, output: Any, step: Step) -> Losses:
         """Return the losses of the outputs of a step."""
-        target, task = self.data.labels(step), self.data.task
+        labels, task = self.data.labels(step), self.data.task
         features: tuple[Tensor, ...] = ()
         if isinstance(output, WithFeatures):
             output, features = output.output, output.features
         student = output.detach() if isinstance(output, Tensor) else output
         outputs = self.data.teacher_outputs(step)
-        batch = self.batches(outputs, step.indices, target, student=student, step=step)
+        batch = self.batches(
+            outputs, step.indices, labels.target, student=student, step=step, mixed=labels.parts
+        )
         try:
             with torch.no_grad():
                 merged = self.strategy.merge(batch)
@@ -111,7 +112,7 @@ class FromTeachers:
         kd = task.kd_loss(output, merged, self.temperature)
         # [K, B, *] -> [B, *]: 0 where every teacher is ignored
         total_weight = torch.ones_like(kd) if merged.weights is None else merged.weights.sum(dim=0)
-        task_loss = share_of_mean(task.task_loss(output, target), task.labeled(target))
+        task_loss = label_loss(task, output, labels)
         weights, kd_loss = merged.weights, share_of_mean(kd, total_weight > 0)
         if self.hints is not None:
             kd_loss = kd_loss + self.hints.loss(features, merged.weights, step)
@@ -149,8 +150,18 @@ class Batches:
         target: Tensor | None,
         student: Any = None,
         step: Step | None = None,
+        mixed: tuple[tuple[Tensor, Tensor], ...] = (),
     ) -> AggregationBatch:
-        """Return the batch of the samples at ``indices``; without a target, no sample is labeled."""
+        """Return the batch of the samples at ``indices``; without a target, no sample is labeled.
+
+        Args:
+            outputs: the teachers' outputs, K of ``[B, C, *]``.
+            indices: indices of the samples, ``[B]``.
+            target: their labels.
+            student: the student's output.
+            step: the current step.
+            mixed: labels of mixed samples, see `Labels.parts`: a teacher is used where it is used for all.
+        """
         device = outputs[0].device
         if target is None:
             target = missing_labels_as(torch.from_numpy(self.split.samples.targets[indices])).to(device)
@@ -179,7 +190,20 @@ class Batches:
             sum_over_processes=group.all_reduce_sum
             if step and step.own_slice is not None
             else lambda tensor: tensor,
+            usage_by_label=self._usage_by_label(outputs, mixed),
         )
+
+    def _usage_by_label(
+        self, outputs: tuple[Tensor, ...], mixed: tuple[tuple[Tensor, Tensor], ...]
+    ) -> Tensor | None:
+        """Return where each teacher is used according to the labels of mixed samples, ``[K, B, *]``."""
+        usage: Tensor | None = None
+        for target, share in mixed:
+            mask = self.task.usage_mask(outputs, target, self.known)
+            if mask is not None:
+                mask = mask | (share <= 0)
+                usage = mask if usage is None else usage & mask
+        return usage
 
     def _random(self, name: str, shape: tuple[int, ...], samples: int, step: Step | None) -> Tensor:
         """Return random numbers of a step; if one per sample, those of this process's share of the batch."""
@@ -191,11 +215,26 @@ class Batches:
         return counter_rng.torch_uniform(shape, "strategy", self.seed, number, name)
 
 
+def label_loss(task: Task, output: Any, labels: Labels) -> Tensor:
+    """Return this process's share of the mean loss on the labels.
+
+    Labels of mixed samples are weighed by their share, in the sum of the losses and in their number.
+    """
+    if not labels.parts:
+        return share_of_mean(task.task_loss(output, labels.target), task.labeled(labels.target))
+    losses = torch.stack([task.task_loss(output, target) for target, _ in labels.parts])
+    counted = torch.stack([task.labeled(target) * share for target, share in labels.parts])
+    return share_of_mean(losses, counted)
+
+
 def share_of_mean(loss: Tensor, counted: Tensor) -> Tensor:
     """Return this process's share of a mean over all processes: the sum of the shares is the mean.
 
     Args:
         loss: loss per element.
-        counted: mask of the elements that count, same shape.
+        counted: mask of the elements that count, or how much each counts from 0 to 1, same shape. Together
+            they count as at least 1, so that a trace of a label does not have the strength of a label.
     """
-    return torch.where(counted, loss, 0).sum() / group.all_reduce_sum(counted.sum()).clamp(min=1)
+    if counted.dtype != torch.bool:
+        loss = counted.to(loss.dtype) * loss
+    return torch.where(counted > 0, loss, 0).sum() / group.all_reduce_sum(counted.sum()).clamp(min=1)

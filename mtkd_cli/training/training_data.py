@@ -1,4 +1,7 @@
-"""The inputs of each training step: views, labels and teachers' outputs."""
+"""The inputs of each training step: views, labels and teachers' outputs.
+
+A mixed view shows a sample and its partner, which is another of the training samples.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mtkd_cli.data import mixing
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.inputs import are_in_memory
-from mtkd_cli.data.views import affine, compose, read_inputs, view, window_affine
+from mtkd_cli.data.views import affine, compose, is_mixed, read_inputs, view, window_affine
 from mtkd_cli.distributed.devices import to_device
-from mtkd_cli.interfaces import Task
+from mtkd_cli.interfaces import Labels, Task
 from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.training.loop import Step
 from mtkd_cli.training.read_ahead import read_ahead
@@ -68,21 +72,51 @@ class TrainingData:
         """Return the views of a step's samples, ``[B, C, H, W]``."""
         return self._view(step, self._read(step))
 
+    def partners(self, step: Step) -> NDArray[np.int64] | None:
+        """Return the indices of the partners of a step's samples, ``[B]``; None if no view is mixed."""
+        number = self.view_number(step.epoch)
+        if not is_mixed(number, self.augment):
+            return None
+        return mixing.partners(len(self), self.view_seed, number)[step.indices]
+
+    def own_share(self, step: Step) -> Tensor:
+        """Return the share of each sample in the elements of its mixed view, ``[B, *]``."""
+        ids, number = self.split.id_numbers[self.rows[step.indices]], self.view_number(step.epoch)
+        sides = self.split.samples.inputs.shape[2:]
+        share = to_device(mixing.own_share(ids, number, self.view_seed, self.augment, sides), self.device)
+        if self.task.spatial:
+            return share
+        # [B, H, W] or [B] -> [B, *], equal in all elements
+        whole, elements = share.view(len(ids), -1).mean(dim=1), self.task.elements
+        return whole.view(-1, *(1,) * len(elements)).expand(-1, *elements)
+
+    def labels(self, step: Step) -> Labels:
+        """Return the labels of a step's samples, transformed and mixed like their views."""
+        rows = self._rows(step)
+        labels = to_device(torch.from_numpy(self.split.samples.targets)[rows], self.device)
+        if self.task.spatial:
+            labels = self._move(labels, rows, self.view_number(step.epoch))
+        if self.partners(step) is None:
+            return Labels(labels)
+        first, second = labels.chunk(2)
+        return self.task.mix_labels(first, second, self.own_share(step))
+
+    def _rows(self, step: Step) -> NDArray[np.int64]:
+        """Return the rows of a step's samples, ``[B]``, followed by those of their partners if it has any."""
+        partners = self.partners(step)
+        return self.rows[step.indices if partners is None else np.concatenate([step.indices, partners])]
+
     def _read(self, step: Step) -> NDArray[Any]:
-        rows, number = self.rows[step.indices], self.view_number(step.epoch)
-        return read_inputs(self.split, rows, number, self.view_seed, self.augment)
+        number = self.view_number(step.epoch)
+        return read_inputs(self.split, self._rows(step), number, self.view_seed, self.augment)
 
     def _view(self, step: Step, inputs: NDArray[Any]) -> Tensor:
-        ids, number = self.split.id_numbers[self.rows[step.indices]], self.view_number(step.epoch)
+        ids, number = self.split.id_numbers[self._rows(step)], self.view_number(step.epoch)
         return view(inputs, ids, number, self.view_seed, self.augment, self.device)
 
-    def labels(self, step: Step) -> Tensor:
-        """Return the labels of a step's samples, transformed like their views."""
-        rows = self.rows[step.indices]
-        labels = to_device(torch.from_numpy(self.split.samples.targets)[rows], self.device)
-        if not self.task.spatial:
-            return labels
-        ids, number = self.split.id_numbers[rows], self.view_number(step.epoch)
+    def _move(self, labels: Tensor, rows: NDArray[np.int64], number: int) -> Tensor:
+        """Return spatial labels of some rows in a view."""
+        ids = self.split.id_numbers[rows]
         height, width = self.split.samples.inputs.shape[2:]
         moves = affine(ids, number, self.view_seed, self.augment, height / width)
         moves = compose(window_affine(self.split, rows, number, self.view_seed, self.augment), moves)

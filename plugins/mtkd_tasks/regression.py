@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtkd_cli.errors import DataError, UsageError
-from mtkd_cli.interfaces import Alignment, Columns, Details, LossOptions, Merged, Metric, Task, TaskData
+from mtkd_cli.interfaces import (
+    Alignment,
+    Columns,
+    Details,
+    Labels,
+    LossOptions,
+    Merged,
+    Metric,
+    Task,
+    TaskData,
+)
 from mtkd_cli.interfaces.label_space import align_logits
 from mtkd_cli.interfaces.missing_labels import any_per_sample, label_mask
 from mtkd_cli.reading.moments import mean_and_deviation
@@ -105,6 +115,21 @@ class Regression(Task):
     def labeled(self, target: Tensor) -> Tensor:
         """Return which samples have a label of any target, ``[B]``."""
         return any_per_sample(label_mask(target))
+
+    def can_mix(self, kind: str) -> bool:
+        """Whether values of two samples can be mixed: with mixup; a cut image has no known value."""
+        return kind == "mixup"
+
+    def mix_labels(self, first: Tensor, second: Tensor, share: Tensor) -> Labels:
+        """Return the mixed values; where one value is missing, the other has its own share."""
+        own = share.to(first.dtype).unsqueeze(1)  # [B] -> [B, 1]
+        mixed = own * first + (1 - own) * second  # NaN where one is missing
+        only_first, only_second = (
+            value.masked_fill(label_mask(other), torch.nan)
+            for value, other in ((first, second), (second, first))
+        )
+        parts = ((mixed, torch.ones_like(share)), (only_first, share), (only_second, 1 - share))
+        return Labels(mixed, parts)
 
     def usage_mask(self, outputs: Sequence[Tensor], target: Tensor, known: Tensor | None) -> Tensor | None:
         """Return which teachers are within the gate of the label, ``[K, B]``; None without a gate."""

@@ -74,6 +74,10 @@ class Segmentation(OverClasses):
         moved = F.grid_sample(masks, positions, mode="nearest", padding_mode="border", align_corners=False)
         return moved[:, 0].to(target.dtype)
 
+    def can_mix(self, kind: str) -> bool:
+        """Return True: each pixel has its own share."""
+        return True
+
     def to_frame(self, output: Tensor, placement: Placement) -> Tensor:
         """Return logits on the original image, ``[B, C, H, W]``: without padding, resized bilinearly."""
         return placement.maps_to_frame(output.float())

@@ -1,4 +1,4 @@
-"""Rectangles of pixels for random erasing."""
+"""Rectangles of pixels for random erasing and cutmix."""
 
 import numpy as np
 import pytest
@@ -31,3 +31,20 @@ def test_erased_lies_inside_and_is_at_most_the_largest_share(largest: float, hei
         share = areas(edges) / (height * width)
         assert share.max() <= largest * 1.05
         assert abs(share.mean() - largest / 2) < 0.03 * (1 if largest < 1 else 3)
+
+
+def test_cut_is_that_of_the_paper() -> None:
+    """The rectangle of the authors' code, one at a time."""
+    height, width = 31, 48
+    share, centers = draws(1)[:, 0], draws(2)
+    edges = rectangles.cut(centers, share, height, width)
+    for row in range(100):
+        cut_w, cut_h = int(width * np.sqrt(share[row])), int(height * np.sqrt(share[row]))
+        cx, cy = int(centers[row, 0] * width), int(centers[row, 1] * height)
+        expected = [
+            np.clip(cx - cut_w // 2, 0, width),
+            np.clip(cy - cut_h // 2, 0, height),
+            np.clip(cx + cut_w // 2, 0, width),
+            np.clip(cy + cut_h // 2, 0, height),
+        ]
+        assert edges[row].tolist() == expected

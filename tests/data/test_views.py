@@ -267,7 +267,7 @@ def test_masks_follow_random_crops_of_the_original_image(tmp_path: Path, fit: st
     for number in range(1, 12):
         step = Step(0, number - 1, 0.0, rows)
         training = TrainingData(task, split, rows, None, 3, augment, torch.device("cpu"))
-        made, labels = training.views(step), training.labels(step)
+        made, labels = training.views(step), training.labels(step).target
         assert made.shape == (2, 3, 48, 64)
         assert labels.shape == (2, 48, 64)
         shown = torch.where(made[:, 0] > 0.5, 1, torch.where(made[:, 1] > 0.5, 2, 0))

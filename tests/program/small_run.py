@@ -16,7 +16,7 @@ RECIPE = (
     "train={epochs: 3, batch_size: 256}",
     "train.lr=[0.01, 0.02]",
     "student=convnet:4",
-    "augment.shift=0.1",
+    "augment={shift: 0.1, randaugment: {operations: 1}, mixup: 0.5, cutmix: 1.0}",
     "views=2",
 )
 START = ("distill", *RECIPE, "--name", "run", "--threads", "1")

@@ -82,9 +82,9 @@ def trained(dense: bool, strategy: str, place: Path, stop_at: int | None = None)
     about = Batches(task, split, ("a", "b"), (None, None), 2.0, seed=0)
     merging = Strategy(part)
     merging.fit(about(teachers, np.arange(SAMPLES), targets))
-    data = Data(
-        task, split, np.arange(SAMPLES), 1, 0, Augment(), torch.device("cpu"), inputs, tuple(teachers)
-    )
+    # plain labels in the first epoch, mixed ones in the second
+    augment = Augment(mixup=1.0, cutmix=1.0)
+    data = Data(task, split, np.arange(SAMPLES), 2, 0, augment, torch.device("cpu"), inputs, tuple(teachers))
     objective = FromTeachers(data, merging, about, 2.0, 0.7)
     watcher = Watcher(stop_at if group.rank() + 1 == group.size() else None)
     with signals.handle():

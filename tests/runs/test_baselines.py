@@ -119,6 +119,20 @@ def test_outputs_with_places_are_those_of_the_view_that_is_shown(context: Contex
     assert torch.allclose(data.teacher_outputs(step)[0], wanted, equal_nan=True)
 
 
+def test_pseudo_labels_of_a_mixed_view_are_mixed(context: Contexts) -> None:
+    made = context("augment={mixup: 1.0, cutmix: 1.0}")
+    alone = train_baseline(ALONE, made).model
+    data, _, _ = make_pseudo_labels(made, alone)
+    rows = np.array([5, 0, 90])
+    step = Step(0, 2, 0.0, rows)
+    partners, share = data.partners(step), data.own_share(step)[:, None]
+    assert partners is not None
+    assert data.pseudo_labels is not None
+    own, others = (data.pseudo_labels(Step(0, 2, 0.0, of)).softmax(dim=1) for of in (rows, partners))
+    (found,) = data.teacher_outputs(step)
+    torch.testing.assert_close(found.exp(), share * own + (1 - share) * others, rtol=1e-4, atol=1e-6)
+
+
 def test_the_key_of_the_student_alone_is_that_of_earlier_versions(context: Contexts) -> None:
     made = context()
     key = baseline_key(ALONE, made)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
@@ -21,8 +23,10 @@ train: {epochs: 2, lr: 1e-2}
 """
 
 
-def test_a_run_goes_from_scenes_to_a_report(context: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("augment", ["auto", "{mixup: 1, cutmix: 1}"])
+def test_a_run_goes_from_scenes_to_a_report(context: Callable[..., Any], augment: str) -> None:
     Path("r.yaml").write_text(RECIPE)
-    report = results.as_json(pipeline.distill(context(recipe="r.yaml"), Run("run"), baseline=True))
+    made = context(f"augment={augment}", recipe="r.yaml")
+    report = results.as_json(pipeline.distill(made, Run("run"), baseline=True))
     assert report["metric"] == {"name": "map", "higher_is_better": True}
     assert 0 < report["scores"]["student"]["map"] < 1

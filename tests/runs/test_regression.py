@@ -67,6 +67,11 @@ def test_a_regression_runs_from_a_table_to_its_report(distill: Distill, objectiv
     assert "times the ensemble's" in report["verdict"]["sentence"]
 
 
+def test_values_of_mixed_rows_are_learned(distill: Distill) -> None:
+    report = distill("augment={mixup: 1}", "views=2", "task.gate=3", "data.labels=60", baseline=True)
+    assert 20 < report["scores"]["student"]["rmse"] < 170
+
+
 def test_two_budgets_of_labels_do_not_share_a_teacher_that_was_fitted_in_other_units(
     distill: Distill,
 ) -> None:

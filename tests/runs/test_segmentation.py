@@ -68,7 +68,14 @@ def test_every_strategy_weighs_pixels_or_samples(context: Contexts, strategy: st
     assert run(context, f"strategy={strategy}")["scores"]["student"]["miou"] >= 0
 
 
-@pytest.mark.parametrize("change", ["task={name: segmentation, kd: cwd}", "augment={flip: true, rotate: 10}"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "task={name: segmentation, kd: cwd}",
+        "augment={flip: true, rotate: 10}",
+        "augment={mixup: 1, cutmix: 1, randaugment: {operations: 2}}",
+    ],
+)
 def test_other_losses_and_views_run_to_the_end(context: Contexts, change: str) -> None:
     assert run(context, change)["scores"]["ensemble"]["miou"] > 0
 

@@ -89,6 +89,8 @@ def test_any_difference_gives_another_array(context: Contexts, monkeypatch: pyte
         ("train.seed=5", False),
         ("views.count=3", True),
         ("augment.rotate=20", True),
+        ("augment.mixup=0.2", True),
+        ("augment.randaugment={operations: 1}", True),
         ("views.seed=1", True),
         ("data.seed=1", True),
         ("teachers.0.input={mean: [0.1]}", True),
