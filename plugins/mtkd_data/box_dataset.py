@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError
@@ -121,6 +120,8 @@ def boxes_on_grid(labels: NDArray[np.float32], placement: Placement) -> NDArray[
         labels: ``[M, 5]``, boxes relative to the frame; a row with the class -1 is padding.
         placement: where the image lies on the grid.
     """
+    import torch  # slow, and drafts of recipes read annotations without it
+
     boxes = labels[labels[:, 4] >= 0].astype(np.float64)
     if placement.fills_grid:
         return boxes.astype(np.float32)
