@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.inputs import are_in_memory
 from mtkd_cli.doctor.finding import Finding, Status
 from mtkd_cli.reading import images
-from mtkd_cli.reading.image_folders import list_images
+from mtkd_cli.reading.image_folders import as_utf8, list_images
 from mtkd_cli.recipe.resolve import Part
 from mtkd_cli.stats import jackknife
 from mtkd_cli.training.context import Context
@@ -36,16 +37,20 @@ MOST_LEAKED = 0.01
 
 
 def check_images(part: Part) -> Iterator[Finding]:
-    """Decode every image in the folders that the data source's options name."""
+    """Decode every image in the folders that the data source's options name; name other image files."""
     folders = [
         Path(value) for value in part.options.values() if isinstance(value, str) and Path(value).is_dir()
     ]
-    files = [file for folder in folders for file in list_images(folder, anywhere=True)]
+    files = _list_once(folders, images.ENDINGS)
+    if ignored := _list_once(folders, images.OTHER_ENDINGS):
+        hint = "convert them, for example to PNG, or remove them"
+        shown = f"{len(ignored)} image files are not {images.KINDS} and are ignored: "
+        yield Finding("files", "warn", shown + _shorten([as_utf8(file) for file in ignored]), hint)
     if not files:
         return
     with images.refuse_bombs(), ThreadPoolExecutor(WORKERS) as pool:
         bad = [
-            f"{file}: {problem}"
+            f"{as_utf8(file)}: {problem}"
             for file, problem in zip(files, pool.map(_problem, files), strict=True)
             if problem
         ]
@@ -56,6 +61,12 @@ def check_images(part: Part) -> Iterator[Finding]:
         )
     else:
         yield Finding("files", "ok", f"all {len(files)} images can be read")
+
+
+def _list_once(folders: Sequence[Path], endings: tuple[str, ...]) -> list[Path]:
+    """Return the files in folders, which may contain each other."""
+    found = (file for folder in folders for file in list_images(folder, anywhere=True, endings=endings))
+    return list({os.path.realpath(file): file for file in found}.values())
 
 
 def _problem(file: Path) -> str:

@@ -93,7 +93,7 @@ class LoadedStudent:
             raise DataError(
                 f"the image cannot be read: {images.failure_reason(error, path)}",
                 where=str(path),
-                hint="use a PNG or JPEG file",
+                hint=f"use a {images.KINDS} file",
             ) from error
 
     def placement(self, size: tuple[int, int]) -> Placement:

@@ -20,6 +20,7 @@ IMAGE_FACTS = np.dtype([("sha256", np.uint8, 32), ("height", np.int32), ("width"
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 PNG_END = b"IEND\xaeB`\x82"
+WEBP_START = b"RIFF"
 LONGEST_TRAILER = 4096
 """Bytes at the end of a file in which its end marker must be; some programs add bytes after it."""
 
@@ -48,7 +49,7 @@ class ImageFiles:
     """Image files, with facts that the cache keeps.
 
     Args:
-        files: PNG or JPEG files.
+        files: image files.
         cache: cache of the facts.
     """
 
@@ -72,7 +73,9 @@ class ImageFiles:
         Raises:
             DataError: a file cannot be opened.
         """
-        return self.cache.describe_files(self.files, describe_image, IMAGE_FACTS, f"image {FORMAT}")
+        return self.cache.describe_files(
+            self.files, describe_image, IMAGE_FACTS, f"image {FORMAT} {' '.join(FORMATS)}"
+        )
 
 
 def describe_image(content: bytes) -> tuple[NDArray[np.uint8], int, int]:
@@ -93,5 +96,8 @@ def describe_image(content: bytes) -> tuple[NDArray[np.uint8], int, int]:
 
 
 def _has_end(content: bytes) -> bool:
+    """Whether an image is surely whole: by its end marker, or by the size in its header."""
+    if content.startswith(WEBP_START):
+        return len(content) >= 8 + int.from_bytes(content[4:8], "little")
     end = content[-LONGEST_TRAILER:]
     return (JPEG_END if content.startswith(JPEG_START) else PNG_END) in end

@@ -21,8 +21,8 @@ def list_folders(root: Path) -> list[str]:
         raise _unreadable(error) from error
 
 
-def list_images(root: Path, anywhere: bool = False) -> list[Path]:
-    """Return the PNG and JPEG files in ``root`` at any depth, sorted.
+def list_images(root: Path, anywhere: bool = False, endings: tuple[str, ...] = ENDINGS) -> list[Path]:
+    """Return the image files in ``root`` at any depth, sorted.
 
     Links to files are followed, also to files elsewhere. Each linked folder is visited once, so a loop of
     links ends.
@@ -30,6 +30,7 @@ def list_images(root: Path, anywhere: bool = False) -> list[Path]:
     Args:
         root: a folder, or a link to one.
         anywhere: whether to follow links to folders outside ``root``.
+        endings: endings of the files, in lower case.
 
     Raises:
         DataError: a folder cannot be read, or a link leads to a folder outside ``root``.
@@ -54,9 +55,14 @@ def list_images(root: Path, anywhere: bool = False) -> list[Path]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        images = (Path(folder, n) for n in files if n.lower().endswith(ENDINGS) and not n.startswith("."))
+        images = (Path(folder, n) for n in files if n.lower().endswith(endings) and not n.startswith("."))
         found += [image for image in images if image.is_file()]
     return sorted(found)
+
+
+def as_utf8(path: Path | str) -> str:
+    """Return a path with ``/`` between its parts as valid UTF-8, with other bytes escaped."""
+    return Path(path).as_posix().encode("utf-8", "backslashreplace").decode()
 
 
 def file_inside(folder: Path, name: str, where: str, hint: str) -> Path:

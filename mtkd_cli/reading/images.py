@@ -17,8 +17,14 @@ from mtkd_cli.interfaces.placement import place, sides
 FORMAT = 1
 """Version of the decoder; increase it when a file would decode to other bytes."""
 
-FORMATS = ("PNG", "JPEG")
-ENDINGS = (".png", ".jpg", ".jpeg")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+"""Formats that are read; of an animation, the first picture."""
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+KINDS = "PNG, JPEG, WebP, BMP or GIF"
+OTHER_ENDINGS = (".tif", ".tiff", ".avif", ".heic", ".heif", ".jp2", ".jxl", ".ppm", ".pgm", ".svg", ".jfif")
+"""Endings of other image files, which are ignored, and named by the doctor."""
+
 ORIENTATION = 0x0112
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 PADDING = 114
@@ -44,7 +50,7 @@ def decode(
     """Return an image on the grid, ``[C, H, W]``.
 
     Args:
-        file: a PNG or JPEG file, or its opened content.
+        file: an image file, or its opened content.
         size: height and width of the grid in pixels; one number for a square.
         channels: number of channels C: 3 for RGB, 1 for gray.
         fit: how the image fills the grid, see `mtkd_cli.interfaces.placement.Fit`.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import codecs
 import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from mtkd_cli.errors import DataError, UsageError, first_line
 
@@ -21,6 +22,42 @@ MARKS = (
 """Byte order marks, and the encodings that skip them."""
 
 HINT = "save it as UTF-8, or set data.encoding, e.g. to cp1252 (Windows, Western Europe) or utf-16-le"
+
+
+def read_text(file: Path, hint: str) -> str:
+    """Return the text in a file that is UTF-8, or says its encoding with a byte order mark.
+
+    Args:
+        file: the file.
+        hint: what to do about a file that cannot be read.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        with open_text(file) as opened:
+            return opened.read()
+    except DataError as error:
+        raise DataError(error.what, error.where, hint) from error
+
+
+def parse_json(text: str, where: str, hint: str) -> Any:
+    """Return the value of a JSON text.
+
+    Args:
+        text: the text.
+        where: its file.
+        hint: what to do about a text that is not JSON.
+
+    Raises:
+        DataError: it is not valid JSON, or is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DataError(f"not valid JSON: {first_line(error)}", where, hint) from error
+    except RecursionError as error:
+        raise DataError("the JSON is nested too deeply", where, hint) from error
 
 
 @contextmanager
@@ -88,7 +125,9 @@ def marked_encoding(file: Path) -> str | None:
 
 
 def _unreadable(file: Path, error: OSError) -> DataError:
-    return DataError(f"the file cannot be read: {first_line(error)}", str(file), "check its permissions")
+    return DataError(
+        f"the file cannot be read: {error.strerror or first_line(error)}", str(file), "check its permissions"
+    )
 
 
 def _undecodable(file: Path, encoding: str | None) -> tuple[str, str]:

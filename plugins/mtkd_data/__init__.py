@@ -222,7 +222,7 @@ def mtkd_register_data() -> list[DataSpec]:
         ),
         DataSpec(
             "image-folder",
-            "A folder with one folder of PNG or JPEG images per class.",
+            "A folder with one folder of images per class.",
             "mtkd_data.image_folder:ImageFolder",
             guess="mtkd_data.guess_class_folders:guess",
             tasks=("classification",),

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, Placement, Samples, place
 from mtkd_cli.reading.encoded_images import ImageFiles
-from mtkd_cli.reading.image_folders import list_images
+from mtkd_cli.reading.image_folders import as_utf8, list_images
 from mtkd_cli.reading.image_reader import DecodeOptions
+from mtkd_cli.reading.images import KINDS
 from mtkd_data import unlabeled_ids
 from mtkd_data.image_cache import read_images
 
@@ -71,9 +72,9 @@ def unlabeled_images(folder: Path) -> list[BoxedImage]:
         )
     found = list_images(folder)
     if not found:
-        raise DataError("no PNG or JPEG images", where=str(folder), hint="fix data.unlabeled")
+        raise DataError(f"no {KINDS} images", where=str(folder), hint="fix data.unlabeled")
     return [
-        BoxedImage(file, f"{unlabeled_ids.PREFIX}/{file.relative_to(folder).as_posix()}", None, None)
+        BoxedImage(file, f"{unlabeled_ids.PREFIX}/{as_utf8(file.relative_to(folder))}", None, None)
         for file in found
     ]
 

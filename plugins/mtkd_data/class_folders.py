@@ -17,7 +17,7 @@ def resolve_folders(root: Path, classes: Sequence[str]) -> dict[Path, str]:
 
     Args:
         root: folder that contains the class folders.
-        classes: class names; a class without a folder in ``root`` is skipped.
+        classes: names of the class folders; one that is not in ``root`` is skipped.
 
     Raises:
         DataError: a link to or into another class folder, or to a folder that contains ``root``.

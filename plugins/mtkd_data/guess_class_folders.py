@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtkd_cli.errors import join_first
 from mtkd_cli.interfaces import DataGuess
-from mtkd_cli.reading.image_folders import list_folders, list_images
+from mtkd_cli.reading.image_folders import as_utf8, list_folders, list_images
 from mtkd_data.guess_images import decoding
 from mtkd_data.image_folder import SPLITS, UNLABELED
 
@@ -43,13 +43,13 @@ def guess(path: Path, task: str) -> list[DataGuess]:
     return [
         DataGuess(
             {"path": str(path), **options},
-            f"{len(classes)} class folders with {count}: {join_first(classes)}",
+            f"{len(classes)} class folders with {count}: {join_first(list(map(as_utf8, classes)))}",
             ("classification",),
             why={"task": "each image has the class of its folder", **why},
             splits=tuple(split for split in roots if split != "train" and "train" in roots),
-            classes=tuple(classes),
+            classes=tuple(map(as_utf8, classes)),
             checks=(
-                *(f"{root / name} contains no PNG or JPEG images: remove it" for name in empty),
+                *(f"{as_utf8(root / name)} contains no images: remove it" for name in empty),
                 *_nested(root, images, classes),
             ),
         )
@@ -61,8 +61,9 @@ def _nested(root: Path, images: Mapping[str, Sequence[Path]], classes: Sequence[
     for name in classes:
         folders = sorted({file.relative_to(root / name).parts[0] for file in images[name]})
         if len(folders) > 1 and not any((root / name / folder).is_file() for folder in folders):
+            path, inner = as_utf8(root / name), join_first(list(map(as_utf8, folders)))
             return [
-                f"all images in {root / name} lie in folders of it ({join_first(folders)}): if these are the "
-                f"classes, use --data {root / name}"
+                f"all images in {path} lie in folders of it ({inner}): if these are the classes, "
+                f"use --data {path}"
             ]
     return []

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mtkd_cli.interfaces import DataCache, FrameLabels, Frames, Reader, Samples, WindowReader
 from mtkd_cli.reading.encoded_images import EncodedImages
 from mtkd_cli.reading.image_reader import DecodedOnDemand, DecodeOptions
-from mtkd_cli.reading.images import FORMAT
+from mtkd_cli.reading.images import FORMAT, KINDS
 from mtkd_data.decode import decode_into, decode_to_file, unreadable
 
 MOST_SKIPPED = 0.01
@@ -94,7 +94,7 @@ def read_images(cache: DataCache, encoded: EncodedImages, options: DecodeOptions
         DataError: an image cannot be read; with ``options.skip``, too many cannot.
     """
     facts = encoded.facts()
-    bad = {int(row): "not a whole PNG or JPEG image" for row in np.flatnonzero(facts["height"] == 0)}
+    bad = {int(row): f"not a whole {KINDS} image" for row in np.flatnonzero(facts["height"] == 0)}
     place = choose_cache(cache.folder, len(facts) * options.image_bytes, options.cache)
     max_bad = max(1, int(len(facts) * MOST_SKIPPED)) if options.skip else 0
     if place == "none":

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from mtkd_cli.errors import DataError, UsageError, missing_path
 from mtkd_cli.interfaces import DataCache, Samples, SourceData
 from mtkd_cli.reading.encoded_images import ImageFiles
-from mtkd_cli.reading.image_folders import list_folders, list_images
+from mtkd_cli.reading.image_folders import as_utf8, list_folders, list_images
+from mtkd_cli.reading.images import KINDS
 from mtkd_data import unlabeled_ids
 from mtkd_data.class_folders import class_images, resolve_folders
 from mtkd_data.decode_options import decode_options
@@ -126,9 +127,11 @@ class ImageFolder:
                 )
         return classes
 
-    def _classes(self, root: Path) -> list[str]:
+    def _classes(self, root: Path) -> dict[str, str]:
+        """Return the folder of each class; bytes of a folder's name that are not UTF-8 are escaped."""
         excluded = self.unlabeled.resolve() if self.unlabeled else None
-        return [name for name in list_folders(root) if (root / name).resolve() != excluded]
+        folders = [name for name in list_folders(root) if (root / name).resolve() != excluded]
+        return {as_utf8(name): name for name in folders}
 
     def _split(
         self, cache: DataCache, name: str, root: Path, classes: tuple[str, ...], named: bool
@@ -151,7 +154,7 @@ class ImageFolder:
 
         def add(base: Path, prefix: str, inside: Path, label: int, images: list[Path]) -> int:
             files.extend(images)
-            ids.extend(f"{prefix}{_as_utf8(file.relative_to(base))}" for file in images)
+            ids.extend(f"{prefix}{as_utf8(file.relative_to(base))}" for file in images)
             targets.extend([label] * len(images))
             folders.extend(_first_folder(file.relative_to(inside)) for file in images)
             return len(images)
@@ -159,15 +162,17 @@ class ImageFolder:
         prefix = f"{name}/" if named else ""
         if not self._classes(root):
             add(root, prefix, root, -1, [file for file in list_images(root) if file.parent == root])
-        real = resolve_folders(root, classes)
+        folder_of_class = self._classes(root)
+        real = resolve_folders(root, list(folder_of_class.values()))
         for label, label_name in enumerate(classes):
-            inside = root / label_name
-            if not inside.is_dir():
+            if label_name not in folder_of_class:
                 continue
-            count = add(root, prefix, inside, label, class_images(root, label_name, real))
+            folder = folder_of_class[label_name]
+            inside = root / folder
+            count = add(root, prefix, inside, label, class_images(root, folder, real))
             if not count and name == "train":
                 raise DataError(
-                    f"the class {label_name!r} has no PNG or JPEG images",
+                    f"the class {label_name!r} has no {KINDS} images",
                     where=str(inside),
                     hint="add images, or remove the folder",
                 )
@@ -178,9 +183,9 @@ class ImageFolder:
                 self.unlabeled, f"{unlabeled_ids.PREFIX}/", self.unlabeled, -1, list_images(self.unlabeled)
             )
         ):
-            raise DataError("no PNG or JPEG images", where=str(self.unlabeled), hint="fix data.unlabeled")
+            raise DataError(f"no {KINDS} images", where=str(self.unlabeled), hint="fix data.unlabeled")
         if not files:
-            raise DataError("no PNG or JPEG images", where=str(root), hint="add images, or remove the folder")
+            raise DataError(f"no {KINDS} images", where=str(root), hint="add images, or remove the folder")
         return SplitFiles(tuple(files), tuple(ids), np.array(targets, dtype=np.int64), tuple(folders))
 
 
@@ -206,10 +211,5 @@ def _find_unlabeled(path: Path, roots: Mapping[str, Path], say: Callable[[str], 
     return found[0]
 
 
-def _as_utf8(path: Path) -> str:
-    """Return a path as valid UTF-8, with other bytes escaped."""
-    return path.as_posix().encode("utf-8", "backslashreplace").decode()
-
-
 def _first_folder(path: Path) -> str:
-    return _as_utf8(Path(path.parts[0])) if len(path.parts) > 1 else ""
+    return as_utf8(Path(path.parts[0])) if len(path.parts) > 1 else ""

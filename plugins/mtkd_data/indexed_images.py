@@ -116,7 +116,7 @@ def open_images(
                 f"changed; {len(rows):,} images read again to check them"
             )
             if count := index.without_image:
-                what = "left out %d of %d samples, which have no PNG or JPEG image; the first is %s"
+                what = "left out %d of %d samples, which have no image; the first is %s"
                 log.warning(what, count, count + len(index), index.first_without)
             return images
         (folder / STALE).touch()

@@ -24,7 +24,7 @@ from mtkd_cli.interfaces import DataCache
 from mtkd_cli.reading.encoded_images import IMAGE_FACTS, describe_image
 from mtkd_cli.reading.images import FORMAT
 
-VERSION = 1
+VERSION = 2
 """Version of the index; increase it when the same shard would give other entries."""
 
 SAID_SECONDS = 30

@@ -54,7 +54,7 @@ def tar_images(path: Path, label: str | None, image: str | None) -> Iterator[Ima
         path: an uncompressed tar archive.
         label: extension or field of the ``.json`` that contains the class, or `FOLDER`; None: ``cls``, or one
             of `JSON_FIELDS`.
-        image: extension of the images; None: PNG or JPEG.
+        image: extension of the images; None: that of any image.
 
     Raises:
         DataError: the archive is damaged, a sample has several images, a name is a duplicate, or a label is

@@ -8,13 +8,15 @@ from xml.etree import ElementTree
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
-from mtkd_cli.reading.image_folders import file_inside
+from mtkd_cli.reading.image_folders import as_utf8, file_inside
+from mtkd_cli.reading.images import ENDINGS
+from mtkd_cli.reading.text_file import read_text
 from mtkd_data.box_dataset import Box, BoxedImage, to_samples, unlabeled_images
 from mtkd_data.decode_options import decode_options
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 LIST_HINT = "each line must be the name of an image in JPEGImages, without suffix"
-SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+SUFFIXES = tuple(dict.fromkeys([".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", *ENDINGS]))
 
 
 class Voc:
@@ -74,7 +76,7 @@ class Voc:
         for name in ("train", "val", "test"):
             file = sets / f"{name}.txt"
             if file.is_file():
-                lines = file.read_text(encoding="utf-8").splitlines()
+                lines = read_text(file, LIST_HINT).splitlines()
                 files[name] = [
                     file_inside(folder, f"{line.split()[0]}.xml", f"{file}, line {number}", LIST_HINT)
                     for number, line in enumerate(lines, start=1)
@@ -100,7 +102,7 @@ class Voc:
         images = self.path / "JPEGImages"
         candidates = [images / f"{file.stem}{suffix}" for suffix in SUFFIXES]
         image = next((path for path in candidates if path.is_file()), candidates[0])
-        return BoxedImage(image, image.name, None, tuple(boxes))
+        return BoxedImage(image, as_utf8(image.name), None, tuple(boxes))
 
 
 def _parse(file: Path) -> tuple[Path, list[tuple[str, list[float]]]]:

@@ -11,7 +11,9 @@ import yaml
 
 from mtkd_cli.errors import DataError, missing_path
 from mtkd_cli.interfaces import DataCache, SourceData
-from mtkd_cli.reading.image_folders import file_inside, list_images
+from mtkd_cli.reading.image_folders import as_utf8, file_inside, list_images
+from mtkd_cli.reading.images import KINDS
+from mtkd_cli.reading.text_file import read_text
 from mtkd_data.box_dataset import Box, BoxedImage, to_samples, unlabeled_images
 from mtkd_data.decode_options import decode_options
 
@@ -67,7 +69,7 @@ class Yolo:
             if place.is_dir():
                 found += list_images(place)
             elif place.is_file():
-                lines = place.read_text(encoding="utf-8-sig").splitlines()
+                lines = read_text(place, LIST_HINT).splitlines()
                 found += [
                     file_inside(root, _below(line.strip(), root), f"{place}, line {number}", LIST_HINT)
                     for number, line in enumerate(lines, start=1)
@@ -78,14 +80,14 @@ class Yolo:
                     f"no folder or list {place}", f"{self.file}: {split}", "paths are relative to path:"
                 )
         if not found:
-            raise DataError("no PNG or JPEG images", f"{self.file}: {split}", "fix the path")
+            raise DataError(f"no {KINDS} images", f"{self.file}: {split}", "fix the path")
         repeated = next((path for path, count in Counter(found).items() if count > 1), None)
         if repeated:
             raise DataError(f"{repeated.name} is listed twice", f"{self.file}: {split}", "remove one of them")
         return found
 
     def _boxed(self, image: Path, root: Path, classes: tuple[str, ...]) -> BoxedImage:
-        name = image.relative_to(root).as_posix() if image.is_relative_to(root) else image.name
+        name = as_utf8(image.relative_to(root) if image.is_relative_to(root) else image.name)
         file = _label_file(image)
         if not file.is_file():
             return BoxedImage(image, name, None, () if self.has_background else None)
@@ -149,7 +151,7 @@ def _boxes(file: Path, classes: tuple[str, ...]) -> list[Box]:
     """
     seen: dict[tuple[float, ...], int] = {}
     boxes = []
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_text(file, LINE_HINT).splitlines(), start=1):
         where = f"{file}, line {number}"
         if not line.strip():
             continue

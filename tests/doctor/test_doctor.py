@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from typer.testing import Result
 
 from mtkd_cli.doctor import environment
+from mtkd_cli.doctor.contents import check_images
 from tests.fixtures.command_line import Mtkd
 
 if TYPE_CHECKING:
@@ -45,6 +47,18 @@ def examine(mtkd: Mtkd, folder: Path) -> tuple[int, dict[str, dict[str, Any]]]:
     data = ("data=image-folder", f"data.path={folder}", "data.size=8")
     result = mtkd("doctor", "digits", *SMALL, *data, "--json")
     return result.exit_code, found(result)
+
+
+def test_images_in_nested_folders_are_counted_once() -> None:
+    for name in ("d/cat/a.png", "d/cat/b.png", "d/dog/a.png", "d/more/a.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(name)
+    Path("d/dog/scan.TIF").write_bytes(b"II")
+    part = SimpleNamespace(options={"path": "d", "unlabeled": str(Path("d/more").resolve()), "size": 8})
+    ignored, found = check_images(part)  # type: ignore[arg-type]
+    assert found.found == "all 4 images can be read"
+    assert ignored.status == "warn"
+    assert ignored.found.endswith("are ignored: d/dog/scan.TIF")
 
 
 def test_valid_recipe_passes_and_leaves_no_files(mtkd: Mtkd, folder: Path, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def predict(
         files = files_of(student, [Path(path) for path in paths])
         if not files:
             raise DataError(
-                f"no {'PNG or JPEG images' if student.takes == 'image' else 'tables'} found",
+                f"no {'images' if student.takes == 'image' else 'tables'} found",
                 where=", ".join(paths),
                 hint="pass files, or folders that contain some",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import struct
 from pathlib import Path
 
@@ -106,8 +107,43 @@ def test_rejects_class_missing_from_train(tmp_path: Path) -> None:
 
 def test_rejects_empty_class_folder(root: Path) -> None:
     (root / "cow").mkdir()
-    with pytest.raises(DataError, match="'cow' has no PNG or JPEG"):
+    with pytest.raises(DataError, match="'cow' has no PNG, JPEG, WebP, BMP or GIF images"):
         load(root)
+
+
+@pytest.mark.parametrize("ending", ["webp", "bmp", "gif", "WEBP"])
+def test_reads_other_formats(root: Path, ending: str) -> None:
+    save(root / "cat" / f"z.{ending}")
+    data = load(root)
+    assert f"cat/z.{ending}" in data.train.ids
+
+
+def test_reads_first_picture_of_animation(root: Path) -> None:
+    pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue", "lime")]
+    for ending, options in (("gif", {}), ("webp", {"lossless": True})):
+        pictures[0].save(root / f"cat/z.{ending}", save_all=True, append_images=pictures[1:], **options)
+        data = load(root)
+        rows = data.train.read(np.array([data.train.ids.index(f"cat/z.{ending}")]))
+        assert rows[0, :, 4, 4].tolist() == [255, 0, 0]
+        (root / f"cat/z.{ending}").unlink()
+
+
+@pytest.mark.parametrize("ending", ["webp", "bmp", "gif"])
+def test_rejects_truncated_image_of_other_formats(root: Path, ending: str) -> None:
+    save(root / "cat" / f"z.{ending}")
+    content = (root / "cat" / f"z.{ending}").read_bytes()
+    (root / "cat" / f"z.{ending}").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match="cannot be read"):
+        load(root)
+
+
+def test_folder_names_that_are_not_utf8_are_escaped(root: Path) -> None:
+    save(root / os.fsdecode(b"caf\xe9") / "a.png")
+    data = load(root)
+    assert data.classes == ("caf\\udce9", "cat", "dog")
+    assert data.train.ids[0] == "caf\\udce9/a.png"
+    assert data.train.targets[0] == 0
+    assert all(name.encode() for name in (*data.classes, *data.train.ids))
 
 
 @pytest.mark.parametrize(
@@ -245,15 +281,15 @@ def damage(path: Path, how: str) -> None:
         path.write_bytes(b"")
     elif how == "text":
         path.write_text("no image")
-    elif how == "gif":
-        save(path, (8, 8), format="GIF")
+    elif how == "tiff":
+        save(path, (8, 8), format="TIFF")
     elif how == "bomb":
         huge_png(path, 12_000)
     else:
         huge_png(path, 60_000)
 
 
-KINDS = ["truncated", "truncated-png", "empty", "text", "gif", "bomb", "larger-bomb"]
+KINDS = ["truncated", "truncated-png", "empty", "text", "tiff", "bomb", "larger-bomb"]
 
 
 @pytest.mark.parametrize("how", KINDS)

@@ -108,7 +108,7 @@ def test_names_that_lead_outside_are_only_names() -> None:
 
 
 def test_samples_without_a_supported_image_are_said() -> None:
-    assert [row.content for row in rows({"1.webp": b"x", "1.cls": "1", "2.png": A})] == [None, A]
+    assert [row.content for row in rows({"1.tif": b"x", "1.cls": "1", "2.png": A})] == [None, A]
 
 
 def test_two_images_need_the_option_image() -> None:
