@@ -121,8 +121,8 @@ class Teacher(Section):
     )
     classes: tuple[str | int, ...] | str | None = Field(
         None,
-        description="Class names of its outputs in order, or a file with one name per line; a number is an "
-        "index of the data's classes.",
+        description="Class names of its outputs in order, or a file: one name per line, or JSON; a number is "
+        "an index of the data's classes.",
     )
     background: Literal["first", "none"] | None = Field(
         None, description="Whether a detector's class number 0 is the background; default: detected."

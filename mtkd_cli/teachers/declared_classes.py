@@ -1,10 +1,11 @@
-"""The class names declared for a teacher: a list of names or class numbers, or a file with one per line."""
+"""The class names declared for a teacher: a list of names or class numbers, or a file of names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from mtkd_cli.errors import DataError
+from mtkd_cli.reading.class_names import read_class_names
 from mtkd_cli.recipe.schema import Teacher
 
 
@@ -24,13 +25,7 @@ def declared_classes(
     if not isinstance(teacher.classes, str):
         declared = teacher.classes
         return None if declared is None else tuple(_class_name(name, where, data) for name in declared)
-    try:
-        lines = Path(teacher.classes).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"the class file cannot be read: {error}", where=where, hint="write one class name per line"
-        ) from error
-    return tuple(line.strip() for line in lines if line.strip())
+    return read_class_names(Path(teacher.classes))
 
 
 def _class_name(declared: str | int, where: str, data: tuple[str, ...] | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ from typing import Any
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside
+from mtkd_cli.reading.text_file import parse_json, read_text
 from mtkd_data.box_dataset import Box, BoxedImage, to_samples, unlabeled_images
 from mtkd_data.decode_options import decode_options
 
+HINT = "use a JSON file in COCO format, in UTF-8"
 FILE_NAME_HINT = "file_name must be a path relative to the folder of images, data.images"
 SECTIONS = ("images", "categories", "annotations")
 
@@ -78,14 +80,7 @@ class Coco:
 
 
 def _read_json(file: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"the annotations cannot be read: {error}",
-            where=str(file),
-            hint="use a JSON file in COCO format",
-        ) from error
+    content = parse_json(read_text(file, HINT), str(file), HINT)
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in SECTIONS):
         raise DataError(
             "not a COCO file: it needs the lists images, categories and annotations",
@@ -98,11 +93,20 @@ def _read_json(file: Path) -> Mapping[str, Any]:
 def _category_names(content: Mapping[str, Any], file: Path) -> dict[Any, str]:
     """Return the category names by id, sorted by id."""
     try:
-        return {c["id"]: str(c["name"]) for c in sorted(content["categories"], key=lambda c: int(c["id"]))}
-    except (KeyError, TypeError, ValueError) as error:
+        ordered = sorted(content["categories"], key=lambda category: int(category["id"]))
+        names = {category["id"]: str(category["name"]) for category in ordered}
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"a category has no valid id and name: {error}", str(file), "fix categories"
         ) from error
+    for one, following in itertools.pairwise(ordered):
+        if int(one["id"]) == int(following["id"]):
+            raise DataError(
+                f"the categories {one['name']!r} and {following['name']!r} have the same id {one['id']}",
+                str(file),
+                "give each category its own id",
+            )
+    return names
 
 
 def _parse_images(
@@ -121,9 +125,16 @@ def _parse_images(
     try:
         for entry in content["images"]:
             size = (int(entry["width"]), int(entry["height"])) if "width" in entry else None
+            if entry["id"] in entries:
+                raise DataError(
+                    f"two images have the same id {entry['id']}: {entries[entry['id']][0]!r} and "
+                    f"{entry['file_name']!r}",
+                    str(file),
+                    "give each image its own id",
+                )
             entries[entry["id"]] = (str(entry["file_name"]), size)
             boxes[entry["id"]] = []
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"an image has no valid {error}", str(file), "fix images") from error
     for number, annotation in enumerate(content["annotations"]):
         where = f"{file}: annotation {_scalar(annotation, 'id', number)}"
@@ -140,6 +151,10 @@ def _parse_images(
             )
         if not annotation.get("iscrowd"):
             boxes[image].append(Box(_corners(annotation, where), label, where))
+    if not any(boxes.values()):
+        raise DataError(
+            "no image has a box", str(file), "use a file with annotations; each split needs at least one box"
+        )
     parsed = []
     for identity, (name, size) in entries.items():
         image_file = file_inside(folder, name, f"{file}: image {identity}", FILE_NAME_HINT)
@@ -157,7 +172,7 @@ def _corners(annotation: Mapping[str, Any], where: str) -> tuple[float, float, f
     """Return x1, y1, x2, y2 from COCO's x, y, width, height."""
     try:
         x, y, width, height = (float(number) for number in annotation["bbox"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             "bbox is not a list of x, y, width, height", where, "fix or remove the annotation"
         ) from error

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.reading.class_names import read_class_names
 
 CLASS_FILE = "classes.txt"
 MISSING = ("", "-1")
@@ -34,12 +35,7 @@ def class_names(wanted: Sequence[object] | None, folder: Path) -> tuple[str, ...
     if wanted is not None:
         names, where = tuple(str(name) for name in wanted), "data.classes"
     else:
-        where = str(file)
-        try:
-            lines = file.read_text("utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"no class names: {error}", where, "write one name per line, in UTF-8") from error
-        names = tuple(line.strip() for line in lines if line.strip())
+        names, where = read_class_names(file), str(file)
     if len(names) < 2:
         raise UsageError(f"only {len(names)} class names", where, "give at least two")
     if len(set(names)) < len(names):

@@ -8,7 +8,8 @@ from typing import Any
 
 from mtkd_cli.errors import DataError, UsageError, missing_path
 from mtkd_cli.interfaces import DataCache, SourceData
-from mtkd_cli.reading.image_folders import list_folders, list_images
+from mtkd_cli.reading.class_names import read_class_names
+from mtkd_cli.reading.image_folders import as_utf8, list_folders, list_images
 from mtkd_data import unlabeled_ids
 from mtkd_data.decode_options import decode_options
 from mtkd_data.image_folder import SPLITS
@@ -18,14 +19,17 @@ CLASS_FILE = "classes.txt"
 VOID = 255
 """Usual value of pixels without a label."""
 
+MOST_VALUE = 65_535
+"""Largest value of a 16-bit mask."""
+
 
 class MaskFolder:
     """``images/`` and ``masks/``, or ``train/``, ``val/`` and ``test/`` that contain both.
 
     Args:
         path: folder of the data set.
-        classes: class names; None reads ``classes.txt``, one name per line. A single name gets a background
-            class.
+        classes: class names; None reads ``classes.txt``, see `read_class_names`. A single name gets a
+            background class.
         values: value of each class in the masks; None: 0, 1, 2, ..., or 0 and 255 for black and white masks.
         ignore: values of pixels without a label; None: 255.
         unlabeled: folder of images without masks, at any depth, or None.
@@ -70,23 +74,21 @@ class MaskFolder:
         )
 
     def _class_names(self) -> tuple[str, ...]:
-        file, names = self.path / CLASS_FILE, self.classes
-        if names is None:
-            try:
-                names = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
-            except (OSError, UnicodeDecodeError) as error:
-                raise DataError(
-                    f"no class names: {error}",
-                    where=str(file),
-                    hint="write one name per line, in the order of the masks' values, or set data.classes",
-                ) from error
+        file = self.path / CLASS_FILE
+        if self.classes is None and not file.is_file():
+            raise DataError(
+                "no class names",
+                where=str(file),
+                hint="write one name per line, in the order of the masks' values, or set data.classes",
+            )
+        names = read_class_names(file) if self.classes is None else tuple(map(str, self.classes))
         if len(names) == 1:
-            names = ["background", *names]
+            names = ("background", *names)
         if len(set(names)) < max(2, len(names)):
             raise UsageError(
                 "class names are missing or not unique", "data.classes", "give each class a different name"
             )
-        return tuple(map(str, names))
+        return names
 
     def _roots(self) -> dict[str, Path]:
         """Return the folder of each split; only ``''`` if there are no split folders."""
@@ -125,8 +127,8 @@ class MaskFolder:
 
     def _class_of_value(self, names: Sequence[str], masked: Mapping[str, MaskedImages]) -> dict[int, int]:
         """Return the class number of each value in the masks, -1 for values to ignore."""
-        ignored = (VOID,) if self.ignore is None else tuple(self.ignore)
-        values = self.values
+        ignored = [VOID] if self.ignore is None else _pixel_values(self.ignore, "ignore")
+        values = None if self.values is None else _pixel_values(self.values, "values")
         if values is None:
             seen = {value for part in masked.values() for in_file in part.values for value in in_file}
             black_and_white = len(names) == 2 and self.ignore is None and seen == {0, VOID}
@@ -137,7 +139,30 @@ class MaskFolder:
                 where="data.values",
                 hint="give each class a different value",
             )
+        both = [value for value in ignored if value in values]
+        if both and self.ignore is not None:
+            raise UsageError(
+                f"the pixel value {both[0]} is the class {names[values.index(both[0])]!r} and ignored",
+                where="data.ignore",
+                hint="leave it out of data.ignore, or give the classes other values with data.values",
+            )
         return {**dict.fromkeys(ignored, NO_LABEL), **{value: index for index, value in enumerate(values)}}
+
+
+def _pixel_values(given: Sequence[object], key: str) -> list[int]:
+    """Return the values of pixels in an option.
+
+    Raises:
+        UsageError: one of them is not a whole number from 0 to 65,535.
+    """
+    for value in given:
+        if type(value) is not int or not 0 <= value <= MOST_VALUE:
+            raise UsageError(
+                f"{value!r} is not the value of a pixel",
+                f"data.{key}",
+                f"use whole numbers from 0 to {MOST_VALUE}",
+            )
+    return [value for value in given if isinstance(value, int)]
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -154,5 +179,4 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 
 
 def _name(path: Path, folder: Path) -> str:
-    """Return a path relative to a folder as valid UTF-8, with other bytes escaped."""
-    return path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode()
+    return as_utf8(path.relative_to(folder))

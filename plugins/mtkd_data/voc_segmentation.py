@@ -8,6 +8,7 @@ from typing import Any
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
 from mtkd_cli.reading.image_folders import file_inside, list_images
+from mtkd_cli.reading.text_file import read_text
 from mtkd_data import unlabeled_ids
 from mtkd_data.decode_options import decode_options
 from mtkd_data.masked_images import NO_LABEL, Pair, read_pairs
@@ -84,14 +85,8 @@ def read_list(file: Path) -> list[str]:
     Raises:
         DataError: the file cannot be read.
     """
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"the list cannot be read: {error}",
-            where=str(file),
-            hint="extract the data set in data.path in torchvision's layout; mtkd does not download it",
-        ) from error
+    hint = "extract the data set in data.path in torchvision's layout; mtkd does not download it"
+    lines = read_text(file, hint).splitlines()
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
 

@@ -113,6 +113,14 @@ def first(part: str, **changes: Any) -> Change:
         (first("images", file_name="gone.jpg"), "not found", "gone.jpg"),
         (first("images", width=20, height=40), "40 x 20 pixels, but its annotation says 20 x 40", "a.jpg"),
         (first("categories", name="cat"), "duplicate category name", "train.json"),
+        (first("categories", id=17), "the categories 'dog' and 'cat' have the same id 17", "train.json"),
+        (first("categories", id="17"), "have the same id", "train.json"),
+        (first("categories", id=float("inf")), "no valid id", "train.json"),
+        (first("images", id=9), "two images have the same id 9: 'a.jpg' and 'b.jpg'", "train.json"),
+        (first("images", width=float("inf")), "an image has no valid", "train.json"),
+        (box(4, 2, 10, 10**400), "bbox is not a list", "annotation 1"),
+        (lambda content: content.update(annotations=[]), "no image has a box", "train.json"),
+        (first("annotations", iscrowd=1), "no image has a box", "train.json"),
         (lambda content: content.pop("images"), "not a COCO file", "train.json"),
         (lambda content: content["images"][0].pop("file_name"), "file_name", "train.json"),
     ],
@@ -123,6 +131,31 @@ def test_rejects_invalid_coco_file(change: Change, what: str, where: str) -> Non
     assert what in caught.value.what
     assert where in caught.value.where
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"images": ' * 100_000, "nested too deeply"),
+        (b"{", "not valid JSON"),
+        (b"\xff{}", "is not UTF-8"),
+    ],
+)
+def test_rejects_what_is_not_json(content: bytes, what: str) -> None:
+    coco()
+    Path("val.json").write_bytes(content)
+    with pytest.raises(DataError, match=what) as caught:
+        coco(val_annotations="val.json")
+    assert "val.json" in caught.value.where
+
+
+def test_accepts_byte_order_mark() -> None:
+    coco()
+    Path("val.json").write_text(Path("train.json").read_text(), encoding="utf-8-sig")
+    image(Path("other/a.jpg"))
+    image(Path("other/b.jpg"))
+    assert coco(val_annotations="val.json", val_images="other").val is not None
 
 
 def test_boxes_refer_to_upright_image() -> None:

@@ -94,6 +94,6 @@ def test_invalid_names_are_errors(names: list[str]) -> None:
 
 
 def test_missing_file_of_names_is_an_error() -> None:
-    with pytest.raises(DataError, match="no class names") as caught:
+    with pytest.raises(DataError, match="cannot be read") as caught:
         class_names(["nowhere.txt"], Path())
     assert caught.value.where == "nowhere.txt"

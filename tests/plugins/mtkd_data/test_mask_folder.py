@@ -203,6 +203,26 @@ def test_rejects_invalid_classes_and_values(folder: Path, options: dict[str, Any
     assert caught.value.hint
 
 
+def test_class_file_with_byte_order_mark_or_json(folder: Path) -> None:
+    for text in ("\ufeffnone\r\ncat\r\ndog\r\n", '["none", "cat", "dog"]'):
+        (folder / "classes.txt").write_text(text)
+        assert load(folder, classes=None).classes == ("none", "cat", "dog")
+
+
+def test_ignored_value_is_not_a_class(folder: Path) -> None:
+    with pytest.raises(UsageError, match="the pixel value 1 is the class 'cat' and ignored") as caught:
+        load(folder, ignore=[1])
+    assert caught.value.where == "data.ignore"
+    assert (load(folder, ignore=[1], values=[0, 2, 3]).train.targets[1] == -HALVES.astype(int)).all()
+
+
+@pytest.mark.parametrize("options", [{"ignore": ["1"]}, {"values": [0, 1.5, 2]}, {"values": [0, 1, 10**9]}])
+def test_rejects_other_values_of_pixels(folder: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="is not the value of a pixel") as caught:
+        load(folder, **options)
+    assert caught.value.where == f"data.{next(iter(options))}"
+
+
 OPTIONS: dict[str, Any] = {"size": SIZE, "channels": 3, "on_bad_sample": "error", "workers": 1}
 
 
