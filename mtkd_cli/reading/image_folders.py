@@ -8,6 +8,9 @@ from pathlib import Path
 from mtkd_cli.errors import DataError
 from mtkd_cli.reading.images import ENDINGS
 
+LONGEST_NAME, LONGEST_PATH = 255, 4000
+"""Maximum length of a file's name in bytes, and of a path; the system does not look for longer ones."""
+
 
 def list_folders(root: Path) -> list[str]:
     """Return the names of the folders in ``root``, links included and hidden folders excluded.
@@ -80,13 +83,22 @@ def file_inside(folder: Path, name: str, where: str, hint: str) -> Path:
         DataError: the name leads outside the folder: it is absolute, contains ``..``, or passes a link.
     """
     file = folder / name
-    if "\0" in name:
-        raise DataError(f"{name!r} is not a file name", where, hint)
+    if not can_be_path(name):
+        raise DataError(f"{name[:100]!r} is not a file name", where, hint)
     if file.parent == folder and file.name != "..":
         return file  # no folder in between that could be a link
     if not _is_within(os.path.realpath(file.parent), os.path.realpath(folder)):
         raise DataError(f"the file name {name!r} leads outside the folder {folder}", where, hint)
     return file
+
+
+def can_be_path(name: str) -> bool:
+    """Whether a file system may contain a file with this path."""
+    try:
+        parts = os.fsencode(name).split(b"/")
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in name and max(map(len, parts)) <= LONGEST_NAME and len(name) <= LONGEST_PATH
 
 
 def _is_within(path: str, folder: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mtkd_cli.errors import join_first
 from mtkd_cli.interfaces import FILL_IN, DataGuess
-from mtkd_cli.reading.image_folders import list_folders
+from mtkd_cli.reading.image_folders import can_be_path, list_folders
 from mtkd_data.coco import SECTIONS
 from mtkd_data.guess_images import decoding
 
@@ -105,7 +105,7 @@ def _images(content: Mapping[str, Any], file: Path, root: Path) -> Path | None:
     outer = [root / name for name in list_folders(root)]
     inner = [folder / name for folder in outer for name in list_folders(folder)]
     for folder in (file.parent, root, *outer, *inner):
-        if names and all(name and (folder / name).is_file() for name in names):
+        if names and all(name and can_be_path(name) and (folder / name).is_file() for name in names):
             return folder
     return None
 

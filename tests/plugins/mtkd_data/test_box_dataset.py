@@ -150,6 +150,12 @@ def test_rejects_what_is_not_json(content: bytes, what: str) -> None:
     assert "val.json" in caught.value.where
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3000 + "y", "\0", "\ud800"])
+def test_rejects_what_is_not_a_file_name(name: str) -> None:
+    with pytest.raises(DataError, match="is not a file name"):
+        coco(first("images", file_name=name))
+
+
 def test_accepts_byte_order_mark() -> None:
     coco()
     Path("val.json").write_text(Path("train.json").read_text(), encoding="utf-8-sig")
