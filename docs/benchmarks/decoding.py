@@ -105,7 +105,7 @@ def of_mtkd(
         )
         steps = (Step(number, 0, 0.0, indices) for number, (_, indices) in epoch)
         for step in data.with_views(steps):
-            yield step.views, data.labels(step)
+            yield step.views, data.labels(step).target
 
     return batches
 

@@ -125,7 +125,13 @@ def test_boxes_are_the_same_in_the_form_that_exporters_need() -> None:
 def test_every_task_is_answered_by_onnx_alone(mtkd: Mtkd, recipe: str, student: str) -> None:
     teacher = "teachers=[{model: '" + student + "', name: t, fit: {epochs: 1}}]"
     data = ["data.scenes=40", "data.labels=20"] if recipe != "diabetes" else []
-    options = ["train.epochs=1", "train.lr=0.003", f"student={student}", teacher, *data]
+    # an untrained detector has many boxes whose suppression is a tie that rounding decides
+    length = (
+        ["train.epochs=6", "train.lr=0.01"]
+        if student.startswith("tiny")
+        else ["train.epochs=1", "train.lr=0.003"]
+    )
+    options = [*length, f"student={student}", teacher, *data]
     assert mtkd("distill", recipe, *options, "--no-baseline", "--name", "r").exit_code == 0
     told = json.loads(mtkd("export", "r", "--json").stdout)
     assert told["scores"] == pytest.approx(told["student"], abs=1e-4)
