@@ -41,7 +41,8 @@ def test_lists_verifies_and_prunes_recordings() -> None:
     assert "outputs, train view 0" in under[0], "the largest item of the teacher"
     assert len(under) == sum(item["model"] == owners[0].split()[1] for item in listed)
 
-    compared = json.loads(mtkd("store", "verify", "digits", *SMALL, "--threads", "1", "--json").stdout)["compared"]
+    verified = mtkd("store", "verify", "digits", *SMALL, "--threads", "1", "--json")
+    compared = json.loads(verified.stdout)["compared"]
     assert len(compared) == 6
     assert all(row["same"] for row in compared)
 
