@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,26 +50,31 @@ def publish(part: Path, path: Path) -> None:
 def workplace(path: Path) -> Iterator[Path]:
     """Yield a temporary folder next to ``path``; folders that killed processes left are removed."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{WORK}"):
-        with _try_lock(left) as is_free:
-            if is_free:
+        with _locked(left) as is_locked:
+            if is_locked:
                 shutil.rmtree(left, ignore_errors=True)
-    made = tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=WORK)
-    with made as folder, _try_lock(Path(folder)):
-        yield Path(folder)
+    while True:
+        made = tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=WORK)
+        with made as folder, _locked(Path(folder), wait=True):
+            # Another process may remove the folder before it is locked.
+            if Path(folder).exists():
+                yield Path(folder)
+                return
 
 
 @contextmanager
-def _try_lock(folder: Path) -> Iterator[bool]:
-    """Lock a folder within the block; yield whether no other process holds its lock."""
-    handle = os.open(folder, os.O_RDONLY)
+def _locked(folder: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Lock a folder within the block; yield False if it is gone, held, or on a system without locks."""
+    handle = None
+    is_locked = False
     try:
-        try:
-            is_free = lock(handle)
-        except OSError:
-            is_free = False
-        yield is_free
+        with suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY)
+            is_locked = lock(handle, wait=wait)
+        yield is_locked
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
 def write_json(path: Path, value: Any) -> None:

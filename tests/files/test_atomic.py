@@ -4,6 +4,7 @@ import json
 import math
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,19 @@ def test_json_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         atomic.write_json(tmp_path / "file", {"a": math.nan})
     assert json.loads((tmp_path / "file").read_text()) == {"a": 1}
+
+
+def test_workplaces_of_several_writers_are_kept_apart(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+
+    def write(number: int) -> None:
+        for _ in range(200):
+            with atomic.workplace(place / "file") as folder:
+                (folder / "part").write_text(str(number))
+                assert (folder / "part").read_text() == str(number)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write, number) for number in range(4)]:
+            done.result()
+    assert not list(place.iterdir())
