@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from abc import ABC, ABCMeta, abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from mtkd_cli.errors import PluginError
 from mtkd_cli.interfaces.columns import Columns
+from mtkd_cli.interfaces.complete_task import Complete, location
 from mtkd_cli.interfaces.output_form import OutputForm, OutputLayout
 from mtkd_cli.interfaces.placement import Placement
 from mtkd_cli.interfaces.types import Alignment, Details, Labels, Merged, Metric, Prediction
@@ -18,45 +18,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-REQUIRED = ("primary", "outputs")
-"""Attributes without a default, which a class or its constructor must set."""
 
-
-class _Complete(ABCMeta):
-    """Metaclass that raises an error when a task with missing methods or attributes is constructed."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return the task.
-
-        Raises:
-            PluginError: required methods or attributes are missing; names all of them.
-        """
-        methods = sorted(cls.__abstractmethods__)
-        if methods:
-            missing = ", ".join(f"{name}()" for name in methods)
-            raise PluginError(
-                f"the task {cls.__name__} lacks the methods {missing}",
-                where=_location(cls),
-                hint="add them to the class; mtkd_cli.interfaces.Task documents them",
-            )
-        task = super().__call__(*args, **kwargs)
-        attributes = [name for name in REQUIRED if not hasattr(task, name)]
-        if attributes:
-            raise PluginError(
-                f"the task {cls.__name__} lacks the attributes {', '.join(attributes)}",
-                where=_location(cls),
-                hint="set them in the class or in its __init__",
-            )
-        return task
-
-
-def _location(task: type) -> str:
-    """Return the file (or the module without one) and the name of a class, for messages."""
-    module = sys.modules.get(task.__module__)
-    return f"{getattr(module, '__file__', None) or task.__module__}: {task.__qualname__}"
-
-
-class Task(ABC, metaclass=_Complete):
+class Task(ABC, metaclass=Complete):
     """Base class of tasks, constructed as ``factory(data=TaskData, loss=LossOptions, **options)``.
 
     K teachers, B samples, C outputs. ``*`` stands for ``elements``, the shape of the weights within one
@@ -158,7 +121,7 @@ class Task(ABC, metaclass=_Complete):
         if merged.known is not None:
             raise PluginError(
                 f"the task {type(self).__name__} cannot mix teachers that know only some of the classes",
-                where=_location(type(self)),
+                where=location(type(self)),
                 hint="set any_label_space = False in the task, or implement mix() for such teachers",
             )
         to_averageable = torch.stack(
