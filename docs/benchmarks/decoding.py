@@ -34,6 +34,7 @@ from mtkd_cli.training.training_data import TrainingData
 from mtkd_data.image_cache import read_images
 from mtkd_tasks.classification import Classification
 from mtkd_teachers.convnet import ConvNetProvider
+from mtkd_teachers.mlp import MlpProvider
 
 CLASSES = ("a", "b", "c", "d")
 BATCH = 32
@@ -67,10 +68,12 @@ class Photos(Dataset[tuple[Tensor, int]]):
         return torch.from_numpy(images.decode(content, self.size, 3).copy()), index % len(CLASSES)
 
 
-def make_student(size: int) -> nn.Module:
-    """Return a small student."""
+def make_student(name: str, size: int) -> nn.Module:
+    """Return a student, such as ``convnet:8-16-32`` or ``mlp:8``."""
     torch.manual_seed(0)
-    return ConvNetProvider().build(ModelRequest("8-16-32", 3, size, len(CLASSES), pretrained=False)).module
+    kind, widths = name.split(":")
+    provider = {"convnet": ConvNetProvider, "mlp": MlpProvider}[kind]()
+    return provider.build(ModelRequest(widths, 3, size, len(CLASSES), pretrained=False)).module
 
 
 def train(student: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
@@ -128,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--images", type=int, default=768)
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--student", default="convnet:8-16-32", help="convnet:WIDTHS or mlp:WIDTHS")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
@@ -142,10 +146,11 @@ def main() -> None:
         speeds: dict[str, list[float]] = {name: [] for name in programs}
         for round_number in range(given.rounds + 1):
             for name, batches in programs.items():
-                speed = train(make_student(given.size), batches())
+                speed = train(make_student(given.student, given.size), batches())
                 if round_number:  # the first round starts worker processes and fills caches
                     speeds[name].append(speed)
-        print(f"{given.images} images, {given.size} px, {given.workers} workers, torch {torch.__version__}\n")
+        print(f"{given.student}, {given.images} images, {given.size} px, {given.workers} workers")
+        print(f"torch {torch.__version__}\n")
         print("| program | samples per second | share of the DataLoader |")
         print("| --- | --- | --- |")
         for name, found in speeds.items():

@@ -1,6 +1,6 @@
 """Start of a run on many small images in tar shards: from the process's start to the first batch, and memory.
 
-    python docs/benchmarks/many_images.py --images 1280000 --folder /tmp/many
+    python docs/benchmarks/many_images.py --images 1280000 --folder many
 
 The shards are written if the folder does not exist. Each start is a process: imports, the recipe, the
 data, its splits, the model, and the views of the first batch of 64. The first start reads all bytes once.

@@ -115,7 +115,7 @@ def read_images(cache: DataCache, encoded: EncodedImages, options: DecodeOptions
     return SplitImages(
         inputs,
         readable,
-        facts["sha256"][readable],
+        facts["sha256"][readable] if bad else facts["sha256"],  # all of them: without a copy
         np.stack([facts["height"], facts["width"]], axis=1)[readable],
         options,
         DecodedOnDemand(encoded, options, readable),
