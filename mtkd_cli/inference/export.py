@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +19,23 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import DataError, MtkdError, UsageError, first_line
 from mtkd_cli.files import atomic
+from mtkd_cli.inference.export_check import Run, compare, inputs_of, on_frame, predictor, score
+from mtkd_cli.inference.on_frames import on_frames
 from mtkd_cli.inference.student import LoadedStudent
 from mtkd_cli.interfaces import sides
-from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.quiet_logs import quiet
-from mtkd_cli.training.evaluation import batches, measure
+from mtkd_cli.training.evaluation import batches
 
 OPSET = 18
-INPUT, OUTPUT = "inputs", "outputs"
+INPUT, FRAME, OUTPUT = "inputs", "frame", "outputs"
 TOLERANCE = 1e-4
 """Maximum difference to the student's outputs, relative to the largest of them (at least 1); values are
 compared in standard units."""
 
 ENDINGS = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors"}
-
-Run = Callable[[NDArray[Any]], Tensor]
-"""Function from a batch of inputs to the outputs of an exported file."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,14 @@ class Shippable(nn.Module):
         return self.student(inputs if inputs.dim() == 2 else inputs.float() / 255)
 
 
-def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize: bool = False) -> Exported:
+def export(
+    student: LoadedStudent,
+    form: str,
+    file: Path,
+    split: Split,
+    quantize: bool = False,
+    frames: bool = False,
+) -> Exported:
     """Export a student to a file. The file is written only if its outputs match the student's.
 
     Args:
@@ -84,27 +89,37 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
         file: path of the file.
         split: samples to compare.
         quantize: whether to convert weights to 8-bit integers; ``onnx`` only. The scores show the loss.
+        frames: whether the file answers on the original image, whose size is then its second input.
 
     Raises:
-        UsageError: the file exists, or a package is missing.
+        UsageError: the file exists, a package is missing, or the options contradict each other.
         DataError: the outputs differ from the student's; has the difference.
     """
     if file.exists():
         raise UsageError(f"{file} exists", where="--output", hint="choose another file, or remove it")
     if quantize and form != "onnx":
         raise UsageError(f"{form} cannot be quantized", where="--quantize", hint="use --format onnx")
-    module = Shippable(student.module).eval()
+    if frames and (form == "safetensors" or not student.task.spatial):
+        raise UsageError(
+            f"{form} files of the task {student.facts['task']['name']} have no frames",
+            where="--frames",
+            hint="frames are for masks and boxes, in onnx and pt2 files",
+        )
     rows = split.labeled
     with atomic.disk_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
     with atomic.workplace(file) as folder:
         part = folder / f"part{ENDINGS[form]}"
         with quiet(), atomic.disk_errors(file):
-            run = _write(student, module, form, part, _inputs(split, sample_rows(rows, 3)))
-        boxes = needs_single_samples(student)
-        own_answer = _one_at_a_time(student.answer) if boxes else student.answer
+            run = _write(student, form, part, inputs_of(split, sample_rows(rows, 3)), frames)
+        single = needs_single_samples(student)
+        parts = np.split(rows, len(rows)) if single or frames else batches(rows)
+        own = predictor(student.answer, split)
+        if frames:
+            own = partial(on_frame, own, split, student.task)
+        found = predictor(run, split, frames)
         scale = student.model.scale
-        difference, largest = _compare(own_answer, run, split, boxes, scale)
+        difference, largest = compare(own, found, parts, single, scale)
         if not difference <= TOLERANCE * max(1.0, largest):
             raise DataError(
                 f"the exported student differs by {difference:.3g}; its largest output is {largest:.3g}",
@@ -112,34 +127,35 @@ def export(student: LoadedStudent, form: str, file: Path, split: Split, quantize
                 hint="nothing was written; try another --format",
             )
         if quantize:
-            part = _quantize(part, student)
-            run = _load_onnx(part, needs_single_samples(student))
-            difference, _ = _compare(own_answer, run, split, boxes, scale)
-        scores = measure(_row_predictor(run, split), split, student.task).metrics
-        own = measure(_row_predictor(own_answer, split), split, student.task).metrics
+            part = _quantize(part, student, frames)
+            found = predictor(_load_onnx(part), split, frames)
+            difference, _ = compare(own, found, parts, single, scale)
+        scores, student_scores = (score(each, parts, split, student.task, frames) for each in (found, own))
         with atomic.disk_errors(file):
             atomic.publish(part, file)
-    return Exported(file, difference, len(rows), without_nan(scores), without_nan(own))
+    return Exported(file, difference, len(rows), without_nan(scores), without_nan(student_scores))
 
 
-def describe_export(student: LoadedStudent) -> dict[str, Any]:
+def describe_export(student: LoadedStudent, frames: bool = False) -> dict[str, Any]:
     """Return a description of the file for its users: task, classes, input and output."""
     facts = student.facts
     reads = facts["reads"]
     table = student.takes == "table"
     shape = ["batch", len(reads["columns"])] if table else ["batch", reads["channels"], *sides(reads["size"])]
+    single = frames or needs_single_samples(student)
     return {
         "task": facts["task"]["name"].rpartition(":")[2],
         "classes": list(student.classes),
         "input": {
             "name": INPUT,
-            "shape": [1 if needs_single_samples(student) and size == "batch" else size for size in shape],
+            "shape": [1 if single and size == "batch" else size for size in shape],
             "type": "float64" if table else "uint8",
             "channels": None if table else {1: "grey", 3: "RGB"}.get(reads["channels"]),
             "fit": None if table else reads["fit"],
             "columns": reads["columns"],
             "normalisation": "inside the graph",
         },
+        "frame": {"name": FRAME, "shape": [2], "type": "int64"} if frames else None,
         "output": OUTPUT,
         "model": facts["model"],
         "test": facts["test"],
@@ -161,7 +177,7 @@ def _input_shape(student: LoadedStudent) -> tuple[int, ...]:
     return reads["channels"], *sides(reads["size"])
 
 
-def _write(student: LoadedStudent, module: nn.Module, form: str, part: Path, example: NDArray[Any]) -> Run:
+def _write(student: LoadedStudent, form: str, part: Path, example: NDArray[Any], frames: bool) -> Run:
     """Write the file and return a function that runs it."""
     if form == "safetensors":
         metadata = {
@@ -169,24 +185,28 @@ def _write(student: LoadedStudent, module: nn.Module, form: str, part: Path, exa
         }
         weights.write(part, student.model.module.state_dict(), metadata)
         return _load_safetensors(part, student)
-    single = needs_single_samples(student)
-    given = torch.from_numpy(np.ascontiguousarray(example[:1] if single else example))
+    module: nn.Module = Shippable(student.module).eval()
+    single = frames or needs_single_samples(student)
+    given: tuple[Tensor, ...] = (torch.from_numpy(np.ascontiguousarray(example[:1] if single else example)),)
     dynamic = None if single else {INPUT: {0: torch.export.Dim.DYNAMIC}}
-    metadata = {"mtkd": json.dumps(describe_export(student))}
+    if frames:
+        module = on_frames(module, student)
+        given = (*given, torch.tensor([32, 48]))
+    metadata = {"mtkd": json.dumps(describe_export(student, frames))}
     try:
-        program = torch.export.export(module, (given,), dynamic_shapes=dynamic, strict=False)
+        program = torch.export.export(module, given, dynamic_shapes=dynamic, strict=False)
         if form == "pt2":
             content = io.BytesIO()  # torch's own writer ends the process when the disk is full
             torch.export.save(program, content, extra_files={"mtkd.json": metadata["mtkd"]})
             part.write_bytes(content.getbuffer())
-            return _load_pt2(part, single)
+            return _load_pt2(part)
         _require_packages("onnx", "onnxscript", "onnxruntime")
         onnx_program = torch.onnx.export(
             program,
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            input_names=[INPUT],
+            input_names=[INPUT, FRAME][: len(given)],
             output_names=[OUTPUT],
             external_data=False,
         )
@@ -206,10 +226,10 @@ def _write(student: LoadedStudent, module: nn.Module, form: str, part: Path, exa
             student.facts["model"],
             "try another --format",
         ) from error
-    return _load_onnx(part, single)
+    return _load_onnx(part)
 
 
-def _quantize(part: Path, student: LoadedStudent) -> Path:
+def _quantize(part: Path, student: LoadedStudent, frames: bool) -> Path:
     """Write a copy of the file with 8-bit weights of linear and convolution layers, and return its path."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -221,31 +241,32 @@ def _quantize(part: Path, student: LoadedStudent) -> Path:
         )
         model = onnx.load(small)
         if not any(entry.key == "mtkd" for entry in model.metadata_props):
-            onnx.helper.set_model_props(model, {"mtkd": json.dumps(describe_export(student))})
+            onnx.helper.set_model_props(model, {"mtkd": json.dumps(describe_export(student, frames))})
             onnx.save(model, small)
     return small
 
 
-def _load_onnx(part: Path, single: bool) -> Run:
+def _load_onnx(part: Path) -> Run:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
 
-    def run(inputs: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(session.run([OUTPUT], {INPUT: np.ascontiguousarray(inputs)})[0])
+    def run(*inputs: NDArray[Any]) -> Tensor:
+        given = dict(zip((INPUT, FRAME), map(np.ascontiguousarray, inputs), strict=False))
+        return torch.from_numpy(session.run([OUTPUT], given)[0])
 
-    return _one_at_a_time(run) if single else run
+    return run
 
 
-def _load_pt2(part: Path, single: bool) -> Run:
+def _load_pt2(part: Path) -> Run:
     module = torch.export.load(part).module()
 
-    def run(inputs: NDArray[Any]) -> Tensor:
+    def run(*inputs: NDArray[Any]) -> Tensor:
         with torch.inference_mode():
-            output: Tensor = module(torch.from_numpy(np.ascontiguousarray(inputs)))
+            output: Tensor = module(*(torch.from_numpy(np.ascontiguousarray(each)) for each in inputs))
         return output
 
-    return _one_at_a_time(run) if single else run
+    return run
 
 
 def _load_safetensors(part: Path, student: LoadedStudent) -> Run:
@@ -257,59 +278,6 @@ def _load_safetensors(part: Path, student: LoadedStudent) -> Run:
     module = copy.deepcopy(student.model.module)
     weights.load_into(module, tensors, str(part))
     return replace(student, model=replace(student.model, module=module)).answer
-
-
-def _inputs(split: Split, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Return the inputs of samples for an exported student; table rows ``[B, F]`` in float64."""
-    inputs = split.samples.read(rows)
-    return inputs.astype(np.float64) if inputs.ndim == 2 else inputs
-
-
-def _one_at_a_time(run: Run) -> Run:
-    """Return a function that runs a batch one sample at a time."""
-    return lambda inputs: torch.cat([run(inputs[index : index + 1]) for index in range(len(inputs))])
-
-
-def _row_predictor(run: Run, split: Split) -> Callable[[NDArray[np.int64]], Tensor]:
-    return lambda rows: at_least_float32(run(_inputs(split, rows)))
-
-
-def _compare(
-    own: Run,
-    other: Run,
-    split: Split,
-    boxes: bool,
-    scale: tuple[tuple[float, ...], tuple[float, ...]] | None,
-) -> tuple[float, float]:
-    """Return the largest difference between the outputs of two functions, and the largest output of ``own``.
-
-    With a scale, both are in standard units: otherwise the tolerance would be too loose for values far from
-    zero, and too strict for tiny ones. Boxes are compared in any order, because rounding may swap boxes with
-    nearly equal scores.
-    """
-    difference = largest = 0.0
-    for part in batches(split.labeled):
-        inputs = _inputs(split, part)
-        expected, found = own(inputs), other(inputs)
-        if expected.shape != found.shape:
-            raise DataError(
-                f"the export has outputs of shape {tuple(found.shape)}, the student {tuple(expected.shape)}",
-                where="export",
-                hint="try another --format",
-            )
-        if scale is not None:
-            mean, deviation = (torch.tensor(values, dtype=torch.float64) for values in scale)
-            expected, found = ((answer - mean) / deviation for answer in (expected, found))
-        if boxes:
-            # [B, M, M]: distance of each pair of boxes; each box must have a near one on the other side
-            distance = torch.cdist(expected, found, p=torch.inf)
-            gap = max(distance.amin(dim=1).max().item(), distance.amin(dim=2).max().item())
-        else:
-            gap = (expected - found).abs().max().item()
-        difference, largest = max(difference, gap), max(largest, expected.abs().max().item())
-        if not np.isfinite(gap):
-            return gap, largest
-    return difference, largest
 
 
 def _require_packages(*packages: str) -> None:

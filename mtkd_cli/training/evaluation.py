@@ -141,10 +141,22 @@ def on_frames(
         yield output, target
         return
     for index, row in enumerate(rows.tolist()):
-        placement = split.samples.placement(row)
-        labels = torch.from_numpy(np.ascontiguousarray(frames.labels[split.samples.row(row)]))
-        one = output[index : index + 1]
-        yield one if placement is None else task.to_frame(one, placement), select(labels[None])
+        placement, one = split.samples.placement(row), output[index : index + 1]
+        labels = select(original_labels(split, rows[index : index + 1]))
+        yield one if placement is None else task.to_frame(one, placement), labels
+
+
+def original_labels(split: Split, rows: NDArray[np.int64]) -> Tensor:
+    """Return the labels of one sample on its original image, ``[1, *]``.
+
+    Args:
+        split: split with the sample.
+        rows: its row, ``[1]``.
+    """
+    frames = split.samples.frames
+    if frames is None or frames.labels is None:
+        return torch.from_numpy(split.samples.targets[rows])
+    return torch.from_numpy(np.ascontiguousarray(frames.labels[split.samples.row(int(rows[0]))]))[None]
 
 
 def _unlabel_gaps(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

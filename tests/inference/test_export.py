@@ -163,14 +163,14 @@ def assert_onnx_answers_as_the_student(file: str, run: str) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-4)
 
 
-@pytest.mark.parametrize("place", ["_compare", "publish"])
+@pytest.mark.parametrize("place", ["compare", "publish"])
 def test_an_export_that_is_killed_leaves_no_part_and_the_next_one_cleans_up(
     mtkd: Mtkd, run: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By SIGKILL: when the file is written and not yet checked, and when it is about to be put in place."""
     number = os.fork()
     if not number:
-        owner = export if place == "_compare" else atomic
+        owner = export if place == "compare" else atomic
         monkeypatch.setattr(owner, place, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         mtkd("export", run, "--format", "safetensors")
         os._exit(0)

@@ -35,6 +35,12 @@ def export(
         ),
     ] = "",
     quantize: Annotated[str, typer.Option(help="int8: quantize the weights to 8 bits. ONNX only.")] = "",
+    frames: Annotated[
+        bool,
+        typer.Option(
+            "--frames", help="Answer on the original image, whose height and width are a second input."
+        ),
+    ] = False,
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
@@ -59,8 +65,9 @@ def export(
 
         student = student_of(run, trust_code)
         if format == "hub":
-            if quantize:
-                raise UsageError("hub cannot be quantized", "--quantize", "use --format onnx")
+            for option, key in ((bool(quantize), "--quantize"), (frames, "--frames")):
+                if option:
+                    raise UsageError(f"{key} is not for hub", "--format hub", "use --format onnx")
             _export_to_hub(student, Path(output) if output else student.folder / "hub", as_json)
             return
         small = "-int8" if quantize else ""
@@ -69,7 +76,8 @@ def export(
         with stdout_on_stderr():
             data = load_data(student, options_of(student, overrides or []), load_registry())
             data.require_labels("test", needed_by="the comparison with the student")
-            done = exported(student, format, file, for_student(student, data, data.test), bool(quantize))
+            split = for_student(student, data, data.test)
+            done = exported(student, format, file, split, bool(quantize), frames)
         if as_json:
             console.print_json(done.as_dict())
             return
