@@ -1,7 +1,12 @@
 """Run mtkd: ``mtkd …`` and ``python -m mtkd_cli …``."""
 
 import os
+import sys
 
+from mtkd_cli.distributed import signals
+
+RESUMABLE = frozenset({"distill", "record", "compare", "audit"})
+"""Commands that a first signal stops such that they can be resumed."""
 SPIN_COUNT = "1000"
 """How long an OpenMP thread spins before it sleeps, in iterations of some 50 ns.
 
@@ -12,6 +17,8 @@ that long for each other after every operation. docs/benchmarks/threads.md shows
 
 def main() -> None:
     """Start the command line."""
+    if RESUMABLE.intersection(sys.argv[1:]):
+        signals.start()
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read once, when torch is imported
     try:

@@ -28,6 +28,7 @@ from mtkd_cli.cli.commands.samples import samples
 from mtkd_cli.cli.commands.show import show
 from mtkd_cli.cli.commands.store import store
 from mtkd_cli.cli.commands.version import version
+from mtkd_cli.distributed import signals
 from mtkd_cli.errors import UsageError
 
 WITHOUT_PLUGINS = ("--version", "version", "install", "uninstall")
@@ -83,6 +84,7 @@ def run() -> None:
     as_json = "--json" in sys.argv
     try:
         with console.report_errors(as_json):
+            signals.started()
             unexpected.require_working_directory()
             app = create(with_plugins=not {*options, *command} & set(WITHOUT_PLUGINS))
             if as_json:

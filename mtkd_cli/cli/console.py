@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from mtkd_cli.cli import streams, unexpected
-from mtkd_cli.distributed import first_failure
+from mtkd_cli.distributed import first_failure, signals
 from mtkd_cli.distributed.parent_watch import PARENT
 from mtkd_cli.distributed.signals import Interrupted
 from mtkd_cli.errors import MtkdError, StoppedError
@@ -93,6 +93,7 @@ def report_errors(as_json: bool) -> Iterator[None]:
         try:
             yield
         finally:
+            signals.finish()
             sys.stdout.flush()  # flush now, so that a full disk raises here and not at the exit
     except (typer.Exit, typer.Abort):
         raise

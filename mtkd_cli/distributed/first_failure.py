@@ -46,6 +46,17 @@ def started_file(failure: Path) -> Path:
     return failure.with_name("begun")
 
 
+def mark_finished() -> None:
+    """Tell the launcher that the first process has finished all work: a later signal stops nothing."""
+    if path := os.environ.get(FILE):
+        finished_file(Path(path)).touch()
+
+
+def finished_file(failure: Path) -> Path:
+    """Return the path of the file that exists once all work is finished, next to ``failure``."""
+    return failure.with_name("finished")
+
+
 def read_exit_code(failure: Path) -> int:
     """Return the recorded exit code of the first failure, or 0 if there was none."""
     try:

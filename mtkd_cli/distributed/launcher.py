@@ -76,6 +76,8 @@ def launch(
                 with _environment(variables):
                     problem = _run_attempt(arguments, config, first_failure.started_file(failure))
             except (SignalException, KeyboardInterrupt) as stop:
+                if first_failure.finished_file(failure).exists():
+                    return 0
                 if not first_failure.read_exit_code(failure):
                     is_second = isinstance(stop, KeyboardInterrupt) and not isinstance(stop, Interrupted)
                     raise (KeyboardInterrupt if is_second else Interrupted)(resume_hint) from stop

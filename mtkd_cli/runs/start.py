@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from mtkd_cli.distributed import group
+from mtkd_cli.distributed import first_failure, group, signals
 from mtkd_cli.distributed.threads import Threads, threads_of_engine, threads_of_option
 from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.recipe.resolve import Resolved
@@ -42,13 +42,22 @@ def run_recipe(
     with stdout_on_stderr(), group.process_group(device), resume_hint(name):
         if not group.is_first():
             _assist(parts, name)
+            signals.finish()
             return None
         with Run(name, resume) as run:
             parts, device, used, baseline = settings_of_run(run.begun, parts, device, threads, baseline)
             report = find_finished_report(run, parts, baseline)
             begun = (run.begun or {}).get("recipe")
             group.broadcast(None if report else (device, used, baseline, begun))
-            return report or pipeline.distill(load_context(parts, device, used), run, baseline)
+            report = report or pipeline.distill(load_context(parts, device, used), run, baseline)
+            _finish()
+            return report
+
+
+def _finish() -> None:
+    """Keep signals, and the launcher, from calling a finished run interrupted."""
+    signals.finish()
+    first_failure.mark_finished()
 
 
 def settings_of_run(

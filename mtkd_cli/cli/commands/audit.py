@@ -11,6 +11,7 @@ from mtkd_cli.cli.common_options import Json, Recipe, Threads
 from mtkd_cli.cli.completion import complete_override
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of
 from mtkd_cli.cli.verify_option import Extent, Verify
+from mtkd_cli.distributed import signals
 
 
 def audit(
@@ -37,7 +38,7 @@ def audit(
 
     Reports each teacher's quality, where teachers disagree, and the score of the ensemble for each strategy.
     """
-    with console.report_errors(as_json):
+    with console.report_errors(as_json), signals.handle():
         parts = parts_of(recipe, overrides or [], trust_pickle, trust_code, verify)
 
         from mtkd_cli.cli.render.audit import run

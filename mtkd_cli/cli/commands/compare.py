@@ -12,6 +12,7 @@ from mtkd_cli.cli.common_options import Device, Json, Threads
 from mtkd_cli.cli.number_limits import at_most
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, refuse_without_recipe
 from mtkd_cli.cli.verify_option import Extent, Verify
+from mtkd_cli.distributed import signals
 from mtkd_cli.errors import UsageError
 from mtkd_cli.runs.baseline_choice import BaselineChoice
 
@@ -68,7 +69,7 @@ def compare(
     Prints which settings are not surely worse than the best, and compares each with the baselines and
     with the best single teacher. Given several runs instead of a recipe, compares these finished runs.
     """
-    with console.report_errors(as_json):
+    with console.report_errors(as_json), signals.handle():
         from mtkd_cli.compare.from_runs import find_run
 
         more = overrides or []

@@ -127,6 +127,7 @@ def distill(
             from mtkd_cli.compare.seeds import run_seeds
 
             over_seeds = run_seeds(parts, name, seeds, is_resume, device, threads, baseline)
+            signals.finish()
             summary(over_seeds, name, as_json)
             return
         report = run_recipe(parts, name, is_resume, device, threads, baseline)

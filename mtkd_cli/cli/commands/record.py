@@ -60,6 +60,7 @@ def record(
         with stdout_on_stderr(), group.process_group(device):
             context = load_context(parts, device, threads_of_option(threads), only_teachers=True)
             teachers = prepare_teachers(context, count_views(context.recipe))
+            signals.finish()
             if not group.is_first():
                 return
         rows = [
