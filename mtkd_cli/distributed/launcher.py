@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
@@ -22,6 +21,7 @@ from mtkd_cli.distributed import first_failure
 from mtkd_cli.distributed.parent_watch import PARENT
 from mtkd_cli.distributed.signals import Interrupted
 from mtkd_cli.errors import EngineError, StoppedError, first_line
+from mtkd_cli.files.temporary import temporary_folder
 from mtkd_cli.safe_loading.quiet_logs import quiet
 
 ATTEMPT = "MTKD_ATTEMPT"
@@ -68,10 +68,10 @@ def launch(
     for attempt in range(restarts + 1):
         if attempt:
             say(f"{problem}; restarting from the last checkpoint ({attempt} of {restarts})")
-        with TemporaryDirectory() as folder:
-            failure = Path(folder) / "failure"
+        with temporary_folder() as folder:
+            failure = folder / "failure"
             variables = {first_failure.FILE: str(failure), ATTEMPT: str(attempt), PARENT: str(os.getpid())}
-            config = _config(processes, nodes, rendezvous, f"{run}-{attempt}", folder)
+            config = _config(processes, nodes, rendezvous, f"{run}-{attempt}", str(folder))
             try:
                 with _environment(variables):
                     problem = _run_attempt(arguments, config, first_failure.started_file(failure))

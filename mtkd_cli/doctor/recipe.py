@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from mtkd_cli.doctor import contents
 from mtkd_cli.doctor.finding import Finding, collect_failures
 from mtkd_cli.doctor.plan_checks import check_disk, check_memory, check_teacher
+from mtkd_cli.files.temporary import temporary_folder
 from mtkd_cli.models.cost import measure_cost
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.resolve import Resolved
@@ -32,7 +33,7 @@ def check_recipe(parts: Resolved) -> list[Finding]:
     findings: list[Finding] = []
     with collect_failures("files", findings):
         findings += contents.check_images(parts.data)
-    with tempfile.TemporaryDirectory() as folder, collect_failures("data", findings):
+    with temporary_folder() as folder, collect_failures("data", findings):
         with _temporary_store(folder):
             context = prepare(parts, "cpu", Progress())
         findings += contents.check_splits(context)
@@ -76,10 +77,10 @@ def _check_models(context: Context) -> Iterator[Finding]:
 
 
 @contextmanager
-def _temporary_store(folder: str) -> Iterator[None]:
+def _temporary_store(folder: Path) -> Iterator[None]:
     """Use ``folder`` as the store within the block."""
     before = os.environ.get("MTKD_STORE")
-    os.environ["MTKD_STORE"] = folder
+    os.environ["MTKD_STORE"] = str(folder)
     try:
         yield
     finally:

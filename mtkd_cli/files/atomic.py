@@ -54,7 +54,9 @@ def workplace(path: Path) -> Iterator[Path]:
             if is_locked:
                 shutil.rmtree(left, ignore_errors=True)
     while True:
-        made = tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=WORK)
+        made = tempfile.TemporaryDirectory(
+            dir=path.parent, prefix=f".{path.name}.", suffix=WORK, ignore_cleanup_errors=True
+        )
         with made as folder, _locked(Path(folder), wait=True):
             # Another process may remove the folder before it is locked.
             if Path(folder).exists():
@@ -69,7 +71,7 @@ def _locked(folder: Path, *, wait: bool = False) -> Iterator[bool]:
     is_locked = False
     try:
         with suppress(OSError):
-            handle = os.open(folder, os.O_RDONLY)
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             is_locked = lock(handle, wait=wait)
         yield is_locked
     finally:
@@ -140,7 +142,7 @@ def sync_file(path: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Sync a folder to disk, so that a rename in it survives a power failure."""
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtkd_cli.errors import UsageError
+from mtkd_cli.errors import EngineError, UsageError
 from mtkd_cli.files import atomic, checksummed_json, hashing, run_lock, yaml12
 from mtkd_cli.inference import own_runs
 from mtkd_cli.inference.run_files import ROOT, STUDENT, WEIGHTS
@@ -67,6 +67,7 @@ class Run:
         self.begun: dict[str, Any] | None = None
         self._remove_leftovers()
         self.is_new = is_new(self.folder)
+        self._is_own = not (self.folder / RECIPE).exists()
         if self.is_new:
             return
         if not resume:
@@ -210,15 +211,31 @@ class Run:
             atomic.write_bytes(self.folder / name, content.getvalue())
 
     def _handle_failure(self, error: BaseException) -> None:
-        """Log why a run ended early; delete a new run that has nothing to resume."""
+        """Log why a run ended early; delete a new run that has nothing to resume.
+
+        A run that was killed before its manifest was written, and one whose other processes are gone, is
+        kept: it can be resumed.
+        """
         stopped = isinstance(error, KeyboardInterrupt)
-        if self.begun and (stopped or not self.is_new or (self.folder / METRICS).exists()):
+        lost = isinstance(error, EngineError)
+        if self.begun and (stopped or lost or not self.is_new or (self.folder / METRICS).exists()):
             with contextlib.suppress(Exception):
                 self.log_file.line_logged(
                     "stopped by a signal" if stopped else f"failed: {type(error).__name__}: {error}"
                 )
-        elif self.is_new:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        elif self.is_new and self._is_own:
+            self._delete()
+
+    def _delete(self) -> None:
+        """Delete the folder, the lock last: no other process may begin a run in it meanwhile."""
+        with contextlib.suppress(OSError):
+            for path in self.folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name != run_lock.NAME:
+                    path.unlink()
+            (self.folder / run_lock.NAME).unlink()
+            self.folder.rmdir()
 
     @property
     def log_file(self) -> LogFile:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from mtkd_cli.distributed import group
+from mtkd_cli.files.temporary import temporary_folder
 from mtkd_cli.store import content_store
 
 
@@ -29,8 +29,8 @@ def fill_once_together(kind: str, key: Mapping[str, Any]) -> Iterator[Path | Non
             yield empty
         group.broadcast(False)
     elif group.broadcast(False):
-        with TemporaryDirectory() as temporary:
-            yield Path(temporary)
+        with temporary_folder() as temporary:
+            yield temporary
         group.broadcast(False)
     else:
         yield None
