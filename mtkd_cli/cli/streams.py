@@ -1,4 +1,4 @@
-"""stdout and stderr: closed by the caller, on a full disk, or a terminal without some characters."""
+"""stdout and stderr: closed, on a full disk, or a terminal without a width or without some characters."""
 
 from __future__ import annotations
 
@@ -11,14 +11,33 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors of a stream that leads to a file on a full or failing disk."""
 
 
+WIDTHS = ("COLUMNS", "TERMINAL_WIDTH")
+"""Environment variables with the width of the terminal, which Rich and Typer read."""
+WIDEST = 100_000
+"""Wider lines would fill the memory with spaces."""
+
+
 def prepare() -> None:
-    """Make both streams usable: print nowhere if one is closed, and escape what it cannot encode."""
+    """Make both streams usable: print nowhere if one is closed, and escape what it cannot encode.
+
+    A width of 0, and one that is not a number, count as unset.
+    """
+    for name in WIDTHS:
+        if not _is_width(os.environ.get(name, "1")):
+            del os.environ[name]
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (until the exit)
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _is_width(text: str) -> bool:
+    try:
+        return text.isdigit() and 0 < int(text) <= WIDEST
+    except ValueError:  # digits such as a superscript, or very many of them
+        return False
 
 
 def is_unwritable(error: BaseException) -> bool:

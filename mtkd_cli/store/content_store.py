@@ -122,6 +122,18 @@ def lock_path(folder: Path) -> Path:
     return folder.with_name(f".{name}.lock")
 
 
+def remove_unused_lock(path: Path) -> None:
+    """Remove a lock file that no process holds, and whose folders do not exist.
+
+    A process that has opened the file meanwhile notices that it is gone, see `open_locked`.
+    """
+    name = path.name.removeprefix(".").removesuffix(".lock")
+    folders = [path.with_name(each) for each in (name, f".{name}.partial", f".{name}.unfinished")]
+    with contextlib.suppress(OSError), open_locked(path):
+        if not any(folder.exists() for folder in folders):
+            path.unlink()
+
+
 @contextmanager
 def lock_folder(folder: Path, wait: bool = True) -> Iterator[None]:
     """Hold the lock of one folder of the store.

@@ -73,6 +73,8 @@ def list_items() -> list[Item]:
 def prune(older_than_days: float | None, larger_than_bytes: int | None) -> tuple[list[Item], list[Item]]:
     """Remove items unused for a number of days, then the oldest until the store is small enough.
 
+    Also removes the lock files of all items that do not exist any more.
+
     Returns:
         Removed items, and items kept because a running process uses them.
 
@@ -93,6 +95,8 @@ def prune(older_than_days: float | None, larger_than_bytes: int | None) -> tuple
             removed.append(item)
         else:
             in_use.append(item)
+    for path in content_store.root().glob("*/.*.lock"):
+        content_store.remove_unused_lock(path)
     return removed, in_use
 
 

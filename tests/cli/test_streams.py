@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from mtkd_cli.cli import streams
 
 FULL = Path("/dev/full")
 
@@ -47,3 +50,24 @@ def test_deleted_working_directory() -> None:
     assert done.returncode == 2
     assert "the working directory does not exist" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("width", ["0", "-1", "x", "", "\u00b2", "9" * 30])
+@pytest.mark.parametrize("name", ["COLUMNS", "TERMINAL_WIDTH"])
+def test_impossible_width_counts_as_unset(name: str, width: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in streams.WIDTHS:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, width)
+    streams.prepare()
+    assert name not in os.environ
+    monkeypatch.setenv(name, "33")
+    streams.prepare()
+    assert os.environ[name] == "33"
+
+
+@pytest.mark.parametrize("command", ["--help", "list strategies"])
+def test_terminal_of_no_width(command: str) -> None:
+    done = shell(f"COLUMNS=0 TERMINAL_WIDTH=x mtkd {command}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) > 10
+    assert max(map(len, done.stdout.splitlines())) > 40

@@ -94,6 +94,24 @@ def test_prune_keeps_folders_in_use(code: str) -> None:
     assert not in_use
 
 
+def test_prune_removes_locks_of_removed_items_only() -> None:
+    def write(folder: Path) -> None:
+        np.save(folder / "images.npy", np.arange(5))
+
+    one, other = (content_store.keep("images", {"a": number}, write) for number in range(2))
+    left = content_store.lock_path(content_store.root() / "cells" / "removed-earlier")
+    left.parent.mkdir()
+    left.touch()
+    os.utime(one / "key.json", (0, 0))
+    os.utime(one / "images.npy", (0, 0))
+    os.utime(one / whole_folder.MANIFEST, (0, 0))
+    with content_store.lock_folder(content_store.root() / "images" / "being-made"):
+        assert [item.folder for item in inventory.prune(30, None)[0]] == [one]
+        found = {path.name for path in content_store.root().glob("*/.*.lock")}
+    assert found == {content_store.lock_path(other).name, ".being-made.lock"}
+    assert content_store.keep("images", {"a": 0}, write) == one
+
+
 def test_reader_keeps_pruned_or_recreated_array(context: Contexts) -> None:
     run = context()
     array = prepare.prepare_teachers(run, 1)[0].arrays["train", 0]
