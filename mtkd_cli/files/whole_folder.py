@@ -25,7 +25,10 @@ def partial_of(folder: Path) -> Path:
 
 @contextmanager
 def create(
-    folder: Path, needed: int = 0, checksums: Callable[[Path, Sequence[str]], dict[str, str]] = files_sha256
+    folder: Path,
+    needed: int = 0,
+    checksums: Callable[[Path, Sequence[str]], dict[str, str]] = files_sha256,
+    part: Path | None = None,
 ) -> Iterator[Path]:
     """Yield an empty folder for files, which is renamed to ``folder`` at the end; on an error it is removed.
 
@@ -33,11 +36,12 @@ def create(
         folder: path that does not exist, or an empty folder.
         needed: size of the files in bytes, if known.
         checksums: returns the SHA-256 of files in a folder, given their names; may add files of its own.
+        part: path of the folder while it is written, next to ``folder``; default: see `partial_of`.
 
     Raises:
         DataError: the disk is full, read-only or otherwise unusable.
     """
-    part = partial_of(folder)
+    part = part or partial_of(folder)
     try:
         with atomic.disk_errors(part, needed):
             shutil.rmtree(part, ignore_errors=True)

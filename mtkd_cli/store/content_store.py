@@ -13,22 +13,26 @@ import json
 import logging
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic, sampled_check, whole_folder
+from mtkd_cli.files.claims import Claim
 from mtkd_cli.files.lock import open_locked
+from mtkd_cli.store import worker_claims
+from mtkd_cli.store.worker_claims import SILENT_SECONDS
 
 KEY = "key.json"
 FORMAT = 2
 """Version of the files; increase it when files of the same key would be read differently."""
 
-SILENT_SECONDS = 3
-"""Seconds to wait for another process before a message is shown."""
+PART = re.compile(r"\.(.+?)(?:\.\d+)?\.(?:partial|unfinished)")
+"""Names of partial folders, which may have the number of a claim, and of unfinished ones."""
 
 
 def root() -> Path:
@@ -78,32 +82,46 @@ def keep(kind: str, key: Mapping[str, Any], write: Callable[[Path], None], read_
 
 
 @contextmanager
-def fill_once(kind: str, key: Mapping[str, Any], read_all: bool = True) -> Iterator[Path | None]:
+def fill_once(
+    kind: str, key: Mapping[str, Any], read_all: bool = True, wait: bool = True
+) -> Iterator[Path | None]:
     """Yield an empty folder that becomes the folder of ``key`` at the end; yield None if that already exists.
 
-    If two processes need the same key, the second waits, and then reads the result of the first.
+    If two processes need the same key, the second waits, and then reads the result of the first. A worker
+    that was paused, and whose work another one has taken over, waits for the result of that one.
 
     Args:
         kind: kind of content: the name of a folder in the store, see `mtkd_cli.store.inventory.KINDS`.
         key: content key: everything that affects the content.
         read_all: whether an existing folder is read as a whole, see `is_intact`.
+        wait: whether to wait for another process.
 
     Raises:
+        BlockingIOError: another process fills the folder, and ``wait`` is False.
         DataError: the disk is full, read-only or otherwise unusable.
     """
     if find(kind, key, read_all):
         yield None
         return
     folder = folder_of(kind, key)
-    with lock_folder(folder):
+    with lock_folder(folder, wait) as claim:
         if is_intact(folder, read_all):
             yield None
             return
         shutil.rmtree(folder, ignore_errors=True)
-        with whole_folder.create(folder, checksums=sampled_check.checksums) as part:
-            yield part
-            atomic.write_json(part / KEY, key)
-        shutil.rmtree(unfinished_folder(kind, key), ignore_errors=True)
+        part = _own_part(folder, claim) if claim else None
+        try:
+            with whole_folder.create(folder, checksums=sampled_check.checksums, part=part) as empty:
+                yield empty
+                atomic.write_json(empty / KEY, key)
+            shutil.rmtree(unfinished_folder(kind, key), ignore_errors=True)
+            return
+        except Exception:
+            if claim is None or claim.is_held():
+                raise
+    with lock_folder(folder):  # held until the worker that has taken over is done
+        if not is_intact(folder, read_all):
+            raise worker_claims.lost_error(folder)
 
 
 def folder_of(kind: str, key: Mapping[str, Any]) -> Path:
@@ -116,10 +134,23 @@ def unfinished_folder(kind: str, key: Mapping[str, Any]) -> Path:
     return root() / kind / f".{digest(key)}.unfinished"
 
 
+def _own_part(folder: Path, claim: Claim) -> Path:
+    """Return the path of a worker's partial folder; those of lost workers are removed."""
+    for left in folder.parent.glob(f".{folder.name}.*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
+    return folder.with_name(f".{folder.name}.{claim.number}.partial")
+
+
+def whole_of(folder: Path) -> Path:
+    """Return the folder that a ``.partial`` or ``.unfinished`` folder belongs to."""
+    if match := PART.fullmatch(folder.name):
+        return folder.with_name(match[1])
+    return folder
+
+
 def lock_path(folder: Path) -> Path:
     """Return the lock file of a folder; its ``.partial`` and ``.unfinished`` folders have the same one."""
-    name = folder.name.removeprefix(".").removesuffix(".partial").removesuffix(".unfinished")
-    return folder.with_name(f".{name}.lock")
+    return folder.with_name(f".{whole_of(folder).name}.lock")
 
 
 def remove_unused_lock(path: Path) -> None:
@@ -135,28 +166,33 @@ def remove_unused_lock(path: Path) -> None:
 
 
 @contextmanager
-def lock_folder(folder: Path, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of one folder of the store.
+def lock_folder(folder: Path, wait: bool = True) -> Iterator[Claim | None]:
+    """Hold the lock of one folder of the store, and its claim if this process is a worker; yield the claim.
 
     Raises:
         BlockingIOError: another process holds it, and ``wait`` is False.
         DataError: the store is unusable.
     """
+    with contextlib.ExitStack() as held:
+        try:
+            claim = held.enter_context(worker_claims.hold(whole_of(folder), wait))
+            held.enter_context(_open_locked(folder, wait))
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise atomic.disk_error(error, folder.parent) from error
+        yield claim
+
+
+def _open_locked(folder: Path, wait: bool) -> BinaryIO:
     path = lock_path(folder)
     try:
-        try:
-            file = open_locked(path, SILENT_SECONDS if wait else 0)
-        except BlockingIOError:
-            if not wait:
-                raise
-            logging.getLogger("mtkd").warning("another process is making %s; waiting for it", folder)
-            file = open_locked(path, math.inf)
+        return open_locked(path, SILENT_SECONDS if wait else 0)
     except BlockingIOError:
-        raise
-    except OSError as error:
-        raise atomic.disk_error(error, folder.parent) from error
-    with file:
-        yield
+        if not wait:
+            raise
+        logging.getLogger("mtkd").warning("another process is making %s; waiting for it", folder)
+        return open_locked(path, math.inf)
 
 
 def unshared_store_error(folder: Path) -> DataError:

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.files import atomic, sampled_check
-from mtkd_cli.store import content_store, file_manifest, mapped_arrays, recorded_outputs
+from mtkd_cli.store import content_store, file_manifest, mapped_arrays, recorded_outputs, worker_claims
 from mtkd_cli.store.rounding import describe_rounding
 from mtkd_cli.store.row_format import Layout
 
 KINDS = ("outputs", "fitted", "alone", "pseudo-labels", "all-labels", "teachers", "images", "files")
 """Kinds of content: the folders of the store."""
 
-FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}\.(partial|unfinished)")
+FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}(\.\d+)?\.(partial|unfinished)")
 """Names of complete folders, and of leftovers of killed processes."""
 
 FLOAT32_TOLERANCE = 1e-6
@@ -110,6 +110,8 @@ def damaged_items() -> list[Item]:
 
 def _remove(folder: Path) -> bool:
     """Remove a folder; return False if a process uses it."""
+    if worker_claims.has_living_owner(folder):
+        return False
     try:
         with content_store.lock_folder(folder, wait=False), mapped_arrays.reserve(folder) as free:
             if free:

@@ -83,7 +83,7 @@ def missing_shards(recorded: RecordedArray, samples: int) -> list[int]:
 
     def is_intact(shard: int) -> bool:
         rows = np.ascontiguousarray(recorded.rows[recorded.layout.rows_of(shard, samples)])
-        return written.get(shard) == _sha256(recorded.layout, rows.view(np.uint8).data)
+        return written.get(shard) == shard_sha256(recorded.layout, rows.view(np.uint8).data)
 
     return [shard for shard in range(recorded.layout.shard_count(samples)) if not is_intact(shard)]
 
@@ -153,7 +153,7 @@ def write_shard(
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        line = {"shard": shard, "sha256": _sha256(layout, content)}
+        line = {"shard": shard, "sha256": shard_sha256(layout, content)}
         known = {} if rounding is None else {"rounding": rounding.as_list()}
         atomic.append_line(recorded.folder / "shards.jsonl", json.dumps({**line, **known}))
 
@@ -236,7 +236,7 @@ def _allocate(path: Path, layout: Layout, samples: int) -> None:
         os.fsync(file.fileno())
 
 
-def _sha256(layout: Layout, content: bytes | memoryview) -> str:
+def shard_sha256(layout: Layout, content: bytes | memoryview) -> str:
     """Return the checksum of a shard: SHA-256 of its layout and its bytes."""
     digest = hashlib.sha256(json.dumps(layout.as_dict(), sort_keys=True).encode())
     digest.update(content)

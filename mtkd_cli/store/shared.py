@@ -13,17 +13,23 @@ from mtkd_cli.store import content_store
 
 
 @contextmanager
-def fill_once_together(kind: str, key: Mapping[str, Any]) -> Iterator[Path | None]:
+def fill_once_together(kind: str, key: Mapping[str, Any], wait: bool = True) -> Iterator[Path | None]:
     """Yield an empty folder to every process, like `content_store.fill_once`; None if the result exists.
 
     The files of the first process are kept, those of the others are deleted. At the end, every process can
     read the result in `content_store.folder_of`.
 
+    Args:
+        kind: kind of content, see `content_store.fill_once`.
+        key: content key: everything that affects the content.
+        wait: whether to wait for a process of another run.
+
     Raises:
+        BlockingIOError: a process of another run fills the folder, and ``wait`` is False.
         DataError: the disk is full, read-only or otherwise unusable, or this process uses another store.
     """
     if group.is_first():
-        with content_store.fill_once(kind, key) as empty:
+        with content_store.fill_once(kind, key, wait=wait) as empty:
             if empty is not None:
                 group.broadcast(True)
             yield empty

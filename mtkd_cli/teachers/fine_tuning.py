@@ -22,7 +22,7 @@ from mtkd_cli.models.head import tail_of
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.schema import Fit, Train
 from mtkd_cli.safe_loading import weights
-from mtkd_cli.store import content_store
+from mtkd_cli.store import content_store, worker_claims
 from mtkd_cli.store.shared import fill_once_together
 from mtkd_cli.teachers.fit_split import FitSplit, create_fit_split
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
@@ -45,12 +45,21 @@ class _FitJob:
     evaluate: Callable[[nn.Module], Evaluation]
 
 
-def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context) -> Model:
+def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context, wait: bool = True) -> Model:
     """Return the teacher with fitted weights, trained once and then read from the store.
 
     ``fit: head`` computes the features of the plain views once and trains the last layer on them. ``fit:
     all`` trains all layers on live views. Both select the best evaluation. Class weights apply to the student
     only: with fitted teachers they would count twice.
+
+    Args:
+        model: the loaded teacher.
+        teacher: its entry in the recipe and its content key.
+        context: context of the run.
+        wait: whether to wait for another run or worker that fits it.
+
+    Raises:
+        BlockingIOError: another one fits it, and ``wait`` is False.
     """
     fit, fit_key = teacher.entry.fit, teacher.fit_key
     if fit is None or fit_key is None:
@@ -58,11 +67,14 @@ def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context) -> Mod
     context = replace(context, task=context.task.without_class_weights())
     chosen = create_fit_split(fit, context.data, context.recipe.data)
     steps = chosen.steps(fit)
-    with context.progress.phase(f"fit {teacher.name}", steps), fill_once_together("fitted", fit_key) as empty:
+    fitting_once = fill_once_together("fitted", fit_key, wait)
+    with context.progress.phase(f"fit {teacher.name}", steps), fitting_once as empty:
         if empty is not None:
             fitting = (_fit_head if fit.train == "head" else _fit_all)(model, chosen, context)
             checkpointer = Checkpointer(
-                content_store.unfinished_folder("fitted", fit_key), context.progress.say
+                content_store.unfinished_folder("fitted", fit_key),
+                context.progress.say,
+                lambda: worker_claims.require_held(content_store.folder_of("fitted", fit_key)),
             )
             settings, evaluate_every = _train_settings(fit, len(fitting.data))
             threads = choose_threads(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import RecordedArray
 from mtkd_cli.store.rounding import describe_rounding
 from mtkd_cli.store.row_format import Layout, storage_options
-from mtkd_cli.teachers import inference, recording
+from mtkd_cli.teachers import inference, recording, worker_recording
 from mtkd_cli.teachers.calibration import calibrate_teachers
 from mtkd_cli.teachers.checks import validate_live, validate_recorded, validation_table
 from mtkd_cli.teachers.fine_tuning import fit_teacher
@@ -33,20 +33,31 @@ from mtkd_cli.teachers.recording import RecordingJob
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.teachers.validation import Doubt, TeacherValidation
 from mtkd_cli.training.context import Context
+from mtkd_cli.training.progress import Progress
+
+RecordAll = Callable[[Sequence[RecordingJob], str, Progress], list[RecordedArray]]
+"""Function that records all jobs of a phase, given its name; returns their arrays in order."""
 
 FACTS_FORMAT = 3
 """Version of ``facts.json``; part of the content key."""
 
 
 def prepare_teachers(
-    context: Context, views: int | None, teachers: Sequence[ResolvedTeacher] | None = None
+    context: Context,
+    views: int | None,
+    teachers: Sequence[ResolvedTeacher] | None = None,
+    as_worker: bool = False,
 ) -> list[ReadyTeacher]:
     """Load, fit and check the teachers, and record the outputs that a run needs.
+
+    A worker first fits and records whatever no other worker is doing, for one teacher after the other, and
+    then waits for the others.
 
     Args:
         context: context of the run.
         views: number of recorded views of the training samples; None to run teachers live.
         teachers: resolved teachers; by default those of the recipe.
+        as_worker: share the work with independent workers; only within `worker_claims.claiming`.
 
     Raises:
         MtkdError: a teacher cannot be loaded, fitted or aligned; the message names it.
@@ -54,7 +65,10 @@ def prepare_teachers(
     resolved = resolve_teachers(context) if teachers is None else teachers
     report_views(resolved, views, context)
     early_doubts = {teacher.name: _probe_early(teacher, views, context) for teacher in resolved}
-    ready = [_prepare(teacher, views, context) for teacher in resolved]
+    for teacher in resolved if as_worker else ():
+        _contribute(teacher, views, context)
+    record_all = worker_recording.finish if as_worker else recording.record_all
+    ready = [_prepare(teacher, views, context, record_all) for teacher in resolved]
     _report_rounding(ready, context)
     ready = _validate(ready, early_doubts, context)
     return calibrate_teachers(ready, context) if context.recipe.calibrate else ready
@@ -120,7 +134,31 @@ def needed_arrays(context: Context, views: int | None, by_id: bool = False) -> l
     return [*held_out, *((data.train, view) for view in range(number))]
 
 
-def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> ReadyTeacher:
+def _contribute(teacher: ResolvedTeacher, views: int | None, context: Context) -> None:
+    """Fit and record one teacher as far as no other worker does; wait for none."""
+    recipe, task = context.recipe, context.task
+    missing = [
+        (split, number)
+        for split, number in needed_arrays(context, views, teacher.by_id)
+        if not recorded_outputs.is_complete(
+            recording.key(teacher.key, split, number, recipe, task), len(split)
+        )
+    ]
+    if not missing:
+        return
+    untouched = load_teacher(teacher.part, teacher.entry, context.data, task)
+    try:
+        model = fit_teacher(untouched, teacher, context, wait=False)
+    except BlockingIOError:  # another worker fits it
+        return
+    probe = probe_teacher(model, teacher.entry, [context.data.example], context)
+    jobs = _recording_jobs(probe.model, teacher, probe.shape, missing, context)
+    worker_recording.contribute(jobs, f"record {teacher.name}", context.progress)
+
+
+def _prepare(
+    teacher: ResolvedTeacher, views: int | None, context: Context, record_all: RecordAll
+) -> ReadyTeacher:
     """Load, fit and record one teacher, as far as the store lacks its results."""
     needed, is_live = needed_arrays(context, views, teacher.by_id), views is None and not teacher.by_id
     arrays, facts_folder = process_group.first_then_others(
@@ -143,7 +181,10 @@ def _prepare(teacher: ResolvedTeacher, views: int | None, context: Context) -> R
         model, shape = probe.model, probe.shape
         facts = _read_facts(_keep_facts(probe, teacher, context))
         to_record = [(split, number) for split, number in needed if (split.name, number) in missing]
-        arrays |= _record(model, teacher, shape, to_record, context)
+        if to_record:
+            jobs = _recording_jobs(model, teacher, shape, to_record, context)
+            recorded = record_all(jobs, f"record {teacher.name}", context.progress)
+            arrays |= {(job.split.name, job.view): each for job, each in zip(jobs, recorded, strict=True)}
     return ReadyTeacher(
         teacher,
         context.task,
@@ -194,19 +235,17 @@ def find_recorded(
     return found
 
 
-def _record(
+def _recording_jobs(
     model: Model,
     teacher: ResolvedTeacher,
     shape: tuple[int, ...],
     missing: list[tuple[Split, int]],
     context: Context,
-) -> dict[tuple[str, int], RecordedArray]:
-    """Record the missing arrays of a loaded teacher."""
-    if not missing:
-        return {}
+) -> list[RecordingJob]:
+    """Return the jobs to record the missing arrays of a loaded teacher."""
     recipe, task = context.recipe, context.task
     outputs = output_function(model, teacher.name, [split for split, _ in missing], context, fast=True)
-    jobs = [
+    return [
         RecordingJob(
             teacher.name,
             outputs,
@@ -220,8 +259,6 @@ def _record(
         )
         for split, number in missing
     ]
-    arrays = recording.record_all(jobs, f"record {teacher.name}", context.progress)
-    return {(job.split.name, job.view): array for job, array in zip(jobs, arrays, strict=True)}
 
 
 def output_function(

@@ -8,7 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.models.batchnorm_folding import fold_batchnorm
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.schema import Recipe
-from mtkd_cli.store import content_store, recorded_outputs
+from mtkd_cli.store import content_store, recorded_outputs, shard_pieces
 from mtkd_cli.store.recorded_outputs import RecordedArray
 from mtkd_cli.store.rounding import Rounding, max_rounding, measure_rounding
 from mtkd_cli.store.row_format import Layout, storage_options
@@ -150,32 +150,8 @@ def record(job: RecordingJob, progress: Progress) -> RecordedArray:
             message names teacher and sample. Or the disk is full.
         MemoryFullError: a batch does not fit into memory.
     """
-    name, layout, split, batch = job.teacher, job.layout, job.split, job.batch_size
-    samples, stop = len(split), threading.Event()
+    layout, samples, stop = job.layout, len(job.split), threading.Event()
     gap_counts: list[tuple[str, int]] = []
-
-    def compute_shard(shard: int) -> tuple[NDArray[Any], Rounding]:
-        rows, roundings = [], []
-        shard_rows = layout.rows_of(shard, samples)
-        for start in range(shard_rows.start, shard_rows.stop, batch):
-            if stop.is_set():
-                raise CancelledError
-            part = slice(start, min(start + batch, shard_rows.stop))
-            output = at_least_float32(job.outputs(split, part, job.view)).cpu()
-            _check_shape(output, layout.shape, name, split.samples.ids[part])
-            gaps = has_nonfinite(output)
-            if gaps.any():
-                sample = split.samples.ids[start + int(gaps.nonzero()[0].item())]
-                if not job.keep_gaps:
-                    raise nonfinite_error(name, sample)
-                gap_counts.append((sample, int(gaps.sum().item())))
-                output = output.masked_fill(broadcast_per_sample(gaps, output), torch.nan)
-            try:
-                rows.append(layout.encode(output))
-            except OverflowError as error:
-                raise overflow_error(name, output, split.samples.ids[part], error) from error
-            roundings.append(measure_rounding(layout, output, rows[-1]))
-        return np.concatenate(rows), max_rounding(roundings)
 
     folder = recorded_outputs.folder_of(job.key)
     with content_store.lock_folder(folder) if group.is_first() else nullcontext():
@@ -183,15 +159,14 @@ def record(job: RecordingJob, progress: Progress) -> RecordedArray:
         array = recorded_outputs.open_existing(job.key, layout, samples)
         processes = group.size()
         progress.resume_after(samples - sum(_row_count(layout.rows_of(shard, samples)) for shard in missing))
-        with _one_thread_each(job.device) as workers, ThreadPoolExecutor(workers) as pool:
+        with one_thread_each(job.device) as workers, ThreadPoolExecutor(workers) as pool:
             futures = {
-                pool.submit(compute_shard, shard): shard for shard in missing[group.rank() :: processes]
+                pool.submit(compute_shard, job, shard, stop, gap_counts): shard
+                for shard in missing[group.rank() :: processes]
             }
             try:
                 for future in as_completed(futures):
-                    with memory_errors(
-                        f"teacher {name!r}, batches of {batch}, {workers} at once", MEMORY_HINT
-                    ):
+                    with shard_memory_errors(job, workers):
                         rows, rounding = future.result()
                     recorded_outputs.write_shard(array, futures.pop(future), rows, samples, rounding)
                     progress.advance(len(rows) * processes)
@@ -200,17 +175,70 @@ def record(job: RecordingJob, progress: Progress) -> RecordedArray:
                 pool.shutdown(cancel_futures=True)
                 raise
         gathered = group.gather(gap_counts)
-    gap_counts = [gap for counts in gathered for gap in counts]
-    if gap_counts:
-        count = sum(number for _, number in gap_counts)
-        progress.say(
-            f"teacher {name}: non-finite outputs on {count} samples ({min(gap_counts)[0]}); ignored on them"
-        )
+        if group.is_first():
+            shard_pieces.remove_folder(job.key)
+    report_gaps(job.teacher, [gap for counts in gathered for gap in counts], progress)
     return recorded_outputs.open_existing(job.key, layout, samples)
 
 
 def _missing_shards(array_key: Mapping[str, Any], layout: Layout, samples: int) -> list[int]:
-    return recorded_outputs.missing_shards(recorded_outputs.create(array_key, layout, samples), samples)
+    """Return the shards to record; those that workers have recorded are moved into the array."""
+    array = recorded_outputs.create(array_key, layout, samples)
+    shard_pieces.adopt_pieces(array, array_key, samples)
+    return recorded_outputs.missing_shards(array, samples)
+
+
+def compute_shard(
+    job: RecordingJob, shard: int, stop: threading.Event, gap_counts: list[tuple[str, int]]
+) -> tuple[NDArray[Any], Rounding]:
+    """Return the rows of a shard, and how much they were rounded.
+
+    Args:
+        job: the recording.
+        shard: index of the shard.
+        stop: set by another thread to stop after the current batch.
+        gap_counts: the first sample of a batch with non-finite outputs, and their number, are added to it.
+
+    Raises:
+        DataError, MemoryFullError: see `record`.
+        CancelledError: ``stop`` is set.
+    """
+    layout, split, batch = job.layout, job.split, job.batch_size
+    rows, roundings = [], []
+    shard_rows = layout.rows_of(shard, len(split))
+    for start in range(shard_rows.start, shard_rows.stop, batch):
+        if stop.is_set():
+            raise CancelledError
+        part = slice(start, min(start + batch, shard_rows.stop))
+        output = at_least_float32(job.outputs(split, part, job.view)).cpu()
+        _check_shape(output, layout.shape, job.teacher, split.samples.ids[part])
+        gaps = has_nonfinite(output)
+        if gaps.any():
+            sample = split.samples.ids[start + int(gaps.nonzero()[0].item())]
+            if not job.keep_gaps:
+                raise nonfinite_error(job.teacher, sample)
+            gap_counts.append((sample, int(gaps.sum().item())))
+            output = output.masked_fill(broadcast_per_sample(gaps, output), torch.nan)
+        try:
+            rows.append(layout.encode(output))
+        except OverflowError as error:
+            raise overflow_error(job.teacher, output, split.samples.ids[part], error) from error
+        roundings.append(measure_rounding(layout, output, rows[-1]))
+    return np.concatenate(rows), max_rounding(roundings)
+
+
+def shard_memory_errors(job: RecordingJob, workers: int) -> AbstractContextManager[None]:
+    """Return a context that explains a full memory while a number of threads record shards."""
+    return memory_errors(
+        f"teacher {job.teacher!r}, batches of {job.batch_size}, {workers} at once", MEMORY_HINT
+    )
+
+
+def report_gaps(teacher: str, gap_counts: Sequence[tuple[str, int]], progress: Progress) -> None:
+    """Report the samples with non-finite outputs, if there are any, see `compute_shard`."""
+    if gap_counts:
+        count, first = sum(number for _, number in gap_counts), min(gap_counts)[0]
+        progress.say(f"teacher {teacher}: non-finite outputs on {count} samples ({first}); ignored on them")
 
 
 def _row_count(rows: slice) -> int:
@@ -218,7 +246,7 @@ def _row_count(rows: slice) -> int:
 
 
 @contextmanager
-def _one_thread_each(device: torch.device) -> Iterator[int]:
+def one_thread_each(device: torch.device) -> Iterator[int]:
     """Yield the number of shards to run in parallel; on the CPU, torch uses one thread in each."""
     if device.type != "cpu":
         yield 1

@@ -23,10 +23,13 @@ class Checkpointer:
     Args:
         folder: folder of the checkpoints.
         say: function that shows a line to the user.
+        require_owner: function that raises if another process writes the checkpoints now.
     """
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
-        self.folder, self._say = folder, say
+    def __init__(
+        self, folder: Path, say: Callable[[str], None], require_owner: Callable[[], None] = lambda: None
+    ) -> None:
+        self.folder, self._say, self._require_owner = folder, say, require_owner
         self._saved_step, self._saved_at, self._duration = 0, time.monotonic(), 0.0
 
     def restore(self, training: Training) -> None:
@@ -62,6 +65,7 @@ class Checkpointer:
         if not group.is_first() or training.done == self._saved_step or not (is_due or last):
             return
         started = time.monotonic()
+        self._require_owner()
         checkpoint.write(self.folder, training.done, training.tensors(), training.metadata())
         self._saved_step, self._saved_at = training.done, time.monotonic()
         self._duration = self._saved_at - started
@@ -69,4 +73,5 @@ class Checkpointer:
     def keep_last(self) -> None:
         """Remove all but the last checkpoint."""
         if group.is_first():
+            self._require_owner()
             checkpoint.keep_last(self.folder, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -14,12 +15,14 @@ from mtkd_cli.cli.process_options import (
     Processes,
     Rendezvous,
     Restarts,
+    is_worker,
     launch_if_several,
     prepare_process,
 )
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of
 from mtkd_cli.cli.verify_option import Extent, Verify
 from mtkd_cli.distributed import signals
+from mtkd_cli.errors import UsageError
 
 
 def record(
@@ -34,6 +37,14 @@ def record(
     nodes: Nodes = 1,
     rendezvous: Rendezvous = "",
     restarts: Restarts = 3,
+    worker: Annotated[
+        bool,
+        typer.Option(
+            "--worker",
+            help="Share the work with other workers: start this command any number of times, at any time, "
+            "on any machines that share the store.",
+        ),
+    ] = False,
     verify: Verify = Extent.SAMPLE,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,
@@ -44,6 +55,8 @@ def record(
     Fits teachers that need it. Trains no student.
     """
     with console.report_errors(as_json), signals.handle():
+        if worker:
+            refuse_together(processes, nodes)
         prepare_process(processes, nodes)
         parts = parts_of(recipe, overrides or [], trust_pickle, trust_code, verify)
 
@@ -55,11 +68,13 @@ def record(
         from mtkd_cli.runs.start import load_context
         from mtkd_cli.runs.view_count import count_views
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
+        from mtkd_cli.store.worker_claims import claiming
         from mtkd_cli.teachers.prepare import prepare_teachers
 
-        with stdout_on_stderr(), group.process_group(device):
+        claims = claiming() if worker else nullcontext()
+        with stdout_on_stderr(), group.process_group(device), claims:
             context = load_context(parts, device, threads_of_option(threads), only_teachers=True)
-            teachers = prepare_teachers(context, count_views(context.recipe))
+            teachers = prepare_teachers(context, count_views(context.recipe), as_worker=worker)
             signals.finish()
             if not group.is_first():
                 return
@@ -72,3 +87,17 @@ def record(
             return
         for row in rows:
             console.print_status(f"{row['name']}: {row['arrays']} arrays, {row['bytes']:,} bytes")
+
+
+def refuse_together(processes: int, nodes: int) -> None:
+    """Raise if a worker is to be one of several processes that connect to each other.
+
+    Raises:
+        UsageError: it is.
+    """
+    if processes > 1 or nodes > 1 or is_worker():
+        raise UsageError(
+            "workers do not connect to each other; each is a process of its own",
+            where="--worker",
+            hint="remove --processes, --nodes and torchrun, and start the command several times",
+        )
