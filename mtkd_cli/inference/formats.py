@@ -1,4 +1,4 @@
-"""Write predictions as CSV, JSON lines, boxes in COCO format, and masks as palette PNGs."""
+"""Write predictions as CSV and JSON lines, and masks as palette PNGs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,25 +100,20 @@ def csv_line(cells: Sequence[str | float]) -> str:
     return text.getvalue()
 
 
-def coco(answers: Iterable[Answered], classes: Sequence[str], threshold: float) -> dict[str, Any]:
-    """Return boxes in COCO format: images, categories, and annotations with scores."""
-    found: dict[str, Any] = {
-        "images": [],
-        "annotations": [],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(classes, 1)],
-    }
-    numbers = {name: number for number, name in enumerate(classes, 1)}
-    for image, answered in enumerate((a for a in answers if a.prediction), 1):
-        width, height = answered.size
-        found["images"].append({"id": image, "file_name": answered.file, "width": width, "height": height})
-        for name, score, (x1, y1, x2, y2) in boxes_in_pixels(answered, threshold):
-            box = [x1, y1, x2 - x1, y2 - y1]
-            about = {"image_id": image, "category_id": numbers[name], "bbox": box, "score": score}
-            area = box[2] * box[3]
-            found["annotations"].append(
-                {"id": len(found["annotations"]) + 1, **about, "area": area, "iscrowd": 0}
+def require_boxes(answers: Iterable[Answered], form: str) -> Iterator[Answered]:
+    """Yield the answers.
+
+    Raises:
+        UsageError: a prediction is not boxes.
+    """
+    for answered in answers:
+        if answered.prediction is not None and answered.prediction.boxes is None:
+            raise UsageError(
+                f"the student predicts no boxes, which the format {form} needs",
+                "--format",
+                "use csv or jsonl",
             )
-    return found
+        yield answered
 
 
 def write_mask(mask: NDArray[np.uint8], answered: Answered, folder: Path) -> Path:

@@ -19,7 +19,10 @@ from mtkd_data.decode_options import decode_options
 
 SPLITS = ("train", "val", "test")
 IMAGES, LABELS = "images", "labels"
-LINE_HINT = "a line has a class number and center x, center y, width and height as shares of the sides"
+LINE_HINT = (
+    "a line has a class number and center x, center y, width and height as shares of the sides; "
+    "a confidence may follow"
+)
 LIST_HINT = "each line must be the path of an image below the folder of the data set"
 TOLERANCE = 1e-3
 """How far a value may be outside 0 to 1, by rounding."""
@@ -30,7 +33,8 @@ class Yolo:
 
     A split is a folder of images, a text file that lists images, or a list of these. The boxes of
     ``images/a.jpg`` are in ``labels/a.txt``; an empty file means that the image has no boxes. A line with
-    more than five numbers is a polygon; its bounding box is used.
+    more than six numbers is a polygon; its bounding box is used. A sixth number is the confidence of a
+    predicted box, which is not used.
 
     Args:
         path: the file ``data.yaml``.
@@ -159,7 +163,7 @@ def _boxes(file: Path, classes: tuple[str, ...]) -> list[Box]:
             label, *values = (float(part) for part in line.split())
         except ValueError as error:
             raise DataError(f"{line.strip()[:60]!r} is not a list of numbers", where, LINE_HINT) from error
-        if len(values) != 4 and (len(values) < 6 or len(values) % 2):
+        if len(values) not in (4, 5) and (len(values) < 6 or len(values) % 2):
             raise DataError(f"{1 + len(values)} numbers", where, LINE_HINT)
         if label % 1 or not 0 <= label < len(classes):
             raise DataError(
@@ -169,6 +173,7 @@ def _boxes(file: Path, classes: tuple[str, ...]) -> list[Box]:
             )
         if not all(-TOLERANCE <= value <= 1 + TOLERANCE for value in values):
             raise DataError("a value is not from 0 to 1", where, LINE_HINT)
+        values = values[:4] if len(values) == 5 else values  # without the confidence
         key = (label, *values)
         if key in seen:
             raise DataError(f"the same box as in line {seen[key]}", where, "remove one of the lines")

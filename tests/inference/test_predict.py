@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mtkd_cli.inference.formats import coco, csv_rows, facts_of, safe, write_mask
+from mtkd_cli.inference.coco_boxes import coco
+from mtkd_cli.inference.formats import csv_rows, facts_of, safe, write_mask
 from mtkd_cli.inference.predict import Answered
 from mtkd_cli.inference.student import load_student
 from mtkd_cli.interfaces import Prediction

@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from mtkd_cli.inference.predict import Answered
     from mtkd_cli.inference.student import LoadedStudent
 
-FORMATS = ("csv", "jsonl", "coco")
+FORMATS = ("csv", "jsonl", "coco", "yolo")
 
 
 def predict(
     run: Run,
     paths: Annotated[list[str], typer.Argument(help="Images, folders of images, or CSV or parquet tables.")],
-    output: Annotated[str, typer.Option(help="File to write. Default: stdout.")] = "",
-    format: Annotated[str, typer.Option(help="Format: csv, jsonl, or coco for boxes.")] = "csv",
+    output: Annotated[str, typer.Option(help="File to write; for yolo, a folder. Default: stdout.")] = "",
+    format: Annotated[str, typer.Option(help="Format: csv, jsonl; for boxes also coco, yolo.")] = "csv",
+    annotations: Annotated[
+        str, typer.Option(help="coco: annotation file whose ids the results have, for COCO's evaluation.")
+    ] = "",
     masks: Annotated[
         str, typer.Option(help="Folder for predicted masks, as PNG files with a palette.")
     ] = "masks",
@@ -55,6 +58,12 @@ def predict(
     with console.report_errors(as_json):
         if format not in FORMATS:
             raise UsageError(f"unknown format {format!r}", "--format", nearest_or_all(format, FORMATS))
+        if format == "yolo" and not output:
+            raise UsageError("the format yolo is a folder of files", "--output", "add --output FOLDER")
+        if annotations and format != "coco":
+            raise UsageError(
+                f"the format {format} has no ids", "--annotations", "add --format coco, or leave it out"
+            )
 
         from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.inference.predict import files_of
@@ -80,7 +89,12 @@ def predict(
                     else:
                         yield answered
 
-        _write(student, readable(), output, "json" if as_json else format, Path(masks), threshold, bad)
+        if format == "yolo":
+            given = [Path(path) for path in paths]
+            _write_yolo(student, readable(), files, given, Path(output), threshold, bad, as_json)
+        else:
+            form = "json" if as_json else format
+            _write(student, readable(), output, form, annotations, Path(masks), threshold, bad)
         if bad:
             console.print_status(f"{len(bad)} of {len(files)} files cannot be read", style="bold red")
             raise typer.Exit(DataError.exit_code)
@@ -91,6 +105,7 @@ def _write(
     answers: Iterable[Answered],
     output: str,
     form: str,
+    annotations: str,
     masks: Path,
     threshold: float,
     bad: list[Answered],
@@ -108,10 +123,9 @@ def _write(
 
     if form == "json":
         rows = [facts_of(answered, threshold) for answered in with_masks_written()]
-        problems = [{"file": answered.file, "problem": answered.problem} for answered in bad]
-        console.print_json({"predictions": rows, "unreadable": problems})
+        console.print_json({"predictions": rows, "unreadable": _problems(bad)})
         return
-    lines = _lines(student, with_masks_written(), form, threshold)
+    lines = _lines(student, with_masks_written(), form, annotations, threshold)
     if not output:
         for line in lines:
             typer.echo(line, nl=False)
@@ -120,13 +134,48 @@ def _write(
         atomic.write_bytes(Path(output), "".join(lines).encode())
 
 
-def _lines(student: LoadedStudent, answers: Iterable[Answered], form: str, threshold: float) -> Iterable[str]:
+def _problems(bad: list[Answered]) -> list[dict[str, str]]:
+    return [{"file": answered.file, "problem": answered.problem} for answered in bad]
+
+
+def _write_yolo(
+    student: LoadedStudent,
+    answers: Iterable[Answered],
+    files: list[Path],
+    given: list[Path],
+    folder: Path,
+    threshold: float,
+    bad: list[Answered],
+    as_json: bool,
+) -> None:
+    """Write the label files into a folder, and print what is there."""
+    from mtkd_cli.inference.formats import require_boxes
+    from mtkd_cli.inference.yolo_labels import plan_labels, write_labels
+
+    plan = plan_labels(folder, files, given)
+    images, boxes = write_labels(plan, require_boxes(answers, "yolo"), student.classes, threshold)
+    if as_json:
+        facts = {"folder": str(folder), "images": images, "boxes": boxes}
+        console.print_json({**facts, "unreadable": _problems(bad)})
+        return
+    console.print_status(f"{folder}: {boxes} boxes in {images} images")
+    absent = [place for place in plan.images if not (folder / place).is_dir()]
+    if absent:
+        console.print_status(f"to use the folder as data, put the images into {folder / absent[0]}")
+
+
+def _lines(
+    student: LoadedStudent, answers: Iterable[Answered], form: str, annotations: str, threshold: float
+) -> Iterable[str]:
     import json
 
-    from mtkd_cli.inference.formats import coco, csv_heading, csv_line, csv_rows, json_line
+    from mtkd_cli.inference.coco_boxes import coco, coco_results, read_ids
+    from mtkd_cli.inference.formats import csv_heading, csv_line, csv_rows, json_line, require_boxes
 
     if form == "coco":
-        found = coco(answers, student.classes, threshold)
+        ids = read_ids(Path(annotations)) if annotations else None
+        boxed = require_boxes(answers, form)
+        found = coco_results(boxed, ids, threshold) if ids else coco(boxed, student.classes, threshold)
         yield json.dumps(found, indent=2, ensure_ascii=False) + "\n"
         return
     for number, answered in enumerate(answers):
