@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 from dataclasses import dataclass
@@ -24,13 +23,12 @@ from mtkd_cli.inference.on_frames import on_frames
 from mtkd_cli.inference.student import LoadedStudent
 from mtkd_cli.interfaces import sides
 from mtkd_cli.interfaces.significant_digits import without_nan
-from mtkd_cli.models.preprocess import Prepared
+from mtkd_cli.models import onnx_program
+from mtkd_cli.models.onnx_program import FRAME, INPUT, OUTPUT, Shippable
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.quiet_logs import quiet
 from mtkd_cli.training.evaluation import batches
 
-OPSET = 18
-INPUT, FRAME, OUTPUT = "inputs", "frame", "outputs"
 TOLERANCE = 1e-4
 """Maximum difference to the student's outputs, relative to the largest of them (at least 1); values are
 compared in standard units."""
@@ -59,18 +57,6 @@ class Exported:
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes and the file's size for JSON."""
         return {**vars(self), "file": str(self.file), "bytes": self.file.stat().st_size}
-
-
-class Shippable(nn.Module):
-    """A student with its preprocessing: uint8 images ``[B, C, S, S]`` or table rows ``[B, F]`` to outputs."""
-
-    def __init__(self, module: Prepared) -> None:
-        super().__init__()
-        self.student = module
-
-    def forward(self, inputs: Tensor) -> Any:
-        """Return the student's outputs."""
-        return self.student(inputs if inputs.dim() == 2 else inputs.float() / 255)
 
 
 def export(
@@ -187,36 +173,19 @@ def _write(student: LoadedStudent, form: str, part: Path, example: NDArray[Any],
         return _load_safetensors(part, student)
     module: nn.Module = Shippable(student.module).eval()
     single = frames or needs_single_samples(student)
-    given: tuple[Tensor, ...] = (torch.from_numpy(np.ascontiguousarray(example[:1] if single else example)),)
-    dynamic = None if single else {INPUT: {0: torch.export.Dim.DYNAMIC}}
+    sizes: tuple[Tensor, ...] = ()
     if frames:
-        module = on_frames(module, student)
-        given = (*given, torch.tensor([32, 48]))
+        module, sizes = on_frames(module, student), (torch.tensor([32, 48]),)
     metadata = {"mtkd": json.dumps(describe_export(student, frames))}
     try:
-        program = torch.export.export(module, given, dynamic_shapes=dynamic, strict=False)
+        program = onnx_program.export_program(module, example, single, *sizes)
         if form == "pt2":
             content = io.BytesIO()  # torch's own writer ends the process when the disk is full
             torch.export.save(program, content, extra_files={"mtkd.json": metadata["mtkd"]})
             part.write_bytes(content.getbuffer())
             return _load_pt2(part)
-        _require_packages("onnx", "onnxscript", "onnxruntime")
-        onnx_program = torch.onnx.export(
-            program,
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=[INPUT, FRAME][: len(given)],
-            output_names=[OUTPUT],
-            external_data=False,
-        )
-        if onnx_program is None:
-            raise DataError("the exporter returned no model", where=str(part))
-        for node in onnx_program.model.graph.all_nodes():  # remove paths of source files
-            node.metadata_props.clear()
-            node.doc_string = None
-        onnx_program.model.metadata_props.update(metadata)
-        onnx_program.save(part)
+        onnx_program.require_packages()
+        part.write_bytes(onnx_program.to_onnx(program, metadata))
     except (MtkdError, OSError):
         raise
     except Exception as error:  # an exporter may raise anything
@@ -247,9 +216,7 @@ def _quantize(part: Path, student: LoadedStudent, frames: bool) -> Path:
 
 
 def _load_onnx(part: Path) -> Run:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
+    session = onnx_program.open_session(part)
 
     def run(*inputs: NDArray[Any]) -> Tensor:
         given = dict(zip((INPUT, FRAME), map(np.ascontiguousarray, inputs), strict=False))
@@ -278,9 +245,3 @@ def _load_safetensors(part: Path, student: LoadedStudent) -> Run:
     module = copy.deepcopy(student.model.module)
     weights.load_into(module, tensors, str(part))
     return replace(student, model=replace(student.model, module=module)).answer
-
-
-def _require_packages(*packages: str) -> None:
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"ONNX needs {', '.join(missing)}", "--format onnx", "pip install 'mtkd[onnx]'")

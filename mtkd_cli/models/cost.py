@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import time
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mtkd_cli.interfaces import Model
+from mtkd_cli.models.latency import milliseconds_of, time_module
 from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.report.costs import Costs
 
 STEP_PER_FORWARD = 3.0
 """Cost of a training step in forward passes: one forward, and a backward that costs two."""
-REPEATS, FEWEST, SECONDS = 30, 5, 0.3
-"""Timed calls: at most, at least, and for about how long."""
 
 
 def measure_cost(model: Model, example: Tensor, device: torch.device) -> Costs:
@@ -34,38 +30,18 @@ def measure_cost(model: Model, example: Tensor, device: torch.device) -> Costs:
     module = with_preprocessing(model).eval()
     home = next((tensor.device for tensor in module.parameters()), device)
     try:
-        times = _seconds(module.to(device), example.to(device))
+        times = time_module(module.to(device), example.to(device))
     finally:
         module.to(home)
+    median, slow = milliseconds_of(times)
     return Costs(
         parameters=parameters if is_known else None,
         bytes=size if is_known else None,
-        latency_ms=round(float(np.median(times)) * 1000, 4),
-        latency_p95_ms=round(float(np.quantile(times, 0.95)) * 1000, 4),
+        latency_ms=median,
+        latency_p95_ms=slow,
         device=device.type,
         threads=torch.get_num_threads() if device.type == "cpu" else None,
     )
-
-
-def _seconds(module: nn.Module, example: Tensor) -> list[float]:
-    """Return the duration of each timed call, in seconds; a first call warms up."""
-    times: list[float] = []
-    with torch.inference_mode():
-        module(example)
-        _synchronize(example.device)
-        began = time.perf_counter()
-        while len(times) < REPEATS and (len(times) < FEWEST or time.perf_counter() - began < SECONDS):
-            started = time.perf_counter()
-            module(example)
-            _synchronize(example.device)
-            times.append(time.perf_counter() - started)
-    return times
-
-
-def _synchronize(device: torch.device) -> None:
-    """Wait until the device has finished: calls on CUDA return earlier."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def count_weights(model: Model) -> tuple[int, int]:

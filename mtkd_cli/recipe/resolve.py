@@ -175,6 +175,19 @@ def find_data(data: Data, registry: Registry, source: str) -> Part:
     return part
 
 
+def find_model(reference: str, registry: Registry, source: str) -> ModelPart:
+    """Return the provider of ``provider:model``.
+
+    Raises:
+        RecipeError: no such provider.
+    """
+    find = _Finder(registry, source)
+    part = find.model("model", reference)
+    if part is None:
+        raise RecipeError(source, find.problems)
+    return part
+
+
 def unknown_names(raw: Mapping[str, Any], registry: Registry, source: str) -> list[MtkdError]:
     """Return the unknown names and options in a recipe that does not match the schema.
 

@@ -26,6 +26,12 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="Split: test, val or train.")] = "test",
     output: Annotated[str, typer.Option(help="File to write the scores to, as JSON.")] = "",
+    latency: Annotated[
+        bool,
+        typer.Option(
+            "--latency", help="Measure the latency of the student and its teachers on this machine, too."
+        ),
+    ] = False,
     device: Device = "auto",
     threads: Threads = 0,
     verify: Verify = Extent.SAMPLE,
@@ -35,7 +41,7 @@ def evaluate(
     """Score a run's student.
 
     Uses the run's test split, or other data. Prints each metric with its 95 % interval, and the scores per
-    class. Needs no teacher.
+    class. Needs no teacher, except for the latencies of the teachers.
     """
     with console.report_errors(as_json):
         import torch
@@ -53,12 +59,27 @@ def evaluate(
         cache = StoreCache(verify_all=verify is Extent.ALL, say=console.print_status)
         with stdout_on_stderr():
             found = score(student, overrides or [], split, target, cache=cache)
+            if latency:
+                from mtkd_cli.cli.render.latencies import latency_rows, latency_table
+                from mtkd_cli.inference.evaluate import load_data, options_of
+                from mtkd_cli.plugin.registry import load_registry
+                from mtkd_cli.runs.latencies import measure_run
+
+                data = load_data(student, options_of(student, overrides or []), load_registry())
+                measured = measure_run(student, data, target)
+                notes = [note for each in measured for note in each.notes]
+                found |= {"latency": latency_rows(measured), "latency_notes": notes}
         if output:
             _write(found, Path(output))
         if as_json:
             console.print_json(found)
         else:
             _print(found)
+            if latency:
+                console.print_result("")
+                console.print_result(latency_table(measured))
+                for note in notes:
+                    console.print_status(note)
         if output and not as_json:
             console.print_status(f"wrote {output}")
 
