@@ -32,6 +32,7 @@ from mtkd_cli.reading import images
 from mtkd_cli.recipe.options import check_options
 from mtkd_cli.recipe.resolve import ModelPart, Part
 from mtkd_cli.safe_loading import weights
+from mtkd_cli.safe_loading.global_state import keep_global_state
 from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute, source_files
 from mtkd_cli.specs import TeacherSpec
 from mtkd_cli.training.context import Context
@@ -267,7 +268,8 @@ def _build_task(document: StudentDocument, registry: Registry) -> Task:
         mean, deviation = (np.array(values[: targets[0].size]) for values in scale)
         targets[:] = np.stack([mean - deviation, mean + deviation]).reshape(targets.shape)
     data = TaskData(document.classes, targets, document.reads)
-    task: Task = factory(data=data, loss=document.loss.for_task, **options)
+    with keep_global_state(f"task {name}", draws=True):
+        task: Task = factory(data=data, loss=document.loss.for_task, **options)
     return task
 
 
@@ -278,7 +280,7 @@ def _build_model(document: StudentDocument, task: Task, registry: Registry, wher
         raise ValueError(f"{document.provider!r} cannot build students")
     saved = document.request
     request = ModelRequest(saved.model, saved.channels, saved.size, saved.outputs, pretrained=False)
-    with torch.random.fork_rng(devices=[]):
+    with keep_global_state(f"model {saved.model}", draws=True):
         built: Model = spec.load()().build(request)
         built = with_outputs(built, saved.outputs, where, seed=0)
     return replace(

@@ -15,6 +15,7 @@ from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Input, Student
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.safe_loading.checkpoint_layout import match_names
+from mtkd_cli.safe_loading.global_state import keep_global_state
 
 
 def build_student(part: ModelPart, student: Student, data: Dataset, task: Task, seed: int) -> Model:
@@ -81,7 +82,8 @@ def build_model(
         trust_code=part.trust_code,
         detector=detector,
     )
-    model: Model = part.create().build(request)
+    with keep_global_state(f"model {part.model}", draws=True):
+        model: Model = part.create().build(request)
     return model
 
 

@@ -16,6 +16,7 @@ from mtkd_cli.errors import UsageError, nearest_or_all, type_and_first_line
 from mtkd_cli.plugin.fault_location import fault_location
 from mtkd_cli.plugin.task_options import with_losses
 from mtkd_cli.plugin.validation import COMMANDS, hooks_of, refuse_duplicates, specs_of
+from mtkd_cli.safe_loading.global_state import keep_global_state
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.specs import LossSpec, Spec, TaskSpec
 
@@ -290,7 +291,7 @@ def _load(
     hook: Callable[..., Any] | None = None
     specs: list[Spec] = []
     try:
-        with stdout_on_stderr():
+        with keep_global_state(f"plugin {plugin.name}"), stdout_on_stderr():
             hooks = hooks_of(point.load())
             for name, hook in hooks.items():
                 specs += specs_of(name, hook) if name != COMMANDS else []

@@ -14,6 +14,7 @@ from mtkd_cli.plugin.registry import Plugin, Registry
 from mtkd_cli.recipe.options import check_options
 from mtkd_cli.recipe.schema import Data, Plug, Recipe
 from mtkd_cli.recipe.shorthand import expand
+from mtkd_cli.safe_loading.global_state import keep_global_state
 from mtkd_cli.safe_loading.local_code import PREFIX, load_attribute
 from mtkd_cli.specs import KINDS, TeacherSpec
 
@@ -32,7 +33,8 @@ class Part:
 
     def create(self, **more: Any) -> Any:
         """Import the implementation and construct it with ``more`` and its options."""
-        return self.factory()(**more, **self.options)
+        with keep_global_state(f"{self.spec.kind} {self.spec.name}", draws=True):
+            return self.factory()(**more, **self.options)
 
     def takes(self, name: str) -> bool:
         """Whether the implementation has a parameter with this name."""

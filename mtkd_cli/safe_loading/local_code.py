@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import UsageError, nearest_or_all, type_and_first_line
+from mtkd_cli.safe_loading.global_state import keep_global_state
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
 PREFIX = "python:"
@@ -20,14 +21,18 @@ PREFIX = "python:"
 def load_attribute(reference: str) -> Any:
     """Return the attribute that ``FILE_OR_MODULE:ATTRIBUTE`` names. Runs the code of the module.
 
+    Global settings that the code changes are restored, see `mtkd_cli.safe_loading.global_state`.
+
     Raises:
         UsageError: there is no such file, module or attribute, or the code raises.
     """
     module_name, _, attribute = reference.removeprefix(PREFIX).rpartition(":")
     if not module_name or not attribute:
         raise UsageError(f"{reference!r} does not name an attribute", hint="write python:FILE.py:NAME")
+    with contextlib.suppress(ImportError):
+        importlib.import_module("torch")  # first: its settings before the code runs are those to restore
     try:
-        with stdout_on_stderr():
+        with keep_global_state(module_name), stdout_on_stderr():
             module = (
                 _from_file(Path(module_name))
                 if module_name.endswith(".py")
