@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 SHOWN = 5
@@ -135,13 +137,16 @@ class PluginError(MtkdError):
 
 
 def missing_path(path: object, where: str, kind: str = "file") -> DataError:
-    """Return the error of a path that a user gave and that is not there.
+    """Return the error of a path that a user gave and that is not there, or is something else.
 
     Args:
         path: the path, as it was given.
         where: what names it, e.g. ``data.path``.
         kind: ``file`` or ``folder``.
     """
+    if kind == "file" and os.path.exists(str(path)):  # noqa: PTH110  (False for what cannot be a path)
+        what = "a folder" if Path(str(path)).is_dir() else "a pipe, a socket or a device"
+        return DataError(f"{path} is {what}, not a file", where, "pass a file")
     return DataError(f"no {kind} {path}", where, "paths are relative to the working directory")
 
 

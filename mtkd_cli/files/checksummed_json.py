@@ -10,6 +10,7 @@ from typing import Any
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
+from mtkd_cli.files.regular_file import read_regular
 
 LARGEST_BYTES = 64_000_000
 """Maximum size of a file in bytes; a larger one is not read."""
@@ -35,7 +36,7 @@ def read(path: Path, hint: str = "") -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise DataError(f"{path.name} is larger than {LARGEST_BYTES:,} bytes", where=str(path), hint=hint)
-        facts = json.loads(path.read_bytes())
+        facts = json.loads(read_regular(path))
         found = facts.pop(SEAL, None) if isinstance(facts, dict) else None
         is_whole = found is not None and found == seal(facts)
     except FileNotFoundError as error:

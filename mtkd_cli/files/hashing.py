@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtkd_cli.files.regular_file import open_regular
+
 BLOCK_BYTES = 2**20
 
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -28,7 +30,7 @@ def files_sha256(folder: Path, names: Iterable[str]) -> dict[str, str]:
 def file_and_block_checksums(path: Path) -> tuple[str, list[int]]:
     """Return the SHA-256 of a file, and the CRC-32 of each of its blocks of `BLOCK_BYTES`."""
     digest, blocks = hashlib.sha256(), []
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
             blocks.append(zlib.crc32(block))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError
+from mtkd_cli.files.regular_file import refuse_special
 
 THREADS = 4
 """Threads that read. They hide the latency of a disk; more would wait for each other to run Python code."""
@@ -74,7 +75,7 @@ def read_each(
         for index, row in enumerate(part, start):
             with contextlib.ExitStack() as stack:
                 try:
-                    file = stack.enter_context(paths[row].open("rb", buffering=0))
+                    file = stack.enter_context(open(paths[row], "rb", buffering=0, opener=refuse_special))
                     if os.fstat(file.fileno()).st_size > LARGE_BYTES:
                         stack.enter_context(one_large)
                     content = file.readall()

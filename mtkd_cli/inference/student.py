@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mtkd_cli.errors import DataError, MtkdError, UsageError, nearest
 from mtkd_cli.files import checksummed_json
+from mtkd_cli.files.regular_file import read_regular
 from mtkd_cli.inference.code_permission import permit
 from mtkd_cli.inference.run_files import ROOT, STUDENT, weights_file
 from mtkd_cli.inference.student_document import AGAIN, FORMAT, StudentDocument, parse_document
@@ -235,7 +236,7 @@ def folder_of(run: str | Path) -> Path:
 
 def _load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise DataError(
             f"the weights cannot be read: {error.strerror}", where=str(path), hint=AGAIN

@@ -4,6 +4,8 @@ Data sources, teachers and `mtkd predict` all use these functions, so that they 
 Splits and views of samples belong in `mtkd_cli.data`, model files in `mtkd_cli.safe_loading`.
 """
 
+from mtkd_cli.files.regular_file import open_regular as open_regular
+from mtkd_cli.files.regular_file import read_regular as read_regular
 from mtkd_cli.reading.image_folders import list_folders as list_folders
 from mtkd_cli.reading.image_folders import list_images as list_images
 from mtkd_cli.reading.images import decode as decode

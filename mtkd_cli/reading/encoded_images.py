@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mtkd_cli.files.regular_file import read_regular
 from mtkd_cli.interfaces import DataCache
 from mtkd_cli.reading.images import FORMAT, FORMATS, upright_size
 
@@ -61,7 +62,7 @@ class ImageFiles:
 
     def read(self, row: int) -> bytes:
         """Return the content of a file."""
-        return self.files[row].read_bytes()
+        return read_regular(self.files[row])
 
     def name(self, row: int) -> str:
         """Return the path of a file."""

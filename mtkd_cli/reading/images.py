@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from mtkd_cli.files.regular_file import require_regular
 from mtkd_cli.interfaces.placement import place, sides
 
 FORMAT = 1
@@ -58,12 +59,27 @@ def decode(
             to the grid, and ``fit`` is not used.
     """
     height, width = sides(size)
-    with Image.open(file, formats=FORMATS) as opened:
+    with open_image(file) as opened:
         _refuse_bomb(opened)
         upright = to_8_bit(ImageOps.exif_transpose(opened)).convert("RGB" if channels == 3 else "L")
         image = _fitted(upright, (height, width), fit) if window is None else _part(upright, size, window)
     # [H, W] or [H, W, C] -> [C, H, W]
     return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+
+
+def open_image(file: Path | BinaryIO, formats: tuple[str, ...] = FORMATS) -> Image.Image:
+    """Return an opened image, whose header is read.
+
+    Args:
+        file: an image file, or its opened content.
+        formats: names of allowed formats.
+
+    Raises:
+        OSError: it is not an image, or is a pipe, a socket or a device.
+    """
+    if isinstance(file, Path):
+        require_regular(file)
+    return Image.open(file, formats=formats)
 
 
 def crop_windows(pixels: NDArray[np.uint8], windows: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -134,6 +150,6 @@ def failure_reason(error: Exception, file: Path | str) -> str:
 
 def upright_size(file: Path | BinaryIO) -> tuple[int, int]:
     """Return width and height in pixels after the EXIF rotation, read from the header only."""
-    with Image.open(file, formats=FORMATS) as opened:
+    with open_image(file) as opened:
         is_rotated = opened.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
         return (opened.height, opened.width) if is_rotated else opened.size

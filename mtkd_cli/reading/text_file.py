@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mtkd_cli.errors import DataError, UsageError, first_line
+from mtkd_cli.files.regular_file import open_regular
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -73,7 +74,8 @@ def open_text(file: Path, encoding: str | None = None) -> Iterator[TextIO]:
     """
     check_encoding(encoding or "utf-8")
     try:
-        with file.open(newline="", encoding=marked_encoding(file) or encoding or "utf-8") as opened:
+        encoding_used = marked_encoding(file) or encoding or "utf-8"
+        with io.TextIOWrapper(open_regular(file), encoding=encoding_used, newline="") as opened:
             yield opened
     except UnicodeError as error:
         raise DataError(*_undecodable(file, encoding), HINT) from error
@@ -117,7 +119,7 @@ def marked_encoding(file: Path) -> str | None:
         DataError: the file cannot be read.
     """
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             start = opened.read(4)
     except OSError as error:
         raise _unreadable(file, error) from error
@@ -134,7 +136,7 @@ def _undecodable(file: Path, encoding: str | None) -> tuple[str, str]:
     """Return what cannot be decoded, and where."""
     name = codecs.lookup(marked_encoding(file) or encoding or "utf-8").name
     if not name.startswith(("utf-16", "utf-32")):  # a line break is one byte
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             for number, line in enumerate(opened, 1):
                 try:
                     line.decode(name)

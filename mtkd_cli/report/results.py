@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic, checksummed_json
+from mtkd_cli.files.regular_file import read_regular
 from mtkd_cli.interfaces.significant_digits import without_nan
 from mtkd_cli.report import audit_result, comparison_result, earlier_versions, run_result
 from mtkd_cli.report.audit_result import Audit
@@ -74,7 +75,7 @@ def write_alone(folder: Path, result: Result) -> None:
     with atomic.disk_errors(folder):
         (folder / MANIFEST).unlink(missing_ok=True)
         name = write(folder, result)
-        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        digest = hashlib.sha256(read_regular(folder / name)).hexdigest()
         checksummed_json.write(folder / MANIFEST, {FINISHED: {name: digest}})
 
 
@@ -126,7 +127,7 @@ def load(path: Path) -> Any:
         DataError: it is not JSON, lacks something, or a later version of mtkd wrote it.
         OSError: it cannot be read.
     """
-    return _load(path, path.read_bytes())
+    return _load(path, read_regular(path))
 
 
 def _load(path: Path, content: bytes) -> Any:
@@ -197,7 +198,7 @@ def read_verified(folder: Path, name: str) -> bytes:
     """
     path = folder / name
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error.strerror}", where=str(path)) from error
     wanted = _hashes(folder, required=False).get(name)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.errors import MtkdError
+from mtkd_cli.files.regular_file import read_regular
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
 
 ENDINGS = (".safetensors", ".pt", ".pth", ".ckpt", ".pth.tar", ".bin")
@@ -86,7 +87,7 @@ def _safetensors_facts(path: Path) -> CheckpointFacts:
         return CheckpointFacts({})
     found = dict(_architectures(metadata))
     try:
-        config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(read_regular(path.parent / "config.json"))
     except (OSError, ValueError, RecursionError):
         config = {}
     if isinstance(config, dict) and isinstance(config.get("architecture"), str):

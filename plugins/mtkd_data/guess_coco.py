@@ -10,6 +10,7 @@ from typing import Any
 
 from mtkd_cli.errors import join_first
 from mtkd_cli.interfaces import FILL_IN, DataGuess
+from mtkd_cli.reading import read_regular
 from mtkd_cli.reading.image_folders import can_be_path, list_folders
 from mtkd_data.coco import SECTIONS
 from mtkd_data.guess_images import decoding
@@ -89,7 +90,7 @@ def _split(file: Path, root: Path) -> str:
 def _content(file: Path) -> dict[str, Any] | None:
     """Return the content of a file of boxes, None for other files."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(read_regular(file))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in SECTIONS):

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from PIL import Image
-
-from mtkd_cli.reading.images import FORMATS, upright_size
+from mtkd_cli.reading.images import open_image, upright_size
 
 SAMPLED = 50
 """Maximum number of images whose header is read."""
@@ -31,7 +29,7 @@ def decoding(
     sides, modes = [], set()
     for file in spread(files, SAMPLED):
         try:
-            with Image.open(file, formats=FORMATS) as image:
+            with open_image(file) as image:
                 modes.add(image.mode)
             sides.append(min(upright_size(file)))
         except Exception:  # noqa: S112  (decoders raise anything; mtkd doctor reports damaged files)

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from mtkd_cli.errors import DataError, first_line
 from mtkd_cli.interfaces import DataCache, place
 from mtkd_cli.reading.image_reader import DecodeOptions
+from mtkd_cli.reading.images import open_image
 
 FORMAT = 1
 """Version of the decoder: increase it when the same file gives other numbers."""
@@ -103,7 +104,7 @@ def read_mask(file: Path) -> NDArray[np.int32]:
         DataError: the file cannot be read, or contains colors.
     """
     try:
-        with Image.open(file, formats=("PNG",)) as opened:
+        with open_image(file, ("PNG",)) as opened:
             opened.load()
             if opened.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
                 raise DataError(

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import DataCache, SourceData
+from mtkd_cli.reading import read_regular
 from mtkd_cli.reading.image_folders import as_utf8, file_inside
 from mtkd_cli.reading.images import ENDINGS
 from mtkd_cli.reading.text_file import read_text
@@ -112,7 +113,7 @@ def _parse(file: Path) -> tuple[Path, list[tuple[str, list[float]]]]:
         DataError: the file is not a valid annotation.
     """
     try:
-        text = file.read_bytes()
+        text = read_regular(file)
         if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
             raise ValueError("it contains a DOCTYPE or ENTITY declaration")
         root = ElementTree.fromstring(text)  # noqa: S314 (entity declarations are rejected above)

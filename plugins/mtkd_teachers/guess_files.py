@@ -10,6 +10,7 @@ import numpy as np
 
 from mtkd_cli.errors import DataError, MtkdError, join_first
 from mtkd_cli.interfaces import FILL_IN, TeacherGuess
+from mtkd_cli.reading import read_regular
 from mtkd_cli.safe_loading.optional_imports import need
 from mtkd_teachers.onnx_metadata import class_names
 
@@ -88,7 +89,7 @@ def guess_run(path: Path, task: str) -> list[TeacherGuess]:
 def guess_hf(path: Path, task: str) -> list[TeacherGuess]:
     """Return the classifier in a folder that transformers wrote."""
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(read_regular(path / "config.json"))
     except (OSError, ValueError, RecursionError):
         return []
     if not isinstance(config, dict) or "model_type" not in config:
