@@ -281,8 +281,9 @@ def _build_model(document: StudentDocument, task: Task, registry: Registry, wher
         raise ValueError(f"{document.provider!r} cannot build students")
     saved = document.request
     request = ModelRequest(saved.model, saved.channels, saved.size, saved.outputs, pretrained=False)
-    with keep_global_state(f"model {saved.model}", draws=True):
-        built: Model = spec.load()().build(request)
+    with torch.random.fork_rng(devices=[]):
+        with keep_global_state(f"model {saved.model}", draws=True):
+            built: Model = spec.load()().build(request)
         built = with_outputs(built, saved.outputs, where, seed=0)
     return replace(
         built,

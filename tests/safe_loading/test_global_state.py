@@ -131,6 +131,14 @@ def test_snapshot_imports_nothing() -> None:
     assert done.stdout == "set()\n", done.stderr
 
 
+def test_loading_a_finished_student_names_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from mtkd_cli.inference.student import load_student
+    from mtkd_cli.plugin.registry import load_registry
+
+    load_student(str(run), load_registry())
+    assert not capsys.readouterr().err
+
+
 def test_handlers_of_a_plugin_are_restored() -> None:
     before = signal.getsignal(signal.SIGINT)
     with keep_global_state("a tracker"):
