@@ -11,7 +11,7 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.number_limits import at_most
-from mtkd_cli.distributed import first_failure
+from mtkd_cli.distributed import first_failure, heartbeat
 from mtkd_cli.distributed.parent_watch import end_with_parent
 from mtkd_cli.errors import UsageError
 
@@ -118,8 +118,10 @@ def prepare_process(processes: int, nodes: int) -> None:
     """Set up this process before torch is imported: a worker watches its parent, a launcher logs less.
 
     Raises:
-        UsageError: ``--processes`` differs from the number of processes that the launcher started.
+        UsageError: ``--processes`` differs from the number of processes that the launcher started, or
+            ``MTKD_LOST_AFTER`` is invalid.
     """
+    heartbeat.lost_after()
     if is_worker():
         started = os.environ["WORLD_SIZE"]
         if processes and str(processes * nodes) != started:

@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, distributed
 from torch.distributed.rendezvous import rendezvous
 
+from mtkd_cli.distributed import heartbeat
 from mtkd_cli.errors import EngineError, UsageError, first_line
 
 Value = TypeVar("Value")
 Arguments = ParamSpec("Arguments")
 
-COLLECTIVE_TIMEOUT = datetime.timedelta(hours=1)
-"""Timeout of a collective, for a machine that vanishes. A process that fails is noticed immediately."""
+COLLECTIVE_TIMEOUT = datetime.timedelta(days=1)
+"""Timeout of a collective. A process that fails or vanishes is noticed earlier, see `heartbeat`."""
 CONNECT_TIMEOUT = datetime.timedelta(minutes=5)
 """Timeout for the processes to connect at the start."""
 LEAST = 2
@@ -53,12 +54,14 @@ def process_group(device: str) -> Iterator[None]:
         device: value of ``--device``.
 
     Raises:
-        UsageError: there are more processes than CUDA devices, or ``device`` names a single one.
+        UsageError: there are more processes than CUDA devices, ``device`` names a single one, or
+            ``MTKD_LOST_AFTER`` is invalid.
         EngineError: the processes could not connect.
     """
     if os.environ.get("WORLD_SIZE", "") in ("", "1"):
         yield
         return
+    heartbeat.lost_after()  # raises before anything waits
     local_rank = int(os.environ.get("LOCAL_RANK") or 0)
     refuse_impossible_device(device, max(local_rank + 1, int(os.environ.get("LOCAL_WORLD_SIZE") or 1)))
     cuda = device != "cpu" and torch.cuda.is_available()
@@ -73,7 +76,8 @@ def process_group(device: str) -> Iterator[None]:
             hint="the launcher must set these variables; use --processes or torchrun",
         ) from error
     try:
-        yield
+        with heartbeat.watch_others(rank(), size(), _connect_to_store, heartbeat.end_process):
+            yield
     finally:
         distributed.destroy_process_group()
 
@@ -106,6 +110,17 @@ def _connect(backend: str) -> None:
     distributed.init_process_group(
         backend, store=store, rank=own_rank, world_size=processes, timeout=COLLECTIVE_TIMEOUT
     )
+
+
+def _connect_to_store(timeout: datetime.timedelta) -> heartbeat.Store:
+    """Return a connection of its own to the store of the processes, for one attempt of theirs."""
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = distributed.TCPStore(  # type: ignore[attr-defined]
+        host, port, is_master=False, timeout=timeout, wait_for_workers=False
+    )
+    own: heartbeat.Store = distributed.PrefixStore(f"mtkd/beat/{attempt}", store)  # type: ignore[attr-defined]
+    return own
 
 
 def _collective(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
