@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -134,6 +134,13 @@ class PluginError(MtkdError):
 
     exit_code = 1
     code = "plugin"
+
+
+def error_from_dict(facts: Mapping[str, str]) -> MtkdError:
+    """Return the error that `MtkdError.as_dict` described, without the single problems of a collection."""
+    kinds = (UsageError, StoppedError, DataError, TrainingError, MemoryFullError, EngineError, PluginError)
+    kind = next((kind for kind in kinds if kind.code == facts["code"]), MtkdError)
+    return kind(facts["message"], facts["where"], facts["hint"])
 
 
 def missing_path(path: object, where: str, kind: str = "file") -> DataError:

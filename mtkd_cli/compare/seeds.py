@@ -6,18 +6,26 @@ command reuses finished runs and resumes the others.
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mtkd_cli.compare.grid import Cell
+from mtkd_cli.compare.job import Job, Setup
+from mtkd_cli.compare.job_count import choose_jobs
+from mtkd_cli.compare.parallel import Parallel
+from mtkd_cli.compare.shared_work import prepare_shared
 from mtkd_cli.compare.tune import validation_rank
 from mtkd_cli.errors import UsageError
+from mtkd_cli.inference.run_files import ROOT
 from mtkd_cli.interfaces.significant_digits import format_number
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.claim import claim
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.metric_names import spelt
+from mtkd_cli.report.results import RECIPE, read_report
 from mtkd_cli.report.run_result import Margin, RunResult, Seeds
 from mtkd_cli.runs import manifest, pipeline
 from mtkd_cli.runs.baseline_choice import BaselineChoice
@@ -38,8 +46,12 @@ def run_seeds(
     device: str,
     threads: int,
     baseline: BaselineChoice | None,
+    jobs: int = 1,
 ) -> RunResult:
-    """Run a recipe with several seeds and return the report. For the other arguments see `run_recipe`.
+    """Run a recipe with several seeds and return the report.
+
+    The arguments are those of `run_recipe`, ``seeds``, and ``jobs``: how many seeds to train at a time, see
+    `choose_jobs`.
 
     Raises:
         UsageError: the run was started with one seed.
@@ -51,7 +63,7 @@ def run_seeds(
         report = find_finished_report(run, parts, baseline)
         if report is not None and report.seeds and len(report.seeds.seeds) == seeds:
             return report
-        return distill_seeds(load_context(parts, device, used), run, seeds, baseline)
+        return distill_seeds(load_context(parts, device, used), run, seeds, baseline, jobs)
 
 
 def require_several_seeds(begun: Mapping[str, Any], name: str) -> None:
@@ -64,17 +76,32 @@ def require_several_seeds(begun: Mapping[str, Any], name: str) -> None:
         raise UsageError(f"the run {name} began with one seed", where="--seeds", hint="give another --name")
 
 
-def distill_seeds(context: Context, run: Run, seeds: int, baseline: BaselineChoice) -> RunResult:
-    """Train a student and its baselines with each seed; keep the median student and return the report."""
+def distill_seeds(
+    context: Context, run: Run, seeds: int, baseline: BaselineChoice, jobs: int = 1
+) -> RunResult:
+    """Train a student and its baselines with each seed; keep the median student and return the report.
+
+    Args:
+        context: the run.
+        run: its folder.
+        seeds: number of seeds.
+        baseline: baselines to train with each seed.
+        jobs: how many seeds to train at a time, see `choose_jobs`.
+    """
     now = manifest.describe_run(context, resolve_teachers(context), count_views(context.recipe), baseline)
     run.begin(context.recipe, {**now, "seeds": seeds})
     first, name = context.recipe.train.seed, run.folder.name
     numbers = range(first, first + seeds)
     names = [f"{name}-seed-{seed}" for seed in numbers]
-    reports = []
-    for number, (seed, each) in enumerate(zip(numbers, names, strict=True), start=1):
-        context.progress.say(f"seed {seed}, {number} of {seeds}: runs/{each}")
-        reports.append(_run_seed(with_seed(context, seed), each, baseline))
+    at_a_time, why = choose_jobs(jobs, [context], seeds)
+    if at_a_time > 1:
+        context.progress.say(f"{seeds} seeds, {at_a_time} at a time: {why}")
+        reports = _in_processes(context, run, dict(zip(numbers, names, strict=True)), baseline, at_a_time)
+    else:
+        reports = []
+        for number, (seed, each) in enumerate(zip(numbers, names, strict=True), start=1):
+            context.progress.say(f"seed {seed}, {number} of {seeds}: runs/{each}")
+            reports.append(run_seed(with_seed(context, seed), each, baseline))
     median = median_of(reports)
     with Run(names[median], resume=True) as shipped:
         run.copy_student(shipped)
@@ -88,6 +115,39 @@ def distill_seeds(context: Context, run: Run, seeds: int, baseline: BaselineChoi
     return report
 
 
+def _in_processes(
+    context: Context, run: Run, names: Mapping[int, str], baseline: BaselineChoice, at_a_time: int
+) -> list[RunResult]:
+    """Return the report of each seed, trained several at a time.
+
+    Args:
+        context: the run.
+        run: its folder, with its recipe.
+        names: name of the run of each seed.
+        baseline: baselines to train with each seed.
+        at_a_time: how many to train at a time.
+    """
+    student = context.parts.student
+    setup = Setup(
+        str(run.folder / RECIPE),
+        run.folder.name,
+        context.device.type,
+        context.threads,
+        student.trusted,
+        student.trust_code,
+    )
+    with Parallel(at_a_time, context.progress) as parallel:
+        prepare_shared(context)
+
+        def train(seed: int) -> RunResult:
+            context.progress.say(f"seed {seed}: runs/{names[seed]}")
+            cell = Cell((), (), (f"train.seed={seed}",))
+            parallel.run(Job(setup, cell, baseline, names[seed]), f"seed {seed}")
+            return read_report(ROOT / names[seed])
+
+        return parallel.all_of([functools.partial(train, seed) for seed in names])
+
+
 def with_seed(context: Context, seed: int) -> Context:
     """Return the context with another seed of initial weights, order and dropout."""
     train = context.recipe.train.model_copy(update={"seed": seed})
@@ -95,7 +155,8 @@ def with_seed(context: Context, seed: int) -> Context:
     return replace(context, recipe=recipe, parts=replace(context.parts, recipe=recipe))
 
 
-def _run_seed(context: Context, name: str, baseline: BaselineChoice) -> RunResult:
+def run_seed(context: Context, name: str, baseline: BaselineChoice) -> RunResult:
+    """Return the report of a run of one seed; train it unless it is finished."""
     with Run(name, resume=True) as run:
         return find_finished_report(run, context.parts, baseline) or pipeline.distill(context, run, baseline)
 

@@ -20,8 +20,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 TORCH_LAUNCHER = "TORCHELASTIC_RUN_ID"
 """Environment variable that torch's launcher sets; this launcher forwards the signals it receives."""
+FORWARDED = "MTKD_SIGNALS_FORWARDED"
+"""Environment variable of a process whose parent forwards the signals that it receives."""
 ONE_SIGNAL_SECONDS = 10.0
-"""Time within which signals count as one: the scheduler's, and the same one forwarded by the launcher."""
+"""Time within which signals count as one: the terminal's or scheduler's, and the same one forwarded."""
 
 AGAIN_SECONDS = 0.02
 """Time after which a signal that came during an import is delivered again."""
@@ -123,7 +125,8 @@ def _receive(number: int, frame: FrameType | None) -> None:
     if _is_again:
         _is_again = False
     else:
-        if _received and TORCH_LAUNCHER in os.environ and time.monotonic() - _first_at < ONE_SIGNAL_SECONDS:
+        is_forwarded = TORCH_LAUNCHER in os.environ or FORWARDED in os.environ
+        if _received and is_forwarded and time.monotonic() - _first_at < ONE_SIGNAL_SECONDS:
             return
         _received, _first_at = _received + 1, time.monotonic()
     if _received > 2:

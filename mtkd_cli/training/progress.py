@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -28,6 +28,14 @@ LINE_SHARE = 0.1
 MAX_LINE_SECONDS = 300.0
 """Time after which a line is printed in any case where there is no terminal."""
 NOT_METRICS = ("step", "epoch", "lr", "task_loss", "kd_loss")
+
+
+class Screen(Protocol):
+    """Shows the current phase, as rich's ``Live`` does."""
+
+    def update(self, display: PhaseDisplay, /) -> None:
+        """Show the state of the phase."""
+
 
 Notes = Callable[[], Sequence[str]]
 """Returns facts to show beside the progress, most important first. Called only when they are shown."""
@@ -96,6 +104,7 @@ class Progress:
         console: console that shows phases and lines; None shows nothing.
         listeners: further receivers of every line and every row.
         shown_remarks: keys of the remarks already shown; runs that share them do not repeat remarks.
+        screen: receiver of the live display, instead of a console that is a terminal.
     """
 
     def __init__(
@@ -103,19 +112,21 @@ class Progress:
         console: Console | None = None,
         listeners: Iterable[RunListener] = (),
         shown_remarks: set[str] | None = None,
+        screen: Screen | None = None,
     ) -> None:
         self.console, self.shown_remarks = console, set() if shown_remarks is None else shown_remarks
+        self._screen = screen
         self._listeners = tuple(listeners)
         on_console = () if console is None else (_ConsoleLines(console),)
         self.events = RunEvents((*on_console, *self._listeners))
         self._expected: tuple[str, ...] = ()
         self._label: dict[str, Any] = {}
-        self._live: Live | None = None
+        self._live: Screen | None = None
         self._phase = _Phase()
 
     def with_listeners(self, *more: RunListener) -> Progress:
         """Return a new progress on the same console with more listeners, outside of any phase."""
-        return Progress(self.console, (*self._listeners, *more), self.shown_remarks)
+        return Progress(self.console, (*self._listeners, *more), self.shown_remarks, self._screen)
 
     def expect(self, phases: Sequence[str]) -> None:
         """Set the phases of the whole run, in order; they are numbered when they are shown."""
@@ -131,14 +142,11 @@ class Progress:
         """
         phase = self._phase = _Phase(name, total)
         self._label = {"phase": name}
-        if self.console is not None and self.console.is_terminal:
+        with self._live_display() as self._live:
             try:
-                with Live(self._display(), console=self.console, transient=True) as self._live:
-                    yield self
+                yield self
             finally:
                 self._live = None
-        else:
-            yield self
         if phase.worked:
             facts = [f"done in {time.monotonic() - phase.started:.1f} s", *phase.notes]
             self.say(f"{self._with_number(name)}: {'  '.join(facts)}")
@@ -230,6 +238,18 @@ class Progress:
         metric = next(((name, value) for name, value in row.items() if name not in NOT_METRICS), None)
         self._phase.score = () if metric is None else (f"{metric[0]} {format_number(metric[1])}",)
         self.events.epoch_finished({**self._label, **row})
+
+    @contextmanager
+    def _live_display(self) -> Iterator[Screen | None]:
+        """Yield the receiver of the live display of a phase; None if there is none."""
+        if self._screen is not None:
+            self._screen.update(self._display())
+            yield self._screen
+        elif self.console is not None and self.console.is_terminal:
+            with Live(self._display(), console=self.console, transient=True) as live:
+                yield live
+        else:
+            yield None
 
     def _with_number(self, title: str) -> str:
         """Return the title of the current phase with its number: ``phase 3 of 8: distill``."""

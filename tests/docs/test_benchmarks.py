@@ -17,7 +17,7 @@ import shlex
 import shutil
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -100,6 +100,11 @@ SMALL = {
             "imagenet_teachers.rename": lambda _: random_weights,
         },
         "imagenet_teachers.md",
+    ),
+    "jobs": Small(
+        "--changes data.labels=60 train.epochs=1 fit.epochs=1 --jobs 2 --rounds 1",
+        replace={"jobs.run": lambda _: run_here, "jobs.GRID": ("strategy=mean", "train.seed=0,1")},
+        writes="jobs.md",
     ),
     "label_spaces": Small(
         "--seeds 1", DIGITS, {"label_spaces.CASES": (("mean", 0.9),)}, "label_spaces-digits.md"
@@ -231,6 +236,15 @@ def small_audit(work: Path, command: str, *arguments: str) -> Any:
         done = mtkd(command, *arguments, *FASHION, *fewer, "--json")
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
+
+
+def run_here(arguments: Sequence[str], work: Path, store: Path) -> tuple[float, float]:
+    """Run a command of jobs.py in this process, one student at a time."""
+    more = [*DIGITS, "--baseline", "none", "--no-best-teacher", "--jobs", "1"]
+    with contextlib.chdir(work):
+        done = mtkd(*arguments, *(more if arguments[0] == "compare" else DIGITS), MTKD_STORE=str(store))
+    assert done.exit_code == 0, done.output
+    return 1.0, 1.0
 
 
 def random_weights(number: int, path: Path) -> None:

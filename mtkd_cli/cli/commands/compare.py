@@ -9,6 +9,7 @@ import typer
 from mtkd_cli.cli import console
 from mtkd_cli.cli.baseline_option import Baseline, NoBaseline, baseline_of
 from mtkd_cli.cli.common_options import Device, Json, Threads
+from mtkd_cli.cli.jobs_option import Jobs, jobs_of
 from mtkd_cli.cli.number_limits import at_most
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, refuse_without_recipe
 from mtkd_cli.cli.verify_option import Extent, Verify
@@ -59,6 +60,7 @@ def compare(
     ] = True,
     device: Device = "auto",
     threads: Threads = 0,
+    jobs: Jobs = "auto",
     verify: Verify = Extent.SAMPLE,
     trust_pickle: TrustPickle = None,
     trust_code: TrustCode = False,
@@ -70,6 +72,7 @@ def compare(
     with the best single teacher. Given several runs instead of a recipe, compares these finished runs.
     """
     with console.report_errors(as_json), signals.handle():
+        at_a_time = jobs_of(jobs)
         from mtkd_cli.compare.from_runs import find_run
 
         more = overrides or []
@@ -105,5 +108,6 @@ def compare(
             trusted,
             trust_code,
             as_json,
+            at_a_time,
             verify_all=verify is Extent.ALL,
         )

@@ -10,6 +10,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.baseline_option import Baseline, NoBaseline, baseline_of
 from mtkd_cli.cli.common_options import Device, Json, Recipe, Threads
 from mtkd_cli.cli.completion import complete_override, complete_resumable
+from mtkd_cli.cli.jobs_option import Jobs, jobs_of
 from mtkd_cli.cli.number_limits import at_most
 from mtkd_cli.cli.process_options import (
     Nodes,
@@ -60,6 +61,7 @@ def distill(
             "0: one, or as many as the run has.",
         ),
     ] = 0,
+    jobs: Jobs = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the recipe, print what would be done, and exit.")
     ] = False,
@@ -83,6 +85,7 @@ def distill(
     """
     with console.report_errors(as_json), signals.handle():
         prepare_process(processes, nodes)
+        at_a_time = jobs_of(jobs)
         baseline = baseline_of(baseline, no_baseline)
         changes = list(overrides or [])
         if resume:
@@ -106,7 +109,8 @@ def distill(
             require_rendezvous(nodes, rendezvous)
             from mtkd_cli.cli.render.plan import plan
 
-            plan(parts, name, is_resume, device, threads, processes, nodes, baseline, seeds, full, as_json)
+            several = (processes, nodes, baseline, seeds)
+            plan(parts, name, is_resume, device, threads, *several, full, as_json, at_a_time)
             return
 
         from mtkd_cli.runs.start import run_recipe  # first: it needs torch, and says so if there is none
@@ -126,7 +130,7 @@ def distill(
         if seeds > 1:
             from mtkd_cli.compare.seeds import run_seeds
 
-            over_seeds = run_seeds(parts, name, seeds, is_resume, device, threads, baseline)
+            over_seeds = run_seeds(parts, name, seeds, is_resume, device, threads, baseline, at_a_time)
             signals.finish()
             summary(over_seeds, name, as_json)
             return

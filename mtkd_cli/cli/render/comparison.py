@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,8 +17,10 @@ from mtkd_cli.cli.tables import table
 from mtkd_cli.compare.comparison import comparison_of
 from mtkd_cli.compare.from_runs import students_of
 from mtkd_cli.compare.grid import Cell, grid_of
+from mtkd_cli.compare.job import Setup
 from mtkd_cli.compare.looks import Seeds, method_key, seen_before
 from mtkd_cli.compare.runner import Trainer
+from mtkd_cli.compare.several import several_at_a_time
 from mtkd_cli.compare.student import Student
 from mtkd_cli.compare.tune import Range, ranges_of, require_optuna, tune, validation_rank, with_settings
 from mtkd_cli.distributed.threads import threads_of_option
@@ -65,9 +68,10 @@ def compare_grid(
     trust_pickle: Sequence[str],
     trust_code: bool,
     as_json: bool,
+    jobs: int = 1,
     verify_all: bool = False,
 ) -> None:
-    """Train a grid of students and compare them. Finished runs are reused."""
+    """Train a grid of students, ``jobs`` at a time, and compare them. Finished runs are reused."""
     grid, (keys, trials, seed) = grid_of(overrides), tuning
     names.folder_of(ROOT, name or "default")
     ranges = ranges_of(keys)
@@ -94,17 +98,12 @@ def compare_grid(
             verified.append(parts.recipe.data)
             return replace(parts, verify_all=verify_all and is_first)
 
-        trainer = Trainer(
-            names.valid_part(first.name),
-            parts_of,
-            device,
-            used,
-            progress,
-            baseline,
-        )
-        tuned = _tune_methods(trainer, cells[: len(methods)], ranges, trials, seed) if ranges else {}
-        chosen = [with_settings(cell, tuned[cell.method].settings) if tuned else cell for cell in cells]
-        trained = trainer.train_all(chosen)
+        setup = Setup(recipe, names.valid_part(first.name), device, used, trusted, trust_code)
+        trainer = Trainer(setup, parts_of, progress, baseline)
+        with several_at_a_time(trainer, cells, jobs, len(methods) if ranges else 0) as trainer:
+            tuned = _tune_methods(trainer, cells[: len(methods)], ranges, trials, seed) if ranges else {}
+            chosen = [with_settings(cell, tuned[cell.method].settings) if tuned else cell for cell in cells]
+            trained = trainer.train_all(chosen)
     students = [
         Student(each.cell, each.run, each.report, method_key(results.read_recipe(RUNS / each.run)))
         for each in trained
@@ -127,18 +126,20 @@ def _tune_methods(
     trainer: Trainer, cells: Sequence[Cell], ranges: Mapping[str, Range], trials: int, seed: int
 ) -> dict[tuple[tuple[str, str], ...], Tuned]:
     """Return the tuned settings of each method, found with the first seeds of the grid."""
-    found = {}
-    for number, cell in enumerate(cells):
+
+    def tune_one(number: int, cell: Cell) -> Tuned:
         settings = " ".join(cell.overrides)
-        trainer.progress.say(f"tune {settings}: method {number + 1} of {len(cells)}, {trials} trials")
-        found[cell.method] = tune(cell, ranges, trials, seed, lambda tried: _validation_rank(trainer, tried))
-    return found
+        trainer.progress.say(f"tune {settings}: method {number} of {len(cells)}, {trials} trials")
 
+        def validated(tried: Cell) -> tuple[float, ...]:
+            report = trainer.train(tried, BaselineChoice.NONE, f"tune {number}")[0].report
+            return validation_rank(report) if report else NOT_TRAINED
 
-def _validation_rank(trainer: Trainer, cell: Cell) -> tuple[float, ...]:
-    """Train a cell without baselines and return its rank on validation."""
-    report = trainer.train(cell, BaselineChoice.NONE)[0].report
-    return validation_rank(report) if report else NOT_TRAINED
+        return tune(cell, ranges, trials, seed, validated)
+
+    work = [functools.partial(tune_one, number, cell) for number, cell in enumerate(cells, start=1)]
+    found = trainer.parallel.all_of(work) if trainer.parallel else [each() for each in work]
+    return {cell.method: tuned for cell, tuned in zip(cells, found, strict=True)}
 
 
 def _save(comparison: Comparison, name: str, as_json: bool) -> None:

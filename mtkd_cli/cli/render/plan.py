@@ -7,6 +7,7 @@ from typing import Any
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.tables import table
+from mtkd_cli.compare.job_count import choose_jobs
 from mtkd_cli.compare.seeds import require_several_seeds
 from mtkd_cli.distributed.group import refuse_impossible_device
 from mtkd_cli.doctor.finding import Finding
@@ -44,6 +45,7 @@ def plan(
     seeds: int,
     full: bool,
     as_json: bool,
+    jobs: int = 1,
 ) -> None:
     """Check what a run would check before it trains, and print what it would do.
 
@@ -59,6 +61,7 @@ def plan(
         seeds: number of seeds; 0: as the run had, or one.
         full: whether to print the recipe as well.
         as_json: whether to print JSON.
+        jobs: how many seeds to train at a time, see `choose_jobs`.
 
     Raises:
         MtkdError: the run would raise it before the student is trained.
@@ -81,6 +84,7 @@ def plan(
             is_finished = same and folder.FINISHED in begun
         facts = make_plan(context, views, choice, seeds, total)
         facts |= {"resumes": name if begun is not None else None, "finished": is_finished}
+        facts["jobs"] = choose_jobs(jobs, [context], seeds) if seeds > 1 else (1, "")
         findings = list(check_plan(context, facts))
     recipe = context.recipe.as_dict()
     if as_json:
@@ -177,6 +181,9 @@ def _list_facts(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"threads: {threads['student']} of {threads['limit']} for the student; {work}"
     else:
         yield f"threads: {threads['limit']}, as given"
+    count, reason = facts["jobs"]
+    if reason:
+        yield f"jobs: {count} seed{'s' * (count > 1)} at a time, {reason}"
     yield f"to be recorded: {bytes_in_words(facts['record_bytes'])}, into {content_store.root()}"
 
 
