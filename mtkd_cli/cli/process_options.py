@@ -14,6 +14,7 @@ from mtkd_cli.cli.number_limits import at_most
 from mtkd_cli.distributed import first_failure, heartbeat
 from mtkd_cli.distributed.parent_watch import end_with_parent
 from mtkd_cli.errors import UsageError
+from mtkd_cli.files.lost_after import lost_after
 
 Processes = Annotated[
     int,
@@ -121,7 +122,7 @@ def prepare_process(processes: int, nodes: int) -> None:
         UsageError: ``--processes`` differs from the number of processes that the launcher started, or
             ``MTKD_LOST_AFTER`` is invalid.
     """
-    heartbeat.lost_after()
+    lost_after(heartbeat.DEFAULT_SECONDS)
     if is_worker():
         started = os.environ["WORLD_SIZE"]
         if processes and str(processes * nodes) != started:

@@ -19,6 +19,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from mtkd_cli.distributed import heartbeat
 from mtkd_cli.errors import EngineError, UsageError, first_line
+from mtkd_cli.files.lost_after import lost_after
 
 Value = TypeVar("Value")
 Arguments = ParamSpec("Arguments")
@@ -61,7 +62,7 @@ def process_group(device: str) -> Iterator[None]:
     if os.environ.get("WORLD_SIZE", "") in ("", "1"):
         yield
         return
-    heartbeat.lost_after()  # raises before anything waits
+    lost_after(heartbeat.DEFAULT_SECONDS)  # raises before anything waits
     local_rank = int(os.environ.get("LOCAL_RANK") or 0)
     refuse_impossible_device(device, max(local_rank + 1, int(os.environ.get("LOCAL_WORLD_SIZE") or 1)))
     cuda = device != "cpu" and torch.cuda.is_available()

@@ -22,12 +22,11 @@ from datetime import timedelta
 from typing import Protocol
 
 from mtkd_cli.distributed import first_failure
-from mtkd_cli.errors import EngineError, UsageError, short_repr
+from mtkd_cli.errors import EngineError
+from mtkd_cli.files.lost_after import VARIABLE, lost_after
 
-VARIABLE = "MTKD_LOST_AFTER"
-"""Environment variable with the seconds after which a silent process counts as lost."""
 DEFAULT_SECONDS = 300.0
-LEAST_SECONDS, MOST_SECONDS = 1.0, 86_400.0
+"""Default of `lost_after`: a process may wait for a long call into a library."""
 WATCHED = 16
 """Number of processes that each one watches: those with the next ranks, in a circle."""
 BEATS = 10
@@ -90,28 +89,6 @@ class Watch:
         return [rank for rank, heard in self.heard.items() if self.awake - heard > seconds]
 
 
-def lost_after() -> float:
-    """Return the seconds after which a silent process counts as lost.
-
-    Raises:
-        UsageError: the environment variable is not a number in the allowed range.
-    """
-    text = os.environ.get(VARIABLE, "")
-    if not text:
-        return DEFAULT_SECONDS
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
-        raise UsageError(
-            f"{VARIABLE} is {short_repr(text)}",
-            where=VARIABLE,
-            hint=f"set it to seconds from {LEAST_SECONDS:g} to {MOST_SECONDS:,.0f}, or unset it",
-        )
-    return seconds
-
-
 @contextmanager
 def watch_others(
     rank: int,
@@ -130,7 +107,7 @@ def watch_others(
     Raises:
         UsageError: see `lost_after`.
     """
-    seconds, stop, state = lost_after(), threading.Event(), Watch(rank, size)
+    seconds, stop, state = lost_after(DEFAULT_SECONDS), threading.Event(), Watch(rank, size)
     beating = threading.Thread(
         target=_beat, args=(state, connect, seconds, stop), name="heartbeat", daemon=True
     )

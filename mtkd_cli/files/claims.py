@@ -20,34 +20,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtkd_cli.errors import UsageError
+from mtkd_cli.files.lost_after import MAX_SECONDS, MIN_SECONDS
 
-VARIABLE = "MTKD_LOST_AFTER"
-"""Environment variable: seconds without a sign of life after which the owner of a claim counts as lost."""
 DEFAULT_SECONDS = 60.0
-MIN_SECONDS, MAX_SECONDS = 0.2, 86400.0
+"""Default of `lost_after`: signs of life are written by a thread that waits for nothing."""
 BEATS = 6
 """Signs of life in that time: all but the last may be late or missing."""
-
-
-def lost_after() -> float:
-    """Return the seconds after which the owner of a claim counts as lost.
-
-    Raises:
-        UsageError: ``MTKD_LOST_AFTER`` is not a number of seconds.
-    """
-    given = os.environ.get(VARIABLE, "")
-    try:
-        seconds = float(given or DEFAULT_SECONDS)
-    except ValueError:
-        seconds = float("nan")
-    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        raise UsageError(
-            f"{given!r} is not a number of seconds from {MIN_SECONDS:g} to {MAX_SECONDS:g}",
-            VARIABLE,
-            f"set it to {DEFAULT_SECONDS:g}, or unset it",
-        )
-    return seconds
 
 
 @dataclass(frozen=True)

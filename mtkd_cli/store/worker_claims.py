@@ -13,7 +13,8 @@ from pathlib import Path
 
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import claims
-from mtkd_cli.files.claims import Claim, Claimant, lost_after, taken
+from mtkd_cli.files.claims import DEFAULT_SECONDS, Claim, Claimant, taken
+from mtkd_cli.files.lost_after import lost_after
 
 SILENT_SECONDS = 3
 """Seconds to wait for another process before a message is shown."""
@@ -33,7 +34,7 @@ def claiming() -> Iterator[Claimant]:
         UsageError: ``MTKD_LOST_AFTER`` is not a number of seconds.
     """
     global _claimant
-    with Claimant(lost_after()) as _claimant:
+    with Claimant(lost_after(DEFAULT_SECONDS)) as _claimant:
         try:
             yield _claimant
         finally:

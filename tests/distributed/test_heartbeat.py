@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from mtkd_cli.distributed import group, heartbeat
-from mtkd_cli.distributed.heartbeat import VARIABLE, Watch, lost_after, watch_others
+from mtkd_cli.distributed.heartbeat import Watch, watch_others
 from mtkd_cli.errors import EngineError, UsageError
+from mtkd_cli.files.lost_after import VARIABLE, lost_after
 from tests.fixtures.command_line import mtkd
 from tests.program.several import environment, free_port
 
@@ -97,20 +98,20 @@ def test_store_that_cannot_be_reached_ends_the_process(monkeypatch: pytest.Monke
     assert errors == [("no sign of life from process 0 (unknown machine) of this run for 1 seconds", True)]
 
 
-@pytest.mark.parametrize("text", ["x", "0", "-1", "nan", "inf", "1e9", "0.5", " "])
+@pytest.mark.parametrize("text", ["x", "0", "-1", "nan", "inf", "1e9", "0.1", " "])
 def test_nonsense_is_refused_before_anything_starts(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, text)
     with pytest.raises(UsageError, match=VARIABLE):
-        lost_after()
+        lost_after(300)
     done = mtkd("distill", "digits", "--processes", "2", "--name", "x")
     assert done.exit_code == 2
     assert VARIABLE in done.stderr
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("", heartbeat.DEFAULT_SECONDS), ("1", 1.0), ("2.5", 2.5)])
+@pytest.mark.parametrize(("text", "seconds"), [("", 300.0), ("1", 1.0), ("2.5", 2.5)])
 def test_seconds(text: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, text)
-    assert lost_after() == seconds
+    assert lost_after(300) == seconds
 
 
 def start(rank: int, port: int) -> int:
