@@ -12,7 +12,7 @@ COPY . .
 
 FROM source AS test
 RUN apt-get update && apt-get install --yes --no-install-recommends chromium git
-RUN python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest
+RUN python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest -n 2 --dist loadfile
 
 FROM source AS mtkd
 RUN python3 -m venv .venv && .venv/bin/pip install .

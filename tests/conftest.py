@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -16,6 +17,9 @@ from mtkd_cli.plugin.registry import Registry, discover
 pytest_plugins = ["tests.fixtures.small_runs", "tests.fixtures.finished_run"]
 
 PluginWriter = Callable[..., Path]
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # several tests share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples each time, and no failure because a machine is busy.
 settings.register_profile(
