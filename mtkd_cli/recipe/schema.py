@@ -95,6 +95,11 @@ class Fit(Section):
     labels: Literal["student", "all"] = Field(
         "student", description="Training labels that it sees: the student's, or all, including hidden ones."
     )
+    classes: tuple[str | int, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Classes of the data that it learns, by name or number; default: all.",
+    )
     epochs: Epochs = Field(20, description="Passes over its labeled samples.")
     batch_size: OrAuto[BatchSize] = Field(
         AUTO,

@@ -11,6 +11,7 @@ from mtkd_cli.report.baseline_names import FAIR, phrase_of, title_of
 from mtkd_cli.report.calibration_column import with_temperatures
 from mtkd_cli.report.calibration_section import calibration_section
 from mtkd_cli.report.charts import diagonal, matrix
+from mtkd_cli.report.class_coverage import coverage_section
 from mtkd_cli.report.compared_answers import compared_answers
 from mtkd_cli.report.gallery_section import gallery_section
 from mtkd_cli.report.metric_names import spelt
@@ -47,6 +48,7 @@ def run_page(report: RunResult, recipe: str, picture: Path | None, sheet: Path |
         _points(report),
         weights_section(report),
         _pictures(picture),
+        coverage_section(report.coverage),
         _teachers(report),
         _repeat(report, recipe),
     ]

@@ -8,6 +8,7 @@ from typing import Generic, Literal, TypeVar
 
 from mtkd_cli.report.baseline_names import title_of
 from mtkd_cli.report.calibration import Calibration
+from mtkd_cli.report.class_coverage import ClassCoverage
 from mtkd_cli.report.costs import Costs
 from mtkd_cli.report.gallery import Gallery
 from mtkd_cli.report.number import Number
@@ -285,6 +286,7 @@ class RunResult:
         timing: date and duration; None in files of earlier versions.
         seed: `train.seed` of the recipe; None in files of earlier versions.
         gallery: instructive test samples; None if there are none, and in files of earlier versions.
+        coverage: which teachers know each class; None if each knows all, and in files of earlier versions.
         format: number of the layout of this file.
     """
 
@@ -315,4 +317,5 @@ class RunResult:
     timing: Timing | None = None
     seed: int | None = None
     gallery: Gallery | None = None
+    coverage: ClassCoverage | None = None
     format: int = FORMAT

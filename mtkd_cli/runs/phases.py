@@ -10,7 +10,7 @@ from mtkd_cli.runs.students import plan_steps
 from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.features import feature_keys
-from mtkd_cli.teachers.fit_split import create_fit_split
+from mtkd_cli.teachers.fit_classes import fit_split_of
 from mtkd_cli.teachers.prepare import needed_arrays
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.context import Context
@@ -73,7 +73,7 @@ def _list_teacher_phases(teacher: ResolvedTeacher, views: int | None, context: C
     )
     is_live = views is None and not teacher.by_id
     if (fit := teacher.entry.fit) and teacher.fit_key is not None:
-        samples = len(create_fit_split(fit, context.data, context.recipe.data).rows)
+        samples = len(fit_split_of(fit, context).rows)
         is_kept = content_store.find("fitted", teacher.fit_key) is not None
         work = f"{_count(fit.epochs, 'epoch')} on {_count(samples, 'sample')}"
         # Weights that were pruned are needed only if the teacher has to answer again.

@@ -19,7 +19,7 @@ from mtkd_cli.runs.report_facts import labels_seen
 from mtkd_cli.store import content_store
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers.checks import validate_live
-from mtkd_cli.teachers.fit_split import create_fit_split
+from mtkd_cli.teachers.fit_classes import fit_split_of
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.outputs import align_teacher
 from mtkd_cli.teachers.prepare import find_recorded, needed_arrays
@@ -75,7 +75,7 @@ def plan_teacher(
     macs = 0.0 if teacher.by_id else count_macs(with_preprocessing(model), sample_views(data.train))
     passes = 0.0
     if fit and teacher.fit_key and content_store.find("fitted", teacher.fit_key) is None:
-        chosen = create_fit_split(fit, data, context.recipe.data)
+        chosen = fit_split_of(fit, context)
         seen = len(chosen.rows) + len(chosen.held_out)
         passes = STEP_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
     recorded = find_recorded(teacher, wanted, context)

@@ -8,7 +8,8 @@ from mtkd_cli.interfaces import Task
 from mtkd_cli.plugin.alternatives import use_another_loss
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report import alignment
-from mtkd_cli.teachers.fit_split import create_fit_split
+from mtkd_cli.teachers.class_coverage import class_coverage
+from mtkd_cli.teachers.fit_classes import fit_split_of
 from mtkd_cli.teachers.label_alignment import alignment_remarks
 from mtkd_cli.teachers.outputs import ReadyTeacher, known_class_mask
 from mtkd_cli.training.context import Context
@@ -104,9 +105,7 @@ def refuse_few_samples(context: Context, baselines: bool, processes: int | None 
     for samples in (len(train), *([len(train.labeled)] if baselines else [])):
         require_minimum_batch(samples, recipe.train.batch_size, processes)
     for fit in (teacher.fit for teacher in recipe.teachers if teacher.fit):
-        require_minimum_batch(
-            len(create_fit_split(fit, context.data, recipe.data).rows), fit.batch_size, processes
-        )
+        require_minimum_batch(len(fit_split_of(fit, context).rows), fit.batch_size, processes)
 
 
 def refuse_partial_label_spaces(context: Context, strategy: Strategy, teachers: list[ReadyTeacher]) -> None:
@@ -142,3 +141,13 @@ def show_alignment(context: Context, teachers: list[ReadyTeacher]) -> None:
     same = all(t.alignment.is_identity(len(t.facts["classes"] or context.data.classes)) for t in teachers)
     shown = None if same else alignment.table(context.data.classes, answered)
     context.progress.remark(lines, shown, about=answered)
+    _warn_about_weak_classes(context, teachers)
+
+
+def _warn_about_weak_classes(context: Context, teachers: list[ReadyTeacher]) -> None:
+    """Show a warning for each class that only weak teachers know."""
+    coverage = class_coverage(teachers, context.data.classes)
+    taught = {each.name for each in coverage.classes if each.teachers} if coverage else ()
+    for name, warning in (coverage.warnings() if coverage else {}).items():
+        if name in taught:  # others are in the remarks about the alignment
+            context.progress.say(f"warning: class {name}: {warning}")

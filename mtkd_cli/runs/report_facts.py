@@ -42,6 +42,7 @@ from mtkd_cli.stats import jackknife
 from mtkd_cli.stats.estimate import Difference
 from mtkd_cli.stats.multiple import LEVEL
 from mtkd_cli.stats.score import score_of
+from mtkd_cli.teachers.class_coverage import class_coverage
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 
@@ -165,6 +166,7 @@ def make_report(
         timing=timing,
         seed=wanted.train.seed,
         gallery=gallery,
+        coverage=class_coverage(teachers, data.classes),
     )
 
 

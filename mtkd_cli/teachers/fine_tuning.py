@@ -24,7 +24,8 @@ from mtkd_cli.recipe.schema import Fit, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store, worker_claims
 from mtkd_cli.store.shared import fill_once_together
-from mtkd_cli.teachers.fit_split import FitSplit, create_fit_split
+from mtkd_cli.teachers.fit_classes import fit_split_of
+from mtkd_cli.teachers.fit_split import FitSplit
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.checkpointing import Checkpointer
 from mtkd_cli.training.context import Context
@@ -65,7 +66,7 @@ def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context, wait: 
     if fit is None or fit_key is None:
         return model
     context = replace(context, task=context.task.without_class_weights())
-    chosen = create_fit_split(fit, context.data, context.recipe.data)
+    chosen = fit_split_of(fit, context)
     steps = chosen.steps(fit)
     fitting_once = fill_once_together("fitted", fit_key, wait)
     with context.progress.phase(f"fit {teacher.name}", steps), fitting_once as empty:

@@ -40,7 +40,7 @@ def teacher_identity(part: ModelPart, teacher: Teacher, classes: tuple[str, ...]
         "classes": declared_classes(teacher, teacher.name, classes),
         **({"background": teacher.background} if teacher.background else {}),
         "outputs": _outputs(teacher),
-        "fit": teacher.fit.model_dump(mode="json") if teacher.fit else None,
+        "fit": teacher.fit.model_dump(mode="json", exclude_none=True) if teacher.fit else None,
     }
 
 

@@ -17,6 +17,7 @@ from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.calibration import Calibration
 from mtkd_cli.store.recorded_outputs import RecordedArray
 from mtkd_cli.store.rounding import Rounding, max_rounding
+from mtkd_cli.teachers.fit_classes import learned_classes
 from mtkd_cli.teachers.label_alignment import align_classes
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.teachers.temperature import divide_by_temperature
@@ -116,8 +117,14 @@ def align_teacher(
     task = context.task
     mapping = None if teacher.fit else teacher.map
     alignment = align_classes(classes, context.data.classes, task.class_count(outputs), teacher.name, mapping)
-    # a fitted teacher may have spare outputs
-    return replace(alignment, named=None) if teacher.fit else alignment
+    if not teacher.fit:
+        return alignment
+    learned = learned_classes(teacher.fit, context.data.classes, teacher.name)
+    groups = tuple(
+        group if is_learned else ()
+        for group, is_learned in zip(alignment.groups, learned.tolist(), strict=True)
+    )
+    return replace(alignment, groups=groups, named=None)  # a fitted teacher may have spare outputs
 
 
 def known_class_mask(teachers: list[ReadyTeacher]) -> Tensor | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,9 @@ class TeacherValidation:
         chance: median of the primary metric against shuffled labels; None with too few labels.
         skill: share of the way from chance to a perfect score; None with too few labels.
         doubts: possible problems.
+        class_metric: name of the scores per class; empty if the task has none.
+        per_class: score on each class, NaN if undefined; empty if the task has none.
+        class_labels: number of labels of each class; empty if the task does not count them.
     """
 
     metrics: Mapping[str, float]
@@ -78,6 +81,9 @@ class TeacherValidation:
     chance: float | None = None
     skill: float | None = None
     doubts: tuple[Doubt, ...] = ()
+    class_metric: str = ""
+    per_class: tuple[float, ...] = ()
+    class_labels: tuple[int, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the scores for a report; non-finite metrics become None."""
@@ -111,9 +117,15 @@ def validate_outputs(
     outputs, target = outputs[usable], target[usable]
     if not len(outputs):
         return TeacherValidation({}, 0)
-    metrics = _metrics(outputs, target, task)
+    statistics = _statistics(outputs, target, task)
+    metrics, details = task.metrics(statistics), task.details(statistics)
+    class_metric, per_class = next(iter(details.per_class.items()), ("", ()))
+    counts = details.counts or tuple(map(sum, details.confusion))
+    scores = TeacherValidation(
+        metrics, len(outputs), class_metric=class_metric, per_class=per_class, class_labels=counts
+    )
     if len(outputs) < MIN_LABELS or len(torch.unique(target, dim=0)) < 2:
-        return TeacherValidation(metrics, len(outputs))
+        return scores
     shuffled = [target[torch.from_numpy(order)] for order in _shuffles(len(target), task)]
     name = task.primary.name
     chance_scores = [_metrics(outputs, labels, task)[name] for labels in shuffled]
@@ -125,12 +137,17 @@ def validate_outputs(
         predicted = outputs.masked_fill(outputs == UNKNOWN, -torch.inf).argmax(dim=1)
         doubts.append(_check_dominant_class(predicted, target, classes))
         doubts.append(_check_permuted_classes(predicted, target, shuffled, classes, alignment))
-    return TeacherValidation(metrics, len(outputs), chance, skill, tuple(doubt for doubt in doubts if doubt))
+    return replace(scores, chance=chance, skill=skill, doubts=tuple(doubt for doubt in doubts if doubt))
 
 
 def _metrics(outputs: Tensor, target: Tensor, task: Task) -> dict[str, float]:
+    return task.metrics(_statistics(outputs, target, task))
+
+
+def _statistics(outputs: Tensor, target: Tensor, task: Task) -> Tensor:
+    """Return the statistics of all samples, ``[N, S]``."""
     pairs = zip(torch.split(outputs, BATCH), torch.split(target, BATCH), strict=True)
-    return task.metrics(torch.cat([task.statistics(output, labels) for output, labels in pairs]))
+    return torch.cat([task.statistics(output, labels) for output, labels in pairs])
 
 
 def _shuffles(samples: int, task: Task) -> list[NDArray[np.int64]]:

@@ -59,6 +59,16 @@ def mtkd_register_recipes() -> list[RecipeSpec]:
             own_data=True,
         ),
         RecipeSpec(
+            "digit-scenes-merge",
+            "Merge three detectors that know different digits into one that knows all. Data included.",
+            "mtkd_recipes:digit-scenes-merge.yaml",
+        ),
+        RecipeSpec(
+            "digits-merge",
+            "Merge three classifiers that know different digits into one that knows all. Data included.",
+            "mtkd_recipes:digits-merge.yaml",
+        ),
+        RecipeSpec(
             "digit-scenes-seg",
             "Masks of scanned digits: 60 of 600 scenes labeled, three small U-Nets; offline, two minutes.",
             "mtkd_recipes:digit-scenes-seg.yaml",

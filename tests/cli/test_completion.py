@@ -34,7 +34,14 @@ def bash(*words: str) -> list[str]:
 def test_recipes_are_built_in_names_and_files() -> None:
     Path("digits-mine.yaml").write_text("task: classification\n")
     Path("digits.txt").write_text("")
-    assert fish("mtkd distill dig") == ["digit-scenes-det", "digit-scenes-seg", "digits", "digits-mine.yaml"]
+    assert fish("mtkd distill dig") == [
+        "digit-scenes-det",
+        "digit-scenes-merge",
+        "digit-scenes-seg",
+        "digits",
+        "digits-merge",
+        "digits-mine.yaml",
+    ]
 
 
 @pytest.mark.parametrize(
