@@ -270,7 +270,8 @@ class Store(Section):
     top_k: Annotated[int | Literal["auto"] | None, Limits(1, 1_000_000, "null records all classes")] = Field(
         "auto",
         description="Recorded classes per sample or pixel, and the total of the rest; null: all; "
-        "auto: 4 per pixel of a map at loss.temperature 1 without calibrate, else all.",
+        "auto: 4 per pixel of a map, and 50 on training views of 1,000 classes and more, at "
+        "loss.temperature 1 without calibrate; else all.",
     )
     on_nan: Literal["error", "drop"] = Field(
         "error",

@@ -79,8 +79,9 @@ def plan_teacher(
         seen = len(chosen.rows) + len(chosen.held_out)
         passes = STEP_PER_FORWARD * fit.epochs * seen if fit.train == "all" else seen + len(data.val)
     recorded = find_recorded(teacher, wanted, context)
-    row = Layout.for_recipe(shape, context.recipe, context.task).dtype.itemsize
-    missing = sum(len(split) for split, number in wanted if (split.name, number) not in recorded)
+    to_record = [split for split, number in wanted if (split.name, number) not in recorded]
+    missing = sum(len(split) for split in to_record)
+    layouts = [Layout.for_recipe(shape, context.recipe, context.task, split.name) for split in to_record]
     live = context.recipe.train.epochs * len(data.train) if views is None else 0
     facts = {
         "name": teacher.name,
@@ -98,7 +99,9 @@ def plan_teacher(
         "validation": validation,
         "fit_seconds": passes * seconds,
         "record_seconds": (missing + live) * seconds,
-        "record_bytes": missing * row,
+        "record_bytes": sum(
+            len(split) * layout.dtype.itemsize for split, layout in zip(to_record, layouts, strict=True)
+        ),
         "remarks": list(probe.remarks),
     }
     known = {**facts, "classes": list(model.classes) if model.classes else None}

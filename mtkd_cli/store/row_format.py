@@ -26,24 +26,45 @@ FP16_LIMIT = 65504.0
 
 NUMBERS = {"fp16": np.float16, "fp32": np.float32, "fp64": np.float64}
 
+MANY_CLASSES, AUTO_TOP_K = 1000, 50
+"""Number of classes from which training views have the largest classes only, and their number; measured by
+docs/benchmarks/top_k.py."""
+
 CLASSES, LABELS, VALUES = "classes", "labels", "values"
 """Kinds of outputs: logits of one class out of C, logits of C independent labels, or values."""
 
 
-def storage_options(recipe: Recipe, task: Task) -> dict[str, Any]:
+def storage_kind(task: Task) -> str:
+    """Return the kind of a task's outputs."""
+    return VALUES if not task.logits else CLASSES if task.over_classes else LABELS
+
+
+def storage_options(recipe: Recipe, task: Task, split: str) -> dict[str, Any]:
     """Return number format, number of classes and kind of the outputs that a recipe records.
 
     By default, logits are stored in fp16 and values in fp32. All classes are stored unless the loss reads
-    only probabilities at temperature 1.
+    only probabilities at temperature 1. Then maps store a few per pixel, and the training views of very
+    many classes the `AUTO_TOP_K` largest; validation and test samples always have all of these.
+
+    Args:
+        recipe: the recipe.
+        task: its task.
+        split: name of the split.
     """
-    kind = VALUES if not task.logits else CLASSES if task.over_classes else LABELS
+    kind = storage_kind(task)
     own = task.precision or ("fp32" if kind == VALUES else "fp16")
-    whole = recipe.loss.temperature != 1 or recipe.calibrate or not task.needs_probabilities_only
     return {
         "precision": own if recipe.store.precision == "auto" else recipe.store.precision,
-        "top_k": (None if whole else task.top_k) if recipe.store.top_k == "auto" else recipe.store.top_k,
+        "top_k": _auto_top_k(recipe, task, split) if recipe.store.top_k == "auto" else recipe.store.top_k,
         "kind": kind,
     }
+
+
+def _auto_top_k(recipe: Recipe, task: Task, split: str) -> int | None:
+    if recipe.loss.temperature != 1 or recipe.calibrate or not task.needs_probabilities_only:
+        return None
+    has_many = task.over_classes and not task.elements and task.outputs >= MANY_CLASSES
+    return AUTO_TOP_K if has_many and split == "train" else task.top_k
 
 
 @dataclass(frozen=True)
@@ -66,10 +87,15 @@ class Layout:
     kind: str = VALUES
 
     @classmethod
-    def for_recipe(cls, shape: tuple[int, ...], recipe: Recipe, task: Task) -> Layout:
-        """Return the layout for a recipe; where it says ``auto``, the task decides."""
-        kept = storage_options(recipe, task)
+    def for_recipe(cls, shape: tuple[int, ...], recipe: Recipe, task: Task, split: str = "train") -> Layout:
+        """Return the layout for a split of a recipe; where it says ``auto``, the task decides.
+
+        A teacher with more classes than the data is stored whole by default: its largest may be others.
+        """
+        kept = storage_options(recipe, task, split)
         top_k = kept["top_k"] if kept["top_k"] and kept["top_k"] < shape[0] else None
+        if recipe.store.top_k == "auto" and not task.elements and shape[0] > task.outputs:
+            top_k = None
         return cls(shape, kept["precision"], top_k, kept["kind"])
 
     @classmethod

@@ -19,7 +19,7 @@ from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.store import content_store, recorded_outputs
 from mtkd_cli.store.recorded_outputs import RecordedArray
 from mtkd_cli.store.rounding import describe_rounding
-from mtkd_cli.store.row_format import Layout, storage_options
+from mtkd_cli.store.row_format import Layout, storage_kind
 from mtkd_cli.teachers import inference, recording, worker_recording
 from mtkd_cli.teachers.calibration import calibrate_teachers
 from mtkd_cli.teachers.checks import validate_live, validate_recorded, validation_table
@@ -98,7 +98,7 @@ def _show_doubts(name: str, validation: TeacherValidation, context: Context) -> 
 
 def _report_rounding(teachers: list[ReadyTeacher], context: Context) -> None:
     """Report how much recording changed the teachers' outputs, also if they were recorded earlier."""
-    kind = storage_options(context.recipe, context.task)["kind"]
+    kind = storage_kind(context.task)
     texts = [f"{t.name}: {describe_rounding(t.rounding, kind)}" for t in teachers if t.rounding is not None]
     if texts:
         context.progress.say(f"rounding of recorded outputs: {'; '.join(texts)}")
@@ -249,7 +249,7 @@ def _recording_jobs(
         RecordingJob(
             teacher.name,
             outputs,
-            Layout.for_recipe(shape, recipe, task),
+            Layout.for_recipe(shape, recipe, task, split.name),
             split,
             number,
             recording.key(teacher.key, split, number, recipe, task),

@@ -57,7 +57,7 @@ def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe, t
         "split": split.name,
         "view": number,
         "policy": policy,
-        "store": {**storage_options(recipe, task), "on_nan": recipe.store.on_nan},
+        "store": {**storage_options(recipe, task, split.name), "on_nan": recipe.store.on_nan},
     }
 
 

@@ -1,6 +1,8 @@
 """Task `classification`: mixing, losses, metrics."""
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from torch import Tensor
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import InputSpec, LossOptions, Merged, TaskData
+from mtkd_cli.recipe.schema import Loss, Store
+from mtkd_cli.store.row_format import Layout
 from mtkd_tasks.classification import Classification
 
 CLASSES = ("a", "b", "c", "d")
@@ -153,3 +157,37 @@ def test_details_have_confusion_and_reliability() -> None:
     unsure, sure = details.reliability
     assert unsure == (pytest.approx(0.2692, abs=1e-4), 1.0, 1)
     assert sure == (pytest.approx(0.9996, abs=1e-4), 0.75, 4)
+
+
+def recipe(temperature: float = 1, calibrate: bool = False, **store: Any) -> Any:
+    return SimpleNamespace(store=Store(**store), loss=Loss(temperature=temperature), calibrate=calibrate)
+
+
+def many(classes: int, kd: str = "kl") -> Classification:
+    names = tuple(map(str, range(classes)))
+    return Classification(TaskData(names, np.array([0]), InputSpec()), LossOptions(), kd=kd)
+
+
+def test_records_the_50_largest_of_1000_classes_on_training_views() -> None:
+    def kept(classes: int, outputs: int, split: str = "train", kd: str = "kl", **options: Any) -> int | None:
+        return Layout.for_recipe((outputs,), recipe(**options), many(classes, kd), split).top_k
+
+    assert kept(1000, 1000) == kept(21841, 21841) == kept(1000, 500) == 50
+    assert kept(999, 999) is kept(1000, 1000, "val") is kept(1000, 1000, "test") is None
+    assert kept(1000, 1000, top_k=None) is kept(1000, 1000, temperature=2) is None
+    assert kept(1000, 1000, calibrate=True) is kept(1000, 1000, kd="dist") is None
+    assert kept(1000, 21841) is None  # its largest classes may be others than the data's
+    assert kept(1000, 21841, top_k=20) == kept(1000, 1000, "val", top_k=20) == 20
+    assert kept(1000, 30) is None
+
+
+def test_target_of_the_50_largest_is_close_to_the_whole() -> None:
+    torch.manual_seed(0)
+    outputs = 4 * torch.randn(64, 1000)
+    layout = Layout.for_recipe((1000,), recipe(), many(1000))
+    back = layout.decode(layout.encode(outputs)).softmax(1)
+    whole, largest = outputs.softmax(1), outputs.topk(50).indices
+    torch.testing.assert_close(back.gather(1, largest), whole.gather(1, largest), rtol=4e-3, atol=1e-5)
+    rest = (1 - whole.gather(1, largest).sum(1)) / 950
+    torch.testing.assert_close(back.scatter(1, largest, 9).amin(1), rest, rtol=4e-3, atol=1e-6)
+    assert layout.dtype.itemsize == 204
