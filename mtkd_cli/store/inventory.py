@@ -117,6 +117,7 @@ def _remove(folder: Path) -> bool:
             if free:
                 with atomic.disk_errors(folder):
                     shutil.rmtree(folder)
+                    worker_claims.remove_claims(folder)
             return free
     except BlockingIOError:
         return False

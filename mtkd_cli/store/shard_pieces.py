@@ -111,7 +111,12 @@ def adopt_pieces(array: RecordedArray, key: Mapping[str, Any], samples: int) -> 
 
 def remove_folder(key: Mapping[str, Any]) -> None:
     """Remove the folder of the pieces of a complete array."""
-    shutil.rmtree(folder_of(key), ignore_errors=True)
+    remove_leftovers(recorded_outputs.folder_of(key))
+
+
+def remove_leftovers(array: Path) -> None:
+    """Remove what a worker left beside a complete array, if it was killed while it removed the pieces."""
+    shutil.rmtree(array.with_name(f".{array.name}.unfinished"), ignore_errors=True)
 
 
 def _read(path: Path, layout: Layout, shard: int, samples: int) -> tuple[NDArray[Any], Rounding] | None:

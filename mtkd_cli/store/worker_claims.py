@@ -97,8 +97,18 @@ def has_living_owner(folder: Path) -> bool:
     Args:
         folder: a complete, partial or unfinished folder.
     """
-    digest = folder.name.removeprefix(".").partition(".")[0]
-    return claims.has_living_owner(folder) or claims.has_living_owner(folder.parent, f".{digest}.claim.*")
+    on_folder = f".{_digest(folder)}.claim.*"
+    return claims.has_living_owner(folder) or claims.has_living_owner(folder.parent, on_folder)
+
+
+def remove_claims(folder: Path) -> None:
+    """Remove the claims on a folder of the store that lost workers left; the caller holds its lock."""
+    for file in folder.parent.glob(f".{_digest(folder)}.claim.*"):
+        file.unlink(missing_ok=True)
+
+
+def _digest(folder: Path) -> str:
+    return folder.name.removeprefix(".").partition(".")[0]
 
 
 def lost_error(folder: Path) -> ClaimLostError:

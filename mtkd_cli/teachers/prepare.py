@@ -16,7 +16,7 @@ from mtkd_cli.files import atomic
 from mtkd_cli.interfaces import Model
 from mtkd_cli.models.cost import measure_cost
 from mtkd_cli.models.preprocess import with_preprocessing
-from mtkd_cli.store import content_store, recorded_outputs
+from mtkd_cli.store import content_store, recorded_outputs, shard_pieces
 from mtkd_cli.store.recorded_outputs import RecordedArray
 from mtkd_cli.store.rounding import describe_rounding
 from mtkd_cli.store.row_format import Layout, storage_kind
@@ -69,6 +69,9 @@ def prepare_teachers(
         _contribute(teacher, views, context)
     record_all = worker_recording.finish if as_worker else recording.record_all
     ready = [_prepare(teacher, views, context, record_all) for teacher in resolved]
+    if as_worker:
+        for array in [array for teacher in ready for array in teacher.arrays.values()]:
+            shard_pieces.remove_leftovers(array.folder)
     _report_rounding(ready, context)
     ready = _validate(ready, early_doubts, context)
     return calibrate_teachers(ready, context) if context.recipe.calibrate else ready

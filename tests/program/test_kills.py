@@ -41,3 +41,10 @@ def test_killing_one_of_several_processes_their_parent_or_all_changes_no_bit() -
     counts = facts_of("kill_several", "--kills", "3")["survived, of so many, by who was killed"]
     assert all(survived == killed for survived, killed in counts.values())
     assert sum(killed for _, killed in counts.values()) > 0, counts
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_record_each_shard_at_most_1_1_times() -> None:
+    facts = facts_of("kill_workers", "--recordings", "2")
+    assert facts["killed"] > 0
+    assert facts["recordings of each shard"] <= 1.1, facts

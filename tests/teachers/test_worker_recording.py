@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import errno
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ import torch
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed import signals
 from mtkd_cli.errors import DataError
+from mtkd_cli.files import claims
 from mtkd_cli.store import content_store, inventory, recorded_outputs, shard_pieces, worker_claims
 from mtkd_cli.store import row_format as layout_module
 from mtkd_cli.store.row_format import Layout
@@ -254,20 +256,33 @@ def test_damaged_piece_is_recorded_again(
     check(jobs, monkeypatch)
 
 
-def test_complete_recording_is_verified_in_a_read_only_store(jobs: list[RecordingJob]) -> None:
+def test_complete_recording_needs_no_claims(
+    jobs: list[RecordingJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker only verifies it, which works in a read-only store."""
     LOG.touch()
     Path("go").touch()
     recording.record_all(jobs, "record", Progress())
     LOG.write_text("")
+    before = sorted(content_store.root().rglob("*"))
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "read-only file system")
+
+    monkeypatch.setattr(claims.Claimant, "take", read_only)
     with worker_claims.claiming():
-        for path in (content_store.root() / "outputs", content_store.root()):
-            path.chmod(0o555)
-        try:
-            assert len(worker_recording.finish(jobs, "record", Progress())) == 2
-        finally:
-            for path in (content_store.root(), content_store.root() / "outputs"):
-                path.chmod(0o755)
+        assert len(worker_recording.finish(jobs, "record", Progress())) == 2
     assert not computed()
+    assert sorted(content_store.root().rglob("*")) == before
+
+
+def test_read_only_store_is_an_error(jobs: list[RecordingJob], monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "read-only file system")
+
+    monkeypatch.setattr(claims.Claimant, "take", read_only)
+    with pytest.raises(DataError, match="read-only file system"), worker_claims.claiming():
+        worker_recording.finish(jobs, "record", Progress())
 
 
 def test_error_of_a_teacher_releases_claims(jobs: list[RecordingJob]) -> None:
@@ -318,8 +333,13 @@ def test_workers_share_a_recipe(context: Contexts, monkeypatch: pytest.MonkeyPat
     assert [exit_code(worker) for worker in [work(), work()]] == [0, 0]
     times = {path: path.stat().st_mtime_ns for path in fitted.glob("*/teacher.safetensors")}
     assert len(times) == 3
+    array = next(Path("shared/outputs").glob("[0-9a-f]*"))
+    left = array.with_name(f".{array.name}.unfinished")  # of a worker that was killed while it removed it
+    left.mkdir()
+    (left / "0.claim.0").touch()
     with worker_claims.claiming():
         again = prepare.prepare_teachers(context(*small), 2, as_worker=True)
+    assert not left.exists()
     assert {path: path.stat().st_mtime_ns for path in fitted.glob("*/teacher.safetensors")} == times
     for one, other in zip(plain, again, strict=True):
         assert torch.equal(one, other.recorded_outputs("train", 1))
