@@ -1,7 +1,7 @@
 """Claims of work by processes that share only a folder, also on file systems without locks.
 
 A claim of ``NAME`` is a file ``NAME.0`` that its owner created exclusively. A thread rewrites it
-regularly. If it is not rewritten for some time, its owner is lost, and whoever creates ``NAME.1`` is the new
+regularly. If it is not rewritten for some time, its owner is lost, and the creator of ``NAME.1`` is the new
 owner; then ``NAME.2``, and so on. No file is replaced, so exactly one process becomes the owner. An owner
 that was only paused notices the next file. Ages compare times that the file system sets, never clocks of
 machines.

@@ -25,6 +25,7 @@ from mtkd_cli.interfaces.models import Model as Model
 from mtkd_cli.interfaces.models import ModelProvider as ModelProvider
 from mtkd_cli.interfaces.models import ModelRequest as ModelRequest
 from mtkd_cli.interfaces.models import PrecomputedOutputs as PrecomputedOutputs
+from mtkd_cli.interfaces.models import RecordedRows as RecordedRows
 from mtkd_cli.interfaces.output_form import OutputForm as OutputForm
 from mtkd_cli.interfaces.output_form import OutputLayout as OutputLayout
 from mtkd_cli.interfaces.placement import Placement as Placement

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -83,20 +83,35 @@ class ModelRequest:
 
 
 @dataclass(frozen=True)
+class RecordedRows:
+    """Rows of a recording that ``mtkd store export`` wrote.
+
+    Attributes:
+        layout: their layout, as the export describes it.
+        rows: ``[N]`` with the fields of the layout, or ``[N, C, *]`` if it has none.
+    """
+
+    layout: Mapping[str, Any]
+    rows: NDArray[Any]
+
+
+@dataclass(frozen=True)
 class PrecomputedOutputs:
     """Precomputed outputs of a teacher, one row per sample.
 
     Attributes:
         file: path of the file, for messages.
         keys: N sample ids, or paths of the samples' files.
-        rows: ``[N, C, *]`` float32 or float64, NaN for missing outputs.
+        rows: ``[N, C, *]`` float32 or float64, NaN for missing outputs; empty with ``recorded``.
         lines: N line or row numbers in the file, for messages.
+        recorded: N rows of an exported recording, in one or more layouts.
     """
 
     file: Path
     keys: tuple[str, ...]
     rows: NDArray[Any]
     lines: Sequence[int]
+    recorded: tuple[RecordedRows, ...] = ()
 
 
 @dataclass(frozen=True)

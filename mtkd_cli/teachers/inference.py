@@ -13,15 +13,11 @@ from torch import Tensor, nn
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import views_of
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import Model, PrecomputedOutputs
+from mtkd_cli.interfaces import Model
 from mtkd_cli.interfaces.missing_outputs import broadcast_per_sample, has_nonfinite
 from mtkd_cli.recipe.schema import Recipe
-from mtkd_cli.teachers.prediction_keys import match_rows
-
-Rows = slice | NDArray[np.int64]
-
-OutputFunction = Callable[[Split, Rows, int], Tensor]
-"""Function from a split, its rows and the number of a view to a teacher's outputs, ``[B, C, *]``."""
+from mtkd_cli.teachers.prediction_keys import match_samples, row_text
+from mtkd_cli.teachers.recorded_predictions import OutputFunction, Rows, recorded_by_id
 
 
 def outputs_by_view(module: nn.Module, recipe: Recipe, device: torch.device) -> OutputFunction:
@@ -50,7 +46,9 @@ def outputs_by_id(model: Model, splits: Sequence[Split], where: str, on_nan: str
             predictions that are not valid outputs of the task. The message names the row of the file.
     """
     predictions: Any = model.predictions
-    rows_of = _match_rows(predictions, splits, where)
+    rows_of = match_samples(predictions, splits, where)
+    if predictions.recorded:
+        return recorded_by_id(predictions, rows_of, where, on_nan)
     to_task_form = model.to_task_shape or (lambda rows: rows)
     gaps = has_nonfinite(torch.from_numpy(predictions.rows))
     if gaps.all():
@@ -68,7 +66,7 @@ def outputs_by_id(model: Model, splits: Sequence[Split], where: str, on_nan: str
             row = file_rows[int(is_gap.nonzero()[0])]
             raise DataError(
                 f"the prediction for {predictions.keys[row]!r} is NaN, infinite or missing",
-                where=f"{where}, {_row_text(predictions, row)}",
+                where=f"{where}, {row_text(predictions, row)}",
                 hint="fix this row, or set store.on_nan: drop to ignore the teacher on such samples",
             )
         # a finite row stands in for each gap, so that the conversion does not fail; masked below
@@ -81,54 +79,10 @@ def outputs_by_id(model: Model, splits: Sequence[Split], where: str, on_nan: str
                 file_rows[0],
             )
             hint = "write distributions that sum to 1, or set outputs: logits"
-            raise DataError(error.what, f"{where}, {_row_text(predictions, row)}", hint) from error
+            raise DataError(error.what, f"{where}, {row_text(predictions, row)}", hint) from error
         return output.masked_fill(broadcast_per_sample(is_gap, output), torch.nan)
 
     return look_up
-
-
-def _match_rows(
-    predictions: PrecomputedOutputs, splits: Sequence[Split], where: str
-) -> dict[str, NDArray[np.int64]]:
-    """Return the row of each sample's prediction, ``[N]`` by split name; see `match_rows`."""
-    rows: dict[str, int] = {}
-    for row, key in enumerate(predictions.keys):
-        if key in rows:
-            raise DataError(
-                f"duplicate sample id {key!r}",
-                f"{where}, {_row_text(predictions, row)}",
-                f"remove it, or row {predictions.lines[rows[key]]}",
-            )
-        rows[key] = row
-    file = f"{where}, {predictions.file}"
-    # row of each sample; -1 without a prediction
-    matched = {split.name: match_rows(rows, split.samples.ids, file) for split in splits}
-    pairs = [
-        (sample, row)
-        for split in splits
-        for sample, row in zip(split.samples.ids, matched[split.name], strict=True)
-    ]
-    missing = [sample for sample, row in pairs if row < 0]
-    if missing:
-        raise DataError(
-            f"no prediction for {len(missing)} of {len(pairs)} samples, the first is {missing[0]!r}",
-            where=file,
-            hint=f"its keys, such as {predictions.keys[0]!r}, must be sample ids or paths; "
-            "mtkd samples RECIPE lists them",
-        )
-    first: dict[int, str] = {}
-    for sample, row in pairs:
-        if first.setdefault(row, sample) != sample:
-            raise DataError(
-                f"one prediction matches two samples, {first[row]!r} and {sample!r}",
-                where=f"{where}, {_row_text(predictions, row)}",
-                hint="key the predictions by sample id, folders included",
-            )
-    return {name: np.array(indices, dtype=np.int64) for name, indices in matched.items()}
-
-
-def _row_text(predictions: PrecomputedOutputs, row: int) -> str:
-    return f"{predictions.file}, row {predictions.lines[row]}"
 
 
 def _is_invalid(to_task_form: Callable[[Any], Any], prediction: NDArray[Any]) -> bool:

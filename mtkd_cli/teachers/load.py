@@ -19,6 +19,7 @@ from mtkd_cli.models.head import with_outputs
 from mtkd_cli.models.preprocess import complete_input
 from mtkd_cli.recipe.resolve import ModelPart
 from mtkd_cli.recipe.schema import Teacher
+from mtkd_cli.store.row_format import storage_kind
 from mtkd_cli.teachers.background import lists_background
 from mtkd_cli.teachers.declared_classes import declared_classes
 
@@ -35,6 +36,9 @@ def check_predictions(predictions: PrecomputedOutputs, teacher: Teacher, task: T
     for key in ("fit", "checkpoint"):
         if getattr(teacher, key) is not None:
             raise UsageError(f"{key}: does not apply to predictions in a file", where, f"remove {key}:")
+    if predictions.recorded:
+        _check_recorded(predictions, teacher, task, where)
+        return
     if not task.logits:
         return
     if teacher.output_kind is None:
@@ -53,6 +57,19 @@ def check_predictions(predictions: PrecomputedOutputs, teacher: Teacher, task: T
             where,
             "set outputs: probabilities",
         )
+
+
+def _check_recorded(predictions: PrecomputedOutputs, teacher: Teacher, task: Task, where: str) -> None:
+    """Raise if an exported recording is of another kind of task, or is declared as another kind."""
+    kind, own = storage_kind(task), str(predictions.recorded[0].layout["kind"])
+    if own != kind:
+        raise DataError(
+            f"the recording has {own}, but the task needs {kind}",
+            f"{where}, {predictions.file}",
+            "use the task of the recipe that was exported",
+        )
+    if teacher.output_kind not in (None, "logits" if task.logits else "values"):
+        raise UsageError("outputs: is known for a recording", where, "remove outputs:")
 
 
 def load_teacher(part: ModelPart, teacher: Teacher, data: Dataset, task: Task) -> Model:

@@ -1,12 +1,66 @@
-"""Match the keys in a file of predictions to sample ids: by id, or by the end of a path."""
+"""Match the keys in a file of predictions to the samples: by id, or by the end of a path."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mtkd_cli.data.dataset import Split
 from mtkd_cli.errors import DataError, join_first
+from mtkd_cli.interfaces import PrecomputedOutputs
 from mtkd_cli.reading.images import ENDINGS
+
+
+def match_samples(
+    predictions: PrecomputedOutputs, splits: Sequence[Split], where: str
+) -> dict[str, NDArray[np.int64]]:
+    """Return the row of each sample's prediction, ``[N]`` by split name; see `match_rows`.
+
+    Raises:
+        DataError: a sample has no prediction, or two samples share one.
+    """
+    rows: dict[str, int] = {}
+    for row, key in enumerate(predictions.keys):
+        if key in rows:
+            raise DataError(
+                f"duplicate sample id {key!r}",
+                f"{where}, {row_text(predictions, row)}",
+                f"remove it, or row {predictions.lines[rows[key]]}",
+            )
+        rows[key] = row
+    file = f"{where}, {predictions.file}"
+    # row of each sample; -1 without a prediction
+    matched = {split.name: match_rows(rows, split.samples.ids, file) for split in splits}
+    pairs = [
+        (sample, row)
+        for split in splits
+        for sample, row in zip(split.samples.ids, matched[split.name], strict=True)
+    ]
+    missing = [sample for sample, row in pairs if row < 0]
+    if missing:
+        raise DataError(
+            f"no prediction for {len(missing)} of {len(pairs)} samples, the first is {missing[0]!r}",
+            where=file,
+            hint=f"its keys, such as {predictions.keys[0]!r}, must be sample ids or paths; "
+            "mtkd samples RECIPE lists them",
+        )
+    first: dict[int, str] = {}
+    for sample, row in pairs:
+        if first.setdefault(row, sample) != sample:
+            raise DataError(
+                f"one prediction matches two samples, {first[row]!r} and {sample!r}",
+                where=f"{where}, {row_text(predictions, row)}",
+                hint="key the predictions by sample id, folders included",
+            )
+    return {name: np.array(indices, dtype=np.int64) for name, indices in matched.items()}
+
+
+def row_text(predictions: PrecomputedOutputs, row: int) -> str:
+    """Return where a prediction is, for messages."""
+    return f"{predictions.file}, row {predictions.lines[row]}"
 
 
 def match_rows(rows: Mapping[str, int], ids: Sequence[str], where: str) -> list[int]:

@@ -24,11 +24,11 @@ from mtkd_cli.teachers import inference, recording, worker_recording
 from mtkd_cli.teachers.calibration import calibrate_teachers
 from mtkd_cli.teachers.checks import validate_live, validate_recorded, validation_table
 from mtkd_cli.teachers.fine_tuning import fit_teacher
-from mtkd_cli.teachers.inference import OutputFunction
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.mixed_views import require_mixable
 from mtkd_cli.teachers.outputs import ReadyTeacher, align_teacher
 from mtkd_cli.teachers.probe import ProbeResult, probe_teacher, sample_views
+from mtkd_cli.teachers.recorded_predictions import OutputFunction, encode_recorded
 from mtkd_cli.teachers.recording import RecordingJob
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.teachers.validation import Doubt, TeacherValidation
@@ -248,19 +248,21 @@ def _recording_jobs(
     """Return the jobs to record the missing arrays of a loaded teacher."""
     recipe, task = context.recipe, context.task
     outputs = output_function(model, teacher.name, [split for split, _ in missing], context, fast=True)
+    layouts = [Layout.for_recipe(shape, recipe, task, split.name) for split, _ in missing]
     return [
         RecordingJob(
             teacher.name,
             outputs,
-            Layout.for_recipe(shape, recipe, task, split.name),
+            layout,
             split,
             number,
             recording.key(teacher.key, split, number, recipe, task),
             recording.batch_size(model.input.size or 1, context.device),
             context.device,
             keep_gaps=recipe.store.on_nan == "drop",
+            encode=encode_recorded(model, layout, split, f"teacher {teacher.name!r}"),
         )
-        for split, number in missing
+        for (split, number), layout in zip(missing, layouts, strict=True)
     ]
 
 

@@ -32,7 +32,7 @@ from mtkd_cli.store import content_store, recorded_outputs, shard_pieces
 from mtkd_cli.store.recorded_outputs import RecordedArray
 from mtkd_cli.store.rounding import Rounding, max_rounding, measure_rounding
 from mtkd_cli.store.row_format import Layout, storage_options
-from mtkd_cli.teachers.inference import OutputFunction
+from mtkd_cli.teachers.recorded_predictions import Encode, OutputFunction
 from mtkd_cli.training.out_of_memory import memory_errors
 from mtkd_cli.training.progress import Progress
 
@@ -104,6 +104,7 @@ class RecordingJob:
         batch_size: samples per batch, see `batch_size`.
         device: device of the teacher.
         keep_gaps: store samples with non-finite outputs as NaN instead of raising.
+        encode: function that encodes outputs, instead of the layout; see `recorded_predictions`.
     """
 
     teacher: str
@@ -115,6 +116,7 @@ class RecordingJob:
     batch_size: int
     device: torch.device
     keep_gaps: bool = False
+    encode: Encode | None = None
 
     @property
     def bytes_needed(self) -> int:
@@ -220,7 +222,7 @@ def compute_shard(
             gap_counts.append((sample, int(gaps.sum().item())))
             output = output.masked_fill(broadcast_per_sample(gaps, output), torch.nan)
         try:
-            rows.append(layout.encode(output))
+            rows.append(job.encode(split, part, output) if job.encode else layout.encode(output))
         except OverflowError as error:
             raise overflow_error(job.teacher, output, split.samples.ids[part], error) from error
         roundings.append(measure_rounding(layout, output, rows[-1]))

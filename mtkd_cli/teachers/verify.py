@@ -18,10 +18,10 @@ from mtkd_cli.store.rounding import describe_rounding
 from mtkd_cli.store.row_format import VALUES
 from mtkd_cli.teachers import recording
 from mtkd_cli.teachers.fine_tuning import fit_teacher
-from mtkd_cli.teachers.inference import OutputFunction
 from mtkd_cli.teachers.load import load_teacher
 from mtkd_cli.teachers.prepare import output_function
 from mtkd_cli.teachers.probe import with_output_form
+from mtkd_cli.teachers.recorded_predictions import OutputFunction
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.training.context import Context
 

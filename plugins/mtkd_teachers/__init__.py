@@ -78,7 +78,7 @@ def mtkd_register_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             "predictions",
-            "Outputs in a file, by sample id, of a model that cannot run here, such as one behind an API.",
+            "Outputs in files, by sample id, of a model that cannot run here, or of an exported recording.",
             "mtkd_teachers.predictions:PredictionsProvider",
             endings=(".csv", ".tsv", ".npz", ".parquet"),
             guess="mtkd_teachers.guess_files:guess_predictions",

@@ -1,4 +1,7 @@
-"""Outputs that were computed elsewhere, by sample id: ``predictions:answers.csv``, ``.npz``, ``.parquet``."""
+"""Outputs that were computed elsewhere, by sample id: ``predictions:answers.csv``, ``.npz``, ``.parquet``.
+
+Also those of a reinforced data set: ``predictions:FOLDER#TEACHER``, see `mtkd_teachers.reinforced`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from mtkd_cli.reading.decimal_sign import with_decimal_signs
 from mtkd_cli.reading.numbers import parse_numbers
 from mtkd_cli.reading.tables import ENDINGS, Frame, read
 from mtkd_cli.safe_loading.decompression_limits import refuse_bomb
+from mtkd_teachers import reinforced
 
 KEY = "id"
 """Column of the sample ids; without it, the first column is used."""
@@ -33,12 +37,14 @@ class PredictionsProvider:
     """Reads outputs of models that cannot run here, such as those behind an API. Nothing is unpickled."""
 
     def files(self, model: str) -> list[Path]:
-        """Return the file.
+        """Return the file, or those of a reinforced data set.
 
         Raises:
             DataError: the file does not exist, or its suffix is unknown.
         """
         path, where = Path(model), f"predictions:{model}"
+        if reinforced.is_reinforced(model):
+            return reinforced.files(model)
         if path.suffix not in READERS:
             raise DataError(
                 "not a file of predictions", where, f"use a file with the suffix {' or '.join(READERS)}"
@@ -53,13 +59,19 @@ class PredictionsProvider:
         Raises:
             DataError: the file cannot be read, or has no predictions.
         """
+        if reinforced.is_reinforced(request.model):
+            predictions, classes = reinforced.load(request.model)
+            return _model(predictions, classes)
         path = self.files(request.model)[0]
         keys, names, rows, lines = READERS[path.suffix](path)
         if not len(keys):
             raise DataError("the file has no predictions", str(path), f"it needs {SHAPE}")
         predictions = PrecomputedOutputs(path, tuple(keys), rows, lines)
-        classes = tuple(names) if names else None
-        return Model(nn.Identity(), InputSpec(), classes=classes, trained=True, predictions=predictions)
+        return _model(predictions, tuple(names) if names else None)
+
+
+def _model(predictions: PrecomputedOutputs, classes: tuple[str, ...] | None) -> Model:
+    return Model(nn.Identity(), InputSpec(), classes=classes, trained=True, predictions=predictions)
 
 
 def _read_table(path: Path) -> Table:

@@ -15,7 +15,7 @@ WORDS = {
     *("run", "table", "median", "consensus", "entropy", "majority", "weighted", "route", "progressive"),
 }
 """Names that are also English words or keys of a recipe."""
-FORMATS = {"coco", "onnx", "python", "yolo"}
+FORMATS = {"coco", "onnx", "python", "webdataset", "yolo"}
 """Names that are also file formats, and the prefix of local code (``python:FILE:NAME``)."""
 LIBRARIES = {"keras", "sklearn", "timm", "torchvision"}
 """Names that are also libraries: the registry times their imports, and reports have their versions."""

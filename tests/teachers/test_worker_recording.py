@@ -1,4 +1,4 @@
-"""Any number of independent workers record each shard once, whoever of them dies or is paused."""
+"""Any number of independent workers record each shard once, even if some die or are paused."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def rows_of(jobs: list[RecordingJob]) -> list[np.ndarray]:
 
 
 def alone(jobs: list[RecordingJob], monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
-    """Return what one process records that is no worker."""
+    """Return what one process records that is not a worker."""
     with monkeypatch.context() as patch:
         patch.setenv("MTKD_STORE", "alone")
         before = LOG.read_text()

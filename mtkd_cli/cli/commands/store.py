@@ -1,4 +1,4 @@
-"""``mtkd store``: list, verify and prune the recorded outputs and other files kept between runs."""
+"""``mtkd store``: list, verify, export and prune the recorded outputs and other files kept between runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import typer
 
 from mtkd_cli.cli import console
 from mtkd_cli.cli.application import Application
+from mtkd_cli.cli.commands.store_export import export
 from mtkd_cli.cli.common_options import Json, Threads
 from mtkd_cli.cli.completion import complete_override
 from mtkd_cli.cli.number_limits import at_most
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
-store = Application(name="store", no_args_is_help=True, help="List, verify and prune stored outputs.")
+store = Application(name="store", no_args_is_help=True, help="List, verify, export and prune stored outputs.")
 
 
 @store.command(name="list")
@@ -156,6 +157,9 @@ def prune(
         console.print_status(f"removed {len(removed)} items, {_size(sum(item.bytes for item in removed))}")
         if in_use:
             console.print_status(f"kept {len(in_use)} items that a running mtkd uses")
+
+
+store.command()(export)
 
 
 def _size(count: float) -> str:
