@@ -239,6 +239,7 @@ def mtkd_register_data() -> list[DataSpec]:
             "yolo",
             "Boxes in YOLO format: data.yaml, and one text file of boxes per image.",
             "mtkd_data.yolo:Yolo",
+            guess="mtkd_data.guess_yolo:guess",
             tasks=("detection",),
             options=(
                 Option("path", str, None, "the file data.yaml", required=True),

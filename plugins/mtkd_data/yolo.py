@@ -51,11 +51,13 @@ class Yolo:
 
     def load(self, cache: DataCache) -> SourceData:
         """Return the samples of each split."""
-        content = _read(self.file)
-        classes = _class_names(content, self.file)
-        root = (self.file.parent / str(content.get("path") or ".")).resolve()
+        content = read_description(self.file)
+        classes = class_names(content, self.file)
+        root = root_of(content, self.file)
         images = {
-            name: [self._boxed(path, root, classes) for path in self._files(content[name], root, name)]
+            name: [
+                self._boxed(path, root, classes) for path in images_of(self.file, content[name], root, name)
+            ]
             for name in SPLITS
             if content.get(name)
         }
@@ -65,40 +67,51 @@ class Yolo:
             classes, splits["train"], splits.get("val"), splits.get("test"), fit=self.options.fit
         )
 
-    def _files(self, given: Any, root: Path, split: str) -> list[Path]:
-        """Return the images of a split."""
-        found: list[Path] = []
-        for part in given if isinstance(given, list) else [given]:
-            place = root / str(part)
-            if place.is_dir():
-                found += list_images(place)
-            elif place.is_file():
-                lines = read_text(place, LIST_HINT).splitlines()
-                found += [
-                    file_inside(root, _below(line.strip(), root), f"{place}, line {number}", LIST_HINT)
-                    for number, line in enumerate(lines, start=1)
-                    if line.strip()
-                ]
-            else:
-                raise DataError(
-                    f"no folder or list {place}", f"{self.file}: {split}", "paths are relative to path:"
-                )
-        if not found:
-            raise DataError(f"no {KINDS} images", f"{self.file}: {split}", "fix the path")
-        repeated = next((path for path, count in Counter(found).items() if count > 1), None)
-        if repeated:
-            raise DataError(f"{repeated.name} is listed twice", f"{self.file}: {split}", "remove one of them")
-        return found
-
     def _boxed(self, image: Path, root: Path, classes: tuple[str, ...]) -> BoxedImage:
         name = as_utf8(image.relative_to(root) if image.is_relative_to(root) else image.name)
-        file = _label_file(image)
-        if not file.is_file():
+        labels = label_file(image)
+        if not labels.is_file():
             return BoxedImage(image, name, None, () if self.has_background else None)
-        return BoxedImage(image, name, None, tuple(_boxes(file, classes)))
+        return BoxedImage(image, name, None, tuple(_boxes(labels, classes)))
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def root_of(content: Mapping[str, Any], file: Path) -> Path:
+    """Return the folder that the paths in ``data.yaml`` are relative to."""
+    return (file.parent / str(content.get("path") or ".")).resolve()
+
+
+def images_of(file: Path, given: Any, root: Path, split: str) -> list[Path]:
+    """Return the images of a split.
+
+    Args:
+        file: the file ``data.yaml``, used in messages.
+        given: its folder, its list of images, or a list of these.
+        root: folder of the data set.
+        split: ``train``, ``val`` or ``test``.
+    """
+    found: list[Path] = []
+    for part in given if isinstance(given, list) else [given]:
+        place = root / str(part)
+        if place.is_dir():
+            found += list_images(place)
+        elif place.is_file():
+            lines = read_text(place, LIST_HINT).splitlines()
+            found += [
+                file_inside(root, _below(line.strip(), root), f"{place}, line {number}", LIST_HINT)
+                for number, line in enumerate(lines, start=1)
+                if line.strip()
+            ]
+        else:
+            raise DataError(f"no folder or list {place}", f"{file}: {split}", "paths are relative to path:")
+    if not found:
+        raise DataError(f"no {KINDS} images", f"{file}: {split}", "fix the path")
+    repeated = next((path for path, count in Counter(found).items() if count > 1), None)
+    if repeated:
+        raise DataError(f"{repeated.name} is listed twice", f"{file}: {split}", "remove one of them")
+    return found
+
+
+def read_description(file: Path) -> Mapping[str, Any]:
     """Return the content of ``data.yaml``; all scalars are texts, so that a class may be called ``no``."""
     if not file.is_file():
         raise missing_path(file, "data.path")
@@ -113,7 +126,8 @@ def _read(file: Path) -> Mapping[str, Any]:
     return content
 
 
-def _class_names(content: Mapping[str, Any], file: Path) -> tuple[str, ...]:
+def class_names(content: Mapping[str, Any], file: Path) -> tuple[str, ...]:
+    """Return the class names in ``data.yaml``."""
     names = content["names"]
     if isinstance(names, dict):
         numbers = {str(number) for number in range(len(names))}
@@ -138,7 +152,7 @@ def _below(line: str, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_absolute() and path.is_relative_to(root) else line
 
 
-def _label_file(image: Path) -> Path:
+def label_file(image: Path) -> Path:
     """Return ``.../labels/a.txt`` for ``.../images/a.jpg``: the last folder ``images`` counts."""
     parts = list(image.parts)
     folders = [index for index, part in enumerate(parts[:-1]) if part == IMAGES]

@@ -119,11 +119,16 @@ def test_mask_folders_with_predicted_maps_run(values: tuple[int, ...], classes: 
     assert distill("augment=none", "views=1")["task"] == "segmentation"
 
 
-@pytest.mark.parametrize("layout", ["coco", "voc"])
+@pytest.mark.parametrize("layout", ["coco", "voc", "yolo"])
 def test_boxes_with_predicted_boxes_run(layout: str) -> None:
     getattr(own_data, layout)(Path("boxes"))
-    ids = [f"images/{n}.png" if layout == "coco" else f"{n}.jpg" for n in range(20)]
-    boxes = np.tile(np.array([[[0.1, 0.2, 0.6, 0.7, 0.9, 0]]], dtype=np.float32), (20, 1, 1))
+    names = {
+        "coco": ["images/{}.png"],
+        "voc": ["{}.jpg"],
+        "yolo": ["images/train/{}.png", "images/val/{}.png"],
+    }
+    ids = [name.format(number) for name in names[layout] for number in range(20)]
+    boxes = np.tile(np.array([[[0.1, 0.2, 0.6, 0.7, 0.9, 0]]], dtype=np.float32), (len(ids), 1, 1))
     np.savez("boxes.npz", ids=np.array(ids), predictions=boxes)
     recipe, _ = init("--data", "boxes", "--teacher", "boxes.npz")
     assert (recipe["task"], recipe["data"]["name"]) == ("detection", layout)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from mtkd_cli.errors import DataError
 from mtkd_cli.interfaces import FILL_IN
-from mtkd_data import guess_class_folders, guess_coco, guess_masks, guess_voc
+from mtkd_cli.plugin.registry import discover
+from mtkd_cli.recipe.guess_data import find_data_source
+from mtkd_data import guess_class_folders, guess_coco, guess_masks, guess_voc, guess_yolo
 from mtkd_data.guess_tables import guess_image_table, guess_table
 from tests.fixtures import own_data
 
@@ -142,10 +145,32 @@ def test_voc_lists_and_years() -> None:
     assert "2007, 2012" in masks.why["year"]
 
 
+def test_yolo_splits_and_images_without_labels() -> None:
+    own_data.yolo(Path("boxes"), ("train", "val", "test"))
+    Path("boxes/other.yaml").write_text("lr: 0.1\n")
+    (found,) = guess_yolo.guess(Path("boxes"), "")
+    assert (found.splits, found.checks) == (("val", "test"), ())
+    assert found.options == {"path": "boxes/data.yaml", "size": 16, "channels": 3}
+    for number in range(4):
+        Path(f"boxes/labels/train/{number}.txt").unlink()
+    (few,) = guess_yolo.guess(Path("boxes/data.yaml"), "")
+    assert few.options["missing"] == "background"
+    assert few.checks[0].startswith("4 of 20 training images have no label file")
+    for number in range(4, 11):
+        Path(f"boxes/labels/train/{number}.txt").unlink()
+    (many,) = guess_yolo.guess(Path("boxes"), "")
+    assert many.options["missing"] == "unlabeled"
+    Path("boxes/data.yaml").unlink()
+    with pytest.raises(DataError, match=r"no data\.yaml"):
+        guess_yolo.guess(Path("boxes"), "")
+    with pytest.raises(DataError, match=r"no data\.yaml"):
+        find_data_source("boxes", "", discover(third_party=False))
+
+
 def test_nothing_is_recognized_in_an_empty_folder() -> None:
     Path("empty").mkdir()
     for guess in (
         *(guess_class_folders.guess, guess_table, guess_image_table, guess_coco.guess, guess_masks.guess),
-        *(guess_voc.guess_boxes, guess_voc.guess_masks),
+        *(guess_voc.guess_boxes, guess_voc.guess_masks, guess_yolo.guess),
     ):
         assert list(guess(Path("empty"), "")) == []
