@@ -53,6 +53,7 @@ class Detection(Task):
 
     primary = Metric("map", higher_is_better=True)
     spatial = True
+    pictured_samples = 4
     by_element = False
     has_class_numbers = True
     precision = "fp32"

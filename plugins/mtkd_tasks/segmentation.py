@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -13,8 +14,9 @@ from torch import Tensor
 
 from mtkd_cli.interfaces import Columns, Details, LossOptions, Merged, Metric, Placement, TaskData, sides
 from mtkd_cli.losses import loss_to_teachers, registered_loss
-from mtkd_cli.reading.class_colors import mask_image
-from mtkd_tasks.grid import grid, image_of
+from mtkd_cli.reading.class_colors import NO_LABEL, class_color, mask_image
+from mtkd_tasks.grid import image_of
+from mtkd_tasks.panels import enlarged, panels
 from mtkd_tasks.softmax_task import OverClasses
 
 TOP_K = 4
@@ -38,6 +40,7 @@ class Segmentation(OverClasses):
     primary = Metric("miou", higher_is_better=True)
     class_score = "iou"
     spatial = True
+    pictured_samples = 4
 
     columns: Columns
 
@@ -148,8 +151,12 @@ class Segmentation(OverClasses):
         return counts["right"] / (counts["answered"] + counts["labeled"] - counts["right"])
 
     def picture(self, inputs: NDArray[Any], answers: Mapping[str, Tensor], target: Tensor) -> Image | None:
-        """Return images with their masks and the masks of each model."""
-        masks = [target, *(output.argmax(dim=1) for output in answers.values())]
-        columns = [[image_of(pixels) for pixels in inputs]]
-        columns += [[mask_image(mask) for mask in each.cpu().numpy()] for each in masks]
-        return grid(["image", "label", *answers], list(zip(*columns, strict=True)))
+        """Return images with their masks and the masks of each model, and a legend of the classes in them."""
+        masks = [target.cpu(), *(output.argmax(dim=1).cpu() for output in answers.values())]
+        columns = [[enlarged(image_of(pixels)) for pixels in inputs]]
+        columns += [[enlarged(mask_image(mask)) for mask in each.numpy()] for each in masks]
+        shown = {int(number) for each in masks for number in np.unique(each.numpy())}
+        colors = {self.classes[number]: class_color(number) for number in sorted(shown) if number >= 0}
+        if any(number < 0 for number in shown):
+            colors["no label"] = NO_LABEL
+        return panels(["image", "label", *answers], list(zip(*columns, strict=True)), colors)

@@ -13,7 +13,7 @@ from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
 from mtkd_cli.teachers.prepare import prepare_teachers
-from mtkd_tasks.grid import CELL, GAP
+from mtkd_tasks.panels import COLUMNS, GAP, PANEL
 from tests.fixtures.small_runs import Contexts
 
 SMALL = (
@@ -46,7 +46,7 @@ def test_scenes_without_masks_take_part_and_everyone_is_measured(context: Contex
     for row in (scores["student"], *scores["baselines"].values(), scores["ensemble"]):
         assert set(row) == {"miou", "pixel_accuracy"}
     with Image.open(Path("runs/seg/predictions.png")) as picture:
-        assert picture.width == (7 + len(scores["baselines"])) * (CELL + GAP) + GAP
+        assert picture.width == COLUMNS * (PANEL + GAP) + GAP
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,11 @@ from mtkd_cli.interfaces import (
     TaskData,
 )
 from mtkd_cli.plugin.registry import Registry
+from mtkd_cli.reading.class_colors import class_color
 from mtkd_cli.recipe.load import load
 from mtkd_tasks.boxes import best_first, empty
 from mtkd_tasks.detection import Detection
+from mtkd_tasks.panels import GAP, PANEL, SWATCH
 
 CLASSES = ("cat", "dog", "eel")
 BOX, OTHER = [0.1, 0.1, 0.4, 0.4], [0.5, 0.5, 0.9, 0.9]
@@ -209,13 +211,19 @@ def test_rejects_outputs_of_other_shapes() -> None:
         task().to_task_shape({})
 
 
-def test_picture_has_column_per_model() -> None:
+def test_picture_has_panel_per_model_and_legend() -> None:
+    """Boxes are drawn in the colors of their classes; the legend has the classes that are drawn."""
     inputs = np.zeros((2, 1, 32, 32), dtype=np.uint8)
     target = torch.tensor([[[*BOX, 0]], [HIDDEN]])
     output = answer([*OTHER, 0.9, 1]).repeat(2, 1, 1)
     shown = task().picture(inputs, {"student": output, "teacher a": output}, target)
-    assert shown.size[0] == 3 * 128
-    assert len(shown.getcolors(1000) or ()) > 2
+    assert shown.width == 3 * (PANEL + GAP) + GAP
+    pixels = np.asarray(shown)
+    drawn = {tuple(color) for color in pixels.reshape(-1, 3).tolist()}
+    assert {class_color(1), class_color(2)} <= drawn
+    assert class_color(3) not in drawn
+    legend = {tuple(color) for color in pixels[-2 * SWATCH :].reshape(-1, 3).tolist()}
+    assert {class_color(1), class_color(2)} <= legend
 
 
 def test_rejects_class_weights() -> None:
