@@ -32,6 +32,9 @@ LEAST = 2
 """Minimum number of samples of a batch in each process: BatchNorm needs two."""
 
 
+_began = 0
+
+
 def size() -> int:
     """Return the number of processes."""
     return distributed.get_world_size() if _is_initialized() else 1
@@ -40,6 +43,22 @@ def size() -> int:
 def rank() -> int:
     """Return the rank of this process, from 0."""
     return distributed.get_rank() if _is_initialized() else 0
+
+
+def began_size() -> int:
+    """Return the number of processes that the run began with: batches and content keys are made for it."""
+    return _began or size()
+
+
+@contextmanager
+def began_with(processes: int) -> Iterator[None]:
+    """Within the block, make batches and content keys for a number of processes; 0: for those of this run."""
+    global _began
+    before, _began = _began, processes
+    try:
+        yield
+    finally:
+        _began = before
 
 
 def is_first() -> bool:

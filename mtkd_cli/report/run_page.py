@@ -17,7 +17,7 @@ from mtkd_cli.report.gallery_section import gallery_section
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.outcome import HELPED, HURT, outcome_of
 from mtkd_cli.report.page import Badge, Figure, Grid, Section, Tile, embed, page
-from mtkd_cli.report.run_result import Margin, RunResult
+from mtkd_cli.report.run_result import PROCESS_CHANGES, Margin, RunResult
 from mtkd_cli.report.score_bars import Bar, score_bars
 from mtkd_cli.report.score_cells import score_cells, score_text
 from mtkd_cli.report.training_section import training_section
@@ -222,7 +222,9 @@ def _repeat(report: RunResult, recipe: str) -> Section:
     return Section(
         "Repeat it",
         text=[
-            "With the same versions, machine and number of threads it gives the same bits.",
+            "It gives the same result up to rounding: the run went on in another number of processes."
+            if PROCESS_CHANGES in report.engine
+            else "With the same versions, machine and number of threads it gives the same bits.",
             *(
                 [f"Augmentation: {report.augment}; batch size {report.batch_size}."]
                 if report.augment is not None

@@ -17,6 +17,9 @@ from mtkd_cli.report.timing import Timing
 FORMAT = 2
 """Number of the layout; changes when a field changes its name or meaning."""
 
+PROCESS_CHANGES = "processes changed"
+"""Entry of the engine of a run that went on in another number of processes; says when."""
+
 Scores = Mapping[str, Number]
 """Metrics by name, the one that decides first; NaN where one is undefined."""
 

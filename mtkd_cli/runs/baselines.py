@@ -14,6 +14,7 @@ from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.runs.students import TrainedStudent, build_untrained, plan_steps, train_best_candidate
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store
+from mtkd_cli.store.own_key import continue_unfinished
 from mtkd_cli.store.shared import fill_once_together
 from mtkd_cli.teachers.identity import student_identity
 from mtkd_cli.training.context import Context
@@ -81,9 +82,10 @@ def train_baseline(baseline: Baseline, context: Context) -> TrainedStudent:
     validation, and the same candidates. The reference on all labels has one candidate, the one chosen for
     the student alone, to save time.
     """
-    key = baseline_key(baseline, context)
+    key = context.key_of_run(baseline.kind, baseline_key(baseline, context))
     with fill_once_together(baseline.kind, key) as empty:
         if empty is not None:
+            continue_unfinished(baseline.kind, key)
             checkpoints = content_store.unfinished_folder(baseline.kind, key)
             if baseline.kind == "pseudo-labels":
                 alone = train_baseline(ALONE, context).model
@@ -119,7 +121,8 @@ def _with_chosen_rate(context: Context) -> Context:
 
 def is_trained(baseline: Baseline, context: Context) -> bool:
     """Whether the student of a baseline is in the store."""
-    return content_store.find(baseline.kind, baseline_key(baseline, context)) is not None
+    key = context.key_of_run(baseline.kind, baseline_key(baseline, context))
+    return content_store.find(baseline.kind, key) is not None
 
 
 def baseline_key(baseline: Baseline, context: Context) -> dict[str, Any]:

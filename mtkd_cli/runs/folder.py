@@ -29,7 +29,9 @@ from mtkd_cli.runs import manifest, names
 from mtkd_cli.runs.log_file import LogFile
 from mtkd_cli.runs.metrics_log import MetricsFile
 from mtkd_cli.safe_loading import weights
+from mtkd_cli.training import checkpoint
 from mtkd_cli.training.events import RunListener
+from mtkd_cli.training.process_changes import last_process_count
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -290,7 +292,17 @@ def read_seed_count(name: str) -> int:
 
 
 def read_process_count(name: str) -> int:
-    """Return the number of processes that a run began with; 1 if it has not begun."""
+    """Return the number of processes in which a run went on last; 1 if it has not begun."""
     path = ROOT / name / MANIFEST
-    engine: dict[str, int] = checksummed_json.read(path)["engine"] if path.exists() else {}
-    return engine.get("processes", 1)
+    return last_process_count(checksummed_json.read(path)) if path.exists() else 1
+
+
+def training_point(checkpoints: Path) -> str:
+    """Return how far the student is trained in a folder of checkpoints, in words."""
+    candidates = sorted(checkpoints.glob("candidate-*"), key=lambda path: int(path.name.partition("-")[2]))
+    for candidate in reversed(candidates):
+        if found := checkpoint.list_checkpoints(candidate):
+            number = candidate.name.partition("-")[2]
+            of = f" of candidate {number}" if len(candidates) > 1 else ""
+            return f"step {int(found[-1].name[-9:])}{of}"
+    return "step 0"

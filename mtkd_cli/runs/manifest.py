@@ -57,6 +57,7 @@ def describe_run(
         "device": str(context.device),
         "views": views,
         "baseline": str(baseline),
+        **({"process_changes": changes.as_list()} if (changes := context.process_changes) else {}),
     }
 
 

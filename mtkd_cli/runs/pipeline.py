@@ -41,6 +41,7 @@ from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.training.context import Context
+from mtkd_cli.training.process_changes import ProcessChanges
 from mtkd_cli.training.progress import Progress
 from mtkd_cli.training.strategy import Strategy
 
@@ -51,6 +52,7 @@ def prepare(
     progress: Progress,
     threads: Threads | None = None,
     only_teachers: bool = False,
+    process_changes: ProcessChanges | None = None,
 ) -> Context:
     """Load the data and the task of a resolved recipe.
 
@@ -60,6 +62,7 @@ def prepare(
         progress: shows the progress.
         threads: the CPU threads; by default chosen automatically.
         only_teachers: whether no student is trained, so that fewer labels are needed.
+        process_changes: changes of the number of processes of the run.
 
     Raises:
         MtkdError: the data is invalid, or lacks labels that the recipe needs.
@@ -72,7 +75,14 @@ def prepare(
     preflight.refuse_wrong_labels(data, task)
     settled = automatic.resolve_auto(parts, data, task)
     return Context(
-        settled, parts, data, task, resolve_device(device), progress, threads or threads_of_option(0)
+        settled,
+        parts,
+        data,
+        task,
+        resolve_device(device),
+        progress,
+        threads or threads_of_option(0),
+        process_changes,
     )
 
 
@@ -111,6 +121,8 @@ def distill(context: Context, run: Run, baseline: bool | str) -> RunResult:
         now = manifest.describe_run(context, resolved, count_views(context.recipe), choice)
         views = run.begin(context.recipe, now)
         events.run_started(context.recipe.as_dict(), run.folder)
+        if context.process_changes:
+            context.progress.say(context.process_changes.sentence)
         baselines = list_baselines(choice, context)
         for note in context.data.notes:
             context.progress.say(note)

@@ -22,6 +22,7 @@ from mtkd_cli.report.costs import Costs
 from mtkd_cli.report.gallery import Gallery
 from mtkd_cli.report.metric_names import spelt
 from mtkd_cli.report.run_result import (
+    PROCESS_CHANGES,
     Answers,
     Data,
     Everyone,
@@ -156,7 +157,7 @@ def make_report(
         kd_ratio=resolve_kd_ratio(context),
         augment=automatic.describe_augment(wanted.augment),
         batch_size=wanted.train.batch_size,
-        engine=context.engine,
+        engine={**context.engine, **_process_changes(context)},
         versions={n: importlib.metadata.version(n) for n in PACKAGES},
         machine=f"{platform.system()} {platform.machine()}",
         repeat=f"mtkd distill {ROOT / name / 'recipe.yaml'} --device {context.device.type}"
@@ -198,6 +199,10 @@ def _describe_teacher(ready: ReadyTeacher, warnings: list[str], context: Context
         warnings=tuple(warnings),
         rounding=None if ready.rounding is None else ready.rounding.error,
     )
+
+
+def _process_changes(context: Context) -> dict[str, str]:
+    return {PROCESS_CHANGES: context.process_changes.sentence} if context.process_changes else {}
 
 
 def _processes_option(context: Context) -> str:

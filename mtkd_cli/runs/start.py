@@ -17,9 +17,10 @@ from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.report.run_result import RunResult
 from mtkd_cli.runs import automatic, pipeline
 from mtkd_cli.runs.baseline_choice import BaselineChoice, read_choice
-from mtkd_cli.runs.folder import CHECKPOINTS, MANIFEST, Run
+from mtkd_cli.runs.folder import CHECKPOINTS, MANIFEST, Run, training_point
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.training.context import Context
+from mtkd_cli.training.process_changes import ProcessChanges, changes_of_run
 from mtkd_cli.training.progress import Progress
 
 
@@ -48,8 +49,12 @@ def run_recipe(
             parts, device, used, baseline = settings_of_run(run.begun, parts, device, threads, baseline)
             report = find_finished_report(run, parts, baseline)
             begun = (run.begun or {}).get("recipe")
-            group.broadcast(None if report else (device, used, baseline, begun))
-            report = report or pipeline.distill(load_context(parts, device, used), run, baseline)
+            changes = changes_of_run(run.begun, name, group.size(), training_point(run.checkpoints))
+            group.broadcast(None if report else (device, used, baseline, begun, changes))
+            if report is None:
+                with group.began_with(changes.began if changes else 0):
+                    context = load_context(parts, device, used, process_changes=changes)
+                    report = pipeline.distill(context, run, baseline)
             _finish()
             return report
 
@@ -95,9 +100,11 @@ def find_finished_report(run: Run, parts: Resolved, baseline: BaselineChoice) ->
 def _assist(parts: Resolved, name: str) -> None:
     """Do this process's share of a run that the first process leads."""
     if led := group.broadcast(None):
-        device, threads, baseline, begun = led
+        device, threads, baseline, begun, changes = led
         parts = replace(parts, recipe=automatic.apply_begun_values(parts.recipe, begun))
-        pipeline.assist(load_context(parts, device, threads), baseline, ROOT / name / CHECKPOINTS)
+        with group.began_with(changes.began if changes else 0):
+            context = load_context(parts, device, threads, process_changes=changes)
+            pipeline.assist(context, baseline, ROOT / name / CHECKPOINTS)
 
 
 @contextmanager
@@ -110,7 +117,13 @@ def resume_hint(name: str) -> Iterator[None]:
         raise type(stop)(how) from None
 
 
-def load_context(parts: Resolved, device: str, threads: Threads, only_teachers: bool = False) -> Context:
+def load_context(
+    parts: Resolved,
+    device: str,
+    threads: Threads,
+    only_teachers: bool = False,
+    process_changes: ProcessChanges | None = None,
+) -> Context:
     """Load the data and the task of a recipe, with progress on stderr and the same threads everywhere.
 
     Args:
@@ -118,8 +131,9 @@ def load_context(parts: Resolved, device: str, threads: Threads, only_teachers: 
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: the CPU threads; those of the first process count.
         only_teachers: whether no student is trained, so that fewer labels are needed.
+        process_changes: changes of the number of processes of the run.
     """
     threads = group.broadcast(threads)
     torch.set_num_threads(threads.limit)
     progress = Progress(Console(stderr=True) if group.is_first() else None)
-    return pipeline.prepare(parts, device, progress, threads, only_teachers)
+    return pipeline.prepare(parts, device, progress, threads, only_teachers, process_changes)

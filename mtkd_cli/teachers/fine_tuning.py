@@ -23,6 +23,7 @@ from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.schema import Fit, Train
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.store import content_store, worker_claims
+from mtkd_cli.store.own_key import continue_unfinished
 from mtkd_cli.store.shared import fill_once_together
 from mtkd_cli.teachers.fit_classes import fit_split_of
 from mtkd_cli.teachers.fit_split import FitSplit
@@ -71,6 +72,7 @@ def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context, wait: 
     fitting_once = fill_once_together("fitted", fit_key, wait)
     with context.progress.phase(f"fit {teacher.name}", steps), fitting_once as empty:
         if empty is not None:
+            continue_unfinished("fitted", fit_key)
             fitting = (_fit_head if fit.train == "head" else _fit_all)(model, chosen, context)
             checkpointer = Checkpointer(
                 content_store.unfinished_folder("fitted", fit_key),

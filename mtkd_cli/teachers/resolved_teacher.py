@@ -38,18 +38,24 @@ class ResolvedTeacher:
         return self.part.spec.by_id
 
     @cached_property
+    def _usual_key(self) -> dict[str, Any]:
+        return teacher_key(self.entry, self.part, self.context)
+
+    @cached_property
     def key(self) -> dict[str, Any]:
         """Everything that affects its outputs. Reads its files once.
 
         Raises:
             DataError: a file is missing or cannot be read.
         """
-        return teacher_key(self.entry, self.part, self.context)
+        usual = self._usual_key
+        fit = usual["fit"]
+        return {**usual, "fit": fit and self.context.key_of_run("fitted", fit)}
 
     @property
     def hash(self) -> str:
-        """Digest of the key."""
-        return content_store.digest(self.key)
+        """Digest of the key, also of a run that went on in another number of processes."""
+        return content_store.digest(self._usual_key)
 
     @property
     def fit_key(self) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ def automatic_batch_size(samples: int) -> int:
     """
     limit = min(LARGEST, samples // STEPS)
     power = 2 ** int(math.log2(limit)) if limit else 1
-    return max(power, SMALLEST * group.size())
+    return max(power, SMALLEST * group.began_size())
 
 
 def too_few_steps(key: str, batch_size: int, samples: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +20,10 @@ from mtkd_cli.distributed.threads import Threads, threads_of_option
 from mtkd_cli.interfaces import Task
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Recipe
+from mtkd_cli.store.own_key import key_of_run
 from mtkd_cli.training.evaluation import validate
 from mtkd_cli.training.loop import Evaluation
+from mtkd_cli.training.process_changes import ProcessChanges
 from mtkd_cli.training.progress import Progress
 from mtkd_cli.training.training_data import TrainingData
 
@@ -38,6 +40,7 @@ class Context:
         device: device of the computation.
         progress: display of the run.
         threads: CPU threads of this process.
+        process_changes: changes of the number of processes; None if there were none.
     """
 
     recipe: Recipe
@@ -47,6 +50,7 @@ class Context:
     device: torch.device
     progress: Progress
     threads: Threads = field(default_factory=lambda: threads_of_option(0))
+    process_changes: ProcessChanges | None = None
 
     def training_data(self, split: Split, rows: NDArray[np.int64], view_count: int | None) -> TrainingData:
         """Return the training data of some rows of a split.
@@ -65,6 +69,10 @@ class Context:
         """Evaluate a module on the validation split; see `evaluation.validate`."""
         return validate(module, self.task, self.data.val, self.data.train, self.device, distance)
 
+    def key_of_run(self, kind: str, key: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the key of a trained result in the store, see `mtkd_cli.store.own_key`."""
+        return key_of_run(kind, key, self.process_changes.run if self.process_changes else "")
+
     @property
     def engine(self) -> dict[str, Any]:
         """Versions, device, threads and processes: what affects results besides recipe and data."""
@@ -74,5 +82,5 @@ class Context:
             "python": platform.python_version(),
             "device": device_name(self.device),
             **self.threads.as_dict(),
-            **({"processes": group.size()} if group.size() > 1 else {}),
+            **({"processes": group.began_size()} if group.began_size() > 1 else {}),
         }

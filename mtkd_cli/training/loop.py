@@ -260,7 +260,8 @@ def shuffled_batches(
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Yield (epoch, indices) without end, starting after ``done`` steps.
 
-    A last batch with fewer than two samples per process joins the one before: BatchNorm needs two.
+    A last batch with fewer than two samples per process joins the one before: BatchNorm needs two. The
+    processes are those that the run began with, so that a run keeps its batches.
     """
     count = steps_per_epoch(samples, batch_size)
     epoch, first = divmod(done, count)
@@ -277,7 +278,7 @@ def shuffled_batches(
 def steps_per_epoch(samples: int, batch_size: int) -> int:
     """Return the number of batches in one epoch."""
     full = math.ceil(samples / batch_size)
-    return full - 1 if full > 1 and 0 < samples % batch_size < group.LEAST * group.size() else full
+    return full - 1 if full > 1 and 0 < samples % batch_size < group.LEAST * group.began_size() else full
 
 
 def require_minimum_batch(samples: int, batch_size: int, processes: int | None = None) -> None:
@@ -292,10 +293,16 @@ def require_minimum_batch(samples: int, batch_size: int, processes: int | None =
         UsageError: the batch has fewer than `group.LEAST` samples per process.
     """
     processes = group.size() if processes is None else processes
-    available, needed = min(samples, batch_size), group.LEAST * processes
+    available, needed = _smallest_batch(samples, batch_size), group.LEAST * processes
     if processes > 1 and available < needed:
         raise UsageError(
             f"{processes} processes need at least {needed} samples per batch, but it has {available}",
             where="--processes",
             hint="start fewer processes, increase train.batch_size, or add labels",
         )
+
+
+def _smallest_batch(samples: int, batch_size: int) -> int:
+    """Return the size of the smallest batch of an epoch."""
+    last = samples - (steps_per_epoch(samples, batch_size) - 1) * batch_size
+    return min(samples, batch_size, last)

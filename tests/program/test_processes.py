@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from mtkd_cli.distributed import launcher as process_launcher
 from mtkd_cli.distributed.signals import Interrupted
 from mtkd_cli.errors import EngineError
 from mtkd_cli.safe_loading import weights
+from mtkd_cli.training.loop import Losses, Step
+from mtkd_cli.training.process_changes import last_process_count
+from mtkd_cli.training.progress import Progress
 from tests.program.kill_harness import start, wait
 from tests.program.kill_several import runs
 from tests.program.several import environment, free_port
@@ -53,7 +56,12 @@ def mtkd(*arguments: str, folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def as_torchrun(folder: Path, arguments: tuple[str, ...], processes: int) -> list[int]:
+def as_torchrun(
+    folder: Path,
+    arguments: tuple[str, ...],
+    processes: int,
+    more: Callable[[], object] = lambda: None,
+) -> list[int]:
     """Let several processes do a command, told who they are as torchrun tells; return their exit codes."""
     port = free_port()
     told = [environment(rank, processes, port) for rank in range(processes)]
@@ -62,6 +70,7 @@ def as_torchrun(folder: Path, arguments: tuple[str, ...], processes: int) -> lis
         def prepare() -> None:
             os.environ |= each
             sys.stdout, sys.stderr = (os.fdopen(number, "w") for number in (1, 2))  # not those of pytest
+            more()
 
         return prepare
 
@@ -92,11 +101,67 @@ def test_two_processes_match_one(tmp_path: Path) -> None:
     for row, single in zip(*(_rows(report["scores"]) for report in (two, one)), strict=True):
         assert row["nll"] == pytest.approx(single["nll"], abs=1e-3)
     assert len(shared) == len(outputs) == 8
-    again = ("distill", "--resume", "run", "train.epochs=3", "--processes", "1")
-    refused = as_torchrun(tmp_path / "2", again, 1)
-    assert refused == [2]
-    assert "engine.processes: 2 became None" in (tmp_path / "2/output.txt").read_text()
     assert sorted(a.shape for a in shared.values()) == sorted(a.shape for a in outputs.values())
+
+
+def stop_after(step: int, of_student: bool) -> Callable[[], None]:
+    """Return what lets a process get a signal after a step of the student, or of a fitted teacher."""
+
+    def prepare() -> None:
+        on_step = Progress.on_step
+
+        def watched(progress: Progress, done: Step, losses: Losses) -> None:
+            on_step(progress, done, losses)
+            if (losses.kd is not None) == of_student and done.number + 1 == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        Progress.on_step = watched  # type: ignore[method-assign]
+
+    return prepare
+
+
+@pytest.mark.parametrize(("began", "then", "before_fits"), [(2, 1, False), (1, 2, True)])
+def test_goes_on_in_another_number_of_processes(
+    began: int, then: int, before_fits: bool, tmp_path: Path
+) -> None:
+    """To the same student up to rounding; teachers that were fitted before are used again."""
+    command = ("distill", *PLAIN, "train.batch_size=64", "--name", "run", "--threads", "1")
+    (tmp_path / "whole").mkdir()
+    assert as_torchrun(tmp_path / "whole", command, began) == [0] * began
+    folder = tmp_path / "changed"
+    folder.mkdir()
+    stop = stop_after(1, of_student=False) if before_fits else stop_after(7, of_student=True)
+    assert as_torchrun(folder, command, began, stop) == [75] * began
+    fitted = sorted(folder.glob("store/fitted/*/teacher.safetensors"))
+    assert len(fitted) == (0 if before_fits else 2)
+    times = [path.stat().st_mtime_ns for path in fitted]
+    resume = ("distill", "--resume", "run", "--processes", str(then))
+    planned = as_torchrun(folder, (*resume, "--dry-run"), 1)
+    assert planned == [0], (folder / "output.txt").read_text()
+    assert as_torchrun(folder, resume, then) == [0] * then, (folder / "output.txt").read_text()
+    assert [path.stat().st_mtime_ns for path in fitted] == times
+    point = "step 0" if before_fits else "step 8"  # the signal is noticed in the next step
+    sentence = (
+        f"continued with {then} process{'es' * (then > 1)} instead of {began} from {point}; "
+        "results are equal up to rounding"
+    )
+    report = json.loads((folder / "runs/run/report.json").read_text())
+    assert report["engine"]["processes changed"] == sentence
+    assert report["engine"].get("processes", 1) == began
+    said = (folder / "output.txt").read_text()
+    assert f"processes: {sentence}" in " ".join(said.split())
+    for student in ("runs/run/student.safetensors", "store/alone/*/student.safetensors"):
+        (path,), (whole,) = folder.glob(student), (tmp_path / "whole").glob(student)
+        (weight, _), (expected, _) = weights.read(path), weights.read(whole)
+        for name, tensor in expected.items():
+            np.testing.assert_allclose(weight[name], tensor, atol=1e-4)
+    key = json.loads(next(folder.glob("store/alone/*/key.json")).read_text())
+    assert key["run"].startswith("run ")  # no other run finds it
+    assert read_process_count_in(folder) == then
+
+
+def read_process_count_in(folder: Path) -> int:
+    return last_process_count(json.loads((folder / "runs/run/manifest.json").read_text()))
 
 
 def test_reports_first_cause_once(tmp_path: Path) -> None:

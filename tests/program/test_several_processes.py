@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,14 @@ from mtkd_cli.store.shared import fill_once_together
 from mtkd_cli.teachers.recording import require_disk_space
 from mtkd_cli.training import evaluation
 from mtkd_cli.training.checkpointing import Checkpointer
-from mtkd_cli.training.loop import Losses, Step, shuffled_batches, steps_per_epoch, train
+from mtkd_cli.training.loop import (
+    Losses,
+    Step,
+    require_minimum_batch,
+    shuffled_batches,
+    steps_per_epoch,
+    train,
+)
 from mtkd_cli.training.objectives import Batches, FromTeachers
 from mtkd_cli.training.strategy import Strategy
 from mtkd_cli.training.training_data import TrainingData
@@ -179,6 +186,38 @@ def test_signal_to_one_of_three_stops_all_and_resumes_bit_identically(
     for each in whole + gone_on:
         assert each["curve"] == whole[0]["curve"]
         assert all(torch.equal(each["weights"][name], w) for name, w in whole[0]["weights"].items())
+
+
+@pytest.mark.parametrize(("began", "then"), [(2, 1), (3, 2), (1, 3)])
+def test_goes_on_in_another_number_to_rounding(began: int, then: int, tmp_path: Path) -> None:
+    """In float64; the batches are those of the first number."""
+
+    def work(stop_at: int | None = None) -> Callable[[], dict[str, Any]]:
+        def train_on() -> dict[str, Any]:
+            with group.began_with(began):
+                return trained(False, "confidence", tmp_path / "kept", stop_at)
+
+        return train_on
+
+    (whole, *_) = together(lambda: trained(False, "confidence", tmp_path / "whole"), began, tmp_path)
+    (stopped, *_) = together(work(stop_at=2), began, tmp_path)
+    for each in together(work(), then, tmp_path):
+        assert each["steps"] + stopped["steps"] == whole["steps"] == 6
+        for name, weight in whole["weights"].items():
+            torch.testing.assert_close(each["weights"][name], weight, rtol=1e-9, atol=1e-12)
+        for row, expected in zip(each["curve"], whole["curve"], strict=True):
+            assert row == pytest.approx(expected, rel=1e-6)
+
+
+def test_batches_are_those_of_the_number_that_a_run_began_with(tmp_path: Path) -> None:
+    assert steps_per_epoch(23, 10) == 3
+    with group.began_with(2):
+        assert steps_per_epoch(23, 10) == 2
+        assert steps_per_epoch(24, 10) == 3
+        require_minimum_batch(24, 10, processes=2)
+        with pytest.raises(UsageError, match="3 processes need at least 6 samples per batch, but it has 4"):
+            require_minimum_batch(24, 10, processes=3)
+    assert steps_per_epoch(23, 10) == 3
 
 
 def test_sum_gradients_keeps_first_buffers_and_missing_gradients(tmp_path: Path) -> None:

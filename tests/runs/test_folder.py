@@ -9,7 +9,7 @@ import pytest
 
 from mtkd_cli.errors import DataError, EngineError, MtkdError
 from mtkd_cli.files import run_lock
-from mtkd_cli.runs.folder import Run
+from mtkd_cli.runs.folder import Run, training_point
 
 FOLDER = Path("runs/run")
 
@@ -60,3 +60,14 @@ def test_lock_is_held_until_all_else_is_deleted(monkeypatch: pytest.MonkeyPatch)
         raise DataError("bad")
     assert locked == ["recipe.yaml", run_lock.NAME]
     assert not FOLDER.exists()
+
+
+def test_training_point_is_that_of_the_last_candidate() -> None:
+    checkpoints = Path("checkpoints")
+    assert training_point(checkpoints) == "step 0"
+    for name in ("candidate-1/step-000000020", "candidate-1/damaged-step-000000030"):
+        (checkpoints / name).mkdir(parents=True)
+    assert training_point(checkpoints) == "step 20"
+    for name in ("candidate-10/step-000000007", "candidate-10/step-000000009", "candidate-2/step-000000020"):
+        (checkpoints / name).mkdir(parents=True)
+    assert training_point(checkpoints) == "step 9 of candidate 10"

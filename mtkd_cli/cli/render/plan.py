@@ -9,7 +9,7 @@ from mtkd_cli.cli import console
 from mtkd_cli.cli.tables import table
 from mtkd_cli.compare.job_count import choose_jobs
 from mtkd_cli.compare.seeds import require_several_seeds
-from mtkd_cli.distributed.group import refuse_impossible_device
+from mtkd_cli.distributed import group
 from mtkd_cli.doctor.finding import Finding
 from mtkd_cli.doctor.plan_checks import check_plan
 from mtkd_cli.errors import join_first
@@ -27,7 +27,7 @@ from mtkd_cli.runs.view_count import count_views
 from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 from mtkd_cli.store import content_store
 from mtkd_cli.teachers.resolved_teacher import resolve_teachers
-from mtkd_cli.training.context import Context
+from mtkd_cli.training.process_changes import changes_of_run, last_process_count
 
 KEPT = {"disk": "decoded on disk", "memory": "in memory", "none": "decoded when needed"}
 """Where decoded inputs are, see `mtkd_cli.data.inputs`."""
@@ -70,22 +70,27 @@ def plan(
         begun = folder.find_manifest(name, resume) if name else None
         parts, device, used, choice = settings_of_run(begun, parts, device, threads, baseline)
         seeds = seeds or (begun or {}).get("seeds", 1)
-        total = processes * nodes or (begun or {}).get("engine", {}).get("processes", 1) or nodes
+        total = processes * nodes or (last_process_count(begun) if begun else nodes)
         if total > 1:
-            refuse_impossible_device(device, total // nodes)
-        context = load_context(parts, device, used)
-        views, is_finished = count_views(context.recipe), False
-        if begun is not None:
-            if seeds > 1:
-                require_several_seeds(begun, name)
-            _refuse_changes(begun, context, name, choice, total)
-            views = begun["views"]
-            same = (parts.recipe.as_dict(), choice) == (begun["recipe"], read_choice(begun))
-            is_finished = same and folder.FINISHED in begun
-        facts = make_plan(context, views, choice, seeds, total)
-        facts |= {"resumes": name if begun is not None else None, "finished": is_finished}
-        facts["jobs"] = choose_jobs(jobs, [context], seeds) if seeds > 1 else (1, "")
-        findings = list(check_plan(context, facts))
+            group.refuse_impossible_device(device, total // nodes)
+        point = folder.training_point(ROOT / name / folder.CHECKPOINTS) if begun else ""
+        changes = changes_of_run(begun, name, total, point)
+        with group.began_with(changes.began if changes else total):
+            context = load_context(parts, device, used, process_changes=changes)
+            views, is_finished = count_views(context.recipe), False
+            if begun is not None:
+                if seeds > 1:
+                    require_several_seeds(begun, name)
+                now = manifest.describe_run(context, resolve_teachers(context), begun["views"], choice)
+                manifest.refuse_changes(begun, now, str(ROOT / name))
+                views = begun["views"]
+                same = (parts.recipe.as_dict(), choice) == (begun["recipe"], read_choice(begun))
+                is_finished = same and folder.FINISHED in begun
+            facts = make_plan(context, views, choice, seeds, total)
+            facts |= {"resumes": name if begun is not None else None, "finished": is_finished}
+            facts["jobs"] = choose_jobs(jobs, [context], seeds) if seeds > 1 else (1, "")
+            facts |= {"process_changes": changes.sentence if changes else None}
+            findings = list(check_plan(context, facts))
     recipe = context.recipe.as_dict()
     if as_json:
         checks = [finding.as_dict() for finding in findings]
@@ -96,16 +101,6 @@ def plan(
         print(f"\n{yaml12.dump(recipe)}", end="")  # noqa: T201
     else:
         console.print_result("\nAdd --full for the recipe with every default, --json for all facts.")
-
-
-def _refuse_changes(
-    begun: Mapping[str, Any], context: Context, name: str, choice: BaselineChoice, processes: int
-) -> None:
-    """Raise if a run would not resume with this recipe, data or machine."""
-    now = manifest.describe_run(context, resolve_teachers(context), begun["views"], choice)
-    if processes > 1:
-        now["engine"] = {**now["engine"], "processes": processes}
-    manifest.refuse_changes(begun, now, str(ROOT / name))
 
 
 def _print_plan(facts: Mapping[str, Any], findings: Sequence[Finding]) -> None:
@@ -165,6 +160,8 @@ def _list_facts(facts: Mapping[str, Any]) -> Iterator[str]:
         f"({data['train_labelled']} labeled), {data['val']} to validate, {data['test']} to test"
     )
     yield from data["notes"]
+    if facts["process_changes"]:
+        yield f"processes: {facts['process_changes']}"
     yield (
         f"student: {student['model']}, {student_input}, {student['parameters']:,} parameters, "
         f"{bytes_in_words(student['bytes'])}"
