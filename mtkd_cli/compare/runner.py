@@ -19,7 +19,7 @@ from mtkd_cli.report.run_result import RunResult
 from mtkd_cli.runs import names, pipeline
 from mtkd_cli.runs.baseline_choice import BaselineChoice
 from mtkd_cli.runs.folder import Run, find_manifest
-from mtkd_cli.store import content_store
+from mtkd_cli.store import content_store, inventory
 from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
@@ -136,7 +136,10 @@ def train_cell(
         baseline: baselines to train with it.
     """
     name = run_name(recipe, cell, context, baseline)
-    with content_store.lock_folder(content_store.root() / "cells" / name), Run(name, resume=True) as run:
+    with (
+        content_store.lock_folder(content_store.root() / inventory.CELLS / name),
+        Run(name, resume=True) as run,
+    ):
         report = run.load_finished_report()
         if report is not None:
             return TrainedCell(cell, name, report), False

@@ -143,6 +143,8 @@ def _beat(state: Watch, connect: Callable[[timedelta], Store], seconds: float, s
     number, is_last = 0, False
     while not is_last:
         is_last = stop.is_set()
+        if is_last and store is None:  # connecting to a store that is gone would take long
+            return
         try:
             store = store or connect(timedelta(seconds=seconds))
             state.exchange(store, DONE if is_last else str(number))

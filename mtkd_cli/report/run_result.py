@@ -18,7 +18,7 @@ FORMAT = 2
 """Number of the layout; changes when a field changes its name or meaning."""
 
 PROCESS_CHANGES = "processes changed"
-"""Entry of the engine of a run that went on in another number of processes; says when."""
+"""Entry of the engine of a run that continued in another number of processes; says when."""
 
 Scores = Mapping[str, Number]
 """Metrics by name, the one that decides first; NaN where one is undefined."""

@@ -292,7 +292,7 @@ def read_seed_count(name: str) -> int:
 
 
 def read_process_count(name: str) -> int:
-    """Return the number of processes in which a run went on last; 1 if it has not begun."""
+    """Return the number of processes in which a run continued last; 1 if it has not begun."""
     path = ROOT / name / MANIFEST
     return last_process_count(checksummed_json.read(path)) if path.exists() else 1
 

@@ -214,7 +214,7 @@ def restore(state: GlobalState) -> list[str]:
     now, changed = take_snapshot().values, []
     for each in (*SETTINGS, *RANDOM):
         if each.name in state.values and now.get(each.name) != state.values[each.name]:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, RecursionError, locale.Error):
                 each.write(state.values[each.name])
             changed.append(each.name)
     return changed

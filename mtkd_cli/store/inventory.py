@@ -20,6 +20,9 @@ from mtkd_cli.store.row_format import Layout
 KINDS = ("outputs", "fitted", "alone", "pseudo-labels", "all-labels", "teachers", "images", "files")
 """Kinds of content: the folders of the store."""
 
+CELLS = "cells"
+"""Folder with the locks of the runs of a comparison; it has no items."""
+
 FOLDER = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}(\.\d+)?\.(partial|unfinished)")
 """Names of complete folders, and of leftovers of killed processes."""
 
@@ -95,8 +98,9 @@ def prune(older_than_days: float | None, larger_than_bytes: int | None) -> tuple
             removed.append(item)
         else:
             in_use.append(item)
-    for path in content_store.root().glob("*/.*.lock"):
-        content_store.remove_unused_lock(path)
+    for kind in (*KINDS, CELLS):  # the root may have folders of other programs
+        for path in (content_store.root() / kind).glob(".*.lock"):
+            content_store.remove_unused_lock(path)
     return removed, in_use
 
 

@@ -79,7 +79,7 @@ def changes_of_run(
 
 
 def last_process_count(begun: Mapping[str, Any]) -> int:
-    """Return the number of processes in which a run went on last, given its manifest."""
+    """Return the number of processes in which a run continued last, given its manifest."""
     changes: Sequence[Mapping[str, Any]] = begun.get("process_changes") or ()
     count: int = changes[-1]["processes"] if changes else begun["engine"].get("processes", 1)
     return count

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli.store import content_store
-from tests.program.small_run import RESUME, START, results
+from tests.program.small_run import RESUME, START, results, start_with_images
 
 PLACES = {
     "rotating checkpoints": {"keep_last", "_remove_leftovers"},
@@ -130,9 +130,9 @@ def _kill(number: int) -> bool:
     return os.WIFSIGNALED(os.waitpid(number, 0)[1])
 
 
-def go_on_in(folder: Path) -> tuple[str, ...]:
+def go_on_in(folder: Path, command: tuple[str, ...] = START) -> tuple[str, ...]:
     """Return the command that resumes the run of a folder, or starts it."""
-    return RESUME if (folder / "runs/run/recipe.yaml").is_file() else START
+    return RESUME if (folder / "runs/run/recipe.yaml").is_file() else command
 
 
 def stopping_at(place: str, call: int) -> Callable[[], None]:
@@ -149,7 +149,8 @@ def stopping_at(place: str, call: int) -> Callable[[], None]:
 class Harness:
     """A reference run, and how often others that were killed came to the same."""
 
-    def __init__(self, home: Path, seed: int) -> None:
+    def __init__(self, home: Path, seed: int, command: tuple[str, ...] = START) -> None:
+        self.command = command
         self.home, self.chance = home, random.Random(seed)
         self.killed: collections.Counter[str] = collections.Counter()
         self.survived: collections.Counter[str] = collections.Counter()
@@ -166,12 +167,12 @@ class Harness:
 
             watch_writes(happens)
 
-        assert wait(start(whole, START, count)) == 0, (whole / "output.txt").read_text()
+        assert wait(start(whole, command, count)) == 0, (whole / "output.txt").read_text()
         self.events: dict[str, int] = json.loads(counted.read_text())
         self.whole = results(whole / "runs/run", whole / "store")
         began = time.monotonic()
         again = self._folder("again")
-        assert wait(start(again, START)) == 0
+        assert wait(start(again, command)) == 0
         self.seconds = time.monotonic() - began
         assert results(again / "runs/run", again / "store") == self.whole, (
             "two runs differ that nothing disturbed"
@@ -186,7 +187,7 @@ class Harness:
             places += [place] if killed else []
         for place in places:
             self.killed[place] += 1
-        code = wait(start(folder, go_on_in(folder)))
+        code = wait(start(folder, go_on_in(folder, self.command)))
         same = code == 0 and results(folder / "runs/run", folder / "store") == self.whole
         if same:
             for place in places:
@@ -196,7 +197,7 @@ class Harness:
             self.failures.append(f"{folder}, killed {places}: exit {code}")
 
     def _kill_once(self, folder: Path, number: int) -> tuple[str, bool]:
-        arguments = go_on_in(folder)
+        arguments = go_on_in(folder, self.command)
         if number // 2 % 2:
             seconds = self.chance.uniform(0, self.seconds)
             return "at a random time", killed_after(start(folder, arguments), seconds)
@@ -207,7 +208,7 @@ class Harness:
     def flip(self, times: int) -> dict[str, int]:
         """Flip a bit of a file of a run that was killed, let it go on; return how often it did what."""
         template, found = self._folder("template"), collections.Counter({"the same bits": 0, "refused": 0})
-        assert killed_where_it_stops(start(template, START, stopping_at("writing the student", 0))), (
+        assert killed_where_it_stops(start(template, self.command, stopping_at("writing the student", 0))), (
             "it ended before it could be killed"
         )
         for number in range(times):
@@ -262,6 +263,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=6, help="runs that are killed, every other one twice")
     parser.add_argument("--flips", type=int, default=0, help="runs with one bit of one file flipped")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", action="store_true", help="data in image files, decoded when needed")
     options = parser.parse_args()
 
     import sklearn.datasets  # noqa: F401
@@ -272,7 +274,8 @@ def main() -> None:
 
     torch.set_num_threads(1)
     home = Path(tempfile.mkdtemp(prefix="mtkd-kills-"))
-    harness = Harness(home, options.seed)
+    command = start_with_images(home / "images") if options.images else START
+    harness = Harness(home, options.seed, command)
     for number in range(options.kills):
         harness.kill(number)
         print(f"{number + 1} of {options.kills}, {len(harness.failures)} failures", file=sys.stderr)

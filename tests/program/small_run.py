@@ -20,9 +20,26 @@ RECIPE = (
     "views=2",
 )
 START = ("distill", *RECIPE, "--name", "run", "--threads", "1")
+IMAGES = ("data.size=8", "data.channels=1", "data.cache=none", "data.labels=60")
+"""Settings of image files that are decoded when they are needed."""
 RESUME = ("distill", "--resume", "run")
 FITS, STUDENT = 6, 15
 """Optimizer steps of both fits, and of one candidate of a student."""
+
+
+def start_with_images(folder: Path) -> tuple[str, ...]:
+    """Write the digits as image files, and return the command that starts the run with them."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for number, (pixels, label) in enumerate(zip(digits.images[:400], digits.target, strict=False)):
+        split = ("train", "train", "train", "val", "test")[number % 5]
+        path = folder / split / str(label) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 15).astype("uint8")).save(path)
+    data = (f"data={{name: image-folder, path: {folder}}}", *IMAGES)
+    return ("distill", RECIPE[0], *data, *RECIPE[2:], "--name", "run", "--threads", "1")
 
 
 def results(folder: Path, store: Path) -> dict[str, Any]:

@@ -100,15 +100,17 @@ def test_prune_removes_locks_of_removed_items_only() -> None:
 
     one, other = (content_store.keep("images", {"a": number}, write) for number in range(2))
     left = content_store.lock_path(content_store.root() / "cells" / "removed-earlier")
-    left.parent.mkdir()
-    left.touch()
+    foreign = content_store.lock_path(content_store.root() / "elsewhere" / "of-another-program")
+    for path in (left, foreign):
+        path.parent.mkdir()
+        path.touch()
     os.utime(one / "key.json", (0, 0))
     os.utime(one / "images.npy", (0, 0))
     os.utime(one / whole_folder.MANIFEST, (0, 0))
     with content_store.lock_folder(content_store.root() / "images" / "being-made"):
         assert [item.folder for item in inventory.prune(30, None)[0]] == [one]
         found = {path.name for path in content_store.root().glob("*/.*.lock")}
-    assert found == {content_store.lock_path(other).name, ".being-made.lock"}
+    assert found == {content_store.lock_path(other).name, ".being-made.lock", foreign.name}
     assert content_store.keep("images", {"a": 0}, write) == one
 
 
