@@ -222,7 +222,7 @@ def _repeat(report: RunResult, recipe: str) -> Section:
     return Section(
         "Repeat it",
         text=[
-            "It gives the same result up to rounding: the run continued in another number of processes."
+            "It does not give the same bits, because the run continued in another number of processes."
             if PROCESS_CHANGES in report.engine
             else "With the same versions, machine and number of threads it gives the same bits.",
             *(

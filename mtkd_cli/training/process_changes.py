@@ -2,7 +2,8 @@
 
 The order of the samples, their batches and all random numbers stay those of the number that the run began
 with, and so do content keys (`mtkd_cli.distributed.group.began_with`). Sums are added in another order, so
-results are equal up to rounding. What such a run trains is kept under keys of its own.
+results are equal up to rounding, except for BatchNorm and dropout, which see the samples of one process. What
+such a run trains is kept under keys of its own.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ class ProcessChanges:
     @property
     def sentence(self) -> str:
         """All changes and what they mean, in words."""
-        return "; ".join(change.sentence for change in self.changes) + "; results are equal up to rounding"
+        return (
+            "; ".join(change.sentence for change in self.changes)
+            + "; results are equal up to rounding, except for BatchNorm and dropout"
+        )
 
     def as_list(self) -> list[dict[str, Any]]:
         """Return the changes for the manifest."""

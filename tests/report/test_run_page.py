@@ -23,7 +23,7 @@ from mtkd_cli.report.costs import Costs, together
 from mtkd_cli.report.files import write_pages
 from mtkd_cli.report.model_card import model_card
 from mtkd_cli.report.run_page import run_page
-from mtkd_cli.report.run_result import Everyone
+from mtkd_cli.report.run_result import PROCESS_CHANGES, Everyone
 from mtkd_cli.report.summary import table
 from mtkd_cli.report.units import latency_title
 
@@ -89,6 +89,15 @@ def test_what_a_task_does_not_have_is_left_out(facts: dict[str, Any]) -> None:
     page = run_page(run_result(facts), "", None)
     assert "Calibration" not in page
     assert "student alone" not in page
+
+
+def test_page_claims_no_bits_after_a_change_of_the_number_of_processes(facts: dict[str, Any]) -> None:
+    assert "it gives the same bits" in run_page(run_result(facts), "", None)
+    facts["engine"][PROCESS_CHANGES] = "continued with 1 process"
+    page = run_page(run_result(facts), "", None)
+    assert "It does not give the same bits" in page
+    assert "it gives the same bits" not in page
+    assert "continued with 1 process" in page
 
 
 def test_quality_kept_is_more_when_it_is_better(facts: dict[str, Any]) -> None:
