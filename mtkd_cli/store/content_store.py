@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mtkd_cli.errors import DataError
+from mtkd_cli.errors import DataError, UsageError
 from mtkd_cli.files import atomic, sampled_check, whole_folder
 from mtkd_cli.files.claims import Claim
 from mtkd_cli.files.lock import open_locked
@@ -36,8 +36,18 @@ PART = re.compile(r"\.(.+?)(?:\.\d+)?\.(?:partial|unfinished)")
 
 
 def root() -> Path:
-    """Return the store's folder: ``MTKD_STORE``, or ``mtkd`` in the user's cache folder."""
+    """Return the store's folder: ``MTKD_STORE``, or ``mtkd`` in the user's cache folder.
+
+    Raises:
+        UsageError: ``MTKD_STORE`` is an address, not a folder.
+    """
     if chosen := os.environ.get("MTKD_STORE"):
+        if "://" in chosen:
+            raise UsageError(
+                f"MTKD_STORE must be a folder, not {chosen}",
+                "MTKD_STORE",
+                "set MTKD_STORE_REMOTE to the address; the local store holds copies",
+            )
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mtkd"
 

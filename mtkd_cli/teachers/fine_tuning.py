@@ -27,6 +27,7 @@ from mtkd_cli.store.own_key import continue_unfinished
 from mtkd_cli.store.shared import fill_once_together
 from mtkd_cli.teachers.fit_classes import fit_split_of
 from mtkd_cli.teachers.fit_split import FitSplit
+from mtkd_cli.teachers.remote_recordings import fetch_fitted, send_fitted
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
 from mtkd_cli.training.checkpointing import Checkpointer
 from mtkd_cli.training.context import Context
@@ -69,6 +70,7 @@ def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context, wait: 
     context = replace(context, task=context.task.without_class_weights())
     chosen = fit_split_of(fit, context)
     steps = chosen.steps(fit)
+    fetch_fitted(fit_key, context)
     fitting_once = fill_once_together("fitted", fit_key, wait)
     with context.progress.phase(f"fit {teacher.name}", steps), fitting_once as empty:
         if empty is not None:
@@ -99,6 +101,7 @@ def fit_teacher(model: Model, teacher: ResolvedTeacher, context: Context, wait: 
             weights.load_into(fitting.module.cpu(), best, "fitted teacher")
             weights.write(empty / "teacher.safetensors", model.module.cpu().state_dict())
             (empty / "curve.json").write_text(json.dumps(trained.curve))
+    send_fitted(fit_key, context)
     tensors, _ = weights.read(content_store.folder_of("fitted", fit_key) / "teacher.safetensors")
     weights.load_into(model.module, tensors, f"fitted teacher {teacher.name!r}")
     return replace(model, trained=True)

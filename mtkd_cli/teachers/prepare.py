@@ -30,6 +30,7 @@ from mtkd_cli.teachers.outputs import ReadyTeacher, align_teacher
 from mtkd_cli.teachers.probe import ProbeResult, probe_teacher, sample_views
 from mtkd_cli.teachers.recorded_predictions import OutputFunction, encode_recorded
 from mtkd_cli.teachers.recording import RecordingJob
+from mtkd_cli.teachers.remote_recordings import fetch_recorded, send_recorded
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.teachers.validation import Doubt, TeacherValidation
 from mtkd_cli.training.context import Context
@@ -139,10 +140,11 @@ def needed_arrays(context: Context, views: int | None, by_id: bool = False) -> l
 
 def _contribute(teacher: ResolvedTeacher, views: int | None, context: Context) -> None:
     """Fit and record one teacher as far as no other worker does; wait for none."""
-    recipe, task = context.recipe, context.task
+    recipe, task, needed = context.recipe, context.task, needed_arrays(context, views, teacher.by_id)
+    fetch_recorded(teacher, needed, context)
     missing = [
         (split, number)
-        for split, number in needed_arrays(context, views, teacher.by_id)
+        for split, number in needed
         if not recorded_outputs.is_complete(
             recording.key(teacher.key, split, number, recipe, task), len(split)
         )
@@ -164,6 +166,7 @@ def _prepare(
 ) -> ReadyTeacher:
     """Load, fit and record one teacher, as far as the store lacks its results."""
     needed, is_live = needed_arrays(context, views, teacher.by_id), views is None and not teacher.by_id
+    fetch_recorded(teacher, needed, context)
     arrays, facts_folder = process_group.first_then_others(
         lambda: (
             find_recorded(teacher, needed, context),
@@ -188,6 +191,7 @@ def _prepare(
             jobs = _recording_jobs(model, teacher, shape, to_record, context)
             recorded = record_all(jobs, f"record {teacher.name}", context.progress)
             arrays |= {(job.split.name, job.view): each for job, each in zip(jobs, recorded, strict=True)}
+            send_recorded([job.key for job in jobs], context)
     return ReadyTeacher(
         teacher,
         context.task,

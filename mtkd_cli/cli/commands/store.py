@@ -9,12 +9,15 @@ import typer
 from mtkd_cli.cli import console
 from mtkd_cli.cli.application import Application
 from mtkd_cli.cli.commands.store_export import export
+from mtkd_cli.cli.commands.store_push import push
 from mtkd_cli.cli.common_options import Json, Threads
 from mtkd_cli.cli.completion import complete_override
 from mtkd_cli.cli.number_limits import at_most
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle, parts_of, refuse_without_recipe
 
-store = Application(name="store", no_args_is_help=True, help="List, verify, export and prune stored outputs.")
+store = Application(
+    name="store", no_args_is_help=True, help="List, verify, export, copy and prune stored outputs."
+)
 
 
 @store.command(name="list")
@@ -160,6 +163,7 @@ def prune(
 
 
 store.command()(export)
+store.command()(push)
 
 
 def _size(count: float) -> str:
