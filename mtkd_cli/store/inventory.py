@@ -114,8 +114,9 @@ def damaged_items() -> list[Item]:
 
 def _remove(folder: Path) -> bool:
     """Remove a folder; return False if a process uses it."""
-    if worker_claims.has_living_owner(folder):
-        return False
+    with atomic.disk_errors(folder):
+        if worker_claims.has_living_owner(folder):
+            return False
     try:
         with content_store.lock_folder(folder, wait=False), mapped_arrays.reserve(folder) as free:
             if free:

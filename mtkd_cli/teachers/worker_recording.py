@@ -64,6 +64,7 @@ def _share(jobs: Sequence[RecordingJob], name: str, progress: Progress, until_co
             if shown > before:
                 progress.advance(shown - before)
 
+        is_told = False
         while True:
             _record_unclaimed(shares, threads, show)
             for share in shares:
@@ -71,6 +72,9 @@ def _share(jobs: Sequence[RecordingJob], name: str, progress: Progress, until_co
             show()
             if not until_complete or all(share.is_done() for share in shares):
                 break
+            if not is_told:
+                progress.say(f"{name}: waiting for the shards of other workers")
+                is_told = True
             time.sleep(worker_claims.poll_seconds(owner))
     for share in shares:
         recording.report_gaps(share.job.teacher, share.gap_counts, progress)

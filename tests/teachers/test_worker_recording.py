@@ -20,13 +20,14 @@ import torch
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.distributed import signals
 from mtkd_cli.errors import DataError
-from mtkd_cli.files import claims
+from mtkd_cli.files import claims, lock
 from mtkd_cli.store import content_store, inventory, recorded_outputs, shard_pieces, worker_claims
 from mtkd_cli.store import row_format as layout_module
 from mtkd_cli.store.row_format import Layout
 from mtkd_cli.teachers import prepare, recording, worker_recording
 from mtkd_cli.teachers.recording import RecordingJob
 from mtkd_cli.training.progress import Progress
+from tests.fixtures.no_locks import NoLocks
 from tests.fixtures.small_runs import Contexts
 from tests.program import several  # noqa: F401  makes torch ready for forks
 
@@ -145,9 +146,12 @@ def age_claims() -> None:
         os.utime(file, (changed, changed))
 
 
+@pytest.mark.parametrize("has_locks", [True, False])
 def test_workers_that_start_at_the_same_instant_record_each_shard_once(
-    jobs: list[RecordingJob], start: Worker, monkeypatch: pytest.MonkeyPatch
+    jobs: list[RecordingJob], start: Worker, monkeypatch: pytest.MonkeyPatch, has_locks: bool
 ) -> None:
+    if not has_locks:
+        monkeypatch.setattr(lock, "fcntl", NoLocks)
     Path("go").touch()
     workers = [start() for _ in range(4)]
     assert [exit_code(worker) for worker in workers] == [0] * 4
@@ -310,7 +314,8 @@ def test_prune_keeps_what_living_workers_claim(jobs: list[RecordingJob], start: 
 
 
 def test_workers_share_a_recipe(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fitted teachers are fitted once; the arrays are those of one process."""
+    """Fitted teachers are fitted once, also without locks; the arrays are those of one process."""
+    monkeypatch.setattr(lock, "fcntl", NoLocks)
     small = ("views=2", "fit.epochs=1")
     run = context(*small)
     plain = [teacher.recorded_outputs("train", 1) for teacher in prepare.prepare_teachers(run, 2)]
