@@ -34,7 +34,16 @@ FORMATS = {"parquet": ParquetFormat(), "webdataset": TarFormat()}
 DIGITS = ("data.labels=100", "fit={epochs: 1, labels: student}")
 FEW = ("data.scenes=20", "data.test_scenes=10", "data.size=16", "data.labels=12", "fit.epochs=1")
 FITTED = "teachers=[{name: one, model: 'convnet:4', fit: all}, {name: two, model: 'mlp:4', fit: all}]"
+MULTILABEL = """
+task: multilabel
+data: {name: digit-scenes, scenes: 30, test_scenes: 10, labels: 20, size: 16}
+teachers: [{name: one, model: "convnet:4", fit: all}]
+strategy: mean
+student: convnet:4
+fit: {epochs: 1}
+"""
 CASES = {
+    "labels": ("multilabel.yaml", ()),
     "logits": ("digits", (*DIGITS, FITTED)),
     "fp32": ("digits", (*DIGITS, FITTED, "store.precision=fp32")),
     "top-k": ("digits", (*DIGITS, FITTED, "store.top_k=3", "loss.temperature=1")),
@@ -60,6 +69,7 @@ def read_back(names: Sequence[str]) -> str:
     [*((name, "parquet") for name in CASES), *((name, "webdataset") for name in ("logits", "top-k", "maps"))],
 )
 def test_recording_is_read_back_to_the_same_bits(context: Contexts, name: str, shards: str) -> None:
+    Path("multilabel.yaml").write_text(MULTILABEL)
     recipe, changes = CASES[name]
     before = write(context(*changes, "views=1", recipe=recipe), 1, FORMATS[shards])
     again = context(*changes, read_back([one.name for one in before]), "views=1", recipe=recipe)

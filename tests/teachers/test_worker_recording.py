@@ -88,12 +88,13 @@ def wait_until(happened: Callable[[], bool]) -> None:
 def start(jobs: list[RecordingJob]) -> Worker:
     """Fork a worker that records the jobs; return its number."""
 
-    def fork() -> int:
+    def fork(threads: int = 1) -> int:
         number = os.fork()
         if number:
             return number
         code = 1
         try:
+            torch.set_num_threads(threads)
             with signals.handle(), worker_claims.claiming():
                 worker_recording.contribute(jobs, "record", Progress())
                 worker_recording.finish(jobs, "record", Progress())
@@ -146,14 +147,14 @@ def age_claims() -> None:
         os.utime(file, (changed, changed))
 
 
-@pytest.mark.parametrize("has_locks", [True, False])
+@pytest.mark.parametrize(("has_locks", "threads"), [(True, 1), (False, 1), (True, 2)])
 def test_workers_that_start_at_the_same_instant_record_each_shard_once(
-    jobs: list[RecordingJob], start: Worker, monkeypatch: pytest.MonkeyPatch, has_locks: bool
+    jobs: list[RecordingJob], start: Worker, monkeypatch: pytest.MonkeyPatch, has_locks: bool, threads: int
 ) -> None:
     if not has_locks:
         monkeypatch.setattr(lock, "fcntl", NoLocks)
     Path("go").touch()
-    workers = [start() for _ in range(4)]
+    workers = [start(threads) for _ in range(4)]
     assert [exit_code(worker) for worker in workers] == [0] * 4
     shards = 2 * -(-len(jobs[0].split) // SHARD)
     assert len(computed()) == shards
