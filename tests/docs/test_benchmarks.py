@@ -29,6 +29,7 @@ import timm
 from safetensors.torch import save_file
 
 from tests.fixtures.command_line import mtkd
+from tests.fixtures.own_data import class_folders
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCRIPTS = {path.stem for path in DOCS.glob("benchmarks/*.py") if '"__main__"' in path.read_text()}
@@ -136,6 +137,12 @@ SMALL = {
         replace={"threads.rows": lambda _: rows_of_threads},
         writes="threads.md",
     ),
+    "top_k": Small(
+        "--photos PHOTOS --work work --seeds 1",
+        ("train.epochs=1", "data.labels=8", "data.size=32"),
+        {"top_k.NETWORKS": (0,), "top_k.KEPT": (None, 5), "top_k.rename": lambda _: random_weights},
+        writes="top_k.md",
+    ),
     "views": Small("--data FASHION --seeds 1 --views 1 live", FASHION, writes="views.md"),
 }
 
@@ -205,6 +212,7 @@ def start(
 
     def load(name: str, small: Small) -> ModuleType:
         arguments = small.arguments.replace("FASHION", str(fashion(tmp_path / "fashion")))
+        arguments = arguments.replace("PHOTOS", str(photos(tmp_path / "photos")))
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *shlex.split(arguments)])
         for path, value in {"in_process.CHANGES": small.changes, **small.replace}.items():
             owner, _, constant = path.partition(".")
@@ -226,6 +234,13 @@ def fashion(folder: Path) -> Path:
         for name, array in ((f"{prefix}-images-idx3", images), (f"{prefix}-labels-idx1", labels)):
             header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
             (folder / f"{name}-ubyte.gz").write_bytes(gzip.compress(header + array.tobytes()))
+    return folder
+
+
+def photos(folder: Path) -> Path:
+    """Write a few images of ants and bees and return their folder."""
+    for split in ("train", "val"):
+        class_folders(folder / split, ("ants", "bees"), 6)
     return folder
 
 
