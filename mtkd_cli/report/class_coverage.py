@@ -50,10 +50,12 @@ class ClassCoverage:
 
     Attributes:
         metric: name of the scores per class.
+        teachers: names of all teachers, in the order of the recipe.
         classes: the classes, in the order of the data.
     """
 
     metric: str
+    teachers: tuple[str, ...]
     classes: tuple[TaughtClass, ...]
 
     def warnings(self) -> dict[str, str]:
@@ -86,14 +88,11 @@ def coverage_section(coverage: ClassCoverage | None) -> Section | None:
     """Return the table of a report; None if every teacher knows every class."""
     if coverage is None:
         return None
-    names = list(dict.fromkeys(name for each in coverage.classes for name in each.teachers))
-    warnings = coverage.warnings()
     rows = [
         [
             each.name,
             "-" if each.labels is None else f"{each.labels:,}",
-            *(_cell(each, name) for name in names),
-            warnings.get(each.name, ""),
+            *(_cell(each, name) for name in coverage.teachers),
         ]
         for each in coverage.classes
     ]
@@ -104,7 +103,8 @@ def coverage_section(coverage: ClassCoverage | None) -> Section | None:
     )
     return Section(
         "Who taught each class",
-        grids=[Grid(rows, ["class", "labels", *names, "warning"], caption, words=True)],
+        text=[f"Class {name}: {warning}." for name, warning in coverage.warnings().items()],
+        grids=[Grid(rows, ["class", "labels", *coverage.teachers], caption)],
     )
 
 

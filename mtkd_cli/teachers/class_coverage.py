@@ -32,7 +32,7 @@ def class_coverage(teachers: Sequence[ReadyTeacher], classes: Sequence[str]) -> 
         # a teacher is validated on labels of its own classes
         labels = max((each[number] for each in counts), default=None)
         taught.append(TaughtClass(name, labels, scores))
-    return ClassCoverage(metric, tuple(taught))
+    return ClassCoverage(metric, tuple(teacher.name for teacher in teachers), tuple(taught))
 
 
 def _class_score(teacher: ReadyTeacher, number: int) -> float:

@@ -37,7 +37,7 @@ def learned_classes(fit: Fit, classes: tuple[str, ...], teacher: str) -> Tensor:
         if not 0 <= number < len(classes):
             raise DataError(
                 f"the data has no class {given!r}",
-                where=f"teacher {teacher!r}: fit.classes",
+                where=f"teacher {teacher!r}: fit.classes" if teacher else "fit.classes",
                 hint=nearest_or_all(str(given), classes),
             )
         learned[number] = True

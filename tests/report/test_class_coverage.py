@@ -11,7 +11,7 @@ from mtkd_cli.report.class_coverage import ClassCoverage, TaughtClass, coverage_
 
 def coverage(*classes: TaughtClass) -> ClassCoverage:
     good = (TaughtClass("a", 20, {"x": 0.8}), TaughtClass("b", 20, {"x": 0.6, "y": 0.1}))
-    return ClassCoverage("ap", (*good, TaughtClass("c", 20, {"y": 0.5}), *classes))
+    return ClassCoverage("ap", ("x", "y", "z"), (*good, TaughtClass("c", 20, {"y": 0.5}), *classes))
 
 
 def test_a_class_of_one_weak_teacher_is_reported() -> None:
@@ -41,7 +41,11 @@ def test_the_table_tells_unknown_from_unmeasured() -> None:
     section = coverage_section(coverage(TaughtClass("d", 0, {"z": math.nan})))
     assert section is not None
     (grid,) = section.grids
-    assert list(grid.header) == ["class", "labels", "x", "y", "z", "warning"]
-    assert list(grid.rows[1]) == ["b", "20", "0.60", "0.10", "-", ""]
-    assert list(grid.rows[3]) == ["d", "0", "-", "-", "no labels", ""]
+    assert list(grid.header) == ["class", "labels", "x", "y", "z"]
+    assert list(grid.rows[1]) == ["b", "20", "0.60", "0.10", "-"]
+    assert list(grid.rows[3]) == ["d", "0", "-", "-", "no labels"]
+    assert list(section.text) == []
+    weak = coverage_section(coverage(TaughtClass("d", 9, {})))
+    assert weak is not None
+    assert list(weak.text) == ["Class d: no teacher knows it; the student learns it from labels only."]
     assert coverage_section(None) is None

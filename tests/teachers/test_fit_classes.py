@@ -92,6 +92,7 @@ def test_a_report_says_who_taught_each_class(distill: Distill) -> None:
     coverage = merged(distill)["coverage"]
     taught = {each["name"]: each for each in coverage["classes"]}
     assert coverage["metric"] == "recall"
+    assert coverage["teachers"] == ["low", "rest"]
     assert list(taught["0"]["teachers"]) == ["low"]
     assert list(taught["8"]["teachers"]) == ["rest"]
     assert taught["9"]["teachers"] == {}
