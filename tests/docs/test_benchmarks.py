@@ -68,6 +68,7 @@ def first(number: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
 ONE_EPOCH = ("train.epochs=1", "fit.epochs=1", "views=1")
 DIGITS = (*ONE_EPOCH, "train.lr=0.01", "student=mlp:4")
 SCENES = (*ONE_EPOCH, "data.scenes=40", "data.labels=30")
+MERGED = (*SCENES, "data.test_scenes=10", "student=tiny-fcos:8")
 FASHION = (*ONE_EPOCH, "data.samples=160", "data.labels=60", "train.lr=0.01")
 RESNETS = ("resnet:8-4", "resnet:8-5", "resnet:8-6")
 SMALL = {
@@ -112,6 +113,7 @@ SMALL = {
     ),
     "manifest": Small("--files 50 --work ."),
     "many_images": Small("--images 300"),
+    "merge": Small("--seeds 1 --recipes digit-scenes-merge", MERGED, writes="digit-scenes-merge.md"),
     "memory": Small("", replace={"memory.MODEL": "mlp:8", "memory.run": lambda _: part_of_memory}),
     "permuted_teacher": Small(
         "",
