@@ -86,7 +86,7 @@ def make_pseudo_labels(context: Context, alone: Model) -> tuple[PseudoLabeledDat
     train = context.data.train
     pseudo_labels, source = _choose_source(context, alone)
     data = PseudoLabeledData(
-        **vars(context.training_data(train, torch.arange(len(train)).numpy(), view_count=None)),
+        **context.training_data(train, torch.arange(len(train)).numpy(), view_count=None).settings(),
         pseudo_labels=pseudo_labels,
     )
     names, declared = ("pseudo-labels",), (None,)

@@ -50,8 +50,13 @@ class DistillationData(TrainingData):
         return tuple(teacher(step) for teacher in self.features)
 
     def _recorded_outputs(self, teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
-        array = teacher.arrays["train", PLAIN if teacher.by_id else number]
-        return teacher.align(to_device(array[step.indices], self.device))
+        number = PLAIN if teacher.by_id else number
+        array = teacher.arrays["train", number]
+
+        def read(step: Step) -> Tensor:
+            return teacher.align(to_device(array[step.indices], self.device))
+
+        return self.kept_rows(f"outputs of {teacher.name}", number, step, read)
 
     def _live_outputs(self, step: Step) -> tuple[Tensor, ...]:
         with torch.no_grad():

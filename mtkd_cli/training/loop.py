@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 
 from mtkd_cli import counter_rng
 from mtkd_cli.distributed import group, signals
@@ -20,7 +19,7 @@ from mtkd_cli.errors import TrainingError, UsageError
 from mtkd_cli.recipe.schema import Train
 from mtkd_cli.training.acceleration import autocast, compile_if_requested
 from mtkd_cli.training.checkpointing import Checkpointer
-from mtkd_cli.training.optimizer import create_schedule
+from mtkd_cli.training.optimizer import create_schedule, gradient_norm
 from mtkd_cli.training.selection import Selection, select, smooth, window_size
 from mtkd_cli.training.state import Evaluation as Evaluation
 from mtkd_cli.training.state import Training
@@ -152,6 +151,7 @@ def train(
     optimizer = training.optimizer
     schedule = create_schedule(optimizer, steps, settings, training.done)
     batches = shuffled_batches(len(data), settings.batch_size, settings.seed, training.done)
+    parameters = list(module.parameters())
     module.train()
     forward = compile_if_requested(module, settings)
     with signals.defer() as stopping:
@@ -163,11 +163,12 @@ def train(
             with autocast(settings, step.views.device):
                 output = forward(step.views)
             losses = objective(output, step)
-            optimizer.zero_grad()
-            losses.total.backward()  # type: ignore[no-untyped-call]
-            losses, stop = _reduce(module, losses, stopping())
-            norm = clip_grad_norm_(module.parameters(), settings.clip or math.inf)
-            _raise_if_nonfinite(losses.total, norm, step, steps)
+            for parameter in parameters:
+                parameter.grad = None
+            total = losses.total
+            total.backward()  # type: ignore[no-untyped-call]
+            total, losses, stop = _reduce(module, total, losses, stopping())
+            _raise_if_nonfinite(total, gradient_norm(parameters, settings.clip), step, steps)
             optimizer.step()
             schedule.step()
             if training.averaged is not None:
@@ -196,13 +197,17 @@ def _own_step(number: int, steps: int, epoch: int, indices: NDArray[np.int64]) -
     return Step(number, epoch, number / steps, indices[own_slice], own_slice=own_slice, batch=len(indices))
 
 
-def _reduce(module: nn.Module, losses: Losses, stop: bool) -> tuple[Losses, bool]:
-    """Sum gradients and losses over all processes; return the losses, and whether any process must stop."""
-    kd = 0.0 if losses.kd is None else losses.kd.item()
-    task, kd, stops = sum_gradients(module, (losses.task.item(), kd, float(stop)))
-    return replace(
-        losses, task=torch.tensor(task), kd=None if losses.kd is None else torch.tensor(kd)
-    ), stops > 0
+def _reduce(module: nn.Module, total: Tensor, losses: Losses, stop: bool) -> tuple[Tensor, Losses, bool]:
+    """Sum gradients and losses over all processes; return total, losses, and whether any must stop."""
+    own_kd = None if losses.kd is None else losses.kd.detach().float()
+    losses = replace(losses, task=losses.task.detach().float(), kd=own_kd)
+    if group.size() == 1:
+        return total.detach(), losses, stop
+    task, kd, stops = sum_gradients(
+        module, (losses.task.item(), 0.0 if own_kd is None else own_kd.item(), float(stop))
+    )
+    losses = replace(losses, task=torch.tensor(task), kd=None if own_kd is None else torch.tensor(kd))
+    return losses.total, losses, stops > 0
 
 
 def _evaluate(
@@ -245,9 +250,9 @@ def _select(training: Training, evaluation: Evaluation, steps: int, evaluate_eve
 
 def _raise_if_nonfinite(loss: Tensor, norm: Tensor, step: Step, steps: int) -> None:
     """Raise a TrainingError if the loss or the gradient is not finite, before the optimizer step."""
-    if torch.isfinite(norm) and torch.isfinite(loss):
+    if math.isfinite(norm.item()) and math.isfinite(loss.item()):
         return
-    what = f"the gradient is {norm.item()}" if torch.isfinite(loss) else f"the loss is {loss.item()}"
+    what = f"the gradient is {norm.item()}" if math.isfinite(loss.item()) else f"the loss is {loss.item()}"
     raise TrainingError(
         f"{what} at step {step.number + 1} of {steps}",
         where=f"epoch {step.epoch + 1}",

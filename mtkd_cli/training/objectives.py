@@ -175,7 +175,7 @@ class Batches:
         return AggregationBatch(
             outputs=outputs,
             teacher_names=self.names,
-            sample_ids=tuple(self.split.samples.ids[i] for i in indices),
+            sample_ids=tuple(map(self.split.samples.ids.__getitem__, indices.tolist())),
             temperature=self.temperature,
             progress=step.progress if step else 1.0,
             task=self.task,

@@ -106,6 +106,8 @@ class Strategy:
         # [K, B] -> [K, B, 1, ...]
         weights = weights.reshape(*weights.shape, *(1,) * (len(per_element) - weights.dim()))
         total = weights.sum(dim=0)  # [B, *]
+        if is_normalized(weights, total):
+            return (weights / total).expand(per_element)
         silent = total == 0
         if not ((weights >= 0).all() & (silent | ((total - 1).abs() < TOLERANCE)).all()):
             self._check_finite(weights)
@@ -151,6 +153,19 @@ class Strategy:
     def _hint(self) -> str:
         is_local = self.part.plugin.name == PREFIX
         return "fix your code" if is_local else "use another strategy, or report the bug to its author"
+
+
+def is_normalized(weights: Tensor, total: Tensor) -> bool:
+    """Whether no weight is negative and no total far from 1, with one look at the numbers. False for NaN.
+
+    Args:
+        weights: weights, ``[K, B, *]``.
+        total: their sum, ``[B, *]``.
+    """
+    if not weights.numel():
+        return False
+    least, smallest, largest = torch.stack([weights.min(), *total.aminmax()]).tolist()
+    return bool(least >= 0 and smallest > 1 - TOLERANCE / 2 and largest < 1 + TOLERANCE / 2)
 
 
 def mask_weights(weights: Tensor, usage_mask: Tensor, declared: Tensor | None = None) -> Tensor:

@@ -5,8 +5,8 @@ A mixed view shows a sample and its partner, which is another of the training sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from mtkd_cli.interfaces import Labels, Task
 from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.training.loop import Step
 from mtkd_cli.training.read_ahead import read_ahead
+from mtkd_cli.training.view_cache import ViewCache
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class TrainingData:
         view_seed: seed of the views.
         augment: augmentation of the views.
         device: device of the returned tensors.
+        cache: what small views give; never shared with a copy, which may have other samples or views.
     """
 
     task: Task
@@ -46,9 +48,14 @@ class TrainingData:
     view_seed: int
     augment: Augment
     device: torch.device
+    cache: ViewCache = field(default_factory=ViewCache, init=False, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that make an equal object, without its cache."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
 
     @property
     def live_teachers(self) -> tuple[nn.Module, ...]:
@@ -63,7 +70,7 @@ class TrainingData:
         """Yield each step with its views; files are read and decoded ahead."""
         if are_in_memory(self.split.samples):
             for step in steps:
-                yield replace(step, views=self.views(step))
+                yield replace(step, views=self._kept_views(step))
             return
         for step, inputs in read_ahead(self._read, steps):
             yield replace(step, views=self._view(step, inputs))
@@ -71,6 +78,25 @@ class TrainingData:
     def views(self, step: Step) -> Tensor:
         """Return the views of a step's samples, ``[B, C, H, W]``."""
         return self._view(step, self._read(step))
+
+    def _kept_views(self, step: Step) -> Tensor:
+        """Return the views of a step's samples, whose inputs are in memory."""
+        return self.kept_rows("views", self.view_number(step.epoch), step, self.views)
+
+    def kept_rows(self, what: str, number: int, step: Step, compute: Callable[[Step], Tensor]) -> Tensor:
+        """Return what a function gives for a step's samples, ``[B, *]``, from the cache if it is small.
+
+        Args:
+            what: what it is, the same for all views.
+            number: number of the view.
+            step: the current step.
+            compute: the function; the row of a sample does not depend on the other samples.
+        """
+
+        def rows(indices: NDArray[np.int64]) -> Tensor:
+            return compute(replace(step, indices=indices))
+
+        return self.cache.rows((what, number), step.indices, len(self), rows)
 
     def partners(self, step: Step) -> NDArray[np.int64] | None:
         """Return the indices of the partners of a step's samples, ``[B]``; None if no view is mixed."""
@@ -92,14 +118,19 @@ class TrainingData:
 
     def labels(self, step: Step) -> Labels:
         """Return the labels of a step's samples, transformed and mixed like their views."""
+        if self.partners(step) is None:
+            number = self.view_number(step.epoch)
+            return Labels(
+                self.kept_rows("labels", number if self.task.spatial else 0, step, self._moved_labels)
+            )
+        first, second = self._moved_labels(step).chunk(2)
+        return self.task.mix_labels(first, second, self.own_share(step))
+
+    def _moved_labels(self, step: Step) -> Tensor:
+        """Return the labels of a step's samples, then those of their partners, transformed like the views."""
         rows = self._rows(step)
         labels = to_device(torch.from_numpy(self.split.samples.targets)[rows], self.device)
-        if self.task.spatial:
-            labels = self._move(labels, rows, self.view_number(step.epoch))
-        if self.partners(step) is None:
-            return Labels(labels)
-        first, second = labels.chunk(2)
-        return self.task.mix_labels(first, second, self.own_share(step))
+        return self._move(labels, rows, self.view_number(step.epoch)) if self.task.spatial else labels
 
     def _rows(self, step: Step) -> NDArray[np.int64]:
         """Return the rows of a step's samples, ``[B]``, followed by those of their partners if it has any."""

@@ -131,6 +131,9 @@ SMALL = {
     ),
     "selection": Small("--seeds 1 --cases diabetes-60", DIGITS, writes="selection.md"),
     "startup": Small("--repetitions 2"),
+    "step_overhead": Small(
+        "--recipes digits diabetes --steps 3 --rounds 1", ONE_EPOCH, writes="step_overhead.md"
+    ),
     "strategies": Small(
         "--fashion FASHION --samples 160 --epochs 1 --seeds 1 --only mean", FASHION, writes="strategies.md"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,7 @@ def test_partners_are_samples_that_are_trained_on() -> None:
 
 
 def test_view_0_has_plain_labels() -> None:
-    made = TrainingData(**{**vars(data(classification(), CLASSES)), "view_count": 2})
+    made = replace(data(classification(), CLASSES), view_count=2)
     labels = made.labels(step(*ROWS, epoch=4))
     assert labels.parts == ()
     assert labels.target.tolist() == CLASSES[ROWS].tolist()
