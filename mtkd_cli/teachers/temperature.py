@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
 from torch import Tensor
 
 from mtkd_cli.interfaces import Task
@@ -59,6 +58,8 @@ def fit_temperature(outputs: Tensor, target: Tensor, task: Task) -> Calibration:
     grid = np.linspace(-math.log(MAX_TEMPERATURE), math.log(MAX_TEMPERATURE), STARTS).tolist()
     index = min(range(STARTS), key=lambda i: objective(grid[i]))
     low, high = grid[max(index - 1, 0)], grid[min(index + 1, STARTS - 1)]
+    from scipy.optimize import brentq  # a second of imports, needed by few runs
+
     best = brentq(slope, low, high) if slope(low) < 0 < slope(high) else grid[index]
     before, after = (float(mean_error(torch.tensor(u, dtype=torch.float64))) for u in (0.0, best))
     return Calibration(math.exp(best), count, before, after)

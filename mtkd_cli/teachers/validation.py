@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mtkd_cli import counter_rng
@@ -237,6 +236,8 @@ def _best_assignment(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]
 
     Ties are broken in favor of moving fewer classes.
     """
+    from scipy.optimize import linear_sum_assignment  # a second of imports, needed by few runs
+
     _, order = linear_sum_assignment(counts + 1e-6 * np.eye(len(counts)), maximize=True)
     return order, int(counts[np.arange(len(counts)), order].sum())
 

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from sklearn.datasets import load_digits
 
 from mtkd_cli.data.dataset import load
 from mtkd_cli.recipe.schema import Data
 from mtkd_cli.testing import cache_in
+from mtkd_data import digits
 from mtkd_data.digits import Digits
 
 
@@ -21,6 +23,14 @@ def test_contains_all_digits_as_uint8(tmp_path: Path) -> None:
     assert np.array_equal(source.train.targets, load_digits().target)
     assert source.train.inputs.max() == 255
     assert np.abs(source.train.inputs[:, 0] / 255 * 16 - load_digits().images).max() < 0.04
+
+
+@pytest.mark.parametrize("file", [digits.FILE, Path("elsewhere.csv.gz")])
+def test_reads_what_scikit_learn_reads(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "FILE", file)
+    pixels, target = digits.read_digits()
+    assert np.array_equal(pixels, load_digits().images)
+    assert np.array_equal(target, load_digits().target)
 
 
 def test_ids_are_stable_and_unique(tmp_path: Path) -> None:
