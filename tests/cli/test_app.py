@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -175,6 +176,7 @@ def stub(monkeypatch: pytest.MonkeyPatch, distill: Any) -> None:
     """Stand in for the part of the command that needs torch."""
     for module in (ModuleType("mtkd_cli.runs.start"), ModuleType("mtkd_cli.cli.render.plan")):
         module.run_recipe = module.plan = distill  # type: ignore[attr-defined]
+        module.resume_hint = nullcontext  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
 

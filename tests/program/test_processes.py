@@ -23,6 +23,7 @@ from mtkd_cli.cli.process_options import is_worker
 from mtkd_cli.distributed import launcher as process_launcher
 from mtkd_cli.distributed.signals import Interrupted
 from mtkd_cli.errors import EngineError
+from mtkd_cli.files import checksummed_json
 from mtkd_cli.safe_loading import weights
 from mtkd_cli.training.loop import Losses, Step
 from mtkd_cli.training.process_changes import last_process_count
@@ -238,6 +239,19 @@ def test_does_not_restart_after_signal(tmp_path: Path, monkeypatch: pytest.Monke
         process_launcher.launch((), 2, 1, "", 1, "run", "Go on", said.append)
     assert not said
     assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_stopped_launcher_names_a_run_only_if_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", program(tmp_path, "exit 75"))
+    command = ("distill", "digits", "--processes", "2", "--name", "run", "--auto-resume")
+    stopped = CliRunner().invoke(application.create(), command)
+    assert stopped.exit_code == 75
+    assert "run the same command again" in stopped.stderr
+    Path("runs/run").mkdir(parents=True)
+    checksummed_json.write(Path("runs/run/manifest.json"), {"engine": {}})
+    assert "mtkd distill --resume run" in CliRunner().invoke(application.create(), command).stderr
 
 
 def test_second_signal_ends_busy_processes(tmp_path: Path) -> None:

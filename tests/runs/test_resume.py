@@ -104,6 +104,13 @@ def test_a_signal_anywhere_ends_with_75_and_the_run_goes_on_to_the_same_bits(
     assert here() == whole
 
 
+def test_a_signal_after_the_run_was_finished_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "log_verdict", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    done = mtkd(*START, "--no-baseline", "--json")
+    assert done.exit_code == 0
+    assert "verdict" in json.loads(done.stdout)
+
+
 def test_a_second_signal_ends_at_once_and_loses_nothing_that_was_kept(
     whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,7 +113,10 @@ def distill(
             plan(parts, name, is_resume, device, threads, *several, full, as_json, at_a_time)
             return
 
-        from mtkd_cli.runs.start import run_recipe  # first: it needs torch, and says so if there is none
+        from mtkd_cli.runs.start import (
+            resume_hint,
+            run_recipe,
+        )  # first: it needs torch, and says so if there is none
 
         # isort: split
         from mtkd_cli.cli.render.distill import summary
@@ -124,8 +127,9 @@ def distill(
         processes = processes or (read_process_count(name) // nodes if is_resume else 1)
         added = [] if name else ["--name", default_name(ROOT, parts.name)]
         name = name or added[1]
-        resume_hint = f"Resume with: mtkd distill --resume {name}"
-        launch_if_several(processes, nodes, rendezvous, restarts, name, resume_hint, added)
+        how = f"Resume with: mtkd distill --resume {name}"
+        with resume_hint(name):  # none if the run has not begun
+            launch_if_several(processes, nodes, rendezvous, restarts, name, how, added)
         seeds = seeds or (read_seed_count(name) if is_resume else 1)
         if seeds > 1:
             from mtkd_cli.compare.seeds import run_seeds
