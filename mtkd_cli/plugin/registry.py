@@ -175,7 +175,7 @@ class Registry:
             commands, groups = list(app.registered_commands), list(app.registered_groups)
             before = _command_names(app)
             try:
-                with stdout_on_stderr():
+                with keep_global_state(f"plugin {plugin.name}"), stdout_on_stderr():
                     hook(app)
                 names = _command_names(app)
                 if taken := next((name for name in names if name in before and names.count(name) > 1), None):
