@@ -115,6 +115,12 @@ SMALL = {
     "many_images": Small("--images 300"),
     "merge": Small("--seeds 1 --recipes digit-scenes-merge", MERGED, writes="digit-scenes-merge.md"),
     "memory": Small("", replace={"memory.MODEL": "mlp:8", "memory.run": lambda _: part_of_memory}),
+    "more_views": Small(
+        "--data FASHION --seeds 1 --cases fashion-mnist",
+        FASHION,
+        {"more_views.MORE": first(1)},
+        "more_views.md",
+    ),
     "permuted_teacher": Small(
         "",
         SCENES,
