@@ -8,6 +8,7 @@ from dataclasses import replace
 from mtkd_cli.audit.number_text import span
 from mtkd_cli.audit.overrides import flow, only_teacher
 from mtkd_cli.audit.recommend import best_of, dominant_teacher
+from mtkd_cli.audit.teacher_budget import budget_finding
 from mtkd_cli.audit.teacher_findings import findings_on_teachers
 from mtkd_cli.audit.teacher_tests import TeacherTests
 from mtkd_cli.audit.validation_set import Outcome
@@ -53,6 +54,7 @@ def with_findings(
         *findings_on_teachers(audit, tests, output_of_class or {}),
         *_best_teacher(audit, measured[audit.recommended], alone),
         *_oracle(audit, measured[audit.recommended]),
+        *budget_finding(audit),
     ]
     ordered = sorted(lines, key=lambda each: ORDER.get(each.about, ORDER[each.severity]))
     return replace(audit, findings=tuple(ordered))

@@ -13,6 +13,7 @@ from mtkd_cli.audit.advice import with_findings
 from mtkd_cli.audit.answers import answers_of
 from mtkd_cli.audit.oracle import oracle_of
 from mtkd_cli.audit.recommend import Choice, best_of, choose, keep
+from mtkd_cli.audit.teacher_budget import cheapest_subsets
 from mtkd_cli.audit.teacher_tests import Ensembles, tests_of
 from mtkd_cli.audit.validation_set import Outcome, Panel, ensemble, panel_of
 from mtkd_cli.errors import DataError, MtkdError
@@ -20,7 +21,7 @@ from mtkd_cli.interfaces import Metric
 from mtkd_cli.interfaces.significant_digits import round_significant
 from mtkd_cli.plugin.alternatives import strategy_with
 from mtkd_cli.recipe.resolve import Part
-from mtkd_cli.report.audit_result import Audit, Change, StrategyFacts
+from mtkd_cli.report.audit_result import Audit, Change, StrategyFacts, TeacherSubset
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.teachers.prepare import prepare_teachers
 from mtkd_cli.training.context import Context
@@ -76,6 +77,9 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
     wanted = [named[name] for name in dict.fromkeys((own, reference, choice.strategy)) if name in measured]
     out, added, without = _changes(panel, wanted, measured, whole[best], best, folds)
     is_single = named[choice.strategy].spec.role == "best-teacher" and len(panel.teachers) > 1
+    budget: tuple[TeacherSubset, ...] = ()
+    if len(panel.teachers) > 1 and not is_single and choice.strategy in measured:
+        budget = _budget(panel, named[choice.strategy], measured[choice.strategy], without, folds)
     facts = Audit(
         task=panel.context.recipe.task.name,
         metric=panel.task.primary.name,
@@ -99,6 +103,7 @@ def audit(panel: Panel, strategies: Sequence[Part]) -> Audit:
         reason=choice.reason,
         recommended_teacher=_ranked_first(panel) if is_single else "",
         recipe=panel.context.recipe.as_dict(),
+        teacher_budget=budget,
     )
     ensembles = Ensembles(
         measured[reference],
@@ -234,3 +239,26 @@ def _changes(
                 both = ensemble(panel.only(sorted([best, k])), part, folds)
                 added.append(change(name, k, both, best_alone))
     return tuple(out), tuple(added), without
+
+
+def _budget(
+    panel: Panel,
+    part: Part,
+    whole: Outcome,
+    without: Mapping[tuple[str, str], Outcome],
+    folds: list[NDArray[np.int64]],
+) -> tuple[TeacherSubset, ...]:
+    """Return the teachers that keep nearly the score of all with a strategy, see `cheapest_subsets`."""
+    names, count = [teacher.name for teacher in panel.teachers], len(panel.teachers)
+    known = {tuple(range(count)): whole}
+    for left, name in enumerate(names):
+        if (part.spec.name, name) in without:
+            known[tuple(k for k in range(count) if k != left)] = without[part.spec.name, name]
+
+    def measure(kept: tuple[int, ...]) -> Outcome:
+        if kept not in known:
+            known[kept] = ensemble(panel.only(kept), part, folds)
+        return known[kept]
+
+    costs = {teacher.name: teacher.facts["costs"]["latency_ms"] for teacher in panel.teachers}
+    return cheapest_subsets(names, costs, measure, panel.task.primary.higher_is_better)

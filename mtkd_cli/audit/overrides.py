@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 PLAIN = re.compile(r"(?!(?:true|false|null)$)[A-Za-z][\w.-]*")
@@ -19,6 +19,11 @@ def without_teacher(recipe: Mapping[str, Any], name: str) -> str:
 def only_teacher(recipe: Mapping[str, Any], name: str) -> str:
     """Return ``teachers=[...]`` with one teacher."""
     return _teachers(recipe, lambda teacher: teacher["name"] == name)
+
+
+def only_teachers(recipe: Mapping[str, Any], names: Collection[str]) -> str:
+    """Return ``teachers=[...]`` with some teachers; empty if the recipe has none of them."""
+    return _teachers(recipe, lambda teacher: teacher["name"] in names)
 
 
 def teacher_key(recipe: Mapping[str, Any], name: str, key: str, value: Any) -> str:

@@ -56,6 +56,7 @@ def audit_page(facts: Audit, name: str) -> str:
         _classes(facts),
         _changes(facts.left_out, "Leaving a teacher out", facts),
         _changes(facts.added, "Adding a teacher to the best one", facts),
+        _budget(facts, metric),
         Section("Not measured", text=[f"{n}: {why}" for n, why in facts.not_measured.items()]),
     ]
     subtitle = f"audit · {facts.task} on {facts.recipe['data']['name']} · {len(facts.teachers)} teachers"
@@ -191,6 +192,23 @@ def _changes(changes: Sequence[Change], title: str, facts: Audit) -> Section:
     ]
     header = ["teacher", "strategy", f"change of {spelt(facts.metric)}", "change of the loss"]
     return Section(title, grids=[Grid(rows, header, "with 95 % intervals")] if rows else [])
+
+
+def _budget(facts: Audit, metric: str) -> Section:
+    """Return the teachers that keep nearly the score of all, with what they cost."""
+    rows = []
+    for subset in facts.teacher_budget:
+        change = subset.gain if facts.higher_is_better else -subset.gain
+        cost = f"{subset.latency_ms:.2f} ms" if subset.latency_ms else "-"
+        score, share = _number(subset.score.value), f"{100 * subset.share:.1f} %"
+        rows.append([", ".join(subset.teachers), score, share, _signed_text(change), cost])
+    header = ["teachers", metric, "share of all", "change (95 % interval)", "cost per sample and view"]
+    text = (
+        f"Fewer teachers that keep at least 99 % of the {metric} of `{facts.recommended}`, found by leaving "
+        "out the most expensive one first. The cost is the latency of one sample, which recording pays for "
+        "each view."
+    )
+    return Section("Teacher budget", text=[text] if rows else [], grids=[Grid(rows, header)] if rows else [])
 
 
 def _number(value: float | None) -> str:

@@ -147,6 +147,25 @@ class Change:
 
 
 @dataclass(frozen=True)
+class TeacherSubset:
+    """Some teachers that keep nearly the score of all, and what they cost.
+
+    Attributes:
+        teachers: their names.
+        score: the primary metric of the recommended strategy with these teachers.
+        gain: of the primary metric, over all teachers; positive is better, whatever the metric's direction.
+        share: share of the score of all teachers, at least 0.99; of errors the inverse ratio.
+        latency_ms: sum of the latencies of one sample, in milliseconds; teachers in files count as 0.
+    """
+
+    teachers: tuple[str, ...]
+    score: Estimate
+    gain: Difference
+    share: Number
+    latency_ms: float
+
+
+@dataclass(frozen=True)
 class Finding:
     """Something to know or to change.
 
@@ -194,6 +213,8 @@ class Audit:
         recommended_teacher: the teacher to use alone; empty if a mixture is recommended.
         recipe: the resolved recipe.
         format: number of the layout of this file.
+        teacher_budget: all teachers, then fewer and fewer that keep 99 % of the score, the cheapest last;
+            empty if it was not measured.
     """
 
     task: str
@@ -216,3 +237,4 @@ class Audit:
     recommended_teacher: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
+    teacher_budget: tuple[TeacherSubset, ...] = ()
