@@ -27,6 +27,7 @@ from mtkd_cli.report import (
     gallery,
     results,
     run_result,
+    search_result,
     timing,
 )
 from mtkd_cli.specs import KINDS, Option
@@ -82,6 +83,7 @@ FORMATS = {
     results.REPORT: ("a finished run", "RunResult", (run_result, costs, calibration, gallery, timing)),
     results.AUDIT: ("an audit", "Audit", (audit_result,)),
     results.COMPARISON: ("a comparison", "Comparison", (comparison_result,)),
+    results.SEARCH: ("a search", "Search", (search_result,)),
 }
 """Result files: what they are of, the type of the whole, and the modules with the types of their parts."""
 
@@ -89,9 +91,9 @@ REPORT_FORMAT = """# Result files
 
 Generated from the types in `mtkd_cli/report/`.
 
-`report.json`, `audit.json` and `comparison.json` have a `format` number. mtkd reads files of earlier
-versions, also those without a number, and refuses files with a later one. `--json` prints a result as its
-file has it; `mtkd.distill` returns the same, and trackers receive the same.
+`report.json`, `audit.json`, `comparison.json` and `search.json` have a `format` number. mtkd reads files of
+earlier versions, also those without a number, and refuses files with a later one. `--json` prints a result
+as its file has it; `mtkd.distill` returns the same, and trackers receive the same.
 
 `Number` is a number, or `null` where it is undefined (R2 of labels that are all the same). `Scores` are
 numbers by metric, the one that decides first. An `Estimate` has a `value` and the ends of its 95 % interval,

@@ -25,6 +25,7 @@ from mtkd_cli.cli.commands.predict import predict
 from mtkd_cli.cli.commands.record import record
 from mtkd_cli.cli.commands.report import report
 from mtkd_cli.cli.commands.samples import samples
+from mtkd_cli.cli.commands.search import search
 from mtkd_cli.cli.commands.show import show
 from mtkd_cli.cli.commands.store import store
 from mtkd_cli.cli.commands.version import version
@@ -56,6 +57,7 @@ def create(with_plugins: bool = True) -> typer.Typer:
     app.command()(report)
     app.command()(audit)
     app.command()(compare)
+    app.command()(search)
     app.command(name="list")(list_)
     app.command()(show)
     app.command()(init)

@@ -1,4 +1,4 @@
-"""Find the folder of a run, an audit or a comparison by its name."""
+"""Find the folder of a run, an audit, a comparison or a search by its name."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from mtkd_cli.errors import UsageError, nearest
 from mtkd_cli.report.results import KINDS
 
-ROOTS = (Path("runs"), Path("audits"), Path("comparisons"))
+ROOTS = (Path("runs"), Path("audits"), Path("comparisons"), Path("searches"))
 
 
 def result_folder(given: str) -> Path:
     """Return the folder of a result.
 
     Args:
-        given: its path, or its name in ``runs/``, ``audits/`` or ``comparisons/``.
+        given: its path, or its name in ``runs/``, ``audits/``, ``comparisons/`` or ``searches/``.
 
     Raises:
         UsageError: there is no such folder, or several have the name.

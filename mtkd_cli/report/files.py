@@ -13,10 +13,12 @@ from mtkd_cli.report.model_card import model_card
 from mtkd_cli.report.results import GALLERY, PICTURE, RECIPE, Result, read_verified
 from mtkd_cli.report.run_page import run_page
 from mtkd_cli.report.run_result import RunResult
+from mtkd_cli.report.search_page import search_page
+from mtkd_cli.report.search_result import Search
 
 
 def write_pages(folder: Path, result: Result) -> list[Path]:
-    """Write the pages of a run, an audit or a comparison, and return where they are.
+    """Write the pages of a run, an audit, a comparison or a search, and return where they are.
 
     Args:
         folder: folder of the pages; that of a run has the recipe, and pictures if there are any.
@@ -44,6 +46,8 @@ def _pages(result: Result, folder: Path) -> dict[str, str]:
         return _of_run(result, folder)
     if isinstance(result, Audit):
         return {"audit.html": audit_page(result, folder.name)}
+    if isinstance(result, Search):
+        return {"search.html": search_page(result, folder.name)}
     return {"comparison.html": comparison_page(result, folder.name)}
 
 

@@ -1,4 +1,4 @@
-"""Result files of runs, audits and comparisons: written and read here alone.
+"""Result files of runs, audits, comparisons and searches: written and read here alone.
 
 A file is read only if it is what was written. One of an earlier version is brought into today's layout; one
 of a later version is refused.
@@ -19,19 +19,20 @@ from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic, checksummed_json
 from mtkd_cli.files.regular_file import read_regular
 from mtkd_cli.interfaces.significant_digits import without_nan
-from mtkd_cli.report import audit_result, comparison_result, earlier_versions, run_result
+from mtkd_cli.report import audit_result, comparison_result, earlier_versions, run_result, search_result
 from mtkd_cli.report.audit_result import Audit
 from mtkd_cli.report.comparison_result import Comparison
 from mtkd_cli.report.run_result import RunResult
+from mtkd_cli.report.search_result import Search
 
-REPORT, AUDIT, COMPARISON = "report.json", "audit.json", "comparison.json"
+REPORT, AUDIT, COMPARISON, SEARCH = "report.json", "audit.json", "comparison.json", "search.json"
 RECIPE, PICTURE, GALLERY = "recipe.yaml", "predictions.png", "gallery.png"
 MANIFEST = "manifest.json"
 FINISHED = "finished"
 """Key of the manifest: the SHA-256 of each result, once they are all there."""
 
 Facts = dict[str, Any]
-Result = RunResult | Audit | Comparison
+Result = RunResult | Audit | Comparison | Search
 
 
 class Kind(NamedTuple):
@@ -52,6 +53,7 @@ KINDS = {
     REPORT: Kind(RunResult, run_result.FORMAT, earlier_versions.run_of_before),
     AUDIT: Kind(Audit, audit_result.FORMAT, earlier_versions.upgrade_audit),
     COMPARISON: Kind(Comparison, comparison_result.FORMAT, earlier_versions.comparison_of_before),
+    SEARCH: Kind(Search, search_result.FORMAT, dict),
 }
 """The kinds, by the name of their file."""
 
@@ -71,7 +73,7 @@ def write(folder: Path, result: Result) -> str:
 
 
 def write_alone(folder: Path, result: Result) -> None:
-    """Write the file of an audit or a comparison, and its SHA-256 into a manifest of its own."""
+    """Write the file of an audit, a comparison or a search, and its SHA-256 into a manifest of its own."""
     with atomic.disk_errors(folder):
         (folder / MANIFEST).unlink(missing_ok=True)
         name = write(folder, result)
@@ -139,12 +141,12 @@ def _load(path: Path, content: bytes) -> Any:
 
 
 def read(folder: Path) -> Result:
-    """Return the result of a folder: of a run, an audit or a comparison.
+    """Return the result of a folder: of a run, an audit, a comparison or a search.
 
     Raises:
         DataError: there is none, or it is not what was written.
     """
-    for name in (AUDIT, COMPARISON):
+    for name in (AUDIT, COMPARISON, SEARCH):
         if (folder / name).is_file() and not (folder / REPORT).is_file():
             found: Result = _load(folder / name, read_verified(folder, name))
             return found
@@ -162,7 +164,7 @@ def read_report(folder: Path) -> RunResult:
         raise DataError(
             "there is no report: the run is not finished",
             where=str(path),
-            hint="finish it first; runs, audits and comparisons have reports",
+            hint="finish it first; runs, audits, comparisons and searches have reports",
         )
     if REPORT not in _hashes(folder, required=True):
         raise DataError(

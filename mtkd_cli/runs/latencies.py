@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,7 +70,12 @@ def example_inputs(data: Dataset) -> NDArray[np.generic]:
 
 
 def measure_model(
-    name: str, module: nn.Module, inputs: NDArray[np.generic], device: torch.device, single: bool
+    name: str,
+    module: nn.Module,
+    inputs: NDArray[np.generic],
+    device: torch.device,
+    single: bool,
+    batches: Sequence[int] = BATCHES,
 ) -> ModelLatencies:
     """Return the latencies of a model in eager PyTorch and, where it can be exported, in ONNX Runtime.
 
@@ -80,15 +85,16 @@ def measure_model(
         inputs: samples ``[N, ...]``.
         device: device of eager PyTorch.
         single: whether an ONNX file of the model takes one sample at a time.
+        batches: numbers of samples in a call.
     """
     module = module.eval()
-    latencies = measure_pytorch(module, inputs, device)
+    latencies = measure_pytorch(module, inputs, device, batches)
     if missing := onnx_program.missing_packages():
         note = f"{name}: not measured in ONNX Runtime; {', '.join(missing)} missing: pip install 'mtkd[onnx]'"
         return ModelLatencies(name, tuple(latencies), (note,))
     try:
         content = onnx_program.content_of(module, repeat_few(inputs), single)
-        latencies += measure_onnx(content, inputs)
+        latencies += measure_onnx(content, inputs, batches)
     except Exception as error:  # an exporter may raise anything
         note = f"{name}: not measured in ONNX Runtime; it cannot be exported: {first_line(error)}"
         return ModelLatencies(name, tuple(latencies), (note,))

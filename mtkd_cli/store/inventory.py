@@ -17,7 +17,7 @@ from mtkd_cli.store import content_store, file_manifest, mapped_arrays, recorded
 from mtkd_cli.store.rounding import describe_rounding
 from mtkd_cli.store.row_format import Layout
 
-KINDS = ("outputs", "fitted", "alone", "pseudo-labels", "all-labels", "teachers", "images", "files")
+KINDS = ("outputs", "fitted", "alone", "pseudo-labels", "all-labels", "rungs", "teachers", "images", "files")
 """Kinds of content: the folders of the store."""
 
 CELLS = "cells"
@@ -193,6 +193,8 @@ def _describe(kind: str, key: dict[str, Any]) -> str:
     model = _find_model(key, "model")
     if kind == "outputs":
         return f"{model}, {key.get('split')} view {key.get('view')}, {key.get('samples')} samples"
+    if kind == "rungs":
+        return f"{_find_model(key.get('student'), 'model')}, rung {len(key.get('rungs', ()))}"
     if kind == "files":
         return f"records of {key.get('files')} files in {key.get('root')}"
     if kind == "images":

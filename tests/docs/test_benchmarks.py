@@ -135,6 +135,15 @@ SMALL = {
         {"recording_bench.ARCHITECTURES": RESNETS, "memory.peaks": lambda _: lambda: (1.0, 1.0, 1.0)},
         "recording.md",
     ),
+    "search": Small(
+        "--fashion FASHION --seeds 1",
+        (*ONE_EPOCH, "train.lr=0.01", "data.labels=60"),
+        {
+            "search.SETTINGS": {"digits": (), "fashion-mnist": ("data.samples=160",)},
+            "search.STUDENTS": dict.fromkeys(("digits", "fashion-mnist"), ("mlp:2", "mlp:4", "mlp:512")),
+        },
+        "search.md",
+    ),
     "selection": Small("--seeds 1 --cases diabetes-60", DIGITS, writes="selection.md"),
     "startup": Small("--repetitions 2"),
     "step_overhead": Small(
@@ -205,6 +214,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     copy = tmp_path / "docs" / "benchmarks"
     shutil.copytree(DOCS / "benchmarks", copy, ignore=shutil.ignore_patterns("*.md", "__pycache__"))
     (copy / "strategies.json").unlink()
+    (copy / "search.json").unlink(missing_ok=True)
     shutil.copytree(DOCS / "examples", copy.parent / "examples")
     monkeypatch.syspath_prepend(copy)
     names = {path.stem for path in copy.glob("*.py")}

@@ -1,4 +1,4 @@
-"""``mtkd report``: write the pages of a finished run, audit or comparison again."""
+"""``mtkd report``: write the pages of a finished run, audit, comparison or search again."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def report(
     result: Annotated[
         str,
         typer.Argument(
-            help="Folder, or name in runs/, audits/ or comparisons/.", autocompletion=complete_run
+            help="Folder, or name in runs/, audits/, comparisons/ or searches/.", autocompletion=complete_run
         ),
     ],
     as_json: Json = False,
 ) -> None:
     """Write the report pages again.
 
-    Takes a finished run, audit or comparison. For a run, also prints the summary.
+    Takes a finished run, audit, comparison or search. For a run, also prints the summary.
     """
     with console.report_errors(as_json):
         from mtkd_cli.cli.result_folder import result_folder
