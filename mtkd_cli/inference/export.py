@@ -18,7 +18,15 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import DataError, MtkdError, UsageError, first_line
 from mtkd_cli.files import atomic
-from mtkd_cli.inference.export_check import Run, compare, inputs_of, on_frame, predictor, score
+from mtkd_cli.inference.export_check import (
+    Run,
+    compare,
+    inputs_of,
+    on_frame,
+    predictor,
+    score,
+)
+from mtkd_cli.inference.int8 import Int8, Variant, quantized
 from mtkd_cli.inference.on_frames import on_frames
 from mtkd_cli.inference.student import LoadedStudent
 from mtkd_cli.interfaces import sides
@@ -46,6 +54,7 @@ class Exported:
         samples: number of compared samples.
         scores: metrics of the file; None for an undefined one.
         student: metrics of the student on the same samples.
+        variants: the float32 file and its quantized copies; empty without quantization.
     """
 
     file: Path
@@ -53,10 +62,14 @@ class Exported:
     samples: int
     scores: dict[str, float | None]
     student: dict[str, float | None]
+    variants: tuple[Variant, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes and the file's size for JSON."""
-        return {**vars(self), "file": str(self.file), "bytes": self.file.stat().st_size}
+        facts = {**vars(self), "file": str(self.file), "bytes": self.file.stat().st_size}
+        if not facts.pop("variants"):
+            return facts
+        return {**facts, "variants": [each.as_dict() for each in self.variants]}
 
 
 def export(
@@ -64,7 +77,7 @@ def export(
     form: str,
     file: Path,
     split: Split,
-    quantize: bool = False,
+    int8: Int8 | None = None,
     frames: bool = False,
 ) -> Exported:
     """Export a student to a file. The file is written only if its outputs match the student's.
@@ -74,22 +87,29 @@ def export(
         form: ``onnx``, ``pt2`` (`torch.export`) or ``safetensors`` (weights with a description).
         file: path of the file.
         split: samples to compare.
-        quantize: whether to convert weights to 8-bit integers; ``onnx`` only. The scores show the loss.
+        int8: how to quantize the file; ``onnx`` only. The scores show the loss.
         frames: whether the file answers on the original image, whose size is then its second input.
 
     Raises:
         UsageError: the file exists, a package is missing, or the options contradict each other.
-        DataError: the outputs differ from the student's; has the difference.
+        DataError: the outputs differ from the student's; has the difference. Or the quantized file loses too
+            much.
     """
     if file.exists():
         raise UsageError(f"{file} exists", where="--output", hint="choose another file, or remove it")
-    if quantize and form != "onnx":
-        raise UsageError(f"{form} cannot be quantized", where="--quantize", hint="use --format onnx")
+    if int8 is not None and form != "onnx":
+        raise UsageError(f"{form} cannot be quantized", where="--int8", hint="use --format onnx")
     if frames and (form == "safetensors" or not student.task.spatial):
         raise UsageError(
             f"{form} files of the task {student.facts['task']['name']} have no frames",
             where="--frames",
             hint="frames are for masks and boxes, in onnx and pt2 files",
+        )
+    if frames and int8 is not None:
+        raise UsageError(
+            "a quantized file cannot answer on the original image",
+            where="--frames",
+            hint="leave --int8 or --frames out",
         )
     rows = split.labeled
     with atomic.disk_errors(file):
@@ -112,14 +132,19 @@ def export(
                 where=str(file),
                 hint="nothing was written; try another --format",
             )
-        if quantize:
-            part = _quantize(part, student, frames)
-            found = predictor(_load_onnx(part), split, frames)
+        variants: list[Variant] = []
+        if int8 is not None:
+            part, variants = quantized(
+                part, int8, split, student.task, inputs_of, lambda path: _load_rows(path, single), single
+            )
+            found = predictor(_load_onnx(part), split)
             difference, _ = compare(own, found, parts, single, scale)
         scores, student_scores = (score(each, parts, split, student.task, frames) for each in (found, own))
         with atomic.disk_errors(file):
             atomic.publish(part, file)
-    return Exported(file, difference, len(rows), without_nan(scores), without_nan(student_scores))
+    return Exported(
+        file, difference, len(rows), without_nan(scores), without_nan(student_scores), tuple(variants)
+    )
 
 
 def describe_export(student: LoadedStudent, frames: bool = False) -> dict[str, Any]:
@@ -198,21 +223,12 @@ def _write(student: LoadedStudent, form: str, part: Path, example: NDArray[Any],
     return _load_onnx(part)
 
 
-def _quantize(part: Path, student: LoadedStudent, frames: bool) -> Path:
-    """Write a copy of the file with 8-bit weights of linear and convolution layers, and return its path."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    small = part.with_name(f"small{part.suffix}")
-    with quiet():
-        quantize_dynamic(
-            part, small, weight_type=QuantType.QUInt8, op_types_to_quantize=["MatMul", "Gemm", "Conv"]
-        )
-        model = onnx.load(small)
-        if not any(entry.key == "mtkd" for entry in model.metadata_props):
-            onnx.helper.set_model_props(model, {"mtkd": json.dumps(describe_export(student, frames))})
-            onnx.save(model, small)
-    return small
+def _load_rows(part: Path, single: bool) -> Run:
+    """Return a function that runs a file on any number of samples."""
+    run = _load_onnx(part)
+    if not single:
+        return run
+    return lambda inputs: torch.cat([run(inputs[index : index + 1]) for index in range(len(inputs))])
 
 
 def _load_onnx(part: Path) -> Run:

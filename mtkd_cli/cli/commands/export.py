@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("onnx", "pt2", "safetensors", "hub")
 QUANTIZE = ("int8",)
+INT8 = ("static", "dynamic")
 
 
 def export(
@@ -34,7 +36,19 @@ def export(
             help="File or, for hub, folder to write. Default: exported.* or hub in the run's folder."
         ),
     ] = "",
-    quantize: Annotated[str, typer.Option(help="int8: quantize the weights to 8 bits. ONNX only.")] = "",
+    int8: Annotated[
+        str,
+        typer.Option(
+            help="static (calibrated on training samples) or dynamic: quantize to 8 bits. ONNX only."
+        ),
+    ] = "",
+    max_loss: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Write no int8 file that loses more of the primary metric on validation, e.g. 0.01."
+        ),
+    ] = None,
+    quantize: Annotated[str, typer.Option(help="int8: the same as --int8 dynamic.")] = "",
     frames: Annotated[
         bool,
         typer.Option(
@@ -51,33 +65,42 @@ def export(
     config.json, model.safetensors and the model card.
     """
     with console.report_errors(as_json):
-        for key, given, known in (("--format", format, FORMATS), ("--quantize", quantize, QUANTIZE)):
+        options = (("--format", format, FORMATS), ("--int8", int8, INT8), ("--quantize", quantize, QUANTIZE))
+        for key, given, known in options:
             if given and given not in known:
                 raise UsageError(f"unknown value {given!r}", key, nearest_or_all(given, known))
 
+        kind = int8 or ("dynamic" if quantize else "")
+        if max_loss is not None and not kind:
+            raise UsageError("--max-loss goes with --int8", "--max-loss", "add --int8 static, or remove it")
         from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.inference.evaluate import for_student, load_data, options_of
         from mtkd_cli.inference.export import ENDINGS
         from mtkd_cli.inference.export import export as exported
+        from mtkd_cli.inference.int8 import Int8, speed_note
         from mtkd_cli.plugin.registry import load_registry
         from mtkd_cli.report.metric_names import spelt
         from mtkd_cli.safe_loading.stdout import stdout_on_stderr
 
         student = student_of(run, trust_code)
         if format == "hub":
-            for option, key in ((bool(quantize), "--quantize"), (frames, "--frames")):
+            for option, key in ((bool(kind), "--int8"), (frames, "--frames")):
                 if option:
                     raise UsageError(f"{key} is not for hub", "--format hub", "use --format onnx")
             _export_to_hub(student, Path(output) if output else student.folder / "hub", as_json)
             return
-        small = "-int8" if quantize else ""
+        small = "-int8" if kind else ""
         default = student.folder / f"exported{small}{ENDINGS[format]}"
         file = Path(output) if output else default
         with stdout_on_stderr():
             data = load_data(student, options_of(student, overrides or []), load_registry())
             data.require_labels("test", needed_by="the comparison with the student")
+            wanted = None
+            if kind:
+                train, val = (for_student(student, data, split) for split in (data.train, data.val))
+                wanted = Int8(kind, train, val, math.inf if max_loss is None else max_loss)
             split = for_student(student, data, data.test)
-            done = exported(student, format, file, split, bool(quantize), frames)
+            done = exported(student, format, file, split, wanted, frames)
         if as_json:
             console.print_json(done.as_dict())
             return
@@ -85,6 +108,15 @@ def export(
         console.print_status(
             f"largest difference from the student on {done.samples} test samples: {done.difference:.2e}"
         )
+        if done.variants:
+            from mtkd_cli.cli.render.int8 import cost_table, score_table
+
+            console.print_result(score_table(done.variants, student.task.primary.name))
+            console.print_result("")
+            console.print_result(cost_table(done.variants))
+            if note := speed_note():
+                console.print_status(note)
+            return
         from mtkd_cli.interfaces.significant_digits import format_number
 
         name = student.task.primary.name
