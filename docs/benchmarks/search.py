@@ -32,8 +32,8 @@ RAW = HERE / "search.json"
 SETTINGS = {
     "digits": ("data.labels=600", "train.epochs=18", "train.batch_size=128", "train.lr=0.03"),
     "fashion-mnist": (
-        "data.samples=2000",
-        "data.labels=1500",
+        "data.samples=1200",
+        "data.labels=900",
         "train.epochs=18",
         "train.batch_size=128",
         "train.lr=0.01",
