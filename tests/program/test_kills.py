@@ -37,6 +37,12 @@ def test_runs_killed_at_random_and_at_chosen_points_go_on_to_the_same_bits() -> 
 
 
 @pytest.mark.slow
+def test_runs_that_decode_images_when_needed_go_on_to_the_same_bits() -> None:
+    facts = facts_of("kill_harness", "--images", "--kills", "3")
+    assert facts["survived"] == facts["kills"] > 0, facts
+
+
+@pytest.mark.slow
 def test_killing_one_of_several_processes_their_parent_or_all_changes_no_bit() -> None:
     counts = facts_of("kill_several", "--kills", "3")["survived, of so many, by who was killed"]
     assert all(survived == killed for survived, killed in counts.values())
