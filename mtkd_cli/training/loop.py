@@ -168,13 +168,16 @@ def train(
             total = losses.total
             total.backward()  # type: ignore[no-untyped-call]
             total, losses, stop = _reduce(module, total, losses, stopping())
-            _raise_if_nonfinite(total, gradient_norm(parameters, settings.clip), step, steps)
+            norm = gradient_norm(parameters, settings.clip)
+            kd = () if losses.kd is None else (losses.kd,)
+            loss, size, *parts = read_numbers(total, norm, losses.task, *kd)
+            _raise_if_nonfinite(loss, size, step, steps)
             optimizer.step()
             schedule.step()
             if training.averaged is not None:
                 training.averaged.update_parameters(module)
             training.done += 1
-            training.loss_sums += losses.task.item(), 0.0 if losses.kd is None else losses.kd.item()
+            training.loss_sums += parts if kd else (*parts, 0.0)
             listener.on_step(step, losses)
             evaluated = training.done % evaluate_every == 0 or training.done == steps
             if evaluated:
@@ -248,11 +251,20 @@ def _select(training: Training, evaluation: Evaluation, steps: int, evaluate_eve
     training.selection = new if training.selection is None else training.selection.including(new)
 
 
-def _raise_if_nonfinite(loss: Tensor, norm: Tensor, step: Step, steps: int) -> None:
-    """Raise a TrainingError if the loss or the gradient is not finite, before the optimizer step."""
-    if math.isfinite(norm.item()) and math.isfinite(loss.item()):
+def read_numbers(*scalars: Tensor) -> list[float]:
+    """Return the values of 0-dimensional tensors; a GPU is waited for once."""
+    if scalars[0].device.type == "cpu":
+        return [scalar.item() for scalar in scalars]
+    device = scalars[0].device
+    found: list[float] = torch.stack([scalar.to(device, torch.float32) for scalar in scalars]).tolist()
+    return found
+
+
+def _raise_if_nonfinite(loss: float, norm: float, step: Step, steps: int) -> None:
+    """Raise a TrainingError if the loss or the norm of the gradient is not finite, before the step."""
+    if math.isfinite(norm) and math.isfinite(loss):
         return
-    what = f"the gradient is {norm.item()}" if math.isfinite(loss.item()) else f"the loss is {loss.item()}"
+    what = f"the gradient is {norm}" if math.isfinite(loss) else f"the loss is {loss}"
     raise TrainingError(
         f"{what} at step {step.number + 1} of {steps}",
         where=f"epoch {step.epoch + 1}",

@@ -80,6 +80,9 @@ SMALL = {
     "bad_teacher": Small("--seeds 1", ONE_EPOCH, {"bad_teacher.CASES": first(2)}, "bad_teacher.md"),
     "calibrate": Small("--seeds 1", ONE_EPOCH, {"calibrate.STRATEGIES": ("mean",)}, writes="calibrate.md"),
     "calibration_error": Small("--simulations 1", writes="calibration_error.md"),
+    "cuda": Small(
+        "--device cpu --students mlp:4 --batch-size 64 --steps 3 --rounds 1", ONE_EPOCH, writes="cuda.md"
+    ),
     "decoding": Small("--images 24 --size 32 --workers 1 --rounds 1"),
     "default_strategy": Small(
         "--seeds 1", ONE_EPOCH, {"default_strategy.CASES": first(1)}, "default_strategy.md"

@@ -15,7 +15,16 @@ from torch import Tensor, nn
 
 from mtkd_cli.errors import TrainingError
 from mtkd_cli.recipe.schema import Train
-from mtkd_cli.training.loop import Evaluation, Losses, Step, Trained, shuffled_batches, steps_per_epoch, train
+from mtkd_cli.training.loop import (
+    Evaluation,
+    Losses,
+    Step,
+    Trained,
+    read_numbers,
+    shuffled_batches,
+    steps_per_epoch,
+    train,
+)
 from mtkd_cli.training.optimizer import create_optimizer, create_schedule
 from mtkd_cli.training.selection import Measurement
 from mtkd_cli.training.state import ema_decay
@@ -268,3 +277,9 @@ def test_no_weight_decay_on_biases_and_norms(optimizer: str) -> None:
 def test_raises_without_steps() -> None:
     with pytest.raises(TrainingError, match="no step"):
         run(steps=0)
+
+
+def test_numbers_are_read_exactly() -> None:
+    values = torch.tensor([0.1, math.inf, 1e-30, -3.0])
+    assert read_numbers(*values) == values.tolist()
+    assert math.isnan(read_numbers(torch.tensor(math.nan))[0])
