@@ -49,7 +49,7 @@ def test_a_job_trains_its_cell_and_tells_how_far_it_is() -> None:
     assert len(remarks) == 1
 
 
-@pytest.mark.parametrize("raised", [PluginError("broken", "here", "mend it"), KeyError("x"), MemoryError()])
+@pytest.mark.parametrize("raised", [PluginError("broken", "here", "fix it"), KeyError("x"), MemoryError()])
 def test_a_job_that_fails_says_why(raised: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*rest: Any) -> None:
         raise raised
