@@ -122,7 +122,7 @@ def rows_of(data: str, found: Sequence[Found]) -> list[list[str]]:
             if way.startswith("best mean")
             else f"{statistics.mean(gaps):+.4f} ({low:+.4f} to {high:+.4f})"
         )
-        rows.append([data, way, spread(scores), gap, share])
+        rows.append([f"{data}, {len(found)} seeds", way, spread(scores), gap, share])
     return rows
 
 
@@ -182,7 +182,8 @@ def write_page(results: Mapping[str, Any], seeds: int) -> None:
 NOTE = """Mean ± standard deviation over the seeds; in brackets, the 95 % interval of the mean paired
 difference. The student with the best mean is known only after the whole grid was tested, and its lead is
 partly luck. Validation samples choose in the second and the third row. The steps of the search include the
-run of its pick."""
+run of its pick. Two seeds show no more than that the picks were right; a repeated command trains the seeds
+that are missing."""
 
 
 if __name__ == "__main__":
