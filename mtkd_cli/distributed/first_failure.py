@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from mtkd_cli.errors import EngineError, StoppedError
@@ -37,8 +39,7 @@ def record(code: int) -> bool:
 
 def mark_started() -> None:
     """Tell the launcher that a process has started."""
-    if path := os.environ.get(FILE):
-        started_file(Path(path)).touch()
+    _touch(started_file)
 
 
 def started_file(failure: Path) -> Path:
@@ -48,13 +49,19 @@ def started_file(failure: Path) -> Path:
 
 def mark_finished() -> None:
     """Tell the launcher that the first process has finished all work: a later signal stops nothing."""
-    if path := os.environ.get(FILE):
-        finished_file(Path(path)).touch()
+    _touch(finished_file)
 
 
 def finished_file(failure: Path) -> Path:
     """Return the path of the file that exists once all work is finished, next to ``failure``."""
     return failure.with_name("finished")
+
+
+def _touch(place: Callable[[Path], Path]) -> None:
+    """Create an empty file for the launcher, if there is one and it is alive."""
+    if path := os.environ.get(FILE):
+        with contextlib.suppress(OSError):
+            place(Path(path)).touch()
 
 
 def read_exit_code(failure: Path) -> int:

@@ -47,7 +47,7 @@ def parse_students(text: str) -> list[str]:
             raise UsageError(f"{name} is given twice", where="--students", hint="remove one")
         found.append(name)
     if not found:
-        raise UsageError("no students", where="--students", hint="for example convnet:4-8,convnet:8-16")
+        raise UsageError("no students", where="--students", hint="for example timm:resnet18,timm:resnet34")
     return found
 
 

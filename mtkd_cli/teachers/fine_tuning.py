@@ -156,7 +156,7 @@ def _fit_head(model: Model, chosen: FitSplit, context: Context) -> _FitJob:
         return judge(copy.deepcopy(candidate), measured, context.task)
 
     plain = context.training_data(split, rows, view_count=1)
-    return _FitJob(tail, _FeatureData(**vars(plain), features=features), evaluate)
+    return _FitJob(tail, _FeatureData(**plain.settings(), features=features), evaluate)
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,6 @@ def test_finished_program_ends_with_its_own_code(last: str) -> None:
 
 def test_launcher_does_not_call_a_finished_run_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     def finish(*_: object) -> str:
-        monkeypatch.setenv(first_failure.FILE, os.environ[first_failure.FILE])
         first_failure.mark_finished()
         raise signals.Interrupted
 

@@ -80,7 +80,7 @@ SMALL = {
     "bad_teacher": Small("--seeds 1", ONE_EPOCH, {"bad_teacher.CASES": first(2)}, "bad_teacher.md"),
     "calibrate": Small("--seeds 1", ONE_EPOCH, {"calibrate.STRATEGIES": ("mean",)}, writes="calibrate.md"),
     "calibration_error": Small("--simulations 1", writes="calibration_error.md"),
-    "cuda": Small(
+    "cuda_loop": Small(
         "--device cpu --students mlp:4 --batch-size 64 --steps 3 --rounds 1", ONE_EPOCH, writes="cuda.md"
     ),
     "decoding": Small("--images 24 --size 32 --workers 1 --rounds 1"),

@@ -289,7 +289,7 @@ def test_second_signal_ends_busy_processes(tmp_path: Path) -> None:
 def test_restarts_killed_process_and_stops_on_signal(tmp_path: Path) -> None:
     long = ("train.epochs=4000", "train.batch_size=64", "views=1", "--no-baseline", "--name", "run")
     with running("distill", *PLAIN, *long, "--processes", "2", folder=tmp_path) as process:
-        wait_for(tmp_path, "runs/run/checkpoints/*/step-*")
+        wait_for(tmp_path, "runs/run/checkpoints/*/step-*", seconds=120)
         (_, victim) = children(process.pid)
         os.kill(victim, signal.SIGKILL)
         wait_for(tmp_path, "runs/run/log.txt")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mtkd_cli.errors import DataError, UsageError
+from mtkd_cli.files import regular_file
 from mtkd_cli.report import results
 from mtkd_cli.runs import pipeline
 from mtkd_cli.runs.folder import Run
@@ -163,14 +164,14 @@ def test_on_nan_drop_ignores_row(context: Contexts) -> None:
 def test_error_names_unreadable_file(context: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     save()
     run = context(FILE)
-    opened = Path.open
+    opened = regular_file.refuse_special
 
-    def refuse(path: Path, *more: Any) -> Any:
-        if path.name == "p.npz":
-            raise PermissionError(13, "Permission denied", str(path))
-        return opened(path, *more)
+    def refuse(path: str, flags: int) -> int:
+        if path == "p.npz":
+            raise PermissionError(13, "Permission denied", path)
+        return opened(path, flags)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(regular_file, "refuse_special", refuse)
     with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
         prepare.prepare_teachers(run, 1)
     assert caught.value.where == "p.npz"

@@ -27,9 +27,7 @@ def search(
     ] = None,
     students: Annotated[
         str,
-        typer.Option(
-            help="Students, e.g. convnet:4-8,convnet:8-16 or timm:resnet18,timm:mobilenetv3_small_100."
-        ),
+        typer.Option(help="Students, separated by commas, e.g. timm:resnet18,timm:mobilenetv3_small_100."),
     ] = "",
     latency: Annotated[
         str, typer.Option(help="Largest median latency of one sample on this machine, e.g. 2ms.")

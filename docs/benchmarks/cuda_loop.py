@@ -1,6 +1,6 @@
 """Compare mtkd's training loop on a CUDA GPU with a CUDA graph of the student alone.
 
-python docs/benchmarks/cuda.py
+python docs/benchmarks/cuda_loop.py
 
 Both train the same student in bf16, channels last, from views that are in the device's memory. The graph
 loop is the fastest plain loop that torch has: forward pass, cross-entropy, backward pass and a fused
@@ -195,7 +195,7 @@ def synchronize(device: torch.device) -> None:
 
 def page(rows: list[list[str]], options: argparse.Namespace) -> str:
     header = ["student", "CUDA graph of the student alone, samples/s", "mtkd, samples/s", "mtkd / graph"]
-    command = " ".join(["python docs/benchmarks/cuda.py", *sys.argv[1:]])
+    command = " ".join(["python docs/benchmarks/cuda_loop.py", *sys.argv[1:]])
     name = torch.cuda.get_device_name() if options.device.startswith("cuda") else "CPU, without a graph"
     return f"""# mtkd's loop on a GPU
 
