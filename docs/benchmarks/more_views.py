@@ -2,7 +2,7 @@
 
     python docs/benchmarks/more_views.py --data FOLDER --seeds 3
 
-Digits with 100 labels, 120 epochs, 8 views; Fashion-MNIST with 600 labels, the first 6,000 images, 40 epochs,
+Digits with 100 labels, 120 epochs, 8 views; Fashion-MNIST with 600 labels, the first 3,000 images, 30 epochs,
 4 views. One learning rate. The teachers are fitted on the same kind of views as the student.
 """
 
@@ -21,7 +21,7 @@ CASES = {
     "digits": ("shift: 0.1, rotate: 10, zoom: 0.1", ("views=8", "train.epochs=120", "train.lr=3e-2")),
     "fashion-mnist": (
         "shift: 0.08, rotate: 5, zoom: 0.1",
-        ("views=4", "train.epochs=40", "train.lr=1e-2", "data.samples=6000"),
+        ("views=4", "train.epochs=30", "train.lr=1e-2", "data.samples=3000"),
     ),
 }
 MORE = {

@@ -54,20 +54,15 @@ def run_recipe(
             if report is None:
                 with group.began_with(changes.began if changes else 0):
                     context = load_context(parts, device, used, process_changes=changes)
-                    report = _distill(context, run, baseline)
+                    try:
+                        report = pipeline.distill(context, run, baseline)
+                    except signals.Interrupted:
+                        # A signal that comes after the run was marked as finished does not count.
+                        report = run.load_finished_report()
+                        if report is None:
+                            raise
             _finish()
             return report
-
-
-def _distill(context: Context, run: Run, baseline: BaselineChoice) -> RunResult:
-    """Run all phases; a signal that comes after the run was marked as finished does not count."""
-    try:
-        return pipeline.distill(context, run, baseline)
-    except signals.Interrupted:
-        report = run.load_finished_report()
-        if report is None:
-            raise
-        return report
 
 
 def _finish() -> None:

@@ -135,8 +135,9 @@ class _Share:
         job = self.job
         array = recorded_outputs.open_array(recorded_outputs.folder_of(job.key), len(job.split))
         if array is not None and array.layout == job.layout:
-            missing = recorded_outputs.missing_shards(array, len(job.split))
-            self.damaged = set(missing) & set(recorded_outputs.read_checksums(array.folder))
+            # Read first: a shard that another worker adds in the meantime is not damaged.
+            written = set(recorded_outputs.read_checksums(array.folder))
+            self.damaged = written & set(recorded_outputs.missing_shards(array, len(job.split)))
         if not self.is_done():
             shard_pieces.create_folder(job.key, job.layout, len(job.split))
 

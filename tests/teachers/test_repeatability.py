@@ -14,7 +14,7 @@ from mtkd_cli.teachers.repeatability import doubt_repeatability
 from tests.fixtures.command_line import mtkd
 from tests.fixtures.small_runs import Contexts
 
-VIEWS = torch.rand(4, 5)
+VIEWS = torch.rand(4, 5, generator=torch.Generator().manual_seed(0))
 ODD = """
 import torch.nn.functional as F
 from torch import nn
