@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,43 +37,31 @@ def age(file: Path, seconds: float = 61) -> None:
     os.utime(file, (changed, changed))
 
 
-def test_one_of_many_owns_what_all_claim_at_the_same_instant() -> None:
-    barrier, taken = threading.Barrier(8), []
+def take_at_once(claims: int) -> list[int]:
+    """Let eight claimants take each claim at the same instant; return what was taken, sorted."""
+    barrier = threading.Barrier(8)
 
-    def claim() -> None:
-        claimant = Claimant(60)
-        for number in range(30):
+    def take(_: int) -> list[int]:
+        claimant, taken = Claimant(60), []
+        for number in range(claims):
             barrier.wait()
             if claimant.take(Path(f"{number}.claim")):
                 taken.append(number)
+        return taken
 
-    threads = [threading.Thread(target=claim) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(taken) == list(range(30))
+    with ThreadPoolExecutor(8) as pool:
+        return sorted(number for taken in pool.map(take, range(8)) for number in taken)
+
+
+def test_one_of_many_owns_what_all_claim_at_the_same_instant() -> None:
+    assert take_at_once(30) == list(range(30))
 
 
 def test_one_of_many_takes_over_from_a_lost_owner() -> None:
-    barrier, taken = threading.Barrier(8), []
     for number in range(30):
         assert Claimant(60).take(Path(f"{number}.claim"))
         age(Path(f"{number}.claim.0"))
-
-    def claim() -> None:
-        claimant = Claimant(60)
-        for number in range(30):
-            barrier.wait()
-            if claimant.take(Path(f"{number}.claim")):
-                taken.append(number)
-
-    threads = [threading.Thread(target=claim) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(taken) == list(range(30))
+    assert take_at_once(30) == list(range(30))
 
 
 def test_released_claim_is_free_and_a_kept_one_is_not(owner: Claimant, other: Claimant) -> None:
