@@ -213,10 +213,14 @@ def program(folder: Path, does: str) -> str:
     return str(path)
 
 
-def wait_for(folder: Path, pattern: str, seconds: float = 300, count: int = 1) -> None:
-    ends = time.monotonic() + seconds
+def wait_for(
+    folder: Path, pattern: str, count: int = 1, process: subprocess.Popen[str] | None = None
+) -> None:
+    """Wait for files; a process that ended does not write them."""
+    ends = time.monotonic() + 300
     while len(list(folder.glob(pattern))) < count:
         assert time.monotonic() < ends, f"no {pattern}"
+        assert process is None or process.poll() is None, process.communicate()
         time.sleep(0.02)
 
 
@@ -289,7 +293,7 @@ def test_second_signal_ends_busy_processes(tmp_path: Path) -> None:
 def test_restarts_killed_process_and_stops_on_signal(tmp_path: Path) -> None:
     long = ("train.epochs=4000", "train.batch_size=64", "views=1", "--no-baseline", "--name", "run")
     with running("distill", *PLAIN, *long, "--processes", "2", folder=tmp_path) as process:
-        wait_for(tmp_path, "runs/run/checkpoints/*/step-*", seconds=120)
+        wait_for(tmp_path, "runs/run/checkpoints/*/step-*", process=process)
         (_, victim) = children(process.pid)
         os.kill(victim, signal.SIGKILL)
         wait_for(tmp_path, "runs/run/log.txt")

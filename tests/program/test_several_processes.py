@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import typer
 from torch import Tensor, nn
 
-from mtkd_cli.cli import console
 from mtkd_cli.data.dataset import Split
-from mtkd_cli.distributed import first_failure, group, signals
+from mtkd_cli.distributed import group, signals
 from mtkd_cli.distributed.gradients import sum_gradients
 from mtkd_cli.errors import DataError, EngineError, UsageError
 from mtkd_cli.interfaces import InputSpec, LossOptions, Samples, Task, TaskData
@@ -331,33 +329,6 @@ def test_collective_reports_ended_process(tmp_path: Path) -> None:
 
     first, _ = together(work, 2, tmp_path)
     assert first == "another process of this run has ended"
-
-
-def test_records_only_first_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert first_failure.record(5)  # alone, every failure is told
-    failure = tmp_path / "failure"
-    monkeypatch.setenv(first_failure.FILE, str(failure))
-    assert [first_failure.record(code) for code in (5, 75, 130)] == [False] * 3
-    assert first_failure.read_exit_code(failure) == 0
-    assert [first_failure.record(code) for code in (3, 4)] == [True, False]
-    assert first_failure.read_exit_code(failure) == 3
-
-
-def test_records_first_failure_with_debug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(first_failure.FILE, str(tmp_path / "failure"))
-    monkeypatch.setattr(console, "debug", True)
-    with pytest.raises(DataError, match="first"), console.report_errors(as_json=False):
-        raise DataError("first")
-    assert first_failure.read_exit_code(tmp_path / "failure") == 3
-    with pytest.raises(typer.Exit), console.report_errors(as_json=False):
-        raise DataError("because of the first")
-
-
-def test_closed_pipe_is_recorded_as_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(first_failure.FILE, str(tmp_path / "failure"))
-    with pytest.raises(BrokenPipeError), console.report_errors(as_json=True):
-        raise BrokenPipeError
-    assert first_failure.read_exit_code(tmp_path / "failure") == 1
 
 
 def test_forwarded_signal_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
