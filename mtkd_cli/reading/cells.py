@@ -6,6 +6,7 @@ Each kind is a sequence of N texts, ``""`` for a missing value, and keeps its ce
 from __future__ import annotations
 
 import bisect
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
@@ -17,12 +18,12 @@ JOINT = "\0"
 """Character between the joined cells; no cell contains it."""
 
 
-class _Texts(Sequence[str]):
+class _Texts(Sequence[str], ABC):
     """The parts of a sequence that all kinds of cells share."""
 
+    @abstractmethod
     def text(self, row: int) -> str:
         """Return the text of a cell."""
-        raise NotImplementedError
 
     @overload
     def __getitem__(self, index: int) -> str: ...

@@ -6,6 +6,7 @@ with plain torchvision.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ IGNORED = 0.4
 """Overlap from which RetinaNet ignores an anchor that no box is assigned to."""
 
 
-class OneStage(nn.Module):
+class OneStage(nn.Module, ABC):
     """A detector that predicts at every location of its feature maps."""
 
     backbone: Any
@@ -55,6 +56,7 @@ class OneStage(nn.Module):
         answer = self.dense_answer(self.head(features), anchors, levels, size)
         return answer if self.training else self.select_boxes(answer)
 
+    @abstractmethod
     def dense_answer(
         self, outputs: dict[str, Tensor], anchors: Tensor, levels: list[int], size: tuple[int, int]
     ) -> DenseAnswer:
@@ -66,7 +68,6 @@ class OneStage(nn.Module):
             levels: number of anchors of each feature map.
             size: height and width of the images, in pixels.
         """
-        raise NotImplementedError
 
     def class_scores(self, answer: DenseAnswer) -> Tensor:
         """Return the probability of each class at each point, ``[B, P, C]``."""
