@@ -5,7 +5,7 @@ import sys
 
 from mtkd_cli.distributed import signals
 
-RESUMABLE = frozenset({"distill", "record", "compare", "audit"})
+RESUMABLE = frozenset({"distill", "record", "compare", "audit", "search"})
 """Commands that a first signal stops such that they can be resumed."""
 SPIN_COUNT = "1000"
 """How long an OpenMP thread spins before it sleeps, in iterations of some 50 ns.

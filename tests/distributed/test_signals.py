@@ -37,7 +37,8 @@ def test_signal_does_not_stop_next_command() -> None:
         assert not stopping()
 
 
-def test_signal_while_the_program_starts_is_reported_as_json() -> None:
+@pytest.mark.parametrize("command", ["distill", "search"])
+def test_signal_while_the_program_starts_is_reported_as_json(command: str) -> None:
     done = python(
         f"""
         import sys
@@ -51,7 +52,7 @@ def test_signal_while_the_program_starts_is_reported_as_json() -> None:
         from mtkd_cli.__main__ import main
         main()
         """,
-        "distill",
+        command,
         "digits",
         "--json",
     )

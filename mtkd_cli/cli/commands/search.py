@@ -12,6 +12,7 @@ from mtkd_cli.cli.common_options import Device, Json, Recipe, Threads
 from mtkd_cli.cli.completion import complete_override
 from mtkd_cli.cli.recipe_argument import TrustCode, TrustPickle
 from mtkd_cli.cli.verify_option import Extent, Verify
+from mtkd_cli.distributed import signals
 from mtkd_cli.runs.baseline_choice import BaselineChoice
 
 
@@ -53,7 +54,7 @@ def search(
     gets a run of its own. Without --baseline it has no baselines. A stopped search resumes when the command
     is repeated.
     """
-    with console.report_errors(as_json):
+    with console.report_errors(as_json), signals.handle():
         from mtkd_cli.cli.render.search import search as run
 
         choice = baseline_of(baseline, no_baseline) or BaselineChoice.NONE
