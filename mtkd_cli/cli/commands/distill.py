@@ -113,10 +113,8 @@ def distill(
             plan(parts, name, is_resume, device, threads, *several, full, as_json, at_a_time)
             return
 
-        from mtkd_cli.runs.start import (
-            resume_hint,
-            run_recipe,
-        )  # first: it needs torch, and says so if there is none
+        # first: it needs torch, and says so if there is none
+        from mtkd_cli.runs.start import resume_hint, run_recipe
 
         # isort: split
         from mtkd_cli.cli.render.distill import summary
