@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,26 @@ class Coco:
             name: _parse_images(contents[name], file, folder, classes)
             for name, (file, folder) in self.files.items()
         }
+        if _share_ids(images):  # folders with the same names: train/images and val/images
+            images = {
+                name: [replace(image, id=f"{name}/{image.id}") for image in split]
+                for name, split in images.items()
+            }
         images["train"] += unlabeled_images(self.unlabeled) if self.unlabeled else []
         splits = {name: to_samples(cache, split, self.options) for name, split in images.items()}
         return SourceData(
             classes, splits["train"], splits.get("val"), splits.get("test"), fit=self.options.fit
         )
+
+
+def _share_ids(images: Mapping[str, Sequence[BoxedImage]]) -> bool:
+    """Whether images of two splits have the same id, but are different files."""
+    files = [{image.id: image.file for image in split} for split in images.values()]
+    return any(
+        one[shared] != other[shared]
+        for one, other in itertools.combinations(files, 2)
+        for shared in one.keys() & other.keys()
+    )
 
 
 def _read_json(file: Path) -> Mapping[str, Any]:

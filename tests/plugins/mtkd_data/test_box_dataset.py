@@ -92,6 +92,22 @@ def test_coco_validation_uses_training_classes() -> None:
     assert data.val.targets[0, 0, 4] == 1
 
 
+def test_coco_folders_of_the_same_names_are_told_apart_by_split() -> None:
+    coco()
+    Path("val.json").write_text(Path("train.json").read_text())
+    for name in ("a.jpg", "b.jpg"):
+        image(Path("val/images") / name)
+    image(Path("more/c.png"))
+    data = coco(val_annotations="val.json", val_images="val/images", unlabeled="more")
+    assert data.val is not None
+    assert data.val.ids == ("val/images/a.jpg", "val/images/b.jpg")
+    assert data.train.ids[:2] == ("train/images/a.jpg", "train/images/b.jpg")
+    assert [name.split("/")[0] for name in data.train.ids[2:]] == ["unlabelled"]
+    shared = coco(val_annotations="val.json")  # the same files: found when the data is checked
+    assert shared.val is not None
+    assert shared.val.ids == shared.train.ids
+
+
 def box(*numbers: float) -> Change:
     return lambda content: content["annotations"][0].update(bbox=list(numbers))
 
