@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +17,21 @@ from mtkd_cli import counter_rng
 from mtkd_cli.data.inputs import are_in_memory
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import Column, DataCache, InputSpec, Samples, SourceData, TableFormat, TaskData
+from mtkd_cli.interfaces import (
+    Column,
+    DataCache,
+    InputSpec,
+    Samples,
+    SourceData,
+    TableFormat,
+    TaskData,
+    find_duplicate,
+)
 from mtkd_cli.interfaces.missing_labels import has_label, missing_labels_like
 from mtkd_cli.reading.moments import mean_and_deviation
 from mtkd_cli.recipe.schema import Data
 
+DIGEST_BATCH = 4096
 STATISTICS_BATCH = 256
 STATISTICS_SAMPLES = 10_000
 """Maximum number of training samples for the mean and deviation of the inputs."""
@@ -211,21 +222,22 @@ def _position_in_class(classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], N
 
 
 def _check(source: SourceData) -> None:
-    seen: dict[str, str] = {}
+    splits: dict[str, Sequence[str]] = {}
     for name, split in (("train", source.train), ("val", source.val), ("test", source.test)):
         if split is None:
             continue
         if not len(split):
             raise DataError(f"the {name} split is empty", where="data", hint="check the files of this split")
         _check_targets(split, name, len(source.classes))
-        for sample in split.ids:
-            if sample in seen:
-                raise DataError(
-                    f"duplicate sample id {sample!r}",
-                    where=f"{seen[sample]} and {name}",
-                    hint="remove one of the samples; the splits must not overlap",
-                )
-            seen[sample] = name
+        splits[name] = split.ids
+    if found := find_duplicate(*splits.values()):
+        (second, row), (first, _) = found
+        names = list(splits)
+        raise DataError(
+            f"duplicate sample id {splits[names[second]][row]!r}",
+            where=f"{names[first]} and {names[second]}",
+            hint="remove one of the samples; the splits must not overlap",
+        )
 
 
 def _check_targets(split: Samples, name: str, classes: int) -> None:
@@ -244,16 +256,22 @@ def _check_targets(split: Samples, name: str, classes: int) -> None:
 def _digest(samples: Samples) -> str:
     """Return the SHA-256 of ids and inputs; of the encoded files where the source has their digests."""
     digest = hashlib.sha256()
-    digest.update("\x1f".join(samples.ids).encode())
+    for part in _parts(samples):
+        digest.update((("\x1f" if part.start else "") + "\x1f".join(samples.ids[part])).encode())
     if samples.contents is not None:
-        contents = samples.contents if samples.rows is None else samples.contents[samples.rows]
         digest.update(samples.decoder.encode())
-        digest.update(np.ascontiguousarray(contents).data)
+        for part in _parts(samples):
+            contents = samples.contents[part if samples.rows is None else samples.rows[part]]
+            digest.update(np.ascontiguousarray(contents).data)
         return digest.hexdigest()
     digest.update(str(((len(samples), *samples.inputs.shape[1:]), str(samples.inputs.dtype))).encode())
-    for start in range(0, len(samples), 4096):
-        digest.update(np.ascontiguousarray(samples.read(slice(start, start + 4096))).data)
+    for part in _parts(samples):
+        digest.update(np.ascontiguousarray(samples.read(part)).data)
     return digest.hexdigest()
+
+
+def _parts(samples: Samples) -> Iterator[slice]:
+    return (slice(start, start + DIGEST_BATCH) for start in range(0, len(samples), DIGEST_BATCH))
 
 
 def _kept_statistics(

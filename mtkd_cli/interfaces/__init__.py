@@ -31,6 +31,9 @@ from mtkd_cli.interfaces.output_form import OutputLayout as OutputLayout
 from mtkd_cli.interfaces.placement import Placement as Placement
 from mtkd_cli.interfaces.placement import place as place
 from mtkd_cli.interfaces.placement import sides as sides
+from mtkd_cli.interfaces.sample_ids import PackedIds as PackedIds
+from mtkd_cli.interfaces.sample_ids import find_duplicate as find_duplicate
+from mtkd_cli.interfaces.sample_ids import take_ids as take_ids
 from mtkd_cli.interfaces.strategy import AggregationBatch as AggregationBatch
 from mtkd_cli.interfaces.strategy import Aggregator as Aggregator
 from mtkd_cli.interfaces.strategy import CombiningAggregator as CombiningAggregator

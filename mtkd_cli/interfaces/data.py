@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mtkd_cli.interfaces.placement import Placement, place
+from mtkd_cli.interfaces.sample_ids import take_ids
 from mtkd_cli.interfaces.table_format import TableFormat
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Samples:
     into what all splits of a source share: ``inputs``, ``contents``, ``frames`` and ``windows``.
 
     Attributes:
-        ids: N unique names, stable between runs.
+        ids: N unique names, stable between runs: a tuple, or `PackedIds` for millions of them.
         inputs: images ``[M, C, H, W]`` uint8, or table rows ``[M, F]`` float64 (or float32), one value per
             column, NaN if missing; an array, a memory map or another `Reader`.
         targets: one label per sample, in the form of the task: ``[N]`` class numbers, ``[N, T]`` float
@@ -115,7 +116,7 @@ class Samples:
         windows: reads parts of the original images; None: parts are taken from ``inputs``.
     """
 
-    ids: tuple[str, ...]
+    ids: Sequence[str]
     inputs: NDArray[Any] | Reader
     targets: NDArray[Any]
     metadata: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -148,14 +149,13 @@ class Samples:
 
     def take(self, indices: NDArray[np.int64]) -> Samples:
         """Return the samples at ``indices``, in that order."""
-        chosen = indices.tolist()  # indexing with Python's integers is several times faster
         return replace(
             self,
-            ids=tuple([self.ids[i] for i in chosen]),
+            ids=take_ids(self.ids, indices),
             targets=self.targets[indices],
             metadata={name: column[indices] for name, column in self.metadata.items()},
             rows=indices if self.rows is None else self.rows[indices],
-            files=tuple([self.files[i] for i in chosen]) if self.files else (),
+            files=tuple([self.files[i] for i in indices.tolist()]) if self.files else (),
         )
 
 

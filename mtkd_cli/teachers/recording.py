@@ -261,7 +261,7 @@ def one_thread_each(device: torch.device) -> Iterator[int]:
         torch.set_num_threads(threads)
 
 
-def _check_shape(output: Tensor, shape: tuple[int, ...], name: str, ids: tuple[str, ...]) -> None:
+def _check_shape(output: Tensor, shape: tuple[int, ...], name: str, ids: Sequence[str]) -> None:
     if output.shape != (len(ids), *shape):
         raise DataError(
             f"the teacher {name!r} returned {tuple(output.shape)} for {len(ids)} samples of {shape}",
@@ -270,7 +270,7 @@ def _check_shape(output: Tensor, shape: tuple[int, ...], name: str, ids: tuple[s
         )
 
 
-def overflow_error(name: str, output: Tensor, ids: tuple[str, ...], error: OverflowError) -> DataError:
+def overflow_error(name: str, output: Tensor, ids: Sequence[str], error: OverflowError) -> DataError:
     """Return the error for outputs that exceed the recipe's number format."""
     largest_values = output.abs().flatten(1).amax(dim=1)
     return DataError(

@@ -17,6 +17,7 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.errors import UsageError
 from mtkd_cli.files import atomic, whole_folder
+from mtkd_cli.interfaces import take_ids
 from mtkd_cli.interfaces.missing_labels import has_label
 from mtkd_cli.store.recorded_outputs import RecordedArray
 from mtkd_cli.store.reinforced_card import card
@@ -146,7 +147,7 @@ def _blocks(
             split.name,
             number,
             start,
-            tuple(split.samples.ids[row] for row in chosen),
+            tuple(take_ids(split.samples.ids, chosen)),
             targets,
             has_label(targets),
             context.data.classes if is_single_class else (),
@@ -182,7 +183,7 @@ def _partners(
     partners = mixing.partners(len(split), seed, number)[rows]
     sides = tuple(split.samples.inputs.shape[2:])
     share = mixing.own_share(split.id_numbers[rows], number, seed, augment, sides)
-    ids = tuple(split.samples.ids[row] for row in partners)
+    ids = tuple(take_ids(split.samples.ids, partners))
     return ids, share.flatten(1).mean(dim=1).numpy() if sides else share.numpy()
 
 

@@ -89,7 +89,7 @@ def _check_samples(who: str, samples: Samples, spec: DataSpec, classes: int) -> 
 
 def _check_equal(who: str, one: Samples, other: Samples) -> None:
     same = (
-        one.ids == other.ids
+        tuple(one.ids) == tuple(other.ids)
         and np.array_equal(one.targets, other.targets, equal_nan=one.targets.dtype.kind == "f")
         and np.array_equal(one.read(slice(0, 64)), other.read(slice(0, 64)))
     )

@@ -107,7 +107,7 @@ class HfDataset:
             images = open_images(
                 cache, listed, lambda file: arrow_images(file, columns[file]), settings, self.options.workers
             )
-            encoded, names, labels = images, list(images.index.all_names()), images.index.labels
+            encoded, names, labels = images, list(images.index.ids()), images.index.labels
             numbers = np.array(images.index.entries["label"])
             labeled = int(images.index.starts[len(files)])
         else:

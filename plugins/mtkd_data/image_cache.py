@@ -16,7 +16,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from mtkd_cli.interfaces import DataCache, FrameLabels, Frames, Reader, Samples, WindowReader
+from mtkd_cli.interfaces import DataCache, FrameLabels, Frames, PackedIds, Reader, Samples, WindowReader
 from mtkd_cli.reading.encoded_images import EncodedImages
 from mtkd_cli.reading.image_reader import DecodedOnDemand, DecodeOptions
 from mtkd_cli.reading.images import FORMAT, KINDS
@@ -70,7 +70,7 @@ class SplitImages:
             labels: labels of the M samples on the original images.
         """
         return Samples(
-            tuple(ids),
+            ids if isinstance(ids, PackedIds) else tuple(ids),
             self.inputs,
             targets,
             metadata or {},

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtkd_cli.errors import DataError, join_first
-from mtkd_cli.interfaces import DataCache, Samples, SourceData
+from mtkd_cli.interfaces import DataCache, Samples, SourceData, find_duplicate, take_ids
 from mtkd_cli.reading.encoded_images import EncodedImages
 from mtkd_cli.reading.image_reader import DecodeOptions
 from mtkd_data.image_cache import read_images
@@ -30,7 +30,7 @@ class LabeledImages:
     """
 
     encoded: EncodedImages
-    ids: tuple[str, ...]
+    ids: Sequence[str]
     labels: tuple[str, ...]
     numbers: NDArray[np.int32]
 
@@ -88,20 +88,16 @@ def _samples(
             hint=f"fix it or data.classes; the classes are {join_first(classes)}",
         )
     read = read_images(cache, images.encoded, options)
-    ids = images.ids if len(read.rows) == len(images.ids) else [images.ids[row] for row in read.rows]
+    ids = images.ids if len(read.rows) == len(images.ids) else take_ids(images.ids, read.rows)
     return read.to_samples(ids, targets[read.rows])
 
 
 def _check_ids(images: LabeledImages) -> None:
     """Raise if two samples have the same id; name both."""
-    if len(set(images.ids)) == len(images.ids):
-        return
-    first: dict[str, int] = {}
-    for row, sample in enumerate(images.ids):
-        if sample in first:
-            raise DataError(
-                f"two samples have the same id {sample!r}",
-                where=f"{images.encoded.name(first[sample])} and {images.encoded.name(row)}",
-                hint="rename or remove one; of shards, data.ids: shard puts the shard's name in front",
-            )
-        first[sample] = row
+    if found := find_duplicate(images.ids):
+        (_, row), (_, first) = found
+        raise DataError(
+            f"two samples have the same id {images.ids[row]!r}",
+            where=f"{images.encoded.name(first)} and {images.encoded.name(row)}",
+            hint="rename or remove one; of shards, data.ids: shard puts the shard's name in front",
+        )

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from mtkd_cli.interfaces import DataCache
+from mtkd_cli.interfaces import DataCache, PackedIds
 from mtkd_cli.reading.encoded_images import IMAGE_FACTS, describe_image
 from mtkd_cli.reading.images import FORMAT
 
@@ -94,12 +94,16 @@ class ShardIndex:
         start = self.entries[row - 1]["name_end"] if row else 0
         return self.names[start : self.entries[row]["name_end"]].tobytes().decode()
 
-    def all_names(self) -> Iterator[str]:
-        """Yield the N names."""
-        text, start = self.names.tobytes(), 0
-        for end in self.entries["name_end"].tolist():
-            yield text[start:end].decode()
-            start = end
+    def ids(self, prefixes: Sequence[str] | None = None) -> PackedIds:
+        """Return the N names, with the prefix of their shard.
+
+        Args:
+            prefixes: S prefixes; None: names without one.
+        """
+        ends = np.array(self.entries["name_end"])
+        starts = np.concatenate([[0], ends])[:-1].astype(np.int64)
+        groups = np.repeat(np.arange(len(self.shards), dtype=np.int32), np.diff(self.starts))
+        return PackedIds(self.names, starts, ends, tuple(prefixes or [""] * len(self.shards)), groups)
 
     def shard_of(self, row: int) -> int:
         """Return the number of the shard that contains a row."""

@@ -134,4 +134,4 @@ class Table:
 
 def _concatenate(first: Samples, second: Samples) -> Samples:
     inputs = np.concatenate([first.inputs, second.inputs])
-    return Samples(first.ids + second.ids, inputs, np.concatenate([first.targets, second.targets]))
+    return Samples((*first.ids, *second.ids), inputs, np.concatenate([first.targets, second.targets]))

@@ -86,15 +86,11 @@ class WebDataset:
             self.options.workers,
         )
         index = images.index
-        names = list(index.all_names())
         numbers = np.array(index.entries["label"])
+        numbers[index.starts[len(shards)] :] = -1
+        prefixes = []
         for number, shard in enumerate(index.shards):
-            is_unlabeled = number >= len(shards)
-            first = unlabeled_ids.PREFIX if is_unlabeled else prefix
-            parts = [part for part in (first, shard.stem if self.ids == "shard" else "") if part]
-            rows = slice(index.starts[number], index.starts[number + 1])
-            if parts:
-                names[rows] = ["/".join([*parts, name]) for name in names[rows]]
-            if is_unlabeled:
-                numbers[rows] = -1
-        return LabeledImages(images, tuple(names), index.labels, numbers)
+            first = prefix if number < len(shards) else unlabeled_ids.PREFIX
+            parts = (first, shard.stem if self.ids == "shard" else "")
+            prefixes.append("".join(f"{part}/" for part in parts if part))
+        return LabeledImages(images, index.ids(prefixes), index.labels, numbers)

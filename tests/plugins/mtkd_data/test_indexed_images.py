@@ -49,7 +49,7 @@ def labels(found: IndexedImages) -> list[str]:
 
 def test_rows_are_the_samples_in_order(shards: list[Path]) -> None:
     found = images(shards)
-    assert list(found.index.all_names()) == [f"{n:04}.png" for n in range(15)]
+    assert list(found.index.ids()) == [f"{n:04}.png" for n in range(15)]
     assert [found.read(row) for row in range(15)] == [encoded(n) for n in range(15)]
     assert labels(found) == [str(n % 2) for n in range(15)]
     assert found.name(7) == "1.tar: 0007.png"
