@@ -183,6 +183,8 @@ def _train_and_val(train: Samples, val: Samples | None, options: Data) -> tuple[
         held = labeled[draw_in_proportion(strata(train.targets[labeled]), count, "val", options.seed)]
         val, train = train.take(np.sort(held)), train.take(np.delete(np.arange(len(train)), held))
         labeled, budget = np.flatnonzero(has_label(train.targets)), budget - count
+    if budget == len(labeled):  # every label is visible
+        return train, val, train
     kept = labeled[_draw_evenly(strata(train.targets[labeled]), budget, "labels", options.seed)]
     targets = missing_labels_like(train.targets)
     targets[kept] = train.targets[kept]
@@ -243,6 +245,8 @@ def _check(source: SourceData) -> None:
 def _check_targets(split: Samples, name: str, classes: int) -> None:
     targets = split.targets
     is_class = targets.dtype.kind != "f"
+    if is_class and targets.min(initial=0) >= -1 and targets.max(initial=-1) < classes:
+        return  # without an array of the masks' shape
     bad = np.argwhere((targets < -1) | (targets >= classes) if is_class else np.isinf(targets))
     if len(bad):
         value = targets[tuple(bad[0])]

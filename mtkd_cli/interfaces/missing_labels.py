@@ -22,8 +22,11 @@ def any_per_sample(labeled: Tensor) -> Tensor:
 
 def has_label(targets: NDArray[Any]) -> NDArray[np.bool_]:
     """Return the mask ``[N]`` of samples with any label."""
+    elements = tuple(range(1, targets.ndim))
+    if targets.dtype.kind == "i":  # without an array of the masks' shape
+        return np.asarray(targets.max(axis=elements, initial=-1) >= 0)
     is_label = np.isfinite(targets) if targets.dtype.kind == "f" else targets >= 0  # the targets' shape
-    return np.asarray(is_label.any(axis=tuple(range(1, targets.ndim))))
+    return np.asarray(is_label.any(axis=elements))
 
 
 def missing_labels_like(targets: NDArray[Any]) -> NDArray[Any]:

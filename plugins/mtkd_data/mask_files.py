@@ -28,7 +28,7 @@ DIGEST = np.dtype([("sha256", np.uint8, 32)])
 def cached_masks(
     cache: DataCache, masks: Sequence[Path], sizes: NDArray[np.int32], options: DecodeOptions
 ) -> tuple[NDArray[np.uint16], list[list[int]]]:
-    """Return the masks on the grid ``[N, H, W]`` and the values that occur in each file.
+    """Return the masks on the grid ``[N, H, W]``, a memory map, and the values that occur in each file.
 
     They are cached by file content. Values outside the image (``pad``) are 0.
 
@@ -57,13 +57,17 @@ def cached_masks(
         def read(mask: Path, size: NDArray[np.int32]) -> tuple[NDArray[np.uint16], list[int]]:
             return _read(mask, (int(size[0]), int(size[1])), options)
 
+        fitted = np.lib.format.open_memmap(folder / "masks.npy", "w+", np.uint16, (len(masks), height, width))
+        values = []
         with ThreadPoolExecutor(options.workers) as pool:
-            decoded = list(pool.map(read, masks, sizes))
-        np.save(folder / "masks.npy", np.stack([fitted for fitted, _ in decoded]))
-        (folder / "values.json").write_text(json.dumps([values for _, values in decoded]))
+            for number, (mask, found) in enumerate(pool.map(read, masks, sizes)):
+                fitted[number] = mask
+                values.append(found)
+        fitted.flush()
+        (folder / "values.json").write_text(json.dumps(values))
 
     folder = cache.keep(key, write)
-    return np.load(folder / "masks.npy"), json.loads((folder / "values.json").read_text())
+    return cache.mapped(folder / "masks.npy"), json.loads((folder / "values.json").read_text())
 
 
 def _digest(content: bytes) -> tuple[Any, ...]:

@@ -89,14 +89,14 @@ class MaskedImages:
                         where=f"sample {self.pairs[number].id}: {self.pairs[number].mask}",
                         hint="fix the mask, or data.classes, data.values or data.ignore",
                     )
-        # lookup table from values to classes, applied to all masks at once: [M, H, W] -> [M, H, W]
+        # lookup table from values to classes: [H, W] -> [H, W]
         table = np.full(2**16, NO_LABEL, dtype=np.int16)
         for value, label in classes.items():
             table[value] = label
         options, sizes = self.images.options, self.images.sizes
         targets = np.full((len(self.pairs), *options.grid), NO_LABEL, dtype=np.int16)
-        if with_mask:
-            targets[with_mask] = table[self.masks]
+        for number, mask in zip(with_mask, self.masks, strict=True):  # one at a time: the masks stay on disk
+            targets[number] = table[mask]
         if options.fit == "pad":
             for target, (height, width) in zip(targets, sizes.tolist(), strict=True):
                 _unlabel_padding(target, place((height, width), options.grid, options.fit))
