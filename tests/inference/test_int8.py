@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,27 @@ def test_the_static_file_runs_alone_in_integers(mtkd: Mtkd, run: Path) -> None:
     assert max(np.prod(tensor.dims) for tensor in weights) == 4 * 8 * 9, "the largest layer has 8 bits"
     per_channel = [tensor for tensor in model.graph.initializer if tensor.name.endswith("weight_scale")]
     assert any(list(tensor.dims) == [8] for tensor in per_channel)
+
+
+def test_the_static_file_does_not_depend_on_the_kernels_for_integers(mtkd: Mtkd, run: Path) -> None:
+    """Without 7-bit weights, kernels of CPUs without VNNI saturate; unoptimized graphs compute in float32."""
+    import onnxruntime
+
+    told = json.loads(mtkd("export", run, "--int8", "static", "--json").stdout)
+    levels = onnxruntime.GraphOptimizationLevel
+    plain, fused = (
+        outputs_of(told["file"], level) for level in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL)
+    )
+    np.testing.assert_allclose(fused, plain, atol=0.02 * np.abs(plain).max())
+
+
+def outputs_of(file: str, level: Any) -> np.ndarray:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = level
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"inputs": digits()})[0])
 
 
 def test_other_calibration_samples_give_other_scales(mtkd: Mtkd, run: Path) -> None:
