@@ -1,8 +1,8 @@
 """Round weights and activations in training as an int8 file rounds them (quantization-aware training).
 
-Each convolution and linear layer gets rounded inputs and weights, and its output is rounded: PyTorch's
-``fake_quantize`` operators, with straight-through gradients. A frozen copy has the weights as integers and is
-exported with QuantizeLinear and DequantizeLinear nodes, so the file rounds as the training did.
+Inputs, weights, biases and outputs of each convolution and linear layer are rounded: PyTorch's
+``fake_quantize`` operators, with straight-through gradients. A frozen copy has integers and is exported with
+QuantizeLinear and DequantizeLinear nodes, so the file rounds as the training did.
 """
 
 from __future__ import annotations
@@ -55,20 +55,56 @@ class RoundedWeight(nn.Module):
         """Return the rounded weight."""
         if self.integers is not None:
             return _dequantize(self.integers, self.scale, axis=0)
-        scale = self._scale_of(weight)
+        scale = self.scale_of(weight)
         zeros = torch.zeros_like(scale, dtype=torch.int32)
         return torch.fake_quantize_per_channel_affine(weight, scale, zeros, 0, -WEIGHT_MAX, WEIGHT_MAX)
 
     def freeze(self, weight: Tensor) -> None:
         """Keep the integers of a weight, from now on."""
-        scale, rounded = self._scale_of(weight), self(weight).detach()
+        scale, rounded = self.scale_of(weight), self(weight).detach()
         # [O] -> [O, 1, ...]
         self.integers = (rounded / scale.view(-1, *(1,) * (weight.dim() - 1))).round().to(torch.int8)
         self.scale = scale
 
-    def _scale_of(self, weight: Tensor) -> Tensor:
+    def scale_of(self, weight: Tensor) -> Tensor:
+        """Return the scale of each output channel, ``[O]``."""
         # [O, *] -> [O]
         return (weight.detach().abs().flatten(1).amax(dim=1) / WEIGHT_MAX).clamp(min=self.min_scale)
+
+
+class RoundedBias(nn.Module):
+    """Parametrization of a bias ``[O]``: runtimes add it as an integer to the sums of products.
+
+    Args:
+        weight: the rounding of the layer's weight, and the weight.
+        input_scale: scale of the layer's input.
+    """
+
+    scale: Tensor
+    integers: Tensor | None
+
+    def __init__(self, weight: tuple[RoundedWeight, Tensor], input_scale: float) -> None:
+        super().__init__()
+        self._weight = weight  # a tuple, so that it stays the layer's alone
+        self.input_scale = input_scale
+        self.register_buffer("scale", torch.ones(1))
+        self.register_buffer("integers", None)
+
+    def forward(self, bias: Tensor) -> Tensor:
+        """Return the rounded bias."""
+        if self.integers is not None:
+            return _dequantize(self.integers, self.scale, axis=0)
+        scale = self._scale()
+        return bias + ((bias / scale).round() * scale - bias).detach()
+
+    def freeze(self, bias: Tensor) -> None:
+        """Keep the integers of a bias, from now on."""
+        self.scale = self._scale()
+        self.integers = (bias.detach() / self.scale).round().to(torch.int32)
+
+    def _scale(self) -> Tensor:
+        rounding, weight = self._weight
+        return rounding.scale_of(weight) * self.input_scale
 
 
 class RoundedActivation(nn.Module):
@@ -102,6 +138,8 @@ class RoundedActivation(nn.Module):
 def measure_ranges(module: nn.Module, batches: Iterable[Tensor]) -> dict[str, Ranges]:
     """Return the ranges of each layer that runs, by name, in the order in which they run.
 
+    Layers with a parametrization of their own, as weight norm, are left out.
+
     Args:
         module: module in eval mode.
         batches: inputs of the module.
@@ -116,7 +154,7 @@ def measure_ranges(module: nn.Module, batches: Iterable[Tensor]) -> dict[str, Ra
     hooks = [
         layer.register_forward_hook(lambda _, given, output, name=name: record(name, given, output))
         for name, layer in module.named_modules()
-        if isinstance(layer, LAYERS)
+        if isinstance(layer, LAYERS) and not parametrize.is_parametrized(layer)
     ]
     with torch.no_grad():
         for batch in batches:
@@ -137,14 +175,23 @@ def fake_quantize(module: nn.Module, ranges: Mapping[str, Ranges], float_head: b
     names = list(ranges)
     for name in names[:-1] if float_head else names:
         layer, own = module.get_submodule(name), ranges[name]
-        rounding = RoundedActivation(own.input)
+        device = next(layer.parameters()).device
+        rounding = RoundedActivation(own.input).to(device)
         layer.add_module(INPUT, rounding)
-        layer.add_module(OUTPUT, RoundedActivation(own.output))
-        bias = layer.bias.detach().abs().max().item() if isinstance(layer.bias, Tensor) else 0.0
-        min_scale = bias / rounding.scale.item() / BIAS_LIMIT
-        parametrize.register_parametrization(layer, "weight", RoundedWeight(min_scale))
+        layer.add_module(OUTPUT, RoundedActivation(own.output).to(device))
+        _round_parameters(layer, rounding.scale.item())
         layer.register_forward_pre_hook(_round_input)
         layer.register_forward_hook(_round_output)
+
+
+def _round_parameters(layer: nn.Module, input_scale: float) -> None:
+    """Parametrize the weight and the bias of a layer, if it has one."""
+    weight, bias = layer.weight, layer.bias
+    largest = bias.detach().abs().max().item() if isinstance(bias, Tensor) else 0.0
+    rounding = RoundedWeight(largest / input_scale / BIAS_LIMIT)
+    parametrize.register_parametrization(layer, "weight", rounding)
+    if isinstance(bias, Tensor) and isinstance(weight, Tensor):
+        parametrize.register_parametrization(layer, "bias", RoundedBias((rounding, weight), input_scale))
 
 
 def freeze(module: nn.Module) -> nn.Module:
@@ -158,7 +205,7 @@ def freeze(module: nn.Module) -> nn.Module:
             layer.is_frozen = True
         elif isinstance(layer, parametrize.ParametrizationList):
             for rounding in layer:
-                if isinstance(rounding, RoundedWeight):
+                if isinstance(rounding, RoundedWeight | RoundedBias):
                     rounding.freeze(layer.original)
     return frozen
 
