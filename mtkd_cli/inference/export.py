@@ -95,22 +95,7 @@ def export(
         DataError: the outputs differ from the student's; has the difference. Or the quantized file loses too
             much.
     """
-    if file.exists():
-        raise UsageError(f"{file} exists", where="--output", hint="choose another file, or remove it")
-    if int8 is not None and form != "onnx":
-        raise UsageError(f"{form} cannot be quantized", where="--int8", hint="use --format onnx")
-    if frames and (form == "safetensors" or not student.task.spatial):
-        raise UsageError(
-            f"{form} files of the task {student.facts['task']['name']} have no frames",
-            where="--frames",
-            hint="frames are for masks and boxes, in onnx and pt2 files",
-        )
-    if frames and int8 is not None:
-        raise UsageError(
-            "a quantized file cannot answer on the original image",
-            where="--frames",
-            hint="leave --int8 or --frames out",
-        )
+    refuse_unfit(student, form, file, int8 is not None, frames)
     rows = split.labeled
     with atomic.disk_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -145,6 +130,32 @@ def export(
     return Exported(
         file, difference, len(rows), without_nan(scores), without_nan(student_scores), tuple(variants)
     )
+
+
+def refuse_unfit(student: LoadedStudent, form: str, file: Path, int8: bool, frames: bool) -> None:
+    """Raise if an export would fail after its work; arguments as `export` has them.
+
+    Raises:
+        UsageError: the file exists, a package is missing, or the options contradict each other.
+    """
+    if file.exists():
+        raise UsageError(f"{file} exists", where="--output", hint="choose another file, or remove it")
+    if form == "onnx":
+        onnx_program.require_packages()
+    if int8 and form != "onnx":
+        raise UsageError(f"{form} cannot be quantized", where="--int8", hint="use --format onnx")
+    if frames and (form == "safetensors" or not student.task.spatial):
+        raise UsageError(
+            f"{form} files of the task {student.facts['task']['name']} have no frames",
+            where="--frames",
+            hint="frames are for masks and boxes, in onnx and pt2 files",
+        )
+    if frames and int8:
+        raise UsageError(
+            "a quantized file cannot answer on the original image",
+            where="--frames",
+            hint="leave --int8 or --frames out",
+        )
 
 
 def describe_export(student: LoadedStudent, frames: bool = False) -> dict[str, Any]:
@@ -209,7 +220,6 @@ def _write(student: LoadedStudent, form: str, part: Path, example: NDArray[Any],
             torch.export.save(program, content, extra_files={"mtkd.json": metadata["mtkd"]})
             part.write_bytes(content.getbuffer())
             return _load_pt2(part)
-        onnx_program.require_packages()
         part.write_bytes(onnx_program.to_onnx(program, metadata))
     except (MtkdError, OSError):
         raise

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import DataError, MtkdError, first_line
-from mtkd_cli.inference.int8_quantizer import quantize_dynamic, quantize_static
-from mtkd_cli.interfaces import Task
+from mtkd_cli.inference.int8_quantizer import quantize_dynamic, quantize_static, write_trained
+from mtkd_cli.interfaces import Metric, Task
 from mtkd_cli.interfaces.significant_digits import round_or_none, without_nan
 from mtkd_cli.models.latency import measure_onnx
 from mtkd_cli.stats.estimate import Difference
 from mtkd_cli.stats.score import score_of
 from mtkd_cli.training.evaluation import Measured, measure
 
-KINDS = ("static", "dynamic")
+KINDS = ("static", "dynamic", "qat")
 FLOAT = "fp32"
 CALIBRATION_SAMPLES, CALIBRATION_BATCH = 512, 32
 """Number of training samples that the ranges of activations are measured on."""
@@ -47,12 +47,15 @@ class Int8:
         train: training samples, of which some calibrate the ranges of activations.
         val: validation split; its labels decide whether too much is lost.
         max_loss: largest allowed loss of the primary metric, in its units; infinity: any.
+        trained: student of quantization-aware training, from views to outputs; None unless the kind is
+            ``qat``.
     """
 
     kind: str
     train: Split
     val: Split
     max_loss: float = math.inf
+    trained: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Variant:
     """A file of the student: float32, or quantized.
 
     Attributes:
-        kind: ``fp32``, ``dynamic`` or ``static``.
+        kind: ``fp32``, ``dynamic``, ``static`` or ``qat``.
         bytes: size of the file; 0 if it could not be made.
         latency_ms: median latency of one sample in ONNX Runtime on this machine.
         threads: CPU threads of the latency.
@@ -102,7 +105,7 @@ class Variant:
 def quantized(
     source: Path, int8: Int8, test: Split, task: Task, read: Reader, runner: Runner, single: bool
 ) -> tuple[Path, list[Variant]]:
-    """Quantize a float32 file in both ways, run every file, and return the wanted one and the facts.
+    """Quantize a float32 file in every way, run every file, and return the wanted one and the facts.
 
     Args:
         source: the float32 file; the others are written beside it.
@@ -119,10 +122,10 @@ def quantized(
     splits = {"val": int8.val, "test": test}
     baseline = _measure(source, splits, task, read, runner)
     variants = [_variant(FLOAT, source, baseline, baseline, splits, task, read)]
-    for kind in ("dynamic", "static"):
+    for kind in ("dynamic", "static", *(["qat"] if int8.trained else [])):
         file = source.with_name(f"{kind}{source.suffix}")
         try:
-            _quantize(source, file, kind, int8.train, task, read, single)
+            _quantize(source, file, kind, int8, task, read, single)
             found = _measure(file, splits, task, read, runner)
         except Exception as error:  # the quantizer and the runtime may raise anything
             if isinstance(error, MtkdError | MemoryError) or kind == int8.kind:
@@ -146,14 +149,17 @@ def _unfit(kind: str, error: Exception) -> Exception:
 
 
 def _quantize(
-    source: Path, file: Path, kind: str, train: Split, task: Task, read: Reader, single: bool
+    source: Path, file: Path, kind: str, int8: Int8, task: Task, read: Reader, single: bool
 ) -> None:
+    rows = sample_rows(np.arange(len(int8.train)), CALIBRATION_SAMPLES)
     if kind == "dynamic":
         quantize_dynamic(source, file)
         return
-    rows = sample_rows(np.arange(len(train)), CALIBRATION_SAMPLES)
+    if kind == "qat" and int8.trained is not None:
+        write_trained(source, file, int8.trained, read(int8.train, rows[:3]), single)
+        return
     size = 1 if single else CALIBRATION_BATCH
-    batches = [read(train, rows[start : start + size]) for start in range(0, len(rows), size)]
+    batches = [read(int8.train, rows[start : start + size]) for start in range(0, len(rows), size)]
     quantize_static(source, file, batches, float_head=not task.logits)
 
 
@@ -225,6 +231,25 @@ def _refuse_loss(wanted: Variant, int8: Int8, task: Task) -> None:
             where="--max-loss",
             hint="nothing was written; use the other kind of --int8, or allow more",
         )
+
+
+def comparison_note(variants: Sequence[Variant], metric: Metric) -> str:
+    """Return a remark if quantization-aware training did not beat the static file on validation.
+
+    Empty if it did, or if one of the two was not measured there.
+    """
+    scores = [
+        each.scores["val"].score
+        for kind in ("qat", "static")
+        for each in variants
+        if each.kind == kind and each.scores and "val" in each.scores
+    ]
+    if len(scores) < 2 or None in scores:
+        return ""
+    trained, static = (metric.to_larger_better(score) for score in scores if score is not None)
+    if trained > static:
+        return ""
+    return "qat is not better than static on validation; --int8 static gives that file"
 
 
 def speed_note(facts: Path = CPU_FACTS) -> str:

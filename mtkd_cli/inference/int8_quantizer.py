@@ -1,4 +1,4 @@
-"""Quantize an ONNX file to 8-bit integers with the quantizer of ONNX Runtime."""
+"""Write 8-bit ONNX files: with the quantizer of ONNX Runtime, or from quantization-aware training."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
-from mtkd_cli.models.onnx_program import INPUT
+from mtkd_cli.models.fake_quantization import freeze
+from mtkd_cli.models.onnx_program import INPUT, Shippable, content_of
 from mtkd_cli.safe_loading.quiet_logs import quiet
 
 LAYERS = ("Conv", "MatMul", "Gemm")
@@ -78,6 +80,26 @@ def quantize_static(
             extra_options={"ActivationSymmetric": True},
         )
     folded.unlink()
+    _copy_metadata(source, target)
+
+
+def write_trained(
+    source: Path, target: Path, trained: nn.Module, example: NDArray[np.generic], single: bool
+) -> None:
+    """Write the file of a student that was trained with fake quantization: it rounds as the training did.
+
+    Args:
+        source: path of the float32 file, whose metadata the new file gets.
+        target: path to write.
+        trained: the student, from views to outputs.
+        example: a few inputs ``[B, ...]`` of the type that the file takes.
+        single: whether the file takes one sample at a time.
+    """
+    import onnx
+
+    model = onnx.load_from_string(content_of(Shippable(freeze(trained)).eval(), example, single))
+    del model.graph.value_info[:]  # shapes between the layers: half of a small file
+    onnx.save(model, target)
     _copy_metadata(source, target)
 
 

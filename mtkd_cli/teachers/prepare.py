@@ -170,10 +170,10 @@ def _prepare(
     arrays, facts_folder = process_group.first_then_others(
         lambda: (
             find_recorded(teacher, needed, context),
-            content_store.find("teachers", _facts_key(teacher, context)),
+            content_store.find("teachers", facts_key(teacher, context)),
         )
     )
-    facts = _read_facts(facts_folder) if facts_folder else {}
+    facts = read_facts(facts_folder) if facts_folder else {}
     model: Model | None = None
     own_missing = [(split.name, number) for split, number in needed if (split.name, number) not in arrays]
     # the first process decides for all
@@ -185,7 +185,7 @@ def _prepare(
         model = fit_teacher(untouched, teacher, context)
         probe = probe_teacher(model, teacher.entry, [context.data.example], context)
         model, shape = probe.model, probe.shape
-        facts = _read_facts(_keep_facts(probe, teacher, context))
+        facts = read_facts(_keep_facts(probe, teacher, context))
         to_record = [(split, number) for split, number in needed if (split.name, number) in missing]
         if to_record:
             jobs = _recording_jobs(model, teacher, shape, to_record, context)
@@ -210,9 +210,9 @@ def _probe_early(teacher: ResolvedTeacher, views: int | None, context: Context) 
     Returns:
         The doubts about its outputs on validation, already shown as warnings.
     """
-    facts_folder = content_store.find("teachers", _facts_key(teacher, context))
+    facts_folder = content_store.find("teachers", facts_key(teacher, context))
     if facts_folder:
-        facts = _read_facts(facts_folder)
+        facts = read_facts(facts_folder)
         context.progress.remark(facts["remarks"], about=teacher.name)
         align_teacher(teacher.entry, facts["classes"], facts["outputs"], context)
         return ()
@@ -295,7 +295,7 @@ def output_function(
     return inference.outputs_by_view(module, recipe, device)
 
 
-def _facts_key(teacher: ResolvedTeacher, context: Context) -> dict[str, Any]:
+def facts_key(teacher: ResolvedTeacher, context: Context) -> dict[str, Any]:
     """Return the content key of a teacher's facts; their latencies depend on the device."""
     measured_on = {name: context.engine[name] for name in ("device", "threads")}
     return {"format": FACTS_FORMAT, "measured_on": measured_on, **teacher.key}
@@ -316,10 +316,11 @@ def _keep_facts(probe: ProbeResult, teacher: ResolvedTeacher, context: Context) 
         }
         atomic.write_json(folder / "facts.json", facts)
 
-    return content_store.keep("teachers", _facts_key(teacher, context), write)
+    return content_store.keep("teachers", facts_key(teacher, context), write)
 
 
-def _read_facts(folder: Path) -> dict[str, Any]:
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Return the facts of a teacher's folder in the store: costs, classes, number of outputs and remarks."""
     with atomic.disk_errors(folder):
         facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
     return facts

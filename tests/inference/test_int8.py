@@ -11,8 +11,9 @@ import pytest
 from sklearn.datasets import load_digits
 
 from mtkd_cli.inference import int8
-from mtkd_cli.inference.int8 import speed_note
+from mtkd_cli.inference.int8 import SplitScore, Variant, comparison_note, speed_note
 from mtkd_cli.inference.int8_quantizer import activation_scales, quantize_static
+from mtkd_cli.interfaces import Metric
 from tests.fixtures.command_line import Mtkd
 
 
@@ -84,6 +85,36 @@ def test_other_calibration_samples_give_other_scales(mtkd: Mtkd, run: Path) -> N
     assert bright == again
     assert bright.keys() == dark.keys()
     assert any(bright[key] > 1.5 * dark[key] for key in bright)
+
+
+def test_calibration_on_other_samples_spoils_the_answers(mtkd: Mtkd, run: Path) -> None:
+    """Ranges of dark images clip what bright images need."""
+    import onnxruntime
+
+    mtkd("export", run, "--output", "float.onnx")
+    images = digits()
+    for name, samples in (("right", images), ("dark", images // 16)):
+        quantize_static(Path("float.onnx"), Path(f"{name}.onnx"), [samples[:32], samples[32:64]])
+    level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    exact, right, dark = (outputs_of(f"{name}.onnx", level) for name in ("float", "right", "dark"))
+    assert np.abs(dark - exact).mean() > 5 * np.abs(right - exact).mean()
+    assert (right.argmax(1) == exact.argmax(1)).mean() > 0.9
+
+
+def note(qat: float, static: float, higher_is_better: bool = True) -> str:
+    scores = {"qat": qat, "static": static}
+    variants = [
+        Variant(kind, scores={"val": SplitScore(score, None, None, None, 9)})
+        for kind, score in scores.items()
+    ]
+    return comparison_note(variants, Metric("m", higher_is_better=higher_is_better))
+
+
+def test_training_that_did_not_help_is_named() -> None:
+    assert not note(0.9, 0.8)
+    assert "not better than static" in note(0.8, 0.8)
+    assert "not better than static" in note(0.9, 0.8, higher_is_better=False)
+    assert not comparison_note([Variant("static"), Variant("qat")], Metric("m", higher_is_better=True))
 
 
 def test_calibration_samples_are_training_samples(

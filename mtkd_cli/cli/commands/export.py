@@ -11,14 +11,17 @@ import typer
 from mtkd_cli.cli import console
 from mtkd_cli.cli.common_options import Json, Run
 from mtkd_cli.cli.recipe_argument import TrustCode
+from mtkd_cli.distributed import signals
 from mtkd_cli.errors import UsageError, nearest_or_all
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from mtkd_cli.inference.student import LoadedStudent
 
 FORMATS = ("onnx", "pt2", "safetensors", "hub")
 QUANTIZE = ("int8",)
-INT8 = ("static", "dynamic")
+INT8 = ("static", "dynamic", "qat")
 
 
 def export(
@@ -39,9 +42,13 @@ def export(
     int8: Annotated[
         str,
         typer.Option(
-            help="static (calibrated on training samples) or dynamic: quantize to 8 bits. ONNX only."
+            help="Quantize to 8 bits: static (calibrated on training samples), dynamic, or qat (trained for "
+            "a few more epochs on the recorded outputs). ONNX only."
         ),
     ] = "",
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Epochs of --int8 qat.  [default: 5]")
+    ] = None,
     max_loss: Annotated[
         float | None,
         typer.Option(
@@ -64,7 +71,7 @@ def export(
     model is compared with the student on the test split; a file that differs is not written. The folder has
     config.json, model.safetensors and the model card.
     """
-    with console.report_errors(as_json):
+    with console.report_errors(as_json), signals.handle():
         options = (("--format", format, FORMATS), ("--int8", int8, INT8), ("--quantize", quantize, QUANTIZE))
         for key, given, known in options:
             if given and given not in known:
@@ -73,9 +80,11 @@ def export(
         kind = int8 or ("dynamic" if quantize else "")
         if max_loss is not None and not kind:
             raise UsageError("--max-loss goes with --int8", "--max-loss", "add --int8 static, or remove it")
+        if epochs is not None and kind != "qat":
+            raise UsageError("--epochs goes with --int8 qat", "--epochs", "add --int8 qat, or remove it")
         from mtkd_cli.cli.run_argument import student_of
         from mtkd_cli.inference.evaluate import for_student, load_data, options_of
-        from mtkd_cli.inference.export import ENDINGS
+        from mtkd_cli.inference.export import ENDINGS, refuse_unfit
         from mtkd_cli.inference.export import export as exported
         from mtkd_cli.inference.int8 import Int8, speed_note
         from mtkd_cli.plugin.registry import load_registry
@@ -92,13 +101,15 @@ def export(
         small = "-int8" if kind else ""
         default = student.folder / f"exported{small}{ENDINGS[format]}"
         file = Path(output) if output else default
+        refuse_unfit(student, format, file, bool(kind), frames)
         with stdout_on_stderr():
             data = load_data(student, options_of(student, overrides or []), load_registry())
             data.require_labels("test", needed_by="the comparison with the student")
             wanted = None
             if kind:
                 train, val = (for_student(student, data, split) for split in (data.train, data.val))
-                wanted = Int8(kind, train, val, math.inf if max_loss is None else max_loss)
+                trained = _train_quantized(student, overrides or [], epochs) if kind == "qat" else None
+                wanted = Int8(kind, train, val, math.inf if max_loss is None else max_loss, trained)
             split = for_student(student, data, data.test)
             done = exported(student, format, file, split, wanted, frames)
         if as_json:
@@ -110,11 +121,12 @@ def export(
         )
         if done.variants:
             from mtkd_cli.cli.render.int8 import cost_table, score_table
+            from mtkd_cli.inference.int8 import comparison_note
 
             console.print_result(score_table(done.variants, student.task.primary.name))
             console.print_result("")
             console.print_result(cost_table(done.variants))
-            if note := speed_note():
+            for note in filter(None, (comparison_note(done.variants, student.task.primary), speed_note())):
                 console.print_status(note)
             return
         from mtkd_cli.interfaces.significant_digits import format_number
@@ -122,6 +134,15 @@ def export(
         name = student.task.primary.name
         score, own = (format_number(scores[name]) for scores in (done.scores, done.student))
         console.print_result(f"{spelt(name)} {score}, the student's {own}")
+
+
+def _train_quantized(student: LoadedStudent, overrides: list[str], epochs: int | None) -> nn.Module:
+    """Return the student of quantization-aware training on the answers that its run recorded."""
+    from mtkd_cli.runs.quantization_aware import EPOCHS, train_quantized
+    from mtkd_cli.runs.run_context import context_of_run
+
+    with context_of_run(student, overrides, console.warn) as context:
+        return train_quantized(student, context, epochs or EPOCHS)
 
 
 def _export_to_hub(student: LoadedStudent, folder: Path, as_json: bool) -> None:
