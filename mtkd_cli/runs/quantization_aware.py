@@ -16,6 +16,7 @@ import numpy as np
 from torch import nn
 
 from mtkd_cli.data.subset import sample_rows
+from mtkd_cli.distributed.devices import resolve_device
 from mtkd_cli.distributed.signals import Interrupted
 from mtkd_cli.distributed.threads import use_threads
 from mtkd_cli.errors import UsageError
@@ -74,7 +75,7 @@ def train_quantized(student: LoadedStudent, context: Context, epochs: int = EPOC
         )
     loss = context.recipe.loss.model_copy(update={"features": 0.0})
     context = replace(context, recipe=context.recipe.model_copy(update={"loss": loss}))
-    teachers = recorded_teachers(context, views, f"mtkd record {student.folder / RECIPE}")
+    teachers = recorded_teachers(context, views, _record_command(student, context))
     strategy = Strategy(context.parts.strategy)
     fit_strategy(strategy, context, teachers)
     data = distillation_data(teachers, views, context)
@@ -110,6 +111,16 @@ def rounded_student(student: LoadedStudent, context: Context) -> nn.Module:
     ranges = measure_ranges(folded, plain_views(split, rows, context.device))
     fake_quantize(folded, ranges, float_head=not context.task.logits)
     return folded.requires_grad_(True)
+
+
+def _record_command(student: LoadedStudent, context: Context) -> str:
+    """Return the command that records the outputs of a run as the run did."""
+    words = ["mtkd record", str(student.folder / RECIPE)]
+    if not context.threads.automatic:
+        words.append(f"--threads {context.threads.limit}")
+    if context.device.type != resolve_device("auto").type:
+        words.append(f"--device {context.device.type}")
+    return " ".join(words)
 
 
 def _settings(student: LoadedStudent, context: Context, epochs: int, samples: int) -> Train:

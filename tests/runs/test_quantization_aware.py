@@ -12,10 +12,12 @@ import pytest
 import torch
 from torch import nn
 
+from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import UsageError
 from mtkd_cli.inference.export_check import inputs_of
-from mtkd_cli.inference.int8_quantizer import activation_scales
-from mtkd_cli.inference.student import load_student
+from mtkd_cli.inference.int8 import CALIBRATION_SAMPLES
+from mtkd_cli.inference.int8_quantizer import activation_scales, quantize_static
+from mtkd_cli.inference.student import LoadedStudent, load_student
 from mtkd_cli.models.fake_quantization import RoundedActivation, freeze
 from mtkd_cli.models.onnx_program import Shippable, content_of, open_session
 from mtkd_cli.plugin.registry import Registry
@@ -25,6 +27,7 @@ from mtkd_cli.runs.folder import Run
 from mtkd_cli.runs.quantization_aware import rounded_student, train_quantized
 from mtkd_cli.runs.run_context import context_of_run
 from mtkd_cli.teachers import prepare
+from mtkd_cli.training.context import Context
 from mtkd_cli.training.progress import Progress
 from tests.fixtures.command_line import Mtkd
 
@@ -91,7 +94,6 @@ def test_the_ranges_are_those_of_onnx_runtimes_calibration(mtkd: Mtkd, recorded:
 
 SCENES = ("data.scenes=60", "data.test_scenes=20", "data.labels=40", "views=1", "train.epochs=1")
 CASES = {
-    "classification": ("digits", "convnet:4-8", ("data.labels=60", "train.epochs=1", "views=1")),
     "segmentation": ("digit-scenes-seg", "unet:4-8", SCENES),
     "detection": ("digit-scenes-det", "tiny-fcos:8", SCENES),
     "regression": ("diabetes", "mlp:8", ("train.epochs=1",)),
@@ -105,22 +107,53 @@ def test_onnx_runtime_answers_as_the_trained_student(task: str, registry: Regist
     given = (*changes, teachers, f"student={model}", "train.lr=0.01")
     context = pipeline.prepare(load(recipe, given, registry), "cpu", Progress())
     pipeline.distill(context, Run("small"), baseline=False)
-    student = load_student("small")
-    trained = train_quantized(student, context, epochs=1)
+    assert_equal_answers(load_student("small"), context, is_detector=task == "detection")
 
-    inputs, is_detector = inputs_of(context.data.test, np.arange(16)), task == "detection"
-    session = open_session(content_of(Shippable(freeze(trained)), inputs[:3], is_detector))
-    parts = np.split(inputs, 16) if is_detector else [inputs]
-    found = np.concatenate([session.run(None, {"inputs": part})[0] for part in parts])
-    expected = answers(trained, inputs)
-    if is_detector:  # boxes of equal scores may change places
-        distance = np.abs(found[:, :, None] - expected[:, None]).max(axis=3)  # [B, M, M]
-        assert (distance.min(axis=1) < 1e-3).mean() > 0.98
-        assert (distance.min(axis=2) < 1e-3).mean() > 0.98
+
+def test_onnx_runtime_answers_as_the_trained_classifier(recorded: Path) -> None:
+    student = load_student(recorded)
+    with context_of_run(student, []) as context:
+        assert_equal_answers(student, context, is_detector=False)
+
+
+def assert_equal_answers(student: LoadedStudent, context: Context, is_detector: bool) -> None:
+    """Train a student, and compare it with its file on test samples; likewise the static file, untrained."""
+    trained = train_quantized(student, context, epochs=1)
+    inputs, size = inputs_of(context.data.test, np.arange(16)), 1 if is_detector else 16
+    content = content_of(Shippable(freeze(trained)).eval(), inputs[:3], is_detector)
+    assert_close(outputs_of(content, inputs, size), answers(trained, inputs), is_detector, 0.99)
+
+    Path("float.onnx").write_bytes(content_of(Shippable(student.module).eval(), inputs[:3], is_detector))
+    train = context.data.train
+    rows = sample_rows(np.arange(len(train)), CALIBRATION_SAMPLES)
+    batches = [inputs_of(train, part) for part in np.split(rows, range(size, len(rows), size))]
+    quantize_static(Path("float.onnx"), Path("static.onnx"), batches, float_head=not student.task.logits)
+    static = outputs_of(Path("static.onnx").read_bytes(), inputs, size)
+    if is_detector:  # each level of the pyramid has ranges of its own in this file
+        assert static.shape == answers(trained, inputs).shape
+        assert np.isfinite(static).all()
+    else:
+        assert_close(static, answers(rounded_student(student, context), inputs), is_detector, 0.95)
+
+
+def outputs_of(content: bytes, inputs: np.ndarray, size: int) -> np.ndarray:
+    """Return the outputs of a file in ONNX Runtime, in batches."""
+    session = open_session(content)
+    parts = np.split(inputs, range(size, len(inputs), size))
+    return np.concatenate([session.run(None, {"inputs": part})[0] for part in parts])
+
+
+def assert_close(found: np.ndarray, expected: np.ndarray, is_detector: bool, share: float) -> None:
+    """Check that nearly all outputs are equal: a value between two integers may go either way."""
+    if not is_detector:
+        assert (np.abs(found - expected) < 1e-3 * np.abs(expected).max()).mean() > share
         return
-    assert (np.abs(found - expected) < 1e-3 * np.abs(expected).max()).mean() > 0.99
-    if student.task.logits:
-        assert (found.argmax(1) == expected.argmax(1)).mean() > 0.99
+    # boxes of equal scores may change places
+    distance = np.abs(found[:, :, None] - expected[:, None]).max(axis=3)  # [B, M, M]
+    is_box, own_box = expected[..., 4] > 0, found[..., 4] > 0
+    assert is_box.sum() >= 16, "boxes to compare"
+    assert (distance.min(axis=1)[is_box] < 1e-3).mean() > 0.95
+    assert (distance.min(axis=2)[own_box] < 1e-3).mean() > 0.95
 
 
 def answers(module: nn.Module, inputs: np.ndarray) -> np.ndarray:
