@@ -106,6 +106,12 @@ SMALL = {
         },
         "imagenet_teachers.md",
     ),
+    "int8": Small(
+        "--fashion FASHION --seeds 1 --cases fashion-mnist",
+        FASHION,
+        {"int8.EPOCHS": 1, "int8.ROUNDS": 2},
+        "int8.md",
+    ),
     "jobs": Small(
         "--changes data.labels=60 train.epochs=1 fit.epochs=1 --jobs 2 --rounds 1",
         replace={"jobs.run": lambda _: run_here, "jobs.GRID": ("strategy=mean", "train.seed=0,1")},
