@@ -2,7 +2,7 @@
 
     python docs/benchmarks/int8.py --fashion FOLDER --seeds 3
 
-Narrow students, which 8 bits hurt most. Every file runs in ONNX Runtime. The latencies of a student's files
+Narrow students of classification. Every file runs in ONNX Runtime. The latencies of a student's files
 are measured in turns.
 """
 
@@ -39,7 +39,6 @@ CASES = {
         "convnet:4-8-16",
         ("data.samples=5000", "fit.epochs=3", "train.epochs=20", "train.batch_size=64", "train.lr=1e-2"),
     ),
-    "digit-scenes-seg": ("unet:4-8", ("train.epochs=25",)),
 }
 ROUNDS, CALLS = 30, 10
 """Rounds of the latency, and calls of each file in a round."""
@@ -120,7 +119,7 @@ def write_page(seeds: int, cases: Iterable[str], rows: list[list[str]]) -> None:
         f"python docs/benchmarks/int8.py --fashion FOLDER --seeds {seeds} --cases " + " ".join(cases),
         ["recipe", "student", "file", "score", "minus fp32", "minus static", "size", "latency / fp32"],
         rows,
-        "Test accuracy or mIoU in ONNX Runtime, mean ± standard deviation over training seeds; differences "
+        "Test accuracy in ONNX Runtime, mean ± standard deviation over training seeds; differences "
         f"with Student's 95 % interval over the seeds. *qat*: {EPOCHS} more epochs on the recorded answers, "
         "with the roundings of the file; the epochs alone may help. Latency: median of one sample on one "
         "thread, the files in turns. " + (f"Note: {speed_note()}." if speed_note() else ""),
