@@ -165,7 +165,8 @@ class Prepared(nn.Module):
         self.module = module
         self.spec = spec
         self.scale = scale
-        self.to_task_shape = to_task_shape
+        # not the bound method itself, so that deepcopy of this module does not copy the task and its cache
+        self.to_task_shape = None if to_task_shape is None else lambda output: to_task_shape(output)
 
     def forward(self, views: Tensor) -> Any:
         """Return the module's outputs on ``[B, C, H, W]`` views (0 to 1), or on ``[B, F]``."""

@@ -1,5 +1,7 @@
 """A view is prepared for a model as the model's own library would."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -110,3 +112,18 @@ def test_range_replaces_model_statistics() -> None:
     found = complete_input(own, Input(range=(0.0, 255.0)), data)
     assert (found.mean, found.std) == ((0.0,) * 3, (1.0,) * 3)
     assert complete_input(InputSpec(), Input(order="bgr"), data).mean == (0.3, 0.2, 0.1)
+
+
+def test_a_copy_of_a_prepared_module_has_the_same_task() -> None:
+    """A task may hold a large cache, and each evaluation copies the module."""
+
+    class Owner:
+        def convert(self, output: Tensor) -> Tensor:
+            seen.append(self)
+            return output
+
+    seen: list[Owner] = []
+    owner = Owner()
+    module = Prepared(nn.Flatten(), InputSpec(4, (0.5,), (0.5,), 1), to_task_shape=owner.convert)
+    copy.deepcopy(module)(torch.zeros(1, 1, 4, 4))
+    assert seen == [owner]
