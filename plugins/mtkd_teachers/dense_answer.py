@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import box_iou, generalized_box_iou_loss
+from torchvision.ops import generalized_box_iou_loss
 
 from mtkd_cli.interfaces import DetectionTargets
 
@@ -164,10 +164,26 @@ class DenseAnswer:
 
 def _overlaps_strongest(strength: Tensor, boxes: Tensor) -> Tensor:
     """Return which candidates overlap a point's strongest one (or are it), 1.0 or 0.0, ``[B, P, M]``."""
-    pairs = torch.stack([box_iou(own, own) for own in boxes])  # [B, M, M]
+    pairs = pairwise_iou(boxes, boxes)  # [B, M, M]
     # row of the strongest candidate of each point: [B, M, M] -> [B, P, M]
     strongest = strength.argmax(dim=2, keepdim=True).expand(-1, -1, pairs.shape[2])
     return ((pairs.gather(1, strongest) > SAME_OBJECT) & (strength > 0)).float()
+
+
+def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Return the overlap (IoU) of each pair of boxes of a sample, ``[B, N, M]``: ``box_iou`` for a batch.
+
+    Empty boxes overlap nothing.
+
+    Args:
+        first: ``[B, N, 4]``; B may be 1.
+        second: ``[B, M, 4]``.
+    """
+    a, b = first.unsqueeze(2), second.unsqueeze(1)
+    sides = torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])
+    shared = sides.clamp(min=0).prod(dim=-1)
+    total = (a[..., 2:] - a[..., :2]).prod(dim=-1) + (b[..., 2:] - b[..., :2]).prod(dim=-1) - shared
+    return shared / total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
 def soften(scores: Tensor, temperature: float) -> Tensor:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
-from mtkd_teachers.dense_answer import Assignment
+from mtkd_teachers.dense_answer import Assignment, pairwise_iou
 
 MIN_REACH, MAX_REACH = 4.0, 8.0
 """Range of the largest distance from a point to a side of its box, in strides.
@@ -60,7 +59,7 @@ def assign_by_overlap(anchors: Tensor, high: float, low: float) -> Callable[[Ten
     """
 
     def assign(boxes: Tensor) -> Assignment:
-        iou = torch.stack([box_iou(anchors, own) for own in boxes])  # [B, P, M]
+        iou = pairwise_iou(anchors.unsqueeze(0), boxes)  # [B, P, M]
         largest = iou.amax(dim=1, keepdim=True)  # [B, 1, M], over the anchors
         best = (iou == largest) & (largest > 0)
         strength = torch.where(best, 1 + iou, torch.where(iou >= high, iou, 0))

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.models import detection
+from torchvision.ops import box_iou
 
 from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import DetectionTargets, Model, ModelRequest
-from mtkd_teachers.dense_answer import DenseAnswer, centerness, soften
+from mtkd_teachers.dense_answer import DenseAnswer, centerness, pairwise_iou, soften
 from mtkd_teachers.detectors import as_detector, copy_matching_weights
 from mtkd_teachers.python import PythonProvider
 from mtkd_teachers.target_assignment import assign_by_center, assign_by_overlap
@@ -226,6 +227,15 @@ def test_box_is_assigned_to_best_anchor() -> None:
     anchors = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0], [0.0, 0.5, 0.5, 1.0]])
     assignment = assign_by_overlap(anchors, 0.5, 0.4)(torch.tensor([[[0.55, 0.55, 0.6, 0.6]]]))
     assert (assignment.strength[0, :, 0] > 0).tolist() == [False, True, False]
+
+
+def test_overlaps_of_a_batch_are_those_of_torchvision() -> None:
+    corners = torch.rand(2, 5, 2, 2, generator=torch.Generator().manual_seed(0)).sort(dim=2).values
+    boxes = corners.flatten(2)
+    boxes[1, 4] = 0  # padding
+    found = pairwise_iou(boxes[:1], boxes)
+    expected = torch.stack([box_iou(boxes[0], own).nan_to_num() for own in boxes])
+    torch.testing.assert_close(found, expected)
 
 
 def test_copies_matching_weights() -> None:
