@@ -292,7 +292,11 @@ class Recipe(Section):
     )
     fit: Fit = Field(default_factory=Fit, description="Defaults of fit for all teachers.")
     teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=1000)
-    calibrate: bool = Field(False, description="Fit one temperature for each teacher on validation.")
+    calibrate: OrAuto[bool] = Field(
+        AUTO,
+        description="Fit one temperature for each teacher on validation. auto: in detection only, where it "
+        "turns the scores of boxes into probabilities.",
+    )
     strategy: Plug = Field(
         Plug(name="weighted"),
         description="How much each teacher counts. Default: weighted, by the score on validation.",

@@ -28,4 +28,5 @@ def _cell(calibration: Calibration | None) -> str:
         return ""
     if calibration.kept:
         return f"1 ({calibration.kept})"
-    return f"{calibration.temperature:.3g} (NLL {calibration.before:.3f} to {calibration.after:.3f})"
+    offset = f", offset {calibration.offset:+.2g}" if calibration.offset else ""
+    return f"{calibration.temperature:.3g}{offset} (NLL {calibration.before:.3f} to {calibration.after:.3f})"

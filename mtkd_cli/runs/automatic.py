@@ -1,4 +1,4 @@
-"""Resolve the recipe's ``auto`` values that depend on the data: augmentation, its views, and batch sizes.
+"""Resolve the recipe's ``auto`` values that depend on the data: augmentation, views, batch sizes, and more.
 
 `resolve_auto` makes every choice. A run records the values, so that it resumes with them even if a later
 version would choose others.
@@ -41,6 +41,8 @@ def resolve_auto(parts: Resolved, data: Dataset, task: Task) -> Recipe:
     if is_auto(recipe.train.batch_size):
         size = automatic_batch_size(len(data.train))
         changes["train"] = recipe.train.model_copy(update={"batch_size": size})
+    if is_auto(recipe.calibrate):
+        changes["calibrate"] = task.scored and len(data.val.labeled) > 0
     changes["fit"] = _resolve_fit(recipe.fit, data, recipe)
     changes["teachers"] = tuple(_resolve_teacher(teacher, data, recipe) for teacher in recipe.teachers)
     return recipe.model_copy(update=changes)
@@ -72,7 +74,7 @@ def apply_begun_values(recipe: Recipe, begun: Mapping[str, Any] | None) -> Recip
 
 def _fill_auto(wanted: Any, begun: Any, key: str = "") -> Any:
     """Return values with each ``auto`` of the keys of `resolve_auto` replaced by the value of a run."""
-    if wanted == "auto" and key in ("augment", "batch_size", "count"):
+    if wanted == "auto" and key in ("augment", "batch_size", "calibrate", "count"):
         return wanted if begun is None else begun
     if isinstance(wanted, dict):
         known = begun if isinstance(begun, dict) else {}
@@ -93,6 +95,8 @@ def describe_choices(context: Context) -> list[str]:
         found.append(f"views: {settled.views.count}")
     if is_auto(written.train.batch_size):
         found.append(f"train.batch_size: {settled.train.batch_size} ({len(context.data.train)} samples)")
+    if is_auto(written.calibrate) and settled.calibrate:
+        found.append("calibrate: true (scores become probabilities)")
     pairs = zip(written.teachers, settled.teachers, strict=True)
     fits = {
         teacher.name: teacher.fit.batch_size

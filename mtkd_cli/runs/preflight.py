@@ -59,7 +59,7 @@ def refuse_missing_labels(recipe: Recipe, data: dataset.Dataset, only_teachers: 
     fitted = [teacher.name or teacher.model for teacher in recipe.teachers if teacher.fit]
     needs = {
         "train": [f"teacher {name}, which is fitted" for name in fitted],
-        "val": ["calibrate"] if recipe.calibrate else [],
+        "val": ["calibrate"] if recipe.calibrate is True else [],
         "test": [],
     }
     if recipe.loss.class_weights == "balanced":

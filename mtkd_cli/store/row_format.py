@@ -61,7 +61,7 @@ def storage_options(recipe: Recipe, task: Task, split: str) -> dict[str, Any]:
 
 
 def _auto_top_k(recipe: Recipe, task: Task, split: str) -> int | None:
-    if recipe.loss.temperature != 1 or recipe.calibrate or not task.needs_probabilities_only:
+    if recipe.loss.temperature != 1 or recipe.calibrate is True or not task.needs_probabilities_only:
         return None
     has_many = task.over_classes and not task.elements and task.outputs >= MANY_CLASSES
     return AUTO_TOP_K if has_many and split == "train" else task.top_k

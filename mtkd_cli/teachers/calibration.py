@@ -1,7 +1,7 @@
-"""Calibrate teachers: one temperature each, which makes the validation labels most likely.
+"""Calibrate teachers: a temperature each, which makes the validation labels most likely.
 
-Guo et al., ICML 2017, arXiv 1706.04599. Recorded outputs stay raw, and are divided by the temperature when
-they are read, so nothing is recorded again.
+Guo et al., ICML 2017, arXiv 1706.04599. Scores of boxes also have an offset (Platt scaling). Recorded outputs
+stay raw, and are calibrated when they are read, so nothing is recorded again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.interfaces import Task
 from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.recipe.schema import Recipe
+from mtkd_cli.report.calibration import Calibration
+from mtkd_cli.teachers.score_calibration import fit_scores
 from mtkd_cli.teachers.temperature import fit_temperature
 from mtkd_cli.training.context import Context
 from mtkd_cli.training.evaluation import batches
@@ -40,15 +42,15 @@ def require_calibratable(recipe: Recipe, task: Task) -> None:
     Raises:
         UsageError: the task has no class logits, or ``store.top_k`` drops some of them.
     """
-    if not recipe.calibrate:
+    if recipe.calibrate is not True:
         return
-    if not task.logits:
+    if not (task.logits or task.scored):
         raise UsageError(
-            f"calibrate requires class logits; task {recipe.task.name!r} has none",
+            f"calibrate requires class logits or scores; task {recipe.task.name!r} has none",
             where="calibrate",
             hint="remove calibrate",
         )
-    if isinstance(recipe.store.top_k, int):
+    if task.logits and isinstance(recipe.store.top_k, int):
         raise UsageError(
             "calibrate requires all logits, but store.top_k keeps only the largest",
             where="calibrate, store.top_k",
@@ -57,15 +59,36 @@ def require_calibratable(recipe: Recipe, task: Task) -> None:
 
 
 def calibrate_teachers(teachers: list[ReadyTeacher], context: Context) -> list[ReadyTeacher]:
-    """Fit a temperature to each teacher and report it; return the calibrated teachers."""
-    calibrations = group.broadcast(
-        [fit_temperature(*labeled_outputs(teacher, context), context.task) for teacher in teachers]
-    )
+    """Calibrate each teacher and report it; return the calibrated teachers."""
+    calibrations = group.broadcast([_fit(teacher, context) for teacher in teachers])
     for teacher, calibration in zip(teachers, calibrations, strict=True):
         context.progress.say(f"teacher {teacher.name}: {calibration.summary}")
     return [
         replace(t, calibration=calibration) for t, calibration in zip(teachers, calibrations, strict=True)
     ]
+
+
+def _fit(teacher: ReadyTeacher, context: Context) -> Calibration:
+    if context.task.scored:
+        return fit_scores(*scored_answers(teacher, context))
+    return fit_temperature(*labeled_outputs(teacher, context), context.task)
+
+
+def scored_answers(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Tensor]:
+    """Return the scores of a teacher's answers on labeled validation samples, and which are right, ``[n]``.
+
+    Samples with non-finite outputs are skipped.
+    """
+    split = context.data.val
+    scores, hits = [torch.empty(0)], [torch.empty(0, dtype=torch.bool)]
+    for rows in batches(split.labeled):
+        output = teacher.recorded_outputs("val", PLAIN, rows)
+        is_finite = ~has_nonfinite(output)
+        target = torch.from_numpy(split.samples.targets[rows])
+        score, hit = context.task.score_hits(output[is_finite], target[is_finite])
+        scores.append(score)
+        hits.append(hit)
+    return torch.cat(scores), torch.cat(hits)
 
 
 def labeled_outputs(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from mtkd_cli.store.rounding import Rounding, max_rounding
 from mtkd_cli.teachers.fit_classes import learned_classes
 from mtkd_cli.teachers.label_alignment import align_classes
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher
+from mtkd_cli.teachers.score_calibration import calibrate_scores
 from mtkd_cli.teachers.temperature import divide_by_temperature
 from mtkd_cli.teachers.validation import TeacherValidation
 from mtkd_cli.training.context import Context
@@ -87,7 +89,7 @@ class ReadyTeacher:
         return self.align(self.arrays[split, PLAIN if self.by_id else number][rows])
 
     def align(self, outputs: Tensor) -> Tensor:
-        """Align raw outputs to the task's classes, and divide them by the temperature.
+        """Align raw outputs to the task's classes, and calibrate them.
 
         Args:
             outputs: raw outputs, ``[B, C_teacher, *]``, recorded or live.
@@ -103,7 +105,11 @@ class ReadyTeacher:
                 where=f"teacher {self.name!r}",
                 hint="name every class number with classes:, or set background: first or none",
             ) from error
-        return divide_by_temperature(aligned, self.calibration.temperature) if self.calibration else aligned
+        if self.calibration is None:
+            return aligned
+        if self.task.scored:
+            return self.task.map_scores(aligned, partial(calibrate_scores, calibration=self.calibration))
+        return divide_by_temperature(aligned, self.calibration.temperature)
 
 
 def align_teacher(

@@ -75,7 +75,7 @@ def prepare_teachers(
             shard_pieces.remove_leftovers(array.folder)
     _report_rounding(ready, context)
     ready = _validate(ready, early_doubts, context)
-    return calibrate_teachers(ready, context) if context.recipe.calibrate else ready
+    return calibrate_teachers(ready, context) if context.recipe.calibrate is True else ready
 
 
 def _validate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ class Detection(Task):
     spatial = True
     pictured_samples = 4
     by_element = False
+    scored = True
     has_class_numbers = True
     precision = "fp32"
     columns: Columns
@@ -214,6 +215,17 @@ class Detection(Task):
         total = scores.sum(dim=2)
         bits = (scores * entropy).sum(dim=2) / total.clamp(min=1e-12) / np.log(2)
         return torch.where(total > 0, bits, 1).clamp(0, 1)
+
+    def score_hits(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the score of each box, and whether it finds a labeled box, at an overlap of half."""
+        found = self.columns.unpack(facts(output, target, self.outputs))
+        is_box = found["score"] > 0
+        return found["score"][is_box], (found["found"][is_box].long() & 1).bool()
+
+    def map_scores(self, output: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return boxes with changed scores; empty rows keep the score 0."""
+        scores = torch.where(output[..., 4] > 0, change(output[..., 4]), output[..., 4])
+        return torch.cat([output[..., :4], scores.unsqueeze(-1), output[..., 5:]], dim=-1)
 
     def to_averageable(self, output: Tensor) -> Tensor:
         """Raise `UsageError`: the numbers of boxes cannot be averaged."""

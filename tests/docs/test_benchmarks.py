@@ -65,6 +65,11 @@ def first(number: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda cases: dict(itertools.islice(cases.items(), number))
 
 
+def last(number: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what keeps the last entries of a dictionary."""
+    return lambda cases: dict([*cases.items()][-number:])
+
+
 ONE_EPOCH = ("train.epochs=1", "fit.epochs=1", "views=1")
 DIGITS = (*ONE_EPOCH, "train.lr=0.01", "student=mlp:4")
 SCENES = (*ONE_EPOCH, "data.scenes=40", "data.labels=30")
@@ -137,6 +142,12 @@ SMALL = {
         "permuted_teacher.md",
     ),
     "plot_few_labels": Small("digits"),
+    "pseudo_labels": Small(
+        "--seeds 1",
+        (*MERGED, "data.scenes=50", "data.labels=40"),
+        {"pseudo_labels.CASES": last(2)},
+        "pseudo_labels.md",
+    ),
     "recorded_maps": Small("", SCENES, writes="recorded_maps.md"),
     "recording": Small(
         "--data FASHION --work work --samples 64 --rounds 1 --direct 0",

@@ -133,11 +133,36 @@ def test_calibrates_maps_by_pixel(context: Contexts, monkeypatch: pytest.MonkeyP
     assert len(fewer) <= 50 * len(values)
 
 
+def test_boxes_get_calibrated_scores_by_default(context: Contexts) -> None:
+    small = ("data.scenes=30", "data.test_scenes=10", "data.labels=30", "data.val=0.5")
+    teachers_ = "teachers=[{model: 'tiny-fcos:8', name: a, fit: {epochs: 2}}]"
+    overrides = (*small, teachers_, "student=tiny-fcos:8")
+    by_default = context(*overrides, recipe="digit-scenes-det")
+    assert by_default.recipe.calibrate is True
+    (raw,) = ready(context(*overrides, "calibrate=false", recipe="digit-scenes-det"))
+    (calibrated,) = ready(by_default)
+    fitted = calibrated.calibration
+    assert raw.calibration is None
+    assert fitted is not None
+    assert fitted.labels == int((raw.recorded_outputs("val", PLAIN)[..., 4] > 0).sum()) > 0
+    assert fitted.after <= fitted.before
+    for split in ("train", "val", "test"):
+        before, after = (each.recorded_outputs(split, PLAIN) for each in (raw, calibrated))
+        is_box = before[..., 4] > 0
+        expected = torch.sigmoid((torch.logit(before[..., 4]) + fitted.offset) / fitted.temperature)
+        torch.testing.assert_close(after[..., 4][is_box], expected[is_box])
+        assert (after[..., 4][~is_box] == 0).all()
+        assert torch.equal(after[..., [0, 1, 2, 3, 5]], before[..., [0, 1, 2, 3, 5]])
+
+
+def test_other_tasks_are_not_calibrated_by_default(context: Contexts) -> None:
+    assert context(*SMALL).recipe.calibrate is False
+
+
 @pytest.mark.parametrize(
     ("recipe", "overrides", "message"),
     [
         ("diabetes", (), "task 'regression' has none"),
-        ("digit-scenes-det", (), "task 'detection' has none"),
         ("digits", ("store.top_k=3", "loss.temperature=1"), "requires all logits"),
     ],
 )

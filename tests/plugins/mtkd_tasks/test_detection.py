@@ -135,6 +135,28 @@ def test_error_is_small_for_correct_boxes() -> None:
     assert error[:, 1].tolist() == [0, 0]
 
 
+def test_score_hits_are_boxes_that_find_a_label() -> None:
+    own = task()
+    label = torch.tensor([[[0.1, 0.1, 0.5, 0.5, 1.0]]])
+    found = torch.tensor(
+        [
+            [
+                [0.1, 0.1, 0.5, 0.5, 0.9, 1],  # finds it
+                [0.1, 0.1, 0.5, 0.5, 0.8, 1],  # finds it again
+                [0.1, 0.1, 0.5, 0.5, 0.7, 0],  # another class
+                [0.6, 0.6, 0.9, 0.9, 0.6, 1],  # elsewhere
+                [0, 0, 0, 0, 0, -1],
+            ]
+        ]
+    )
+    scores, hits = own.score_hits(found, label)
+    assert scores.tolist() == pytest.approx([0.9, 0.8, 0.7, 0.6])
+    assert hits.tolist() == [True, False, False, False]
+    changed = own.map_scores(found, lambda scores: scores / 2 + 0.5)
+    assert changed[0, :, 4].tolist() == pytest.approx([0.95, 0.9, 0.85, 0.8, 0])
+    assert torch.equal(changed[..., [0, 1, 2, 3, 5]], found[..., [0, 1, 2, 3, 5]])
+
+
 def test_uncertainty_is_entropy_and_1_without_boxes() -> None:
     sure, unsure = answer([*BOX, 0.999, 0]), answer([*BOX, 0.5, 0])
     values = task().uncertainty((sure, unsure, answer()))[:, 0]
