@@ -54,6 +54,8 @@ class Task(ABC, metaclass=Complete):
             `calibrate` needs it.
         scored: whether outputs are answers with a score from 0 to 1, such as boxes, see `score_hits` and
             `map_scores`: `calibrate` can turn the scores into probabilities.
+        merges_views: whether a teacher's outputs on the recorded views of a sample are merged, see
+            `merge_views`. Not used for views that are crops, rotated or mixed.
         spatial: whether labels have coordinates and follow a view's geometry, see `transform_labels`.
         pictured_samples: number of test samples that `picture` receives.
     """
@@ -75,6 +77,7 @@ class Task(ABC, metaclass=Complete):
 
     logits: bool = False
     scored: bool = False
+    merges_views: bool = False
     spatial: bool = False
     pictured_samples: int = 8
 
@@ -177,6 +180,21 @@ class Task(ABC, metaclass=Complete):
 
     def map_scores(self, output: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
         """Return an output whose scores are changed by an increasing function, elementwise."""
+        raise NotImplementedError
+
+    # Outputs on several views of a sample; only called if ``merges_views`` is set.
+
+    def merge_views(self, outputs: Sequence[Tensor], affines: Sequence[Tensor | None]) -> Tensor:
+        """Return a teacher's output on the original samples, from its outputs on V views of them.
+
+        Args:
+            outputs: V of ``[B, C, *]``.
+            affines: for each view ``[B, 2, 3]``, see `transform_labels`; None: the view is the sample.
+        """
+        raise NotImplementedError
+
+    def transform_output(self, output: Tensor, affine: Tensor | None) -> Tensor:
+        """Return an output on the original samples in a view; see `merge_views`."""
         raise NotImplementedError
 
     # Form of outputs and labels.

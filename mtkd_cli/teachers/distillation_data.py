@@ -50,11 +50,41 @@ class DistillationData(TrainingData):
         return tuple(teacher(step) for teacher in self.features)
 
     def _recorded_outputs(self, teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
+        if self._merges_views and not teacher.by_id:
+            return self._merged_outputs(teacher, step, number)
         number = PLAIN if teacher.by_id else number
         array = teacher.arrays["train", number]
 
         def read(step: Step) -> Tensor:
             return teacher.align(to_device(array[step.indices], self.device))
+
+        return self.kept_rows(f"outputs of {teacher.name}", number, step, read)
+
+    @property
+    def _merges_views(self) -> bool:
+        """Whether a teacher's outputs are merged over views, which all show the samples upright and whole."""
+        changed = self.augment
+        is_upright = changed.rotate == 0 and changed.randaugment is None
+        is_whole = changed.crop == changed.resized_crop == 1 and not changed.mixes
+        several = self.view_count is not None and self.view_count > 1
+        return self.task.merges_views and several and is_upright and is_whole and self.raise_on_gaps
+
+    def _merged_outputs(self, teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
+        """Return a teacher's outputs on a step's views, merged over all recorded views of each sample."""
+
+        def merge(step: Step) -> Tensor:
+            rows, numbers = self.rows[step.indices], range(self.view_count or 1)
+            outputs = [teacher.recorded_outputs("train", each, step.indices) for each in numbers]
+            return to_device(
+                self.task.merge_views(outputs, [self.moves(rows, each) for each in numbers]), self.device
+            )
+
+        def read(step: Step) -> Tensor:
+            merged = self.kept_rows(f"merged views of {teacher.name}", PLAIN, step, merge)
+            moves = self.moves(self.rows[step.indices], number)
+            return self.task.transform_output(
+                merged, None if moves is None else to_device(moves, self.device)
+            )
 
         return self.kept_rows(f"outputs of {teacher.name}", number, step, read)
 

@@ -147,11 +147,20 @@ class TrainingData:
 
     def _move(self, labels: Tensor, rows: NDArray[np.int64], number: int) -> Tensor:
         """Return spatial labels of some rows in a view."""
-        ids = self.split.id_numbers[rows]
-        height, width = self.split.samples.inputs.shape[2:]
-        moves = affine(ids, number, self.view_seed, self.augment, height / width)
-        moves = compose(window_affine(self.split, rows, number, self.view_seed, self.augment), moves)
+        moves = self.moves(rows, number)
         return labels if moves is None else self.task.transform_labels(labels, moves.to(labels.device))
+
+    def moves(self, rows: NDArray[np.int64], number: int) -> Tensor | None:
+        """Return the affine map of a view to each sample, ``[B, 2, 3]``; None if nothing moves.
+
+        Args:
+            rows: rows of the samples, ``[B]``.
+            number: number of the view.
+        """
+        height, width = self.split.samples.inputs.shape[2:]
+        ids = self.split.id_numbers[rows]
+        moves = affine(ids, number, self.view_seed, self.augment, height / width)
+        return compose(window_affine(self.split, rows, number, self.view_seed, self.augment), moves)
 
     def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
         """Return the teachers' aligned outputs on a step's views, K of ``[B, C, *]``; none by default."""

@@ -118,6 +118,7 @@ def mtkd_register_tasks() -> list[TaskSpec]:
                     minimum=0.0,
                     maximum=1.0,
                 ),
+                Option("merge_views", bool, True, "merge each teacher's boxes over the recorded views"),
             ),
         ),
         TaskSpec(

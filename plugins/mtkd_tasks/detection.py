@@ -34,6 +34,9 @@ from mtkd_tasks.fusion_cache import FusionCache
 from mtkd_tasks.recognize_boxes import recognize
 
 CORNERS = ("x1", "y1", "x2", "y2")
+FAINT = 0.05
+"""Minimum score of the boxes of a view that are merged with those of other views."""
+
 OUTSIDE = 1e-4
 """Rounding tolerance: how far a box may extend outside its image, relative to the side."""
 
@@ -49,6 +52,7 @@ class Detection(Task):
         fusion: method to merge the teachers' boxes: ``wbf``, ``nms`` or ``soft-nms``.
         iou: overlap above which boxes of a class are the same object.
         least: minimum score of the teachers' boxes.
+        merge_views: merge the boxes of a teacher over the recorded views of a sample.
     """
 
     primary = Metric("map", higher_is_better=True)
@@ -61,7 +65,13 @@ class Detection(Task):
     columns: Columns
 
     def __init__(
-        self, data: TaskData, loss: LossOptions, fusion: str = "wbf", iou: float = 0.55, least: float = 0.1
+        self,
+        data: TaskData,
+        loss: LossOptions,
+        fusion: str = "wbf",
+        iou: float = 0.55,
+        least: float = 0.1,
+        merge_views: bool = True,
     ) -> None:
         if loss.class_weights is not None:
             raise UsageError("detection has no class weights", "loss.class_weights", "leave it out")
@@ -70,6 +80,8 @@ class Detection(Task):
         self.label_score = 1 - loss.label_smoothing
         self.fusion = Fusion(fusion, iou, least)
         self.fusion_cache = FusionCache()
+        self.merges_views = merge_views
+        self.view_fusion, self.view_cache = Fusion("wbf", iou, FAINT), FusionCache()
 
     def to_task_shape(self, output: Any) -> Any:
         """Return boxes ``[B, 100, 6]``, best first; the output of a student in training is not changed."""
@@ -198,6 +210,29 @@ class Detection(Task):
     def transform_labels(self, target: Tensor, affine: Tensor) -> Tensor:
         """Return the labeled boxes in a view, see `boxes.transform_boxes`."""
         return boxes.transform_boxes(target, affine)
+
+    def merge_views(self, outputs: Sequence[Tensor], affines: Sequence[Tensor | None]) -> Tensor:
+        """Return the boxes of a teacher on the original samples, ``[B, 100, 6]``, merged over views.
+
+        The score of a merged box is its mean over the views that show it; a view without it counts as 0.
+        """
+        device, samples, views = outputs[0].device, len(outputs[0]), len(outputs)
+        found = [
+            boxes.from_view(output, affine).cpu() for output, affine in zip(outputs, affines, strict=True)
+        ]
+        weights = torch.full((views, samples), 1 / views)
+        known = torch.ones(views, self.outputs, dtype=torch.bool)
+        merged = self.view_cache(self.view_fusion, found, weights, known)
+        shown = torch.stack(
+            [boxes.is_in_view(merged, None if affine is None else affine.cpu()) for affine in affines]
+        )
+        share = shown.float().mean(dim=0).clamp(min=1 / views)  # [V, B, M] -> [B, M]
+        scores = (merged[..., 4] / share).clamp(max=1)
+        return torch.cat([merged[..., :4], scores.unsqueeze(-1), merged[..., 5:]], dim=-1).to(device)
+
+    def transform_output(self, output: Tensor, affine: Tensor | None) -> Tensor:
+        """Return boxes of original samples in a view, see `boxes.into_view`."""
+        return boxes.into_view(output, affine)
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Return minus the log of each teacher's similarity to the labels, ``[K, B]``; 0 without a label."""
