@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.interfaces import Merged
+from mtkd_cli.teachers.distillation_data import DistillationData
 from mtkd_cli.teachers.outputs import ReadyTeacher
 from mtkd_cli.training.context import Context
 from mtkd_tasks import boxes
@@ -38,8 +39,11 @@ def best_threshold(context: Context, teachers: list[ReadyTeacher]) -> float:
 
 @contextmanager
 def hard_boxes(threshold: float) -> Iterator[None]:
-    """Teach every box of a teacher with a weight whose score is at least the threshold, with score 1."""
-    own = Detection.mix
+    """Teach every box of a teacher with a weight whose score is at least the threshold, with score 1.
+
+    The boxes are those of the student's view; they are not merged over views.
+    """
+    own, own_views = Detection.mix, DistillationData.merges_views
 
     def mix(_: Detection, merged: Merged) -> Tensor:
         assert merged.weights is not None
@@ -52,7 +56,9 @@ def hard_boxes(threshold: float) -> Iterator[None]:
         return boxes.best_first(boxes.without(hard, every[..., 4] < threshold))
 
     Detection.mix = mix  # type: ignore[method-assign]
+    DistillationData.merges_views = property(lambda _: False)  # type: ignore[assignment]
     try:
         yield
     finally:
         Detection.mix = own  # type: ignore[method-assign]
+        DistillationData.merges_views = own_views  # type: ignore[method-assign]

@@ -66,7 +66,6 @@ def naive(recipe: str, overrides: list[str]) -> tuple[dict[str, Any], float | No
     if recipe == "digits-merge":
         with padded():
             return distil(recipe, overrides, "none"), None
-    overrides = [*overrides, "task.merge_views=false"]
     context = loaded(recipe, overrides)
     threshold = best_threshold(context, prepare_teachers(context, count_views(context.recipe)))
     with hard_boxes(threshold):

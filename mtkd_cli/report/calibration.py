@@ -32,7 +32,7 @@ class Calibration:
         if self.kept:
             return f"temperature 1: {self.kept}"
         fitted_to = (
-            f"{self.labels} boxes on validation" if self.offset else f"{self.labels} validation labels"
+            f"{self.labels} boxes on labeled samples" if self.offset else f"{self.labels} validation labels"
         )
         return f"{self.numbers}, fitted to {fitted_to} (NLL {self.before:.4f} to {self.after:.4f})"
 

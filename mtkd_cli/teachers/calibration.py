@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mtkd_cli.teachers.outputs import ReadyTeacher
 
 
+MAX_SAMPLES = 1000
+"""Maximum number of samples of a split whose scores are calibrated."""
 MAX_VALUES = 2**22
 """Maximum number of output values that a temperature is fitted to."""
 
@@ -75,14 +77,24 @@ def _fit(teacher: ReadyTeacher, context: Context) -> Calibration:
 
 
 def scored_answers(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Tensor]:
-    """Return the scores of a teacher's answers on labeled validation samples, and which are right, ``[n]``.
+    """Return the scores of a teacher's answers on labeled samples, and which are right, ``[n]``.
 
-    Samples with non-finite outputs are skipped.
+    Labeled training samples are used besides those of validation, because the student learns the teacher's
+    answers there; not if the teacher was fitted to just these, which it answers better than all others.
+    Samples with non-finite outputs are skipped. At most `MAX_SAMPLES` samples of each split are used.
     """
-    split = context.data.val
+    fit = teacher.entry.fit
+    splits = {"val": context.data.val}
+    if ("train", PLAIN) in teacher.arrays and (fit is None or fit.labels == "all"):
+        splits["train"] = context.data.train
     scores, hits = [torch.empty(0)], [torch.empty(0, dtype=torch.bool)]
-    for rows in batches(split.labeled):
-        output = teacher.recorded_outputs("val", PLAIN, rows)
+    parts = [
+        (name, split, rows)
+        for name, split in splits.items()
+        for rows in batches(sample_rows(split.labeled, MAX_SAMPLES))
+    ]
+    for name, split, rows in parts:
+        output = teacher.recorded_outputs(name, PLAIN, rows)
         is_finite = ~has_nonfinite(output)
         target = torch.from_numpy(split.samples.targets[rows])
         score, hit = context.task.score_hits(output[is_finite], target[is_finite])

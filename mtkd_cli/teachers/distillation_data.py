@@ -50,7 +50,7 @@ class DistillationData(TrainingData):
         return tuple(teacher(step) for teacher in self.features)
 
     def _recorded_outputs(self, teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
-        if self._merges_views and not teacher.by_id:
+        if self.merges_views and not teacher.by_id:
             return self._merged_outputs(teacher, step, number)
         number = PLAIN if teacher.by_id else number
         array = teacher.arrays["train", number]
@@ -61,7 +61,7 @@ class DistillationData(TrainingData):
         return self.kept_rows(f"outputs of {teacher.name}", number, step, read)
 
     @property
-    def _merges_views(self) -> bool:
+    def merges_views(self) -> bool:
         """Whether a teacher's outputs are merged over views, which all show the samples upright and whole."""
         changed = self.augment
         is_upright = changed.rotate == 0 and changed.randaugment is None

@@ -144,7 +144,9 @@ def test_boxes_get_calibrated_scores_by_default(context: Contexts) -> None:
     fitted = calibrated.calibration
     assert raw.calibration is None
     assert fitted is not None
-    assert fitted.labels == int((raw.recorded_outputs("val", PLAIN)[..., 4] > 0).sum()) > 0
+    train, val = (raw.recorded_outputs(name, PLAIN) for name in ("train", "val"))
+    used = torch.cat([val[..., 4], train[by_default.data.train.labeled, :, 4]])
+    assert fitted.labels == int((used > 0).sum()) > 0
     assert fitted.after <= fitted.before
     for split in ("train", "val", "test"):
         before, after = (each.recorded_outputs(split, PLAIN) for each in (raw, calibrated))
