@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mtkd_cli.recipe.schema import Augment
 from mtkd_cli.teachers.distillation_data import DistillationData
 from mtkd_cli.training.loop import Step
 from mtkd_cli.training.training_data import TrainingData
@@ -63,3 +64,22 @@ def test_perfect_boxes_stay_perfect_and_get_the_mean_score(data: DistillationDat
                 assert best.tolist() == pytest.approx(box.tolist(), abs=1e-3)
                 checked += 1
         assert checked > 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "augment", "expected"),
+    [
+        ({}, {"shift": 0.1, "flip": True}, True),
+        ({}, {"rotate": 10}, False),
+        ({}, {"crop": 0.8}, False),
+        ({}, {"resized_crop": 0.8}, False),
+        ({"view_count": 1}, {}, False),
+        ({"view_count": None}, {}, False),
+        ({"raise_on_gaps": False}, {}, False),
+    ],
+)
+def test_merges_only_whole_and_upright_recorded_views(
+    data: DistillationData, settings: dict[str, Any], augment: dict[str, Any], expected: bool
+) -> None:
+    changed = {**data.settings(), **settings, "augment": Augment(**augment)}
+    assert DistillationData(**changed).merges_views is expected
