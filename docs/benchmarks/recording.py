@@ -6,7 +6,7 @@ Every loop trains the same student on the same samples with the same optimizer, 
 The loops run in turns, in a new order each round. `pip install --no-deps torchdistill==1.1.5 scipy` adds
 torchdistill. Writes `recording.md` and `../images/recording.svg` (matplotlib), and saves fitted teachers
 in --work. With --views 4 every loop uses augmentation, and the page is `recording-4-views.md`, without a
-plot.
+plot. --only recording measures the section on recording again, and keeps the other results.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from in_process import distil
 from recording_bench import ARCHITECTURES, BATCH, COUNTS, Bench, prepare, recorded_by
 from recording_loops import alone, by_hand, eager, warm, with_torchdistill
 from recording_page import page, plot
+from tables import versions
 from torch import nn
 
 from mtkd_cli.training.loop import steps_per_epoch
@@ -51,23 +52,33 @@ def main() -> None:
     parser.add_argument(
         "--cpu-time", action="store_true", help="measure processor time; for a busy machine, with --threads 1"
     )
+    parser.add_argument("--only", choices=["recording"], help="measure only this section")
     options = parser.parse_args()
     os.environ["MTKD_STORE"] = str(Path(options.work).resolve())
     threads = options.threads or torch.get_num_threads()
     torch.set_num_threads(1)  # the number of threads changes the fitted teachers
     clock = time.process_time if options.cpu_time else time.perf_counter
-    bench = prepare(options.data, options.samples, options.views, clock)
+    count = len(ARCHITECTURES) if options.only else max(COUNTS)
+    bench = prepare(options.data, options.samples, options.views, count, clock)
     torch.set_num_threads(threads)
-    results = {
-        "loops": in_turns(loops(bench), 4 * options.rounds),
-        "sides": in_turns(sides(bench), options.rounds),
-        "direct": [direct(bench) for _ in range(options.direct)],
-        "differences": [differences(bench, k) for k in range(len(ARCHITECTURES))],
-        "forwards": teacher_forwards(),
-        "memory": memory.peaks(),
-        "options": {**vars(options), "threads": threads, "data": "", "work": ""},
-    }
     name = "recording" if options.views == 1 else f"recording-{options.views}-views"
+    kept = {**vars(options), "threads": threads, "data": "", "work": "", "versions": versions()}
+    results = {
+        "recording": in_turns(recorders(bench), options.rounds),
+        "differences": [differences(bench, k) for k in range(len(ARCHITECTURES))],
+        "recording options": kept,
+    }
+    if options.only:
+        results = {**json.loads((HERE / f"{name}.json").read_text()), **results}
+    else:
+        results |= {
+            "loops": in_turns(loops(bench), 4 * options.rounds),
+            "sides": in_turns(sides(bench), options.rounds),
+            "direct": [direct(bench) for _ in range(options.direct)],
+            "forwards": teacher_forwards(),
+            "memory": memory.peaks(),
+            "options": kept,
+        }
     (HERE / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
     (HERE / f"{name}.md").write_text(page(results))
     if options.views == 1:
@@ -83,12 +94,10 @@ def loops(bench: Bench) -> dict[str, Callable[[], float]]:
 
 
 def sides(bench: Bench) -> dict[str, Callable[[], float]]:
-    """Return functions that time the student without teachers, each teacher, and the loops with teachers."""
+    """Return functions that time the student without teachers, recording, and the loops with teachers."""
     found: dict[str, Callable[[], float]] = {"alone": lambda: alone(bench, 1)}
     for k in range(max(COUNTS)):
-        found[f"record {k}"] = lambda k=k: bench.timed(lambda: recorded_by(bench, k, bench.views - 1))
-    for k in range(len(ARCHITECTURES)):
-        found[f"eager {k}"] = lambda k=k: bench.timed(lambda: eager(bench, k))
+        found[f"record {k}"] = lambda k=k: recorded(bench, k, bench.fast)
     found["by hand"] = lambda: by_hand(bench)
     try:
         importlib.metadata.version("torchdistill")
@@ -97,14 +106,28 @@ def sides(bench: Bench) -> dict[str, Callable[[], float]]:
     return {**found, "torchdistill": lambda: with_torchdistill(bench)}
 
 
+def recorders(bench: Bench) -> dict[str, Callable[[], float]]:
+    """Return functions that time each teacher: in a plain loop, and recorded in both runtimes."""
+    found: dict[str, Callable[[], float]] = {}
+    for k in range(len(ARCHITECTURES)):
+        found[f"eager {k}"] = lambda k=k: bench.timed(lambda: eager(bench, k))
+        found[f"record {k}"] = lambda k=k: recorded(bench, k, bench.fast)
+        found[f"onnx {k}"] = lambda k=k: recorded(bench, k, bench.converted)
+    return found
+
+
+def recorded(bench: Bench, k: int, modules: list[nn.Module]) -> float:
+    return bench.timed(lambda: recorded_by(bench, k, bench.views - 1, modules))
+
+
 def in_turns(found: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Run every function once per round, in a new order, ``alone`` three times; return medians by round.
+    """Run every function once per round, in a new order, and ``alone`` three times; return medians by round.
 
     The first round is a warm-up.
     """
     times: dict[str, list[float]] = {name: [] for name in found}
     for number in range(rounds + 1):
-        turns = [*found, "alone", "alone"]
+        turns = [*found, *(name for name in found if name == "alone" for _ in range(2))]
         seconds: dict[str, list[float]] = {name: [] for name in found}
         for name in random.Random(number).sample(turns, len(turns)):
             seconds[name].append(found[name]())
@@ -121,7 +144,7 @@ def direct(bench: Bench) -> dict[str, float]:
 
     def record_all() -> None:
         for k, number in itertools.product(range(3), range(bench.views)):
-            recorded_by(bench, k, number)
+            recorded_by(bench, k, number, bench.fast)
 
     return {"first run": bench.timed(record_all) + warm(bench, 3, 30), "alone": alone(bench, 30)}
 
@@ -132,10 +155,14 @@ def differences(bench: Bench, k: int) -> dict[str, float]:
     plain = eager(bench, k)
     with torch.inference_mode():
         parts = np.array_split(np.arange(bench.samples), steps_per_epoch(bench.samples, BATCH))
-        fast = torch.cat([bench.fast[k](bench.shown(part, number)) for part in parts])
+        fast, converted = (
+            torch.cat([modules[k](bench.shown(part, number)) for part in parts])
+            for modules in (bench.fast, bench.converted)
+        )
     kept = bench.arrays[k]["train", number][:]
     return {
         "computed": (fast - plain).abs().max().item(),
+        "onnx": (converted - plain).abs().max().item(),
         "kept": (kept - plain).abs().max().item(),
         "largest": plain.abs().max().item(),
         "same class": (kept.argmax(1) == plain.argmax(1)).float().mean().item(),

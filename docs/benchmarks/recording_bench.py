@@ -22,7 +22,7 @@ from mtkd_cli.recipe.resolve import resolve
 from mtkd_cli.runs import pipeline
 from mtkd_cli.store.recorded_outputs import RecordedArray
 from mtkd_cli.store.row_format import Layout
-from mtkd_cli.teachers import recording
+from mtkd_cli.teachers import recording, recording_module
 from mtkd_cli.teachers.fine_tuning import fit_teacher
 from mtkd_cli.teachers.inference import outputs_by_view
 from mtkd_cli.teachers.load import load_teacher
@@ -53,13 +53,14 @@ train: {{epochs: 30, batch_size: {batch}, lr: 3e-3}}
 
 @dataclass(frozen=True)
 class Bench:
-    """The data, each teacher as a plain and as a recording module, and the recorded outputs."""
+    """The data, each teacher as a plain, recording and ONNX Runtime module, and the recorded outputs."""
 
     context: Context
     views: int
     teachers: tuple[ResolvedTeacher, ...]
     models: list[nn.Module]
     fast: list[nn.Module]
+    converted: list[nn.Module]
     arrays: list[dict[tuple[str, int], RecordedArray]]
     clock: Callable[[], float]
 
@@ -79,11 +80,10 @@ class Bench:
         return view(images, ids, epoch % self.views, recipe.views.seed, recipe.augment)
 
 
-def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> Bench:
-    """Fit the teachers, one epoch each, and record every view that the student will see."""
+def prepare(path: str, samples: int, views: int, count: int, clock: Callable[[], float]) -> Bench:
+    """Fit some teachers, one epoch each, and record every view that the student will see."""
     lines = [
-        f"  - {{name: t{k}, model: '{ARCHITECTURES[k % 3]}', fit: {{seed: {k // 3}}}}}"
-        for k in range(max(COUNTS))
+        f"  - {{name: t{k}, model: '{ARCHITECTURES[k % 3]}', fit: {{seed: {k // 3}}}}}" for k in range(count)
     ]
     text = RECIPE.format(
         path=path,
@@ -99,17 +99,19 @@ def prepare(path: str, samples: int, views: int, clock: Callable[[], float]) -> 
         registry = discover(third_party=False)
         parts = resolve(read(str(recipe), [], registry)[0], registry, str(recipe))
     context = pipeline.prepare(parts, "cpu", Progress())
-    teachers, models, fast = resolve_teachers(context), [], []
+    teachers, models, fast, converted = resolve_teachers(context), [], [], []
     for teacher in teachers:
         untouched = load_teacher(teacher.part, teacher.entry, context.data, context.task)
         model = fit_teacher(untouched, teacher, context)
         # A copy in the default memory format, as a loop without mtkd would have it.
         plain = copy.deepcopy(model.module).to(memory_format=torch.contiguous_format)
         models.append(Prepared(plain, model.input).eval().requires_grad_(False))
-        fast.append(recording.recording_module(model, some_views(context), context.device)[0])
-    bench = Bench(context, views, teachers, models, fast, [{} for _ in fast], clock)
+        fast.append(recording_module.in_torch(model, some_views(context), context.device)[0])
+        if len(converted) < len(ARCHITECTURES):
+            converted.append(recording_module.in_onnx_runtime(model, some_views(context))[0])
+    bench = Bench(context, views, teachers, models, fast, converted, [{} for _ in fast], clock)
     for k, number in itertools.product(range(len(fast)), range(views)):
-        bench.arrays[k]["train", number] = recorded_by(bench, k, number)
+        bench.arrays[k]["train", number] = recorded_by(bench, k, number, bench.fast)
     return bench
 
 
@@ -118,8 +120,8 @@ def some_views(context: Context) -> Tensor:
     return view(split.samples.read(slice(4)), split.id_numbers[:4], 0, 0, context.recipe.augment)
 
 
-def recorded_by(bench: Bench, k: int, number: int) -> RecordedArray:
-    """Record one view of the training samples by teacher k, into a new array."""
+def recorded_by(bench: Bench, k: int, number: int, modules: list[nn.Module]) -> RecordedArray:
+    """Record one view of the training samples by module k, into a new array."""
     context = bench.context
     key = recording.key(
         {**bench.teachers[k].key, "again": time.time_ns()},
@@ -130,7 +132,7 @@ def recorded_by(bench: Bench, k: int, number: int) -> RecordedArray:
     )
     job = recording.RecordingJob(
         f"t{k}",
-        outputs_by_view(bench.fast[k], context.recipe, context.device),
+        outputs_by_view(modules[k], context.recipe, context.device),
         Layout((context.task.outputs,), "fp16", kind="classes"),
         context.data.train,
         number,

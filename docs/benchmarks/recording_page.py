@@ -10,7 +10,7 @@ from pathlib import Path
 
 import memory
 from recording_bench import ARCHITECTURES, BATCH, COUNTS, EPOCHS
-from tables import markdown, versions
+from tables import markdown
 
 from mtkd_cli.training.loop import steps_per_epoch
 
@@ -20,10 +20,10 @@ def ratios(times: dict[str, list[float]], *names: str) -> list[float]:
     return [sum(times[name][i] for name in names) / one_epoch for i, one_epoch in enumerate(times["alone"])]
 
 
-def gain(times: dict[str, list[float]], teachers: Sequence[int]) -> list[float]:
+def gain(times: dict[str, list[float]], teachers: Sequence[int], way: str = "record") -> list[float]:
     """Return the throughput of recording some teachers relative to the eager ones, by round."""
-    recorded, asked = (ratios(times, *(f"{what} {k}" for k in teachers)) for what in ("record", "eager"))
-    return [e / r for e, r in zip(asked, recorded, strict=True)]
+    asked, recorded = (zip(*(times[f"{what} {k}"] for k in teachers), strict=True) for what in ("eager", way))
+    return [sum(a) / sum(r) for a, r in zip(asked, recorded, strict=True)]
 
 
 def first_run(results: dict, count: int, epochs: int, views: int = 1) -> float:
@@ -42,6 +42,11 @@ def spread(values: list[float], digits: int = 2) -> str:
     return f"{middle} ({low} to {high})"
 
 
+def _threads(options: argparse.Namespace) -> str:
+    note = ", processor time, because the machine did other work too" if options.cpu_time else ""
+    return f"{options.threads} thread{'s' * (options.threads > 1)}{note}"
+
+
 def target(value: float, most: float) -> str:
     return f"at most {most}" + ("" if value <= most else ", missed")
 
@@ -51,7 +56,9 @@ def page(results: dict) -> str:
     times, options = results["sides"], argparse.Namespace(**results["options"])
     views = options.views
     three, eight = (first_run(results, count, 30, views) for count in (3, 8))
-    warm_three, all_gains = ratios(results["loops"], "warm 3"), gain(times, range(3))
+    warm_three = ratios(results["loops"], "warm 3")
+    recorded, kept = results["recording"], argparse.Namespace(**results["recording options"])
+    all_gains, onnx_gains = gain(recorded, range(3)), gain(recorded, range(3), "onnx")
     loops = [
         ["student without teachers, minimal loop", "1", ""],
         [
@@ -74,8 +81,10 @@ def page(results: dict) -> str:
     exact = [
         [
             name,
-            spread(gain(times, [k])),
+            spread(gain(recorded, [k])),
+            spread(gain(recorded, [k], "onnx")),
             f"{found['computed']:.1e}",
+            f"{found['onnx']:.1e}",
             f"{found['kept']:.1e}",
             f"{found['largest']:.1f}",
             f"{found['same class']:.2%}",
@@ -86,12 +95,11 @@ def page(results: dict) -> str:
         title=f", {views} views" if views > 1 else "",
         arguments=f"{f' --views {views}' if views > 1 else ''}"
         f"{f' --threads {options.threads} --cpu-time' if options.cpu_time else ''}",
-        versions=versions(),
+        versions=options.versions,
         torchdistill=f"torchdistill {importlib.metadata.version('torchdistill')}"
         if "torchdistill" in times
         else "torchdistill not installed, not measured",
-        threads=f"{options.threads} thread{'s' * (options.threads > 1)}"
-        + (", processor time, because the machine did other work too" if options.cpu_time else ""),
+        threads=_threads(options),
         samples=options.samples,
         batch=BATCH,
         teachers=", ".join(ARCHITECTURES),
@@ -118,14 +126,20 @@ def page(results: dict) -> str:
             for each in results["direct"]
         ),
         formula=f"{three:.3f}",
+        recording_rounds=kept.rounds,
+        recording_versions=kept.versions,
+        recording_threads=_threads(kept),
         gain=spread(all_gains),
-        gain_missed="" if statistics.median(all_gains) >= 1.8 else ", missed",
+        onnx_gain=spread(onnx_gains),
+        onnx_missed="" if statistics.median(onnx_gains) >= 1.8 else ", missed",
         exact=markdown(
             [
                 "teacher",
-                "throughput",
-                "difference, computed",
-                "difference, saved",
+                "torch, throughput",
+                "onnx, throughput",
+                "torch, difference",
+                "onnx, difference",
+                "torch, difference, saved",
                 "largest output",
                 "same class",
             ],
@@ -187,9 +201,11 @@ Measured directly, 3 teachers and 30 epochs: {direct}; by the formula {formula}.
 ## Recording
 
 Throughput of recording, including checksums and writing, relative to the same teachers in a loop (batches of
-{batch}, default memory format, `eval`, `no_grad`): {gain} for the three together; the target is
-1.8{gain_missed}. The table shows the largest difference to the outputs of that loop over all samples, as
-computed and as saved in 16 bits.
+{batch}, default memory format, `eval`, `no_grad`): {gain} for the three together, and {onnx_gain} with
+`store.runtime: onnx`; the target of the latter is 1.8{onnx_missed}. The conversion to ONNX, once for each
+teacher, is not included. The table shows the largest difference to the outputs of that loop over all
+samples, as computed and as saved in 16 bits. {recording_versions}; {recording_rounds} rounds,
+{recording_threads}.
 
 {exact}
 

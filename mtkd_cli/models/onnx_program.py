@@ -64,7 +64,7 @@ def export_program(
         more: the other inputs, of one sample.
     """
     given = torch.from_numpy(np.ascontiguousarray(example[:1] if single else example))
-    dynamic = None if single else {INPUT: {0: torch.export.Dim.DYNAMIC}}
+    dynamic = None if single else ({0: torch.export.Dim.DYNAMIC}, *(None for _ in more))
     return torch.export.export(module, (given, *more), dynamic_shapes=dynamic, strict=False)
 
 

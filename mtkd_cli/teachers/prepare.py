@@ -30,6 +30,7 @@ from mtkd_cli.teachers.outputs import ReadyTeacher, align_teacher
 from mtkd_cli.teachers.probe import ProbeResult, probe_teacher, sample_views
 from mtkd_cli.teachers.recorded_predictions import OutputFunction, encode_recorded
 from mtkd_cli.teachers.recording import RecordingJob
+from mtkd_cli.teachers.recording_module import recording_module, require_runtime
 from mtkd_cli.teachers.remote_recordings import fetch_recorded, send_recorded
 from mtkd_cli.teachers.resolved_teacher import ResolvedTeacher, resolve_teachers
 from mtkd_cli.teachers.validation import Doubt, TeacherValidation
@@ -216,6 +217,8 @@ def _probe_early(teacher: ResolvedTeacher, views: int | None, context: Context) 
         context.progress.remark(facts["remarks"], about=teacher.name)
         align_teacher(teacher.entry, facts["classes"], facts["outputs"], context)
         return ()
+    if not teacher.by_id:
+        require_runtime(context)
     model = load_teacher(teacher.part, teacher.entry, context.data, context.task)
     splits = [split for split, _ in needed_arrays(context, views, teacher.by_id)]
     probe = probe_teacher(model, teacher.entry, splits, context)
@@ -280,19 +283,14 @@ def output_function(
         name: teacher name, used in messages.
         splits: splits on which outputs will be needed.
         context: context of the run.
-        fast: fold BatchNorm into the preceding layers.
+        fast: use the module for recording: folded BatchNorm, or ONNX Runtime.
     """
     recipe, device = context.recipe, context.device
     if model.predictions is not None:
         return inference.outputs_by_id(model, splits, f"teacher {name!r}", recipe.store.on_nan)
     if not fast:
         return inference.outputs_by_view(with_preprocessing(model).to(device).eval(), recipe, device)
-    module, difference = recording.recording_module(model, sample_views(context.data.example), device)
-    if difference:
-        context.progress.events.line_logged(
-            f"teacher {name}: folding BatchNorm changed its outputs by at most {difference:.2e}"
-        )
-    return inference.outputs_by_view(module, recipe, device)
+    return inference.outputs_by_view(recording_module(model, name, context), recipe, device)
 
 
 def facts_key(teacher: ResolvedTeacher, context: Context) -> dict[str, Any]:

@@ -15,18 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
-from mtkd_cli.interfaces import Model, Task, sides
+from mtkd_cli.interfaces import Task, sides
 from mtkd_cli.interfaces.missing_outputs import broadcast_per_sample, has_nonfinite
 from mtkd_cli.interfaces.precision import at_least_float32
-from mtkd_cli.models.batchnorm_folding import fold_batchnorm
-from mtkd_cli.models.preprocess import with_preprocessing
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.store import content_store, recorded_outputs, shard_pieces
 from mtkd_cli.store.recorded_outputs import RecordedArray
@@ -36,8 +34,9 @@ from mtkd_cli.teachers.recorded_predictions import Encode, OutputFunction
 from mtkd_cli.training.out_of_memory import memory_errors
 from mtkd_cli.training.progress import Progress
 
-VALUES_PER_BATCH = 2**21
-"""Maximum number of input values in a batch."""
+MAX_VALUES = {"cpu": 4 * 3 * 224**2}
+"""Maximum number of input values in a batch by device type, else 2**21. On a CPU, blocks of more than 32 MiB
+are returned to the system after each operation, and new pages cost more than the computation."""
 MAX_BATCH = {"cpu": 64}
 """Maximum batch size by device type, else 256. Larger batches exceed a CPU's cache and are 20 % slower."""
 FORMAT = 3
@@ -49,6 +48,7 @@ FREE_SPACE_FACTOR = 1.1
 
 def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe, task: Task) -> dict[str, Any]:
     """Return the content key of one recorded array: teacher, samples, view, number format."""
+    runtime = {} if recipe.store.runtime == "torch" else {"runtime": recipe.store.runtime}
     policy = {} if number == PLAIN else {"seed": recipe.views.seed, **recipe.augment.model_dump(mode="json")}
     return {
         "format": FORMAT,
@@ -57,17 +57,8 @@ def key(teacher: Mapping[str, Any], split: Split, number: int, recipe: Recipe, t
         "split": split.name,
         "view": number,
         "policy": policy,
-        "store": {**storage_options(recipe, task, split.name), "on_nan": recipe.store.on_nan},
+        "store": {**storage_options(recipe, task, split.name), "on_nan": recipe.store.on_nan, **runtime},
     }
-
-
-def recording_module(model: Model, example: Tensor, device: torch.device) -> tuple[nn.Module, float]:
-    """Return the frozen teacher with folded BatchNorm, and its largest difference to the original."""
-    module = with_preprocessing(model).to(device).eval().requires_grad_(False)
-    folded, difference = fold_batchnorm(module, example.to(device))
-    if model.channels_last:
-        folded = folded.to(memory_format=torch.channels_last)
-    return folded, difference
 
 
 def require_disk_space(bytes_needed: int) -> None:
@@ -126,8 +117,9 @@ class RecordingJob:
 
 def batch_size(input_size: int | tuple[int, int], device: torch.device) -> int:
     """Return the batch size for a teacher with inputs of a size in pixels."""
-    fitting = max(8, VALUES_PER_BATCH // (3 * math.prod(sides(input_size))))
-    return int(min(MAX_BATCH.get(device.type, 256), fitting))
+    fitting = MAX_VALUES.get(device.type, 2**21) // (3 * math.prod(sides(input_size)))
+    least = 1 if device.type == "cpu" else 8
+    return int(min(MAX_BATCH.get(device.type, 256), max(least, fitting)))
 
 
 def record_all(jobs: Sequence[RecordingJob], name: str, progress: Progress) -> list[RecordedArray]:

@@ -149,6 +149,15 @@ SMALL = {
         "pseudo_labels.md",
     ),
     "recorded_maps": Small("", SCENES, writes="recorded_maps.md"),
+    "recording_photos": Small(
+        "--work work --images 40 --rounds 1 --threads 1",
+        replace={
+            "recording_photos.NETWORKS": (0,),
+            "recording_photos.SIZE": 32,
+            "imagenet_teachers.rename": lambda _: random_weights,
+        },
+        writes="recording_photos.md",
+    ),
     "recording": Small(
         "--data FASHION --work work --samples 64 --rounds 1 --direct 0",
         DIGITS,
