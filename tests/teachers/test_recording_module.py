@@ -50,7 +50,9 @@ def test_a_teacher_that_cannot_be_converted_is_recorded_with_torch(
 ) -> None:
     shown: list[str] = []
     monkeypatch.setattr(Progress, "say", lambda _, text: shown.append(text))
-    run = context("data.scenes=40", "fit.epochs=1", "store.runtime=onnx", recipe="digit-scenes-det")
+    run = context(
+        "data.scenes=40", "data.labels=30", "fit.epochs=1", "store.runtime=onnx", recipe="digit-scenes-det"
+    )
     teacher = prepare.resolve_teachers(run)[0]
     assert prepare.prepare_teachers(run, 1, [teacher])[0].arrays
     assert any("recorded without conversion to ONNX" in text for text in shown)
