@@ -67,3 +67,8 @@ def test_says_what_is_missing_before_a_teacher_is_loaded(
     monkeypatch.setattr(prepare, "load_teacher", lambda *_: pytest.fail("loaded"))
     with pytest.raises(UsageError, match="ONNX needs onnx"):
         prepare.prepare_teachers(run, 1)
+
+
+@pytest.mark.parametrize(("size", "batch"), [(1, 64), (28, 64), (224, 4), ((224, 448), 2), (1024, 1)])
+def test_batches_of_large_images_are_small(size: int | tuple[int, int], batch: int) -> None:
+    assert recording.batch_size(size, torch.device("cpu")) == batch
