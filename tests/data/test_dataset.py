@@ -56,6 +56,9 @@ def test_splits_partition_samples(
     place = {name: i for i, name in enumerate(given_.train.ids)}
     for split in (*data.splits, data.all_labels):
         rows = [place[name] for name in split.samples.ids]
+        assert rows == sorted(rows), (
+            "in the order of the source, so that recording reads shards from start to end"
+        )
         assert np.array_equal(split.samples.read(slice(None)), given_.train.inputs[rows])
         assert np.array_equal(split.samples.metadata["number"], rows)
         seen = split.samples.targets >= 0
