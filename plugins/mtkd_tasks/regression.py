@@ -168,7 +168,11 @@ class Regression(Task):
         """Return the weighted mean; with ``nll`` the mixture's mean and log-variance."""
         if merged.combined is not None:
             return merged.combined
-        weights = merged.weights[..., None]  # type: ignore[index]
+        weights = merged.weights.double()[..., None]  # type: ignore[union-attr]
+        total = weights.sum(dim=0)
+        weights = weights / torch.where(
+            total > 0, total, 1
+        )  # in float32 the sum is off by 1e-7 of the values
         outputs = torch.stack([self.to_averageable(output) for output in merged.outputs])
         if self.objective != "nll":
             return (weights * outputs).sum(dim=0)

@@ -119,6 +119,22 @@ def test_nll_matches_torch() -> None:
     assert_close(found, expected - math.log(DEVIATION))
 
 
+@pytest.mark.parametrize("objective", ["squared", "nll"])
+@pytest.mark.parametrize("weights", [[1 / 3] * 3, [0.6, 0.3, 0.1], [0.7, 0.2, 0.1]])
+def test_values_far_from_zero_are_mixed_without_a_shift(objective: str, weights: list[float]) -> None:
+    values = np.array([[1.7e9 + 0.1], [1.7e9 + 0.3], [1.7e9 - 0.2]])
+    made = task([[1.7e9], [1.7e9 + 1]], objective=objective)
+    outputs = tuple(
+        torch.tensor([[value, 0.0][: made.outputs]], dtype=torch.float64) for value in values[:, 0]
+    )
+    mixed = made.mix(Merged(outputs, torch.tensor(weights)[:, None]))
+    assert mixed[0, 0].item() - 1.7e9 == pytest.approx(np.dot(weights, values[:, 0] - 1.7e9), abs=1e-5)
+    ignored = Merged(outputs, torch.tensor([weights, [0.0] * 3]).T)  # no teacher on the second sample
+    both = made.mix(Merged(tuple(output.expand(2, -1) for output in outputs), ignored.weights))
+    assert torch.equal(both[0], mixed[0])
+    assert torch.isfinite(both).all()
+
+
 def test_mixture_moments() -> None:
     made = task(objective="nll")
     means, variances, w = [1.0, 3.0, 8.0], [0.5, 1.0, 2.0], [0.2, 0.5, 0.3]
