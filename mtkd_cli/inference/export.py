@@ -18,6 +18,7 @@ from mtkd_cli.data.dataset import Split
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import DataError, MtkdError, UsageError, first_line
 from mtkd_cli.files import atomic
+from mtkd_cli.inference import openvino_file
 from mtkd_cli.inference.export_check import (
     Run,
     compare,
@@ -41,7 +42,10 @@ TOLERANCE = 1e-4
 """Maximum difference to the student's outputs, relative to the largest of them (at least 1); values are
 compared in standard units."""
 
-ENDINGS = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors"}
+INT8_TOLERANCE = 0.02
+"""The same between two runtimes of one 8-bit file, where rounding moves some values to the next integer."""
+
+ENDINGS = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors", "openvino": openvino_file.ENDING}
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Exported:
     """An exported file, and its comparison with the student.
 
     Attributes:
-        file: path of the file.
+        file: path of the file; OpenVINO's weights are beside it.
+        bytes: size of the file, with its weights.
         difference: largest difference to the student's outputs; for values, in deviations of their target.
         samples: number of compared samples.
         scores: metrics of the file; None for an undefined one.
@@ -58,6 +63,7 @@ class Exported:
     """
 
     file: Path
+    bytes: int
     difference: float
     samples: int
     scores: dict[str, float | None]
@@ -65,8 +71,8 @@ class Exported:
     variants: tuple[Variant, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the attributes and the file's size for JSON."""
-        facts = {**vars(self), "file": str(self.file), "bytes": self.file.stat().st_size}
+        """Return the attributes for JSON."""
+        facts = {**vars(self), "file": str(self.file)}
         if not facts.pop("variants"):
             return facts
         return {**facts, "variants": [each.as_dict() for each in self.variants]}
@@ -84,10 +90,11 @@ def export(
 
     Args:
         student: student of a run.
-        form: ``onnx``, ``pt2`` (`torch.export`) or ``safetensors`` (weights with a description).
+        form: ``onnx``, ``pt2`` (`torch.export`), ``safetensors`` (weights with a description) or
+            ``openvino`` (converted from ONNX).
         file: path of the file.
         split: samples to compare.
-        int8: how to quantize the file; ``onnx`` only. The scores show the loss.
+        int8: how to quantize the file; ``onnx``, or ``openvino`` except ``static``. The scores show the loss.
         frames: whether the file answers on the original image, whose size is then its second input.
 
     Raises:
@@ -95,14 +102,16 @@ def export(
         DataError: the outputs differ from the student's; has the difference. Or the quantized file loses too
             much.
     """
-    refuse_unfit(student, form, file, int8 is not None, frames)
+    refuse_unfit(student, form, file, "" if int8 is None else int8.kind, frames)
+    openvino = form == "openvino"
     rows = split.labeled
     with atomic.disk_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
     with atomic.workplace(file) as folder:
-        part = folder / f"part{ENDINGS[form]}"
+        graph = "onnx" if openvino else form
+        part = folder / f"part{ENDINGS[graph]}"
         with quiet(), atomic.disk_errors(file):
-            run = _write(student, form, part, inputs_of(split, sample_rows(rows, 3)), frames)
+            run = _write(student, graph, part, inputs_of(split, sample_rows(rows, 3)), frames)
         single = needs_single_samples(student)
         parts = np.split(rows, len(rows)) if single or frames else batches(rows)
         own = predictor(student.answer, split)
@@ -110,13 +119,7 @@ def export(
             own = partial(on_frame, own, split, student.task)
         found = predictor(run, split, frames)
         scale = student.model.scale
-        difference, largest = compare(own, found, parts, single, scale)
-        if not difference <= TOLERANCE * max(1.0, largest):
-            raise DataError(
-                f"the exported student differs by {difference:.3g}; its largest output is {largest:.3g}",
-                where=str(file),
-                hint="nothing was written; try another --format",
-            )
+        difference = _require_equal(compare(own, found, parts, single, scale), TOLERANCE, file)
         variants: list[Variant] = []
         if int8 is not None:
             part, variants = quantized(
@@ -124,31 +127,70 @@ def export(
             )
             found = predictor(_load_onnx(part), split)
             difference, _ = compare(own, found, parts, single, scale)
+        if openvino:
+            tolerance, reference = (TOLERANCE, own) if int8 is None else (INT8_TOLERANCE, found)
+            part = openvino_file.convert(part)
+            found = predictor(openvino_file.load(part), split, frames)
+            _require_equal(compare(reference, found, parts, single, scale), tolerance, file)
+            difference, _ = compare(own, found, parts, single, scale)
         scores, student_scores = (score(each, parts, split, student.task, frames) for each in (found, own))
         with atomic.disk_errors(file):
-            atomic.publish(part, file)
+            publish = openvino_file.publish if openvino else atomic.publish
+            publish(part, file)
+        size = sum(path.stat().st_size for path in _paths(form, file))
     return Exported(
-        file, difference, len(rows), without_nan(scores), without_nan(student_scores), tuple(variants)
+        file, size, difference, len(rows), without_nan(scores), without_nan(student_scores), tuple(variants)
     )
 
 
-def refuse_unfit(student: LoadedStudent, form: str, file: Path, int8: bool, frames: bool) -> None:
-    """Raise if an export would fail after its work; arguments as `export` has them.
+def _require_equal(compared: tuple[float, float], tolerance: float, file: Path) -> float:
+    """Return the difference of `compare`.
+
+    Raises:
+        DataError: it exceeds the tolerance; has the difference.
+    """
+    difference, largest = compared
+    if not difference <= tolerance * max(1.0, largest):
+        raise DataError(
+            f"the exported student differs by {difference:.3g}; its largest output is {largest:.3g}",
+            where=str(file),
+            hint="nothing was written; try another --format",
+        )
+    return difference
+
+
+def _paths(form: str, file: Path) -> list[Path]:
+    """Return the paths of the files of an export."""
+    return [file.with_suffix(openvino_file.WEIGHTS), file] if form == "openvino" else [file]
+
+
+def refuse_unfit(student: LoadedStudent, form: str, file: Path, int8: str, frames: bool) -> None:
+    """Raise if an export would fail after its work.
+
+    Args:
+        student: student of a run.
+        form: as `export` has it.
+        file: path of the file.
+        int8: kind of the quantization; empty without.
+        frames: as `export` has it.
 
     Raises:
         UsageError: the file exists, a package is missing, or the options contradict each other.
     """
-    if file.exists():
-        raise UsageError(f"{file} exists", where="--output", hint="choose another file, or remove it")
-    if form == "onnx":
-        onnx_program.require_packages()
-    if int8 and form != "onnx":
+    for path in _paths(form, file):
+        if path.exists():
+            raise UsageError(f"{path} exists", where="--output", hint="choose another file, or remove it")
+    if form in ("onnx", "openvino"):
+        onnx_program.require_packages(f"--format {form}")
+    if form == "openvino":
+        openvino_file.refuse_unfit(file, int8)
+    elif int8 and form != "onnx":
         raise UsageError(f"{form} cannot be quantized", where="--int8", hint="use --format onnx")
     if frames and (form == "safetensors" or not student.task.spatial):
         raise UsageError(
             f"{form} files of the task {student.facts['task']['name']} have no frames",
             where="--frames",
-            hint="frames are for masks and boxes, in onnx and pt2 files",
+            hint="frames are for masks and boxes, in onnx, openvino and pt2 files",
         )
     if frames and int8:
         raise UsageError(

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from mtkd_cli.inference.on_frames import TracedPlacement
+from mtkd_cli.inference.openvino_file import import_openvino
 from mtkd_cli.inference.student import load_student
 from mtkd_cli.interfaces import place
 from tests.fixtures.command_line import Mtkd
@@ -61,9 +62,8 @@ def write_scenes(folder: Path, boxes: bool) -> None:
         (folder / "boxes.json").write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize("form", ["onnx", "pt2"])
 @pytest.mark.parametrize("task", ["segmentation", "detection"])
-def test_file_answers_as_the_student_on_the_original_images(mtkd: Mtkd, task: str, form: str) -> None:
+def test_file_answers_as_the_student_on_the_original_images(mtkd: Mtkd, task: str) -> None:
     boxes = task == "detection"
     write_scenes(Path("data"), boxes)
     model = "tiny-fcos:16" if boxes else "unet:4-8"
@@ -77,16 +77,20 @@ def test_file_answers_as_the_student_on_the_original_images(mtkd: Mtkd, task: st
         f"fit: {{epochs: 1}}\nstudent: '{model}'\ntrain: {{epochs: 8, lr: 0.01}}\n"
     )
     assert mtkd("distill", "r.yaml", "--no-baseline", "--name", "r").exit_code == 0
-    told = json.loads(mtkd("export", "r", "--frames", "--format", form, "--json").stdout)
-    assert told["scores"] == pytest.approx(told["student"], abs=1e-4)
-    assert told["student"] == pytest.approx(
-        json.loads(Path("runs/r/report.json").read_text())["scores"]["student"], abs=1e-4
-    )
+    for form in ("onnx", "pt2", "openvino"):
+        told = json.loads(mtkd("export", "r", "--frames", "--format", form, "--json").stdout)
+        assert told["scores"] == pytest.approx(told["student"], abs=1e-4)
+        assert told["student"] == pytest.approx(
+            json.loads(Path("runs/r/report.json").read_text())["scores"]["student"], abs=1e-4
+        )
+        assert_answers_as_the_student_on_frames(told["file"], boxes)
 
+
+def assert_answers_as_the_student_on_frames(file: str, boxes: bool) -> None:
     student = load_student("r")
     for number, (height, width) in enumerate(SHAPES[:6]):
         inputs = student.read(f"data/images/{number}.png")[None]
-        found = answer_of(told["file"], inputs, np.array([height, width]))
+        found = answer_of(file, inputs, np.array([height, width]))
         expected = student.task.to_frame(student.answer(inputs), student.placement((width, height))).numpy()
         assert found.shape == (expected.shape if boxes else (1, 2, height, width))
         if boxes:
@@ -100,6 +104,9 @@ def answer_of(file: str, inputs: np.ndarray, frame: np.ndarray) -> np.ndarray:
         program = torch.export.load(file).module()
         answer: torch.Tensor = program(torch.from_numpy(inputs.copy()), torch.from_numpy(frame))
         return answer.detach().numpy()
+    if file.endswith(".xml"):
+        model = import_openvino().Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return np.array(model({"inputs": inputs, "frame": frame})["outputs"])
     import onnxruntime
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])

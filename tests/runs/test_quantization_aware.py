@@ -17,6 +17,7 @@ from mtkd_cli.errors import UsageError
 from mtkd_cli.inference.export_check import inputs_of
 from mtkd_cli.inference.int8 import CALIBRATION_SAMPLES
 from mtkd_cli.inference.int8_quantizer import activation_scales, quantize_static
+from mtkd_cli.inference.openvino_file import import_openvino
 from mtkd_cli.inference.student import LoadedStudent, load_student
 from mtkd_cli.models.fake_quantization import RoundedActivation, freeze
 from mtkd_cli.models.onnx_program import Shippable, content_of, open_session
@@ -67,6 +68,20 @@ def test_the_file_is_trained_run_and_compared(mtkd: Mtkd, recorded: Path, no_tea
     assert low <= rows["qat"]["scores"]["test"]["change"] <= high
     assert hashes(recorded) == before, "the run folder is only read"
     assert_is_int8(Path("qat.onnx"))
+    again = ("--int8", "qat", "--epochs", 2, "--output", "qat.xml", "--format", "openvino")
+    assert mtkd("export", recorded, *again).exit_code == 0
+    assert_openvino_rounds_as_onnx_runtime(Path("qat.xml"), Path("qat.onnx"))
+
+
+def assert_openvino_rounds_as_onnx_runtime(graph: Path, file: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    images = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)[:, None]
+    model = import_openvino().Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    (expected,) = open_session(file).run(None, {"inputs": images})
+    np.testing.assert_allclose(
+        model({"inputs": images})["outputs"], expected, atol=0.02 * abs(expected).max()
+    )
 
 
 def assert_is_int8(file: Path) -> None:

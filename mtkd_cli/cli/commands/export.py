@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mtkd_cli.inference.student import LoadedStudent
 
-FORMATS = ("onnx", "pt2", "safetensors", "hub")
+FORMATS = ("onnx", "pt2", "safetensors", "openvino", "hub")
 QUANTIZE = ("int8",)
 INT8 = ("static", "dynamic", "qat")
 
@@ -32,7 +32,7 @@ def export(
             metavar="KEY=VALUE...", help="Where the samples for the check are, e.g. data.path=elsewhere"
         ),
     ] = None,
-    format: Annotated[str, typer.Option(help="Format: onnx, pt2, safetensors or hub.")] = "onnx",
+    format: Annotated[str, typer.Option(help="Format: onnx, pt2, safetensors, openvino or hub.")] = "onnx",
     output: Annotated[
         str,
         typer.Option(
@@ -43,7 +43,7 @@ def export(
         str,
         typer.Option(
             help="Quantize to 8 bits: static (calibrated on training samples), dynamic, or qat (trained for "
-            "a few more epochs on the recorded outputs). ONNX only."
+            "a few more epochs on the recorded outputs). ONNX, and OpenVINO except static."
         ),
     ] = "",
     epochs: Annotated[
@@ -101,7 +101,7 @@ def export(
         small = "-int8" if kind else ""
         default = student.folder / f"exported{small}{ENDINGS[format]}"
         file = Path(output) if output else default
-        refuse_unfit(student, format, file, bool(kind), frames)
+        refuse_unfit(student, format, file, kind, frames)
         with stdout_on_stderr():
             data = load_data(student, options_of(student, overrides or []), load_registry())
             data.require_labels("test", needed_by="the comparison with the student")
@@ -115,7 +115,7 @@ def export(
         if as_json:
             console.print_json(done.as_dict())
             return
-        console.print_status(f"wrote {done.file}, {done.file.stat().st_size:,} bytes")
+        console.print_status(f"wrote {done.file}, {done.bytes:,} bytes")
         console.print_status(
             f"largest difference from the student on {done.samples} test samples: {done.difference:.2e}"
         )
@@ -126,9 +126,13 @@ def export(
             console.print_result(score_table(done.variants, student.task.primary.name))
             console.print_result("")
             console.print_result(cost_table(done.variants))
-            for note in filter(None, (comparison_note(done.variants, student.task.primary), speed_note())):
+            notes = [speed_note()]
+            if format == "onnx":
+                notes.insert(0, comparison_note(done.variants, student.task.primary))
+            for note in filter(None, notes):
                 console.print_status(note)
-            return
+            if format == "onnx":  # the tables have the scores of ONNX files
+                return
         from mtkd_cli.interfaces.significant_digits import format_number
 
         name = student.task.primary.name
