@@ -128,11 +128,16 @@ def export(
             found = predictor(_load_onnx(part), split)
             difference, _ = compare(own, found, parts, single, scale)
         if openvino:
-            tolerance, reference = (TOLERANCE, own) if int8 is None else (INT8_TOLERANCE, found)
+            onnx = found
             part = openvino_file.convert(part)
             found = predictor(openvino_file.load(part), split, frames)
-            _require_equal(compare(reference, found, parts, single, scale), tolerance, file)
-            difference, _ = compare(own, found, parts, single, scale)
+            compared = compare(own, found, parts, single, scale)
+            if int8 is None:
+                _require_equal(compared, TOLERANCE, file)
+            else:
+                rounded = compare(onnx, found, parts, single, scale)
+                _require_equal(rounded, INT8_TOLERANCE, file, "the OpenVINO file differs from the ONNX file")
+            difference, _ = compared
         scores, student_scores = (score(each, parts, split, student.task, frames) for each in (found, own))
         with atomic.disk_errors(file):
             publish = openvino_file.publish if openvino else atomic.publish
@@ -143,7 +148,12 @@ def export(
     )
 
 
-def _require_equal(compared: tuple[float, float], tolerance: float, file: Path) -> float:
+def _require_equal(
+    compared: tuple[float, float],
+    tolerance: float,
+    file: Path,
+    what: str = "the exported student differs",
+) -> float:
     """Return the difference of `compare`.
 
     Raises:
@@ -152,7 +162,7 @@ def _require_equal(compared: tuple[float, float], tolerance: float, file: Path) 
     difference, largest = compared
     if not difference <= tolerance * max(1.0, largest):
         raise DataError(
-            f"the exported student differs by {difference:.3g}; its largest output is {largest:.3g}",
+            f"{what} by {difference:.3g}; the largest output is {largest:.3g}",
             where=str(file),
             hint="nothing was written; try another --format",
         )
