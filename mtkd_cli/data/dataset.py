@@ -17,6 +17,7 @@ from mtkd_cli import counter_rng
 from mtkd_cli.data.inputs import are_in_memory
 from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.errors import DataError
+from mtkd_cli.files.mapped_pages import release_pages
 from mtkd_cli.interfaces import (
     Column,
     DataCache,
@@ -267,6 +268,7 @@ def _digest(samples: Samples) -> str:
         for part in _parts(samples):
             contents = samples.contents[part if samples.rows is None else samples.rows[part]]
             digest.update(np.ascontiguousarray(contents).data)
+        release_pages(samples.contents)
         return digest.hexdigest()
     digest.update(str(((len(samples), *samples.inputs.shape[1:]), str(samples.inputs.dtype))).encode())
     for part in _parts(samples):
