@@ -299,8 +299,8 @@ class Recipe(Section):
     teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=1000)
     calibrate: OrAuto[bool] = Field(
         AUTO,
-        description="Fit one temperature for each teacher on validation. auto: in detection only, where it "
-        "turns the scores of boxes into probabilities.",
+        description="Fit one temperature for each teacher on validation. auto: only where outputs have "
+        "scores, such as boxes, which it turns into probabilities.",
     )
     strategy: Plug = Field(
         Plug(name="weighted"),
