@@ -120,6 +120,7 @@ def ready(context: Contexts) -> Callable[..., tuple[Context, outputs.ReadyTeache
             "views=1",
             "student=tiny-fcos:8",
             "augment={}",
+            "calibrate=false",
             recipe="digit-scenes-det",
         )
         (only,) = prepare.prepare_teachers(found, 1)
