@@ -170,9 +170,8 @@ class Regression(Task):
             return merged.combined
         weights = merged.weights.double()[..., None]  # type: ignore[union-attr]
         total = weights.sum(dim=0)
-        weights = weights / torch.where(
-            total > 0, total, 1
-        )  # in float32 the sum is off by 1e-7 of the values
+        # In float32 the sum is off by 1e-7, and the mixture by so much of the values.
+        weights = weights / torch.where(total > 0, total, 1)
         outputs = torch.stack([self.to_averageable(output) for output in merged.outputs])
         if self.objective != "nll":
             return (weights * outputs).sum(dim=0)
