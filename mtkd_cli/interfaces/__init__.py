@@ -41,6 +41,8 @@ from mtkd_cli.interfaces.strategy import FittedAggregator as FittedAggregator
 from mtkd_cli.interfaces.table_format import TableFormat as TableFormat
 from mtkd_cli.interfaces.table_format import TableInput as TableInput
 from mtkd_cli.interfaces.task import Task as Task
+from mtkd_cli.interfaces.task_extensions import HasScores as HasScores
+from mtkd_cli.interfaces.task_extensions import MergesViews as MergesViews
 from mtkd_cli.interfaces.tracker import Tracker as Tracker
 from mtkd_cli.interfaces.types import FEW_LABELS as FEW_LABELS
 from mtkd_cli.interfaces.types import Alignment as Alignment

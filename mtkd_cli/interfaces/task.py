@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from mtkd_cli.errors import PluginError
@@ -52,10 +52,6 @@ class Task(ABC, metaclass=Complete):
         logits: whether outputs are logits, and `from_averageable` converts probabilities to logits. `error`
             must then be the negative log-likelihood of a label, also for pixels passed as samples:
             `calibrate` needs it.
-        scored: whether outputs are answers with a score from 0 to 1, such as boxes, see `score_hits` and
-            `map_scores`: `calibrate` can turn the scores into probabilities.
-        merges_views: whether a teacher's outputs on the recorded views of a sample are merged, see
-            `merge_views`. Not used for views that are crops, rotated or mixed.
         spatial: whether labels have coordinates and follow a view's geometry, see `transform_labels`.
         pictured_samples: number of test samples that `picture` receives.
     """
@@ -76,8 +72,6 @@ class Task(ABC, metaclass=Complete):
     needs_probabilities_only: bool = True
 
     logits: bool = False
-    scored: bool = False
-    merges_views: bool = False
     spatial: bool = False
     pictured_samples: int = 8
 
@@ -171,31 +165,6 @@ class Task(ABC, metaclass=Complete):
     def evaluation_loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss of an evaluated output per element, ``[B, *]``; it ranks equal scores."""
         return self.task_loss(output, target)
-
-    # Scores of answers; only called if ``scored`` is set.
-
-    def score_hits(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the score of each answer in a batch, and whether the answer is right, ``[n]`` each."""
-        raise NotImplementedError
-
-    def map_scores(self, output: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return an output whose scores are changed by an increasing function, elementwise."""
-        raise NotImplementedError
-
-    # Outputs on several views of a sample; only called if ``merges_views`` is set.
-
-    def merge_views(self, outputs: Sequence[Tensor], affines: Sequence[Tensor | None]) -> Tensor:
-        """Return a teacher's output on the original samples, from its outputs on V views of them.
-
-        Args:
-            outputs: V of ``[B, C, *]``.
-            affines: for each view ``[B, 2, 3]``, see `transform_labels`; None: the view is the sample.
-        """
-        raise NotImplementedError
-
-    def transform_output(self, output: Tensor, affine: Tensor | None) -> Tensor:
-        """Return an output on the original samples in a view; see `merge_views`."""
-        raise NotImplementedError
 
     # Form of outputs and labels.
 

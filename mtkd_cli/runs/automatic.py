@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mtkd_cli.data.dataset import Dataset
-from mtkd_cli.interfaces import Task
+from mtkd_cli.interfaces import HasScores, Task
 from mtkd_cli.recipe.augment import RandAugment
 from mtkd_cli.recipe.resolve import Resolved
 from mtkd_cli.recipe.schema import Augment, Fit, Recipe, Teacher, is_auto
@@ -42,7 +42,7 @@ def resolve_auto(parts: Resolved, data: Dataset, task: Task) -> Recipe:
         size = automatic_batch_size(len(data.train))
         changes["train"] = recipe.train.model_copy(update={"batch_size": size})
     if is_auto(recipe.calibrate):
-        changes["calibrate"] = task.scored and len(data.val.labeled) > 0
+        changes["calibrate"] = isinstance(task, HasScores) and len(data.val.labeled) > 0
     changes["fit"] = _resolve_fit(recipe.fit, data, recipe)
     changes["teachers"] = tuple(_resolve_teacher(teacher, data, recipe) for teacher in recipe.teachers)
     return recipe.model_copy(update=changes)

@@ -19,7 +19,7 @@ from mtkd_cli.data.subset import sample_rows
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed import group
 from mtkd_cli.errors import UsageError
-from mtkd_cli.interfaces import Task
+from mtkd_cli.interfaces import HasScores, Task
 from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.report.calibration import Calibration
@@ -46,7 +46,7 @@ def require_calibratable(recipe: Recipe, task: Task) -> None:
     """
     if recipe.calibrate is not True:
         return
-    if not (task.logits or task.scored):
+    if not (task.logits or isinstance(task, HasScores)):
         raise UsageError(
             f"calibrate requires class logits or scores; task {recipe.task.name!r} has none",
             where="calibrate",
@@ -71,12 +71,12 @@ def calibrate_teachers(teachers: list[ReadyTeacher], context: Context) -> list[R
 
 
 def _fit(teacher: ReadyTeacher, context: Context) -> Calibration:
-    if context.task.scored:
-        return fit_scores(*scored_answers(teacher, context))
+    if isinstance(context.task, HasScores):
+        return fit_scores(*scored_answers(teacher, context.task, context))
     return fit_temperature(*labeled_outputs(teacher, context), context.task)
 
 
-def scored_answers(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Tensor]:
+def scored_answers(teacher: ReadyTeacher, task: HasScores, context: Context) -> tuple[Tensor, Tensor]:
     """Return the scores of a teacher's answers on labeled samples, and which are right, ``[n]``.
 
     Labeled training samples are used besides those of validation, because the student learns the teacher's
@@ -97,7 +97,7 @@ def scored_answers(teacher: ReadyTeacher, context: Context) -> tuple[Tensor, Ten
         output = teacher.recorded_outputs(name, PLAIN, rows)
         is_finite = ~has_nonfinite(output)
         target = torch.from_numpy(split.samples.targets[rows])
-        score, hit = context.task.score_hits(output[is_finite], target[is_finite])
+        score, hit = task.score_hits(output[is_finite], target[is_finite])
         scores.append(score)
         hits.append(hit)
     return torch.cat(scores), torch.cat(hits)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.distributed.devices import to_device
+from mtkd_cli.interfaces import MergesViews
 from mtkd_cli.interfaces.missing_outputs import has_nonfinite
 from mtkd_cli.interfaces.precision import at_least_float32
 from mtkd_cli.teachers import recording
@@ -50,8 +51,8 @@ class DistillationData(TrainingData):
         return tuple(teacher(step) for teacher in self.features)
 
     def _recorded_outputs(self, teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
-        if self.merges_views and not teacher.by_id:
-            return self._merged_outputs(teacher, step, number)
+        if isinstance(self.task, MergesViews) and self.merges_views and not teacher.by_id:
+            return self._merged_outputs(teacher, self.task, step, number)
         number = PLAIN if teacher.by_id else number
         array = teacher.arrays["train", number]
 
@@ -67,24 +68,23 @@ class DistillationData(TrainingData):
         is_upright = changed.rotate == 0 and changed.randaugment is None
         is_whole = changed.crop == changed.resized_crop == 1 and not changed.mixes
         several = self.view_count is not None and self.view_count > 1
-        return self.task.merges_views and several and is_upright and is_whole and self.raise_on_gaps
+        can_merge = isinstance(self.task, MergesViews) and self.task.merges_views
+        return can_merge and several and is_upright and is_whole and self.raise_on_gaps
 
-    def _merged_outputs(self, teacher: ReadyTeacher, step: Step, number: int) -> Tensor:
+    def _merged_outputs(self, teacher: ReadyTeacher, task: MergesViews, step: Step, number: int) -> Tensor:
         """Return a teacher's outputs on a step's views, merged over all recorded views of each sample."""
 
         def merge(step: Step) -> Tensor:
             rows, numbers = self.rows[step.indices], range(self.view_count or 1)
             outputs = [teacher.recorded_outputs("train", each, step.indices) for each in numbers]
             return to_device(
-                self.task.merge_views(outputs, [self.moves(rows, each) for each in numbers]), self.device
+                task.merge_views(outputs, [self.moves(rows, each) for each in numbers]), self.device
             )
 
         def read(step: Step) -> Tensor:
             merged = self.kept_rows(f"merged views of {teacher.name}", PLAIN, step, merge)
             moves = self.moves(self.rows[step.indices], number)
-            return self.task.transform_output(
-                merged, None if moves is None else to_device(moves, self.device)
-            )
+            return task.transform_output(merged, None if moves is None else to_device(moves, self.device))
 
         return self.kept_rows(f"outputs of {teacher.name}", number, step, read)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtkd_cli.data.views import PLAIN
 from mtkd_cli.errors import DataError
-from mtkd_cli.interfaces import Alignment, Task
+from mtkd_cli.interfaces import Alignment, HasScores, Task
 from mtkd_cli.models.preprocess import Prepared
 from mtkd_cli.recipe.schema import Teacher
 from mtkd_cli.report.calibration import Calibration
@@ -107,7 +107,7 @@ class ReadyTeacher:
             ) from error
         if self.calibration is None:
             return aligned
-        if self.task.scored:
+        if isinstance(self.task, HasScores):
             return self.task.map_scores(aligned, partial(calibrate_scores, calibration=self.calibration))
         return divide_by_temperature(aligned, self.calibration.temperature)
 

@@ -112,45 +112,6 @@ def transform_boxes(target: Tensor, affine: Tensor) -> Tensor:
     return torch.where((labels >= 0).unsqueeze(-1), boxes_in_view, target)
 
 
-def from_view(answer: Tensor, affine: Tensor | None) -> Tensor:
-    """Return the boxes of a view on the original samples, ``[B, M, 6]``, clipped to them.
-
-    Args:
-        answer: boxes in the view, ``[B, M, 6]``.
-        affine: ``[B, 2, 3]``, view to sample, see `Task.transform_labels`; None: the view is the sample.
-    """
-    if affine is None:
-        return answer
-    x1, y1, x2, y2 = (answer[..., :4] * 2 - 1).unbind(dim=-1)
-    # four corners of each box, from -1 to 1: [B, M, 4, 2]
-    corners = torch.stack([x1, y1, x2, y1, x1, y2, x2, y2], dim=-1).view(*x1.shape, 4, 2)
-    linear, shift = affine[:, :, :2].to(answer.dtype), affine[:, None, None, :, 2].to(answer.dtype)
-    on_sample = (corners @ linear.transpose(1, 2).unsqueeze(1) + shift + 1) / 2
-    bounds = torch.cat([on_sample.amin(dim=2), on_sample.amax(dim=2)], dim=-1).clamp(0, 1)
-    return without(torch.cat([bounds, answer[..., 4:]], dim=-1), answer[..., 5] < 0)
-
-
-def into_view(answer: Tensor, affine: Tensor | None) -> Tensor:
-    """Return the boxes of original samples in a view, ``[B, M, 6]``, best first; see `from_view`.
-
-    They are clipped to the view, and removed where `transform_boxes` removes them.
-    """
-    if affine is None:
-        return answer
-    moved = transform_boxes(torch.cat([answer[..., :4], answer[..., 5:]], dim=-1), affine)
-    in_view = torch.cat([moved[..., :4], answer[..., 4:]], dim=-1)
-    return best_first(without(in_view, moved[..., 4] < 0), answer.shape[1])
-
-
-def is_in_view(answer: Tensor, affine: Tensor | None) -> Tensor:
-    """Return which boxes of original samples a view shows, ``[B, M]`` bool; see `into_view`."""
-    is_box = answer[..., 5] >= 0
-    if affine is None:
-        return is_box
-    target = torch.cat([answer[..., :4], answer[..., 5:]], dim=-1)
-    return is_box & (transform_boxes(target, affine)[..., 4] >= 0)
-
-
 def likeness(answer: Tensor, boxes: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
     """Return the similarity of predicted and target boxes, ``[B]``, above 0 and up to 1 (equal).
 

@@ -17,8 +17,10 @@ from mtkd_cli.interfaces import (
     Columns,
     Details,
     DetectionTargets,
+    HasScores,
     LossOptions,
     Merged,
+    MergesViews,
     Metric,
     OutputForm,
     OutputLayout,
@@ -27,21 +29,18 @@ from mtkd_cli.interfaces import (
     Task,
     TaskData,
 )
-from mtkd_tasks import boxes
+from mtkd_tasks import box_views, boxes
 from mtkd_tasks.average_precision import average_precision, columns_of, facts
 from mtkd_tasks.fusion import Fusion
 from mtkd_tasks.fusion_cache import FusionCache
 from mtkd_tasks.recognize_boxes import recognize
 
 CORNERS = ("x1", "y1", "x2", "y2")
-FAINT = 0.05
-"""Minimum score of the boxes of a view that are merged with those of other views."""
-
 OUTSIDE = 1e-4
 """Rounding tolerance: how far a box may extend outside its image, relative to the side."""
 
 
-class Detection(Task):
+class Detection(Task, HasScores, MergesViews):
     """Learns labeled boxes, and the teachers' merged boxes weighted by their scores.
 
     In training mode a student returns a `mtkd_cli.interfaces.DetectorOutput`.
@@ -59,7 +58,6 @@ class Detection(Task):
     spatial = True
     pictured_samples = 4
     by_element = False
-    scored = True
     has_class_numbers = True
     precision = "fp32"
     columns: Columns
@@ -81,7 +79,7 @@ class Detection(Task):
         self.fusion = Fusion(fusion, iou, least)
         self.fusion_cache = FusionCache()
         self.merges_views = merge_views
-        self.view_fusion, self.view_cache = Fusion("wbf", iou, FAINT), FusionCache()
+        self.view_fusion, self.view_cache = Fusion("wbf", iou, box_views.FAINT), FusionCache()
 
     def to_task_shape(self, output: Any) -> Any:
         """Return boxes ``[B, 100, 6]``, best first; the output of a student in training is not changed."""
@@ -216,23 +214,11 @@ class Detection(Task):
 
         The score of a merged box is its mean over the views that show it; a view without it counts as 0.
         """
-        device, samples, views = outputs[0].device, len(outputs[0]), len(outputs)
-        found = [
-            boxes.from_view(output, affine).cpu() for output, affine in zip(outputs, affines, strict=True)
-        ]
-        weights = torch.full((views, samples), 1 / views)
-        known = torch.ones(views, self.outputs, dtype=torch.bool)
-        merged = self.view_cache(self.view_fusion, found, weights, known)
-        shown = torch.stack(
-            [boxes.is_in_view(merged, None if affine is None else affine.cpu()) for affine in affines]
-        )
-        share = shown.float().mean(dim=0).clamp(min=1 / views)  # [V, B, M] -> [B, M]
-        scores = (merged[..., 4] / share).clamp(max=1)
-        return torch.cat([merged[..., :4], scores.unsqueeze(-1), merged[..., 5:]], dim=-1).to(device)
+        return box_views.merge(outputs, affines, self.view_cache, self.view_fusion, self.outputs)
 
     def transform_output(self, output: Tensor, affine: Tensor | None) -> Tensor:
-        """Return boxes of original samples in a view, see `boxes.into_view`."""
-        return boxes.into_view(output, affine)
+        """Return boxes of original samples in a view, see `box_views.into_view`."""
+        return box_views.into_view(output, affine)
 
     def error(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Return minus the log of each teacher's similarity to the labels, ``[K, B]``; 0 without a label."""

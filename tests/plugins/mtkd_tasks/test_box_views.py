@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mtkd_cli.interfaces import InputSpec, LossOptions, TaskData
-from mtkd_tasks import boxes
-from mtkd_tasks.detection import FAINT, Detection
+from mtkd_tasks import box_views, boxes
+from mtkd_tasks.detection import Detection
 
 RIGHT = torch.tensor([[[1.0, 0.0, 0.2], [0.0, 1.0, 0.0]]])
 """View to sample: the view shows the sample moved left by a tenth of its width (coordinates from -1 to 1)."""
@@ -41,16 +41,16 @@ def found(merged: Tensor) -> list[list[float]]:
     ],
 )
 def test_boxes_move_to_the_view_and_back(affine: Tensor | None, in_view: list[float]) -> None:
-    moved = boxes.into_view(answer([*BOX, 0.8, 1]), affine)
+    moved = box_views.into_view(answer([*BOX, 0.8, 1]), affine)
     clipped = [max(corner, 0) for corner in in_view]
     assert found(moved) == [pytest.approx([*clipped, 0.8, 1])]
-    back = boxes.from_view(answer([*in_view, 0.8, 1]), affine)
+    back = box_views.from_view(answer([*in_view, 0.8, 1]), affine)
     assert found(back) == [pytest.approx([*BOX, 0.8, 1])]
     assert (back[0, 1:, 5] == -1).all()
 
 
 def test_boxes_outside_the_view_are_removed() -> None:
-    moved = boxes.into_view(answer([0.0, 0.0, 0.1, 0.1, 0.9, 0], [*BOX, 0.8, 1]), LARGER)
+    moved = box_views.into_view(answer([0.0, 0.0, 0.1, 0.1, 0.9, 0], [*BOX, 0.8, 1]), LARGER)
     assert [row[5] for row in found(moved)] == [1]
 
 
@@ -69,5 +69,5 @@ def test_views_without_the_box_lower_its_score_if_they_show_it() -> None:
 
 
 def test_faint_boxes_are_not_merged() -> None:
-    views = [answer([*BOX, 0.9 * FAINT, 0]), answer([*BOX, 0.9 * FAINT, 0])]
+    views = [answer([*BOX, 0.9 * box_views.FAINT, 0]), answer([*BOX, 0.9 * box_views.FAINT, 0])]
     assert found(task().merge_views(views, [None, None])) == []
