@@ -124,6 +124,8 @@ class AggregatorSpec(Spec):
             labels.
         labels_per_teacher: labeled validation samples per teacher that ``fit`` needs; with fewer an audit
             does not recommend the strategy.
+        per_sample: whether what it returns for a sample depends on that sample only: not on the others of the
+            batch, the student, the progress or a random number. It is then called once per sample and view.
     """
 
     needs: tuple[str, ...] = ()
@@ -134,6 +136,7 @@ class AggregatorSpec(Spec):
     paper: str = ""
     complexity: int = 3
     labels_per_teacher: int = 0
+    per_sample: bool = False
 
     kind: ClassVar[str] = "strategies"
 
@@ -144,6 +147,8 @@ class AggregatorSpec(Spec):
                 raise ValueError(f"{self.name!r} needs {need!r}; {nearest_or_all(need, NEEDS)}")
         if self.role not in ROLES:
             raise ValueError(f"{self.name!r} has the role {self.role!r}; {nearest_or_all(self.role, ROLES)}")
+        if self.per_sample and "student" in self.needs:
+            raise ValueError(f"{self.name!r} needs the student, so it cannot be per_sample")
 
 
 @dataclass(frozen=True)

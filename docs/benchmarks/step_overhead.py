@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from in_process import loaded
 from tables import markdown, versions
+from torch.nn.utils import clip_grad_norm_
 
 from mtkd_cli.distributed.threads import use_threads
 from mtkd_cli.interfaces import Merged
@@ -90,6 +91,7 @@ def loops_of(recipe: str, steps: int) -> dict[str, Callable[[], None]]:
         optimizer = create_optimizer(module, settings)
         schedule = create_schedule(optimizer, steps, settings, 0)
         module.train()
+        parameters = list(module.parameters())
         for views, labels, merged in inputs:
             output = module(views)
             kd = context.task.kd_loss(output, merged, loss.temperature)
@@ -97,6 +99,8 @@ def loops_of(recipe: str, steps: int) -> dict[str, Callable[[], None]]:
             total = (1 - ratio) * label_loss(context.task, output, labels) + ratio * distilled
             optimizer.zero_grad()
             total.backward()  # type: ignore[no-untyped-call]
+            if settings.clip:
+                clip_grad_norm_(parameters, settings.clip)
             optimizer.step()
             schedule.step()
 

@@ -57,6 +57,8 @@ class PseudoLabeledData(TrainingData):
 class OnlyTeacher:
     """A strategy for one teacher."""
 
+    per_sample, weighs = False, True
+
     def merge(self, batch: AggregationBatch) -> Merged:
         """Return its outputs."""
         return batch.alone(0)

@@ -16,7 +16,7 @@ from mtkd_cli.interfaces.missing_labels import missing_labels_as
 from mtkd_cli.plugin.registry import load_registry
 from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.testing import random_state
-from mtkd_cli.testing.batches import task_of
+from mtkd_cli.testing.batches import SAMPLES, task_of
 from mtkd_cli.testing.bench import SAME_WEIGHT, Bench
 from mtkd_cli.testing.broken import NotCheckedError
 from mtkd_cli.training.strategy import OPTIONAL_INPUTS
@@ -192,6 +192,26 @@ def _repeatable(bench: Bench) -> None:
         raise bench.broken("teacher outputs are not changed", "it changes them in place")
 
 
+def _per_sample(bench: Bench) -> None:
+    if not bench.spec.per_sample:
+        return
+    batch, half = bench.batch(), SAMPLES // 2
+    strategy, dim = bench.fitted(batch), 0 if bench.combines else 1
+    # the same first half; other samples, progress and random numbers
+    changed = replace(
+        batch,
+        outputs=tuple(torch.cat([output[:half], output[:half]]) for output in batch.outputs),
+        progress=batch.progress / 2,
+        draw=lambda _, shape: torch.full(shape, 0.25),
+    )
+    first, second = (bench.ask(strategy, each).narrow(dim, 0, half) for each in (batch, changed))
+    if not torch.allclose(first, second, atol=SAME_WEIGHT):
+        raise bench.broken(
+            "per_sample depends on the sample only",
+            "it depends on other samples of the batch, the progress or random numbers; remove per_sample",
+        )
+
+
 RULES: tuple[Callable[[Bench], None], ...] = (
     _check_methods,
     _declared_needs,
@@ -202,6 +222,7 @@ RULES: tuple[Callable[[Bench], None], ...] = (
     _permute_teachers,
     _partial,
     _extreme,
+    _per_sample,
 )
 
 

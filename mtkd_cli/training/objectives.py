@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ from mtkd_cli.losses import feature_loss
 from mtkd_cli.models.feature_projectors import WithFeatures
 from mtkd_cli.training.loop import Losses, Step
 from mtkd_cli.training.training_data import TrainingData
+from mtkd_cli.training.view_cache import ViewCache
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,14 @@ class Hints:
 class Merging(Protocol):
     """A strategy in use, see `mtkd_cli.training.strategy.Strategy`."""
 
+    @property
+    def per_sample(self) -> bool:
+        """Whether what it returns for a sample depends on that sample only."""
+
+    @property
+    def weighs(self) -> bool:
+        """Whether it returns weights; if not, it returns combined outputs."""
+
     def merge(self, batch: AggregationBatch) -> Merged:
         """Return the teachers' outputs with their weights, or the combined output."""
 
@@ -83,6 +92,7 @@ class FromTeachers:
         temperature: temperature of the distillation loss.
         kd_ratio: weight of the distillation loss, from 0 to 1.
         hints: loss to the teachers' features; None if the student does not learn them.
+        kept: what the strategy returned for whole views.
     """
 
     data: TrainingData
@@ -91,6 +101,7 @@ class FromTeachers:
     temperature: float
     kd_ratio: float
     hints: Hints | None = None
+    kept: ViewCache = field(default_factory=ViewCache, init=False, compare=False, repr=False)
 
     def __call__(self, output: Any, step: Step) -> Losses:
         """Return the losses of the outputs of a step."""
@@ -99,13 +110,10 @@ class FromTeachers:
         if isinstance(output, WithFeatures):
             output, features = output.output, output.features
         student = output.detach() if isinstance(output, Tensor) else output
-        outputs = self.data.teacher_outputs(step)
-        batch = self.batches(
-            outputs, step.indices, labels.target, student=student, step=step, mixed=labels.parts
-        )
         try:
             with torch.no_grad():
-                merged = self.strategy.merge(batch)
+                is_kept = self._is_kept(labels)
+                merged = self._kept_merge(step) if is_kept else self._merge(step, labels, student)
         except PluginError as error:
             error.where = f"{error.where} at step {step.number + 1}".strip()
             raise
@@ -116,7 +124,40 @@ class FromTeachers:
         weights, kd_loss = merged.weights, share_of_mean(kd, total_weight > 0)
         if self.hints is not None:
             kd_loss = kd_loss + self.hints.loss(features, merged.weights, step)
-        return Losses(task_loss, kd_loss, self.kd_ratio, weights, batch.teacher_names)
+        return Losses(task_loss, kd_loss, self.kd_ratio, weights, self.batches.names)
+
+    def _is_kept(self, labels: Labels) -> bool:
+        """Whether each view of a sample has one merged target in all steps, from recorded outputs."""
+        return (
+            self.strategy.per_sample
+            and self.data.view_count is not None
+            and not labels.parts
+            and not self.batches.gaps
+        )
+
+    def _merge(self, step: Step, labels: Labels, student: Any) -> Merged:
+        """Return the teachers' outputs on a step's views with the weights of the strategy."""
+        outputs = self.data.teacher_outputs(step)
+        batch = self.batches(
+            outputs, step.indices, labels.target, student=student, step=step, mixed=labels.parts
+        )
+        return self.strategy.merge(batch)
+
+    def _kept_merge(self, step: Step) -> Merged:
+        """Return the same from what the strategy returned for whole views, where that is small."""
+
+        def merge(indices: NDArray[np.int64]) -> Tensor:
+            part = replace(step, indices=indices)
+            merged = self._merge(part, self.data.labels(part), None)
+            # [B, K, *], to select samples in the first dimension
+            return merged.combined if merged.weights is None else merged.weights.transpose(0, 1).contiguous()
+
+        key = "merged", self.data.view_number(step.epoch)
+        found = self.kept.rows(key, step.indices, len(self.data), merge)
+        outputs, known = self.data.teacher_outputs(step), self.batches.known_on(self.data.device)
+        if not self.strategy.weighs:
+            return Merged(outputs, combined=found, known=known)
+        return Merged(outputs, weights=found.transpose(0, 1), known=known)
 
 
 @dataclass(frozen=True)
@@ -180,7 +221,7 @@ class Batches:
             progress=step.progress if step else 1.0,
             task=self.task,
             declared_weights=weights,
-            known=None if self.known is None else self.known.to(device),
+            known=self.known_on(device),
             answered=answered,
             target=target,
             labeled=self.task.labeled(target),
@@ -192,6 +233,10 @@ class Batches:
             else lambda tensor: tensor,
             usage_by_label=self._usage_by_label(outputs, mixed),
         )
+
+    def known_on(self, device: torch.device) -> Tensor | None:
+        """Return the mask of the classes that each teacher knows, ``[K, C]``; None if all know all."""
+        return None if self.known is None else self.known.to(device)
 
     def _usage_by_label(
         self, outputs: tuple[Tensor, ...], mixed: tuple[tuple[Tensor, Tensor], ...]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import SGD, AdamW, Optimizer
 
 from mtkd_cli.recipe.schema import Train
@@ -87,10 +87,12 @@ def gradient_norm(parameters: Sequence[nn.Parameter], clip: float) -> Tensor:
         parameters: the parameters; those without a gradient are skipped.
         clip: largest norm; 0: no limit.
     """
-    if clip:
-        return clip_grad_norm_(parameters, clip)
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients or sum(each.numel() for each in gradients) > FEW:
-        return get_total_norm(gradients)
-    norm: Tensor = torch.linalg.vector_norm(torch.cat([each.reshape(-1) for each in gradients]))
+        norm = get_total_norm(gradients)
+    else:
+        norm = torch.linalg.vector_norm(torch.cat([each.reshape(-1) for each in gradients]))
+    # on a GPU, comparing the norm would wait for it
+    if clip and (norm.device.type != "cpu" or norm > clip):
+        clip_grads_with_norm_(parameters, clip, norm)
     return norm

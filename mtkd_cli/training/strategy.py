@@ -32,6 +32,7 @@ class Strategy:
     def __init__(self, part: Part) -> None:
         self.part = part
         self.aggregator: Any = self._call("create", part.create)
+        self.per_sample, self.weighs = part.spec.per_sample, not hasattr(self.aggregator, "combine")
         self.withheld = tuple(need for need in OPTIONAL_INPUTS if need not in part.spec.needs)
         required: list[tuple[str, ...]] = [("weights", "combine")]
         required += [("fit",)] if "validation" in part.spec.needs else []
@@ -79,7 +80,7 @@ class Strategy:
         Raises:
             UsageError: a combined output needs every teacher's output for every class and sample.
         """
-        if (known is not None or gaps) and hasattr(self.aggregator, "combine"):
+        if (known is not None or gaps) and not self.weighs:
             needs = "answer every sample (store.on_nan: error)" if known is None else "know every class"
             raise UsageError(
                 f"the strategy {self.part.spec.name!r} needs teachers that {needs}",
@@ -88,7 +89,7 @@ class Strategy:
             )
 
     def _call_strategy(self, batch: AggregationBatch) -> Merged:
-        if hasattr(self.aggregator, "combine"):
+        if not self.weighs:
             self.require_full_outputs(batch.known)
             combined = self._call("combine", self.aggregator.combine, batch)
             self._check_shape(combined, tuple(batch.outputs[0].shape), "an output")

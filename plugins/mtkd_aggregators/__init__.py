@@ -16,6 +16,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             complexity=1,
             formula="w_k = 1/K",
             paper="You et al., Learning from Multiple Teacher Networks, KDD 2017",
+            per_sample=True,
         ),
         AggregatorSpec(
             "mean-logit",
@@ -25,6 +26,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             tasks=("classification", "segmentation"),
             formula="target = softmax(mean_k t_k / T)",
             paper="Hinton, Products of Experts, 1999; as in TextBrewer, ACL 2020",
+            per_sample=True,
         ),
         AggregatorSpec(
             "weighted",
@@ -53,6 +55,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             complexity=2,
             formula="w_k ∝ weight_k, or w_k = softmax_k(score_k / tau); by error: w_k ∝ 1 / mean error_k; "
             "by class: score_k = sum_c p_k(c) score_kc",
+            per_sample=True,
         ),
         AggregatorSpec(
             "confidence",
@@ -61,6 +64,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             needs=("labels", "validation"),
             formula="w_k = (1 - softmax_k(error_k)) / (K - 1); unlabeled: the mean weight on validation",
             paper="Zhang et al., Confidence-Aware Multi-Teacher Knowledge Distillation, arXiv 2201.00007",
+            per_sample=True,
         ),
         AggregatorSpec(
             "entropy",
@@ -69,6 +73,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             "mtkd_aggregators.entropy:Entropy",
             formula="w_k = (1 - H_k / sum_j H_j) / (K - 1), H at T = 1 over log C",
             paper="Kwon et al., Adaptive Knowledge Distillation Based on Entropy, ICASSP 2020",
+            per_sample=True,
         ),
         AggregatorSpec(
             "agreement",
@@ -88,6 +93,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             complexity=0,
             needs=("labels", "validation"),
             formula="w_k = 1 for the best score (ties: the lowest loss), else 0",
+            per_sample=True,
         ),
         AggregatorSpec(
             "consensus",
@@ -113,6 +119,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             ),
             formula="w_k = softmax_k(-d_k / tau), d_k = median over j of the distance between k and j, "
             "on the classes that both know",
+            per_sample=True,
         ),
         AggregatorSpec(
             "drop",
@@ -130,6 +137,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             tasks=("classification", "segmentation"),
             needs=("averages",),
             formula="w_k ∝ 1 if argmax p_k is the class with the most votes, else 0",
+            per_sample=True,
         ),
         AggregatorSpec(
             "median",
@@ -138,6 +146,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             weighs=False,
             needs=("averages",),
             formula="target ∝ median_k p_k",
+            per_sample=True,
         ),
         AggregatorSpec(
             "progressive",
@@ -172,6 +181,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             needs=("validation",),
             formula="w_k ∝ 1 if map[value of the sample] contains teacher k, else 0",
             paper="one teacher per data source, as in Sariyildiz et al., DUNE, arXiv 2503.14405",
+            per_sample=True,
         ),
         AggregatorSpec(
             "stacking",
@@ -182,6 +192,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             labels_per_teacher=20,
             formula="min_w n task_loss(sum_k w_k p_k) - sum_k log w_k, n validation labels, w on the simplex",
             paper="Breiman, Stacked Regressions, 1996",
+            per_sample=True,
         ),
         AggregatorSpec(
             "trimmed-mean",
@@ -200,5 +211,6 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
             ),
             needs=("averages",),
             formula="target ∝ mean of p_k without the smallest and largest values",
+            per_sample=True,
         ),
     ]

@@ -19,7 +19,7 @@ from mtkd_tasks.classification import Classification
 Answer = Callable[[AggregationBatch], Any]
 
 
-def check(weights: Answer, *needs: str, **more: Any) -> None:
+def check(weights: Answer, *needs: str, per_sample: bool = False, **more: Any) -> None:
     """Check a strategy that answers so."""
 
     class Mine:
@@ -28,7 +28,7 @@ def check(weights: Answer, *needs: str, **more: Any) -> None:
     for name, method in {"weights": weights, **more}.items():
         if method is not None:
             setattr(Mine, name, lambda _, batch, method=method: method(batch))
-    check_strategy(Mine, AggregatorSpec("mine", "", "", needs=needs))
+    check_strategy(Mine, AggregatorSpec("mine", "", "", needs=needs, per_sample=per_sample))
 
 
 def uniform(batch: AggregationBatch) -> Tensor:
@@ -124,12 +124,35 @@ def test_valid_strategy_passes(needs: tuple[str, ...]) -> None:
     check(None, combine=lambda batch: torch.stack(batch.outputs).float().median(0).values)  # type: ignore[arg-type]
 
 
-def test_strategy_may_draw_by_teacher_name() -> None:
-    def drawn(batch: AggregationBatch) -> Tensor:
-        draws = torch.cat([batch.random(name, (1, len(batch.sample_ids))) for name in batch.teacher_names])
-        return draws / draws.sum(0)
+def drawn(batch: AggregationBatch) -> Tensor:
+    draws = torch.cat([batch.random(name, (1, len(batch.sample_ids))) for name in batch.teacher_names])
+    return draws / draws.sum(0)
 
+
+def of_batch(batch: AggregationBatch) -> Tensor:
+    whole = losses(batch).flatten(1).mean(dim=1, keepdim=True)
+    return torch.softmax(whole, dim=0).expand(-1, len(batch.sample_ids))
+
+
+def from_strong_to_equal(batch: AggregationBatch) -> Tensor:
+    return torch.softmax((1 - batch.progress) * losses(batch), dim=0)
+
+
+def test_strategy_may_draw_by_teacher_name() -> None:
     check(drawn)
+
+
+@pytest.mark.parametrize("weights", [drawn, of_batch, from_strong_to_equal])
+def test_what_depends_on_more_than_the_sample_is_not_per_sample(weights: Answer) -> None:
+    check(weights)
+    with pytest.raises(BrokenRuleError, match="per_sample"):
+        check(weights, per_sample=True)
+    check(lambda batch: torch.softmax(losses(batch), dim=0), per_sample=True)
+
+
+def test_what_needs_the_student_is_not_per_sample() -> None:
+    with pytest.raises(ValueError, match="per_sample"):
+        AggregatorSpec("mine", "", "", needs=("student",), per_sample=True)
 
 
 @pytest.mark.parametrize(

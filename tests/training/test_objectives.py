@@ -1,5 +1,6 @@
 """Objectives: the loss on labels and the loss to the merged teachers."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,6 +51,8 @@ def batches(*declared: float | None) -> Batches:
 
 class EqualWeights:
     """Gives both teachers the same weight, and weight 0 at ``ignored``; stores the batch it received."""
+
+    per_sample, weighs = False, True
 
     def __init__(self, *ignored: int) -> None:
         self.ignored = ignored
@@ -118,7 +121,9 @@ def test_samples_with_zero_weights_do_not_count() -> None:
 
 
 def test_combined_output_counts_for_every_sample() -> None:
-    combined = SimpleNamespace(merge=lambda b: Merged(b.outputs, combined=b.outputs[0]))
+    combined = SimpleNamespace(
+        merge=lambda b: Merged(b.outputs, combined=b.outputs[0]), per_sample=False, weighs=False
+    )
     losses = objective(combined)(OUTPUT, step(0, 1, 2))
     assert losses.kd is not None
     expected = kl_divergence(OUTPUT, torch.softmax(TEACHERS[0][:3] / 2, 1), 2.0).mean()
@@ -142,6 +147,40 @@ def test_strategy_receives_samples_of_step_without_gradient() -> None:
     assert (received.progress, received.temperature) == (0.25, 2.0)
     assert received.student_output is not None
     assert not received.student_output.requires_grad
+
+
+class ByFirstLogit:
+    """Weighs both teachers by their first logits, or returns their mean; counts the samples it merged."""
+
+    def __init__(self, weighs: bool, per_sample: bool = True) -> None:
+        self.weighs, self.per_sample, self.merged = weighs, per_sample, 0
+
+    def merge(self, batch: AggregationBatch) -> Merged:
+        self.merged += len(batch.sample_ids)
+        if not self.weighs:
+            return Merged(batch.outputs, combined=torch.stack(batch.outputs).mean(dim=0))
+        weights = torch.softmax(torch.stack([output[:, 0] for output in batch.outputs]), dim=0)
+        return Merged(batch.outputs, weights)
+
+
+@pytest.mark.parametrize("weighs", [True, False])
+def test_sample_is_merged_once_a_view_if_only_it_counts(weighs: bool) -> None:
+    """With the losses of a strategy that is called in each step, and apart from other strategies."""
+    recorded = Data(TASK, split(), np.arange(6), 2, 0, Augment(), torch.device("cpu"))
+    once, each_step = ByFirstLogit(weighs), ByFirstLogit(weighs, per_sample=False)
+    objectives = [FromTeachers(recorded, strategy, batches(), 2.0, 0.5) for strategy in (once, each_step)]
+    epochs = (0, (0, 3, 5)), (0, (4, 1, 2)), (1, (2, 1, 0)), (1, (5, 4, 3)), (2, (3, 4, 5))
+    steps = [replace(step(*indices), epoch=epoch) for epoch, indices in epochs]
+    for each in steps:
+        first, second = (objective(OUTPUT, each) for objective in objectives)
+        assert first.kd is not None
+        assert second.kd is not None
+        torch.testing.assert_close(first.kd, second.kd, rtol=0, atol=0)
+        assert first.shares() == second.shares()
+    assert (once.merged, each_step.merged) == (12, 15)
+    other = FromTeachers(recorded, EqualWeights(), batches(), 2.0, 0.5)(OUTPUT, step(0, 1, 2))
+    assert other.kd is not None
+    assert other.kd.item() == pytest.approx(kd_of(0, 1, 2).mean().item())
 
 
 def test_batch_without_target_is_unlabeled() -> None:

@@ -22,6 +22,7 @@ def mtkd_register_aggregators() -> list[AggregatorSpec]:
                 ),
             ),
             needs=("labels",),
+            per_sample=True,  # a sample's weights depend on this sample only
             formula="w_k = softmax_k(-error_k / tau); unlabeled: 1/K",
             paper="an example",
         )
