@@ -26,10 +26,6 @@ def create_optimizer(module: nn.Module, settings: Train) -> Optimizer:
     return AdamW(groups, lr=settings.lr[0])
 
 
-FEW = 100_000
-"""Number of gradients for which one copy of all is faster than one norm of each parameter."""
-
-
 @dataclass
 class Schedule:
     """The learning rates of all groups: their peak, multiplied by a factor that depends on the step only.
@@ -88,11 +84,16 @@ def gradient_norm(parameters: Sequence[nn.Parameter], clip: float) -> Tensor:
         clip: largest norm; 0: no limit.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    if not gradients or sum(each.numel() for each in gradients) > FEW:
-        norm = get_total_norm(gradients)
-    else:
-        norm = torch.linalg.vector_norm(torch.cat([each.reshape(-1) for each in gradients]))
+    on_cpu = all(each.device.type == "cpu" for each in gradients)
+    # the numbers of torch's function, which takes longer to start than small gradients take
+    norm = _norm_of_norms(gradients) if gradients and on_cpu else get_total_norm(gradients)
     # on a GPU, comparing the norm would wait for it
-    if clip and (norm.device.type != "cpu" or norm > clip):
+    if clip and not (on_cpu and norm <= clip):
         clip_grads_with_norm_(parameters, clip, norm)
+    return norm
+
+
+def _norm_of_norms(tensors: Sequence[Tensor]) -> Tensor:
+    norms = [torch.linalg.vector_norm(each) for each in tensors]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
     return norm
