@@ -167,12 +167,12 @@ losses, progress. It evaluates nothing here.
 
 {markdown(header, rows)}
 
-The goal is a share below 10 % also for the smallest students. Before strategies that say `per_sample` were called
-once for each sample and view, and gradients were clipped in fewer operations, the shares were 17 % (15 to 17) for
-digits and 37 % (26 to 39) for diabetes on the same machine. What is left are about 0.18 ms: selecting the rows of
-views, labels, recorded outputs and weights (0.04 ms), seeds, the check for numbers that are not finite, the sums
-of the losses. The masks of digit-scenes-seg fill the memory for kept rows, so some are decoded again. A larger
-student has the same overhead in milliseconds, and so a smaller share.
+The goal is a share below 10 % also for the smallest students. Before strategies that say `per_sample` were
+called once for each sample and view, and gradients were clipped in fewer operations, the shares were 17 %
+(15 to 17) for digits and 37 % (26 to 39) for diabetes on the same machine. What is left are about 0.18 ms:
+selecting the rows of views, labels, recorded outputs and weights (0.04 ms), seeds, the check for numbers
+that are not finite, the sums of the losses. The masks of digit-scenes-seg fill the memory for kept rows, so
+some are decoded again. A larger student has the same overhead in milliseconds, and so a smaller share.
 """
 
 

@@ -40,6 +40,11 @@ class DistillationData(TrainingData):
     def live_teachers(self) -> tuple[nn.Module, ...]:
         return tuple(teacher.live for teacher in self.teachers if teacher.live is not None)
 
+    @property
+    def keeps_outputs(self) -> bool:
+        names = (_outputs_of(teacher) for teacher in self.teachers)
+        return self.view_count is not None and self.cache.refused.isdisjoint(names)
+
     def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
         if self.view_count is None:
             return self._live_outputs(step)
@@ -59,7 +64,7 @@ class DistillationData(TrainingData):
         def read(step: Step) -> Tensor:
             return teacher.align(to_device(array[step.indices], self.device))
 
-        return self.kept_rows(f"outputs of {teacher.name}", number, step, read)
+        return self.kept_rows(_outputs_of(teacher), number, step, read)
 
     @property
     def merges_views(self) -> bool:
@@ -86,7 +91,7 @@ class DistillationData(TrainingData):
             moves = self.moves(self.rows[step.indices], number)
             return task.transform_output(merged, None if moves is None else to_device(moves, self.device))
 
-        return self.kept_rows(f"outputs of {teacher.name}", number, step, read)
+        return self.kept_rows(_outputs_of(teacher), number, step, read)
 
     def _live_outputs(self, step: Step) -> tuple[Tensor, ...]:
         with torch.no_grad():
@@ -102,6 +107,11 @@ class DistillationData(TrainingData):
                 index = step.indices[int(gaps.nonzero()[0].item())]
                 raise recording.nonfinite_error(teacher.name, self.split.samples.ids[index])
         return outputs
+
+
+def _outputs_of(teacher: ReadyTeacher) -> str:
+    """Return the name of a teacher's outputs among what is kept."""
+    return f"outputs of {teacher.name}"
 
 
 def distillation_data(

@@ -24,6 +24,9 @@ from mtkd_cli.training.loop import Losses, Step
 from mtkd_cli.training.training_data import TrainingData
 from mtkd_cli.training.view_cache import ViewCache
 
+MERGED = "merged"
+"""What is kept of whole views: weights or combined outputs."""
+
 
 @dataclass(frozen=True)
 class FromLabels:
@@ -110,10 +113,13 @@ class FromTeachers:
         if isinstance(output, WithFeatures):
             output, features = output.output, output.features
         student = output.detach() if isinstance(output, Tensor) else output
+        outputs = self.data.teacher_outputs(step)
         try:
             with torch.no_grad():
-                is_kept = self._is_kept(labels)
-                merged = self._kept_merge(step) if is_kept else self._merge(step, labels, student)
+                if self._is_kept(labels):
+                    merged = self._kept_merge(step, outputs)
+                else:
+                    merged = self._merge(step, outputs, labels, student)
         except PluginError as error:
             error.where = f"{error.where} at step {step.number + 1}".strip()
             raise
@@ -127,37 +133,34 @@ class FromTeachers:
         return Losses(task_loss, kd_loss, self.kd_ratio, weights, self.batches.names)
 
     def _is_kept(self, labels: Labels) -> bool:
-        """Whether each view of a sample has one merged target in all steps, from recorded outputs."""
-        return (
-            self.strategy.per_sample
-            and self.data.view_count is not None
-            and not labels.parts
-            and not self.batches.gaps
-        )
+        """Whether a view of a sample has one merged target in all steps, and all of them are small."""
+        is_fixed = self.strategy.per_sample and not labels.parts and not self.batches.gaps
+        return is_fixed and self.data.keeps_outputs and MERGED not in self.kept.refused
 
-    def _merge(self, step: Step, labels: Labels, student: Any) -> Merged:
+    def _merge(self, step: Step, outputs: tuple[Tensor, ...], labels: Labels, student: Any) -> Merged:
         """Return the teachers' outputs on a step's views with the weights of the strategy."""
-        outputs = self.data.teacher_outputs(step)
         batch = self.batches(
             outputs, step.indices, labels.target, student=student, step=step, mixed=labels.parts
         )
         return self.strategy.merge(batch)
 
-    def _kept_merge(self, step: Step) -> Merged:
-        """Return the same from what the strategy returned for whole views, where that is small."""
+    def _kept_merge(self, step: Step, outputs: tuple[Tensor, ...]) -> Merged:
+        """Return the same from what the strategy returned for whole views."""
 
         def merge(indices: NDArray[np.int64]) -> Tensor:
             part = replace(step, indices=indices)
-            merged = self._merge(part, self.data.labels(part), None)
-            # [B, K, *], to select samples in the first dimension
-            return merged.combined if merged.weights is None else merged.weights.transpose(0, 1).contiguous()
+            merged = self._merge(part, self.data.teacher_outputs(part), self.data.labels(part), None)
+            if merged.weights is None:
+                return merged.combined  # type: ignore[return-value]  # one of both is given
+            # [K, B, *] -> [B, K, *], to select samples in the first dimension
+            return merged.weights.transpose(0, 1).contiguous()
 
-        key = "merged", self.data.view_number(step.epoch)
+        key = MERGED, self.data.view_number(step.epoch)
         found = self.kept.rows(key, step.indices, len(self.data), merge)
-        outputs, known = self.data.teacher_outputs(step), self.batches.known_on(self.data.device)
-        if not self.strategy.weighs:
-            return Merged(outputs, combined=found, known=known)
-        return Merged(outputs, weights=found.transpose(0, 1), known=known)
+        known = self.batches.known_on(self.data.device)
+        if self.strategy.weighs:
+            return Merged(outputs, weights=found.transpose(0, 1), known=known)
+        return Merged(outputs, combined=found, known=known)
 
 
 @dataclass(frozen=True)

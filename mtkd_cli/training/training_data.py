@@ -62,6 +62,11 @@ class TrainingData:
         """Teachers that run in every step; none by default."""
         return ()
 
+    @property
+    def keeps_outputs(self) -> bool:
+        """Whether the teachers' outputs on whole views, as far as they were asked for, are kept in memory."""
+        return False
+
     def view_number(self, epoch: int) -> int:
         """Return the number of the view used in an epoch."""
         return epoch + 1 if self.view_count is None else epoch % self.view_count

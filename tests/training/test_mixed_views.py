@@ -211,6 +211,8 @@ class Kept:
 
     received: AggregationBatch
 
+    per_sample, weighs = False, True
+
     def merge(self, batch: AggregationBatch) -> Merged:
         self.received = batch
         return Merged(batch.outputs, torch.full((2, len(batch.sample_ids)), 0.5))

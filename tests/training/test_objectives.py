@@ -35,7 +35,11 @@ def split() -> Split:
 
 
 class Data(TrainingData):
-    """Samples with the outputs of two teachers."""
+    """Samples with the outputs of two teachers, which are kept if the epochs cycle through views."""
+
+    @property
+    def keeps_outputs(self) -> bool:
+        return self.view_count is not None
 
     def teacher_outputs(self, step: Step) -> tuple[Tensor, ...]:
         return tuple(teacher[step.indices] for teacher in TEACHERS)
@@ -181,6 +185,20 @@ def test_sample_is_merged_once_a_view_if_only_it_counts(weighs: bool) -> None:
     other = FromTeachers(recorded, EqualWeights(), batches(), 2.0, 0.5)(OUTPUT, step(0, 1, 2))
     assert other.kd is not None
     assert other.kd.item() == pytest.approx(kd_of(0, 1, 2).mean().item())
+
+
+@pytest.mark.parametrize(
+    ("views", "augment", "gaps"),
+    [(None, Augment(), False), (2, Augment(mixup=1.0), False), (2, Augment(), True)],
+    ids=["large outputs", "mixed views", "gaps"],
+)
+def test_strategy_is_called_in_each_step_otherwise(views: int | None, augment: Augment, gaps: bool) -> None:
+    strategy, changed = ByFirstLogit(weighs=True), replace(batches(), gaps=gaps)
+    recorded = Data(TASK, split(), np.arange(6), views, 0, augment, torch.device("cpu"))
+    objective = FromTeachers(recorded, strategy, changed, 2.0, 0.5)
+    for _ in range(5):
+        objective(OUTPUT, replace(step(0, 3, 5), epoch=1))
+    assert strategy.merged == 15
 
 
 def test_batch_without_target_is_unlabeled() -> None:
