@@ -43,7 +43,7 @@ CASES = {
     "mobilenet": (
         "fashion-mnist",
         "timm:mobilenetv3_small_050",
-        (*FASHION, "data.samples=3000", "train.epochs=10", "train.lr=3e-3"),
+        (*FASHION, "data.samples=3000", "train.lr=3e-3", "student.input.size=28"),
     ),
     "masks": ("digit-scenes-seg", "unet:8-16-24", ("train.epochs=20",)),
 }

@@ -182,8 +182,7 @@ def write_page(results: Mapping[str, Any], seeds: int) -> None:
 NOTE = """Mean ± standard deviation over the seeds; in brackets, the 95 % interval of the mean paired
 difference. The student with the best mean is known only after the whole grid was tested, and its lead is
 partly luck. Validation samples choose in the second and the third row. The steps of the search include the
-run of its pick. Two seeds show no more than that the picks were right; a repeated command trains the seeds
-that are missing."""
+run of its pick. A repeated command trains only the seeds that are missing."""
 
 
 if __name__ == "__main__":
