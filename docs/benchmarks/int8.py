@@ -164,7 +164,7 @@ def main() -> None:
         found = []
         for seed in range(arguments.seeds):
             with tempfile.TemporaryDirectory() as work:
-                changes = [*place, *settings, f"student={student}", f"train.seed={seed}"]
+                changes = [*place, f"student={student}", *settings, f"train.seed={seed}"]
                 found.append(measure(recipe, changes, Path(work)))
             print(case, seed, found[-1], flush=True)
         rows += rows_of(recipe, student, found)
