@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,23 +21,34 @@ FORMER_PHASES = {"distil": "distill"}
 
 @dataclass(frozen=True)
 class MetricsFile(RunListener):
-    """Writes the rows of a run to ``metrics.jsonl``."""
+    """Writes the rows of a run to ``metrics.jsonl``.
+
+    It waits for the disk when a training is complete, not for each row: a training that goes on after a power
+    cut has its rows in its checkpoint.
+    """
 
     path: Path
 
     def training_began(self, label: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         replace_rows(self.path, label, rows)
+        self._sync()
 
     def epoch_finished(self, row: Mapping[str, Any]) -> None:
         append(self.path, row)
+
+    def run_finished(self, report: Mapping[str, Any]) -> None:
+        self._sync()
+
+    def _sync(self) -> None:
+        if self.path.exists():
+            with atomic.disk_errors(self.path):
+                atomic.sync_file(self.path)
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
     """Add one row."""
     with atomic.disk_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(_line(row))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -46,6 +46,22 @@ def test_replaces_rows_of_one_training(
     assert path.read_text().count("\n") == len(expected)
 
 
+def test_waits_for_the_disk_once_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows_on_disk: list[int] = []
+
+    def sync(path: Path) -> None:
+        rows_on_disk.append(len(metrics_log.read(path)))
+
+    monkeypatch.setattr(metrics_log.atomic, "sync_file", sync)
+    file = metrics_log.MetricsFile(Path("metrics.jsonl"))
+    for phase in ("fit a", "distill"):
+        file.training_began({"phase": phase}, [])
+        for step in range(3):
+            file.epoch_finished({"phase": phase, "step": step})
+    file.run_finished({})
+    assert rows_on_disk == [3, 6]
+
+
 def test_resumes_rows_with_former_phase_name() -> None:
     path = Path("metrics.jsonl")
     former = [{"phase": "fit a", "step": 1}, *({"phase": "distil", "step": step} for step in (1, 2))]
