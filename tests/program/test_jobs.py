@@ -19,7 +19,7 @@ from tests.program.small_run import START, results
 SMALL = (
     "digits",
     "data.labels=60",
-    "train={epochs: 40, lr: [0.01, 0.02]}",
+    "train={epochs: 6, batch_size: 128, lr: [0.01, 0.02]}",
     "fit={labels: student, epochs: 1}",
     "teachers=[{model: 'mlp:8', fit: all}, {model: 'mlp:4', fit: all}]",
     "student=mlp:8",
