@@ -43,6 +43,17 @@ def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     plugin_registry.load_registry.cache_clear()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Do not wait until files are on the disk: no test cuts the power, and small runs sync hundreds of times.
+
+    Commands that a test starts as processes of their own sync as always.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which also raises if the file is closed
+        yield
+
+
 @pytest.fixture(autouse=True)
 def same_draws() -> None:
     """A test draws the same numbers alone and after others. Torch is not imported for those without it."""

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from mtkd_cli import __version__
 from mtkd_cli.distributed.parent_watch import PARENT
-from tests.program.kill_harness import go_on_in, start
+from tests.program.kill_harness import do_not_wait_for_the_disk, go_on_in, start
 from tests.program.several import environment, free_port
 from tests.program.small_run import START, results
 
@@ -114,6 +114,7 @@ def main() -> None:
     import mtkd_cli.runs.start  # noqa: F401
 
     torch.set_num_threads(1)
+    do_not_wait_for_the_disk()
     home, chance = Path(tempfile.mkdtemp(prefix="mtkd-kills-")), random.Random(options.seed)
     reference = home / "whole"
     reference.mkdir()

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from mtkd_cli import __version__
-from tests.program.kill_harness import start, wait
+from tests.program.kill_harness import do_not_wait_for_the_disk, start, wait
 from tests.program.small_run import RECIPE
 
-COMMAND = ("record", *RECIPE, "views=6", "--threads", "1")
+COMMAND = ("record", *RECIPE, "views=3", "--threads", "1")
 LOST_AFTER = 3.0
 SHARD_SAMPLES, SHARD_SECONDS = 32, 0.02
 
@@ -106,6 +106,7 @@ def main() -> None:
     import mtkd_cli.runs.start  # noqa: F401
 
     torch.set_num_threads(1)
+    do_not_wait_for_the_disk()
     home, chance = Path(tempfile.mkdtemp(prefix="mtkd-kills-")), random.Random(options.seed)
     alone = home / "alone"
     alone.mkdir()

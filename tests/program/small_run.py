@@ -27,13 +27,13 @@ FITS, STUDENT = 6, 15
 """Optimizer steps of both fits, and of one candidate of a student."""
 
 
-def start_with_images(folder: Path) -> tuple[str, ...]:
-    """Write the digits as image files, and return the command that starts the run with them."""
+def start_with_images(folder: Path, count: int) -> tuple[str, ...]:
+    """Write so many digits as image files, and return the command that starts the run with them."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    for number, (pixels, label) in enumerate(zip(digits.images[:400], digits.target, strict=False)):
+    for number, (pixels, label) in enumerate(zip(digits.images[:count], digits.target, strict=False)):
         split = ("train", "train", "train", "val", "test")[number % 5]
         path = folder / split / str(label) / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
