@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from mtkd_cli.__main__ import SPIN_COUNT
 from mtkd_cli.plugin import registry as plugin_registry
 from mtkd_cli.plugin.registry import Registry, discover
 
@@ -20,6 +21,7 @@ PluginWriter = Callable[..., Path]
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several tests share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # as `mtkd` does before torch is imported
 
 # The same examples each time, and no failure because a machine is busy.
 settings.register_profile(

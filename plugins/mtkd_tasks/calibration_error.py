@@ -35,22 +35,28 @@ def calibrated_error(confidence: Numbers) -> float:
 
 def _sweep(confidence: Numbers, right: Numbers) -> Numbers:
     """Return the error of D sets of right answers ``[D, N]`` on the same confidences, ``[D]``."""
-    from scipy.stats import rankdata
-
     count = len(confidence)
     if not count:
         return np.full(len(right), np.nan)
     order = np.argsort(confidence, kind="stable")
+    confidence, right = confidence[order], right[:, order]
     # Equal confidences have one rank, so they share a bin and the order of samples does not matter.
-    ranks = (rankdata(confidence)[order] - 0.5) / count
-    gaps, right = right[:, order] - confidence[order], right[:, order]
+    starts = _starts_of_equal(confidence)
+    ends = np.append(starts[1:], count)
+    ranks = np.repeat((starts + ends) / 2, ends - starts) / count
+    gaps = right - confidence
     found, active = np.zeros(len(right)), np.arange(len(right))
     for bins in range(1, min(count, MOST_BINS) + 1):
-        starts = np.flatnonzero(np.diff(np.floor(ranks * bins), prepend=-1))
+        starts = _starts_of_equal(np.floor(ranks * bins))
         sizes = np.diff(starts, append=count)
         shares = np.add.reduceat(right[active], starts, axis=1) / sizes
-        active = active[(np.diff(shares, axis=1) >= 0).all(axis=1)]
+        active = active[(shares[:, 1:] >= shares[:, :-1]).all(axis=1)]
         if not len(active):
             break
         found[active] = np.abs(np.add.reduceat(gaps[active], starts, axis=1)).sum(axis=1) / count
     return found
+
+
+def _starts_of_equal(values: Numbers) -> NDArray[np.int64]:
+    """Return where each run of equal values begins."""
+    return np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))

@@ -9,7 +9,6 @@ import os
 import random
 import resource
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from mtkd_cli.distributed import signals
 from mtkd_cli.errors import DataError
 from mtkd_cli.files import atomic
 from mtkd_cli.runs import students
@@ -31,8 +31,11 @@ from mtkd_cli.teachers.resolved_teacher import resolve_teachers
 from tests.fixtures.command_line import mtkd
 from tests.fixtures.run_results import run_result
 from tests.fixtures.small_runs import Contexts
+from tests.program import several  # noqa: F401  makes torch ready for forks
+from tests.program.kill_harness import start, wait
 
-VIEWS = 30
+VIEWS = 12
+FLIPS = 20
 SMALL = (
     "data.labels=60",
     "fit={epochs: 1, labels: student}",
@@ -45,37 +48,26 @@ MANY = (*SMALL, "teachers=[{model: 'convnet:16-32', fit: all}]", f"views={VIEWS}
 
 
 FILE_TOO_LARGE = os.strerror(errno.EFBIG)
-STOPPING = """
-import os, sys
-from mtkd_cli.store import recorded_outputs
-from mtkd_cli.__main__ import main
-from tests.fixtures.run_results import run_result
-
-left, signal_number = int(sys.argv.pop(1)), int(sys.argv.pop(1))
-write_shard = recorded_outputs.write_shard
-
-def counted(*arguments):
-    global left
-    write_shard(*arguments)
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal_number)
-
-recorded_outputs.write_shard = counted
-main()
-"""
-"""mtkd that sends itself a signal after writing a number of shards."""
 
 
-def recorder(folder: Path, shards: int = -1, sent: int = 0) -> subprocess.Popen[str]:
-    """Start ``mtkd record`` on a store, as a process that Ctrl-C reaches; it may get a signal on the way."""
-    return subprocess.Popen(
-        [sys.executable, "-c", STOPPING, str(shards), str(sent), "record", "digits", *MANY, "--threads", "1"],
-        env={**os.environ, "MTKD_STORE": str(folder), "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
-    )
+def recorder(place: Path, shards: int = -1, sent: int = 0) -> int:
+    """Fork ``mtkd record`` on the store of a folder; it may send itself a signal after some shards."""
+    left = iter(range(shards - 1, -1, -1))
+    write_shard = recorded_outputs.write_shard
+
+    def counted(*arguments: Any) -> None:
+        write_shard(*arguments)
+        if next(left, -1) == 0:
+            os.kill(os.getpid(), sent)
+
+    def prepare_process() -> None:
+        signals._finished = False  # an earlier command of this process has set it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  pytest's is a file of its own
+        recorded_outputs.write_shard = counted
+
+    place.mkdir(exist_ok=True)
+    return start(place, ("record", "digits", *MANY, "--threads", "1"), prepare_process)
 
 
 def ledgers(folder: Path) -> dict[str, list[str]]:
@@ -110,21 +102,19 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_killed_recording_resumes(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
-    folder = tmp_path / "store"
+    place, folder = tmp_path / "place", tmp_path / "place/store"
     before: dict[str, list[str]] = {}
-    for shards, how in ((5, signal.SIGKILL), (25, signal.SIGINT)):
-        with recorder(folder, shards, how) as process:
-            _, errors = process.communicate(timeout=300)
-        assert process.returncode == (75 if how == signal.SIGINT else -how), errors
-        assert how != signal.SIGINT or "interrupted" in errors
+    for shards, how in ((5, signal.SIGKILL), (7, signal.SIGINT)):
+        code = wait(recorder(place, shards, how))
+        shown = (place / "output.txt").read_text()
+        assert code == (75 if how == signal.SIGINT else -how), shown
+        assert how != signal.SIGINT or "interrupted" in shown
         after = ledgers(folder)
         for name, lines in before.items():
             assert after[name][: len(lines)] == lines
         before = after
-    assert 30 <= sum(map(len, before.values())) < 2 * VIEWS
-    with recorder(folder) as process:
-        _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+    assert VIEWS <= sum(map(len, before.values())) < 2 * VIEWS
+    assert wait(recorder(place)) == 0, (place / "output.txt").read_text()
     assert arrays(folder) == uninterrupted
     assert_each_shard_was_recorded_once(folder)
     assert not list(folder.rglob("*.partial"))
@@ -132,12 +122,11 @@ def test_killed_recording_resumes(tmp_path: Path, uninterrupted: dict[str, bytes
 
 @pytest.mark.slow
 def test_concurrent_recorders_share_work(tmp_path: Path, uninterrupted: dict[str, bytes]) -> None:
-    processes = [recorder(tmp_path / "store") for _ in range(2)]
-    for process in processes:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
-    assert arrays(tmp_path / "store") == uninterrupted
-    assert_each_shard_was_recorded_once(tmp_path / "store")
+    place = tmp_path / "place"
+    for process in [recorder(place), recorder(place)]:
+        assert wait(process) == 0, (place / "output.txt").read_text()
+    assert arrays(place / "store") == uninterrupted
+    assert_each_shard_was_recorded_once(place / "store")
 
 
 @contextlib.contextmanager
@@ -269,7 +258,7 @@ def test_detects_flipped_bits_of_recorded_outputs(context: Contexts, name: str, 
     run = context(*ONE, f"store.top_k={top_k or 'null'}", "loss.temperature=1")
     ready = prepare.prepare_teachers(run, 1)[0]
     right = {pair: array[:] for pair, array in ready.arrays.items()}
-    for _ in flips(ready.arrays["train", 0].folder / name, 40, f"{name}{top_k}"):
+    for _ in flips(ready.arrays["train", 0].folder / name, FLIPS, f"{name}{top_k}"):
         for pair, array in prepare.prepare_teachers(run, 1)[0].arrays.items():
             assert torch.equal(array[:], right[pair])
 
@@ -292,7 +281,7 @@ def test_detects_flipped_bits_of_teacher_facts(context: Contexts, name: str) -> 
         return {"alignment": ready.alignment, **ready.facts, "costs": costs}
 
     right = known()
-    for _ in flips(only(f"teachers/*/{name}"), 40, name):
+    for _ in flips(only(f"teachers/*/{name}"), FLIPS, name):
         assert known() == right
 
 
@@ -306,7 +295,7 @@ def test_detects_flipped_bits_of_fitted_teacher(context: Contexts, name: str) ->
         return fine_tuning.fit_teacher(model, teacher, run).module.state_dict()
 
     right = weights()
-    for _ in flips(only(f"fitted/*/{name}"), 40, name):
+    for _ in flips(only(f"fitted/*/{name}"), FLIPS, name):
         assert all(torch.equal(tensor, right[n]) for n, tensor in weights().items())
 
 
@@ -314,7 +303,7 @@ def test_detects_flipped_bits_of_fitted_teacher(context: Contexts, name: str) ->
 def test_detects_flipped_bits_of_baseline(context: Contexts, name: str) -> None:
     run = context(*ONE)
     right = train_baseline(Baseline("alone"), run)
-    for _ in flips(only(f"alone/*/{name}"), 40, name):
+    for _ in flips(only(f"alone/*/{name}"), FLIPS, name):
         found = train_baseline(Baseline("alone"), run)
         assert (found.settings, found.trials, found.curve) == (right.settings, right.trials, right.curve)
         tensors = found.model.module.state_dict()
