@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import textwrap
@@ -54,6 +55,17 @@ def no_waiting_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", os.fstat)  # which also raises if the file is closed
         yield
+
+
+@pytest.fixture(autouse=True)
+def operators_of_onnx_once() -> None:
+    """Let torch's exporter list its 500 operators once in a process, which is half of a small export."""
+    module = sys.modules.get("torch.onnx._internal.exporter._registration")
+    registry = getattr(module, "ONNXRegistry", None)
+    if registry is not None and "from_torchlib" in vars(registry):
+        listing = registry.from_torchlib
+        if not hasattr(listing, "cache_info"):
+            registry.from_torchlib = staticmethod(functools.cache(listing))
 
 
 @pytest.fixture(autouse=True)

@@ -6,29 +6,21 @@ The scripts run in a copy of their folder, so no page is overwritten. What they 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gzip
 import importlib
-import io
-import itertools
-import json
 import re
 import shlex
 import shutil
 import struct
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
-import timm
-from safetensors.torch import save_file
 
-from tests.fixtures.command_line import mtkd
+from tests.docs.small_benchmarks import SMALL, Small
 from tests.fixtures.own_data import class_folders
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -41,159 +33,6 @@ COMMANDS = sorted(
     }
 )
 """Page and command line of every measurement."""
-
-
-@dataclass(frozen=True)
-class Small:
-    """How a script is run in seconds.
-
-    Attributes:
-        arguments: its arguments; FASHION is a folder with a small data set in the format of Fashion-MNIST.
-        changes: overrides of every run in this process.
-        replace: new value by ``module.name``, or a function from the old value to the new one.
-        writes: name of the page that it writes; empty: none.
-    """
-
-    arguments: str
-    changes: tuple[str, ...] = ()
-    replace: dict[str, Any] = field(default_factory=dict)
-    writes: str = ""
-
-
-def first(number: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return what keeps the first entries of a dictionary."""
-    return lambda cases: dict(itertools.islice(cases.items(), number))
-
-
-def last(number: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return what keeps the last entries of a dictionary."""
-    return lambda cases: dict([*cases.items()][-number:])
-
-
-ONE_EPOCH = ("train.epochs=1", "fit.epochs=1", "views=1")
-DIGITS = (*ONE_EPOCH, "train.lr=0.01", "student=mlp:4")
-SCENES = (*ONE_EPOCH, "data.scenes=40", "data.labels=30")
-MERGED = (*SCENES, "data.test_scenes=10", "student=tiny-fcos:8")
-FASHION = (*ONE_EPOCH, "data.samples=160", "data.labels=60", "train.lr=0.01")
-RESNETS = ("resnet:8-4", "resnet:8-5", "resnet:8-6")
-SMALL = {
-    "audit": Small(
-        "--fashion FASHION --work work",
-        replace={"audit.STRATEGIES": "mean", "audit.mtkd": lambda _: small_audit, "wrong_teacher.EPOCHS": 1},
-        writes="audit.md",
-    ),
-    "bad_teacher": Small("--seeds 1", ONE_EPOCH, {"bad_teacher.CASES": first(2)}, "bad_teacher.md"),
-    "calibrate": Small("--seeds 1", ONE_EPOCH, {"calibrate.STRATEGIES": ("mean",)}, writes="calibrate.md"),
-    "calibration_error": Small("--simulations 1", writes="calibration_error.md"),
-    "cuda_loop": Small(
-        "--device cpu --students mlp:4 --batch-size 64 --steps 3 --rounds 1", ONE_EPOCH, writes="cuda.md"
-    ),
-    "decoding": Small("--images 24 --size 32 --workers 1 --rounds 1"),
-    "default_strategy": Small(
-        "--seeds 1", ONE_EPOCH, {"default_strategy.CASES": first(1)}, "default_strategy.md"
-    ),
-    "defaults": Small(
-        "--seeds 1 --budgets 80 --temperatures 1 --kd-ratios 0.5 --views 1",
-        DIGITS,
-        writes="defaults-digits.md",
-    ),
-    "diabetes": Small("--labels 30 --seeds 1", ONE_EPOCH, writes="diabetes.md"),
-    "error_rates": Small("--simulations 1", writes="error_rates.md"),
-    "error_rates_audit": Small("--simulations 1", writes="error_rates_audit.md"),
-    "few_labels": Small("--recipe digits --labels 60 --seeds 1", DIGITS, writes="digits.md"),
-    "imagenet_teachers": Small(
-        "--data FASHION --work work --seeds 1",
-        (*ONE_EPOCH, "data.labels=20", "teachers.0.input.size=64"),
-        {
-            "imagenet_teachers.PER_CLASS": {"train": 3, "test": 1},
-            "imagenet_teachers.NETWORKS": (0,),
-            "imagenet_teachers.rename": lambda _: random_weights,
-        },
-        "imagenet_teachers.md",
-    ),
-    "int8": Small(
-        "--fashion FASHION --seeds 1 --cases fashion-mnist",
-        FASHION,
-        {"int8.EPOCHS": 1, "int8.ROUNDS": 2},
-        "int8.md",
-    ),
-    "jobs": Small(
-        "--changes data.labels=60 train.epochs=1 fit.epochs=1 --jobs 2 --rounds 1",
-        replace={"jobs.run": lambda _: run_here, "jobs.GRID": ("strategy=mean", "train.seed=0,1")},
-        writes="jobs.md",
-    ),
-    "label_spaces": Small(
-        "--seeds 1", DIGITS, {"label_spaces.CASES": (("mean", 0.9),)}, "label_spaces-digits.md"
-    ),
-    "manifest": Small("--files 50 --work ."),
-    "many_images": Small("--images 300"),
-    "merge": Small("--seeds 1 --recipes digit-scenes-merge", MERGED, writes="digit-scenes-merge.md"),
-    "memory": Small("", replace={"memory.MODEL": "mlp:8", "memory.run": lambda _: part_of_memory}),
-    "more_views": Small(
-        "--data FASHION --seeds 1 --cases fashion-mnist",
-        FASHION,
-        {"more_views.MORE": first(1)},
-        "more_views.md",
-    ),
-    "permuted_teacher": Small(
-        "",
-        SCENES,
-        {"permuted_teacher.CASES": first(2), "permuted_teacher.RESAMPLES": 2},
-        "permuted_teacher.md",
-    ),
-    "plot_few_labels": Small("digits"),
-    "pseudo_labels": Small(
-        "--seeds 1",
-        (*MERGED, "data.scenes=50", "data.labels=40"),
-        {"pseudo_labels.CASES": last(2)},
-        "pseudo_labels.md",
-    ),
-    "recorded_maps": Small("", SCENES, writes="recorded_maps.md"),
-    "recording_photos": Small(
-        "--work work --images 40 --rounds 1 --threads 1",
-        replace={
-            "recording_photos.NETWORKS": (0,),
-            "recording_photos.SIZE": 32,
-            "imagenet_teachers.rename": lambda _: random_weights,
-        },
-        writes="recording_photos.md",
-    ),
-    "recording": Small(
-        "--data FASHION --work work --samples 64 --rounds 1 --direct 0",
-        DIGITS,
-        {"recording_bench.ARCHITECTURES": RESNETS, "memory.peaks": lambda _: lambda: (1.0, 1.0, 1.0)},
-        "recording.md",
-    ),
-    "search": Small(
-        "--fashion FASHION --seeds 1",
-        (*ONE_EPOCH, "train.lr=0.01", "data.labels=60"),
-        {
-            "search.SETTINGS": {"digits": (), "fashion-mnist": ("data.samples=160",)},
-            "search.STUDENTS": dict.fromkeys(("digits", "fashion-mnist"), ("mlp:2", "mlp:4", "mlp:512")),
-        },
-        "search.md",
-    ),
-    "selection": Small("--seeds 1 --cases diabetes-60", DIGITS, writes="selection.md"),
-    "startup": Small("--repetitions 2"),
-    "step_overhead": Small(
-        "--recipes digits diabetes --steps 3 --rounds 1", ONE_EPOCH, writes="step_overhead.md"
-    ),
-    "strategies": Small(
-        "--fashion FASHION --samples 160 --epochs 1 --seeds 1 --only mean", FASHION, writes="strategies.md"
-    ),
-    "threads": Small(
-        "--recipes diabetes --rounds 1 --seconds 0.01",
-        replace={"threads.rows": lambda _: rows_of_threads},
-        writes="threads.md",
-    ),
-    "top_k": Small(
-        "--photos PHOTOS --work work --seeds 1",
-        ("train.epochs=1", "data.labels=8", "data.size=32"),
-        {"top_k.NETWORKS": (0,), "top_k.KEPT": (None, 5), "top_k.rename": lambda _: random_weights},
-        writes="top_k.md",
-    ),
-    "views": Small("--data FASHION --seeds 1 --views 1 live", FASHION, writes="views.md"),
-}
 
 
 def test_every_script_runs_here() -> None:
@@ -265,7 +104,7 @@ def start(
         arguments = arguments.replace("PHOTOS", str(photos(tmp_path / "photos")))
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *shlex.split(arguments)])
         for path, value in {"in_process.CHANGES": small.changes, **small.replace}.items():
-            owner, _, constant = path.partition(".")
+            owner, _, constant = path.rpartition(".")
             module = importlib.import_module(owner)
             new = value(getattr(module, constant)) if callable(value) else value
             monkeypatch.setattr(module, constant, new)
@@ -292,46 +131,3 @@ def photos(folder: Path) -> Path:
     for split in ("train", "val"):
         class_folders(folder / split, ("ants", "bees"), 6)
     return folder
-
-
-def small_audit(work: Path, command: str, *arguments: str) -> Any:
-    """Run a command of audit.py in this process, with a small recipe, and return its JSON."""
-    fewer = ["--baseline", "alone", "--no-best-teacher"] if command == "compare" else []
-    with contextlib.chdir(work):
-        done = mtkd(command, *arguments, *FASHION, *fewer, "--json")
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
-
-
-def run_here(arguments: Sequence[str], work: Path, store: Path) -> tuple[float, float]:
-    """Run a command of jobs.py in this process, one student at a time."""
-    more = [*DIGITS, "--baseline", "none", "--no-best-teacher", "--jobs", "1"]
-    with contextlib.chdir(work):
-        done = mtkd(*arguments, *(more if arguments[0] == "compare" else DIGITS), MTKD_STORE=str(store))
-    assert done.exit_code == 0, done.output
-    return 1.0, 1.0
-
-
-def random_weights(number: int, path: Path) -> None:
-    """Write random weights in place of those of a package; renaming them has its own test."""
-    save_file(timm.create_model(f"tf_efficientnet_lite{number}").state_dict(), path)
-
-
-def part_of_memory(arguments: list[str], work: Path) -> str:
-    """Run a part of memory.py in a folder and return what it prints."""
-    memory = importlib.import_module("memory")
-    with (
-        contextlib.chdir(work),
-        contextlib.redirect_stdout(io.StringIO()) as printed,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setattr(sys, "argv", ["memory.py", *arguments])
-        memory.main()
-    return printed.getvalue()
-
-
-def rows_of_threads(recipe: str, options: argparse.Namespace, _: str) -> list[list[str]]:
-    """Measure a recipe in this process and return the rows of threads.py."""
-    script = importlib.import_module("threads")
-    models = script.measure(recipe, options.fashion, options.rounds, options.seconds)
-    return [script.row(recipe, *model) for model in models]
