@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -62,10 +63,15 @@ def operators_of_onnx_once() -> None:
     """Let torch's exporter list its 500 operators once in a process, which is half of a small export."""
     module = sys.modules.get("torch.onnx._internal.exporter._registration")
     registry = getattr(module, "ONNXRegistry", None)
-    if registry is not None and "from_torchlib" in vars(registry):
-        listing = registry.from_torchlib
-        if not hasattr(listing, "cache_info"):
-            registry.from_torchlib = staticmethod(functools.cache(listing))
+    if registry is None or not hasattr(registry, "from_torchlib") or hasattr(registry, "listed_once"):
+        return
+    list_operators = registry.from_torchlib
+    registry.listed_once = functools.cache(lambda *options: list_operators(**dict(options[1:])))
+
+    def list_once(**options: Any) -> Any:
+        return registry.listed_once("torchvision" in sys.modules, *options.items())  # it adds some
+
+    registry.from_torchlib = staticmethod(list_once)
 
 
 @pytest.fixture(autouse=True)
