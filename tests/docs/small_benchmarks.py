@@ -126,8 +126,8 @@ def rows_of_threads(recipe: str, options: argparse.Namespace, _: str) -> list[li
 
 ONE_EPOCH = ("train.epochs=1", "fit.epochs=1", "views=1")
 DIGITS = (*ONE_EPOCH, "train.lr=0.01", "student=mlp:4")
-SCENES = (*ONE_EPOCH, "data.scenes=40", "data.labels=30")
-MERGED = (*SCENES, "data.test_scenes=10", "student=tiny-fcos:8")
+SCENES = (*ONE_EPOCH, "data.scenes=40", "data.test_scenes=10", "data.labels=30")
+MERGED = (*SCENES, "student=tiny-fcos:8")
 FASHION = (*ONE_EPOCH, "data.samples=160", "data.labels=60", "train.lr=0.01")
 RESNETS = ("resnet:8-4", "resnet:8-5", "resnet:8-6")
 SMALL = {

@@ -124,7 +124,7 @@ def test_boxes_are_the_same_in_the_form_that_exporters_need() -> None:
 )
 def test_every_task_is_answered_by_onnx_alone(mtkd: Mtkd, recipe: str, student: str) -> None:
     teacher = "teachers=[{model: '" + student + "', name: t, fit: {epochs: 1}}]"
-    data = ["data.scenes=40", "data.labels=20"] if recipe != "diabetes" else []
+    data = ["data.scenes=40", "data.test_scenes=20", "data.labels=20"] if recipe != "diabetes" else []
     # an untrained detector has many boxes whose suppression is a tie that rounding decides
     length = (
         ["train.epochs=6", "train.lr=0.01"]

@@ -14,7 +14,7 @@ from mtkd_cli.runs.folder import Run
 
 RECIPE = """
 task: multilabel
-data: {name: digit-scenes, scenes: 80, labels: 40}
+data: {name: digit-scenes, scenes: 80, test_scenes: 40, labels: 40}
 teachers: [{model: "convnet:8-16", fit: all}, {model: "mlp:16", fit: all}]
 strategy: weighted
 student: convnet:8

@@ -82,7 +82,13 @@ def test_refuses_predictions_by_sample_id(context: Contexts) -> None:
 
 
 def test_refuses_boxes(context: Contexts) -> None:
-    run = context("data.scenes=24", "data.labels=12", "augment.mixup=1", recipe="digit-scenes-det")
+    run = context(
+        "data.scenes=24",
+        "data.test_scenes=10",
+        "data.labels=12",
+        "augment.mixup=1",
+        recipe="digit-scenes-det",
+    )
     assert refused(run).hint == "remove augment.mixup"
 
 

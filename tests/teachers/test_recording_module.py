@@ -51,7 +51,12 @@ def test_a_teacher_that_cannot_be_converted_is_recorded_with_torch(
     shown: list[str] = []
     monkeypatch.setattr(Progress, "say", lambda _, text: shown.append(text))
     run = context(
-        "data.scenes=40", "data.labels=30", "fit.epochs=1", "store.runtime=onnx", recipe="digit-scenes-det"
+        "data.scenes=40",
+        "data.test_scenes=10",
+        "data.labels=30",
+        "fit.epochs=1",
+        "store.runtime=onnx",
+        recipe="digit-scenes-det",
     )
     teacher = prepare.resolve_teachers(run)[0]
     assert prepare.prepare_teachers(run, 1, [teacher])[0].arrays
