@@ -17,6 +17,8 @@ from mtkd_cli.recipe.schema import Recipe
 from mtkd_cli.teachers import prepare
 from tests.fixtures.small_runs import Distill
 
+recorded = pytest.mark.usefixtures("teachers_recorded")
+
 
 def weights_of(run: str) -> dict[str, torch.Tensor]:
     return load_file(Path("runs") / run / "student.safetensors")
@@ -28,6 +30,7 @@ def assert_same_bits(first: str, second: str) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@recorded
 def test_the_report_has_everyone_with_the_primary_metric_first(distill: Distill) -> None:
     report = distill(baseline=True, name="whole")
     for part in ("scores", "costs", "details"):
@@ -55,6 +58,7 @@ def test_files_of_a_run_and_of_the_store_have_default_permissions(distill: Disti
     assert private == []
 
 
+@recorded
 def test_the_run_folder_has_what_the_readme_says(distill: Distill) -> None:
     distill(name="folder")
     folder = Path("runs") / "folder"
@@ -83,6 +87,7 @@ def test_the_run_folder_has_what_the_readme_says(distill: Distill) -> None:
     assert [row["epoch"] for row in rows if row["phase"] == "distill"] == [1, 2]
 
 
+@recorded
 def test_the_resolved_recipe_repeats_the_run_to_the_bit(distill: Distill) -> None:
     distill(name="first")
     distill(name="second", recipe="runs/first/recipe.yaml")
@@ -98,6 +103,7 @@ def test_cold_and_warm_stores_give_the_same_bits(distill: Distill, monkeypatch: 
     assert_same_bits("cold", "cold-again")
 
 
+@recorded
 def test_another_seed_gives_another_student_from_the_same_recording(
     distill: Distill, no_teacher_is_loaded: Callable[[], None]
 ) -> None:
@@ -119,6 +125,7 @@ def no_teacher_is_loaded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return forbid
 
 
+@recorded
 def test_what_teachers_do_not_depend_on_costs_no_teacher_pass(
     distill: Distill, no_teacher_is_loaded: Callable[[], None]
 ) -> None:
@@ -145,11 +152,13 @@ def test_one_teacher_is_enough(distill: Distill) -> None:
         assert report["scores"]["ensemble"]["accuracy"] == teacher
 
 
+@recorded
 def test_live_teachers_see_what_the_student_sees(distill: Distill) -> None:
     report = distill("views=live")
     assert report["views"] == "live"
 
 
+@recorded
 def test_live_teachers_on_plain_views_teach_like_recorded_ones(distill: Distill) -> None:
     plain = ("augment={}", "store.precision=fp32", "train.epochs=1")
     distill("views=1", *plain, name="recorded")
@@ -159,6 +168,7 @@ def test_live_teachers_on_plain_views_teach_like_recorded_ones(distill: Distill)
         torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-4)
 
 
+@recorded
 def test_baselines_are_trained_once(distill: Distill, monkeypatch: pytest.MonkeyPatch) -> None:
     first = distill(baseline=True)
     monkeypatch.setattr("mtkd_cli.runs.baselines.train_best_candidate", None)
@@ -168,6 +178,7 @@ def test_baselines_are_trained_once(distill: Distill, monkeypatch: pytest.Monkey
         assert scores[0] == scores[1]
 
 
+@recorded
 def test_fair_baselines_have_the_same_candidates_and_steps(distill: Distill) -> None:
     report = distill("train.lr=[0.003, 0.01]", "train.weight_decay=[0, 0.01]", baseline=True)
     fair = [kind for kind in report["baselines"] if kind != "all-labels"]  # it has one candidate
@@ -183,6 +194,7 @@ def test_fair_baselines_have_the_same_candidates_and_steps(distill: Distill) -> 
     assert all(last["distill"] == last[f"student {kind}"] for kind in report["baselines"])
 
 
+@recorded
 def test_without_the_baseline_nothing_is_claimed(distill: Distill) -> None:
     report = distill()
     assert report["scores"]["baselines"] == report["baselines"] == {}
@@ -190,11 +202,13 @@ def test_without_the_baseline_nothing_is_claimed(distill: Distill) -> None:
     assert "the gain is unknown" in report["verdict"]["sentence"]
 
 
+@recorded
 def test_the_report_says_which_labels_the_teachers_saw(distill: Distill) -> None:
     assert "the student sees 48" in distill()["teachers"][0]["labels_seen"]
     assert distill("fit.labels=student")["teachers"][0]["labels_seen"] == "the student's 48"
 
 
+@recorded
 def test_a_strategy_of_a_local_file_is_used(distill: Distill) -> None:
     Path("mine.py").write_text(
         "import torch\n"
@@ -209,6 +223,7 @@ def test_a_strategy_of_a_local_file_is_used(distill: Distill) -> None:
     assert report["scores"]["ensemble"]["accuracy"] == report["scores"]["teachers"]["mlp-32"]["accuracy"]
 
 
+@recorded
 def test_a_strategy_that_raises_is_named(distill: Distill) -> None:
     Path("bad.py").write_text("class Bad:\n    def weights(self, batch):\n        return 1 / 0\n")
     with pytest.raises(PluginError, match=r"bad\.py:Bad.*ZeroDivisionError"):
@@ -221,6 +236,7 @@ def test_a_teacher_without_weights_is_refused_before_training(distill: Distill) 
     assert "fit: all" in caught.value.hint
 
 
+@recorded
 def test_a_run_never_overwrites_another(distill: Distill) -> None:
     distill(name="taken")
     with pytest.raises(UsageError, match="exists"):
@@ -229,6 +245,7 @@ def test_a_run_never_overwrites_another(distill: Distill) -> None:
         distill(name="../outside")
 
 
+@recorded
 def test_class_weights_and_smoothing_and_sgd_and_ema_train(distill: Distill) -> None:
     distill("loss.class_weights=balanced", "loss.label_smoothing=0.1", "train.optimizer=sgd", "train.ema=0.9")
 
@@ -260,6 +277,7 @@ def test_a_head_is_fitted_on_features_computed_once(
     assert report["scores"]["teachers"]["convnet-8-16"]["accuracy"] > 0.3
 
 
+@recorded
 def test_a_run_that_fails_before_training_gives_its_name_back(distill: Distill) -> None:
     with pytest.raises(DataError):
         distill("teachers=['mlp:32']", name="again")
@@ -267,6 +285,7 @@ def test_a_run_that_fails_before_training_gives_its_name_back(distill: Distill) 
     distill(name="again")
 
 
+@recorded
 def test_a_run_that_fails_later_keeps_its_rows_and_says_why(
     distill: Distill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
