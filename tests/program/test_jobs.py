@@ -14,7 +14,7 @@ import pytest
 
 from mtkd_cli.errors import StoppedError
 from tests.fixtures.command_line import mtkd
-from tests.program.small_run import START, results
+from tests.program.small_run import results
 
 SMALL = (
     "digits",
@@ -87,7 +87,8 @@ def test_two_jobs_give_the_bits_of_one_also_after_a_stop(
 def test_seeds_in_processes_give_the_bits_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for jobs in ("1", "2"):
         go_to(tmp_path / jobs, monkeypatch)
-        done = mtkd(*START, "train.epochs=1", "--baseline", "alone", "--seeds", "2", "--jobs", jobs)
+        given = ("--name", "run", "--threads", "1", "--baseline", "alone", "--seeds", "2", "--jobs", jobs)
+        done = mtkd("distill", *SMALL, "train.epochs=1", *given)
         assert done.exit_code == 0, done.output
     one, two = (tmp_path / jobs for jobs in ("1", "2"))
     for run in ("run", "run-seed-0", "run-seed-1"):
