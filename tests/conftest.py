@@ -60,7 +60,10 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def operators_of_onnx_once() -> None:
-    """Let torch's exporter list its 500 operators once in a process, which is half of a small export."""
+    """Let torch's exporter list its 500 operators once in a process, which is half of a small export.
+
+    Where torch has no such function, or calls it in another way, it lists them each time.
+    """
     module = sys.modules.get("torch.onnx._internal.exporter._registration")
     registry = getattr(module, "ONNXRegistry", None)
     if registry is None or not hasattr(registry, "from_torchlib") or hasattr(registry, "listed_once"):
@@ -68,7 +71,9 @@ def operators_of_onnx_once() -> None:
     list_operators = registry.from_torchlib
     registry.listed_once = functools.cache(lambda *options: list_operators(**dict(options[1:])))
 
-    def list_once(**options: Any) -> Any:
+    def list_once(*given: Any, **options: Any) -> Any:
+        if given:
+            return list_operators(*given, **options)
         return registry.listed_once("torchvision" in sys.modules, *options.items())  # it adds some
 
     registry.from_torchlib = staticmethod(list_once)
