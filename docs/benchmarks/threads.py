@@ -206,9 +206,9 @@ GCC's runtime for milliseconds, and the thread they wait for may not have a core
 every 500 million multiply-adds. `mtkd distill --dry-run` prints the choice, `--threads` overrides it.
 The choice is a rule and not a timing, so a run repeats to the bit.
 
-On a machine that does nothing else, a step with some hundred million multiply-adds is faster with all threads and
-the default spinning, see the last rows: `GOMP_SPINCOUNT=300000 mtkd distill RECIPE --threads 2`. With other
-programs beside it, the same step is slower than with one thread.
+On a machine that does nothing else, a step with some hundred million multiply-adds is faster with all
+threads and the default spinning, see the last rows: `GOMP_SPINCOUNT=300000 mtkd distill RECIPE --threads
+2`. With other programs beside it, the same step is slower than with one thread.
 """
 
 
