@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtkd_cli.errors import DataError, PluginError
 from mtkd_cli.interfaces import AggregationBatch, InputSpec, LossOptions, TaskData
+from mtkd_cli.specs import AggregatorSpec
 from mtkd_cli.training.strategy import Strategy
 from mtkd_tasks.classification import Classification
 
@@ -38,7 +39,7 @@ def strategy(
 ) -> Strategy:
     """Return a strategy with these methods."""
     part: Any = SimpleNamespace(
-        spec=SimpleNamespace(name="mine", needs=needs),
+        spec=AggregatorSpec("mine", "", "", needs=needs),
         plugin=SimpleNamespace(name="mine", distribution="mtkd-mine", version="1.2"),
         create=create or (lambda: SimpleNamespace(**methods)),
     )
